@@ -1,0 +1,31 @@
+"""The FastAPI application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import FastAPI
+
+from image_api import errors
+from image_api.body_limit import BodyLimit
+from image_api.routes import files, images, service, uploads
+from image_core.services import Services
+
+TITLE = "Serverless image pipeline"
+DESCRIPTION = """
+Upload an image, or drop it into the bucket; soon after it has thumbnails, metadata and a caption.
+
+Answers under `/api/images` are envelopes: `status`, `data`, `error`. Error codes are stable, messages are
+for people.
+"""
+
+
+def create_app(services: Callable[[], Services]) -> FastAPI:
+    """The application; `services` is called when the first request needs them."""
+    app = FastAPI(title=TITLE, description=DESCRIPTION, version="0.1.0")
+    app.state.services = services
+    app.add_middleware(BodyLimit, max_bytes=lambda: services().settings.max_post_bytes)
+    errors.install(app)
+    for routes in (images, files, uploads, service):
+        app.include_router(routes.router)
+    return app

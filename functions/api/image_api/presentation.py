@@ -1,0 +1,112 @@
+"""Records as the API shows them: pure functions from `Record` to the schemas."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from image_api.schemas import (
+    ErrorBody,
+    ImageAnswer,
+    ImageData,
+    Metadata,
+    ProcessingTimes,
+    ShownStatus,
+    Stage,
+    Stages,
+    StatsAnswer,
+    ThumbnailUrls,
+)
+from image_core.histogram import percentile
+from image_core.models import Record, Stats, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PRIVATE_METADATA = "gps"
+"""Where the picture was taken: shown only if `EXPOSE_GPS` is on."""
+
+
+def shown_status(record: Record) -> ShownStatus:
+    """The status that users see: a reservation is `pending` until its file arrives."""
+    return "pending" if record.status is Status.RESERVED else cast("ShownStatus", record.status.value)
+
+
+def image_answer(record: Record, thumbnail_url: Callable[[str, str], str], *, expose_gps: bool) -> ImageAnswer:
+    """The envelope of one image. `thumbnail_url(image_id, size)` gives the URLs."""
+    return ImageAnswer(
+        status=shown_status(record),
+        data=image_data(record, thumbnail_url, expose_gps=expose_gps),
+        error=ErrorBody(**record.error) if record.error else None,
+    )
+
+
+def image_data(record: Record, thumbnail_url: Callable[[str, str], str], *, expose_gps: bool) -> ImageData:
+    """The `data` of one image."""
+    urls = None
+    if record.thumbnails is not None:
+        urls = ThumbnailUrls(
+            small=thumbnail_url(record.image_id, "small"), medium=thumbnail_url(record.image_id, "medium")
+        )
+    return ImageData(
+        image_id=record.image_id,
+        original_name=record.original_name,
+        content_type=record.content_type,
+        source=record.source,
+        created_at=iso_time(record.created_ms),
+        processed_at=iso_time(record.processed_ms) if record.processed_ms is not None else None,
+        processing_time_seconds=_seconds(record.processing_ms),
+        metadata=_metadata(record, expose_gps=expose_gps),
+        thumbnails=urls,
+        stages=_stages(record),
+    )
+
+
+def stats_answer(stats: Stats) -> StatsAnswer:
+    """The statistics as they are shown."""
+    success, failed = stats.counts.get(Status.SUCCESS, 0), stats.counts.get(Status.FAILED, 0)
+    in_progress = stats.counts.get(Status.PENDING, 0) + stats.counts.get(Status.PROCESSING, 0)
+    finished = success + failed
+    times = {name: percentile(stats.histogram, f) for name, f in (("p50", 0.50), ("p95", 0.95), ("p99", 0.99))}
+    return StatsAnswer(
+        total=in_progress + finished,
+        in_progress=in_progress,
+        success=success,
+        failed=failed,
+        success_rate=_rate(success, finished),
+        failure_rate=_rate(failed, finished),
+        average_processing_time_seconds=_seconds(stats.processing_ms_total / success) if success else None,
+        processing_time_seconds=ProcessingTimes(**{name: _seconds(time) for name, time in times.items()}),
+    )
+
+
+def iso_time(milliseconds: int) -> str:
+    """A time in ms since 1970 as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _metadata(record: Record, *, expose_gps: bool) -> Metadata | None:
+    if record.metadata is None:
+        return None
+    shown: dict[str, Any] = dict(record.metadata)
+    if not expose_gps:
+        shown.pop(PRIVATE_METADATA, None)
+    return Metadata(**shown, caption=record.caption, caption_model=record.caption_model)
+
+
+def _stages(record: Record) -> Stages:
+    if record.status is Status.SUCCESS:
+        return Stages(metadata="done", thumbnails="done", caption="done")
+    at_hand = record.attempt or (record.finished_attempt if record.status is Status.FAILED else None)
+    saved = record.thumbnails is not None and record.thumbnails.attempt == at_hand
+    open_stage: Stage = "failed" if record.status is Status.FAILED else "pending"
+    made: Stage = "done" if saved else open_stage
+    return Stages(metadata=made, thumbnails=made, caption=open_stage)
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds / 1000, 3)
+
+
+def _rate(count: int, of: int) -> str:
+    return f"{100 * count / of if of else 0:.2f}%"

@@ -1,0 +1,68 @@
+"""What an event comes to: look at the key, decide, act."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
+
+from image_core.decisions import Decision, decide_event
+from image_core.deletion import delete
+from image_core.ending import end
+from image_core.errors import Busy, RetriesExhausted, Superseded
+from image_core.events import Look
+from image_core.keys import is_folder_marker
+from image_core.services import Services
+from image_core.sighting import Sighting, look_at_key
+from image_processor.captioning import Captioner
+from image_processor.pipeline import process
+
+log = logging.getLogger(__name__)
+
+_LOOKS = 5
+"""An image that changes under every one of these looks has others who care for it; the queue brings it back."""
+
+
+def look_at(look: Look, services: Services, captioner: Callable[[], Captioner], beside: Executor) -> None:
+    """Does what the state of `look.key` asks for now. Raises `Busy` where it must be looked at again later."""
+    if look.bucket != services.storage.uploads_bucket:
+        log.warning("an event of another bucket was ignored")
+        return
+    for _ in range(_LOOKS):
+        try:
+            _act(look.key, look_at_key(look.key, services), services, captioner, beside)
+        except Superseded:
+            continue
+        return
+    raise Busy("the record keeps changing", 1.0)
+
+
+def _act(
+    key: str,
+    sighting: Sighting,
+    services: Services,
+    captioner: Callable[[], Captioner],
+    beside: Executor,
+) -> None:
+    record, stored = sighting.record, sighting.stored
+    if stored is not None and is_folder_marker(key, stored.size_bytes):
+        return
+    now_ms = services.records.now_ms()
+    decision = decide_event(record, stored, now_ms=now_ms, max_attempts=services.settings.max_attempts)
+    if decision is Decision.CLAIM:
+        assert stored is not None
+        claimed = services.records.claim(
+            sighting.record_or_new(key, now_ms), stored, lease_seconds=services.settings.lease_seconds
+        )
+        process(claimed, stored, services, captioner, beside)
+    elif decision is Decision.DELETE:
+        assert record is not None
+        delete(record, services)
+    elif decision is Decision.GIVE_UP:
+        assert record is not None
+        end(
+            record.image_id,
+            partial(services.records.give_up, record, stored, RetriesExhausted()),
+            services,
+        )

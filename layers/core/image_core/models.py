@@ -1,0 +1,129 @@
+"""What the pipeline speaks of: records, stored objects, statistics. Plain data, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """Where an image stands; docs/state.md draws it. `RESERVED` and `DELETING` are never shown."""
+
+    RESERVED = "reserved"
+    PENDING = "pending"
+    PROCESSING = "processing"
+    SUCCESS = "success"
+    FAILED = "failed"
+    DELETING = "deleting"
+
+
+SHOWN_STATUSES = (Status.PENDING, Status.PROCESSING, Status.SUCCESS, Status.FAILED)
+UNFINISHED_STATUSES = (Status.RESERVED, Status.PENDING, Status.PROCESSING, Status.DELETING)
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An original as HEAD reports it.
+
+    `version` tells one content of a key from the next: S3's VersionId, or ETag and time where the bucket
+    is not versioned. `version_id` is S3's alone.
+    """
+
+    key: str
+    version: str
+    version_id: str | None
+    etag: str
+    size_bytes: int
+    content_type: str | None = None
+
+
+@dataclass(frozen=True)
+class ThumbnailInfo:
+    """One thumbnail as the record knows it: sides in pixels, media type, object key."""
+
+    key: str
+    width: int
+    height: int
+    content_type: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """The thumbnails that are served: which attempt made them, and of which version of the original."""
+
+    attempt: str
+    version: str
+    sizes: Mapping[str, ThumbnailInfo]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image. Times are milliseconds since 1970; the fields are those of docs/state.md."""
+
+    image_id: str
+    key: str
+    rev: int
+    status: Status
+    generation: int
+    created_ms: int
+    original_name: str
+    source: str
+    content_type: str | None = None
+    size_bytes: int | None = None
+    requested_ms: int = 0
+    deadline: int = 0
+    postponed: int = 0
+    version: str | None = None
+    version_etag: str | None = None
+    attempt: str | None = None
+    attempts: int = 0
+    lease_until: int = 0
+    finished_version: str | None = None
+    finished_generation: int | None = None
+    finished_attempt: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    thumbnails: Thumbnails | None = None
+    caption: str | None = None
+    caption_reason: str | None = None
+    caption_model: str | None = None
+    processed_ms: int | None = None
+    processing_ms: int | None = None
+    error: Mapping[str, str] | None = None
+
+    def is_finished_for(self, version: str) -> bool:
+        """Whether the outcome on the record is that of `version` in the present generation."""
+        return (
+            self.status in (Status.SUCCESS, Status.FAILED)
+            and self.finished_version == version
+            and self.finished_generation == self.generation
+        )
+
+    def has_live_lease(self, now_ms: int) -> bool:
+        """Whether some worker may still be at it."""
+        return self.status is Status.PROCESSING and self.lease_until > now_ms
+
+    def attempts_at(self, version: str) -> int:
+        """Claims of `version` so far in the present generation."""
+        return self.attempts if self.version == version else 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a successful attempt adds to what it saved before."""
+
+    caption: str | None
+    caption_reason: str | None
+    caption_model: str
+    processing_ms: int
+
+
+@dataclass(frozen=True)
+class Stats:
+    """The statistics item, shards added up. `histogram` maps bucket number to images (see statistics.py)."""
+
+    counts: Mapping[Status, int] = field(default_factory=dict)
+    processing_ms_total: int = 0
+    histogram: Mapping[int, int] = field(default_factory=dict)

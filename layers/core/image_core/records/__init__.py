@@ -1,0 +1,333 @@
+"""The images and statistics tables: docs/state.md in code, one method a transition.
+
+Every transition replaces the record that was read by a new one, on condition that its `rev` has not changed, and in
+the same transaction moves the counters by the difference between the two. A refused condition raises `Superseded`.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from image_core.errors import ImageError, Superseded, Unavailable
+from image_core.models import Outcome, Record, Stats, Status, StoredObject, ThumbnailInfo, Thumbnails
+from image_core.records.counters import STATS_NAME, difference, stats_of_shards, update_of
+from image_core.records.items import from_item, to_item
+from image_core.records.queries import Page, Queries
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+__all__ = ["Page", "Records"]
+
+_WRITE_TRIES = 8
+_RETRIED_REASONS = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+_MODEL_NAME = "caption_model"
+
+
+class Records(Queries):
+    """The records of one stack.
+
+    `client` is a DynamoDB client, `now_ms` tells the time (milliseconds since 1970), `sleep` waits (seconds);
+    both are parameters so that tests need not wait.
+    """
+
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        *,
+        images_table: str,
+        stats_table: str,
+        stats_shards: int,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        sleep: Callable[[float], None] = time.sleep,
+        rng: random.Random | None = None,
+    ) -> None:
+        super().__init__(client, images_table)
+        self._stats_table = stats_table
+        self._shards = stats_shards
+        self.now_ms = now_ms
+        self._sleep = sleep
+        self._rng = rng or random.Random()
+
+    # Reading
+
+    def get(self, image_id: str) -> Record | None:
+        """The record as it is now (a consistent read); None if there is none."""
+        answer = self._client.get_item(
+            TableName=self._table, Key={"image_id": {"S": image_id}}, ConsistentRead=True
+        )
+        return from_item(answer["Item"]) if "Item" in answer else None
+
+    def stats(self) -> Stats:
+        """The counters, shards added up; costs the same for any number of images."""
+        answer = self._client.query(
+            TableName=self._stats_table,
+            KeyConditionExpression="#name = :name",
+            ExpressionAttributeNames={"#name": "name"},
+            ExpressionAttributeValues={":name": {"S": STATS_NAME}},
+            ConsistentRead=True,
+        )
+        return stats_of_shards(answer["Items"])
+
+    # Transitions of docs/state.md
+
+    def create(self, record: Record) -> Record:
+        """create: a new `pending` record."""
+        return self._write(None, replace(record, rev=1, status=Status.PENDING))
+
+    def reserve(self, record: Record) -> Record:
+        """reserve: a new `reserved` record, neither listed nor counted."""
+        return self._write(None, replace(record, rev=1, status=Status.RESERVED))
+
+    def claim(self, record: Record, stored: StoredObject, *, lease_seconds: int) -> Record:
+        """claim: this attempt works on `stored` from now on; a `rev` of 0 creates the record."""
+        now = self.now_ms()
+        lease_until = now + lease_seconds * 1000
+        arrived = record.status is Status.RESERVED
+        claimed = replace(
+            record,
+            rev=record.rev + 1,
+            status=Status.PROCESSING,
+            created_ms=now if arrived else record.created_ms,
+            size_bytes=stored.size_bytes,
+            version=stored.version,
+            version_etag=stored.etag,
+            attempt=secrets.token_hex(8),
+            attempts=record.attempts_at(stored.version) + 1,
+            lease_until=lease_until,
+            deadline=lease_until,
+            postponed=0,
+            error=None,
+        )
+        return self._write(record if record.rev else None, claimed)
+
+    def save(
+        self, record: Record, *, metadata: Mapping[str, Any], thumbnails: Mapping[str, ThumbnailInfo]
+    ) -> Record:
+        """save: metadata and thumbnails of the attempt are visible from now on."""
+        assert record.attempt and record.version
+        made = Thumbnails(attempt=record.attempt, version=record.version, sizes=thumbnails)
+
+        def saved(now: Record) -> Record:
+            # An earlier caption stays until finish replaces it, but not beside another version's picture.
+            same_picture = now.thumbnails is not None and now.thumbnails.version == made.version
+            return replace(
+                now,
+                metadata=metadata,
+                thumbnails=made,
+                content_type=f"image/{metadata['format']}",
+                caption=now.caption if same_picture else None,
+                caption_model=now.caption_model if same_picture else None,
+            )
+
+        return self._write_mine(record, saved)
+
+    def finish(self, record: Record, outcome: Outcome) -> Record:
+        """finish: `success`."""
+        finished_ms = self.now_ms()
+        return self._write_mine(
+            record,
+            lambda now: replace(
+                _ended(now, finished_ms),
+                status=Status.SUCCESS,
+                caption=outcome.caption,
+                caption_reason=outcome.caption_reason,
+                caption_model=outcome.caption_model,
+                processing_ms=outcome.processing_ms,
+                error=None,
+            ),
+        )
+
+    def fail(self, record: Record, fault: ImageError) -> Record:
+        """fail, by the worker that holds the image."""
+        finished_ms = self.now_ms()
+        return self._write_mine(record, lambda now: _failed(now, fault, finished_ms))
+
+    def give_up(self, record: Record, stored: StoredObject | None, fault: ImageError) -> Record:
+        """fail, by somebody who holds no lease; a `rev` of 0 creates the record.
+
+        The caller has seen that no lease is alive. `stored` is what lies in the bucket, None if nothing does.
+        """
+        if stored is not None:
+            record_now = replace(
+                record, version=stored.version, version_etag=stored.etag, size_bytes=stored.size_bytes
+            )
+        else:
+            record_now = record
+        failed = _failed(record_now, fault, self.now_ms())
+        return self._write(record if record.rev else None, replace(failed, rev=record.rev + 1))
+
+    def reprocess(self, record: Record, *, pending_seconds: int) -> Record:
+        """reprocess: a new generation, `pending`; what earlier ones made stays visible."""
+        now = self.now_ms()
+        return self._write(
+            record,
+            replace(
+                record,
+                rev=record.rev + 1,
+                status=Status.PENDING,
+                generation=record.generation + 1,
+                requested_ms=now,
+                deadline=now + pending_seconds * 1000,
+                attempt=None,
+                attempts=0,
+                lease_until=0,
+                postponed=0,
+                error=None,
+            ),
+        )
+
+    def mark_deleting(self, record: Record, *, deadline_seconds: int) -> Record:
+        """delete: hidden and uncounted from now on; the version on the record is the one to remove."""
+        deadline = self.now_ms() + deadline_seconds * 1000
+        if record.version is None:
+            # An upload may be under way: stay until nothing can arrive any more.
+            deadline = max(deadline, record.deadline)
+        return self._write(
+            record,
+            replace(
+                record,
+                rev=record.rev + 1,
+                status=Status.DELETING,
+                deadline=deadline,
+                attempt=None,
+                lease_until=0,
+            ),
+        )
+
+    def forget(self, record: Record) -> None:
+        """forget: the record of a finished deletion, or of a stale reservation, goes."""
+        assert record.status in (Status.DELETING, Status.RESERVED)
+        try:
+            self._client.delete_item(
+                TableName=self._table,
+                Key={"image_id": {"S": record.image_id}},
+                ConditionExpression="#rev = :rev",
+                ExpressionAttributeNames={"#rev": "rev"},
+                ExpressionAttributeValues={":rev": {"N": str(record.rev)}},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            if self.get(record.image_id) is not None:
+                raise Superseded from error
+
+    def postpone(self, record: Record, *, deadline_seconds: int) -> Record:
+        """postpone: the sweep has done what it can; it looks again after twice the time of the last one."""
+        delay_ms = deadline_seconds * 1000 * 2**record.postponed
+        return self._write(
+            record,
+            replace(record, rev=record.rev + 1, deadline=self.now_ms() + delay_ms, postponed=record.postponed + 1),
+        )
+
+    # The caption model, as the processor last loaded it
+
+    def announce_caption_model(self, model: str) -> None:
+        """Leaves the name of the model in use for `/health`."""
+        self._client.put_item(
+            TableName=self._stats_table,
+            Item={"name": {"S": _MODEL_NAME}, "shard": {"N": "0"}, "model": {"S": model}},
+        )
+
+    def caption_model(self) -> str | None:
+        """The model that a processor last announced; None before the first one did."""
+        answer = self._client.get_item(
+            TableName=self._stats_table, Key={"name": {"S": _MODEL_NAME}, "shard": {"N": "0"}}
+        )
+        return answer["Item"]["model"]["S"] if "Item" in answer else None
+
+    # Writing
+
+    def _write_mine(self, record: Record, change: Callable[[Record], Record]) -> Record:
+        """Applies `change` to the newest state of the record, as long as the attempt on it is still ours."""
+        for _ in range(_WRITE_TRIES):
+            try:
+                return self._write(record, replace(change(record), rev=record.rev + 1))
+            except Superseded:
+                now = self.get(record.image_id)
+                if now is None or now.status is not Status.PROCESSING or now.attempt != record.attempt:
+                    raise
+                record = now
+        raise Superseded
+
+    def _write(self, old: Record | None, new: Record) -> Record:
+        """Replaces `old` by `new`, counters included, or raises `Superseded`.
+
+        Where the reply to a write that was applied got lost, the refused repetition finds `new` in the table.
+        """
+        put: dict[str, Any] = {"TableName": self._table, "Item": to_item(new)}
+        if old is None:
+            put |= {
+                "ConditionExpression": "attribute_not_exists(#id)",
+                "ExpressionAttributeNames": {"#id": "image_id"},
+            }
+        else:
+            put |= {
+                "ConditionExpression": "#rev = :rev",
+                "ExpressionAttributeNames": {"#rev": "rev"},
+                "ExpressionAttributeValues": {":rev": {"N": str(old.rev)}},
+            }
+        try:
+            self._put(put, difference(old, new))
+        except Superseded:
+            if self.get(new.image_id) != new:
+                raise
+        return new
+
+    def _put(self, put: dict[str, Any], change: Mapping[str, int]) -> None:
+        exceptions = self._client.exceptions
+        for attempt in range(_WRITE_TRIES):
+            try:
+                if not change:
+                    self._client.put_item(**put)
+                else:
+                    shard = self._rng.randrange(self._shards)
+                    writes: Any = [{"Put": put}, update_of(change, self._stats_table, shard)]
+                    self._client.transact_write_items(TransactItems=writes)
+                return
+            except exceptions.ConditionalCheckFailedException as error:
+                raise Superseded from error
+            except (exceptions.TransactionConflictException, exceptions.TransactionInProgressException):
+                pass
+            except exceptions.TransactionCanceledException as error:
+                reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+                if "ConditionalCheckFailed" in reasons:
+                    raise Superseded from error
+                if not reasons & _RETRIED_REASONS:
+                    raise
+            # Full jitter; the next try goes to another shard, where a hot counter is not in the way.
+            self._sleep(self._rng.uniform(0, min(1.0, 0.02 * 2**attempt)))
+        raise Unavailable
+
+
+def _ended(record: Record, finished_ms: int) -> Record:
+    """The record with its attempt over and its outcome tied to version and generation."""
+    return replace(
+        record,
+        deadline=0,
+        attempt=None,
+        lease_until=0,
+        finished_version=record.version,
+        finished_generation=record.generation,
+        finished_attempt=record.attempt,
+        processed_ms=finished_ms,
+    )
+
+
+def _failed(record: Record, fault: ImageError, finished_ms: int) -> Record:
+    """The record as `failed`; results of another version than the failed one would show another picture."""
+    shows_this_version = record.thumbnails is not None and record.thumbnails.version == record.version
+    return replace(
+        _ended(record, finished_ms),
+        status=Status.FAILED,
+        error={"code": fault.code, "message": fault.message},
+        metadata=record.metadata if shows_this_version else None,
+        thumbnails=record.thumbnails if shows_this_version else None,
+        caption=record.caption if shows_this_version else None,
+        caption_reason=None,
+        caption_model=record.caption_model if shows_this_version else None,
+        processing_ms=None,
+    )

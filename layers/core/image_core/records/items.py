@@ -1,0 +1,79 @@
+"""A record as a DynamoDB item, and back.
+
+Fields keep their names; None is left out; nested values are JSON text, which takes any float that EXIF may hold
+(DynamoDB's numbers do not) and is never searched. The index keys are computed here from the record alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from image_core.models import SHOWN_STATUSES, Record, Status, ThumbnailInfo, Thumbnails
+
+LISTED = "images"
+"""Hash key of `by_created`: one partition, written once per image."""
+
+Item = dict[str, Any]
+_JSON_FIELDS = {"metadata", "thumbnails", "error"}
+_INTEGER_FIELDS = {field.name for field in dataclasses.fields(Record) if field.type in ("int", "int | None")}
+
+
+def created_order(created_ms: int, image_id: str) -> str:
+    """Range key of `by_created`: sorts by age, and by id where two images are of one millisecond."""
+    return f"{created_ms:015d}#{image_id}"
+
+
+def status_order(record: Record) -> str:
+    """Range key of `by_status`: by age too, with the deadline at its end for the sweep to see."""
+    return f"{created_order(record.created_ms, record.image_id)}#{record.deadline:015d}"
+
+
+def deadline_of(order: str) -> int:
+    """The deadline (ms) in a `status_order` key."""
+    return int(order.rsplit("#", 1)[1])
+
+
+def to_item(record: Record) -> Item:
+    """The item of a record, index keys included."""
+    item: Item = {}
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if value is None:
+            continue
+        if field.name in _JSON_FIELDS:
+            plain = dataclasses.asdict(value) if isinstance(value, Thumbnails) else value
+            item[field.name] = {"S": json.dumps(plain, ensure_ascii=False, allow_nan=False)}
+        elif field.name in _INTEGER_FIELDS:
+            item[field.name] = {"N": str(value)}
+        else:
+            item[field.name] = {"S": str(value)}
+    item["status_order"] = {"S": status_order(record)}
+    if record.status in SHOWN_STATUSES:
+        item["listed"] = {"S": LISTED}
+        item["created_order"] = {"S": created_order(record.created_ms, record.image_id)}
+    return item
+
+
+def from_item(item: Mapping[str, Any]) -> Record:
+    """The record of an item; attributes that are no fields are index keys and left out."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(Record):
+        stored = item.get(field.name)
+        if stored is None:
+            continue
+        if field.name in _JSON_FIELDS:
+            values[field.name] = json.loads(stored["S"])
+        else:
+            values[field.name] = int(stored["N"]) if "N" in stored else stored["S"]
+    values["status"] = Status(values["status"])
+    if "thumbnails" in values:
+        made = values["thumbnails"]
+        values["thumbnails"] = Thumbnails(
+            attempt=made["attempt"],
+            version=made["version"],
+            sizes={name: ThumbnailInfo(**info) for name, info in made["sizes"].items()},
+        )
+    return Record(**values)

@@ -1,0 +1,160 @@
+"""Reading more than one record: pages of the list, and what is past its deadline."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from image_core.errors import BadCursor, Unavailable
+from image_core.keys import is_image_id
+from image_core.models import SHOWN_STATUSES, Record, Status
+from image_core.records.items import LISTED, deadline_of, from_item
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_MAX_KEYS_A_BATCH = 100
+_BATCH_TRIES = 8
+_CREATED_ORDER = re.compile(r"(\d{15})#(img_\w{26})")
+_STATUS_ORDER = re.compile(r"(\d{15})#(img_\w{26})#(\d{15})")
+
+
+@dataclass(frozen=True)
+class Page:
+    """Records, newest first, and the cursor of the next page (None on the last one)."""
+
+    records: list[Record]
+    next_cursor: str | None
+
+
+def encode_cursor(status: Status | None, order: str) -> str:
+    """An opaque cursor: everything after the entry `order` of that list."""
+    payload = json.dumps({"v": 1, "status": status, "after": order}, separators=(",", ":"))
+    return base64.urlsafe_b64encode(payload.encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, status: Status | None) -> str:
+    """The entry that a cursor stands behind. Raises `BadCursor` for anything that this list did not give out."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        payload = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        version, of_status, order = payload["v"], payload["status"], payload["after"]
+    except (binascii.Error, ValueError, KeyError, TypeError) as error:
+        raise BadCursor from error
+    form = _CREATED_ORDER if status is None else _STATUS_ORDER
+    match = form.fullmatch(order) if isinstance(order, str) else None
+    if version != 1 or of_status != status or not match or not is_image_id(match.group(2)):
+        raise BadCursor
+    return str(order)
+
+
+class Queries:
+    """Reads of the images table. `client` is a DynamoDB client; nothing is kept between calls."""
+
+    def __init__(self, client: DynamoDBClient, images_table: str) -> None:
+        self._client = client
+        self._table = images_table
+
+    def page(self, *, limit: int, cursor: str | None = None, status: Status | None = None) -> Page:
+        """Up to `limit` (1 to 100) shown records, newest first; with `status`, those that have it now.
+
+        The cost is that of the page, not of the table. Raises `BadCursor`.
+        """
+        index = ("by_created", "listed", LISTED) if status is None else ("by_status", "status", str(status))
+        order_name = "created_order" if status is None else "status_order"
+        after = decode_cursor(cursor, status) if cursor is not None else None
+        found: list[Record] = []
+        while True:
+            entries, is_last = self._entries(index, order_name, limit=limit - len(found), after=after)
+            records = self._records([entry["image_id"]["S"] for entry in entries])
+            # The index lags behind the table: what has moved on meanwhile does not belong here any more.
+            found += [
+                record for record in records if record.status in SHOWN_STATUSES and status in (None, record.status)
+            ]
+            if entries:
+                after = entries[-1][order_name]["S"]
+            if is_last or after is None:
+                return Page(found, None)
+            if len(found) >= limit:
+                return Page(found, encode_cursor(status, after))
+
+    def _entries(
+        self, index: tuple[str, str, str], order_name: str, *, limit: int, after: str | None
+    ) -> tuple[list[dict[str, Any]], bool]:
+        name, hash_name, hash_value = index
+        arguments: dict[str, Any] = {}
+        if after is not None:
+            arguments["ExclusiveStartKey"] = {
+                hash_name: {"S": hash_value},
+                order_name: {"S": after},
+                "image_id": {"S": after.split("#")[1]},
+            }
+        answer = self._client.query(
+            TableName=self._table,
+            IndexName=name,
+            KeyConditionExpression="#hash = :hash",
+            ExpressionAttributeNames={"#hash": hash_name},
+            ExpressionAttributeValues={":hash": {"S": hash_value}},
+            ScanIndexForward=False,
+            # One more than needed tells whether there is a next page at all.
+            Limit=limit + 1,
+            **arguments,
+        )
+        entries: list[dict[str, Any]] = list(answer["Items"])
+        more = len(entries) > limit or "LastEvaluatedKey" in answer
+        return entries[:limit], not more
+
+    def _records(self, image_ids: list[str]) -> list[Record]:
+        """The records of these ids that exist, in the order of the ids."""
+        by_id: dict[str, Record] = {}
+        for start in range(0, len(image_ids), _MAX_KEYS_A_BATCH):
+            wanted = [{"image_id": {"S": i}} for i in image_ids[start : start + _MAX_KEYS_A_BATCH]]
+            for _ in range(_BATCH_TRIES):
+                answer: Any = self._client.batch_get_item(
+                    RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}}
+                )
+                for item in answer["Responses"].get(self._table, []):
+                    record = from_item(item)
+                    by_id[record.image_id] = record
+                # 16 MB or a throttled partition: DynamoDB hands back what it did not read.
+                left = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+                if not left:
+                    break
+                wanted = left
+            else:
+                raise Unavailable
+        return [by_id[i] for i in image_ids if i in by_id]
+
+    def overdue(self, status: Status, now_ms: int) -> Iterator[str]:
+        """Ids of the records in `status` whose deadline is past, oldest first, as far as the index knows."""
+        start: dict[str, Any] = {}
+        while True:
+            answer = self._client.query(
+                TableName=self._table,
+                IndexName="by_status",
+                KeyConditionExpression="#status = :status",
+                ExpressionAttributeNames={"#status": "status"},
+                ExpressionAttributeValues={":status": {"S": str(status)}},
+                **start,
+            )
+            for entry in answer["Items"]:
+                if deadline_of(entry["status_order"]["S"]) <= now_ms:
+                    yield entry["image_id"]["S"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def every(self) -> Iterator[Record]:
+        """All records, hidden ones too, in no order: a scan, for reconciliation."""
+        start: dict[str, Any] = {}
+        while True:
+            answer = self._client.scan(TableName=self._table, ConsistentRead=True, **start)
+            yield from map(from_item, answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
+            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}

@@ -1,0 +1,80 @@
+"""What can be set, in one place: read from the environment once, validated, frozen."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LEASE_MARGIN_SECONDS = 10
+"""A lease outlives the function that holds it by this much, so that a live worker is never superseded."""
+
+
+class Settings(BaseSettings):
+    """Environment variables of the same names in capitals; an empty variable means the default."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
+
+    uploads_bucket: str = Field(min_length=3)
+    thumbnails_bucket: str = Field(min_length=3)
+    images_table: str = Field(min_length=3)
+    stats_table: str = Field(min_length=3)
+    queue_url: str = Field(min_length=1)
+
+    stats_shards: int = Field(default=10, ge=1, le=100)
+    """Counter items that writes are spread over; never lower it on a stack in use without `ops reconcile`."""
+
+    max_image_bytes: int = Field(default=50_000_000, ge=1)
+    max_post_bytes: int = Field(default=4_000_000, ge=1)
+    """Largest file that `POST /api/images` takes: a Lambda request is 6 MB, base64 and headers included."""
+    max_image_pixels: int = Field(default=100_000_000, ge=1)
+    thumbnail_small_pixels: int = Field(default=150, ge=1, le=2_000)
+    thumbnail_medium_pixels: int = Field(default=300, ge=1, le=2_000)
+    expose_gps: bool = False
+
+    processor_timeout_seconds: int = Field(default=120, ge=5)
+    max_attempts: int = Field(default=5, ge=1)
+    """Claims of one version in one generation before the image is given up as `retries_exhausted`."""
+    pending_timeout_seconds: int = Field(default=900, ge=1)
+    """After this long without progress the sweep looks at a record."""
+    upload_url_seconds: int = Field(default=900, ge=1)
+    """How long a presigned upload is valid; the reservation outlives it by `pending_timeout_seconds`."""
+    download_url_seconds: int = Field(default=300, ge=1)
+    aws_endpoint_url: str | None = None
+    """An emulator instead of AWS; boto3 reads the same variable."""
+    s3_public_endpoint_url: str | None = None
+    """Where callers reach that emulator's S3, when it is not where the function does (`sam local`)."""
+
+    models_dir: str = "models"
+    """Where `exported` and `demo` lie: the real caption model is taken if it is there, else the demo model."""
+    caption_model_dir: str | None = None
+    """One particular model folder instead."""
+    caption_engine: str = Field(default="auto", pattern="^(auto|onnx|transformers)$")
+    caption_prompt: str | None = None
+    """Text that the caption continues; unset: the model's own prompt."""
+    caption_max_tokens: int = Field(default=20, ge=1, le=200)
+
+    @property
+    def lease_seconds(self) -> int:
+        """How long a claim holds: longer than the function can run."""
+        return self.processor_timeout_seconds + LEASE_MARGIN_SECONDS
+
+    @property
+    def thumbnail_pixels(self) -> dict[str, int]:
+        """Side in pixels of the square that each thumbnail fits into, by name."""
+        return {"small": self.thumbnail_small_pixels, "medium": self.thumbnail_medium_pixels}
+
+    @model_validator(mode="after")
+    def _sizes_are_ordered(self) -> Settings:
+        if self.max_post_bytes > self.max_image_bytes:
+            raise ValueError("MAX_POST_BYTES must not be larger than MAX_IMAGE_BYTES")
+        if self.thumbnail_small_pixels > self.thumbnail_medium_pixels:
+            raise ValueError("THUMBNAIL_SMALL_PIXELS must not be larger than THUMBNAIL_MEDIUM_PIXELS")
+        return self
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read at the first call."""
+    return Settings()  # type: ignore[call-arg]  # the environment gives the required ones

@@ -1,0 +1,51 @@
+"""From "look at this key" to what is there: the record first, then the object, in that order (docs/state.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from image_core.keys import claimed_image_id, derived_image_id
+from image_core.models import Record, Status, StoredObject
+from image_core.services import Services
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What a look at a key found. Each may be missing; `image_id` is the key's in any case."""
+
+    image_id: str
+    record: Record | None
+    stored: StoredObject | None
+
+    def record_or_new(self, key: str, now_ms: int) -> Record:
+        """The record, or what the record of a direct drop begins with (`rev` 0: not written yet)."""
+        if self.record is not None:
+            return self.record
+        return Record(
+            image_id=self.image_id,
+            key=key,
+            rev=0,
+            status=Status.PENDING,
+            generation=1,
+            created_ms=now_ms,
+            requested_ms=now_ms,
+            original_name=key.rstrip("/").rpartition("/")[2] or key,
+            source="bucket",
+        )
+
+
+def look_at_key(key: str, services: Services) -> Sighting:
+    """The record of the image that `key` stands for, and the object under it."""
+    image_id, record = _record_of(key, services)
+    return Sighting(image_id, record, services.storage.head(key))
+
+
+def _record_of(key: str, services: Services) -> tuple[str, Record | None]:
+    claimed = claimed_image_id(key)
+    if claimed is not None:
+        record = services.records.get(claimed)
+        # Anybody may drop a file under somebody else's id: it is believed only where the record agrees.
+        if record is None or record.key == key:
+            return claimed, record
+    derived = derived_image_id(services.storage.uploads_bucket, key)
+    return derived, services.records.get(derived)

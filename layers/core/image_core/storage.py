@@ -1,0 +1,159 @@
+"""The two buckets: originals, and the thumbnails made from them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from image_core.errors import Superseded
+from image_core.models import StoredObject
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_ABSENT_CODES = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
+_CHANGED_CODES = {"412", "PreconditionFailed", "ConditionalRequestConflict"}
+_MAX_KEYS_A_DELETE = 1000
+
+
+class Storage:
+    """Objects of one stack. `client` talks to S3; `public_client` signs URLs for callers."""
+
+    def __init__(
+        self, client: S3Client, *, uploads_bucket: str, thumbnails_bucket: str, public_client: S3Client
+    ) -> None:
+        self._client = client
+        self._public_client = public_client
+        self.uploads_bucket = uploads_bucket
+        self._thumbnails_bucket = thumbnails_bucket
+
+    # Originals
+
+    def head(self, key: str) -> StoredObject | None:
+        """The original under `key` as it is now; None if there is none (a delete marker included)."""
+        try:
+            answer = self._client.head_object(Bucket=self.uploads_bucket, Key=key)
+        except self._client.exceptions.ClientError as error:
+            if _code(error) in _ABSENT_CODES:
+                return None
+            raise
+        version_id = answer.get("VersionId", "")
+        if version_id == "null":
+            # An unversioned bucket: the same bytes put again are another version, as the times tell.
+            version_id = ""
+        version = version_id or f"{answer['ETag']}@{answer['LastModified'].isoformat()}"
+        return StoredObject(
+            key=key,
+            version=version,
+            version_id=version_id or None,
+            etag=answer["ETag"].strip('"'),
+            size_bytes=answer["ContentLength"],
+            content_type=answer.get("ContentType"),
+        )
+
+    def put_original(self, key: str, body: IO[bytes], *, content_type: str) -> None:
+        """Writes an upload. Unconditionally: the key is new, and a repetition after a lost reply must pass."""
+        self._client.put_object(Bucket=self.uploads_bucket, Key=key, Body=body, ContentType=content_type)
+
+    def download(self, stored: StoredObject) -> bytes:
+        """The bytes of exactly that version. Raises `Superseded` if it is gone."""
+        pin: Any = {"VersionId": stored.version_id} if stored.version_id else {"IfMatch": f'"{stored.etag}"'}
+        with _gone_is_superseded(self._client):
+            return self._client.get_object(Bucket=self.uploads_bucket, Key=stored.key, **pin)["Body"].read()
+
+    def delete_original(self, stored: StoredObject) -> None:
+        """Removes that version if it is still the newest; what replaced it stays. Old versions are kept by S3."""
+        try:
+            self._client.delete_object(Bucket=self.uploads_bucket, Key=stored.key, IfMatch=f'"{stored.etag}"')
+        except self._client.exceptions.ClientError as error:
+            if _code(error) not in _ABSENT_CODES | _CHANGED_CODES:
+                raise
+
+    def presign_download(self, key: str, *, name: str, content_type: str | None, seconds: int) -> str:
+        """A URL that gives the original as an attachment called `name`."""
+        parameters = {
+            "Bucket": self.uploads_bucket,
+            "Key": key,
+            "ResponseContentDisposition": attachment_disposition(name),
+        }
+        if content_type:
+            parameters["ResponseContentType"] = content_type
+        return self._public_client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
+
+    def presign_upload(
+        self, key: str, *, content_type: str, size_bytes: int, seconds: int
+    ) -> tuple[str, dict[str, str]]:
+        """A PUT URL and the headers that must go with it: type, size and not-yet-there are signed."""
+        url = self._public_client.generate_presigned_url(
+            "put_object",
+            Params={
+                "Bucket": self.uploads_bucket,
+                "Key": key,
+                "ContentType": content_type,
+                "ContentLength": size_bytes,
+                "IfNoneMatch": "*",
+            },
+            ExpiresIn=seconds,
+        )
+        headers = {"Content-Type": content_type, "Content-Length": str(size_bytes), "If-None-Match": "*"}
+        return url, headers
+
+    # Thumbnails
+
+    def put_thumbnail(self, key: str, body: bytes, *, content_type: str) -> None:
+        """Writes one thumbnail under its attempt's own key."""
+        self._client.put_object(Bucket=self._thumbnails_bucket, Key=key, Body=body, ContentType=content_type)
+
+    def get_thumbnail(self, key: str) -> bytes | None:
+        """The bytes of a thumbnail; None if it is gone."""
+        try:
+            return self._client.get_object(Bucket=self._thumbnails_bucket, Key=key)["Body"].read()
+        except self._client.exceptions.ClientError as error:
+            if _code(error) in _ABSENT_CODES:
+                return None
+            raise
+
+    def list_thumbnails(self, prefix: str) -> list[str]:
+        """The keys of all thumbnails under `prefix`."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._thumbnails_bucket, Prefix=prefix
+        )
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+    def delete_thumbnails(self, keys: Iterable[str]) -> None:
+        """Removes these; those that are gone already are fine. Raises `OSError` if S3 kept any."""
+        left = list(keys)
+        for start in range(0, len(left), _MAX_KEYS_A_DELETE):
+            answer = self._client.delete_objects(
+                Bucket=self._thumbnails_bucket,
+                Delete={
+                    "Objects": [{"Key": k} for k in left[start : start + _MAX_KEYS_A_DELETE]],
+                    "Quiet": True,
+                },
+            )
+            if answer.get("Errors"):
+                raise OSError(f"S3 kept {len(answer['Errors'])} thumbnails: {answer['Errors'][0].get('Code')}")
+
+
+def attachment_disposition(name: str) -> str:
+    """A `Content-Disposition` that saves under `name`, in any script (RFC 6266, RFC 8187)."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = "".join(c if c.isprintable() and c not in '"\\%' else "_" for c in plain) or "image"
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+@contextmanager
+def _gone_is_superseded(client: S3Client) -> Iterator[None]:
+    try:
+        yield
+    except client.exceptions.ClientError as error:
+        if _code(error) in _ABSENT_CODES | _CHANGED_CODES:
+            raise Superseded from error
+        raise
+
+
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
