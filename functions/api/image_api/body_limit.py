@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from image_api.errors import answer
@@ -37,19 +38,25 @@ class BodyLimit:
         if declared.isdigit() and int(declared) > limit + MULTIPART_OVERHEAD_BYTES:
             await refusal(scope, receive, send)
             return
-        received = 0
+        received, exceeded = 0, False
 
         async def bounded() -> Message:
-            nonlocal received
+            nonlocal received, exceeded
             message = await receive()
             received += len(message.get("body", b""))
             if received > limit + MULTIPART_OVERHEAD_BYTES:
+                exceeded = True
                 raise _BodyTooLarge
             return message
 
-        try:
-            await self._app(scope, bounded, send)
-        except _BodyTooLarge:
+        async def unless_exceeded(message: Message) -> None:
+            # FastAPI answers 400 to whatever goes wrong while it reads a form: that answer is replaced by ours.
+            if not exceeded:
+                await send(message)
+
+        with suppress(_BodyTooLarge):
+            await self._app(scope, bounded, unless_exceeded)
+        if exceeded:
             await refusal(scope, receive, send)
 
 

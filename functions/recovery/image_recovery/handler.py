@@ -26,7 +26,7 @@ def handle(event: dict[str, Any], context: LambdaContext, services: Services) ->
     if event.get("Records"):
         answer = process_partial_response(
             event=event,
-            record_handler=lambda message: _take_letter(message, services),
+            record_handler=lambda record: _take_letter(record, services),
             processor=BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False),
         )
         return dict(answer)

@@ -62,7 +62,8 @@ def decide_dead_letter(
     if letter_etag is not None and letter_etag != stored.etag:
         return Decision.NOTHING
     if record is not None:
-        if sent_ms < record.requested_ms:
+        # In the first generation every message counts: a direct drop's is older than its record.
+        if record.generation > 1 and sent_ms < record.requested_ms:
             return Decision.NOTHING
         if record.status is Status.PROCESSING and record.attempts_at(stored.version) in range(1, max_attempts):
             return Decision.NOTHING

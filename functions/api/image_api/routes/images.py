@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, UploadFile
@@ -16,13 +17,14 @@ from image_core.errors import (
     BadCursor,
     EmptyFile,
     NotFound,
+    Superseded,
     TooLarge,
     Unavailable,
     UnsupportedUpload,
     UploadIncomplete,
 )
 from image_core.events import Look
-from image_core.formats import SNIFFED_BYTES, sniff
+from image_core.formats import NAMES, SNIFFED_BYTES, identify, media_type
 from image_core.keys import new_image_id, upload_key
 from image_core.models import Record, Status
 from image_core.services import Services
@@ -64,7 +66,8 @@ def upload_image(file: UploadFile, request: Request, response: Response, service
     except Exception as error:
         # Whatever it was: nothing will come for this record, and the caller must know.
         log.exception("an upload could not be stored")
-        services.records.give_up(record, None, UploadIncomplete())
+        with suppress(Superseded):  # it was stored after all, and somebody is at it
+            services.records.give_up(record, None, UploadIncomplete())
         raise Unavailable from error
     response.headers["Location"] = str(request.url_for("get_image", image_id=image_id))
     shown = present(record, request, services)
@@ -78,11 +81,11 @@ def _checked(file: UploadFile, services: Services) -> str:
         raise EmptyFile
     if file.size > limit:
         raise TooLarge(too_large_message(limit))
-    content_type = sniff(file.file.read(SNIFFED_BYTES))
-    if content_type is None:
-        raise UnsupportedUpload
+    kind = identify(file.file.read(SNIFFED_BYTES))
+    if kind is None:
+        raise UnsupportedUpload(f"Formats that are taken: {', '.join(NAMES.values())}.")
     file.file.seek(0)
-    return content_type
+    return media_type(kind)
 
 
 @router.get("", responses=documented(BadCursor), summary="List images, newest first")

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from image_core.errors import ImageError, Superseded, Unavailable
+from image_core.formats import media_type
 from image_core.models import Outcome, Record, Stats, Status, StoredObject, ThumbnailInfo, Thumbnails
 from image_core.records.counters import STATS_NAME, difference, stats_of_shards, update_of
 from image_core.records.items import from_item, to_item
@@ -120,7 +121,7 @@ class Records(Queries):
                 now,
                 metadata=metadata,
                 thumbnails=made,
-                content_type=f"image/{metadata['format']}",
+                content_type=media_type(metadata["format"]),
                 caption=now.caption if same_picture else None,
                 caption_model=now.caption_model if same_picture else None,
             )

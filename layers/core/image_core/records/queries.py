@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _MAX_KEYS_A_BATCH = 100
 _BATCH_TRIES = 8
-_CREATED_ORDER = re.compile(r"(\d{15})#(img_\w{26})")
-_STATUS_ORDER = re.compile(r"(\d{15})#(img_\w{26})#(\d{15})")
+_CREATED_ORDER = re.compile(r"(\d{15})#(img_\w{26})", re.ASCII)
+_STATUS_ORDER = re.compile(r"(\d{15})#(img_\w{26})#(\d{15})", re.ASCII)
 
 
 @dataclass(frozen=True)

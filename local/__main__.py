@@ -1,0 +1,51 @@
+"""`python -m local`: the whole pipeline on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+from local import logs
+from local.banner import banner
+from local.options import parse
+from local.ports import PortTaken
+from local.stack import LocalStack, StartFailed
+from local.template import UnknownParameter
+
+
+def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Exit code: 0 after Ctrl-C or SIGTERM, 1 where something could not start or ended by itself."""
+    options = parse(sys.argv[1:], os.environ)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        stack = LocalStack(options)
+    except (PortTaken, UnknownParameter) as error:
+        print(f"python -m local: {error}", file=sys.stderr)
+        return 1
+    try:
+        logs.write("local", "starting …")
+        stack.start()
+        print(banner(stack.description(), stack.health(), external=options.aws_endpoint is not None), flush=True)
+        logs.write("local", stack.wait())
+        return 1
+    except KeyboardInterrupt:
+        logs.write("local", "stopping …")
+        return 0
+    except StartFailed as error:
+        logs.write("local", str(error))
+        return 1
+    finally:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, signal.SIG_IGN)
+        stack.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

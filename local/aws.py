@@ -1,0 +1,86 @@
+"""moto's server in a process of its own, fresh and in memory: `python -m local.aws --fd N`.
+
+It answers one request at a time, because moto's transactions lose updates when two threads run them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.s3.models import FakeDeleteMarker, s3_backends
+from moto.sqs.models import sqs_backends
+from werkzeug.serving import make_server
+
+from local.deletions import Deletion, DeletionEvents, object_removed_event, read_out
+from local.lifeline import read_until_parent_ends
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+class OneAtATime:
+    """Wraps `application`: a request's body is read first, then it waits its turn."""
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._application = application
+        self._turn = threading.Lock()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        length = environ.get("CONTENT_LENGTH")
+        if length:
+            environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(length)))
+        with self._turn:
+            return [read_out(self._application(environ, start_response))]
+
+
+def send_object_removed(deletion: Deletion) -> None:
+    """Puts the event into the queues that the bucket's notification configuration names."""
+    bucket = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets.get(deletion.bucket)
+    if bucket is None or not bucket.is_versioned or bucket.notification_configuration is None:
+        return
+    if not deletion.marker_id and deletion.key not in bucket.keys:
+        return  # the last version of a key: the one case in which moto sends the event itself
+    for notification in bucket.notification_configuration.queue:
+        if notification.matches(f"s3:{deletion.event_name}", deletion.key):
+            region, queue_name = notification.arn.split(":")[3], notification.arn.split(":")[-1]
+            event = object_removed_event(deletion, region=region, configuration_id=notification.id, now=time.time())
+            sqs_backends[DEFAULT_ACCOUNT_ID][region].send_message(queue_name, json.dumps(event))
+
+
+class _QuietHandler(MotoRequestHandler):
+    def log_request(self, code: Any = "-", size: Any = "-") -> None:
+        """The log is for what goes wrong."""
+
+
+def application() -> WSGIApplication:
+    """moto as `python -m local` serves it."""
+    # Deleting the last version of a key makes moto describe it in an event; a delete marker lacks what it needs.
+    FakeDeleteMarker.etag = ""  # type: ignore[attr-defined]
+    FakeDeleteMarker.size = 0  # type: ignore[attr-defined]
+    moto: Any = DomainDispatcherApplication(create_backend_app)
+    return OneAtATime(DeletionEvents(moto, send_object_removed))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m local.aws")
+    parser.add_argument("--fd", type=int, required=True, help="the listening socket")
+    listening = socket.socket(fileno=parser.parse_args().fd)
+    read_until_parent_ends()
+    host, port = listening.getsockname()[:2]
+    server = make_server(
+        host, port, application(), threaded=True, request_handler=_QuietHandler, fd=listening.fileno()
+    )
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""What is printed once everything answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from local.environment import DUMMY_CREDENTIALS
+
+_RULE = "─" * 100
+
+
+def banner(stack: Mapping[str, Any], health: Any, *, external: bool) -> str:
+    """`stack` as `LocalStack.description` gives it, `health` as the API does."""
+    copy = f"aws --endpoint-url {stack['aws_endpoint_url']} s3 cp photo.jpg s3://{stack['uploads_bucket_name']}/"
+    exports = " ".join(f"{name}={value}" for name, value in DUMMY_CREDENTIALS.items())
+    lines = [
+        ("API", stack["api_url"]),
+        ("Docs", f"{stack['api_url']}/docs"),
+        ("AWS endpoint", stack["aws_endpoint_url"] + ("" if external else "   (moto, in memory)")),
+        ("Bucket", stack["uploads_bucket_name"]),
+        ("Captions", caption_line(health)),
+        ("", ""),
+        ("Upload", f"curl -F file=@photo.jpg {stack['api_url']}/api/images"),
+        *([] if external else [("Drop", f"export {exports} AWS_DEFAULT_REGION={stack['region']}")]),
+        ("" if not external else "Drop", copy),
+        ("sam local", f"sam local start-api --env-vars {stack['env_file']}   (start this with --aws-host 0.0.0.0)"),
+        ("", ""),
+        ("Ctrl-C", "ends it all"),
+    ]
+    return "\n".join(["", _RULE, *(f"  {label:<13} {text}".rstrip() for label, text in lines), _RULE, ""])
+
+
+def caption_line(health: Any) -> str:
+    """The model in use, loud where it is only the demo."""
+    model = _find(health, "caption_model")
+    if not model:
+        return "no model in use yet; `make model` fetches Salesforce/blip-image-captioning-base"
+    if "demo" in str(model).lower():
+        return f"DEMO MODEL ({model}): names colours and simple shapes only. The real one: make model"
+    return str(model)
+
+
+def _find(value: Any, key: str) -> Any:
+    """The first value under `key`, however deep."""
+    if isinstance(value, Mapping):
+        if key in value:
+            return value[key]
+        return next(filter(None, (_find(item, key) for item in value.values())), None)
+    return None

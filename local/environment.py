@@ -1,0 +1,71 @@
+"""The environment variables of what runs here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from local.deploy import FunctionConfiguration
+
+REGION = "us-east-1"
+DUMMY_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+def credentials(*, external: bool) -> dict[str, str]:
+    """AWS variables for the endpoint: the caller's own where it is external, else harmless ones.
+
+    A developer's profile must neither be sent to the emulator nor change how it is addressed.
+    """
+    if external:
+        return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    return {
+        **DUMMY_CREDENTIALS,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def process_environment(aws: Mapping[str, str], *, region: str) -> dict[str, str]:
+    """What every child gets: the caller's environment, AWS settings replaced by `aws`, no proxy for this host."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    direct = {name: _with_local_hosts(plain.get(name, "")) for name in ("NO_PROXY", "no_proxy")}
+    return {**plain, **direct, **aws, "AWS_REGION": region, "AWS_DEFAULT_REGION": region, "PYTHONUNBUFFERED": "1"}
+
+
+def _with_local_hosts(no_proxy: str) -> str:
+    return ",".join(filter(None, [no_proxy, "127.0.0.1", "localhost"]))
+
+
+def function_environment(
+    process: Mapping[str, str], name: str, function: FunctionConfiguration, *, endpoint_url: str, workers: int = 1
+) -> dict[str, str]:
+    """What a function sees: its own variables of the template, Lambda's, and the way to the emulator."""
+    # Two workers that each take every CPU would spend their time waiting for each other.
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    return {
+        "OMP_NUM_THREADS": threads,
+        **process,
+        **function.environment,
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_LAMBDA_FUNCTION_NAME": name,
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_megabytes),
+    }
+
+
+def sam_environment(
+    functions: Mapping[str, FunctionConfiguration], *, endpoint_url: str
+) -> dict[str, dict[str, str]]:
+    """The contents of a file for `sam local --env-vars`: containers reach this machine by another name."""
+    port = endpoint_url.rsplit(":", 1)[1]
+    inside = f"http://host.docker.internal:{port}"
+    return {
+        logical_id: {
+            **function.environment,
+            "AWS_ENDPOINT_URL": inside,
+            "S3_PUBLIC_ENDPOINT_URL": endpoint_url,
+            "QUEUE_URL": function.environment["QUEUE_URL"].replace(endpoint_url, inside),
+        }
+        for logical_id, function in functions.items()
+    }

@@ -1,0 +1,144 @@
+"""A Lambda function on this machine: a few worker processes, each taking one invocation at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from local import logs
+from local.child import Child, describe_exit
+from local.deploy import FunctionConfiguration
+
+_RESTART_SECONDS = 1.0
+
+
+class InvocationError(Exception):
+    """The handler raised, ran out of time, or its process ended."""
+
+
+class WorkerFailed(InvocationError):
+    """A worker's process ended before it could take an invocation."""
+
+
+class Worker:
+    """One process of a function."""
+
+    def __init__(self, name: str, configuration: FunctionConfiguration, env: Mapping[str, str]) -> None:
+        self._timeout_seconds = configuration.timeout_seconds
+        arguments = [name, "--handler", configuration.handler, "--memory", str(configuration.memory_megabytes)]
+        self._child = Child(name, "local.worker", arguments, env)
+        self._answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._is_ready = False
+        threading.Thread(target=self._read_answers, name=f"{name}-answers", daemon=True).start()
+
+    def _read_answers(self) -> None:
+        with contextlib.suppress(ValueError, OSError):  # closed under our hands when the worker is stopped
+            for line in self._child.stdout:
+                self._answers.put(json.loads(line))
+        self._answers.put(None)
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self._child.exit_code is None
+
+    def wait_until_ready(self) -> None:
+        """Returns once the handler is imported, which is not counted as its time."""
+        if not self._is_ready:
+            if self._answers.get() is None:
+                raise WorkerFailed(f"the worker did not start: {self._end()}")
+            self._is_ready = True
+
+    def invoke(self, event: Any) -> Any:
+        """What the handler returns for `event`; over its time-out the process is killed, as Lambda does."""
+        request = {"request_id": str(uuid.uuid4()), "event": event, "timeout_seconds": self._timeout_seconds}
+        try:
+            self._child.stdin.write(json.dumps(request).encode() + b"\n")
+            self._child.stdin.flush()
+            answer = self._answers.get(timeout=self._timeout_seconds)
+        except queue.Empty:
+            self.stop()
+            raise InvocationError(f"timed out after {self._timeout_seconds:.2f} seconds") from None
+        except OSError:
+            answer = None
+        if answer is None:
+            raise InvocationError(f"the worker ended: {self._end()}")
+        if "error" in answer:
+            raise InvocationError(f"{answer['error']['errorType']}: {answer['error']['errorMessage']}")
+        return answer["result"]
+
+    def _end(self) -> str:
+        self.stop(grace_seconds=1)
+        return describe_exit(self._child.exit_code)
+
+    def stop(self, grace_seconds: float = 0) -> None:
+        self._child.stop(grace_seconds)
+
+
+class LocalFunction:
+    """A function with as many workers as it may run at a time; a worker that ended is replaced."""
+
+    def __init__(
+        self, name: str, configuration: FunctionConfiguration, env: Mapping[str, str], *, workers: int
+    ) -> None:
+        self.name = name
+        self._configuration = configuration
+        self._env = env
+        self._stopping = threading.Event()
+        self._starting = threading.Lock()
+        self._running = [self._start() for _ in range(workers)]
+        self._free: queue.Queue[Worker] = queue.Queue()
+        for worker in self._running:
+            self._free.put(worker)
+
+    def _start(self) -> Worker:
+        return Worker(self.name, self._configuration, self._env)
+
+    def _replace(self, worker: Worker) -> Worker:
+        worker.stop()
+        with self._starting:
+            if self._stopping.is_set():
+                raise WorkerFailed("shutting down")
+            successor = self._start()
+            self._running[self._running.index(worker)] = successor
+        logs.write(self.name, f"new worker, pid {successor.pid}")
+        return successor
+
+    @property
+    def pids(self) -> list[int]:
+        return [worker.pid for worker in self._running]
+
+    def wait_until_ready(self) -> None:
+        """Returns once every worker can take an invocation; raises `WorkerFailed` if one cannot start."""
+        for worker in list(self._running):
+            worker.wait_until_ready()
+
+    @contextlib.contextmanager
+    def reserve(self) -> Iterator[Worker]:
+        """A worker that is ready, ours until the end of the block."""
+        worker = self._free.get()
+        try:
+            if not worker.is_alive:
+                worker = self._replace(worker)
+            worker.wait_until_ready()
+            yield worker
+        except WorkerFailed:
+            self._stopping.wait(_RESTART_SECONDS)
+            raise
+        finally:
+            self._free.put(worker)
+
+    def stop(self) -> None:
+        """Kills the workers; there are no further ones."""
+        with self._starting:
+            self._stopping.set()
+        for worker in self._running:
+            worker.stop()

@@ -1,0 +1,50 @@
+"""One short line per thing that happened, whoever logged it in whatever form."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from typing import IO, Any
+
+_lock = threading.Lock()
+# What Powertools' logger adds to each record and nobody needs on a terminal.
+_UNSHOWN = {
+    "cold_start", "correlation_id", "exception", "exception_name", "function_arn", "function_memory_size",
+    "function_name", "function_request_id", "level", "location", "message", "sampling_rate", "service",
+    "stack_trace", "timestamp", "xray_trace_id",
+}  # fmt: skip
+
+
+def write(name: str, text: str) -> None:
+    """Prints `text` under the name of who says it; control characters in it cannot forge further lines."""
+    clock = time.strftime("%H:%M:%S")
+    printable = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    with _lock:
+        print(f"{clock} {name:<10} {printable}", file=sys.stderr, flush=True)
+
+
+def copy(name: str, stream: IO[bytes]) -> None:
+    """Prints each line of `stream` until it ends."""
+    for line in stream:
+        text = line.decode("utf-8", "replace").rstrip()
+        for short in shorten(text):
+            write(name, short)
+
+
+def shorten(line: str) -> list[str]:
+    """A structured log record as readable lines; anything else as it is, empty lines and metrics left out."""
+    if not line.startswith("{"):
+        return [line] if line else []
+    try:
+        record: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return [line]
+    if "_aws" in record:
+        return []
+    level = str(record.get("level", "INFO"))
+    words = [] if level == "INFO" else [level.lower()]
+    words.append(str(record.get("message", "")))
+    words += [f"{key}={value}" for key, value in record.items() if key not in _UNSHOWN and value is not None]
+    return [" ".join(words), *str(record.get("exception") or "").splitlines()]

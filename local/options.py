@@ -1,0 +1,126 @@
+"""What can be asked of `python -m local`: flags, and environment variables for what `make run` passes on."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.template import ROOT
+
+DEMO_MODEL = ROOT / "models" / "demo" / "checkpoint"
+
+# Short enough that recovery can be watched: a killed worker's image is taken up again after half a minute.
+LOCAL_PARAMETERS = {
+    "ProcessorTimeoutSeconds": "20",
+    "QueueVisibilitySeconds": "35",
+    "PendingTimeoutSeconds": "30",
+    "RecoveryTimeoutSeconds": "20",
+    "DeadLetterVisibilitySeconds": "35",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """A port of 0 means any free one. `parameters` are those of template.yaml."""
+
+    host: str
+    port: int
+    aws_host: str
+    aws_port: int
+    aws_endpoint: str | None
+    workers: int
+    sweep_seconds: float
+    parameters: dict[str, str]
+    env_file: Path
+    ready_file: Path | None
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
+    """Options from the command line; exits with a message where they make no sense."""
+    parser = argparse.ArgumentParser(
+        prog="python -m local", description="Runs the whole pipeline on this machine. Ctrl-C ends it."
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address that the API listens on (%(default)s)")
+    add("--port", type=_port, default=environment.get("PORT", "8000"), help="port of the API ($PORT, %(default)s)")
+    add("--aws-host", default="127.0.0.1", help="address of the emulator; 0.0.0.0 for containers (%(default)s)")
+    add(
+        "--aws-port",
+        type=_port,
+        default=environment.get("AWS_PORT", "4566"),
+        help="its port ($AWS_PORT, %(default)s)",
+    )
+    add("--aws-endpoint", metavar="URL", help="use this endpoint (LocalStack, say) and start no emulator")
+    add(
+        "--workers",
+        type=_count,
+        default=environment.get("WORKERS", "2"),
+        help="processor processes ($WORKERS, %(default)s)",
+    )
+    add(
+        "--model",
+        default=environment.get("MODEL", "auto"),
+        help="caption model: auto, demo, or a model folder ($MODEL, %(default)s)",
+    )
+    add("--sweep-seconds", type=float, default=10.0, help="how often the sweep runs (%(default)s)")
+    add(
+        "--parameter",
+        type=_assignment,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of template.yaml, e.g. ProcessorTimeoutSeconds=5; may be repeated",
+    )
+    add(
+        "--env-file",
+        type=Path,
+        default=ROOT / ".local" / "env.json",
+        help="where to write the file for `sam local --env-vars` (%(default)s)",
+    )
+    add("--ready-file", type=Path, help="write URLs and names here, as JSON, once everything answers")
+    given = parser.parse_args(arguments)
+    model = _model_parameters(parser, given.model)
+    return Options(
+        host=given.host,
+        port=given.port,
+        aws_host=given.aws_host,
+        aws_port=given.aws_port,
+        aws_endpoint=given.aws_endpoint.rstrip("/") if given.aws_endpoint else None,
+        workers=given.workers,
+        sweep_seconds=given.sweep_seconds,
+        parameters={**LOCAL_PARAMETERS, **model, **dict(given.parameter)},
+        env_file=given.env_file,
+        ready_file=given.ready_file,
+    )
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port")
+    return port
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return count
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
+    return name, value
+
+
+def _model_parameters(parser: argparse.ArgumentParser, model: str) -> dict[str, str]:
+    if model in ("", "auto"):
+        return {}
+    folder = DEMO_MODEL if model == "demo" else Path(model).resolve()
+    if not folder.is_dir():
+        parser.error(f"--model: {folder} is not a folder")
+    return {"CaptionModelDir": str(folder)}

@@ -1,0 +1,235 @@
+"""Everything that runs, in the order in which it starts and stops."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local import environment, ports
+from local.child import Child, describe_exit
+from local.deploy import Deployment, deploy
+from local.event_source import SqsPoller
+from local.function import LocalFunction
+from local.options import Options
+from local.schedule import Schedule
+from local.template import parameter_values, read_template
+
+_START_SECONDS = 180.0
+# `processor` must be in the command line of the processor's workers.
+_NAMES = {"ProcessorFunction": "processor", "RecoveryFunction": "recovery"}
+_API = "ApiFunction"
+
+# The local API takes whole uploads: no Lambda limits a request here.
+_EQUAL_PARAMETERS = {"MaxPostBytes": "MaxImageBytes"}
+
+
+class StartFailed(Exception):
+    """Something did not come up; the message says what."""
+
+
+class LocalStack:
+    """The pipeline on this machine. `start` returns once everything answers; `stop` leaves nothing behind.
+
+    Creating it starts nothing, but finds out about busy ports and unknown parameters.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._template = read_template()
+        self._parameters = parameter_values(self._template, options.parameters)
+        self._parameters |= {name: self._parameters[other] for name, other in _EQUAL_PARAMETERS.items()}
+        self._stopping = threading.Event()
+        self._children: list[Child] = []
+        self._threads: list[threading.Thread] = []
+        self.functions: dict[str, LocalFunction] = {}
+        self._api_socket = ports.listen(options.host, options.port, option="PORT= or --port")
+        self._aws_socket = (
+            None
+            if options.aws_endpoint
+            else ports.listen(options.aws_host, options.aws_port, option="AWS_PORT= or --aws-port")
+        )
+        self.api_url = ports.url_of(self._api_socket)
+        self.aws_url = options.aws_endpoint or ports.url_of(_not_none(self._aws_socket))
+        self.deployment: Deployment
+
+    # Start
+
+    def start(self) -> None:
+        """Brings everything up; raises `StartFailed`."""
+        external = self._options.aws_endpoint is not None
+        aws = environment.credentials(external=external)
+        region = aws.get("AWS_REGION") or aws.get("AWS_DEFAULT_REGION") or environment.REGION
+        process_env = environment.process_environment(aws, region=region)
+        if self._aws_socket is not None:
+            aws_fd = self._aws_socket.fileno()
+            child = Child("aws", "local.aws", ["--fd", str(aws_fd)], process_env, pass_fds=[aws_fd])
+            self._children.append(child)
+            self._wait_for(f"{self.aws_url}/moto-api/data.json", child)
+            self._aws_socket.close()
+
+        session = _session(external=external, region=region)
+        try:
+            self.deployment = deploy(self._template, self._parameters, session=session, endpoint_url=self.aws_url)
+        except (BotoCoreError, ClientError) as error:
+            raise StartFailed(f"cannot set up the stack at {self.aws_url}: {error}") from error
+
+        self._start_functions(process_env)
+        self._start_api(process_env)
+        self._wait_for_functions()
+        sqs = session.client(
+            "sqs", endpoint_url=self.aws_url, config=Config(proxies={}, retries={"mode": "standard"})
+        )
+        for source in self.deployment.event_sources:
+            function = self.functions[source.function]
+            for _ in function.pids:
+                self._run(f"{function.name}-queue", SqsPoller(sqs, source, function).run)
+        for logical_id in self.deployment.scheduled_functions:
+            function = self.functions[logical_id]
+            rule_arn = f"arn:aws:events:{region}:123456789012:rule/local-{function.name}"
+            schedule = Schedule(function, rule_arn=rule_arn, interval_seconds=self._options.sweep_seconds)
+            self._run(f"{function.name}-schedule", schedule.run)
+        self._write_files()
+
+    def _start_functions(self, process_env: Mapping[str, str]) -> None:
+        for logical_id, name in _NAMES.items():
+            configuration = self.deployment.functions[logical_id]
+            workers = self._options.workers if name == "processor" else 1
+            env = environment.function_environment(
+                process_env, name, configuration, endpoint_url=self.aws_url, workers=workers
+            )
+            self.functions[logical_id] = LocalFunction(name, configuration, env, workers=workers)
+
+    def _start_api(self, process_env: Mapping[str, str]) -> None:
+        configuration = self.deployment.functions[_API]
+        env = environment.function_environment(process_env, "api", configuration, endpoint_url=self.aws_url)
+        app = f"{configuration.handler.rpartition('.')[0]}:app"
+        fd = self._api_socket.fileno()
+        child = Child("api", "local.api", ["--app", app, "--fd", str(fd)], env, pass_fds=[fd])
+        self._children.append(child)
+        self._wait_for(f"{self.api_url}/health", child)
+        self._api_socket.close()
+
+    def _wait_for(self, url: str, child: Child) -> None:
+        """Returns once `url` answers, whatever the status."""
+        deadline = time.monotonic() + _START_SECONDS
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        while time.monotonic() < deadline:
+            if child.exit_code is not None:
+                raise StartFailed(f"{child.name} did not start: {describe_exit(child.exit_code)}")
+            try:
+                opener.open(url, timeout=1).close()
+                return
+            except urllib.error.HTTPError:
+                return
+            except (OSError, http.client.HTTPException):
+                self._stopping.wait(0.05)
+        raise StartFailed(f"{child.name} does not answer at {url}")
+
+    def _wait_for_functions(self) -> None:
+        failures: list[str] = []
+        waiting = [
+            threading.Thread(target=_wait_until_ready, args=(function, failures), daemon=True)
+            for function in self.functions.values()
+        ]
+        for thread in waiting:
+            thread.start()
+        deadline = time.monotonic() + _START_SECONDS
+        for thread in waiting:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                failures.append("a function takes too long to start")
+        if failures:
+            raise StartFailed("; ".join(failures))
+
+    def _run(self, name: str, target: Callable[[threading.Event], None]) -> None:
+        thread = threading.Thread(target=target, args=(self._stopping,), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    # While it runs
+
+    def wait(self) -> str:
+        """Returns when a server that everything depends on has ended, and says which."""
+        while True:
+            for child in self._children:
+                if child.exit_code is not None:
+                    return f"{child.name} ended: {describe_exit(child.exit_code)}"
+            self._stopping.wait(0.5)
+
+    def health(self) -> Any:
+        """What the API says of itself."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{self.api_url}/health", timeout=10) as answer:
+            return json.load(answer)
+
+    def description(self) -> dict[str, Any]:
+        """URLs and names, for people's scripts and tests; `pids` are those of now."""
+        pids = {child.name: [child.pid] for child in self._children}
+        pids |= {function.name: function.pids for function in self.functions.values()}
+        outputs = {_snake_case(name): value for name, value in self.deployment.outputs.items()}
+        return {
+            "api_url": self.api_url,
+            "aws_endpoint_url": self.aws_url,
+            "region": self.deployment.region,
+            **outputs,
+            "env_file": str(self._options.env_file),
+            "pids": pids,
+        }
+
+    def _write_files(self) -> None:
+        env = environment.sam_environment(self.deployment.functions, endpoint_url=self.aws_url)
+        self._options.env_file.parent.mkdir(parents=True, exist_ok=True)
+        self._options.env_file.write_text(json.dumps(env, indent=2) + "\n", encoding="utf-8")
+        if self._options.ready_file:
+            half_written = self._options.ready_file.with_name(self._options.ready_file.name + ".part")
+            half_written.write_text(json.dumps(self.description(), indent=2) + "\n", encoding="utf-8")
+            half_written.replace(self._options.ready_file)
+
+    # Stop
+
+    def stop(self) -> None:
+        """Ends every process and thread."""
+        self._stopping.set()
+        for function in self.functions.values():
+            function.stop()
+        for child in reversed(self._children):
+            child.stop(grace_seconds=3 if child.name == "api" else 0)
+        for thread in self._threads:
+            thread.join(timeout=5)
+
+
+def _wait_until_ready(function: LocalFunction, failures: list[str]) -> None:
+    try:
+        function.wait_until_ready()
+    except Exception as error:
+        failures.append(f"{function.name}: {error}")
+
+
+def _session(*, external: bool, region: str) -> boto3.Session:
+    if external:
+        return boto3.Session(region_name=region)
+    return boto3.Session(
+        region_name=region,
+        aws_access_key_id=environment.DUMMY_CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment.DUMMY_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def _snake_case(name: str) -> str:
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).removeprefix("_")
+
+
+def _not_none(value: socket.socket | None) -> socket.socket:
+    assert value is not None
+    return value

@@ -1,0 +1,59 @@
+"""template.yaml as CloudFormation sees it: read, and translated from SAM without an AWS account."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]
+from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = ROOT / "template.yaml"
+
+Template = dict[str, Any]
+
+
+class UnknownParameter(Exception):
+    """A value was given for a parameter that the template does not declare."""
+
+
+def read_template(path: Path = TEMPLATE) -> Template:
+    """The SAM template, short intrinsics (`!Ref`) written out."""
+    template: Template = yaml_parse(path.read_text(encoding="utf-8"))
+    return template
+
+
+def parameter_values(template: Template, overrides: Mapping[str, str]) -> dict[str, str]:
+    """The value of each parameter: `overrides`, else the template's default."""
+    declared = template.get("Parameters", {})
+    unknown = sorted(set(overrides) - set(declared))
+    if unknown:
+        raise UnknownParameter(f"template.yaml has no parameter {', '.join(unknown)}")
+    return {name: str(overrides.get(name, declaration["Default"])) for name, declaration in declared.items()}
+
+
+def translate(template: Template, *, region: str, parameters: Mapping[str, str]) -> Template:
+    """The CloudFormation template that `sam deploy` would send, code locations apart."""
+    sam = copy.deepcopy(template)
+    for resource in sam["Resources"].values():
+        _point_to_uploaded_code(resource)
+    translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=region))
+    translated: Template = translator.translate(sam, parameter_values=dict(parameters))
+    return translated
+
+
+def _point_to_uploaded_code(resource: Template) -> None:
+    """What `sam package` does: the translator takes only code that lies in S3 or ECR."""
+    properties = resource.get("Properties", {})
+    if resource["Type"] == "AWS::Serverless::LayerVersion":
+        properties["ContentUri"] = "s3://code/layer.zip"
+    elif resource["Type"] == "AWS::Serverless::Function":
+        if properties.get("PackageType") == "Image":
+            properties["ImageUri"] = "123456789012.dkr.ecr.us-east-1.amazonaws.com/code:latest"
+        else:
+            properties["CodeUri"] = "s3://code/function.zip"

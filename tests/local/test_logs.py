@@ -1,0 +1,47 @@
+"""Log lines, short and unforgeable."""
+
+from __future__ import annotations
+
+import io
+import json
+
+from local import logs
+
+
+def test_a_structured_record_becomes_one_line():
+    record = {
+        "level": "INFO",
+        "location": "handler:12",
+        "message": "claimed",
+        "timestamp": "2026-11-20T10:00:00",
+        "service": "processor",
+        "image_id": "img_1",
+    }
+    assert logs.shorten(json.dumps(record)) == ["claimed image_id=img_1"]
+
+
+def test_an_error_shows_its_level_and_traceback():
+    record = {"level": "ERROR", "message": "no", "exception": "Traceback\n  File x\nValueError: y"}
+    assert logs.shorten(json.dumps(record)) == ["error no", "Traceback", "  File x", "ValueError: y"]
+
+
+def test_metrics_and_empty_lines_are_left_out():
+    assert logs.shorten('{"_aws": {}, "Images": 1}') == []
+    assert logs.shorten("") == []
+
+
+def test_anything_else_stays_as_it_is():
+    assert logs.shorten("plain text") == ["plain text"]
+    assert logs.shorten("{not json") == ["{not json"]
+
+
+def test_a_name_cannot_forge_a_line(capsys):
+    logs.write("processor", "photo\n12:00:00 api        all is well\x1b[2J.jpg")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "photo\\n12:00:00 api" in line
+    assert "\x1b" not in line
+
+
+def test_bytes_that_are_no_text_are_shown_all_the_same(capsys):
+    logs.copy("processor", io.BytesIO(b"caf\xe9\n"))
+    assert "caf\ufffd" in capsys.readouterr().err

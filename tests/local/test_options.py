@@ -1,0 +1,55 @@
+"""Options from flags and environment."""
+
+from __future__ import annotations
+
+import pytest
+
+from local.options import LOCAL_PARAMETERS, parse
+from local.template import parameter_values, read_template
+
+
+def test_without_flags_the_documented_defaults_hold():
+    options = parse([], {})
+    assert (options.host, options.port, options.aws_port, options.workers) == ("127.0.0.1", 8000, 4566, 2)
+    assert options.parameters == LOCAL_PARAMETERS
+    assert options.aws_endpoint is None
+
+
+def test_the_environment_sets_what_make_run_passes_on(tmp_path):
+    options = parse([], {"PORT": "8001", "AWS_PORT": "4567", "WORKERS": "3", "MODEL": str(tmp_path)})
+    assert (options.port, options.aws_port, options.workers) == (8001, 4567, 3)
+    assert options.parameters["CaptionModelDir"] == str(tmp_path)
+
+
+def test_a_flag_wins_over_the_environment():
+    assert parse(["--port", "8002"], {"PORT": "8001"}).port == 8002
+
+
+def test_a_parameter_wins_over_the_local_default():
+    options = parse(["--parameter", "ProcessorTimeoutSeconds=5", "--parameter", "CaptionPrompt=a = b"], {})
+    assert options.parameters["ProcessorTimeoutSeconds"] == "5"
+    assert options.parameters["CaptionPrompt"] == "a = b"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--port", "99999"],
+        ["--port", "x"],
+        ["--workers", "0"],
+        ["--parameter", "X"],
+        ["--model", "/no/such/folder"],
+    ],
+)
+def test_nonsense_is_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as refused:
+        parse(arguments, {})
+    assert refused.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_the_local_times_fit_together():
+    values = parameter_values(read_template(), LOCAL_PARAMETERS)
+    lease = int(values["ProcessorTimeoutSeconds"]) + 10
+    assert lease < int(values["QueueVisibilitySeconds"])
+    assert int(values["RecoveryTimeoutSeconds"]) <= int(values["DeadLetterVisibilitySeconds"])

@@ -1,0 +1,203 @@
+"""Buckets, queue, tables and events: what AWS would enforce and moto does not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from moto.events.models import EventPattern
+
+from image_core.settings import LEASE_MARGIN_SECONDS
+from local.options import LOCAL_PARAMETERS
+
+
+def properties(resources: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = resources[name]["Properties"]
+    return found
+
+
+def named_uploads_bucket() -> dict[str, str]:
+    return {"Fn::Sub": "${AWS::StackName}-uploads-${AWS::AccountId}-${AWS::Region}"}
+
+
+# Buckets
+
+
+@pytest.mark.parametrize("bucket", ["UploadsBucket", "ThumbnailsBucket"])
+def test_nothing_in_a_bucket_can_become_public(resources, bucket):
+    block = properties(resources, bucket)["PublicAccessBlockConfiguration"]
+    assert block == dict.fromkeys(
+        ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"], True
+    )
+    (ownership,) = properties(resources, bucket)["OwnershipControls"]["Rules"]
+    assert ownership == {"ObjectOwnership": "BucketOwnerEnforced"}
+
+
+@pytest.mark.parametrize("bucket", ["UploadsBucket", "ThumbnailsBucket"])
+def test_buckets_are_encrypted(resources, bucket):
+    (rule,) = properties(resources, bucket)["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+
+
+def test_originals_are_versioned_and_old_versions_expire(resources):
+    uploads = properties(resources, "UploadsBucket")
+    assert uploads["VersioningConfiguration"] == {"Status": "Enabled"}
+    rules = {rule["Id"]: rule for rule in uploads["LifecycleConfiguration"]["Rules"]}
+    assert all(rule["Status"] == "Enabled" for rule in rules.values())
+    old = rules["old-versions"]
+    assert old["NoncurrentVersionExpiration"] == {"NoncurrentDays": {"Ref": "OriginalRetentionDays"}}
+    assert "ExpirationInDays" not in old, "originals themselves never expire"
+    assert rules["stale-multipart-uploads"]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 7
+
+
+def test_every_creation_and_removal_of_an_original_reaches_the_queue(resources):
+    configuration = properties(resources, "UploadsBucket")["NotificationConfiguration"]
+    queue = {"Fn::GetAtt": ["Queue", "Arn"]}
+    assert configuration == {
+        "QueueConfigurations": [
+            {"Event": "s3:ObjectCreated:*", "Queue": queue},
+            {"Event": "s3:ObjectRemoved:*", "Queue": queue},
+        ]
+    }
+
+
+def test_thumbnails_trigger_nothing(resources):
+    assert "NotificationConfiguration" not in properties(resources, "ThumbnailsBucket")
+
+
+# Queue
+
+
+def test_only_the_uploads_bucket_of_this_account_may_send(resources):
+    policy = properties(resources, "QueuePolicy")
+    assert policy["Queues"] == [{"Ref": "Queue"}]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "s3.amazonaws.com"}
+    assert statement["Action"] == "sqs:SendMessage"
+    assert statement["Resource"] == {"Fn::GetAtt": ["Queue", "Arn"]}
+    bucket = properties(resources, "UploadsBucket")["BucketName"]
+    assert bucket == named_uploads_bucket()
+    assert statement["Condition"] == {
+        "ArnEquals": {"aws:SourceArn": {"Fn::Sub": "arn:${AWS::Partition}:s3:::" + bucket["Fn::Sub"]}},
+        "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
+    }
+
+
+def test_the_bucket_waits_for_the_policy_of_the_queue(resources):
+    assert resources["UploadsBucket"]["DependsOn"] == "QueuePolicy"
+
+
+@pytest.mark.parametrize("queue", ["Queue", "DeadLetterQueue"])
+def test_queues_are_encrypted_with_a_key_that_s3_can_use(resources, queue):
+    found = properties(resources, queue)
+    assert found["SqsManagedSseEnabled"] is True
+    assert "KmsMasterKeyId" not in found
+
+
+def test_messages_that_keep_failing_go_to_the_dead_letters(resources):
+    assert properties(resources, "Queue")["RedrivePolicy"] == {
+        "deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]},
+        "maxReceiveCount": {"Ref": "MaxAttempts"},
+    }
+    assert properties(resources, "DeadLetterQueue")["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+
+def test_a_message_stays_hidden_for_longer_than_a_worker_can_hold_its_image(parameters):
+    timeout = int(parameters["ProcessorTimeoutSeconds"])
+    visibility = int(parameters["QueueVisibilitySeconds"])
+    assert visibility >= 6 * timeout, "what AWS advises"
+    assert timeout + LEASE_MARGIN_SECONDS < visibility
+    assert int(parameters["DeadLetterVisibilitySeconds"]) >= 6 * int(parameters["RecoveryTimeoutSeconds"])
+
+
+def test_local_overrides_are_parameters_of_the_template_within_their_bounds(sam):
+    for name, value in LOCAL_PARAMETERS.items():
+        declaration = sam["Parameters"][name]
+        assert declaration["MinValue"] <= int(value) <= declaration["MaxValue"], name
+
+
+# Tables
+
+
+def keys(schema: list[dict[str, str]]) -> dict[str, str]:
+    return {key["KeyType"]: key["AttributeName"] for key in schema}
+
+
+def test_the_images_table_has_the_keys_that_records_uses(resources):
+    table = properties(resources, "ImagesTable")
+    assert keys(table["KeySchema"]) == {"HASH": "image_id"}
+    indexes = {index["IndexName"]: index for index in table["GlobalSecondaryIndexes"]}
+    assert keys(indexes["by_created"]["KeySchema"]) == {"HASH": "listed", "RANGE": "created_order"}
+    assert keys(indexes["by_status"]["KeySchema"]) == {"HASH": "status", "RANGE": "status_order"}
+    assert {index["Projection"]["ProjectionType"] for index in indexes.values()} == {"KEYS_ONLY"}
+    assert {a["AttributeType"] for a in table["AttributeDefinitions"]} == {"S"}
+    assert table["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+
+
+def test_the_statistics_table_has_a_partition_of_shards(resources):
+    table = properties(resources, "StatsTable")
+    assert keys(table["KeySchema"]) == {"HASH": "name", "RANGE": "shard"}
+    types = {a["AttributeName"]: a["AttributeType"] for a in table["AttributeDefinitions"]}
+    assert types == {"name": "S", "shard": "N"}
+
+
+# Completion events
+
+STATUSES = [None, "reserved", "pending", "processing", "success", "failed", "deleting"]
+
+
+def change(old: str | None, new: str | None) -> dict[str, Any]:
+    """A record of the table's stream, statuses None where there is no image."""
+    images = {"OldImage": old, "NewImage": new}
+    dynamodb: dict[str, Any] = {"Keys": {"image_id": {"S": "img_1"}}}
+    dynamodb |= {
+        name: {"image_id": {"S": "img_1"}, "status": {"S": status}} for name, status in images.items() if status
+    }
+    name = "MODIFY" if old and new else "INSERT" if new else "REMOVE"
+    return {"eventName": name, "eventSource": "aws:dynamodb", "dynamodb": dynamodb}
+
+
+def passes(pipe: dict[str, Any], record: dict[str, Any]) -> bool:
+    patterns = [f["Pattern"] for f in pipe["SourceParameters"]["FilterCriteria"]["Filters"]]
+    return any(EventPattern.load(pattern).matches_event(record) for pattern in patterns)
+
+
+@pytest.mark.parametrize(("pipe", "status"), [("ProcessedPipe", "success"), ("FailedPipe", "failed")])
+@pytest.mark.parametrize("old", STATUSES)
+@pytest.mark.parametrize("new", STATUSES)
+def test_an_event_leaves_exactly_where_an_image_has_ended(resources, pipe, status, old, new):
+    ended = new == status and old != status
+    assert passes(properties(resources, pipe), change(old, new)) is ended
+
+
+@pytest.mark.parametrize(
+    ("pipe", "detail_type"), [("ProcessedPipe", "ImageProcessed"), ("FailedPipe", "ImageFailed")]
+)
+def test_completion_events_go_to_the_bus_under_their_names(resources, pipe, detail_type):
+    found = properties(resources, pipe)
+    assert found["Source"] == {"Fn::GetAtt": ["ImagesTable", "StreamArn"]}
+    assert found["Target"] == {"Fn::GetAtt": ["EventBus", "Arn"]}
+    target = found["TargetParameters"]
+    assert target["EventBridgeEventBusParameters"] == {"Source": "image-pipeline", "DetailType": detail_type}
+    assert set(json.loads(target["InputTemplate"])) == {"image_id", "status"}
+
+
+@pytest.mark.parametrize("pipe", ["ProcessedPipe", "FailedPipe"])
+def test_no_completion_event_is_given_up(resources, pipe):
+    stream = properties(resources, pipe)["SourceParameters"]["DynamoDBStreamParameters"]
+    assert stream["StartingPosition"] == "TRIM_HORIZON"
+    assert "MaximumRetryAttempts" not in stream, "the default is to retry until the record expires"
+    assert resources[pipe]["DependsOn"] == "PipePolicy"
+
+
+def test_the_stream_has_no_more_readers_than_dynamodb_allows(resources):
+    stream = json.dumps({"Fn::GetAtt": ["ImagesTable", "StreamArn"]})
+    readers = [
+        name
+        for name, resource in resources.items()
+        if resource["Type"] in ("AWS::Pipes::Pipe", "AWS::Lambda::EventSourceMapping")
+        and stream in json.dumps(resource["Properties"])
+    ]
+    assert len(readers) <= 2

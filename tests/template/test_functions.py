@@ -1,0 +1,289 @@
+"""The three functions, their API, layer and rights."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from typing import Any
+
+import pytest
+
+from image_core.settings import Settings
+from local.template import ROOT
+
+FUNCTIONS = ["ApiFunction", "ProcessorFunction", "RecoveryFunction"]
+CODE = {
+    "ApiFunction": ROOT / "functions/api",
+    "ProcessorFunction": ROOT / "functions/processor",
+    "RecoveryFunction": ROOT / "functions/recovery",
+}
+
+
+def properties(resources: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = resources[name]["Properties"]
+    return found
+
+
+def handler_of(function: dict[str, Any]) -> str:
+    return str(function.get("Handler") or function["ImageConfig"]["Command"][0])
+
+
+# Code
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_handler_exists(resources, name):
+    module, _, attribute = handler_of(properties(resources, name)).rpartition(".")
+    assert callable(getattr(importlib.import_module(module), attribute))
+    assert (CODE[name] / module.split(".")[0]).is_dir()
+
+
+def test_the_zip_functions_run_on_the_layer(resources):
+    (layer,) = [name for name, resource in resources.items() if resource["Type"] == "AWS::Lambda::LayerVersion"]
+    assert properties(resources, layer)["CompatibleRuntimes"] == ["python3.13"]
+    for name in ("ApiFunction", "RecoveryFunction"):
+        assert properties(resources, name)["Runtime"] == "python3.13"
+        assert properties(resources, name)["Layers"] == [{"Ref": layer}]
+
+
+def test_the_layer_is_built_for_the_functions_architecture(sam):
+    layer = sam["Resources"]["CoreLayer"]
+    assert layer["Properties"]["ContentUri"] == "layers/core"
+    assert layer["Metadata"] == {"BuildMethod": "python3.13", "BuildArchitecture": {"Ref": "Architecture"}}
+    assert sam["Globals"]["Function"]["Architectures"] == [{"Ref": "Architecture"}]
+
+
+def test_the_processor_is_built_from_the_repository(sam, resources):
+    metadata = sam["Resources"]["ProcessorFunction"]["Metadata"]
+    assert metadata["DockerContext"] == "."
+    dockerfile = (ROOT / metadata["Dockerfile"]).read_text()
+    command = json.loads(dockerfile.rpartition("CMD ")[2])
+    assert command == properties(resources, "ProcessorFunction")["ImageConfig"]["Command"]
+    for source in re.findall(r"^COPY (?!--from)(\S+)", dockerfile, re.MULTILINE):
+        assert (ROOT / source).exists(), source
+
+
+def test_what_the_dockerfile_copies_is_in_the_build_context():
+    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    dockerfile = (ROOT / "functions/processor/Dockerfile").read_text()
+    for source in re.findall(r"^COPY (?!--from)(\S+)", dockerfile, re.MULTILINE):
+        folder = source.rstrip("/")
+        assert any(f"{folder}/".startswith(f"{path}/") or path.startswith(f"{folder}/") for path in allowed), source
+
+
+def pins(path: str) -> dict[str, str]:
+    lines = (ROOT / path).read_text().splitlines()
+    requirements = [line.partition("#")[0].strip() for line in lines]
+    return dict(line.split("==") for line in requirements if line and not line.startswith("-"))
+
+
+def test_what_is_deployed_is_pinned_to_one_version_everywhere():
+    deployed = ["layers/core", "functions/api", "functions/processor", "functions/recovery"]
+    known = {name.partition("[")[0]: version for name, version in pins("requirements.txt").items()}
+    for folder in deployed:
+        for name, version in pins(f"{folder}/requirements.txt").items():
+            assert known[name] == version, f"{name} of {folder}"
+
+
+def test_the_processors_image_has_what_the_layer_has():
+    assert pins("layers/core/requirements.txt").items() <= pins("functions/processor/requirements.txt").items()
+
+
+# Settings
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_gets_valid_settings(resources, parameters, name):
+    variables = properties(resources, name)["Environment"]["Variables"]
+    values = {key: evaluated(value, parameters) for key, value in variables.items()}
+    settings = Settings.model_validate({key.lower(): value for key, value in values.items() if value})
+    assert settings.processor_timeout_seconds == int(parameters["ProcessorTimeoutSeconds"])
+    assert settings.max_attempts == int(parameters["MaxAttempts"])
+
+
+def evaluated(value: Any, parameters: dict[str, str]) -> str:
+    """A variable's value; the name where it refers to a resource."""
+    if isinstance(value, dict):
+        return parameters.get(value["Ref"], value["Ref"])
+    return str(value)
+
+
+def test_every_variable_is_a_setting_or_somebody_elses(resources):
+    known = {name.upper() for name in Settings.model_fields} | {"POWERTOOLS_SERVICE_NAME", "AWS_ENDPOINT_URL"}
+    for name in FUNCTIONS:
+        assert set(properties(resources, name)["Environment"]["Variables"]) <= known
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_what_sam_local_must_set_is_declared_and_empty(resources, name):
+    variables = properties(resources, name)["Environment"]["Variables"]
+    assert variables["AWS_ENDPOINT_URL"] == variables["S3_PUBLIC_ENDPOINT_URL"] == ""
+
+
+def test_defaults_of_template_and_settings_agree(parameters):
+    names = {
+        "MaxImageBytes": "max_image_bytes",
+        "MaxPostBytes": "max_post_bytes",
+        "MaxImagePixels": "max_image_pixels",
+        "ThumbnailSmallPixels": "thumbnail_small_pixels",
+        "ThumbnailMediumPixels": "thumbnail_medium_pixels",
+        "ProcessorTimeoutSeconds": "processor_timeout_seconds",
+        "MaxAttempts": "max_attempts",
+        "PendingTimeoutSeconds": "pending_timeout_seconds",
+        "StatsShards": "stats_shards",
+        "CaptionEngine": "caption_engine",
+        "CaptionMaxTokens": "caption_max_tokens",
+    }
+    for parameter, field in names.items():
+        assert parameters[parameter] == str(Settings.model_fields[field].default), parameter
+
+
+def test_every_parameter_is_described_and_grouped(sam):
+    groups = sam["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    grouped = [name for group in groups for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(sam["Parameters"])
+    assert all(declaration.get("Description") for declaration in sam["Parameters"].values())
+
+
+def test_the_largest_picture_fits_into_the_processor_beside_the_model(parameters):
+    decoded_megabytes = 2_000 * int(parameters["MaxImagePixels"]) / 100_000_000
+    weights_and_libraries_megabytes = 900 + 800
+    assert int(parameters["ProcessorMemoryMegabytes"]) >= decoded_megabytes + weights_and_libraries_megabytes
+
+
+# Triggers
+
+
+def test_the_processor_is_fed_one_message_at_a_time_up_to_a_cap(resources):
+    mapping = properties(resources, "ProcessorFunctionImages")
+    assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["Queue", "Arn"]}
+    assert mapping["BatchSize"] == 1
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "ProcessorMaxConcurrency"}}
+    assert "FilterCriteria" not in mapping, "a filter would delete what it does not match"
+
+
+def test_recovery_takes_dead_letters_and_the_schedule(resources):
+    mapping = properties(resources, "RecoveryFunctionDeadLetters")
+    assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    rule = properties(resources, "RecoveryFunctionSweep")
+    assert rule["ScheduleExpression"] == {"Ref": "SweepSchedule"}
+    assert rule["Targets"][0]["Arn"] == {"Fn::GetAtt": ["RecoveryFunction", "Arn"]}
+
+
+def test_the_api_hands_everything_to_its_function_in_binary(resources):
+    body = properties(resources, "HttpApi")["Body"]
+    assert body["x-amazon-apigateway-binary-media-types"] == ["*/*"]
+    assert set(body["paths"]) == {"$default"}
+    route = body["paths"]["$default"]["x-amazon-apigateway-any-method"]
+    assert route["isDefaultRoute"] is True
+    integration = route["x-amazon-apigateway-integration"]
+    assert (integration["type"], integration["httpMethod"]) == ("aws_proxy", "POST")
+    assert integration["payloadFormatVersion"] == "2.0"
+    assert "${ApiFunction.Arn}" in integration["uri"]["Fn::Sub"]
+    permission = properties(resources, "ApiFunctionEverythingPermission")
+    assert permission["Principal"] == "apigateway.amazonaws.com"
+    assert "HttpApi" in json.dumps(permission["SourceArn"])
+
+
+def test_the_api_answers_before_the_gateway_gives_up(sam):
+    assert sam["Parameters"]["ApiTimeoutSeconds"]["MaxValue"] <= 30
+
+
+# Rights
+
+ROLES = {"ApiFunction": "ApiRole", "ProcessorFunction": "ProcessorRole", "RecoveryFunction": "RecoveryRole"}
+UPLOADS, THUMBNAILS = "${UploadsBucket.Arn}/*", "${ThumbnailsBucket.Arn}/*"
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements(resources: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every statement of the roles' own policies."""
+    found = []
+    for resource in resources.values():
+        if resource["Type"] == "AWS::IAM::Role":
+            assert "ManagedPolicyArns" not in resource["Properties"]
+            for policy in resource["Properties"].get("Policies", []):
+                found += policy["PolicyDocument"]["Statement"]
+        if resource["Type"] == "AWS::IAM::RolePolicy":
+            found += resource["Properties"]["PolicyDocument"]["Statement"]
+    return found
+
+
+def rights(resources: dict[str, Any], role: str) -> set[tuple[str, str]]:
+    """(action, resource) pairs that a role allows."""
+    pairs = set()
+    for policy in properties(resources, role)["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            for resource in as_list(statement["Resource"]):
+                name = resource.get("Fn::Sub") or "${" + ".".join(resource["Fn::GetAtt"]) + "}"
+                pairs |= {(action, name) for action in as_list(statement["Action"])}
+    return pairs
+
+
+def test_each_function_has_a_role_of_its_own(resources):
+    roles = {name: properties(resources, name)["Role"]["Fn::GetAtt"][0] for name in FUNCTIONS}
+    assert roles == ROLES
+    assert {name for name, r in resources.items() if r["Type"] == "AWS::IAM::Role"} == {*ROLES.values(), "PipeRole"}
+
+
+def test_no_right_is_a_wildcard(resources):
+    for statement in statements(resources):
+        assert statement["Effect"] == "Allow"
+        assert not any("*" in action for action in as_list(statement["Action"])), statement
+        assert all(isinstance(resource, dict) for resource in as_list(statement["Resource"])), statement
+
+
+def test_the_processor_reads_originals_and_cannot_change_them(resources):
+    originals = {action for action, resource in rights(resources, "ProcessorRole") if resource == UPLOADS}
+    assert originals == {"s3:GetObject", "s3:GetObjectVersion"}
+
+
+def test_nobody_can_destroy_old_versions_of_originals(resources):
+    assert not any("DeleteObjectVersion" in json.dumps(statement) for statement in statements(resources))
+
+
+def test_only_the_processor_writes_thumbnails(resources):
+    writers = {role for role in ROLES.values() if ("s3:PutObject", THUMBNAILS) in rights(resources, role)}
+    assert writers == {"ProcessorRole"}
+
+
+@pytest.mark.parametrize("role", ROLES.values())
+def test_an_absent_object_answers_404_and_not_403(resources, role):
+    assert ("s3:ListBucket", "${UploadsBucket.Arn}") in rights(resources, role)
+
+
+@pytest.mark.parametrize("role", ROLES.values())
+def test_each_function_can_write_records_and_counters_in_one_transaction(resources, role):
+    needed = {("dynamodb:PutItem", "${ImagesTable.Arn}"), ("dynamodb:UpdateItem", "${StatsTable.Arn}")}
+    assert needed <= rights(resources, role)
+
+
+def test_event_sources_can_be_consumed_and_each_others_cannot(resources):
+    consume = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+    queues = {"ProcessorRole": {"${Queue.Arn}"}, "RecoveryRole": {"${DeadLetterQueue.Arn}"}, "ApiRole": set()}
+    for role, expected in queues.items():
+        for action in consume:
+            assert {r for a, r in rights(resources, role) if a == action} == expected
+
+
+def test_pipes_are_trusted_for_this_account_alone(resources):
+    (statement,) = properties(resources, "PipeRole")["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_outputs_name_what_people_need(cloudformation):
+    assert {
+        "ApiUrl",
+        "UploadsBucketName",
+        "ThumbnailsBucketName",
+        "QueueUrl",
+        "ImagesTableName",
+        "StatsTableName",
+        "EventBusName",
+    } <= set(cloudformation["Outputs"])
