@@ -52,12 +52,12 @@ class Processor:
             raise ExceptionGroup("some keys could not be processed", faults)
         return {}
 
-    def _take_message(self, message: SQSRecord) -> None:
+    def _take_message(self, record: SQSRecord) -> None:
         try:
-            for look in looks_in_text(message.body):
+            for look in looks_in_text(record.body):
                 look_at(look, self._services, self.captioner, self._beside)
         except Busy as busy:
-            self._services.queue.hide(message.receipt_handle, busy.retry_after_seconds)
+            self._services.queue.hide(record.receipt_handle, busy.retry_after_seconds)
             log.info("left for later: %s", busy)
             raise
         except Exception:
@@ -83,6 +83,11 @@ def _load_captioner(services: Services) -> Captioner:
 def processor() -> Processor:
     """The processor of this process; building it starts loading the caption model."""
     return Processor(services())
+
+
+def warm_up() -> None:
+    """Returns once the caption model is loaded: a local worker takes no messages before."""
+    processor().captioner()
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001  # Lambda passes both

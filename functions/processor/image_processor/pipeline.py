@@ -51,7 +51,8 @@ def process(
             _finish(record, caption, captioner().model, started_ms, services)
         except ImageError as fault:
             end(record.image_id, partial(services.records.fail, record, fault), services)
-            log.info("image failed", extra={"image_id": record.image_id, "code": fault.code})
+            # The cause shows a fault of our own that was taken for the picture's.
+            log.info("image failed: %s", fault.code, exc_info=fault.__cause__, extra={"image_id": record.image_id})
     except Superseded:
         _discard(record, services)
         log.info("somebody else has taken over", extra={"image_id": record.image_id})

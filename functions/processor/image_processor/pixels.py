@@ -1,0 +1,174 @@
+"""From the decoder's pixels to a small sRGB picture: reduce, convert, colour profile, orientation.
+
+Pictures are converted and reduced in strips, so that no second picture of full size ever exists; what
+looks at each pixel a second time (colour profile, turning) happens on the reduced picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageCms
+
+STRIP_PIXELS = 1 << 18
+"""About so many pixels are converted at a time: 1 MiB of RGBA."""
+
+_TRANSPOSITIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_DEEP_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+
+Region = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels, not rounded."""
+
+
+def reduced(image: Image.Image, factors: tuple[int, int]) -> Image.Image:
+    """A new picture in mode L, RGB, RGBA or CMYK, averaged over blocks of `factors` (x, y) pixels.
+
+    Its size is that of the loaded `image` divided by the factors, rounded up. Transparency of any kind
+    becomes RGBA; more than 8 bits a sample are scaled to 8, not clipped.
+    """
+    transparent = "transparency" in image.info
+    if image.mode in ("L", "RGB", "CMYK") and not transparent:
+        return image.copy() if factors == (1, 1) else image.reduce(factors)
+    convert, mode = _converter(image, transparent)
+    width, height = image.size
+    x, y = factors
+    result = Image.new(mode, (-(-width // x), -(-height // y)), None)
+    for top, strip in _strips(image, y):
+        part = convert(strip)
+        result.paste(part if factors == (1, 1) else part.reduce(factors), (0, top // y))
+    return result
+
+
+def _strips(image: Image.Image, multiple: int) -> Iterator[tuple[int, Image.Image]]:
+    """(top, strip) pairs over the full width; each but the last has a multiple of `multiple` rows."""
+    width, height = image.size
+    rows = multiple * max(1, STRIP_PIXELS // (width * multiple))
+    for top in range(0, height, rows):
+        yield top, image.crop((0, top, width, min(top + rows, height)))
+
+
+def _converter(image: Image.Image, transparent: bool) -> tuple[Callable[[Image.Image], Image.Image], str]:
+    """What turns a strip of `image` into an 8-bit mode that can be reduced, and that mode."""
+    mode = image.mode
+    if mode in _DEEP_MODES:
+        low, high = _range(image)
+        key = image.info.get("transparency")
+        return (lambda strip: _eight_bits(strip, low, high, key)), "RGBA" if transparent else "L"
+    if transparent:
+        _fit_colour_key(image)
+    if mode in ("RGBA", "RGBa", "LA", "PA") or transparent:
+        return (lambda strip: strip.convert("RGBA")), "RGBA"
+    if mode == "La":  # Pillow converts it to LA alone
+        return (lambda strip: strip.convert("LA").convert("RGBA")), "RGBA"
+    target = "L" if mode == "1" else "RGB"
+    return (lambda strip: strip.convert(target)), target
+
+
+def _fit_colour_key(image: Image.Image) -> None:
+    """Scale a 16-bit RGB colour key to the 8 bits that Pillow has made of the pixels."""
+    key = image.info["transparency"]
+    if isinstance(key, tuple) and max(key) > 255:
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+
+
+def _range(image: Image.Image) -> tuple[float, float]:
+    """The values that stand for black and white in a picture of more than 8 bits a sample."""
+    if image.mode.startswith("I;16"):
+        bits = _tiff_bits(image)
+        return 0.0, float(2**bits - 1)
+    low, high = np.inf, -np.inf
+    for _, strip in _strips(image, 1):
+        values = np.asarray(strip)
+        finite = values[np.isfinite(values)]
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    # Nothing in the file says what white is: take the usual scale that holds the values, else their range.
+    for white in (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0):
+        if low >= 0 and high <= white:
+            return 0.0, white
+    return (low, high) if low < high else (0.0, 1.0)
+
+
+def _tiff_bits(image: Image.Image) -> int:
+    """Bits in a sample: TIFF keeps 12-bit scans in 16."""
+    tags: Any = getattr(image, "tag_v2", {})
+    bits = tags.get(258, (16,))
+    return 12 if bits in (12, (12,)) else 16
+
+
+def _eight_bits(strip: Image.Image, low: float, high: float, key: object) -> Image.Image:
+    values = np.asarray(strip)
+    with np.errstate(all="ignore"):
+        scaled = np.rint((values.astype(np.float64) - low) * (255.0 / (high - low)))
+    # Not a number is black; infinities are black and white.
+    grey: npt.NDArray[np.uint8] = np.nan_to_num(np.clip(scaled, 0, 255), nan=0.0).astype(np.uint8)
+    picture = Image.fromarray(grey)
+    if not isinstance(key, int):
+        return picture
+    alpha = Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))
+    return Image.merge("RGBA", (picture, picture, picture, alpha))
+
+
+def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """`picture` (L, RGB, RGBA or CMYK) as sRGB in mode L, RGB or RGBA.
+
+    A profile that is broken, or made for another kind of picture, is ignored: the pixels are then taken
+    for sRGB, as browsers do. An alpha channel that is opaque everywhere is dropped.
+    """
+    if profile:
+        picture = _through_profile(picture, profile)
+    if picture.mode == "CMYK":
+        picture = picture.convert("RGB")
+    if picture.mode == "RGBA" and picture.getchannel("A").getextrema()[0] == 255:
+        picture = picture.convert("RGB")
+    return picture
+
+
+def _through_profile(picture: Image.Image, data: bytes) -> Image.Image:
+    try:
+        profile = ImageCms.ImageCmsProfile(BytesIO(data))
+        if (profile.profile.profile_description or "").startswith("sRGB"):
+            return picture
+        mode = "RGBA" if picture.mode == "RGBA" else "RGB"
+        converted = ImageCms.profileToProfile(picture, profile, _srgb(), outputMode=mode)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return picture  # no profile at all, or one for other channels than these
+    if converted is None:  # only when done in place
+        return picture
+    return converted.convert("L") if picture.mode == "L" else converted
+
+
+@cache
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+
+
+def upright(picture: Image.Image, region: Region, orientation: int) -> tuple[Image.Image, Region]:
+    """`picture`, and the region of it that is covered, turned as EXIF `orientation` (1 to 8) says."""
+    transposition = _TRANSPOSITIONS.get(orientation)
+    if transposition is None:
+        return picture, region
+    left, top, right, bottom = region
+    if orientation >= 5:
+        left, top, right, bottom = top, left, bottom, right
+    picture = picture.transpose(transposition)
+    width, height = picture.size
+    if orientation in (2, 3, 6, 7):
+        left, right = width - right, width - left
+    if orientation in (3, 4, 7, 8):
+        top, bottom = height - bottom, height - top
+    return picture, (left, top, right, bottom)

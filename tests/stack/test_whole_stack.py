@@ -1,0 +1,183 @@
+"""What a user does with a running stack."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from tests import pictures
+from tests.stack.conftest import Stack, until
+
+
+def thumbnail(stack: Stack, image_id: str, size: str) -> Image.Image:
+    answer = stack.api.get(f"/api/images/{image_id}/thumbnails/{size}")
+    assert answer.status_code == 200, answer.text
+    return Image.open(io.BytesIO(answer.content))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_posted_photo_gets_upright_thumbnails_metadata_and_a_caption(stack: Stack, orientation: int) -> None:
+    body = pictures.jpeg(900, 600, orientation=orientation)
+
+    image = stack.finished(stack.upload(body, "my photo.jpg"))
+
+    assert image["status"] == "success", image
+    data = image["data"]
+    assert data["original_name"] == "my photo.jpg"
+    assert data["stages"] == {"metadata": "done", "thumbnails": "done", "caption": "done"}
+    assert (data["metadata"]["width"], data["metadata"]["height"]) == (900, 600)
+    assert data["metadata"]["caption"]
+    assert data["metadata"]["caption_model"].startswith("demo@")
+    for size, expected in (("small", (150, 100)), ("medium", (300, 200))):
+        shown = thumbnail(stack, data["image_id"], size)
+        assert shown.size == expected
+        assert pictures.same_scene(shown)
+        assert httpx.get(data["thumbnails"][size], trust_env=False).status_code == 200
+    stack.assert_statistics_are_exact()
+
+
+def test_the_original_comes_back_as_it_was_sent(stack: Stack) -> None:
+    body = pictures.png(200, 100)
+    image_id = stack.upload(body, "bild é.png")
+
+    answer = stack.api.get(f"/api/images/{image_id}/original")
+    assert answer.status_code == 307
+    original = httpx.get(answer.headers["location"], trust_env=False)
+
+    assert original.content == body
+    assert original.headers["content-disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "some folder/my photo+1 é.jpg",
+        "percent %20 and 100%.jpg",
+        "🦊/🦊",
+        "no extension",
+        "uploads/not an id/photo.jpg",
+    ],
+)
+def test_a_drop_under_any_key_becomes_an_image_and_its_removal_removes_all(stack: Stack, key: str) -> None:
+    name = key.rpartition("/")[2]
+    stack.s3.put_object(Bucket=stack.bucket, Key=key, Body=pictures.jpeg(400, 300))
+
+    image = stack.dropped(name)
+    assert image["status"] == "success", image
+    assert image["data"]["source"] == "bucket"
+    image_id = image["data"]["image_id"]
+
+    stack.s3.delete_object(Bucket=stack.bucket, Key=key)
+    until(lambda: stack.api.get(f"/api/images/{image_id}").status_code == 404, seconds=30)
+    until(lambda: not [k for k in stack.thumbnail_keys() if k.startswith(image_id)], seconds=30)
+    stack.assert_statistics_are_exact()
+
+
+def test_an_overwritten_drop_shows_the_new_picture(stack: Stack) -> None:
+    stack.s3.put_object(Bucket=stack.bucket, Key="changing.jpg", Body=pictures.jpeg(400, 300))
+    first = stack.dropped("changing.jpg")
+
+    stack.s3.put_object(Bucket=stack.bucket, Key="changing.jpg", Body=pictures.png(80, 160))
+    image_id = first["data"]["image_id"]
+    image = until(
+        lambda: (i := stack.image(image_id))["status"] == "success" and i["data"]["metadata"]["width"] == 80 and i,
+        seconds=30,
+    )
+
+    assert image["data"]["metadata"]["format"] == "png"
+    assert thumbnail(stack, image_id, "small").size == (75, 150)
+    until(lambda: len([k for k in stack.thumbnail_keys() if k.startswith(image_id)]) == 2, seconds=10)
+
+
+def test_bad_files_end_as_failed_and_the_next_one_is_processed(stack: Stack) -> None:
+    bad = {
+        "text.jpg": (b"this is no picture", "unsupported_format"),
+        "cut.jpg": (pictures.cut(pictures.jpeg(800, 600, quality=95)), "corrupt_image"),
+        "empty.jpg": (b"", "corrupt_image"),
+    }
+    for name, (body, _) in bad.items():
+        stack.s3.put_object(Bucket=stack.bucket, Key=name, Body=body)
+    stack.s3.put_object(Bucket=stack.bucket, Key="a folder/", Body=b"")
+    stack.s3.put_object(Bucket=stack.bucket, Key="good.jpg", Body=pictures.jpeg())
+
+    assert stack.dropped("good.jpg")["status"] == "success"
+    for name, (_, code) in bad.items():
+        image = stack.dropped(name)
+        assert (image["status"], image["error"]["code"]) == ("failed", code)
+        answer = stack.api.get(f"/api/images/{image['data']['image_id']}/thumbnails/small")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "processing_failed")
+    assert "a folder" not in {i["data"]["original_name"] for i in stack.images()}
+    stack.assert_statistics_are_exact()
+
+
+def test_a_presigned_upload_appears_once_its_file_is_there(stack: Stack) -> None:
+    body = pictures.jpeg(640, 480)
+    wanted = {"filename": "große Datei.jpg", "content_type": "image/jpeg", "size": len(body)}
+    reserved = stack.api.post("/api/uploads", json=wanted).json()
+    image_id = reserved["image_id"]
+    assert stack.image(image_id)["status"] == "pending"
+    assert image_id not in {i["data"]["image_id"] for i in stack.images()}
+
+    put = httpx.put(reserved["upload"]["url"], content=body, headers=reserved["upload"]["headers"], trust_env=False)
+    assert put.status_code == 200, put.text
+
+    image = until(lambda: (i := stack.image(image_id))["status"] == "success" and i, seconds=30)
+    assert image["data"]["original_name"] == "große Datei.jpg"
+    assert image_id in {i["data"]["image_id"] for i in stack.images()}
+    stack.assert_statistics_are_exact()
+
+
+def test_reprocessing_and_deletion_keep_the_statistics_exact(stack: Stack) -> None:
+    image_id = stack.upload(pictures.jpeg())
+    stack.finished(image_id)
+
+    again = stack.api.post(f"/api/images/{image_id}/reprocess")
+    assert (again.status_code, again.json()["status"]) == (202, "pending")
+    assert stack.api.get(f"/api/images/{image_id}/thumbnails/small").status_code == 200
+    assert stack.finished(image_id)["status"] == "success"
+    stack.assert_statistics_are_exact()
+
+    assert stack.api.delete(f"/api/images/{image_id}").status_code == 204
+    assert stack.api.get(f"/api/images/{image_id}").status_code == 404
+    assert not [k for k in stack.thumbnail_keys() if k.startswith(image_id)]
+    stack.assert_statistics_are_exact()
+
+
+def test_twenty_uploads_survive_the_kill_of_the_processor(stack: Stack) -> None:
+    before = stack.api.get("/api/stats").json()
+    image_ids = [stack.upload(pictures.jpeg(1200, 800), f"{number}.jpg") for number in range(20)]
+    until(lambda: any(stack.image(i)["status"] == "processing" for i in image_ids), seconds=30)
+
+    _kill_processor(stack)
+
+    for image_id in image_ids:
+        image = stack.finished(image_id, seconds=90)
+        assert image["status"] == "success", image
+    stats = stack.api.get("/api/stats").json()
+    assert stats["total"] - before["total"] == 20
+    assert stats["success"] - before["success"] == 20
+    stack.assert_statistics_are_exact()
+
+
+def _kill_processor(stack: Stack) -> None:
+    """SIGKILL for every processor of this stack, found as a person would find it: by its command line."""
+    listed = subprocess.run(["pgrep", "-f", "local.worker processor"], capture_output=True, text=True, check=True)
+    mine = [int(pid) for pid in listed.stdout.split() if _belongs(int(pid), stack)]
+    assert mine
+    for pid in mine:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _belongs(pid: int, stack: Stack) -> bool:
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    return f"QUEUE_URL={stack.s3.meta.endpoint_url}/".encode() in environment

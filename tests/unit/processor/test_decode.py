@@ -1,0 +1,477 @@
+"""Decoding: what comes out of every kind of file, and what comes out of those that are none."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from image_core.errors import CorruptImage, ImageError, TooManyPixels, UnsupportedFormat
+from image_processor.decode import SHORT_SIDE_PIXELS, Decoded, decode
+from image_processor.pixels import upright
+from tests import pictures
+
+MEDIUM = 300
+
+
+def decoded(source: bytes | Path, **options: object) -> Decoded:
+    limits = {"max_pixels": 20_000_000, "long_enough_for": MEDIUM, **options}
+    return decode(source, **limits)  # type: ignore[arg-type]
+
+
+def row(picture: Image.Image) -> list[int]:
+    """The first line of a grey picture."""
+    assert picture.mode == "L"
+    return [int(value) for value in np.asarray(picture)[0]]
+
+
+FILES = {
+    "jpeg": pictures.jpeg(),
+    "progressive jpeg": pictures.jpeg(progressive=True),
+    "MPO": pictures.mpo(),
+    "CMYK jpeg": pictures.jpeg(mode="CMYK"),
+    "png": pictures.png(),
+    "palette png": pictures.palette_png(),
+    "RGBA png": pictures.png(mode="RGBA"),
+    "gif": pictures.encode(pictures.scene(), "GIF"),
+    "animated gif": pictures.animated("GIF"),
+    "webp": pictures.encode(pictures.scene(), "WEBP"),
+    "animated webp": pictures.animated("WEBP"),
+    "animated png": pictures.animated("PNG"),
+    "tiff": pictures.encode(pictures.scene(), "TIFF"),
+    "tiff of several pages": pictures.animated("TIFF", width=120, height=80),
+    "compressed tiff": pictures.encode(pictures.scene(), "TIFF", compression="tiff_lzw"),
+    "CMYK tiff": pictures.encode(pictures.scene(mode="CMYK"), "TIFF"),
+    "LAB tiff": pictures.encode(pictures.scene(mode="LAB"), "TIFF"),
+    "bmp": pictures.encode(pictures.scene(), "BMP"),
+    "avif": pictures.encode(pictures.scene(), "AVIF"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_kind_of_file_shows_its_first_picture_in_its_colours(name: str) -> None:
+    result = decoded(FILES[name])
+
+    assert result.format == {"MPO": "jpeg"}.get(name, name.split()[-1] if "pages" not in name else "tiff")
+    assert (result.width, result.height) in {(120, 80), (60, 40)}
+    assert result.picture.mode == "RGB"
+    assert pictures.same_scene(result.picture)
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "tiff", "compressed tiff", "webp"])
+def test_a_file_on_disk_decodes_as_its_bytes_do(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "no extension"
+    path.write_bytes(FILES[name])
+
+    assert decoded(path).picture.tobytes() == decoded(FILES[name]).picture.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_each_of_the_eight_orientations_gives_the_same_upright_picture(kind: str, orientation: int) -> None:
+    data = pictures.encode(pictures.scene(120, 80), kind, orientation=orientation)
+
+    result = decoded(data)
+
+    assert (result.width, result.height) == (120, 80)
+    assert result.picture.size == (120, 80)
+    assert pictures.same_scene(result.picture)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_an_orientation_that_does_not_exist_leaves_the_picture_as_it_is(orientation: int) -> None:
+    result = decoded(pictures.jpeg(exif=pictures.exif(orientation=orientation)))
+
+    assert (result.width, result.height) == (120, 80)
+    assert pictures.same_scene(result.picture)
+
+
+def test_broken_exif_does_not_fail_the_image() -> None:
+    result = decoded(pictures.jpeg(exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xfe" * 40))
+
+    assert pictures.same_scene(result.picture)
+
+
+def test_a_broken_index_of_further_pictures_does_not_fail_the_first() -> None:
+    number_of_images = b"\x01\xb0\x04\x00"
+    data = pictures.mpo()
+    assert number_of_images in data
+
+    result = decoded(data.replace(number_of_images, b"\x01\xb1\x04\x00"))
+
+    assert pictures.same_scene(result.picture)
+
+
+def test_pillow_does_not_warn_about_flaws_that_are_the_files_own() -> None:
+    data = pictures.jpeg(exif=pictures.exif(main={0x010F: "a long enough name"})[:30])
+
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        result = decoded(data)
+
+    assert pictures.same_scene(result.picture)
+    assert seen == []
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_large_jpeg_is_decoded_small_and_still_upright(orientation: int) -> None:
+    # 3203 × 2401 divides by none of the scales, so that the edges of the picture are tested as well.
+    data = pictures.encode(pictures.scene(3203, 2401), "JPEG", orientation=orientation)
+
+    result = decoded(data)
+
+    assert (result.width, result.height) == (3203, 2401)
+    assert SHORT_SIDE_PIXELS <= min(result.picture.size) < 2 * SHORT_SIDE_PIXELS
+    assert pictures.same_scene(result.picture)
+    left, top, right, bottom = result.region
+    assert (right - left) / (bottom - top) == pytest.approx(3203 / 2401, abs=1e-6)
+    assert right - left > result.picture.width - 1
+    assert bottom - top > result.picture.height - 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_what_reaches_beyond_the_edge_of_the_original_turns_with_the_picture(orientation: int) -> None:
+    picture = Image.new("L", (10, 8), 0)
+    picture.paste(255, (9, 0, 10, 8))  # half of this column, a quarter of this row
+    picture.paste(255, (0, 7, 10, 8))
+
+    turned, region = upright(picture, (0, 0, 9.5, 7.25), orientation)
+
+    left, top, right, bottom = region
+    values = np.asarray(turned)
+    assert (values[:, 0] == 255).all() == (left > 0)
+    assert (values[0] == 255).all() == (top > 0)
+    assert (values[:, -1] == 255).all() == (right < turned.width)
+    assert (values[-1] == 255).all() == (bottom < turned.height)
+    assert sorted((right - left, bottom - top)) == [7.25, 9.5]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "1", "I;16", "F"])
+def test_a_large_picture_is_reduced_in_strips_without_seams(mode: str) -> None:
+    waves = 127.5 + 127.5 * np.sin(np.add.outer(np.arange(1703) / 31, np.arange(1801) / 17))
+    picture = Image.fromarray(waves.astype(np.uint8))
+    if mode == "1":
+        picture = picture.point(lambda value: 255 * (value > 127))
+    whole = picture.reduce(2)
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
+    kind = "TIFF" if mode == "F" else "PNG"
+
+    small = decoded(pictures.encode(picture.convert(mode), kind, compress_level=1)).picture.convert("L")
+
+    assert small.size == (901, 852)
+    assert np.abs(np.asarray(small).astype(int) - np.asarray(whole)).max() <= 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 20_000), (20_000, 1), (20_000, 3)])
+def test_extreme_shapes_keep_a_pixel_and_are_reduced_along_their_length(width: int, height: int) -> None:
+    result = decoded(pictures.png(width, height))
+
+    assert (result.width, result.height) == (width, height)
+    assert min(result.picture.size) == min(width, height)
+    assert 4_000 <= max(result.picture.size) <= 10_000
+
+
+def test_grey_stays_grey() -> None:
+    assert decoded(pictures.jpeg(mode="L")).picture.mode == "L"
+    assert decoded(pictures.png(mode="1")).picture.mode == "L"
+    assert decoded(pictures.png(mode="LA")).picture.mode in {"L", "RGB"}
+
+
+def test_sixteen_bits_are_scaled_and_not_clipped() -> None:
+    assert row(decoded(pictures.grey16_png(64)).picture) == [round(255 * at / 63) for at in range(64)]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 255), (0, 65535), (-5, 5), (0, 1e9)])
+def test_floating_point_is_scaled_and_not_clipped(low: float, high: float) -> None:
+    values = row(decoded(pictures.float_tiff(low, high, width=64)).picture)
+
+    assert values[0] == 0
+    assert values[-1] == 255
+    assert np.diff(values).min() >= 3
+
+
+def test_what_is_not_a_number_in_a_floating_point_picture_is_black() -> None:
+    values = np.array([[math.nan, -4.0, 0.0, 4.0, math.inf, -math.inf]], np.float32)
+
+    grey = row(decoded(pictures.encode(Image.fromarray(values), "TIFF")).picture)
+
+    assert grey == [0, 0, 128, 255, 255, 0]
+
+
+def test_palette_transparency_is_kept() -> None:
+    one = decoded(pictures.palette_png(transparency=1)).picture
+    several = decoded(pictures.palette_png(transparency=b"\xff\x00\x80\xff")).picture
+
+    assert [one.getpixel(at) for at in ((10, 10), (110, 10))] == [(*pictures.RED, 255), (*pictures.GREEN, 0)]
+    assert several.getpixel((110, 10)) == (*pictures.GREEN, 0)
+    assert several.getpixel((10, 70)) == (*pictures.BLUE, 128)
+
+
+@pytest.mark.parametrize(
+    ("depth", "colour", "rows", "key"),
+    [
+        (2, 0, b"\x40", b"\x00\x01"),  # samples 1 0 0 0
+        (4, 0, b"\x50\x00", b"\x00\x05"),
+        (8, 0, b"\x05\x00\x00\x00", b"\x00\x05"),
+        (16, 0, b"\x12\x34" + bytes(6), b"\x12\x34"),
+        (8, 2, b"\x01\x02\x03" + bytes(9), b"\x00\x01\x00\x02\x00\x03"),
+        (16, 2, b"\x12\x34\x56\x78\x9a\xbc" + bytes(18), b"\x12\x34\x56\x78\x9a\xbc"),
+    ],
+)
+def test_a_png_with_a_transparent_colour_keeps_it(depth: int, colour: int, rows: bytes, key: bytes) -> None:
+    data = pictures.raw_png(4, 1, depth=depth, colour=colour, rows=rows, tRNS=key)
+
+    alpha = decoded(data).picture.getchannel("A")
+
+    assert list(np.asarray(alpha)[0]) == [0, 255, 255, 255]
+
+
+def test_transparent_pixels_do_not_bleed_into_their_neighbours_when_reduced() -> None:
+    picture = Image.new("RGBA", (3200, 3200), (200, 0, 0, 255))
+    picture.paste((0, 255, 0, 0), (0, 0, 1601, 3200))
+
+    small = decoded(pictures.encode(picture, "PNG", compress_level=1)).picture
+
+    assert small.size == (800, 800)
+    edge = small.getpixel((400, 400))
+    assert isinstance(edge, tuple)
+    assert edge[1] == 0, "no green comes from where nothing is seen"
+
+
+def test_an_alpha_channel_that_hides_nothing_is_dropped() -> None:
+    assert decoded(pictures.png(mode="RGBA")).picture.mode == "RGB"
+
+
+def test_the_model_sees_white_where_the_picture_is_transparent() -> None:
+    array = decoded(pictures.encode(pictures.see_through(), "PNG")).for_captioning()
+
+    assert array.mode == "RGB"
+    assert array.getpixel((10, 10)) == pictures.RED
+    assert array.getpixel((110, 10)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("data", [pictures.jpeg(mode="L"), pictures.jpeg(mode="CMYK"), pictures.grey16_png()])
+def test_the_model_sees_three_colour_channels_whatever_the_file_has(data: bytes) -> None:
+    assert decoded(data).for_captioning().mode == "RGB"
+
+
+def test_the_model_sees_what_a_full_decode_would_show_it() -> None:
+    # Reduced by two, 2,305 columns are 1,152.5: half a pixel too many in the last one.
+    full = pictures.noise(300, 200).resize((2305, 1601), Image.Resampling.BICUBIC)
+    exact = np.asarray(full.resize((384, 384), Image.Resampling.BICUBIC)).astype(int)
+
+    seen = decoded(pictures.encode(full, "PNG", compress_level=1)).for_captioning()
+
+    array = np.asarray(seen.resize((384, 384), Image.Resampling.BICUBIC)).astype(int)
+    assert np.abs(array - exact).mean() < 1.5, "with that half pixel, it is 6.9"
+
+
+def test_a_colour_profile_is_converted_to_srgb() -> None:
+    seen = pictures.corners(decoded(pictures.png(icc_profile=pictures.swapped_profile())).picture)
+
+    assert seen["top left"] == pytest.approx(pictures.RED[::-1], abs=3)
+    assert seen["bottom left"] == pytest.approx(pictures.BLUE[::-1], abs=3)
+
+
+def test_a_colour_profile_leaves_transparency_alone() -> None:
+    data = pictures.encode(pictures.see_through(), "PNG", icc_profile=pictures.swapped_profile())
+
+    picture = decoded(data).picture
+
+    assert picture.getpixel((10, 10)) == pytest.approx((*pictures.RED[::-1], 255), abs=3)
+    assert picture.getchannel("A").getpixel((110, 10)) == 0
+
+
+@pytest.mark.parametrize("profile", [b"", b"not a profile", pictures.swapped_profile()[:200]])
+def test_a_broken_colour_profile_is_ignored(profile: bytes) -> None:
+    assert pictures.same_scene(decoded(pictures.png(icc_profile=profile)).picture)
+
+
+def test_a_profile_made_for_another_kind_of_picture_is_ignored() -> None:
+    result = decoded(pictures.jpeg(mode="CMYK", icc_profile=pictures.swapped_profile()))
+
+    assert pictures.same_scene(result.picture)
+
+
+def test_nothing_but_pixels_is_left_in_the_picture() -> None:
+    data = pictures.jpeg(comment=b"secret", dpi=(300, 300), icc_profile=pictures.swapped_profile())
+
+    result = decoded(data)
+
+    assert result.picture.info == {}
+    assert result.info["comment"] == b"secret"
+
+
+@pytest.mark.parametrize(
+    "data", [pictures.TEXT, pictures.SVG, pictures.PDF, b"BMW is a car, not a bitmap.", b"\0" * 64]
+)
+def test_what_is_no_picture_is_an_unsupported_format(data: bytes) -> None:
+    with pytest.raises(UnsupportedFormat):
+        decoded(data)
+
+
+@pytest.mark.parametrize("brands", [b"heic\0\0\0\0mif1heic", b"mif1\0\0\0\0mif1heic"])
+def test_heic_is_unsupported_and_not_taken_for_a_damaged_avif(brands: bytes) -> None:
+    with pytest.raises(UnsupportedFormat):
+        decoded(b"\0\0\0\x18ftyp" + brands + bytes(100))
+
+
+def test_a_format_that_is_not_allowed_is_unsupported() -> None:
+    with pytest.raises(UnsupportedFormat):
+        decoded(FILES["gif"], formats=("jpeg", "png"))
+
+
+def test_an_empty_file_is_corrupt_and_says_that_it_is_empty() -> None:
+    with pytest.raises(CorruptImage, match="empty"):
+        decoded(b"")
+
+
+@pytest.mark.parametrize(
+    "signature", [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\0\0\0\0WEBPVP8 ", b"II*\0"]
+)
+def test_a_signature_with_nonsense_behind_it_is_corrupt(signature: bytes) -> None:
+    with pytest.raises(CorruptImage):
+        decoded(signature + b"and then nothing that makes sense" * 20)
+
+
+# Half of a file of several pictures holds the first of them, whole.
+@pytest.mark.parametrize("name", [n for n in FILES if not n.startswith(("animated", "tiff of", "MPO"))])
+def test_a_file_cut_in_half_is_corrupt(name: str) -> None:
+    with pytest.raises(CorruptImage):
+        decoded(pictures.cut(FILES[name]))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_cut_at_any_byte_is_corrupt(progressive: bool) -> None:
+    data = pictures.encode(pictures.noise(40, 24), "JPEG", progressive=progressive)
+
+    for end in range(3, len(data)):
+        with pytest.raises(CorruptImage):
+            decoded(data[:end])
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("size", [(1600, 1540), (3100, 3080)])
+def test_a_jpeg_cut_short_is_corrupt_at_reduced_scale_too(size: tuple[int, int], progressive: bool) -> None:
+    data = pictures.encode(pictures.scene(*size), "JPEG", progressive=progressive)
+    assert decoded(data).picture.width < size[0], "or this would not test what it says"
+
+    for end in [len(data) // 4, len(data) // 2, *range(len(data) - 12, len(data))]:
+        with pytest.raises(CorruptImage):
+            decoded(data[:end])
+
+
+def test_an_error_keeps_what_the_decoder_said_as_its_cause() -> None:
+    with pytest.raises(CorruptImage) as caught:
+        decoded(pictures.cut(FILES["png"]))
+
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.message == CorruptImage.default_message
+
+
+def test_too_many_pixels_are_refused_from_the_header_naming_the_limit() -> None:
+    # Nothing follows the header: if a pixel were decoded, this would be a corrupt image.
+    data = pictures.raw_png(5_000, 4_001, depth=8, colour=2, rows=b"")
+
+    with pytest.raises(TooManyPixels, match="20,000,000"):
+        decoded(data)
+
+
+@pytest.mark.parametrize("side", [10_001, 40_000, 2_000_000])
+def test_far_too_many_pixels_end_the_same_way(side: int) -> None:
+    with pytest.raises(TooManyPixels):
+        decoded(pictures.raw_png(side, side, depth=1, colour=0, rows=b""), max_pixels=100_000_000)
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "gif", "webp", "tiff", "bmp", "avif"])
+def test_as_many_pixels_as_are_accepted_are_decoded_and_not_one_more(name: str) -> None:
+    assert decoded(FILES[name], max_pixels=120 * 80).width == 120
+    with pytest.raises(TooManyPixels):
+        decoded(FILES[name], max_pixels=120 * 80 - 1)
+
+
+def test_a_limit_above_that_of_pillow_is_ours_to_set() -> None:
+    # 95 million: Pillow on its own warns from 89 million on.
+    data = pictures.raw_png(10_000, 9_500, depth=1, colour=0, rows=b"")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(CorruptImage):
+            decoded(data, max_pixels=100_000_000)
+
+
+def test_the_settings_of_pillow_are_as_before_whatever_happens() -> None:
+    limit, filters = Image.MAX_IMAGE_PIXELS, list(warnings.filters)
+
+    decoded(FILES["jpeg"])
+    for bad in (
+        pictures.TEXT,
+        pictures.cut(FILES["jpeg"]),
+        pictures.raw_png(9_000, 9_000, depth=1, colour=0, rows=b""),
+    ):
+        with pytest.raises(ImageError):
+            decoded(bad)
+
+    assert limit == Image.MAX_IMAGE_PIXELS
+    assert list(warnings.filters) == filters
+
+
+SMALL_FILES = {
+    "jpeg": pictures.encode(
+        pictures.noise(24, 16), "JPEG", exif=pictures.exif(orientation=6, gps=pictures.gps_tags())
+    ),
+    "progressive": pictures.encode(pictures.noise(24, 16), "JPEG", progressive=True, subsampling=0),
+    "mpo": pictures.mpo(24, 16),
+    "png": pictures.encode(pictures.noise(24, 16), "PNG", icc_profile=pictures.swapped_profile()),
+    "palette": pictures.palette_png(transparency=b"\xff\x00\x80\xff"),
+    "grey16": pictures.grey16_png(),
+    "gif": pictures.animated("GIF", 24, 16),
+    "webp": pictures.encode(pictures.see_through(24, 16), "WEBP", exif=pictures.exif(orientation=8)),
+    "tiff": pictures.encode(pictures.noise(24, 16), "TIFF", compression="tiff_lzw"),
+    "raw tiff": pictures.encode(pictures.noise(24, 16), "TIFF"),
+    "float tiff": pictures.float_tiff(0, 1),
+    "bmp": pictures.encode(pictures.noise(24, 16), "BMP"),
+    "avif": pictures.encode(pictures.noise(24, 16), "AVIF"),
+}
+
+
+@st.composite
+def damaged(draw: st.DrawFn, data: bytes) -> bytes:
+    """`data` with some of its bytes overwritten, most of them near the start, and perhaps cut or spliced."""
+    broken = bytearray(data)
+    places = st.integers(0, len(data) - 1) | st.integers(0, min(len(data) - 1, 120))
+    values = st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]) | st.integers(0, 255)
+    for place, value in draw(st.lists(st.tuples(places, values), max_size=6)):
+        broken[place] = value
+    start, end = sorted(draw(st.tuples(places, places)))
+    match draw(st.sampled_from(["whole", "whole", "cut", "hole", "twice"])):
+        case "cut":
+            return bytes(broken[:end])
+        case "hole":
+            return bytes(broken[:start] + broken[end:])
+        case "twice":
+            return bytes(broken[:end] + broken[start:])
+    return bytes(broken)
+
+
+@pytest.mark.parametrize("name", SMALL_FILES)
+def test_damaged_files_decode_or_raise_an_image_error_and_nothing_else(name: str) -> None:
+    @settings(max_examples=60, derandomize=True, deadline=None, database=None)
+    @given(damaged(SMALL_FILES[name]))
+    def check(data: bytes) -> None:
+        try:
+            result = decoded(data, max_pixels=1_000_000)
+        except (CorruptImage, TooManyPixels, UnsupportedFormat):
+            return
+        assert result.picture.mode in {"L", "RGB", "RGBA"}
+        assert result.width * result.height <= 1_000_000
+        assert result.for_captioning().mode == "RGB"
+
+    check()

@@ -1,0 +1,154 @@
+"""Thumbnails: their size, their pixels, and that nothing else is in them."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from image_processor.decode import decode
+from image_processor.thumbnails import Thumbnail, render
+from tests import pictures
+
+SIZES = {"small": 150, "medium": 300}
+
+
+def thumbnails(data: bytes, sizes: dict[str, int] = SIZES) -> dict[str, Thumbnail]:
+    return render(decode(data, max_pixels=20_000_000, long_enough_for=max(sizes.values())), sizes)
+
+
+def opened(thumbnail: Thumbnail) -> Image.Image:
+    picture = Image.open(BytesIO(thumbnail.body))
+    picture.load()
+    assert picture.size == (thumbnail.width, thumbnail.height)
+    return picture
+
+
+def sizes_of(data: bytes) -> dict[str, tuple[int, int]]:
+    return {name: opened(thumbnail).size for name, thumbnail in thumbnails(data).items()}
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "small", "medium"),
+    [
+        (1800, 1200, (150, 100), (300, 200)),
+        (1200, 1800, (100, 150), (200, 300)),
+        (640, 640, (150, 150), (300, 300)),
+        (200, 120, (150, 90), (200, 120)),
+        (100, 60, (100, 60), (100, 60)),
+        (1, 1, (1, 1), (1, 1)),
+        (4000, 3, (150, 1), (300, 1)),
+        (3, 4000, (1, 150), (1, 300)),
+        (20_000, 1, (150, 1), (300, 1)),
+    ],
+)
+def test_a_thumbnail_fits_its_square_is_never_enlarged_and_has_at_least_one_pixel(
+    width: int, height: int, small: tuple[int, int], medium: tuple[int, int]
+) -> None:
+    assert sizes_of(pictures.png(width, height)) == {"small": small, "medium": medium}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_thumbnails_are_upright_whatever_the_orientation(kind: str, orientation: int) -> None:
+    data = pictures.encode(pictures.scene(1801, 1201), kind, orientation=orientation)
+
+    for name, size in {"small": (150, 100), "medium": (300, 200)}.items():
+        picture = opened(thumbnails(data)[name])
+        assert picture.size == size
+        assert pictures.same_scene(picture)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pictures.jpeg(),
+        pictures.jpeg(mode="L"),
+        pictures.jpeg(mode="CMYK"),
+        pictures.png(mode="RGBA"),
+        pictures.mpo(),
+    ],
+)
+def test_an_opaque_picture_becomes_a_jpeg(data: bytes) -> None:
+    for thumbnail in thumbnails(data).values():
+        assert thumbnail.content_type == "image/jpeg"
+        assert opened(thumbnail).format == "JPEG"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF"])
+def test_a_picture_with_transparency_becomes_a_png_that_keeps_it(kind: str) -> None:
+    for thumbnail in thumbnails(pictures.encode(pictures.see_through(400, 200), kind)).values():
+        picture = opened(thumbnail)
+        assert thumbnail.content_type == "image/png"
+        assert picture.format == "PNG"
+        assert picture.mode == "RGBA"
+        alpha = np.asarray(picture.getchannel("A"))
+        assert alpha[:, : thumbnail.width // 2 - 4].min() == 255
+        assert alpha[:, thumbnail.width // 2 + 4 :].max() == 0
+
+
+def test_a_thumbnail_is_close_to_an_exact_reduction_of_the_original() -> None:
+    # Reduced by two first, 2,403 columns are 1,201.5. A transparent corner makes it a PNG: no loss there.
+    original = pictures.noise(120, 80).resize((2403, 1602), Image.Resampling.BICUBIC)
+    original.putalpha(255)
+    original.paste((0, 0, 0, 0), (0, 0, 400, 400))
+    data = pictures.encode(original, "PNG", compress_level=1)
+
+    made = thumbnails(data)
+
+    for name, quality in {"medium": 40, "small": 35}.items():
+        exact = original.resize((made[name].width, made[name].height), Image.Resampling.LANCZOS)
+        assert decibels(opened(made[name]), exact) > quality
+
+
+def decibels(seen: Image.Image, exact: Image.Image) -> float:
+    """Peak signal-to-noise ratio where the pictures are opaque."""
+    opaque = np.asarray(exact.getchannel("A")) == 255
+    difference = np.asarray(seen.convert("RGB")).astype(float) - np.asarray(exact.convert("RGB"))
+    return float(10 * np.log10(255**2 / np.mean(difference[opaque] ** 2)))
+
+
+PRIVATE = b"0123-private-4567"
+
+
+@pytest.mark.parametrize(
+    ("kind", "transparent"),
+    [("JPEG", False), *((kind, seen) for kind in ("PNG", "WEBP", "TIFF", "AVIF") for seen in (False, True))],
+)
+def test_nothing_but_pixels_is_in_a_thumbnail(kind: str, transparent: bool) -> None:
+    picture = pictures.see_through() if transparent else pictures.scene()
+    exif = pictures.exif(main={0x010E: PRIVATE.decode()}, gps=pictures.gps_tags())
+    options: dict[str, dict[str, Any]] = {
+        "JPEG": {"comment": PRIVATE, "xmp": PRIVATE},
+        "WEBP": {"xmp": PRIVATE},
+        "AVIF": {"xmp": PRIVATE},
+    }
+    data = pictures.encode(
+        picture,
+        kind,
+        exif=exif,
+        icc_profile=pictures.swapped_profile(),
+        dpi=(299, 299),
+        **options.get(kind, {}),
+    )
+    assert PRIVATE in data
+
+    for thumbnail in thumbnails(data).values():
+        info = opened(thumbnail).info
+        assert PRIVATE not in thumbnail.body
+        assert b"Exif" not in thumbnail.body
+        assert b"ICC" not in thumbnail.body
+        assert not {"exif", "icc_profile", "xmp", "comment", "dpi", "gamma", "photoshop"} & set(info)
+
+
+def test_thumbnails_are_named_and_ordered_as_asked_for() -> None:
+    made = thumbnails(pictures.png(800, 400), {"tiny": 16, "large": 320, "medium": 100})
+
+    assert [(name, made[name].width) for name in made] == [("tiny", 16), ("large", 320), ("medium", 100)]
+
+
+def test_the_same_picture_gives_the_same_bytes() -> None:
+    assert thumbnails(pictures.jpeg(900, 600)) == thumbnails(pictures.jpeg(900, 600))
