@@ -2,21 +2,25 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := layers functions local models tests
+SOURCES := layers functions local models bench tests
 
+# Empty means the default, see `.venv/bin/python -m local --help`.
 export PORT AWS_PORT WORKERS MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format demo-model clean
+.PHONY: help run test test-containers check format model model-check bench demo-model clean
 
 help:  ## List the tasks
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 run: $(VENV)/installed  ## Start the whole pipeline on this machine (PORT=8000 AWS_PORT=4566 WORKERS=2 MODEL=auto)
 	@exec $(BIN)/python -m local
 
-test: $(VENV)/installed  ## Run all tests
+test: $(VENV)/installed  ## Run the tests
 	$(BIN)/pytest $(PYTEST)
+
+test-containers: $(VENV)/installed  ## Run what takes minutes: Lambda containers (Docker, Python 3.13 on PATH), large models
+	$(BIN)/pytest -m 'slow or containers' -s $(PYTEST)
 
 check: $(VENV)/installed  ## Format, lint, types, template
 	$(BIN)/ruff format --check $(SOURCES)
@@ -27,6 +31,16 @@ check: $(VENV)/installed  ## Format, lint, types, template
 format: $(VENV)/installed  ## Put the code into its format
 	$(BIN)/ruff check --fix --quiet $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+
+model: $(VENV)/installed  ## Fetch BLIP and export it into models/exported (FROM=folder: another checkpoint)
+	$(BIN)/python -m models.export $(if $(FROM),--from $(FROM))
+
+model-check: $(VENV)/installed  ## Compare the model folders with their checksums
+	$(BIN)/python -m models.check
+
+bench: $(VENV)/installed  ## Measure captions and cold starts, as ratios; wants a quiet machine
+	$(BIN)/python -m bench.captions
+	$(BIN)/python -m bench.cold_start
 
 demo-model: $(VENV)/installed  ## Train the demo caption model (about 30 minutes on two cores)
 	$(BIN)/python -m models.demo.train

@@ -8,7 +8,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from local import logs
+from local import logs, model
 from local.banner import banner
 from local.options import parse
 from local.ports import PortTaken
@@ -30,6 +30,8 @@ def main() -> int:
         print(f"python -m local: {error}", file=sys.stderr)
         return 1
     try:
+        if options.fetches_model:
+            model.fetch_if_reachable()
         logs.write("local", "starting …")
         stack.start()
         print(banner(stack.description(), stack.health(), external=options.aws_endpoint is not None), flush=True)

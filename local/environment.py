@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 
 from local.deploy import FunctionConfiguration
+from local.template import ROOT
 
 REGION = "us-east-1"
 DUMMY_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -42,9 +43,10 @@ def function_environment(
 ) -> dict[str, str]:
     """What a function sees: its own variables of the template, Lambda's, and the way to the emulator."""
     # Two workers that each take every CPU would spend their time waiting for each other.
-    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    threads = str(max(1, (os.cpu_count() or 1) // max(1, workers)))
     return {
         "OMP_NUM_THREADS": threads,
+        "MODELS_DIR": str(ROOT / "models"),
         **process,
         **function.environment,
         "AWS_ENDPOINT_URL": endpoint_url,

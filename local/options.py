@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local.template import ROOT
 
-DEMO_MODEL = ROOT / "models" / "demo" / "checkpoint"
+DEMO_MODEL = ROOT / "models" / "demo" / "exported"
 
 # Short enough that recovery can be watched: a killed worker's image is taken up again after half a minute.
 LOCAL_PARAMETERS = {
@@ -23,7 +23,10 @@ LOCAL_PARAMETERS = {
 
 @dataclass(frozen=True)
 class Options:
-    """A port of 0 means any free one. `parameters` are those of template.yaml."""
+    """A port of 0 means any free one. `parameters` are those of template.yaml.
+
+    `fetches_model`: the real caption model is to be fetched first, if it is not there and the hub answers.
+    """
 
     host: str
     port: int
@@ -31,6 +34,7 @@ class Options:
     aws_port: int
     aws_endpoint: str | None
     workers: int
+    fetches_model: bool
     sweep_seconds: float
     parameters: dict[str, str]
     env_file: Path
@@ -44,24 +48,26 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address that the API listens on (%(default)s)")
-    add("--port", type=_port, default=environment.get("PORT", "8000"), help="port of the API ($PORT, %(default)s)")
+    add(
+        "--port", type=_port, default=environment.get("PORT") or "8000", help="port of the API ($PORT, %(default)s)"
+    )
     add("--aws-host", default="127.0.0.1", help="address of the emulator; 0.0.0.0 for containers (%(default)s)")
     add(
         "--aws-port",
         type=_port,
-        default=environment.get("AWS_PORT", "4566"),
+        default=environment.get("AWS_PORT") or "4566",
         help="its port ($AWS_PORT, %(default)s)",
     )
     add("--aws-endpoint", metavar="URL", help="use this endpoint (LocalStack, say) and start no emulator")
     add(
         "--workers",
         type=_count,
-        default=environment.get("WORKERS", "2"),
-        help="processor processes ($WORKERS, %(default)s)",
+        default=environment.get("WORKERS") or "2",
+        help="processor processes; 0 where a container takes their messages ($WORKERS, %(default)s)",
     )
     add(
         "--model",
-        default=environment.get("MODEL", "auto"),
+        default=environment.get("MODEL") or "auto",
         help="caption model: auto, demo, or a model folder ($MODEL, %(default)s)",
     )
     add("--sweep-seconds", type=float, default=10.0, help="how often the sweep runs (%(default)s)")
@@ -89,6 +95,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         aws_port=given.aws_port,
         aws_endpoint=given.aws_endpoint.rstrip("/") if given.aws_endpoint else None,
         workers=given.workers,
+        fetches_model=not model and given.workers > 0,
         sweep_seconds=given.sweep_seconds,
         parameters={**LOCAL_PARAMETERS, **model, **dict(given.parameter)},
         env_file=given.env_file,
@@ -105,8 +112,8 @@ def _port(text: str) -> int:
 
 def _count(text: str) -> int:
     count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError("at least 1")
+    if count < 0:
+        raise argparse.ArgumentTypeError("at least 0")
     return count
 
 

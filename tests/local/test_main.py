@@ -24,7 +24,7 @@ FAKES = Path(__file__).parent / "fakes"
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "local", *arguments]
+    return [sys.executable, "-m", "local", "--model", "demo", *arguments]
 
 
 class Run:

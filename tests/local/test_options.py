@@ -36,7 +36,7 @@ def test_a_parameter_wins_over_the_local_default():
     [
         ["--port", "99999"],
         ["--port", "x"],
-        ["--workers", "0"],
+        ["--workers", "-1"],
         ["--parameter", "X"],
         ["--model", "/no/such/folder"],
     ],

@@ -1,26 +1,12 @@
-"""The whole stack as users start it: `python -m local` in a process of its own, on free ports."""
+"""One running stack for all tests of this folder."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
-import boto3
-import httpx
 import pytest
 
-ROOT = Path(__file__).parents[2]
-START_SECONDS = 120
-FINISHED = ("success", "failed")
+from tests.running_stack import Stack, running_stack
 
 # A killed worker's image is free again after 18 seconds, and its message visible after 20.
 PARAMETERS = {
@@ -31,106 +17,10 @@ PARAMETERS = {
 }
 
 
-@dataclass(frozen=True)
-class Stack:
-    """A running stack, as its clients see it."""
-
-    api: httpx.Client
-    s3: Any
-    bucket: str
-    thumbnails_bucket: str
-
-    def upload(self, body: bytes, name: str = "photo.jpg") -> str:
-        answer = self.api.post("/api/images", files={"file": (name, body)})
-        assert answer.status_code == 202, answer.text
-        return str(answer.json()["image_id"])
-
-    def image(self, image_id: str) -> dict[str, Any]:
-        return dict(self.api.get(f"/api/images/{image_id}").json())
-
-    def images(self) -> list[dict[str, Any]]:
-        """All images, page by page."""
-        found: list[dict[str, Any]] = []
-        parameters: dict[str, Any] = {"limit": 100}
-        while True:
-            page = self.api.get("/api/images", params=parameters).json()
-            found += page["data"]
-            if page["next_cursor"] is None:
-                return found
-            parameters["cursor"] = page["next_cursor"]
-
-    def finished(self, image_id: str, *, seconds: float = 60) -> dict[str, Any]:
-        """The image, once it is `success` or `failed`."""
-        return until(lambda: (i := self.image(image_id))["status"] in FINISHED and i, seconds=seconds)
-
-    def dropped(self, name: str, *, seconds: float = 60) -> dict[str, Any]:
-        """The finished image of a file that was dropped under a key that ends in `name`."""
-
-        def look() -> Any:
-            return next(
-                (i for i in self.images() if i["data"]["original_name"] == name and i["status"] in FINISHED), None
-            )
-
-        return until(look, seconds=seconds)
-
-    def assert_statistics_are_exact(self) -> None:
-        """The counters are those of a recount of the list."""
-        statuses = Counter(image["status"] for image in self.images())
-        stats = self.api.get("/api/stats").json()
-        assert stats["total"] == sum(statuses.values())
-        assert stats["success"] == statuses["success"]
-        assert stats["failed"] == statuses["failed"]
-
-    def thumbnail_keys(self) -> list[str]:
-        listed = self.s3.list_objects_v2(Bucket=self.thumbnails_bucket).get("Contents", [])
-        return [entry["Key"] for entry in listed]
-
-
-def until(look: Callable[[], Any], *, seconds: float) -> Any:
-    """What `look` returns, as soon as that is true."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = look()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            pytest.fail(f"did not happen within {seconds} s")
-        time.sleep(0.1)  # between two looks, up to the deadline
-
-
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("stack")
-    ready, log = folder / "ready.json", folder / "log"
-    command = [sys.executable, "-m", "local", "--port", "0", "--aws-port", "0", "--workers", "1"]
-    command += ["--model", os.environ.get("STACK_MODEL", "demo"), "--sweep-seconds", "1"]
-    command += ["--ready-file", str(ready), "--env-file", str(folder / "env.json")]
+    options = ["--workers", "1", "--model", "demo", "--sweep-seconds", "1"]
     for name, value in PARAMETERS.items():
-        command += ["--parameter", f"{name}={value}"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=os.environ)
-    try:
-        until(lambda: ready.exists() or process.poll() is not None, seconds=START_SECONDS)
-        assert process.poll() is None, log.read_text()
-        running = json.loads(ready.read_text())
-        with httpx.Client(base_url=running["api_url"], timeout=30, trust_env=False) as api:
-            yield Stack(
-                api=api,
-                s3=boto3.client(
-                    "s3",
-                    endpoint_url=running["aws_endpoint_url"],
-                    region_name=running["region"],
-                    aws_access_key_id="test",
-                    aws_secret_access_key="test",
-                ),
-                bucket=running["uploads_bucket_name"],
-                thumbnails_bucket=running["thumbnails_bucket_name"],
-            )
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-    print(log.read_text()[-5000:])
+        options += ["--parameter", f"{name}={value}"]
+    with running_stack(tmp_path_factory.mktemp("stack"), *options) as stack:
+        yield stack

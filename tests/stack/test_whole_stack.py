@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests import pictures
-from tests.stack.conftest import Stack, until
+from tests.running_stack import Stack, until
 
 
 def thumbnail(stack: Stack, image_id: str, size: str) -> Image.Image:

@@ -9,14 +9,19 @@ from fastapi import FastAPI
 from image_api import errors
 from image_api.body_limit import BodyLimit
 from image_api.routes import files, images, service, uploads
+from image_core.errors import IMAGE_ERRORS
 from image_core.services import Services
 
 TITLE = "Serverless image pipeline"
-DESCRIPTION = """
+_CODES_OF_IMAGES = "\n".join(f"- `{code}`: {error.default_message}" for code, error in IMAGE_ERRORS.items())
+DESCRIPTION = f"""
 Upload an image, or drop it into the bucket; soon after it has thumbnails, metadata and a caption.
 
 Answers under `/api/images` are envelopes: `status`, `data`, `error`. Error codes are stable, messages are
-for people.
+for people. Beside the codes of each call there is `method_not_allowed` (405), and an image whose status is
+`failed` carries one of these:
+
+{_CODES_OF_IMAGES}
 """
 
 

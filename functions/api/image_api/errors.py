@@ -26,7 +26,7 @@ _RETRY_AFTER_SECONDS = 5
 def documented(*errors: type[RequestError]) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may answer with these errors."""
     by_status: dict[int | str, dict[str, Any]] = {}
-    every: tuple[type[RequestError], ...] = (*errors, InvalidRequest, Unavailable)
+    every: tuple[type[RequestError], ...] = (*errors, InvalidRequest, InternalError, Unavailable)
     for error in every:
         codes = by_status.setdefault(error.http_status, {"model": ErrorAnswer, "description": ""})
         line = f"`{error.code}`: {error.default_message}"

@@ -1,8 +1,9 @@
-"""The processor's entry point: SQS messages that hold S3 notifications, or bare S3 notifications."""
+"""What the processor is called with: SQS messages that hold S3 notifications, or bare S3 notifications."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -21,12 +22,12 @@ log = logging.getLogger(__name__)
 
 
 class Processor:
-    """Takes events of either kind. The caption model loads in a thread, from construction on."""
+    """Takes events of either kind. The caption model is loaded by `load`, in a thread, from construction on."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, load: Callable[[Services], Captioner] | None = None) -> None:
         self._services = services
         self._beside = ThreadPoolExecutor(max_workers=2, thread_name_prefix="beside")
-        self._captioner: Future[Captioner] = self._beside.submit(_load_captioner, services)
+        self._captioner: Future[Captioner] = self._beside.submit(load or _load_captioner, services)
 
     def captioner(self) -> Captioner:
         """The caption model, once it is loaded. Raises `ModelError` if it cannot be."""
@@ -47,6 +48,7 @@ class Processor:
             try:
                 look_at(look, self._services, self.captioner, self._beside)
             except Exception as fault:
+                log.exception("a key could not be processed")
                 faults.append(fault)
         if faults:
             raise ExceptionGroup("some keys could not be processed", faults)

@@ -41,11 +41,12 @@ def look_at_key(key: str, services: Services) -> Sighting:
 
 
 def _record_of(key: str, services: Services) -> tuple[str, Record | None]:
-    claimed = claimed_image_id(key)
-    if claimed is not None:
-        record = services.records.get(claimed)
-        # Anybody may drop a file under somebody else's id: it is believed only where the record agrees.
-        if record is None or record.key == key:
-            return claimed, record
-    derived = derived_image_id(services.storage.uploads_bucket, key)
-    return derived, services.records.get(derived)
+    claimed, derived = claimed_image_id(key), derived_image_id(services.storage.uploads_bucket, key)
+    record = services.records.get(claimed) if claimed is not None else None
+    if claimed is not None and record is not None and record.key == key:
+        return claimed, record
+    # Anybody may drop a file under somebody else's id: the image is one of its own then, and stays it afterwards.
+    earlier = services.records.get(derived)
+    if claimed is not None and record is None and earlier is None:
+        return claimed, None
+    return derived, earlier

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from image_core.errors import Superseded
+from image_core.keys import safe_name
 from image_core.models import StoredObject
 
 if TYPE_CHECKING:
@@ -73,11 +74,11 @@ class Storage:
                 raise
 
     def presign_download(self, key: str, *, name: str, content_type: str | None, seconds: int) -> str:
-        """A URL that gives the original as an attachment called `name`."""
+        """A URL that gives the original as an attachment called `name`, made harmless and bounded."""
         parameters = {
             "Bucket": self.uploads_bucket,
             "Key": key,
-            "ResponseContentDisposition": attachment_disposition(name),
+            "ResponseContentDisposition": attachment_disposition(safe_name(name)),
         }
         if content_type:
             parameters["ResponseContentType"] = content_type

@@ -1,0 +1,180 @@
+"""What the pipeline's modules import, and what DESIGN.md ("What may import what") has against it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FUNCTIONS = ("image_api", "image_processor", "image_recovery")
+PIPELINE = ("image_core", *FUNCTIONS)
+FOLDERS = {
+    "image_core": "layers/core/image_core",
+    "image_api": "functions/api/image_api",
+    "image_processor": "functions/processor/image_processor",
+    "image_recovery": "functions/recovery/image_recovery",
+    "imgpipe": "cli/imgpipe",
+    "local": "local",
+    "models": "models",
+    "ops": "ops",
+    "bench": "bench",
+}
+AROUND_IT = ("local", "ops", "tests", "bench")
+"""What stands around the pipeline; nothing of it imports these."""
+
+# errors, models ← keys, settings ← records, storage, events ← what is built of them; imports go to the left.
+LAYERS = (
+    {"errors", "models", "histogram", "formats"},
+    {"keys", "settings", "decisions"},
+    {"records", "storage", "events"},
+    {"services"},
+    {"sighting", "deletion", "ending"},
+)
+AWS = ("boto3", "botocore")
+MAY_USE_AWS = ("image_core.services", "image_core.records", "image_core.storage", "image_core.events")
+"""`image_api.errors` may besides import `botocore.exceptions`, to answer them."""
+INIT_MODULES = ("image_processor.main",)
+"""Importing these is Lambda's INIT phase, and meant to set things up."""
+PURE_STEPS = tuple(
+    f"image_processor.{step}" for step in ("decode", "metadata", "thumbnails", "pixels", "captioning")
+)
+STORES = ("image_core.services", "image_core.records", "image_core.storage", "image_core.events")
+WEB = ("fastapi", "starlette", "mangum", "uvicorn", "httpx", "requests")
+PICTURES = ("PIL", "numpy", "torch", "transformers", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Import:
+    """`name` in full; `for_types` is it where nothing is imported at run time."""
+
+    name: str
+    for_types: bool
+
+    def is_of(self, *packages: str) -> bool:
+        return any(self.name == package or self.name.startswith(f"{package}.") for package in packages)
+
+
+def sources() -> dict[str, str]:
+    """The source of every module, by its name."""
+    return {
+        module_name(path, package, ROOT / folder): path.read_text(encoding="utf-8")
+        for package, folder in FOLDERS.items()
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    }
+
+
+def module_name(path: Path, package: str, folder: Path) -> str:
+    parts = [package, *path.relative_to(folder).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(source: str) -> list[Import]:
+    """Everything that is imported anywhere in a module; `from a import b` is an import of `a.b`."""
+    return list(_imports(ast.parse(source), for_types=False))
+
+
+def _imports(node: ast.AST, *, for_types: bool) -> Iterator[Import]:
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield Import(alias.name, for_types)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports are absolute here"
+        for alias in node.names:
+            yield Import(f"{node.module}.{alias.name}", for_types)
+    elif isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+        for checked in node.body:
+            yield from _imports(checked, for_types=True)
+        for otherwise in node.orelse:
+            yield from _imports(otherwise, for_types=for_types)
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from _imports(child, for_types=for_types)
+
+
+def violations(modules: dict[str, str]) -> list[str]:
+    """What is against the rules, as sentences."""
+    return [
+        f"{module} imports {one.name}: {rule}"
+        for module, source in modules.items()
+        for one in imports_of(source)
+        for rule in _broken(module, one)
+    ] + [
+        f"{module} {fault}"
+        for module, source in modules.items()
+        if _is_of(module, *PIPELINE) and module not in INIT_MODULES
+        for fault in _at_import(source)
+    ]
+
+
+def _broken(module: str, one: Import) -> Iterator[str]:
+    package = module.partition(".")[0]
+    if package in PIPELINE and one.is_of(*AROUND_IT, "models", "imgpipe"):
+        yield "nothing of the pipeline imports what stands around it"
+    if package in FUNCTIONS and one.is_of(*(other for other in FUNCTIONS if other != package)):
+        yield "functions never import each other"
+    if package == "image_core" and one.is_of(*FUNCTIONS):
+        yield "the core knows no function"
+    if package == "image_core" and one.is_of(*WEB, *PICTURES):
+        yield "the core has no web and no pictures"
+    if package == "image_core" and not _is_lower(module, one):
+        yield "layers import only from the lower ones"
+    if package == "imgpipe" and one.is_of(*PIPELINE, *AROUND_IT, "models"):
+        yield "the client imports nothing of ours"
+    answers_aws_errors = module == "image_api.errors" and one.is_of("botocore.exceptions")
+    if package in PIPELINE and one.is_of(*AWS) and not _is_of(module, *MAY_USE_AWS) and not answers_aws_errors:
+        yield "AWS is called in records, storage and events alone"
+    if _is_of(module, *PURE_STEPS) and one.is_of(*AWS, *STORES):
+        yield "pure steps do no I/O"
+
+
+def _is_of(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def _layer(name: str) -> int | None:
+    parts = name.split(".")
+    return next((i for i, layer in enumerate(LAYERS) if len(parts) > 1 and parts[1] in layer), None)
+
+
+def _is_lower(module: str, one: Import) -> bool:
+    if one.for_types or not one.is_of("image_core") or module == "image_core":
+        return True
+    mine, theirs = _layer(module), _layer(one.name)
+    if mine is None or theirs is None:
+        return False
+    same_package = module.split(".")[1] == one.name.split(".")[1]
+    return theirs < mine or same_package or (mine == theirs and mine in (0, 1, 4))
+
+
+def _at_import(source: str) -> Iterator[str]:
+    """Reads of the environment anywhere, and services, settings or clients that are made while importing."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv", "os.environb"):
+            yield f"reads {ast.unparse(node)}: settings do that, once"
+    for called in _calls_at_import(tree):
+        if called.rpartition(".")[2] in (
+            "services",
+            "settings",
+            "connect",
+            "client",
+            "resource",
+            "Session",
+            "Settings",
+        ):
+            yield f"calls {called}() while it is imported"
+        if called in ("processor", "Processor"):
+            yield f"calls {called}() while it is imported"
+
+
+def _calls_at_import(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Call):
+        yield ast.unparse(node.func)
+    inner = list(ast.iter_child_nodes(node))
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        # The body runs later; decorators and defaults do not.
+        inner = [*getattr(node, "decorator_list", []), *node.args.defaults, *filter(None, node.args.kw_defaults)]
+    for child in inner:
+        yield from _calls_at_import(child)

@@ -1,0 +1,105 @@
+"""The architecture is tested, not promised: DESIGN.md, "Folders and what may import what"."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.architecture.imports import FOLDERS, LAYERS, PIPELINE, ROOT, Import, imports_of, sources, violations
+
+
+def test_every_import_is_one_that_the_design_allows() -> None:
+    assert violations(sources()) == []
+
+
+def test_all_packages_of_the_pipeline_are_looked_at() -> None:
+    found = {name.partition(".")[0] for name in sources()}
+    assert set(PIPELINE) <= found
+    assert len([name for name in sources() if name.startswith("image_core.")]) >= 15
+
+
+def test_every_module_of_the_core_has_its_layer() -> None:
+    core = ROOT / FOLDERS["image_core"]
+    named = {path.stem for path in core.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert named - {"__init__"} == set().union(*LAYERS)
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "rule"),
+    [
+        ("image_api.app", "import image_processor.decode", "functions never import each other"),
+        ("image_processor.looks", "from image_recovery import sweep", "functions never import each other"),
+        ("image_recovery.sweep", "def f():\n    import image_api.app", "functions never import each other"),
+        ("image_core.storage", "import fastapi", "no web and no pictures"),
+        ("image_core.formats", "from PIL import Image", "no web and no pictures"),
+        ("image_core.events", "from image_api.app import create_app", "knows no function"),
+        ("image_core.errors", "from image_core.models import Record\nfrom image_core import keys", "lower ones"),
+        ("image_core.models", "from image_core.records import Records", "lower ones"),
+        ("image_core.storage", "from image_core.events import Look", "lower ones"),
+        ("image_core.records.queries", "from image_core.services import Services", "lower ones"),
+        ("image_core.brand_new", "from image_core.errors import Busy", "lower ones"),
+        ("image_api.routes.files", "import boto3", "AWS is called in"),
+        ("image_api.routes.files", "from botocore.exceptions import ClientError", "AWS is called in"),
+        ("image_api.errors", "import botocore.config", "AWS is called in"),
+        ("image_core.deletion", "import botocore", "AWS is called in"),
+        ("image_processor.decode", "import boto3.session", "pure steps do no I/O"),
+        ("image_processor.captioning.caption", "from image_core.services import services", "pure steps do no I/O"),
+        ("image_processor.thumbnails", "from image_core.storage import Storage", "pure steps do no I/O"),
+        ("image_api.main", "import local.aws", "what stands around it"),
+        ("image_recovery.handler", "from tests import pictures", "what stands around it"),
+        ("image_core.keys", "import ops", "what stands around it"),
+        ("image_processor.handler", "from models.demo import train", "what stands around it"),
+        ("imgpipe.client", "from image_core.models import Status", "client imports nothing of ours"),
+        ("image_api.app", "import os\nX = os.environ['X']", "reads os.environ"),
+        ("image_core.settings", "import os\ndef f():\n    return os.getenv('X')", "reads os.getenv"),
+        ("image_api.main", "from image_core.services import services\nS = services()", "services() while"),
+        ("image_core.storage", "import boto3\nC = boto3.client('s3')", "boto3.client() while"),
+        ("image_api.app", "def f(s=settings()):\n    pass", "settings() while"),
+        ("image_processor.handler", "class A:\n    x = processor()", "processor() while"),
+    ],
+)
+def test_a_source_that_breaks_a_rule_is_caught(module: str, source: str, rule: str) -> None:
+    caught = violations({module: source})
+    assert [sentence for sentence in caught if module in sentence and rule in sentence]
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("image_api.app", "from image_core.services import Services"),
+        ("image_api.errors", "from botocore.exceptions import ClientError"),
+        ("image_core.records.queries", "from image_core.records.items import to_item\nimport botocore"),
+        ("image_core.storage", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import mypy_boto3_s3"),
+        ("image_core.services", "def connect():\n    import boto3\n    return boto3.client('s3')"),
+        ("image_processor.main", "from image_processor.handler import processor\nprocessor()"),
+        ("image_api.main", "from mangum import Mangum\nhandler = Mangum(create_app(services))"),
+        ("image_processor.thumbnails", "from PIL import Image\nfrom image_core.errors import CorruptImage"),
+        ("local.api", "import os\nimport image_api.main\nX = os.environ['X']"),
+    ],
+)
+def test_a_source_that_keeps_the_rules_is_left_alone(module: str, source: str) -> None:
+    assert violations({module: source}) == []
+
+
+def test_imports_are_found_wherever_they_stand() -> None:
+    source = "import a.b\nfrom c import d\ntry:\n    import e\nexcept ImportError:\n    from f.g import h as i\n"
+    source += "def j():\n    import k\nif TYPE_CHECKING:\n    import m\nelse:\n    import n\n"
+    assert imports_of(source) == [
+        *(Import(name, for_types=False) for name in ("a.b", "c.d", "e", "f.g.h", "k")),
+        Import("m", for_types=True),
+        Import("n", for_types=False),
+    ]
+
+
+@pytest.mark.parametrize("entry_point", ["image_api.main", "image_processor.handler", "image_recovery.handler"])
+def test_an_entry_point_imports_without_an_environment_and_without_the_libraries_that_can_wait(
+    entry_point: str,
+) -> None:
+    heavy = "boto3 torch transformers onnxruntime tokenizers"
+    code = f"import sys, {entry_point}; print([name for name in '{heavy}'.split() if name in sys.modules])"
+    environment = {name: value for name, value in os.environ.items() if name in ("PATH", "SYSTEMROOT")}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

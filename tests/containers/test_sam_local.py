@@ -1,0 +1,85 @@
+"""`sam local start-api`: how people develop. The API runs in a Lambda container, the processor beside it."""
+
+from __future__ import annotations
+
+import io
+import random
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from PIL import Image
+
+from tests import pictures
+from tests.containers.conftest import SAM, sam_environment
+from tests.running_stack import ROOT, START_SECONDS, running_stack, until
+
+pytestmark = pytest.mark.containers
+
+
+@pytest.fixture(scope="module")
+def api(built: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """`sam local start-api` on a stack whose processor runs here."""
+    folder = tmp_path_factory.mktemp("sam-local")
+    with running_stack(folder, "--aws-host", "0.0.0.0", "--workers", "1") as stack, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        command = [str(SAM), "local", "start-api", "--port", str(port), "--skip-pull-image"]
+        command += ["--env-vars", str(stack.env_file)]
+        log = folder / "sam.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=sam_environment(), stdout=output, stderr=subprocess.STDOUT
+            )
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
+                until(lambda: _answers(client) or process.poll() is not None, seconds=START_SECONDS)
+                assert process.poll() is None, log.read_text()
+                yield client
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=60)
+            print(log.read_text()[-5000:])
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/health").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_a_three_megabyte_upload_goes_in_and_its_thumbnail_comes_out(api: httpx.Client) -> None:
+    # Noise behind the end of the JPEG: real uploads are full of bytes that are no UTF-8.
+    body = pictures.jpeg(1600, 1200, quality=95)
+    body += random.Random(1).randbytes(3_000_000 - len(body))
+
+    accepted = api.post("/api/images", files={"file": ("große Datei.jpg", body)})
+
+    assert accepted.status_code == 202, accepted.text
+    location = httpx.URL(accepted.headers["location"]).path
+    image = until(lambda: (i := api.get(location).json())["status"] == "success" and i, seconds=60)
+    assert image["data"]["metadata"]["size_bytes"] == 3_000_000
+    assert image["data"]["original_name"] == "große Datei.jpg"
+    for size, expected in (("small", (150, 112)), ("medium", (300, 225))):
+        answer = api.get(f"{location}/thumbnails/{size}")
+        assert answer.headers["content-type"] == "image/jpeg"
+        shown = Image.open(io.BytesIO(answer.content))
+        assert shown.size == expected
+        assert pictures.same_scene(shown)
+    original = httpx.get(api.get(f"{location}/original").headers["location"], trust_env=False)
+    assert original.content == body
+
+
+def test_errors_keep_their_envelope(api: httpx.Client) -> None:
+    for answer, status, code in (
+        (api.get("/api/images/unknown"), 404, "not_found"),
+        (api.get("/nowhere"), 404, "not_found"),
+        (api.put("/api/images"), 405, "method_not_allowed"),
+        (api.post("/api/images", files={"file": ("text.jpg", b"no picture")}), 400, "unsupported_format"),
+    ):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)

@@ -1,0 +1,41 @@
+"""A moto server for all functional tests, and a stack for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.functional.emulator import Clients, Stack, served
+from tests.functional.http_api import Api
+
+
+@pytest.fixture(scope="session")
+def clients() -> Iterator[Clients]:
+    with served() as url:
+        yield Clients(url)
+
+
+@pytest.fixture
+def make_stack(clients: Clients) -> Iterator[Callable[..., Stack]]:
+    """Makes stacks with settings of their own. Whatever a test did: counters equal a recount of the records."""
+    made: list[Stack] = []
+
+    def make(**settings: Any) -> Stack:
+        made.append(Stack(clients, **settings))
+        return made[-1]
+
+    yield make
+    for stack in made:
+        stack.assert_counters_equal_a_recount()
+
+
+@pytest.fixture
+def stack(make_stack: Callable[..., Stack]) -> Stack:
+    return make_stack()
+
+
+@pytest.fixture
+def api(stack: Stack) -> Api:
+    return Api(lambda: stack.services)

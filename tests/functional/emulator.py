@@ -1,0 +1,295 @@
+"""AWS for the functional tests: moto's server, on it a stack for each test, as in template.yaml."""
+
+from __future__ import annotations
+
+import random
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from moto.moto_server.werkzeug_app import MotoRequestHandler
+from werkzeug.serving import make_server
+
+from image_core.events import Queue
+from image_core.models import Record
+from image_core.records import Records
+from image_core.records.counters import recount
+from image_core.services import Services
+from image_core.settings import Settings
+from image_core.storage import Storage
+from local.aws import application
+from local.template import read_template
+
+REGION = "eu-west-1"
+# One try: a fault that a test causes is to be seen, not waited for. As in image_core.services otherwise.
+_CONFIG = Config(retries={"mode": "standard", "max_attempts": 1})
+_S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "path"}))
+
+
+class _QuietHandler(MotoRequestHandler):
+    def log_request(self, code: Any = "-", size: Any = "-") -> None:
+        """pytest shows what goes wrong."""
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """moto on a free port, one request at a time (its transactions are not thread-safe); its URL."""
+    server = make_server("127.0.0.1", 0, application(), threaded=True, request_handler=_QuietHandler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+
+
+class Clients:
+    """Plain clients of one endpoint; building them costs more than most tests."""
+
+    def __init__(self, url: str) -> None:
+        session = boto3.Session(region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
+        self.url = url
+        self.s3: Any = session.client("s3", endpoint_url=url, config=_S3_CONFIG)
+        self.dynamodb: Any = session.client("dynamodb", endpoint_url=url, config=_CONFIG)
+        self.sqs: Any = session.client("sqs", endpoint_url=url, config=_CONFIG)
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now_ms = 1_795_168_800_000  # 2026-11-20T10:00:00Z
+        self.slept: list[float] = []
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+    def advance(self, seconds: float) -> None:
+        self.now_ms += int(seconds * 1000)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.advance(seconds)
+
+
+Call = Callable[..., Any]
+Act = Callable[[Call, dict[str, Any]], Any]
+"""What happens instead of a call: it is given the real one and its arguments."""
+
+
+class Client:
+    """A real client behind a thin layer: it notes the calls, and does what a test has planned for the next ones."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._planned: dict[str, list[Act]] = {}
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    def plan(self, operation: str, *acts: Act) -> None:
+        """The next calls of `operation`, one act each; after them it works as always."""
+        self._planned.setdefault(operation, []).extend(acts)
+
+    def arguments(self, operation: str) -> list[dict[str, Any]]:
+        """Those of the calls of `operation` so far."""
+        return [arguments for name, arguments in self.calls if name == operation]
+
+    def __getattr__(self, name: str) -> Any:
+        target = getattr(self._client, name)
+        if not callable(target) or name == "exceptions":
+            return target
+
+        def call(**arguments: Any) -> Any:
+            self.calls.append((name, arguments))
+            planned = self._planned.get(name)
+            return planned.pop(0)(target, arguments) if planned else target(**arguments)
+
+        return target if name in ("get_paginator", "generate_presigned_url") else call
+
+
+def done(call: Call, arguments: dict[str, Any]) -> Any:
+    """Nothing special."""
+    return call(**arguments)
+
+
+def repeated(call: Call, arguments: dict[str, Any]) -> Any:
+    """The reply is lost and the call made again, as botocore's retries do."""
+    call(**arguments)
+    return call(**arguments)
+
+
+def raising(error: Exception) -> Act:
+    """The call fails; nothing is done."""
+
+    def fail(_: Call, __: dict[str, Any]) -> Any:
+        raise error
+
+    return fail
+
+
+def done_but_raising(error: Exception) -> Act:
+    """The call is carried out, and its reply lost for good."""
+
+    def lose(call: Call, arguments: dict[str, Any]) -> Any:
+        call(**arguments)
+        raise error
+
+    return lose
+
+
+def preceded_by(action: Callable[[], object]) -> Act:
+    """Somebody else is faster."""
+
+    def act(call: Call, arguments: dict[str, Any]) -> Any:
+        action()
+        return call(**arguments)
+
+    return act
+
+
+def followed_by(action: Callable[[], object]) -> Act:
+    """Something else happens before the reply is read."""
+
+    def act(call: Call, arguments: dict[str, Any]) -> Any:
+        reply = call(**arguments)
+        action()
+        return reply
+
+    return act
+
+
+class Stack:
+    """Buckets, tables and queues of one test, the services on them, and what a test wants to see of them."""
+
+    def __init__(
+        self, clients: Clients, *, tables_alone: bool = False, versioned: bool = True, **settings: Any
+    ) -> None:
+        self.clock = Clock()
+        self.s3, self.dynamodb, self.sqs = Client(clients.s3), Client(clients.dynamodb), Client(clients.sqs)
+        self.url = clients.url
+        name = f"t{uuid.uuid4().hex[:12]}"
+        self.uploads_bucket, self.thumbnails_bucket = f"{name}-uploads", f"{name}-thumbnails"
+        self.images_table, self.stats_table = f"{name}-images", f"{name}-stats"
+        self.queue_url = "https://there.is.no.queue"
+        self._create_tables(clients.dynamodb)
+        if not tables_alone:
+            self._create_buckets(clients.s3, versioned=versioned)
+            self.queue_url = clients.sqs.create_queue(QueueName=f"{name}-queue")["QueueUrl"]
+        self.settings = Settings(
+            uploads_bucket=self.uploads_bucket,
+            thumbnails_bucket=self.thumbnails_bucket,
+            images_table=self.images_table,
+            stats_table=self.stats_table,
+            queue_url=self.queue_url,
+            **({"stats_shards": 3, "processor_timeout_seconds": 20, "pending_timeout_seconds": 30} | settings),
+        )
+        self.services = self._connected()
+        self.records = self.services.records
+        self._plain = clients
+
+    def _create_tables(self, dynamodb: Any) -> None:
+        for table, resource_name in ((self.images_table, "ImagesTable"), (self.stats_table, "StatsTable")):
+            properties = dict(resource(resource_name))
+            properties.pop("StreamSpecification", None)
+            dynamodb.create_table(TableName=table, **properties)
+
+    def _create_buckets(self, s3: Any, *, versioned: bool) -> None:
+        for bucket in (self.uploads_bucket, self.thumbnails_bucket):
+            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        if versioned:
+            versioning = resource("UploadsBucket")["VersioningConfiguration"]
+            s3.put_bucket_versioning(Bucket=self.uploads_bucket, VersioningConfiguration=versioning)
+
+    def _records(self, client: Any, *, seed: int) -> Records:
+        return Records(
+            client,
+            images_table=self.images_table,
+            stats_table=self.stats_table,
+            stats_shards=self.settings.stats_shards,
+            now_ms=self.clock,
+            sleep=self.clock.sleep,
+            rng=random.Random(seed),
+        )
+
+    def _connected(self) -> Services:
+        """The services, wired as image_core.services does it."""
+        return Services(
+            settings=self.settings,
+            records=self._records(self.dynamodb, seed=1),
+            storage=Storage(
+                self.s3,  # type: ignore[arg-type]
+                uploads_bucket=self.uploads_bucket,
+                thumbnails_bucket=self.thumbnails_bucket,
+                public_client=self.s3,  # type: ignore[arg-type]
+            ),
+            queue=Queue(self.sqs, self.queue_url),  # type: ignore[arg-type]
+        )
+
+    # What a test does, and what it sees: past the layer for which it may have planned something
+
+    def put(self, key: str, body: bytes = b"bytes") -> None:
+        """An object appears in the uploads bucket."""
+        self._plain.s3.put_object(Bucket=self.uploads_bucket, Key=key, Body=body)
+
+    def remove(self, key: str) -> None:
+        """An object is deleted from the uploads bucket, by somebody else than the pipeline."""
+        self._plain.s3.delete_object(Bucket=self.uploads_bucket, Key=key)
+
+    def notify_the_queue(self) -> None:
+        """From now on the uploads bucket tells the queue of what template.yaml says."""
+        arn = self._plain.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=["QueueArn"])
+        wanted = resource("UploadsBucket")["NotificationConfiguration"]["QueueConfigurations"]
+        self._plain.s3.put_bucket_notification_configuration(
+            Bucket=self.uploads_bucket,
+            NotificationConfiguration={
+                "QueueConfigurations": [
+                    {"QueueArn": arn["Attributes"]["QueueArn"], "Events": [entry["Event"]]} for entry in wanted
+                ]
+            },
+        )
+
+    def others(self) -> Records:
+        """The same records in the hands of somebody else."""
+        return self._records(self._plain.dynamodb, seed=2)
+
+    def every(self) -> list[Record]:
+        return list(self.others().every())
+
+    def the_record(self) -> Record:
+        (record,) = self.every()
+        return record
+
+    def counts(self) -> dict[str, int]:
+        """The counters of statuses that are not 0."""
+        return {str(status): count for status, count in self.others().stats().counts.items() if count}
+
+    def originals(self) -> set[str]:
+        return self._keys(self.uploads_bucket)
+
+    def thumbnails(self) -> set[str]:
+        return self._keys(self.thumbnails_bucket)
+
+    def _keys(self, bucket: str) -> set[str]:
+        return {entry["Key"] for entry in self._plain.s3.list_objects_v2(Bucket=bucket).get("Contents", [])}
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Those that can be received now; they stay in the queue, hidden."""
+        answer = self._plain.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
+        return list(answer.get("Messages", []))
+
+    def assert_counters_equal_a_recount(self) -> None:
+        assert self.others().stats() == recount(self.every())
+
+
+@cache
+def _template() -> dict[str, Any]:
+    return read_template()
+
+
+def resource(name: str) -> dict[str, Any]:
+    """The properties of a resource in template.yaml."""
+    properties: dict[str, Any] = _template()["Resources"][name]["Properties"]
+    return properties

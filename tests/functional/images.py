@@ -1,0 +1,97 @@
+"""Images in any state, brought there by the transitions that lead to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from image_core.errors import CaptionFailed
+from image_core.keys import new_image_id, upload_key
+from image_core.models import Outcome, Record, Status, StoredObject, ThumbnailInfo
+from image_core.records import Records
+from tests.functional.emulator import Stack
+
+LEASE_SECONDS = 30
+METADATA = {"width": 120, "height": 80, "format": "jpeg", "size_bytes": 1000, "sha256": "0" * 64, "exif": {}}
+
+
+def new_record(records: Records, **fields: Any) -> Record:
+    """What the API begins with; not written yet."""
+    image_id = new_image_id()
+    now_ms = records.now_ms()
+    defaults: dict[str, Any] = {
+        "image_id": image_id,
+        "key": upload_key(image_id, "photo.jpg"),
+        "rev": 0,
+        "status": Status.PENDING,
+        "generation": 1,
+        "created_ms": now_ms,
+        "requested_ms": now_ms,
+        "original_name": "photo.jpg",
+        "source": "api",
+        "deadline": now_ms + 30_000,
+    }
+    return Record(**(defaults | fields))
+
+
+def seen(record: Record, version: str = "v1", **fields: Any) -> StoredObject:
+    """An object under the record's key."""
+    defaults: dict[str, Any] = {"key": record.key, "version": version, "version_id": version, "size_bytes": 1000}
+    return StoredObject(**(defaults | {"etag": f"etag-of-{version}"} | fields))
+
+
+def made_by(record: Record) -> dict[str, ThumbnailInfo]:
+    """The thumbnails of the attempt that holds the record."""
+    return {
+        size: ThumbnailInfo(f"{record.image_id}/{record.attempt}/{size}", 150, 100, "image/jpeg", 100)
+        for size in ("small", "medium")
+    }
+
+
+def outcome(**fields: Any) -> Outcome:
+    defaults: dict[str, Any] = {
+        "caption": "a photo of a red square",
+        "caption_reason": None,
+        "caption_model": "fake@1",
+        "processing_ms": 420,
+    }
+    return Outcome(**(defaults | fields))
+
+
+def image_in(records: Records, status: Status, **fields: Any) -> Record:
+    """An image of its own in that status, with an object of version `v1` where one was seen."""
+    new = new_record(records, **fields)
+    if status is Status.RESERVED:
+        return records.reserve(new)
+    created = records.create(new)
+    if status is Status.PENDING:
+        return created
+    claimed = records.claim(created, seen(created), lease_seconds=LEASE_SECONDS)
+    if status is Status.PROCESSING:
+        return claimed
+    saved = records.save(claimed, metadata=METADATA, thumbnails=made_by(claimed))
+    if status is Status.SUCCESS:
+        return records.finish(saved, outcome())
+    if status is Status.FAILED:
+        return records.fail(saved, CaptionFailed())
+    return records.mark_deleting(saved, deadline_seconds=30)
+
+
+def stored_image(stack: Stack, status: Status, body: bytes = b"the original", **fields: Any) -> Record:
+    """As `image_in`, with its original and its thumbnails in the buckets."""
+    records, storage = stack.records, stack.services.storage
+    created = records.create(new_record(records, **fields))
+    stack.put(created.key, body)
+    if status is Status.PENDING:
+        return created
+    stored = storage.head(created.key)
+    assert stored is not None
+    claimed = records.claim(created, stored, lease_seconds=LEASE_SECONDS)
+    for size, info in made_by(claimed).items():
+        storage.put_thumbnail(info.key, f"{size} of {claimed.attempt}".encode(), content_type=info.content_type)
+    saved = records.save(claimed, metadata=METADATA, thumbnails=made_by(claimed))
+    if status is Status.PROCESSING:
+        return saved
+    if status is Status.FAILED:
+        return records.fail(saved, CaptionFailed())
+    assert status is Status.SUCCESS
+    return records.finish(saved, outcome())

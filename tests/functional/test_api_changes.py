@@ -1,0 +1,180 @@
+"""Reprocessing and deleting through the API."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from botocore.exceptions import ConnectionClosedError
+
+from image_core.events import looks_in_text
+from image_core.keys import new_image_id
+from image_core.models import Status
+from tests.functional.emulator import Stack, preceded_by, raising
+from tests.functional.http_api import Api
+from tests.functional.images import LEASE_SECONDS, image_in, seen, stored_image
+
+LOST = ConnectionClosedError(endpoint_url="https://aws")
+
+
+# Reprocess
+
+
+@pytest.mark.parametrize("status", [Status.SUCCESS, Status.FAILED])
+def test_reprocessing_begins_anew_and_leaves_the_results_in_place(stack: Stack, api: Api, status: Status) -> None:
+    record = stored_image(stack, status)
+    before = api.get(f"/api/images/{record.image_id}").json()["data"]
+    answer = api.post(f"/api/images/{record.image_id}/reprocess")
+    body = answer.json()
+    assert answer.status == 202
+    assert set(body) == {"image_id", "status", "data", "error"}
+    assert (body["image_id"], body["status"], body["error"]) == (record.image_id, "pending", None)
+    assert body["data"]["metadata"] == before["metadata"]
+    assert body["data"]["thumbnails"] == before["thumbnails"]
+    assert body["data"]["stages"] == {"metadata": "pending", "thumbnails": "pending", "caption": "pending"}
+    assert api.get(f"/api/images/{record.image_id}/thumbnails/small").status == 200
+    assert stack.counts() == {"pending": 1}
+
+
+def test_reprocessing_puts_the_key_on_the_queue(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.SUCCESS, key="some folder/my photo+1 é.jpg")
+    api.post(f"/api/images/{record.image_id}/reprocess")
+    (message,) = stack.messages()
+    (look,) = looks_in_text(message["Body"])
+    assert (look.bucket, look.key) == (stack.uploads_bucket, "some folder/my photo+1 é.jpg")
+
+
+def test_reprocessing_is_accepted_when_the_message_cannot_be_sent_because_the_sweep_will(
+    stack: Stack, api: Api
+) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    stack.sqs.plan("send_message", raising(LOST))
+    assert api.post(f"/api/images/{record.image_id}/reprocess").status == 202
+    assert list(stack.records.overdue(Status.PENDING, stack.clock.now_ms + 30_000)) == [record.image_id]
+
+
+def test_reprocessing_an_image_that_changes_meanwhile_takes_it_as_it_is_then(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    other = stack.others()
+    stack.dynamodb.plan(
+        "transact_write_items",
+        preceded_by(lambda: other.claim(record, seen(record, "v2"), lease_seconds=LEASE_SECONDS)),
+    )
+    assert api.post(f"/api/images/{record.image_id}/reprocess").status == 202
+    again = stack.the_record()
+    assert (again.status, again.version, again.generation) == (Status.PENDING, "v2", 2)
+
+
+def test_a_reservation_stays_one_when_it_is_reprocessed(stack: Stack, api: Api) -> None:
+    record = image_in(stack.records, Status.RESERVED)
+    answer = api.post(f"/api/images/{record.image_id}/reprocess")
+    assert (answer.status, answer.json()["status"]) == (202, "pending")
+    assert stack.every() == [record]
+
+
+# Delete
+
+
+@pytest.mark.parametrize("status", [Status.SUCCESS, Status.FAILED, Status.PROCESSING])
+def test_deleting_removes_original_thumbnails_and_record(stack: Stack, api: Api, status: Status) -> None:
+    record = stored_image(stack, status)
+    bystander = stored_image(stack, Status.SUCCESS)
+    answer = api.delete(f"/api/images/{record.image_id}")
+    assert (answer.status, answer.body) == (204, b"")
+    assert stack.originals() == {bystander.key}
+    assert {key.split("/")[0] for key in stack.thumbnails()} == {bystander.image_id}
+    assert stack.every() == [bystander]
+    assert stack.counts() == {"success": 1}
+    assert api.get(f"/api/images/{record.image_id}").code == "not_found"
+
+
+def test_deleting_keeps_the_originals_bytes_as_an_old_version(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.SUCCESS, b"precious")
+    api.delete(f"/api/images/{record.image_id}")
+    versions = stack.s3.list_object_versions(Bucket=stack.uploads_bucket)["Versions"]
+    kept = stack.s3.get_object(
+        Bucket=stack.uploads_bucket, Key=versions[0]["Key"], VersionId=versions[0]["VersionId"]
+    )
+    assert kept["Body"].read() == b"precious"
+
+
+def test_deleting_removes_thumbnails_that_no_record_names(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    stray = f"{record.image_id}/0123456789abcdef/small"
+    stack.services.storage.put_thumbnail(stray, b"left by a dead worker", content_type="image/jpeg")
+    api.delete(f"/api/images/{record.image_id}")
+    assert stack.thumbnails() == set()
+
+
+def test_an_upload_that_is_deleted_before_it_was_looked_at_is_gone_at_once_and_its_record_later(
+    stack: Stack, api: Api
+) -> None:
+    record = stored_image(stack, Status.PENDING)
+    assert api.delete(f"/api/images/{record.image_id}").status == 204
+    assert stack.originals() == set()
+    assert api.get(f"/api/images/{record.image_id}").code == "not_found"
+    assert stack.counts() == {}
+    assert list(stack.records.overdue(Status.DELETING, stack.clock.now_ms + 30_000)) == [record.image_id]
+
+
+def test_deleting_twice_finds_nothing_the_second_time(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    assert api.delete(f"/api/images/{record.image_id}").status == 204
+    answer = api.delete(f"/api/images/{record.image_id}")
+    assert (answer.status, answer.code) == (404, "not_found")
+
+
+@pytest.mark.parametrize("operation", ["head_object", "delete_object", "delete_objects", "delete_item"])
+def test_what_a_deletion_could_not_remove_is_left_to_the_sweep(stack: Stack, api: Api, operation: str) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    client = stack.dynamodb if operation == "delete_item" else stack.s3
+    client.plan(operation, raising(LOST))
+    assert api.delete(f"/api/images/{record.image_id}").status == 204
+    assert stack.the_record().status is Status.DELETING
+    assert stack.counts() == {}
+    assert list(stack.records.overdue(Status.DELETING, stack.clock.now_ms + 30_000)) == [record.image_id]
+
+
+def test_a_new_file_under_the_key_survives_the_deletion_of_its_predecessor(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.SUCCESS, b"old", key="photo.jpg")
+    stack.s3.plan("delete_object", preceded_by(lambda: stack.put("photo.jpg", b"new")))
+    assert api.delete(f"/api/images/{record.image_id}").status == 204
+    assert stack.s3.get_object(Bucket=stack.uploads_bucket, Key="photo.jpg")["Body"].read() == b"new"
+    assert stack.every() == []
+    (message,) = stack.messages()
+    assert json.loads(message["Body"])["Records"][0]["s3"]["object"]["key"] == "photo.jpg"
+
+
+def test_deleting_an_image_that_changes_meanwhile_deletes_it_as_it_is_then(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    other = stack.others()
+    stack.dynamodb.plan("transact_write_items", preceded_by(lambda: other.reprocess(record, pending_seconds=30)))
+    assert api.delete(f"/api/images/{record.image_id}").status == 204
+    assert stack.every() == []
+
+
+@pytest.mark.parametrize("call", [Api.delete, lambda api, path: api.post(f"{path}/reprocess")])
+def test_an_image_that_never_stops_changing_is_unavailable(stack: Stack, api: Api, call: object) -> None:
+    assert callable(call)
+    record = stored_image(stack, Status.SUCCESS)
+
+    def change() -> None:
+        stack.clock.advance(1)
+        stack.others().postpone(stack.the_record(), deadline_seconds=1)
+
+    stack.dynamodb.plan("transact_write_items", *[preceded_by(change)] * 10)
+    answer = call(api, f"/api/images/{record.image_id}")
+    assert (answer.status, answer.code) == (503, "unavailable")
+
+
+@pytest.mark.parametrize("image_id", [new_image_id(), "img_short", "é"])
+def test_what_is_not_there_can_be_neither_deleted_nor_reprocessed(api: Api, image_id: str) -> None:
+    for answer in (api.delete(f"/api/images/{image_id}"), api.post(f"/api/images/{image_id}/reprocess")):
+        assert (answer.status, answer.code) == (404, "not_found")
+
+
+def test_what_is_being_deleted_can_be_neither_deleted_nor_reprocessed(stack: Stack, api: Api) -> None:
+    record = image_in(stack.records, Status.DELETING)
+    path = f"/api/images/{record.image_id}"
+    assert (api.delete(path).status, api.post(f"{path}/reprocess").status) == (404, 404)
+    assert stack.every() == [record]

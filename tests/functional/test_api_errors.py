@@ -1,0 +1,127 @@
+"""Faults that are ours or nobody's: one envelope for all, and nothing in it that is nobody's business."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from image_core.models import Status
+from image_core.services import Services
+from tests import pictures
+from tests.functional.emulator import Stack, raising
+from tests.functional.http_api import Answer, Api, request, upload_event
+from tests.functional.images import stored_image
+
+SECRET = "arn:aws:dynamodb:eu-west-1:123456789012:table/the-secret-table"
+ID = "img_01kb5q3v8n0h2m4x6c8f0a2d4g"
+
+
+@pytest.mark.parametrize("path", ["/nope", "/api", "/api/image", f"/api/images/{ID}/thumbnails", "//"])
+def test_an_unknown_address_is_not_found(api: Api, path: str) -> None:
+    answer = api.get(path)
+    assert (answer.status, answer.code) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/api/images", {"GET", "POST"}),
+        ("PATCH", f"/api/images/{ID}", {"GET", "DELETE"}),
+        ("GET", "/api/uploads", {"POST"}),
+        ("DELETE", "/api/stats", {"GET"}),
+        ("POST", f"/api/images/{ID}/thumbnails/small", {"GET"}),
+    ],
+)
+def test_a_method_that_an_address_does_not_take_is_said_to_be_none(
+    api: Api, method: str, path: str, allowed: set[str]
+) -> None:
+    answer = api.send(request("http_get.json", path, method=method))
+    assert (answer.status, answer.code) == (405, "method_not_allowed")
+    assert set(answer.headers["allow"].split(", ")) & allowed
+
+
+def calls(api: Api, image_id: str) -> dict[str, Any]:
+    path = f"/api/images/{image_id}"
+    return {
+        "list": lambda: api.get("/api/images"),
+        "image": lambda: api.get(path),
+        "thumbnail": lambda: api.get(f"{path}/thumbnails/small"),
+        "original": lambda: api.get(f"{path}/original"),
+        "upload": lambda: api.upload(pictures.jpeg()),
+        "reserve": lambda: api.post_json(
+            "/api/uploads", {"filename": "a.jpg", "content_type": "image/jpeg", "size": 1}
+        ),
+        "reprocess": lambda: api.post(f"{path}/reprocess"),
+        "delete": lambda: api.delete(path),
+        "stats": lambda: api.get("/api/stats"),
+        "health": lambda: api.get("/health"),
+    }
+
+
+def with_every_read_and_write_failing(stack: Stack, error: Exception) -> None:
+    for operation in ("get_item", "query", "put_item", "transact_write_items", "batch_get_item"):
+        stack.dynamodb.plan(operation, *[raising(error)] * 5)
+
+
+NAMES = ["list", "image", "thumbnail", "original", "upload", "reserve", "reprocess", "delete", "stats", "health"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_nobody_thought_of_is_an_internal_error_and_is_logged(
+    stack: Stack, api: Api, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    call = calls(api, record.image_id)[name]
+    with_every_read_and_write_failing(stack, RuntimeError(SECRET))
+    answer: Answer = call()
+    assert (answer.status, answer.code) == (500, "internal_error")
+    assert_keeps_to_itself(answer, stack)
+    assert SECRET in caplog.text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_fault_of_aws_is_unavailable_and_is_logged(
+    stack: Stack, api: Api, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    call = calls(api, record.image_id)[name]
+    with_every_read_and_write_failing(
+        stack, ClientError({"Error": {"Code": "AccessDeniedException", "Message": SECRET}}, "GetItem")
+    )
+    answer: Answer = call()
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert_keeps_to_itself(answer, stack)
+    assert SECRET in caplog.text
+
+
+@pytest.mark.parametrize("name", ["thumbnail", "upload"])
+def test_a_bucket_that_cannot_be_reached_is_unavailable(stack: Stack, api: Api, name: str) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    call = calls(api, record.image_id)[name]
+    unreachable = EndpointConnectionError(endpoint_url=f"https://{stack.uploads_bucket}.s3.amazonaws.com")
+    for operation in ("get_object", "put_object"):
+        stack.s3.plan(operation, raising(unreachable))
+    answer: Answer = call()
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert_keeps_to_itself(answer, stack)
+
+
+def test_a_stack_that_is_not_configured_answers_an_envelope_too(caplog: pytest.LogCaptureFixture) -> None:
+    def unconfigured() -> Services:
+        raise RuntimeError(SECRET)
+
+    for event in (request("http_get.json", "/api/images"), upload_event(pictures.jpeg())):
+        answer = Api(unconfigured).send(event)
+        assert (answer.status, answer.code) == (500, "internal_error")
+        assert SECRET not in answer.body.decode()
+    assert caplog.records[0].levelno == logging.ERROR
+
+
+def assert_keeps_to_itself(answer: Answer, stack: Stack) -> None:
+    text = answer.body.decode() + str(answer.headers)
+    for name in ("arn:", "Traceback", stack.uploads_bucket, stack.thumbnails_bucket, stack.images_table, SECRET):
+        assert name not in text

@@ -1,0 +1,351 @@
+"""What GET answers: records, lists, thumbnails, originals, statistics, and the service as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+
+from image_core.errors import CorruptImage, UploadIncomplete
+from image_core.keys import new_image_id
+from image_core.models import SHOWN_STATUSES, Status
+from image_core.records import Records
+from tests.events import load
+from tests.functional.emulator import Stack, preceded_by
+from tests.functional.http_api import BASE, HOST, Api
+from tests.functional.images import (
+    LEASE_SECONDS,
+    METADATA,
+    image_in,
+    made_by,
+    new_record,
+    outcome,
+    seen,
+    stored_image,
+)
+
+
+def test_an_image_is_shown_whole(stack: Stack, api: Api) -> None:
+    stack.clock.advance(1)
+    record = stored_image(stack, Status.SUCCESS, original_name="my photo+1 é.jpg", source="bucket")
+    answer = api.get(f"/api/images/{record.image_id}")
+    thumbnails = f"{BASE}/api/images/{record.image_id}/thumbnails"
+    assert answer.status == 200
+    assert answer.json() == {
+        "status": "success",
+        "data": {
+            "image_id": record.image_id,
+            "original_name": "my photo+1 é.jpg",
+            "content_type": "image/jpeg",
+            "source": "bucket",
+            "created_at": "2026-11-20T10:00:01Z",
+            "processed_at": "2026-11-20T10:00:01Z",
+            "processing_time_seconds": 0.42,
+            "metadata": METADATA | {"caption": "a photo of a red square", "caption_model": "fake@1"},
+            "thumbnails": {"small": f"{thumbnails}/small", "medium": f"{thumbnails}/medium"},
+            "stages": {"metadata": "done", "thumbnails": "done", "caption": "done"},
+        },
+        "error": None,
+    }
+
+
+def test_an_image_that_failed_says_why_and_shows_what_there_is(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.FAILED)
+    shown = api.get(f"/api/images/{record.image_id}").json()
+    assert shown["status"] == "failed"
+    assert shown["error"] == {"code": "caption_failed", "message": "The image could not be captioned."}
+    assert shown["data"]["thumbnails"] is not None
+    assert shown["data"]["metadata"]["caption"] is None
+    assert shown["data"]["stages"] == {"metadata": "done", "thumbnails": "done", "caption": "failed"}
+
+
+def test_an_image_being_captioned_shows_its_thumbnails_already(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.PROCESSING)
+    shown = api.get(f"/api/images/{record.image_id}").json()
+    assert (shown["status"], shown["error"]) == ("processing", None)
+    assert shown["data"]["stages"] == {"metadata": "done", "thumbnails": "done", "caption": "pending"}
+    assert api.get(urlsplit(shown["data"]["thumbnails"]["small"]).path).status == 200
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_where_a_picture_was_taken_is_shown_only_if_that_is_wanted(
+    make_stack: Callable[..., Stack], shown: bool
+) -> None:
+    stack = make_stack(expose_gps=shown)
+    claimed = image_in(stack.records, Status.PROCESSING)
+    gps = {"latitude": 52.51, "longitude": 13.37}
+    stack.records.save(claimed, metadata=METADATA | {"gps": gps}, thumbnails=made_by(claimed))
+    metadata = Api(lambda: stack.services).get(f"/api/images/{claimed.image_id}").json()["data"]["metadata"]
+    assert metadata.get("gps") == (gps if shown else None)
+
+
+def test_urls_are_on_the_host_that_the_caller_used(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    path = f"/api/images/{record.image_id}"
+    answer = api.get(path, host="images.example.org", x_forwarded_proto="http")
+    assert answer.json()["data"]["thumbnails"]["small"] == f"http://images.example.org{path}/thumbnails/small"
+
+
+@pytest.mark.parametrize("image_id", [new_image_id(), "img_short", "..", "%2e%2e", "é", "x" * 500])
+def test_an_unknown_image_is_not_found(api: Api, image_id: str) -> None:
+    for rest in ("", "/thumbnails/small", "/original"):
+        answer = api.get(f"/api/images/{image_id}{rest}")
+        assert (answer.status, answer.code) == (404, "not_found")
+
+
+def test_an_image_that_is_being_deleted_is_not_found(stack: Stack, api: Api) -> None:
+    record = image_in(stack.records, Status.DELETING)
+    for path in ("", "/thumbnails/small", "/original"):
+        answer = api.get(f"/api/images/{record.image_id}{path}")
+        assert (answer.status, answer.code) == (404, "not_found")
+
+
+# The list
+
+
+def test_the_list_holds_what_each_image_answers_by_itself(stack: Stack, api: Api) -> None:
+    made: list[str] = []
+    for status in SHOWN_STATUSES:
+        made.insert(0, image_in(stack.records, status).image_id)
+        stack.clock.advance(1)
+    answer = api.get("/api/images")
+    assert answer.status == 200
+    assert answer.json() == {
+        "status": "success",
+        "data": [api.get(f"/api/images/{image_id}").json() for image_id in made],
+        "next_cursor": None,
+        "error": None,
+    }
+
+
+def test_the_cursor_leads_through_the_list_of_a_status(stack: Stack, api: Api) -> None:
+    for _ in range(3):
+        image_in(stack.records, Status.SUCCESS)
+        image_in(stack.records, Status.PENDING)
+        stack.clock.advance(1)
+    first = api.send(load("http_get.json")).json()
+    second = api.get("/api/images", f"limit=2&status=success&cursor={first['next_cursor']}").json()
+    assert [len(first["data"]), len(second["data"])] == [2, 1]
+    assert {image["status"] for image in first["data"] + second["data"]} == {"success"}
+    assert second["next_cursor"] is None
+
+
+def test_a_page_has_twenty_images_unless_asked_otherwise(stack: Stack, api: Api) -> None:
+    for _ in range(21):
+        stack.records.create(new_record(stack.records))
+    assert len(api.get("/api/images").json()["data"]) == 20
+    assert len(api.get("/api/images", "limit=100").json()["data"]) == 21
+
+
+@pytest.mark.parametrize("query", ["cursor=", "cursor=x", "cursor=%00", "cursor=%C3%A9", "cursor=" + "A" * 512])
+def test_a_cursor_that_nobody_gave_out_is_refused(api: Api, query: str) -> None:
+    answer = api.get("/api/images", query)
+    assert (answer.status, answer.code) == (400, "bad_cursor")
+
+
+def test_a_cursor_of_another_list_is_refused(stack: Stack, api: Api) -> None:
+    for _ in range(2):
+        image_in(stack.records, Status.PENDING)
+    cursor = api.get("/api/images", "limit=1").json()["next_cursor"]
+    answer = api.get("/api/images", f"limit=1&status=pending&cursor={cursor}")
+    assert (answer.status, answer.code) == (400, "bad_cursor")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=101",
+        "limit=-1",
+        "limit=ten",
+        "limit=",
+        "status=reserved",
+        "status=deleting",
+        "status=x",
+        "status=",
+        "cursor=" + "A" * 513,
+    ],
+)
+def test_a_query_that_makes_no_sense_is_invalid(api: Api, query: str) -> None:
+    answer = api.get("/api/images", query)
+    assert (answer.status, answer.code) == (422, "invalid_request")
+
+
+# Thumbnails
+
+
+@pytest.mark.parametrize("size", ["small", "medium"])
+def test_a_thumbnail_is_its_bytes(stack: Stack, api: Api, size: str) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    answer = api.get(f"/api/images/{record.image_id}/thumbnails/{size}")
+    assert answer.status == 200
+    assert answer.body == f"{size} of {record.finished_attempt}".encode()
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert answer.headers["cache-control"] == "private, no-cache"
+
+
+def test_a_thumbnail_that_the_caller_has_is_not_sent_again(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    path = f"/api/images/{record.image_id}/thumbnails/small"
+    etag = api.get(path).headers["etag"]
+    for header in (etag, f"W/{etag}", f'"other", {etag}'):
+        answer = api.get(path, if_none_match=header)
+        assert (answer.status, answer.body, answer.headers["etag"]) == (304, b"", etag)
+    assert api.get(path, if_none_match='"other"').status == 200
+
+
+def test_each_size_and_each_attempt_has_an_etag_of_its_own(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    path = f"/api/images/{record.image_id}/thumbnails"
+    etags = {api.get(f"{path}/small").headers["etag"], api.get(f"{path}/medium").headers["etag"]}
+    again = stack.records.claim(record, seen(record, str(record.version)), lease_seconds=LEASE_SECONDS)
+    for size, info in made_by(again).items():
+        stack.services.storage.put_thumbnail(info.key, size.encode(), content_type="image/jpeg")
+    stack.records.save(again, metadata=METADATA, thumbnails=made_by(again))
+    etags.add(api.get(f"{path}/small").headers["etag"])
+    assert len(etags) == 3
+
+
+@pytest.mark.parametrize("size", ["large", "Small", "small.jpg", "%00", "x" * 300])
+def test_an_unknown_thumbnail_size_is_not_found(stack: Stack, api: Api, size: str) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    answer = api.get(f"/api/images/{record.image_id}/thumbnails/{size}")
+    assert (answer.status, answer.code) == (404, "not_found")
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING, Status.RESERVED])
+def test_a_thumbnail_that_is_not_there_yet_says_when_to_ask_again(stack: Stack, api: Api, status: Status) -> None:
+    record = image_in(stack.records, status)
+    answer = api.get(f"/api/images/{record.image_id}/thumbnails/small")
+    assert (answer.status, answer.code) == (409, "not_ready")
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_an_image_that_failed_without_thumbnails_has_none_to_give(stack: Stack, api: Api) -> None:
+    record = stack.records.fail(image_in(stack.records, Status.PROCESSING), CorruptImage())
+    answer = api.get(f"/api/images/{record.image_id}/thumbnails/small")
+    assert (answer.status, answer.code) == (409, "processing_failed")
+    assert "retry-after" not in answer.headers
+
+
+def test_the_thumbnails_of_an_image_whose_caption_failed_are_served(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.FAILED)
+    assert api.get(f"/api/images/{record.image_id}/thumbnails/small").status == 200
+
+
+def test_a_thumbnail_that_was_replaced_while_it_was_fetched_is_fetched_anew(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    other = stack.others()
+
+    def replaced() -> None:
+        _process_again(stack, other, record.image_id)
+
+    stack.s3.plan("get_object", preceded_by(replaced))
+    answer = api.get(f"/api/images/{record.image_id}/thumbnails/small")
+    assert answer.status == 200
+    assert answer.body == b"small, again"
+
+
+def _process_again(stack: Stack, records: Records, image_id: str) -> None:
+    before = records.get(image_id)
+    assert before is not None
+    claimed = records.claim(before, seen(before, "v2"), lease_seconds=LEASE_SECONDS)
+    for size, info in made_by(claimed).items():
+        stack.services.storage.put_thumbnail(info.key, f"{size}, again".encode(), content_type="image/jpeg")
+    records.finish(records.save(claimed, metadata=METADATA, thumbnails=made_by(claimed)), outcome())
+    assert before.thumbnails is not None
+    stack.services.storage.delete_thumbnails(info.key for info in before.thumbnails.sizes.values())
+
+
+# Originals
+
+
+def test_the_original_is_a_short_way_off_as_an_attachment(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.SUCCESS, original_name='my "photo"+1 é.jpg')
+    answer = api.get(f"/api/images/{record.image_id}/original")
+    url = urlsplit(answer.headers["location"])
+    query = parse_qs(url.query)
+    assert (answer.status, answer.body) == (307, b"")
+    assert answer.headers["cache-control"] == "no-store"
+    assert unquote(url.path) == f"/{stack.uploads_bucket}/{record.key}"
+    assert query["X-Amz-Expires"] == ["300"]
+    assert query["response-content-disposition"] == [
+        "attachment; filename=\"my _photo_+1 e.jpg\"; filename*=UTF-8''my%20%22photo%22%2B1%20%C3%A9.jpg"
+    ]
+
+
+def test_the_original_can_be_had_as_soon_as_it_has_arrived(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.PENDING)
+    assert api.get(f"/api/images/{record.image_id}/original").status == 307
+
+
+def test_an_original_that_has_not_arrived_yet_says_when_to_ask_again(stack: Stack, api: Api) -> None:
+    record = image_in(stack.records, Status.RESERVED)
+    answer = api.get(f"/api/images/{record.image_id}/original")
+    assert (answer.status, answer.code) == (409, "not_ready")
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_an_original_that_never_arrived_is_not_found(stack: Stack, api: Api) -> None:
+    record = stack.records.give_up(image_in(stack.records, Status.PENDING), None, UploadIncomplete())
+    answer = api.get(f"/api/images/{record.image_id}/original")
+    assert (answer.status, answer.code) == (404, "not_found")
+
+
+# Statistics and the service
+
+
+def test_statistics_of_an_empty_stack_are_all_zero(api: Api) -> None:
+    assert api.get("/api/stats").json() == {
+        "total": 0,
+        "in_progress": 0,
+        "success": 0,
+        "failed": 0,
+        "success_rate": "0.00%",
+        "failure_rate": "0.00%",
+        "average_processing_time_seconds": None,
+        "processing_time_seconds": {"p50": None, "p95": None, "p99": None},
+    }
+
+
+def test_rates_are_over_finished_images_and_times_over_successes(stack: Stack, api: Api) -> None:
+    for status in (Status.SUCCESS, Status.SUCCESS, Status.FAILED, Status.PENDING, Status.PROCESSING):
+        image_in(stack.records, status)
+    for hidden in (Status.RESERVED, Status.DELETING):
+        image_in(stack.records, hidden)
+    stats = api.get("/api/stats").json()
+    times = stats.pop("processing_time_seconds")
+    assert stats == {
+        "total": 5,
+        "in_progress": 2,
+        "success": 2,
+        "failed": 1,
+        "success_rate": "66.67%",
+        "failure_rate": "33.33%",
+        "average_processing_time_seconds": 0.42,
+    }
+    assert times == {name: pytest.approx(0.42, rel=0.05) for name in ("p50", "p95", "p99")}
+
+
+def test_health_names_the_caption_model_in_use(stack: Stack, api: Api) -> None:
+    assert api.get("/health").json() == {"status": "ok", "caption_model": None}
+    stack.records.announce_caption_model("demo@1")
+    assert api.get("/health").json() == {"status": "ok", "caption_model": "demo@1"}
+
+
+def test_the_index_says_where_to_go(api: Api) -> None:
+    index = api.get("/").json()
+    assert index["documentation"] == f"https://{HOST}/docs"
+    assert set(index["endpoints"]) == {"images", "uploads", "stats", "health"}
+    for url in (index["documentation"], index["endpoints"]["images"], index["endpoints"]["stats"]):
+        assert api.get(urlsplit(url).path).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "text"), [("/docs", "swagger"), ("/redoc", "redoc"), ("/openapi.json", "openapi")]
+)
+def test_the_documentation_is_served(api: Api, path: str, text: str) -> None:
+    answer = api.get(path)
+    assert answer.status == 200
+    assert text in answer.body.decode().lower()

@@ -1,0 +1,294 @@
+"""POST /api/images and POST /api/uploads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from botocore.exceptions import ConnectionClosedError
+
+from image_core.keys import is_image_id
+from image_core.models import Status
+from tests import pictures
+from tests.events import Event, load
+from tests.functional.emulator import Stack, done_but_raising, preceded_by, raising
+from tests.functional.http_api import BASE, BOUNDARY, Api, multipart, request, upload_event
+from tests.functional.images import LEASE_SECONDS
+
+GARBAGE = b"\xff\xd8\xff\xe0" + b"garbage" * 50
+
+
+def test_an_upload_is_accepted_with_its_record_and_where_to_watch_it(stack: Stack, api: Api) -> None:
+    answer = api.send(load("http_post_multipart.json"))
+    image_id = answer.json()["image_id"]
+    assert answer.status == 202
+    assert is_image_id(image_id)
+    assert answer.headers["location"] == f"{BASE}/api/images/{image_id}"
+    assert answer.json() == {
+        "image_id": image_id,
+        "status": "pending",
+        "data": {
+            "image_id": image_id,
+            "original_name": "my photo+1 é.png",
+            "content_type": "image/png",
+            "source": "api",
+            "created_at": "2026-11-20T10:00:00Z",
+            "processed_at": None,
+            "processing_time_seconds": None,
+            "metadata": None,
+            "thumbnails": None,
+            "stages": {"metadata": "pending", "thumbnails": "pending", "caption": "pending"},
+        },
+        "error": None,
+    }
+
+
+def test_the_bytes_of_an_upload_arrive_in_the_bucket_as_they_were_sent(stack: Stack, api: Api) -> None:
+    body = pictures.encode(pictures.noise(64, 64), "PNG")
+    image_id = api.upload(body, "my photo+1 é.png").json()["image_id"]
+    stored = stack.s3.get_object(Bucket=stack.uploads_bucket, Key=f"uploads/{image_id}/my photo+1 é.png")
+    assert stored["Body"].read() == body
+    assert stored["ContentType"] == "image/png"
+
+
+def test_an_upload_is_counted_and_listed_at_once(stack: Stack, api: Api) -> None:
+    first = api.upload(pictures.jpeg()).json()["image_id"]
+    assert stack.counts() == {"pending": 1}
+    assert [image["data"]["image_id"] for image in api.get("/api/images").json()["data"]] == [first]
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        (pictures.jpeg(), "image/jpeg"),
+        (pictures.png(), "image/png"),
+        (pictures.encode(pictures.scene(), "GIF"), "image/gif"),
+        (pictures.encode(pictures.scene(), "WEBP"), "image/webp"),
+        (pictures.encode(pictures.scene(), "TIFF"), "image/tiff"),
+        (pictures.encode(pictures.scene(), "BMP"), "image/bmp"),
+        (pictures.encode(pictures.scene(), "AVIF"), "image/avif"),
+        (pictures.animated("PNG"), "image/png"),
+    ],
+    ids=["jpeg", "png", "gif", "webp", "tiff", "bmp", "avif", "apng"],
+)
+def test_the_bytes_decide_what_a_file_is_not_its_name_or_declared_type(
+    api: Api, body: bytes, media_type: str
+) -> None:
+    answer = api.upload(body, "report.pdf", "application/pdf")
+    assert answer.status == 202
+    assert answer.json()["data"]["content_type"] == media_type
+
+
+@pytest.mark.parametrize(
+    "body",
+    [pictures.TEXT, pictures.SVG, pictures.PDF, b"\x00", b"\xff\xd8"],
+    ids=["text", "svg", "pdf", "nul", "cut"],
+)
+def test_what_is_no_picture_is_refused_whatever_it_calls_itself(stack: Stack, api: Api, body: bytes) -> None:
+    answer = api.upload(body, "photo.jpg", "image/jpeg")
+    assert (answer.status, answer.code) == (400, "unsupported_format")
+    assert stack.every() == []
+    assert stack.originals() == set()
+
+
+def test_hostile_bytes_with_a_signature_are_accepted_and_left_to_the_processor(api: Api) -> None:
+    assert api.upload(GARBAGE).status == 202
+
+
+def test_an_empty_file_is_refused(stack: Stack, api: Api) -> None:
+    answer = api.upload(b"")
+    assert (answer.status, answer.code) == (400, "empty_file")
+    assert stack.every() == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        request("http_post_multipart.json", "/api/images", body=f"--{BOUNDARY}--\r\n".encode()),
+        request("http_post_multipart.json", "/api/images", body=multipart(b"x", "a.jpg", "image/jpeg", "picture")),
+        request("http_post_multipart.json", "/api/images", body=b""),
+        request("http_post_json.json", "/api/images", body=b'{"file": "photo.jpg"}'),
+        request("http_post_empty.json", "/api/images"),
+    ],
+    ids=["empty form", "another field", "no form", "json", "nothing"],
+)
+def test_a_call_without_a_file_is_invalid(stack: Stack, api: Api, event: Event) -> None:
+    answer = api.send(event)
+    assert (answer.status, answer.code) == (422, "invalid_request")
+    assert stack.every() == []
+
+
+@pytest.mark.parametrize("cut", [10, 60, 200])
+def test_a_form_that_breaks_off_is_refused(stack: Stack, api: Api, cut: int) -> None:
+    form = multipart(pictures.jpeg(), "photo.jpg", "image/jpeg")[:cut]
+    answer = api.send(request("http_post_multipart.json", "/api/images", body=form))
+    assert answer.status in (400, 422)
+    assert answer.code == "invalid_request"
+    assert stack.every() == []
+
+
+@pytest.mark.parametrize("declares_its_length", [True, False])
+@pytest.mark.parametrize("excess", [1, 1_000_000])
+def test_a_file_over_the_limit_is_told_the_limit_and_the_way_round(
+    make_stack: Callable[..., Stack], declares_its_length: bool, excess: int
+) -> None:
+    stack = make_stack(max_post_bytes=100_000)
+    event = upload_event(GARBAGE + bytes(100_000 - len(GARBAGE) + excess))
+    if not declares_its_length:
+        del event["headers"]["content-length"]
+    answer = Api(lambda: stack.services).send(event)
+    assert (answer.status, answer.code) == (413, "too_large")
+    assert "100,000 bytes" in answer.json()["error"]["message"]
+    assert "POST /api/uploads" in answer.json()["error"]["message"]
+    assert stack.every() == []
+
+
+def test_a_file_of_exactly_the_limit_is_accepted(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack(max_post_bytes=100_000)
+    answer = Api(lambda: stack.services).upload(GARBAGE + bytes(100_000 - len(GARBAGE)))
+    assert answer.status == 202
+
+
+@pytest.mark.parametrize(
+    ("name", "last_part"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("no extension", "no extension"),
+        ("\u202egpj.exe", "gpj.exe"),
+        ("\U0001f33b.jpg", "\U0001f33b.jpg"),
+        ("100% sure%20thing+.jpg", "100% sure%20thing+.jpg"),
+        ("x" * 1000 + ".jpg", "x" * 196 + ".jpg"),
+    ],
+)
+def test_a_name_of_any_kind_makes_a_harmless_key_and_is_remembered(
+    stack: Stack, api: Api, name: str, last_part: str
+) -> None:
+    answer = api.upload(pictures.jpeg(), name)
+    image_id = answer.json()["image_id"]
+    assert answer.json()["data"]["original_name"] == name
+    assert stack.originals() == {f"uploads/{image_id}/{last_part}"}
+
+
+def test_an_upload_that_cannot_be_stored_is_unavailable_and_its_record_failed(stack: Stack, api: Api) -> None:
+    stack.s3.plan("put_object", raising(ConnectionClosedError(endpoint_url="https://s3")))
+    answer = api.upload(pictures.jpeg())
+    record = stack.the_record()
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert record.status is Status.FAILED
+    assert record.error is not None and record.error["code"] == "upload_incomplete"
+    assert stack.counts() == {"failed": 1}
+
+
+def test_an_upload_that_was_stored_although_the_reply_got_lost_is_not_marked_as_failed_once_it_is_in_work(
+    stack: Stack, api: Api
+) -> None:
+    records = stack.others()
+    lost = ConnectionClosedError(endpoint_url="https://s3")
+
+    def stored_and_claimed(call: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        call(**arguments)
+        record = stack.the_record()
+        stored = stack.services.storage.head(record.key)
+        assert stored is not None
+        records.claim(record, stored, lease_seconds=LEASE_SECONDS)
+        raise lost
+
+    stack.s3.plan("put_object", stored_and_claimed)
+    answer = api.upload(pictures.jpeg())
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert stack.the_record().status is Status.PROCESSING
+
+
+def test_an_upload_that_cannot_even_be_recorded_leaves_no_object(stack: Stack, api: Api) -> None:
+    stack.dynamodb.plan("transact_write_items", raising(ConnectionClosedError(endpoint_url="https://dynamodb")))
+    answer = api.upload(pictures.jpeg())
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert stack.originals() == set()
+
+
+def test_the_record_is_there_before_the_object_is(stack: Stack, api: Api) -> None:
+    found: list[int] = []
+    stack.s3.plan("put_object", preceded_by(lambda: found.append(len(stack.every()))))
+    api.upload(pictures.jpeg())
+    assert found == [1]
+
+
+# Presigned uploads
+
+
+def test_a_reservation_names_the_request_to_send(stack: Stack, api: Api) -> None:
+    answer = api.send(load("http_post_json.json"))
+    reserved = answer.json()
+    url = urlsplit(reserved["upload"]["url"])
+    assert answer.status == 201
+    assert set(reserved) == {"image_id", "upload", "expires_at"}
+    assert reserved["expires_at"] == "2026-11-20T10:15:00Z"
+    assert reserved["upload"]["method"] == "PUT"
+    assert reserved["upload"]["headers"] == {
+        "Content-Type": "image/jpeg",
+        "Content-Length": "12345",
+        "If-None-Match": "*",
+    }
+    assert unquote(url.path) == f"/{stack.uploads_bucket}/uploads/{reserved['image_id']}/my photo+1 é.jpg"
+    assert "X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bif-none-match" in url.query
+
+
+def test_a_reservation_is_pending_by_its_id_and_neither_listed_nor_counted(stack: Stack, api: Api) -> None:
+    image_id = api.send(load("http_post_json.json")).json()["image_id"]
+    shown = api.get(f"/api/images/{image_id}")
+    assert (shown.status, shown.json()["status"]) == (200, "pending")
+    assert shown.json()["data"]["original_name"] == "my photo+1 é.jpg"
+    assert api.get("/api/images").json()["data"] == []
+    assert api.get("/api/images", "status=pending").json()["data"] == []
+    assert api.get("/api/stats").json()["total"] == 0
+    assert stack.counts() == {}
+
+
+def test_a_reservation_outlives_its_url_by_the_pending_timeout(stack: Stack, api: Api) -> None:
+    api.send(load("http_post_json.json"))
+    assert stack.the_record().deadline == stack.clock.now_ms + (900 + 30) * 1000
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "code"),
+    [
+        ({"size": 0}, 400, "empty_file"),
+        ({"size": 50_000_001}, 413, "too_large"),
+        ({"size": 10**30}, 413, "too_large"),
+        ({"size": -1}, 422, "invalid_request"),
+        ({"size": "many"}, 422, "invalid_request"),
+        ({"content_type": "application/pdf"}, 400, "unsupported_format"),
+        ({"content_type": "image/svg+xml"}, 400, "unsupported_format"),
+        ({"content_type": None}, 422, "invalid_request"),
+        ({"filename": "x" * 1025}, 422, "invalid_request"),
+        ({"filename": "lone\ud800surrogate"}, 422, "invalid_request"),
+    ],
+)
+def test_a_reservation_for_what_would_not_be_accepted_is_refused(
+    stack: Stack, api: Api, wanted: dict[str, Any], status: int, code: str
+) -> None:
+    asked = {"filename": "photo.jpg", "content_type": "image/jpeg", "size": 5} | wanted
+    answer = api.post_json("/api/uploads", asked)
+    assert (answer.status, answer.code) == (status, code)
+    assert stack.every() == []
+
+
+def test_the_largest_size_of_all_can_be_reserved(api: Api) -> None:
+    asked = {"filename": "photo.jpg", "content_type": "image/jpeg", "size": 50_000_000}
+    assert api.post_json("/api/uploads", asked).status == 201
+
+
+@pytest.mark.parametrize("body", [b"{nope", b"[]", b"null", b'"text"', b""])
+def test_a_reservation_that_is_no_json_object_is_invalid(api: Api, body: bytes) -> None:
+    answer = api.send(request("http_post_json.json", "/api/uploads", body=body))
+    assert (answer.status, answer.code) == (422, "invalid_request")
+
+
+def test_a_reservation_whose_record_was_written_is_the_same_when_the_reply_got_lost(stack: Stack, api: Api) -> None:
+    stack.dynamodb.plan("put_item", done_but_raising(ConnectionClosedError(endpoint_url="https://dynamodb")))
+    answer = api.send(load("http_post_json.json"))
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert stack.counts() == {}
+    assert stack.the_record().status is Status.RESERVED

@@ -1,0 +1,234 @@
+"""Pages of the list, and what the sweep finds: both read indexes that may lag behind the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from image_core.errors import BadCursor, Unavailable
+from image_core.models import SHOWN_STATUSES, Record, Status
+from tests.functional.emulator import Act, Call, Stack, done, followed_by
+from tests.functional.images import LEASE_SECONDS, image_in, new_record, outcome, seen
+
+
+@pytest.fixture
+def stack(make_stack: Callable[..., Stack]) -> Stack:
+    return make_stack(tables_alone=True)
+
+
+def images(stack: Stack, count: int, status: Status = Status.PENDING) -> list[Record]:
+    """That many, the newest first."""
+    made: list[Record] = []
+    for _ in range(count):
+        made.insert(0, image_in(stack.records, status))
+        stack.clock.advance(1)
+    return made
+
+
+def pages(
+    stack: Stack, *, limit: int, status: Status | None = None, between: Callable[[], object] = lambda: None
+) -> list[list[str]]:
+    """The ids on every page, as somebody finds them who follows the cursors."""
+    found, cursor = [], None
+    while True:
+        page = stack.records.page(limit=limit, cursor=cursor, status=status)
+        found.append([record.image_id for record in page.records])
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
+        between()
+
+
+def ids(records: list[Record]) -> list[str]:
+    return [record.image_id for record in records]
+
+
+def test_the_newest_image_comes_first(stack: Stack) -> None:
+    made = images(stack, 3)
+    assert stack.records.page(limit=10).records == made
+
+
+def test_pages_follow_one_another_without_gap_or_repetition(stack: Stack) -> None:
+    made = ids(images(stack, 7))
+    assert pages(stack, limit=3) == [made[:3], made[3:6], made[6:]]
+
+
+def test_the_last_page_says_so_even_when_it_is_full(stack: Stack) -> None:
+    made = ids(images(stack, 4))
+    assert pages(stack, limit=2) == [made[:2], made[2:]]
+
+
+def test_an_empty_list_is_one_empty_page(stack: Stack) -> None:
+    assert pages(stack, limit=5) == [[]]
+
+
+def test_images_of_the_same_millisecond_are_each_listed_once(stack: Stack) -> None:
+    made = {image_in(stack.records, Status.PENDING).image_id for _ in range(5)}
+    found = pages(stack, limit=2)
+    assert sorted(image_id for page in found for image_id in page) == sorted(made)
+    assert [len(page) for page in found] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("status", [None, Status.SUCCESS])
+def test_each_image_is_seen_once_while_others_are_added(stack: Stack, status: Status | None) -> None:
+    made = ids(images(stack, 6, Status.SUCCESS))
+    found = pages(stack, limit=2, status=status, between=lambda: images(stack, 2, Status.SUCCESS))
+    assert [image_id for page in found for image_id in page] == made
+
+
+def test_a_page_continues_behind_an_image_that_was_deleted_meanwhile(stack: Stack) -> None:
+    newest, second, third = images(stack, 3)
+
+    def delete_second() -> None:
+        stack.records.forget(stack.records.mark_deleting(second, deadline_seconds=30))
+
+    page = stack.records.page(limit=2)
+    delete_second()
+    assert ids(page.records) == ids([newest, second])
+    assert stack.records.page(limit=2, cursor=page.next_cursor).records == [third]
+
+
+@pytest.mark.parametrize("status", SHOWN_STATUSES)
+def test_a_list_of_one_status_holds_those_that_have_it(stack: Stack, status: Status) -> None:
+    made = {wanted: ids(images(stack, 2, wanted)) for wanted in SHOWN_STATUSES}
+    assert pages(stack, limit=1, status=status) == [[image_id] for image_id in made[status]]
+
+
+@pytest.mark.parametrize("hidden", [Status.RESERVED, Status.DELETING])
+def test_hidden_images_are_in_no_list(stack: Stack, hidden: Status) -> None:
+    shown = images(stack, 1)
+    images(stack, 2, hidden)
+    assert stack.records.page(limit=10).records == shown
+
+
+def test_an_image_that_has_moved_on_since_the_index_was_read_is_not_in_the_wrong_list(stack: Stack) -> None:
+    newest, older = images(stack, 2, Status.PROCESSING)
+    other = stack.others()
+    stack.dynamodb.plan("query", followed_by(lambda: other.finish(newest, outcome())))
+    assert stack.records.page(limit=10, status=Status.PROCESSING).records == [older]
+
+
+@pytest.mark.parametrize("gone", [1, 2])
+def test_a_page_is_filled_up_to_its_limit_when_the_index_names_images_that_are_gone(
+    stack: Stack, gone: int
+) -> None:
+    made = images(stack, 6)
+    others = stack.others()
+
+    def delete_the_newest() -> None:
+        for record in made[:gone]:
+            others.forget(others.mark_deleting(record, deadline_seconds=30))
+
+    stack.dynamodb.plan("query", followed_by(delete_the_newest))
+    page = stack.records.page(limit=2)
+    left = made[gone:]
+    assert page.records == left[:2]
+    assert stack.records.page(limit=2, cursor=page.next_cursor).records == left[2:4]
+
+
+def test_a_record_is_shown_as_it_is_not_as_the_index_saw_it(stack: Stack) -> None:
+    (record,) = images(stack, 1, Status.PROCESSING)
+    other = stack.others()
+    stack.dynamodb.plan("query", followed_by(lambda: other.finish(record, outcome())))
+    (shown,) = stack.records.page(limit=10).records
+    assert shown.status is Status.SUCCESS
+
+
+def test_what_dynamodb_hands_back_unread_is_asked_for_again(stack: Stack) -> None:
+    made = images(stack, 3)
+
+    def half_read(call: Call, arguments: dict[str, Any]) -> Any:
+        (table,) = arguments["RequestItems"]
+        keys = arguments["RequestItems"][table]["Keys"]
+        reply = call(RequestItems={table: {"Keys": keys[:1], "ConsistentRead": True}})
+        return reply | {"UnprocessedKeys": {table: {"Keys": keys[1:], "ConsistentRead": True}}}
+
+    stack.dynamodb.plan("batch_get_item", half_read, half_read, done)
+    assert stack.records.page(limit=10).records == made
+
+
+def test_a_table_that_reads_nothing_at_all_is_unavailable(stack: Stack) -> None:
+    images(stack, 1)
+
+    def nothing_read(_: Call, arguments: dict[str, Any]) -> Any:
+        return {"Responses": {}, "UnprocessedKeys": arguments["RequestItems"]}
+
+    acts: list[Act] = [nothing_read] * 50
+    stack.dynamodb.plan("batch_get_item", *acts)
+    with pytest.raises(Unavailable):
+        stack.records.page(limit=10)
+
+
+def test_a_page_costs_what_is_on_it(stack: Stack) -> None:
+    images(stack, 12)
+    stack.dynamodb.calls.clear()
+    stack.records.page(limit=2)
+    assert [name for name, _ in stack.dynamodb.calls] == ["query", "batch_get_item"]
+    assert stack.dynamodb.arguments("query")[0]["Limit"] == 3
+
+
+def test_a_cursor_is_believed_by_its_own_list_alone(stack: Stack) -> None:
+    images(stack, 3)
+    cursor = stack.records.page(limit=1, status=Status.PENDING).next_cursor
+    for status in (None, Status.FAILED):
+        with pytest.raises(BadCursor):
+            stack.records.page(limit=1, cursor=cursor, status=status)
+
+
+# What is overdue
+
+
+def test_what_is_past_its_deadline_is_overdue_oldest_first(stack: Stack) -> None:
+    newest, older, oldest = images(stack, 3)
+    late = older.deadline
+    assert list(stack.records.overdue(Status.PENDING, late)) == ids([oldest, older])
+    assert list(stack.records.overdue(Status.PENDING, newest.deadline)) == ids([oldest, older, newest])
+    assert list(stack.records.overdue(Status.PENDING, oldest.deadline - 1)) == []
+
+
+@pytest.mark.parametrize("status", [Status.RESERVED, Status.PENDING, Status.PROCESSING, Status.DELETING])
+def test_each_unfinished_status_has_its_own_overdue_images(stack: Stack, status: Status) -> None:
+    made = {one: image_in(stack.records, one) for one in Status}
+    assert list(stack.records.overdue(status, stack.clock.now_ms + 3_600_000)) == [made[status].image_id]
+
+
+def test_a_lease_that_is_over_makes_an_image_overdue(stack: Stack) -> None:
+    record = image_in(stack.records, Status.PROCESSING)
+    assert list(stack.records.overdue(Status.PROCESSING, stack.clock.now_ms + LEASE_SECONDS * 1000 - 1)) == []
+    assert list(stack.records.overdue(Status.PROCESSING, stack.clock.now_ms + LEASE_SECONDS * 1000)) == [
+        record.image_id
+    ]
+
+
+def test_a_backlog_longer_than_one_answer_is_found_whole(stack: Stack) -> None:
+    made = ids(images(stack, 5))
+
+    def two_at_a_time(call: Call, arguments: dict[str, Any]) -> Any:
+        return call(**arguments, Limit=2)
+
+    stack.dynamodb.plan("query", *[two_at_a_time] * 3)
+    assert list(stack.records.overdue(Status.PENDING, stack.clock.now_ms + 60_000)) == made[::-1]
+
+
+def test_a_scan_longer_than_one_answer_is_read_whole(stack: Stack) -> None:
+    made = ids([image_in(stack.records, status) for status in Status])
+
+    def four_at_a_time(call: Call, arguments: dict[str, Any]) -> Any:
+        return call(**arguments, Limit=4)
+
+    stack.dynamodb.plan("scan", *[four_at_a_time] * 2)
+    assert sorted(ids(stack.every())) == sorted(made)
+
+
+def test_a_second_image_of_the_same_key_has_a_place_of_its_own_in_the_list(stack: Stack) -> None:
+    first = stack.records.create(new_record(stack.records, key="photo.jpg"))
+    stack.records.forget(stack.records.mark_deleting(first, deadline_seconds=0))
+    stack.clock.advance(5)
+    second = stack.records.claim(
+        new_record(stack.records, key="photo.jpg", image_id=first.image_id),
+        seen(first),
+        lease_seconds=LEASE_SECONDS,
+    )
+    assert stack.records.page(limit=10).records == [second]

@@ -1,0 +1,440 @@
+"""Events twice, late and out of order; workers that die or come back too late; files that change meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+import pytest
+
+from image_core.deletion import delete
+from image_core.errors import Busy, Superseded
+from image_core.events import Look
+from image_core.keys import derived_image_id
+from image_core.models import Record, Status
+from image_processor.handler import Processor
+from image_processor.looks import look_at
+from tests import pictures
+from tests.functional.captioners import AtOnce, AtTheLast, FakeCaptioner
+from tests.functional.emulator import Stack, done, followed_by, preceded_by, raising, repeated
+from tests.functional.images import image_in
+from tests.functional.s3_events import failed, messages, notification
+
+KEY = "photo.jpg"
+
+
+def look(
+    stack: Stack, captioner: FakeCaptioner | None = None, *, beside: Executor | None = None, key: str = KEY
+) -> None:
+    """One worker looks at the key, to its end."""
+    one = captioner or FakeCaptioner()
+    look_at(Look(stack.uploads_bucket, key), stack.services, lambda: one, beside or AtOnce())
+
+
+def served(record: Record) -> set[str]:
+    """The thumbnails that the record names."""
+    assert record.thumbnails is not None
+    return {info.key for info in record.thumbnails.sizes.values()}
+
+
+def assert_only_what_is_served_is_there(stack: Stack) -> None:
+    assert stack.thumbnails() == served(stack.the_record())
+
+
+# Duplicates
+
+
+def test_a_duplicate_event_does_nothing_again(stack: Stack) -> None:
+    captioner = FakeCaptioner()
+    process = Processor(stack.services, lambda _: captioner)
+    stack.put(KEY, pictures.jpeg())
+    process(messages(notification(stack)))
+    first = stack.the_record()
+    assert failed(process(messages(notification(stack), notification(stack)))) == []
+    assert stack.every() == [first]
+    assert len(captioner.seen) == 1
+
+
+def test_a_duplicate_event_of_a_failed_image_does_nothing_again(stack: Stack) -> None:
+    stack.put(KEY, pictures.TEXT)
+    look(stack)
+    first = stack.the_record()
+    look(stack)
+    assert stack.every() == [first]
+    assert len(stack.s3.arguments("get_object")) == 1
+
+
+# Overwriting
+
+
+def test_overwriting_a_key_processes_the_image_again_and_the_old_thumbnails_go(stack: Stack) -> None:
+    stack.put(KEY, pictures.jpeg(300, 200))
+    look(stack)
+    first = stack.the_record()
+    stack.put(KEY, pictures.jpeg(200, 300))
+    look(stack)
+    second = stack.the_record()
+    assert (second.image_id, second.status, second.created_ms) == (first.image_id, Status.SUCCESS, first.created_ms)
+    assert second.metadata is not None and (second.metadata["width"], second.metadata["height"]) == (200, 300)
+    assert second.caption == "a photo of 200 × 300"
+    assert not served(first) & stack.thumbnails()
+    assert_only_what_is_served_is_there(stack)
+    assert stack.counts() == {"success": 1}
+
+
+def test_overwriting_with_the_same_bytes_is_a_new_version_all_the_same(stack: Stack) -> None:
+    captioner = FakeCaptioner()
+    for _ in range(2):
+        stack.put(KEY, pictures.jpeg())
+        look(stack, captioner)
+    assert len(captioner.seen) == 2
+
+
+def test_overwriting_a_good_picture_with_a_bad_one_leaves_no_thumbnails_of_the_good_one(stack: Stack) -> None:
+    stack.put(KEY, pictures.jpeg())
+    look(stack)
+    stack.put(KEY, pictures.TEXT)
+    look(stack)
+    record = stack.the_record()
+    assert (record.status, record.thumbnails, record.metadata, record.caption) == (Status.FAILED, None, None, None)
+    assert stack.thumbnails() == set()
+
+
+def test_a_bad_file_that_is_replaced_by_a_good_one_is_well_again(stack: Stack) -> None:
+    stack.put(KEY, pictures.TEXT)
+    look(stack)
+    stack.put(KEY, pictures.jpeg())
+    look(stack)
+    record = stack.the_record()
+    assert (record.status, record.error) == (Status.SUCCESS, None)
+    assert stack.counts() == {"success": 1}
+
+
+def test_a_file_that_is_overwritten_while_it_is_captioned_ends_as_its_new_version(stack: Stack) -> None:
+    def overwritten_and_looked_at() -> None:
+        stack.put(KEY, pictures.jpeg(200, 300))
+        look(stack)
+
+    stack.put(KEY, pictures.jpeg(300, 200))
+    look(stack, FakeCaptioner(overwritten_and_looked_at))
+    record = stack.the_record()
+    assert record.caption == "a photo of 200 × 300"
+    assert_only_what_is_served_is_there(stack)
+    assert stack.counts() == {"success": 1}
+
+
+def test_a_file_that_is_overwritten_just_after_it_was_finished_keeps_its_new_thumbnails(stack: Stack) -> None:
+    def overwritten_and_looked_at() -> None:
+        stack.put(KEY, pictures.jpeg(200, 300))
+        look(stack)
+
+    stack.put(KEY, pictures.jpeg(300, 200))
+    claim, finish = done, followed_by(overwritten_and_looked_at)
+    stack.dynamodb.plan("transact_write_items", claim, finish)
+    look(stack)
+    assert stack.the_record().caption == "a photo of 200 × 300"
+    assert_only_what_is_served_is_there(stack)
+
+
+def test_a_file_that_is_overwritten_before_it_is_fetched_is_taken_as_the_version_that_was_claimed(
+    stack: Stack,
+) -> None:
+    stack.put(KEY, pictures.jpeg(300, 200))
+    stack.s3.plan("get_object", preceded_by(lambda: stack.put(KEY, pictures.jpeg(200, 300))))
+    look(stack)
+    assert stack.the_record().caption == "a photo of 300 × 200"
+    look(stack)
+    assert stack.the_record().caption == "a photo of 200 × 300"
+
+
+def test_in_a_bucket_without_versions_a_file_that_changed_before_it_was_fetched_is_left_to_its_own_event(
+    make_stack: Callable[..., Stack],
+) -> None:
+    stack = make_stack(versioned=False)
+    stack.put(KEY, pictures.jpeg(300, 200))
+    stack.s3.plan("get_object", preceded_by(lambda: stack.put(KEY, pictures.jpeg(200, 300))))
+    look(stack)
+    assert (stack.the_record().status, stack.thumbnails()) == (Status.PROCESSING, set())
+    look(stack)
+    assert stack.the_record().caption == "a photo of 200 × 300"
+
+
+# Deletion
+
+
+def test_an_event_that_comes_after_the_file_is_gone_makes_no_image(stack: Stack) -> None:
+    stack.put(KEY, pictures.jpeg())
+    stack.remove(KEY)
+    look(stack)
+    assert stack.every() == []
+
+
+def test_a_deletion_in_the_bucket_takes_record_and_thumbnails_with_it(stack: Stack) -> None:
+    process = Processor(stack.services, lambda _: FakeCaptioner())
+    key = "some folder/my photo+1 é.jpg"
+    stack.put(key, pictures.jpeg())
+    process(messages(notification(stack, "s3_put_space_plus_e_acute.json")))
+    stack.remove(key)
+    assert failed(process(messages(notification(stack, "s3_delete_marker.json")))) == []
+    assert (stack.every(), stack.thumbnails(), stack.counts()) == ([], set(), {})
+
+
+def test_a_deletion_by_a_lifecycle_or_of_all_versions_ends_the_same_way(stack: Stack) -> None:
+    process = Processor(stack.services, lambda _: FakeCaptioner())
+    stack.put(KEY, pictures.jpeg())
+    process(messages(notification(stack)))
+    stack.remove(KEY)
+    process(messages(notification(stack, "s3_delete.json")))
+    assert stack.every() == []
+
+
+def test_the_deletion_of_an_old_version_alone_changes_nothing(stack: Stack) -> None:
+    stack.put(KEY, pictures.jpeg())
+    look(stack)
+    before = stack.the_record()
+    Processor(stack.services, lambda _: FakeCaptioner())(messages(notification(stack, "s3_delete.json")))
+    assert stack.every() == [before]
+
+
+def test_a_late_duplicate_of_the_creation_does_not_bring_a_deleted_image_back(stack: Stack) -> None:
+    stack.put(KEY, pictures.jpeg())
+    look(stack)
+    stack.remove(KEY)
+    look(stack)
+    look(stack)
+    assert (stack.every(), stack.thumbnails()) == ([], set())
+
+
+def test_a_file_that_is_deleted_while_it_is_captioned_leaves_nothing(stack: Stack) -> None:
+    def deleted_and_looked_at() -> None:
+        stack.remove(KEY)
+        look(stack)
+
+    stack.put(KEY, pictures.jpeg())
+    look(stack, FakeCaptioner(deleted_and_looked_at))
+    assert (stack.every(), stack.thumbnails(), stack.counts()) == ([], set(), {})
+
+
+def test_an_image_that_is_deleted_while_an_event_reads_its_record_does_not_come_back(stack: Stack) -> None:
+    def deleted_and_looked_at() -> None:
+        stack.remove(KEY)
+        look(stack)
+
+    stack.put(KEY, pictures.jpeg())
+    look(stack)
+    stack.dynamodb.plan("get_item", preceded_by(deleted_and_looked_at))
+    look(stack)
+    assert (stack.every(), stack.thumbnails()) == ([], set())
+
+
+def test_two_that_delete_at_once_take_nothing_from_the_image_that_comes_after(stack: Stack) -> None:
+    def deleted_by_another_and_dropped_anew() -> None:
+        look(stack)
+        stack.put(KEY, pictures.jpeg())
+        look(stack)
+
+    stack.put(KEY, pictures.jpeg())
+    look(stack)
+    stack.s3.plan("delete_object", followed_by(deleted_by_another_and_dropped_anew))
+    with pytest.raises(Superseded):
+        delete(stack.the_record(), stack.services)
+    assert stack.the_record().status is Status.SUCCESS
+    assert_only_what_is_served_is_there(stack)
+
+
+def test_a_file_dropped_anew_after_a_deletion_is_a_new_image_of_the_same_id(stack: Stack) -> None:
+    stack.put(KEY, pictures.jpeg())
+    look(stack)
+    stack.remove(KEY)
+    look(stack)
+    stack.clock.advance(10)
+    stack.put(KEY, pictures.jpeg())
+    look(stack)
+    record = stack.the_record()
+    assert record.image_id == derived_image_id(stack.uploads_bucket, KEY)
+    assert (record.generation, record.created_ms) == (1, stack.clock.now_ms)
+
+
+def test_an_upload_whose_event_comes_before_its_object_is_waited_for(stack: Stack) -> None:
+    record = image_in(stack.records, Status.PENDING)
+    look(stack, key=record.key)
+    assert stack.every() == [record]
+
+
+def test_a_new_drop_under_a_key_that_is_being_deleted_is_looked_at_later(stack: Stack) -> None:
+    stack.put(KEY, pictures.jpeg())
+    look(stack)
+    stack.records.mark_deleting(stack.the_record(), deadline_seconds=60)
+    process = Processor(stack.services, lambda _: FakeCaptioner())
+    assert failed(process(messages(notification(stack)))) == ["message-0"]
+
+
+# Leases
+
+
+@pytest.mark.parametrize("passed_seconds", [0, 12.5])
+def test_a_message_about_an_image_that_somebody_holds_is_hidden_for_what_remains(
+    stack: Stack, passed_seconds: float
+) -> None:
+    stack.put(KEY, pictures.jpeg())
+    stack.s3.plan("get_object", raising(OSError("the worker dies")))
+    with pytest.raises(OSError, match="dies"):
+        look(stack)
+    stack.clock.advance(passed_seconds)
+    stack.sqs.plan("change_message_visibility", lambda call, arguments: None)
+    process = Processor(stack.services, lambda _: FakeCaptioner())
+    answer = process(messages(notification(stack)))
+    assert failed(answer) == ["message-0"]
+    assert stack.sqs.arguments("change_message_visibility") == [
+        {
+            "QueueUrl": stack.queue_url,
+            "ReceiptHandle": "receipt-0",
+            "VisibilityTimeout": int(30 - passed_seconds) + 1,
+        }
+    ]
+
+
+def test_a_message_that_was_hidden_cannot_be_received_at_once(stack: Stack) -> None:
+    stack.put(KEY, pictures.jpeg())
+    stack.s3.plan("get_object", raising(OSError("the worker dies")))
+    with pytest.raises(OSError, match="dies"):
+        look(stack)
+    stack.services.queue.send(Look(stack.uploads_bucket, KEY))
+    (message,) = stack.messages()
+    event = messages(message["Body"])
+    event["Records"][0]["receiptHandle"] = message["ReceiptHandle"]
+    assert failed(Processor(stack.services, lambda _: FakeCaptioner())(event)) == ["message-0"]
+    assert stack.messages() == []
+
+
+def test_an_image_whose_worker_died_is_taken_over_when_the_lease_is_over(stack: Stack) -> None:
+    stack.put(KEY, pictures.jpeg())
+    stack.s3.plan("get_object", raising(OSError("the worker dies")))
+    with pytest.raises(OSError, match="dies"):
+        look(stack)
+    stack.clock.advance(29.999)
+    with pytest.raises(Busy):
+        look(stack)
+    stack.clock.advance(0.001)
+    look(stack)
+    assert (stack.the_record().status, stack.the_record().attempts) == (Status.SUCCESS, 2)
+
+
+@pytest.mark.parametrize("beside", [AtOnce, AtTheLast], ids=["finish refused", "save refused"])
+def test_a_worker_that_comes_back_after_it_was_replaced_writes_nothing_and_cleans_up(
+    stack: Stack, beside: Callable[[], Executor]
+) -> None:
+    def hangs_and_is_replaced() -> None:
+        stack.clock.advance(31)
+        look(stack, FakeCaptioner(lambda: stack.clock.advance(2)))
+
+    stack.put(KEY, pictures.jpeg())
+    look(stack, FakeCaptioner(hangs_and_is_replaced), beside=beside())
+    record = stack.the_record()
+    assert (record.status, record.attempts, record.processing_ms) == (Status.SUCCESS, 2, 2000)
+    assert_only_what_is_served_is_there(stack)
+    assert stack.counts() == {"success": 1}
+
+
+@pytest.mark.parametrize("beside", [AtOnce, AtTheLast], ids=["fail refused", "save refused"])
+def test_a_worker_that_fails_after_it_was_replaced_fails_nothing(
+    stack: Stack, beside: Callable[[], Executor]
+) -> None:
+    def replaced_and_broken() -> None:
+        stack.clock.advance(31)
+        look(stack)
+        raise RuntimeError("out of luck")
+
+    stack.put(KEY, pictures.jpeg())
+    look(stack, FakeCaptioner(replaced_and_broken), beside=beside())
+    assert (stack.the_record().status, stack.the_record().error) == (Status.SUCCESS, None)
+    assert_only_what_is_served_is_there(stack)
+
+
+def test_a_late_worker_leaves_alone_what_the_one_at_work_has_made(stack: Stack) -> None:
+    def hangs_and_is_replaced() -> None:
+        stack.clock.advance(31)
+        with pytest.raises(MemoryError):
+            look(stack, FakeCaptioner(_die))  # it holds the image still: its lease is alive
+
+    stack.put(KEY, pictures.jpeg())
+    look(stack, FakeCaptioner(hangs_and_is_replaced))
+    record = stack.the_record()
+    assert (record.status, record.attempts) == (Status.PROCESSING, 2)
+    assert record.thumbnails is not None and record.thumbnails.attempt == record.attempt
+    assert_only_what_is_served_is_there(stack)
+
+
+def _die() -> None:
+    raise MemoryError
+
+
+def test_attempts_that_are_used_up_end_as_retries_exhausted_with_what_was_made(stack: Stack) -> None:
+    stack.put(KEY, pictures.jpeg())
+    for _ in range(stack.settings.max_attempts):
+        with pytest.raises(MemoryError):
+            look(stack, FakeCaptioner(_die))
+        stack.clock.advance(31)
+    look(stack)
+    record = stack.the_record()
+    assert record.error is not None and record.error["code"] == "retries_exhausted"
+    assert (record.status, record.attempts) == (Status.FAILED, 5)
+    assert_only_what_is_served_is_there(stack)
+    assert stack.counts() == {"failed": 1}
+
+
+def test_a_new_version_of_an_image_that_was_given_up_is_tried_anew(stack: Stack) -> None:
+    stack.put(KEY, pictures.jpeg())
+    for _ in range(stack.settings.max_attempts):
+        with pytest.raises(MemoryError):
+            look(stack, FakeCaptioner(_die))
+        stack.clock.advance(31)
+    stack.put(KEY, pictures.jpeg())
+    look(stack)
+    assert (stack.the_record().status, stack.the_record().attempts) == (Status.SUCCESS, 1)
+
+
+# Records that change between the look and the write
+
+
+def test_an_image_that_is_reprocessed_while_it_is_captioned_is_processed_again(stack: Stack) -> None:
+    def reprocessed() -> None:
+        stack.others().reprocess(stack.the_record(), pending_seconds=30)
+
+    stack.put(KEY, pictures.jpeg())
+    look(stack, FakeCaptioner(reprocessed))
+    assert (stack.the_record().status, stack.the_record().generation) == (Status.PENDING, 2)
+    look(stack)
+    assert stack.the_record().status is Status.SUCCESS
+    assert_only_what_is_served_is_there(stack)
+
+
+def test_two_that_look_at_once_process_the_image_once(stack: Stack) -> None:
+    captioner = FakeCaptioner()
+    stack.put(KEY, pictures.jpeg())
+    stack.s3.plan("head_object", followed_by(lambda: look(stack, captioner)))
+    look(stack, captioner)
+    assert len(captioner.seen) == 1
+    assert stack.the_record().attempts == 1
+
+
+def test_a_record_that_never_stops_changing_is_looked_at_later(stack: Stack) -> None:
+    record = image_in(stack.records, Status.PENDING)
+    stack.put(record.key, pictures.jpeg())
+
+    def postponed() -> None:
+        stack.clock.advance(1)
+        stack.others().postpone(stack.the_record(), deadline_seconds=1)
+
+    stack.dynamodb.plan("transact_write_items", *[preceded_by(postponed)] * 20)
+    with pytest.raises(Busy):
+        look(stack, key=record.key)
+
+
+def test_a_finish_whose_reply_got_lost_is_recognised(stack: Stack) -> None:
+    stack.put(KEY, pictures.jpeg())
+    stack.dynamodb.plan("transact_write_items", repeated, repeated)
+    look(stack)
+    assert stack.the_record().status is Status.SUCCESS
+    assert_only_what_is_served_is_there(stack)
+    assert stack.counts() == {"success": 1}

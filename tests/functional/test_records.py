@@ -1,0 +1,536 @@
+"""The transitions of docs/state.md: what they change, what they count, and when they are refused.
+
+That the counters equal a recount is asserted after every test here, by the fixture that makes the stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError
+
+from image_core.errors import (
+    CaptionFailed,
+    CorruptImage,
+    RetriesExhausted,
+    Superseded,
+    Unavailable,
+    UploadIncomplete,
+)
+from image_core.models import Record, Status
+from image_core.records import Records
+from tests.functional.emulator import Stack, done_but_raising, preceded_by, raising, repeated
+from tests.functional.images import LEASE_SECONDS, METADATA, image_in, made_by, new_record, outcome, seen
+
+RESERVED, PENDING, PROCESSING = Status.RESERVED, Status.PENDING, Status.PROCESSING
+SUCCESS, FAILED, DELETING = Status.SUCCESS, Status.FAILED, Status.DELETING
+
+Transition = Callable[[Records, Record], Record]
+
+
+@pytest.fixture
+def stack(make_stack: Callable[..., Stack]) -> Stack:
+    return make_stack(tables_alone=True)
+
+
+def claim(records: Records, record: Record) -> Record:
+    return records.claim(record, seen(record), lease_seconds=LEASE_SECONDS)
+
+
+def save(records: Records, record: Record) -> Record:
+    return records.save(record, metadata=METADATA, thumbnails=made_by(record))
+
+
+def finish(records: Records, record: Record) -> Record:
+    return records.finish(record, outcome())
+
+
+def fail(records: Records, record: Record) -> Record:
+    return records.fail(record, CorruptImage())
+
+
+def give_up(records: Records, record: Record) -> Record:
+    return records.give_up(record, seen(record), RetriesExhausted())
+
+
+def reprocess(records: Records, record: Record) -> Record:
+    return records.reprocess(record, pending_seconds=30)
+
+
+def delete(records: Records, record: Record) -> Record:
+    return records.mark_deleting(record, deadline_seconds=30)
+
+
+def postpone(records: Records, record: Record) -> Record:
+    return records.postpone(record, deadline_seconds=30)
+
+
+ALLOWED = [
+    (claim, RESERVED, PROCESSING),
+    (claim, PENDING, PROCESSING),
+    (claim, SUCCESS, PROCESSING),
+    (claim, FAILED, PROCESSING),
+    (claim, PROCESSING, PROCESSING),
+    (save, PROCESSING, PROCESSING),
+    (finish, PROCESSING, SUCCESS),
+    (fail, PROCESSING, FAILED),
+    (give_up, PENDING, FAILED),
+    (give_up, PROCESSING, FAILED),
+    (give_up, RESERVED, FAILED),
+    (reprocess, PENDING, PENDING),
+    (reprocess, PROCESSING, PENDING),
+    (reprocess, SUCCESS, PENDING),
+    (reprocess, FAILED, PENDING),
+    (delete, RESERVED, DELETING),
+    (delete, PENDING, DELETING),
+    (delete, PROCESSING, DELETING),
+    (delete, SUCCESS, DELETING),
+    (delete, FAILED, DELETING),
+    (postpone, RESERVED, RESERVED),
+    (postpone, PENDING, PENDING),
+    (postpone, PROCESSING, PROCESSING),
+]
+ON_REV = [row for row in ALLOWED if row[0] not in (save, finish, fail)]
+ON_ATTEMPT = [row for row in ALLOWED if row[0] in (save, finish, fail)]
+
+
+def counted(status: Status) -> dict[str, int]:
+    return {} if status in (RESERVED, DELETING) else {str(status): 1}
+
+
+def name_of(value: Any) -> str | None:
+    return value.__name__ if callable(value) and not isinstance(value, Status) else None
+
+
+@pytest.mark.parametrize(("transition", "before", "then"), ALLOWED, ids=name_of)
+def test_a_transition_moves_the_record_and_its_count(
+    stack: Stack, transition: Transition, before: Status, then: Status
+) -> None:
+    record = image_in(stack.records, before)
+    assert stack.counts() == counted(before)
+    moved = transition(stack.records, record)
+    assert moved.status is then
+    assert moved.rev == record.rev + 1
+    assert stack.records.get(record.image_id) == moved
+    assert stack.counts() == counted(then)
+
+
+@pytest.mark.parametrize(("transition", "before", "then"), ON_REV, ids=name_of)
+def test_a_transition_from_an_outdated_read_is_refused_and_changes_nothing(
+    stack: Stack, transition: Transition, before: Status, then: Status
+) -> None:
+    outdated = image_in(stack.records, before)
+    current = postpone(stack.records, outdated)
+    stack.clock.advance(1)
+    with pytest.raises(Superseded):
+        transition(stack.records, outdated)
+    assert stack.records.get(outdated.image_id) == current
+    assert stack.counts() == counted(before)
+
+
+@pytest.mark.parametrize(
+    ("transition", "before", "then"),
+    [*ON_ATTEMPT, (claim, PENDING, PROCESSING), (delete, SUCCESS, DELETING)],
+    ids=name_of,
+)
+def test_a_transition_of_a_record_that_is_gone_is_refused(
+    stack: Stack, transition: Transition, before: Status, then: Status
+) -> None:
+    gone = image_in(stack.records, before)
+    stack.records.forget(delete(stack.records, gone))
+    with pytest.raises(Superseded):
+        transition(stack.records, gone)
+    assert stack.every() == []
+
+
+@pytest.mark.parametrize(("transition", "before", "then"), ALLOWED, ids=name_of)
+def test_a_write_whose_reply_was_lost_and_that_was_repeated_counts_once(
+    stack: Stack, transition: Transition, before: Status, then: Status
+) -> None:
+    record = image_in(stack.records, before)
+    stack.dynamodb.plan("transact_write_items", repeated)
+    stack.dynamodb.plan("put_item", repeated)
+    moved = transition(stack.records, record)
+    assert stack.records.get(record.image_id) == moved
+    assert stack.counts() == counted(then)
+
+
+@pytest.mark.parametrize(("transition", "before", "then"), ALLOWED, ids=name_of)
+def test_a_write_that_was_applied_although_it_failed_is_counted(
+    stack: Stack, transition: Transition, before: Status, then: Status
+) -> None:
+    record = image_in(stack.records, before)
+    lost = done_but_raising(ConnectionClosedError(endpoint_url=stack.url))
+    stack.dynamodb.plan("transact_write_items", lost)
+    stack.dynamodb.plan("put_item", lost)
+    with pytest.raises(ConnectionClosedError):
+        transition(stack.records, record)
+    assert stack.the_record().status is then
+    assert stack.counts() == counted(then)
+
+
+# create, reserve, and records that begin with another transition
+
+
+def test_a_created_record_is_listed_and_counted(stack: Stack) -> None:
+    record = stack.records.create(new_record(stack.records))
+    assert (record.status, record.rev) == (PENDING, 1)
+    assert stack.counts() == {"pending": 1}
+    assert stack.records.page(limit=10).records == [record]
+
+
+def test_a_reservation_is_neither_listed_nor_counted(stack: Stack) -> None:
+    record = stack.records.reserve(new_record(stack.records))
+    assert (record.status, record.rev) == (RESERVED, 1)
+    assert stack.counts() == {}
+    assert stack.records.page(limit=10).records == []
+    assert stack.records.get(record.image_id) == record
+
+
+def test_a_direct_drop_begins_with_its_claim(stack: Stack) -> None:
+    new = new_record(stack.records, source="bucket")
+    claimed = claim(stack.records, new)
+    assert (claimed.status, claimed.rev, claimed.attempts) == (PROCESSING, 1, 1)
+    assert stack.counts() == {"processing": 1}
+
+
+def test_an_image_can_begin_with_its_end(stack: Stack) -> None:
+    new = new_record(stack.records, source="bucket")
+    ended = give_up(stack.records, new)
+    assert (ended.status, ended.rev, ended.version) == (FAILED, 1, "v1")
+    assert stack.counts() == {"failed": 1}
+
+
+@pytest.mark.parametrize("begin", [Records.create, Records.reserve, claim, give_up])
+def test_only_one_record_begins_under_an_id(stack: Stack, begin: Transition) -> None:
+    first = image_in(stack.records, SUCCESS)
+    with pytest.raises(Superseded):
+        begin(stack.records, new_record(stack.records, image_id=first.image_id, original_name="another.jpg"))
+    assert stack.every() == [first]
+
+
+@pytest.mark.parametrize("begin", [Records.create, Records.reserve, claim, give_up])
+def test_a_beginning_whose_reply_was_lost_and_that_was_repeated_counts_once(
+    stack: Stack, begin: Transition
+) -> None:
+    stack.dynamodb.plan("transact_write_items", repeated)
+    stack.dynamodb.plan("put_item", repeated)
+    begun = begin(stack.records, new_record(stack.records))
+    assert stack.every() == [begun]
+
+
+# forget
+
+
+@pytest.mark.parametrize("status", [DELETING, RESERVED])
+def test_a_forgotten_record_is_gone_and_was_not_counted(stack: Stack, status: Status) -> None:
+    record = image_in(stack.records, status)
+    stack.records.forget(record)
+    assert stack.every() == []
+    assert stack.counts() == {}
+
+
+def test_a_record_that_has_moved_on_is_not_forgotten(stack: Stack) -> None:
+    reserved = image_in(stack.records, RESERVED)
+    arrived = claim(stack.records, reserved)
+    with pytest.raises(Superseded):
+        stack.records.forget(reserved)
+    assert stack.every() == [arrived]
+
+
+def test_forgetting_twice_is_forgetting_once(stack: Stack) -> None:
+    record = image_in(stack.records, DELETING)
+    stack.dynamodb.plan("delete_item", repeated)
+    stack.records.forget(record)
+    stack.records.forget(record)
+    assert stack.every() == []
+
+
+# Racing
+
+
+def test_of_two_that_claim_at_once_one_is_superseded(stack: Stack) -> None:
+    record = image_in(stack.records, PENDING)
+    winners: list[Record] = []
+    other = stack.others()
+    stack.dynamodb.plan("transact_write_items", preceded_by(lambda: winners.append(claim(other, record))))
+    with pytest.raises(Superseded):
+        claim(stack.records, record)
+    assert stack.every() == winners
+    assert stack.the_record().attempts == 1
+    assert stack.counts() == {"processing": 1}
+
+
+@pytest.mark.parametrize("action", [reprocess, delete, claim])
+@pytest.mark.parametrize(("transition", "before", "then"), ON_ATTEMPT, ids=name_of)
+def test_a_worker_that_was_replaced_cannot_write(
+    stack: Stack, transition: Transition, before: Status, then: Status, action: Transition
+) -> None:
+    mine = image_in(stack.records, before)
+    theirs = action(stack.records, mine)
+    with pytest.raises(Superseded):
+        transition(stack.records, mine)
+    assert stack.every() == [theirs]
+
+
+@pytest.mark.parametrize(("transition", "before", "then"), ON_ATTEMPT, ids=name_of)
+def test_a_worker_whose_attempt_is_still_the_records_writes_though_the_rev_has_moved(
+    stack: Stack, transition: Transition, before: Status, then: Status
+) -> None:
+    mine = image_in(stack.records, before)
+    postponed = postpone(stack.records, mine)
+    moved = transition(stack.records, mine)
+    assert (moved.status, moved.rev) == (then, postponed.rev + 1)
+    assert moved.postponed == postponed.postponed
+    assert stack.every() == [moved]
+
+
+def test_a_worker_that_is_overtaken_at_every_try_stops(stack: Stack) -> None:
+    mine = image_in(stack.records, PROCESSING)
+
+    def postpone_once_more() -> None:
+        postpone(stack.others(), stack.the_record())
+
+    # Each try reads, and is overtaken before it writes; the postponing itself writes with put_item.
+    stack.dynamodb.plan("transact_write_items", *[preceded_by(postpone_once_more)] * 20)
+    with pytest.raises(Superseded):
+        finish(stack.records, mine)
+    assert len(stack.dynamodb.arguments("transact_write_items")) < 25  # image_in's own included
+
+
+# Conflicts between transactions
+
+
+def cancelled(stack: Stack, *codes: str) -> Exception:
+    reasons = [{"Code": code} for code in codes]
+    response: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
+    error: Exception = stack.dynamodb.exceptions.TransactionCanceledException(response, "TransactWriteItems")
+    return error
+
+
+def shards(stack: Stack) -> list[str]:
+    return [
+        write["Update"]["Key"]["shard"]["N"]
+        for arguments in stack.dynamodb.arguments("transact_write_items")
+        for write in arguments["TransactItems"]
+        if "Update" in write
+    ]
+
+
+@pytest.mark.parametrize("code", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
+def test_a_conflict_over_a_counter_is_tried_again_on_another_shard(stack: Stack, code: str) -> None:
+    conflict = raising(cancelled(stack, "None", code))
+    stack.dynamodb.plan("transact_write_items", *[conflict] * 5)
+    record = stack.records.create(new_record(stack.records))
+    assert stack.every() == [record]
+    assert len(shards(stack)) == 6
+    assert len(set(shards(stack))) > 1
+    assert len(stack.clock.slept) == 5
+
+
+def test_conflicts_without_end_are_given_up_within_seconds(stack: Stack) -> None:
+    stack.dynamodb.plan("transact_write_items", *[raising(cancelled(stack, "TransactionConflict", "None"))] * 50)
+    with pytest.raises(Unavailable):
+        stack.records.create(new_record(stack.records))
+    assert stack.every() == []
+    assert sum(stack.clock.slept) < 5
+
+
+def test_a_refused_condition_beside_a_conflict_is_a_refusal(stack: Stack) -> None:
+    error = cancelled(stack, "ConditionalCheckFailed", "TransactionConflict")
+    stack.dynamodb.plan("transact_write_items", raising(error))
+    with pytest.raises(Superseded):
+        claim(stack.records, new_record(stack.records))
+    assert stack.clock.slept == []
+
+
+def test_what_no_repetition_can_mend_is_raised_at_once(stack: Stack) -> None:
+    stack.dynamodb.plan("transact_write_items", raising(cancelled(stack, "ValidationError", "None")))
+    with pytest.raises(ClientError):
+        stack.records.create(new_record(stack.records))
+    assert stack.clock.slept == []
+
+
+def test_writes_are_spread_over_all_shards(stack: Stack) -> None:
+    for _ in range(20):
+        stack.records.create(new_record(stack.records))
+    assert set(shards(stack)) == {"0", "1", "2"}
+
+
+def test_statistics_cost_one_query_for_any_number_of_images(stack: Stack) -> None:
+    for _ in range(10):
+        image_in(stack.records, SUCCESS)
+    stack.dynamodb.calls.clear()
+    stats = stack.records.stats()
+    assert stats.counts[SUCCESS] == 10
+    assert stats.processing_ms_total == 4200
+    assert [name for name, _ in stack.dynamodb.calls] == ["query"]
+
+
+# What claim, reprocess, save, finish and fail do to what is there
+
+
+def test_a_claim_holds_for_its_lease(stack: Stack) -> None:
+    claimed = claim(stack.records, image_in(stack.records, PENDING))
+    assert claimed.lease_until == claimed.deadline == stack.clock.now_ms + LEASE_SECONDS * 1000
+    assert claimed.has_live_lease(stack.clock.now_ms + LEASE_SECONDS * 1000 - 1)
+    assert not claimed.has_live_lease(stack.clock.now_ms + LEASE_SECONDS * 1000)
+
+
+def test_every_claim_has_a_token_of_its_own(stack: Stack) -> None:
+    first = claim(stack.records, image_in(stack.records, PENDING))
+    second = claim(stack.records, first)
+    assert first.attempt and second.attempt and first.attempt != second.attempt
+
+
+def test_attempts_are_counted_for_each_version_and_generation_anew(stack: Stack) -> None:
+    first = claim(stack.records, image_in(stack.records, PENDING))
+    second = claim(stack.records, first)
+    newer = stack.records.claim(second, seen(second, "v2"), lease_seconds=LEASE_SECONDS)
+    again = stack.records.claim(newer, seen(newer, "v2"), lease_seconds=LEASE_SECONDS)
+    next_generation = stack.records.claim(
+        reprocess(stack.records, again), seen(again, "v2"), lease_seconds=LEASE_SECONDS
+    )
+    counted = [record.attempts for record in (first, second, newer, again, next_generation)]
+    assert counted == [1, 2, 1, 2, 1]
+
+
+def test_a_reservation_takes_its_place_in_the_list_when_its_file_arrives(stack: Stack) -> None:
+    reserved = image_in(stack.records, RESERVED)
+    stack.clock.advance(60)
+    later = image_in(stack.records, PENDING)
+    stack.clock.advance(60)
+    arrived = claim(stack.records, reserved)
+    assert arrived.created_ms == stack.clock.now_ms
+    assert [r.image_id for r in stack.records.page(limit=10).records] == [arrived.image_id, later.image_id]
+
+
+@pytest.mark.parametrize("begin_anew", [claim, reprocess])
+def test_results_outlive_a_new_beginning(stack: Stack, begin_anew: Transition) -> None:
+    done = image_in(stack.records, SUCCESS)
+    begun = begin_anew(stack.records, done)
+    assert (begun.metadata, begun.thumbnails) == (done.metadata, done.thumbnails)
+    assert (begun.caption, begun.caption_model) == (done.caption, done.caption_model)
+
+
+def test_a_failure_is_forgotten_when_the_image_is_begun_anew(stack: Stack) -> None:
+    failed = image_in(stack.records, FAILED)
+    assert failed.error == {"code": "caption_failed", "message": CaptionFailed().message}
+    assert reprocess(stack.records, failed).error is None
+
+
+def test_the_caption_stays_when_the_same_version_is_saved_again(stack: Stack) -> None:
+    done = image_in(stack.records, SUCCESS)
+    saved = save(stack.records, claim(stack.records, done))
+    assert (saved.caption, saved.caption_model) == (done.caption, done.caption_model)
+
+
+def test_the_caption_of_another_version_goes_when_the_new_thumbnails_come(stack: Stack) -> None:
+    done = image_in(stack.records, SUCCESS)
+    claimed = stack.records.claim(done, seen(done, "v2"), lease_seconds=LEASE_SECONDS)
+    saved = save(stack.records, claimed)
+    assert (saved.caption, saved.caption_model) == (None, None)
+    assert saved.thumbnails is not None and saved.thumbnails.version == "v2"
+
+
+def test_finish_ties_the_outcome_to_version_and_generation(stack: Stack) -> None:
+    mine = image_in(stack.records, PROCESSING)
+    stack.clock.advance(2)
+    done = finish(stack.records, save(stack.records, mine))
+    assert done.is_finished_for("v1")
+    assert not done.is_finished_for("v2")
+    assert not reprocess(stack.records, done).is_finished_for("v1")
+    assert (done.attempt, done.finished_attempt) == (None, mine.attempt)
+    assert (done.deadline, done.lease_until) == (0, 0)
+    assert (done.processed_ms, done.processing_ms) == (stack.clock.now_ms, 420)
+
+
+@pytest.mark.parametrize("end", [fail, give_up])
+def test_thumbnails_of_the_version_that_failed_stay(stack: Stack, end: Transition) -> None:
+    saved = save(stack.records, image_in(stack.records, PROCESSING))
+    failed = end(stack.records, saved)
+    assert failed.thumbnails == saved.thumbnails
+    assert failed.metadata == METADATA
+
+
+def test_thumbnails_of_an_older_version_than_the_one_that_failed_go(stack: Stack) -> None:
+    done = image_in(stack.records, SUCCESS)
+    claimed = stack.records.claim(done, seen(done, "v2"), lease_seconds=LEASE_SECONDS)
+    failed = fail(stack.records, claimed)
+    assert (failed.thumbnails, failed.metadata, failed.caption, failed.caption_model) == (None, None, None, None)
+    assert failed.is_finished_for("v2")
+
+
+def test_giving_up_without_an_object_leaves_room_for_a_late_arrival(stack: Stack) -> None:
+    record = image_in(stack.records, PENDING)
+    failed = stack.records.give_up(record, None, UploadIncomplete())
+    assert failed.error is not None and failed.error["code"] == "upload_incomplete"
+    assert failed.version is None
+    assert not failed.is_finished_for("v1")
+    assert claim(stack.records, failed).status is PROCESSING
+    assert stack.counts() == {"processing": 1}
+
+
+def test_a_success_that_is_begun_anew_takes_its_time_out_of_the_statistics(stack: Stack) -> None:
+    first, second = image_in(stack.records, SUCCESS), image_in(stack.records, SUCCESS)
+    reprocess(stack.records, first)
+    assert stack.records.stats().processing_ms_total == 420
+    claim(stack.records, second)
+    stats = stack.records.stats()
+    assert (stats.processing_ms_total, stats.histogram) == (0, {})
+
+
+# Deadlines
+
+
+def test_a_deletion_of_what_was_seen_is_looked_at_after_its_own_deadline(stack: Stack) -> None:
+    record = image_in(stack.records, SUCCESS)
+    assert delete(stack.records, record).deadline == stack.clock.now_ms + 30_000
+
+
+def test_a_deletion_before_anything_arrived_waits_until_nothing_can_arrive(stack: Stack) -> None:
+    until = stack.clock.now_ms + 3_600_000
+    reserved = image_in(stack.records, RESERVED, deadline=until)
+    assert delete(stack.records, reserved).deadline == until
+
+
+def test_each_postponement_is_twice_as_long_as_the_one_before(stack: Stack) -> None:
+    record = image_in(stack.records, PENDING)
+    delays = []
+    for _ in range(8):
+        record = postpone(stack.records, record)
+        delays.append((record.deadline - stack.clock.now_ms) // 1000)
+    assert delays == [30, 60, 120, 240, 480, 960, 1920, 3840]
+    assert claim(stack.records, record).postponed == 0
+
+
+# Odd contents
+
+
+def test_numbers_and_texts_that_dynamodb_has_no_type_for_survive(stack: Stack) -> None:
+    odd = METADATA | {
+        "exif": {"huge": 1e300, "tiny": 5e-324, "empty": "", "deep": [[None, True]], "é": "\U0001f33b"}
+    }
+    claimed = image_in(stack.records, PROCESSING)
+    saved = stack.records.save(claimed, metadata=odd, thumbnails=made_by(claimed))
+    assert stack.records.get(claimed.image_id) == saved
+    assert saved.metadata == odd
+
+
+def test_a_record_without_a_name_is_still_a_record(stack: Stack) -> None:
+    record = stack.records.create(new_record(stack.records, original_name="", key=""))
+    assert stack.records.get(record.image_id) == replace(record, original_name="", key="")
+
+
+# The caption model
+
+
+def test_the_model_that_was_announced_last_is_the_one_in_use_and_no_statistic(stack: Stack) -> None:
+    assert stack.records.caption_model() is None
+    stack.records.announce_caption_model("demo@1")
+    stack.records.announce_caption_model("Salesforce/blip@2")
+    assert stack.records.caption_model() == "Salesforce/blip@2"
+    assert stack.counts() == {}

@@ -1,0 +1,269 @@
+"""The sweep: docs/state.md's table against tables and buckets, faults, and little time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ConnectionClosedError
+
+from image_core.events import looks_in_text
+from image_core.models import Record, Status
+from image_recovery.handler import handle
+from image_recovery.sweep import sweep
+from tests.events import load
+from tests.functional.emulator import Stack, preceded_by, raising
+from tests.functional.images import LEASE_SECONDS, image_in, seen, stored_image
+
+LOST = ConnectionClosedError(endpoint_url="https://aws")
+
+
+def later(stack: Stack) -> None:
+    """Past every deadline that a new record, claim or deletion has here."""
+    stack.clock.advance(31)
+
+
+def keys_on_the_queue(stack: Stack) -> list[str]:
+    return [look.key for message in stack.messages() for look in looks_in_text(message["Body"])]
+
+
+def code_of(record: Record) -> str | None:
+    return record.error["code"] if record.error else None
+
+
+def claimed_until_used_up(stack: Stack, record: Record) -> Record:
+    for _ in range(stack.settings.max_attempts - record.attempts):
+        stored = stack.services.storage.head(record.key) or seen(record, str(record.version))
+        record = stack.records.claim(record, stored, lease_seconds=LEASE_SECONDS)
+    return record
+
+
+@pytest.mark.parametrize("status", Status)
+def test_what_has_time_left_is_left_alone(stack: Stack, status: Status) -> None:
+    record = image_in(stack.records, status)
+    assert sweep(stack.services) == {}
+    assert stack.every() == [record]
+
+
+@pytest.mark.parametrize("status", [Status.SUCCESS, Status.FAILED])
+def test_what_is_finished_is_left_alone_for_ever(stack: Stack, status: Status) -> None:
+    record = stored_image(stack, status)
+    stack.clock.advance(10**8)
+    assert sweep(stack.services) == {}
+    assert stack.every() == [record]
+
+
+# The object is not there
+
+
+def test_an_upload_that_never_arrived_fails_as_incomplete(stack: Stack) -> None:
+    image_in(stack.records, Status.PENDING)
+    later(stack)
+    assert sweep(stack.services) == {"never_arrived": 1}
+    record = stack.the_record()
+    assert (record.status, code_of(record)) == (Status.FAILED, "upload_incomplete")
+    assert stack.counts() == {"failed": 1}
+    assert sweep(stack.services) == {}
+
+
+def test_a_reservation_that_nobody_used_is_forgotten(stack: Stack) -> None:
+    image_in(stack.records, Status.RESERVED)
+    later(stack)
+    assert sweep(stack.services) == {"forget": 1}
+    assert stack.every() == []
+
+
+@pytest.mark.parametrize("begun_anew", [True, False])
+def test_an_image_whose_file_is_gone_goes_with_its_thumbnails(stack: Stack, begun_anew: bool) -> None:
+    record = stored_image(stack, Status.PROCESSING)
+    if begun_anew:
+        stack.records.reprocess(record, pending_seconds=30)
+    stack.remove(record.key)
+    later(stack)
+    assert sweep(stack.services) == {"delete": 1}
+    assert (stack.every(), stack.thumbnails(), stack.counts()) == ([], set(), {})
+
+
+# The object is there
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING])
+def test_an_image_without_progress_is_put_on_the_queue_and_looked_at_later(stack: Stack, status: Status) -> None:
+    record = stored_image(stack, status, key="some folder/my photo+1 é.jpg")
+    later(stack)
+    assert sweep(stack.services) == {"look_again": 1}
+    after = stack.the_record()
+    assert keys_on_the_queue(stack) == ["some folder/my photo+1 é.jpg"]
+    assert (after.status, after.postponed) == (record.status, 1)
+    assert after.deadline == stack.clock.now_ms + 30_000
+    assert sweep(stack.services) == {}
+
+
+def test_a_reservation_whose_file_arrived_unnoticed_is_put_on_the_queue(stack: Stack) -> None:
+    record = image_in(stack.records, Status.RESERVED)
+    stack.put(record.key)
+    later(stack)
+    assert sweep(stack.services) == {"look_again": 1}
+    assert keys_on_the_queue(stack) == [record.key]
+    assert stack.counts() == {}
+
+
+def test_a_queue_that_is_hours_long_gets_eight_messages_and_not_more(stack: Stack) -> None:
+    stored_image(stack, Status.PENDING)
+    looked: list[str] = []
+    for _ in range(9):
+        stack.clock.now_ms = stack.the_record().deadline - 1
+        assert sweep(stack.services) == {}
+        stack.clock.now_ms += 1
+        looked += sweep(stack.services)
+    assert looked == ["look_again"] * 8 + ["give_up"]
+    assert code_of(stack.the_record()) == "retries_exhausted"
+    assert len(stack.sqs.arguments("send_message")) == 8
+
+
+def test_attempts_that_are_used_up_fail_with_what_was_made(stack: Stack) -> None:
+    record = stored_image(stack, Status.PROCESSING)
+    claimed_until_used_up(stack, record)
+    stray = f"{record.image_id}/0123456789abcdef/small"
+    stack.services.storage.put_thumbnail(stray, b"of another attempt", content_type="image/jpeg")
+    later(stack)
+    assert sweep(stack.services) == {"give_up": 1}
+    after = stack.the_record()
+    assert (after.status, code_of(after)) == (Status.FAILED, "retries_exhausted")
+    assert after.thumbnails is not None
+    assert stack.thumbnails() == {info.key for info in after.thumbnails.sizes.values()}
+    assert keys_on_the_queue(stack) == []
+
+
+def test_a_lease_that_is_alive_is_respected_however_many_attempts_there_were(stack: Stack) -> None:
+    record = claimed_until_used_up(stack, stored_image(stack, Status.PROCESSING))
+    stack.clock.advance(LEASE_SECONDS - 0.001)
+    assert sweep(stack.services) == {}
+    assert stack.every() == [record]
+
+
+# Deletions that were broken off
+
+
+@pytest.mark.parametrize("object_is_there", [True, False])
+def test_a_deletion_that_was_broken_off_is_carried_through(stack: Stack, object_is_there: bool) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    stack.records.mark_deleting(record, deadline_seconds=30)
+    if not object_is_there:
+        stack.remove(record.key)
+    later(stack)
+    assert sweep(stack.services) == {"delete": 1}
+    assert (stack.every(), stack.originals(), stack.thumbnails()) == ([], set(), set())
+
+
+def test_an_upload_that_arrives_after_it_was_deleted_does_not_come_back(stack: Stack) -> None:
+    record = image_in(stack.records, Status.PENDING)
+    stack.records.mark_deleting(record, deadline_seconds=30)
+    stack.put(record.key)
+    later(stack)
+    assert sweep(stack.services) == {"delete": 1}
+    assert (stack.every(), stack.originals()) == ([], set())
+    assert keys_on_the_queue(stack) == []
+
+
+def test_a_new_file_under_the_key_of_a_deletion_is_kept_and_looked_at(stack: Stack) -> None:
+    record = stored_image(stack, Status.SUCCESS, key="photo.jpg")
+    stack.records.mark_deleting(record, deadline_seconds=30)
+    stack.put("photo.jpg", b"a new picture")
+    later(stack)
+    assert sweep(stack.services) == {"delete": 1}
+    assert (stack.every(), stack.originals()) == ([], {"photo.jpg"})
+    assert keys_on_the_queue(stack) == ["photo.jpg"]
+
+
+# Faults, races, time
+
+
+def test_the_message_is_sent_before_the_record_is_postponed(stack: Stack) -> None:
+    record = stored_image(stack, Status.PENDING)
+    later(stack)
+    stack.dynamodb.plan("put_item", raising(LOST))
+    with pytest.raises(ExceptionGroup):
+        sweep(stack.services)
+    assert keys_on_the_queue(stack) == [record.key]
+    assert stack.every() == [record]
+
+
+def test_a_message_that_cannot_be_sent_is_sent_by_the_next_sweep(stack: Stack) -> None:
+    record = stored_image(stack, Status.PENDING)
+    later(stack)
+    stack.sqs.plan("send_message", raising(LOST))
+    with pytest.raises(ExceptionGroup):
+        sweep(stack.services)
+    assert sweep(stack.services) == {"look_again": 1}
+    assert keys_on_the_queue(stack) == [record.key]
+
+
+def test_one_image_that_cannot_be_dealt_with_does_not_keep_the_others_waiting(stack: Stack) -> None:
+    for _ in range(3):
+        image_in(stack.records, Status.PENDING)
+    image_in(stack.records, Status.RESERVED)
+    later(stack)
+    stack.s3.plan("head_object", raising(LOST))
+    with pytest.raises(ExceptionGroup) as group:
+        sweep(stack.services)
+    assert group.value.exceptions == (LOST,)
+    assert [record.status for record in stack.every()].count(Status.FAILED) >= 2
+    sweep(stack.services)
+    assert stack.counts() == {"failed": 3}
+    assert {record.status for record in stack.every()} == {Status.FAILED}
+
+
+def test_an_image_that_moves_on_while_it_is_looked_at_is_left_to_whoever_moved_it(stack: Stack) -> None:
+    record = stored_image(stack, Status.PENDING)
+    stack.remove(record.key)
+    later(stack)
+
+    def arrives_late() -> None:
+        stack.put(record.key)
+        stored = stack.services.storage.head(record.key)
+        assert stored is not None
+        stack.others().claim(record, stored, lease_seconds=LEASE_SECONDS)
+
+    stack.dynamodb.plan("transact_write_items", preceded_by(arrives_late))
+    assert sweep(stack.services) == {}
+    assert stack.the_record().status is Status.PROCESSING
+
+
+def test_an_image_that_is_gone_by_the_time_it_is_looked_at_is_no_fault(stack: Stack) -> None:
+    record = image_in(stack.records, Status.PENDING)
+    later(stack)
+    others = stack.others()
+    stack.dynamodb.plan(
+        "get_item",
+        preceded_by(lambda: others.forget(others.mark_deleting(record, deadline_seconds=30))),
+    )
+    assert sweep(stack.services) == {"nothing": 1}
+
+
+class Context:
+    """Lambda's, with so many calls before the time is up."""
+
+    def __init__(self, calls: int) -> None:
+        self.calls = calls
+
+    def get_remaining_time_in_millis(self) -> int:
+        self.calls -= 1
+        return 60_000 if self.calls >= 0 else 4_000
+
+
+def test_the_schedule_runs_the_sweep_and_it_says_what_it_did(stack: Stack) -> None:
+    image_in(stack.records, Status.PENDING)
+    image_in(stack.records, Status.RESERVED)
+    later(stack)
+    context: Any = Context(100)
+    assert handle(load("schedule.json"), context, stack.services) == {"forget": 1, "never_arrived": 1}
+
+
+def test_the_sweep_ends_within_its_time_and_the_next_one_goes_on(stack: Stack) -> None:
+    for _ in range(3):
+        image_in(stack.records, Status.PENDING)
+    later(stack)
+    first, second = Context(2), Context(100)
+    assert handle(load("schedule.json"), first, stack.services) == {"never_arrived": 2}  # type: ignore[arg-type]
+    assert handle(load("schedule.json"), second, stack.services) == {"never_arrived": 1}  # type: ignore[arg-type]

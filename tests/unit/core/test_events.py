@@ -1,0 +1,103 @@
+"""Messages: S3's notifications and our own, each key decoded exactly once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_core.events import Look, Queue, UnknownMessage, looks_in, looks_in_text, notification_of
+from tests.events import load
+
+ODD_KEYS = {
+    "s3_put.json": "photo.jpg",
+    "s3_put_space_plus_e_acute.json": "some folder/my photo+1 é.jpg",
+    "s3_put_percent.json": "100% sure%20thing.jpg",
+    "s3_put_emoji.json": "flowers/\U0001f33b sunflower",
+    "s3_delete_marker.json": "some folder/my photo+1 é.jpg",
+}
+
+
+@pytest.mark.parametrize("name", ODD_KEYS)
+def test_the_key_in_a_notification_of_s3_is_decoded_exactly_once(name: str) -> None:
+    (look,) = looks_in(load(name))
+    assert look.key == ODD_KEYS[name]
+    assert look.bucket == "image-pipeline-uploads-123456789012-eu-west-1"
+
+
+def test_the_etag_of_a_notification_is_kept_and_a_deletion_has_none() -> None:
+    (put,) = looks_in(load("s3_put.json"))
+    (deletion,) = looks_in(load("s3_delete_marker.json"))
+    assert put.etag == "d41d8cd98f00b204e9800998ecf8427e"
+    assert deletion.etag is None
+
+
+@pytest.mark.parametrize("version", ["2.1", "2.6", "3.0"])
+def test_the_version_of_the_notification_does_not_matter(version: str) -> None:
+    notification = load("s3_put.json")
+    notification["Records"][0]["eventVersion"] = version
+    assert [look.key for look in looks_in(notification)] == ["photo.jpg"]
+
+
+def test_all_records_of_a_notification_are_looked_at() -> None:
+    notification = load("s3_put.json")
+    notification["Records"] += load("s3_put_emoji.json")["Records"]
+    assert len(looks_in(notification)) == 2
+
+
+def test_the_test_event_of_s3_names_no_key() -> None:
+    assert looks_in(load("s3_test_event.json")) == []
+    assert looks_in_text(json.dumps(load("s3_test_event.json"))) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "not json",
+        "[]",
+        "null",
+        '"text"',
+        "{}",
+        '{"Records": null}',
+        '{"Records": 5}',
+        '{"Records": [null]}',
+        '{"Records": [{"s3": {}}]}',
+        '{"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": 5}}}]}',
+        '{"Records": [{"body": "{}", "eventSource": "aws:sqs"}]}',
+    ],
+)
+def test_what_is_no_notification_is_said_to_be_none(body: str) -> None:
+    with pytest.raises(UnknownMessage):
+        looks_in_text(body)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_a_message_of_ours_says_the_key_as_s3_would(key: str) -> None:
+    body = json.dumps(notification_of(Look("bucket", key)))
+    assert looks_in_text(body) == [Look("bucket", key)]
+
+
+class FakeSqs:
+    """Notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+
+    def change_message_visibility(self, **request: Any) -> None:
+        self.asked.append(request)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "visibility"),
+    [(0.0, 1), (0.2, 1), (41.5, 42), (100_000.0, 43_200)],
+)
+def test_a_message_is_hidden_until_its_time_at_the_earliest_and_twelve_hours_at_most(
+    seconds: float, visibility: int
+) -> None:
+    sqs = FakeSqs()
+    Queue(sqs, "https://queue").hide("receipt", seconds)  # type: ignore[arg-type]
+    assert sqs.asked == [{"QueueUrl": "https://queue", "ReceiptHandle": "receipt", "VisibilityTimeout": visibility}]

@@ -1,0 +1,107 @@
+"""Records as DynamoDB items: nothing is lost on the way, and the index keys say what they should."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_core.models import SHOWN_STATUSES, Record, Status, ThumbnailInfo, Thumbnails
+from image_core.records.items import created_order, deadline_of, from_item, status_order, to_item
+from tests.unit.core.builders import IMAGE_ID, NOW_MS, record
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+number = st.integers(0, 10**15 - 1)
+json_value = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=10,
+)
+pictures_of_it = st.builds(
+    Thumbnails,
+    attempt=text,
+    version=text,
+    sizes=st.dictionaries(text, st.builds(ThumbnailInfo, text, number, number, text, number), max_size=2),
+)
+fields = {
+    "image_id": text,
+    "key": text,
+    "rev": number,
+    "status": st.sampled_from(Status),
+    "generation": number,
+    "created_ms": number,
+    "original_name": text,
+    "source": text,
+    "content_type": st.none() | text,
+    "size_bytes": st.none() | number,
+    "requested_ms": number,
+    "deadline": number,
+    "postponed": number,
+    "version": st.none() | text,
+    "version_etag": st.none() | text,
+    "attempt": st.none() | text,
+    "attempts": number,
+    "lease_until": number,
+    "finished_version": st.none() | text,
+    "finished_generation": st.none() | number,
+    "finished_attempt": st.none() | text,
+    "metadata": st.none() | st.dictionaries(text, json_value, max_size=4),
+    "thumbnails": st.none() | pictures_of_it,
+    "caption": st.none() | text,
+    "caption_reason": st.none() | text,
+    "caption_model": st.none() | text,
+    "processed_ms": st.none() | number,
+    "processing_ms": st.none() | number,
+    "error": st.none() | st.dictionaries(text, text, max_size=2),
+}
+records = st.builds(Record, **fields)
+
+
+@given(records)
+def test_a_record_comes_back_as_it_was_written(one: Record) -> None:
+    assert from_item(to_item(one)) == one
+
+
+def test_the_round_trip_above_fills_every_field() -> None:
+    assert set(fields) == {field.name for field in dataclasses.fields(Record)}
+
+
+def test_metadata_takes_numbers_that_dynamodb_does_not() -> None:
+    odd = {"huge": 1e300, "tiny": 5e-324, "long": 10**60, "nested": {"list": [1.5, None, "é \U0001f33b"]}}
+    assert from_item(to_item(record(metadata=odd))).metadata == odd
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_json_does_not_have_are_refused_before_they_are_stored(value: float) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        to_item(record(metadata={"bad": value}))
+
+
+def test_what_is_none_takes_no_room() -> None:
+    assert not {"caption", "error", "attempt", "metadata"} & set(to_item(record()))
+
+
+@pytest.mark.parametrize("status", Status)
+def test_only_shown_records_are_in_the_list(status: Status) -> None:
+    item = to_item(record(status=status))
+    listed = {"listed", "created_order"} & set(item)
+    assert listed == ({"listed", "created_order"} if status in SHOWN_STATUSES else set())
+
+
+@given(st.tuples(number, text), st.tuples(number, text))
+def test_the_list_is_sorted_by_age_then_id(one: tuple[int, str], other: tuple[int, str]) -> None:
+    assert (created_order(*one) < created_order(*other)) == (one < other)
+
+
+@given(number)
+def test_the_sweep_reads_the_deadline_off_the_index_key(deadline: int) -> None:
+    assert deadline_of(status_order(record(deadline=deadline))) == deadline
+
+
+def test_the_index_keys_are_those_that_the_documentation_names() -> None:
+    item = to_item(record(deadline=77))
+    assert item["created_order"] == {"S": f"00{NOW_MS}#{IMAGE_ID}"}
+    assert item["status_order"] == {"S": f"00{NOW_MS}#{IMAGE_ID}#000000000000077"}
+    assert item["listed"] == {"S": "images"}

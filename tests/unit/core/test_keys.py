@@ -1,0 +1,148 @@
+"""Ids, object keys, and the names that files get in the bucket."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_core import keys
+
+ID = "img_01kb5q3v8n0h2m4x6c8f0a2d4g"
+
+
+def test_a_new_id_has_the_form_of_an_id_and_is_given_once() -> None:
+    made = {keys.new_image_id() for _ in range(100)}
+    assert len(made) == 100
+    assert all(keys.is_image_id(image_id) for image_id in made)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "img_",
+        ID[4:],
+        ID.upper(),
+        ID + "0",
+        ID[:-1],
+        ID + "\n",
+        f" {ID}",
+        ID[:-1] + "l",
+        ID[:-1] + "u",
+        f"{ID}/x",
+    ],
+)
+def test_what_only_resembles_an_id_is_none(text: str) -> None:
+    assert not keys.is_image_id(text)
+
+
+def test_the_id_of_a_direct_drop_stays_the_same_for_ever() -> None:
+    # Written down: a change would give every image in every bucket a second record.
+    assert keys.derived_image_id("photos", "some folder/my photo+1 é.jpg") == "img_4hs16zakpvktxdcgzg8qzwymat"
+
+
+def test_another_key_or_another_bucket_is_another_image() -> None:
+    ids = {keys.derived_image_id(*place) for place in [("ab", "c"), ("a", "bc"), ("ab", "C"), ("ab", "c ")]}
+    assert len(ids) == 4
+
+
+@given(bucket=st.text(), key=st.text())
+def test_a_derived_id_has_the_form_of_an_id(bucket: str, key: str) -> None:
+    assert keys.is_image_id(keys.derived_image_id(bucket, key))
+
+
+@pytest.mark.parametrize(
+    ("key", "claimed"),
+    [
+        (f"uploads/{ID}/photo.jpg", ID),
+        (f"uploads/{ID}/ é + 100%.jpg", ID),
+        (f"uploads/{ID}/", None),
+        (f"uploads/{ID}", None),
+        (f"uploads/{ID}/folder/photo.jpg", None),
+        (f"/uploads/{ID}/photo.jpg", None),
+        (f"other/uploads/{ID}/photo.jpg", None),
+        (f"uploads/{ID.upper()}/photo.jpg", None),
+        ("uploads/img_short/photo.jpg", None),
+        ("photo.jpg", None),
+    ],
+)
+def test_only_a_key_of_our_own_form_claims_an_id(key: str, claimed: str | None) -> None:
+    assert keys.claimed_image_id(key) == claimed
+
+
+@pytest.mark.parametrize(
+    ("key", "size_bytes", "is_marker"),
+    [("a folder/", 0, True), ("a/b/", 0, True), ("a folder/", 1, False), ("photo.jpg", 0, False)],
+)
+def test_a_folder_marker_ends_in_a_slash_and_is_empty(key: str, size_bytes: int, is_marker: bool) -> None:
+    assert keys.is_folder_marker(key, size_bytes) is is_marker
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("photo.jpg", "photo.jpg"),
+        ("my photo+1 100% é.jpg", "my photo+1 100% é.jpg"),
+        ("no extension", "no extension"),
+        ("/etc/passwd", "passwd"),
+        ("..\\..\\evil.png", "evil.png"),
+        ("C:\\Users\\me\\photo.jpg", "photo.jpg"),
+        ("../..", "image"),
+        ("folder/", "image"),
+        ("line\r\nbreak\x00\t.jpg", "linebreak.jpg"),
+        ("\u202egpj.exe", "gpj.exe"),
+        ("zero\u200bwidth\ufeff.jpg", "zerowidth.jpg"),
+        ("\U0001f33b sunflower.jpg", "\U0001f33b sunflower.jpg"),
+        ("cafe\u0301.jpg", "caf\u00e9.jpg"),
+        ("...", "image"),
+        (" . ", "image"),
+        (".hidden", "hidden"),
+        ("photo.", "photo"),
+        ("archive.tar.gz", "archive.tar.gz"),
+        ("lone\ud800surrogate.jpg", "lonesurrogate.jpg"),
+        ("", "image"),
+        (None, "image"),
+    ],
+)
+def test_a_name_becomes_a_harmless_last_part_of_a_key(name: str | None, safe: str) -> None:
+    assert keys.safe_name(name) == safe
+
+
+def test_a_name_of_a_thousand_bytes_is_cut_before_its_extension() -> None:
+    safe = keys.safe_name("x" * 1024 + ".jpeg")
+    assert safe == "x" * 195 + ".jpeg"
+
+
+def test_a_name_is_cut_between_characters() -> None:
+    safe = keys.safe_name("\U0001f33b" * 300)
+    assert safe == "\U0001f33b" * 50
+
+
+def test_what_follows_a_dot_far_too_long_for_an_extension_is_cut_too() -> None:
+    assert keys.safe_name("a." + "b" * 300) == "a." + "b" * 198
+
+
+@given(st.text(max_size=1200))
+def test_whatever_the_name_the_key_is_valid_and_gives_the_id_back(name: str) -> None:
+    safe = keys.safe_name(name)
+    key = keys.upload_key(ID, name)
+    assert safe
+    assert safe not in (".", "..")
+    assert not {"/", "\\"} & set(safe)
+    assert not [c for c in safe if unicodedata.category(c).startswith("C")]
+    assert len(key.encode()) <= 1024
+    assert keys.claimed_image_id(key) == ID
+
+
+def test_a_thumbnails_key_tells_its_image_attempt_and_size() -> None:
+    key = keys.thumbnail_key(ID, "a1b2", "small")
+    assert key.startswith(keys.thumbnail_prefix(ID))
+    assert keys.parse_thumbnail_key(key) == keys.ThumbnailKey(ID, "a1b2", "small")
+
+
+@pytest.mark.parametrize("key", ["", ID, f"{ID}/small", f"{ID}/a/b/small", "notes/2026/small"])
+def test_other_keys_are_no_thumbnails(key: str) -> None:
+    assert keys.parse_thumbnail_key(key) is None

@@ -1,0 +1,92 @@
+"""Settings: read from the environment once, refused as a whole where they make no sense."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from image_core.settings import Settings
+
+REQUIRED = {
+    "uploads_bucket": "uploads",
+    "thumbnails_bucket": "thumbnails",
+    "images_table": "images",
+    "stats_table": "stats",
+    "queue_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/queue",
+}
+
+
+def made(**values: Any) -> Settings:
+    return Settings(**(REQUIRED | values))
+
+
+def run(code: str, **variables: str) -> str:
+    ran = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
+    return ran.stdout.strip()
+
+
+def test_the_environment_names_settings_in_capitals_and_an_empty_variable_means_the_default() -> None:
+    names = {name.upper(): value for name, value in REQUIRED.items()}
+    code = "from image_core.settings import settings; print(settings().model_dump_json())"
+    read = json.loads(run(code, **names, EXPOSE_GPS="true", MAX_ATTEMPTS="7", CAPTION_PROMPT="", UNRELATED="1"))
+    assert {name: read[name] for name in REQUIRED} == REQUIRED
+    assert read["expose_gps"] is True
+    assert read["max_attempts"] == 7
+    assert read["caption_prompt"] is None
+
+
+def test_an_empty_endpoint_as_the_template_declares_it_means_aws() -> None:
+    names = {name.upper(): value for name, value in REQUIRED.items()}
+    code = (
+        "from image_core.services import services\n"
+        "print(services().storage.presign_download('k', name='n', content_type=None, seconds=9))"
+    )
+    empty = {"AWS_ENDPOINT_URL": "", "S3_PUBLIC_ENDPOINT_URL": ""}
+    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "eu-west-1"}
+    assert run(code, **names, **empty, **keys).startswith("https://uploads.s3.eu-west-1.amazonaws.com/k?")
+
+
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    defaults = made()
+    assert defaults.max_image_bytes == 50_000_000
+    assert defaults.max_post_bytes == 4_000_000
+    assert defaults.thumbnail_pixels == {"small": 150, "medium": 300}
+    assert defaults.expose_gps is False
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_what_names_the_stack_must_be_given(name: str) -> None:
+    with pytest.raises(ValidationError, match=name):
+        Settings.model_validate({key: value for key, value in REQUIRED.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"max_post_bytes": 11, "max_image_bytes": 10}, "MAX_POST_BYTES"),
+        ({"thumbnail_small_pixels": 301}, "THUMBNAIL_SMALL_PIXELS"),
+        ({"max_attempts": 0}, "max_attempts"),
+        ({"stats_shards": 0}, "stats_shards"),
+        ({"max_image_pixels": "many"}, "max_image_pixels"),
+        ({"caption_engine": "quantum"}, "caption_engine"),
+        ({"caption_max_tokens": 0}, "caption_max_tokens"),
+        ({"pending_timeout_seconds": 0}, "pending_timeout_seconds"),
+    ],
+)
+def test_values_that_cannot_work_are_refused_by_name(values: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValidationError, match=named):
+        made(**values)
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        made().max_attempts = 9
+
+
+def test_a_lease_outlives_the_function_that_holds_it() -> None:
+    assert made(processor_timeout_seconds=120).lease_seconds == 130
