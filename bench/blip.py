@@ -1,0 +1,74 @@
+"""The model that captions are measured with: BLIP-base where it has been fetched, else one of its shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from image_processor.captioning.model_folder import MANIFEST_NAME, read_manifest
+from models.export import Origin, export
+from models.fetch import REPOSITORY, REVISION, cached
+from models.random_checkpoint import write_random_checkpoint
+
+WORK = Path(__file__).parents[1] / ".bench"
+FLOAT_BYTES = 4
+TOKENS = 20
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checkpoint and its export."""
+
+    name: str
+    checkpoint: Path
+    exported: Path
+
+    @property
+    def weights_bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.exported.glob("*.weights"))
+
+
+def prepare(work: Path = WORK) -> Model:
+    """Find or make checkpoint and export; what is made stays in `work` for the next time."""
+    work.mkdir(exist_ok=True)
+    (work / ".gitignore").write_text("*\n")
+    exported = work / "exported"
+    checkpoint = cached()
+    if checkpoint is not None:
+        origin = Origin(REPOSITORY, REVISION, "BSD-3-Clause")
+    else:
+        checkpoint = work / "checkpoint"
+        origin = Origin("BLIP-base shape, random weights", "seed 0", "none")
+        if not (checkpoint / "pytorch_model.bin").is_file():
+            write_random_checkpoint(checkpoint)
+    if not (exported / MANIFEST_NAME).is_file() or read_manifest(exported).name != origin.name:
+        export(checkpoint, exported, origin, pictures=1)
+    return Model(read_manifest(exported).model, checkpoint, exported)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a caption costs at the least: arithmetic for the picture, and for every token a look at each weight."""
+
+    picture_flop: float
+    token_bytes: float
+
+
+def work_of(checkpoint: Path) -> Work:
+    """Counted from the configuration; norms, activations and the arithmetic of the text are left out."""
+    from transformers import BlipConfig
+
+    config: Any = BlipConfig.from_pretrained(checkpoint)
+    vision, text = config.vision_config, config.text_config
+    positions = (vision.image_size // vision.patch_size) ** 2 + 1
+    width, inner = vision.hidden_size, vision.intermediate_size
+    linear = positions * (4 * width * width + 2 * width * inner)
+    attention = 2 * positions * positions * width
+    patches = (positions - 1) * 3 * vision.patch_size**2 * width
+    cross = text.num_hidden_layers * positions * 2 * width * text.hidden_size
+    flop = 2 * (vision.num_hidden_layers * (linear + attention) + patches + cross)
+    wide, deep = text.hidden_size, text.intermediate_size
+    layer = 4 * wide * wide + 2 * wide * wide + 2 * wide * deep
+    head = wide * wide + wide * text.vocab_size
+    return Work(float(flop), float(FLOAT_BYTES * (text.num_hidden_layers * layer + head)))

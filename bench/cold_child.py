@@ -1,0 +1,62 @@
+"""A fresh process that captions one picture and tells what it took. Started by `bench.cold_start`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+
+def onnx_first_caption(folder: Path, picture: Path, tokens: int) -> list[int]:
+    """As the processor does it: the model loads in a thread while the picture is decoded."""
+    with ThreadPoolExecutor(1) as pool:
+        captioner = pool.submit(_load_captioner, folder, tokens)
+        from PIL import Image
+
+        with Image.open(picture) as image:
+            image.load()
+        return list(captioner.result().caption_ids(image))
+
+
+def _load_captioner(folder: Path, tokens: int) -> Any:
+    from image_processor.captioning.onnx_engine import OnnxCaptioner
+
+    return OnnxCaptioner(folder, prompt="", max_new_tokens=tokens)
+
+
+def transformers_first_caption(folder: Path, picture: Path, tokens: int) -> list[int]:
+    """As the documentation of transformers does it."""
+    from PIL import Image
+
+    from bench.contestants import transformers_caption
+
+    with Image.open(picture) as image:
+        return transformers_caption(folder, tokens)(image)
+
+
+WAYS: dict[str, Callable[[Path, Path, int], list[int]]] = {
+    "onnx": onnx_first_caption,
+    "transformers": transformers_first_caption,
+}
+
+
+def main() -> None:
+    """Entry point: way, model folder, picture, tokens."""
+    way, folder, picture, tokens = sys.argv[1:]
+    ids = WAYS[way](Path(folder), Path(picture), int(tokens))
+    print(json.dumps({"ids": ids, "peak_bytes": peak_memory()}), flush=True)
+
+
+def peak_memory() -> int:
+    """Bytes that this process has had in memory at most, what it maps included."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("this system does not tell a process's peak memory")
+
+
+if __name__ == "__main__":
+    main()

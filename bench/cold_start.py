@@ -1,0 +1,106 @@
+"""`python -m bench.cold_start`: fresh processes, from spawn to the first caption; their memory; what to deploy.
+
+Page cache warm, rounds interleaved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from bench.blip import TOKENS, WORK, Model, prepare
+from bench.contestants import picture
+from bench.deployed import required_by, size_bytes, with_dependencies
+from bench.report import machine, ratio, spread, table, verdict
+
+REPOSITORY = Path(__file__).parents[1]
+REQUIREMENTS = REPOSITORY / "functions" / "processor" / "requirements.txt"
+OURS, THEIRS = ["onnxruntime", "tokenizers", "numpy", "pillow"], ["torch", "transformers", "pillow"]
+TO_TRANSFORMERS, EXTRA_MEMORY_MB, DEPLOYED_MB = 3.0, 350, 250
+
+
+@dataclass(frozen=True)
+class Start:
+    """One fresh process."""
+
+    seconds: float
+    peak_bytes: int
+    ids: list[int]
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="python -m bench.cold_start", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="default: %(default)s")
+    rounds = parser.parse_args().rounds
+    where = machine("onnxruntime", "transformers", "torch", "numpy")
+    model = prepare()
+    print(
+        f"\n## Cold start\n\n{model.name}, spawn to first caption of {TOKENS} tokens, {rounds} rounds.\n{where}\n"
+    )
+    slow, ours = _measure(model, rounds)
+    theirs_mb, ours_mb, both_mb = map(_megabytes, (THEIRS, OURS, _processor_packages()))
+    extra_mb = max(one.peak_bytes for one in ours) / 1e6 - model.weights_bytes / 1e6
+    times = [[one.seconds for one in slow], [one.seconds for one in ours]]
+    rows = [
+        ["torch + transformers", spread(times[0]), "1.00", _memory(slow), f"{theirs_mb:.0f}"],
+        ["this engine", spread(times[1]), ratio(*times), _memory(ours), f"{ours_mb:.0f}"],
+    ]
+    header = ["", "seconds, median (range)", "times as fast", "peak memory, MB", "libraries on disk, MB"]
+    print(table(header, rows))
+    print(f"\nWeights {model.weights_bytes / 1e6:.0f} MB. All that the processor installs: {both_mb:.0f} MB.\n")
+    print(verdict("times as fast", median(times[0]) / median(times[1]), TO_TRANSFORMERS, at_least=True))
+    print(verdict("peak memory beyond the weights, MB", extra_mb, EXTRA_MEMORY_MB, at_least=False))
+    print(verdict("deployed beside weights and base image, MB", both_mb, DEPLOYED_MB, at_least=False))
+
+
+def _measure(model: Model, rounds: int) -> tuple[list[Start], list[Start]]:
+    path = WORK / "picture.jpg"
+    picture(0).save(path, quality=95)
+    slow, ours = [], []
+    for number in range(rounds + 1):
+        theirs = _start("transformers", model.checkpoint, path)
+        engine = _start("onnx", model.exported, path)
+        if theirs.ids != engine.ids:
+            raise SystemExit(f"the captions differ: {theirs.ids}, {engine.ids}")
+        if number:  # the first round warms the page cache
+            slow.append(theirs)
+            ours.append(engine)
+    return slow, ours
+
+
+def _start(way: str, folder: Path, path: Path) -> Start:
+    command = [sys.executable, "-m", "bench.cold_child", way, str(folder), str(path), str(TOKENS)]
+    started = time.perf_counter()
+    with subprocess.Popen(  # noqa: S603
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        seconds = time.perf_counter() - started
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed")
+    told = json.loads(line)
+    return Start(seconds, told["peak_bytes"], told["ids"])
+
+
+def _memory(starts: list[Start]) -> str:
+    return spread([one.peak_bytes for one in starts], 1e-6, 0)
+
+
+def _processor_packages() -> list[str]:
+    return required_by(REQUIREMENTS)
+
+
+def _megabytes(packages: list[str]) -> float:
+    return sum(map(size_bytes, with_dependencies(packages))) / 1e6
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Size on disk of installed packages with everything that they need."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+
+def with_dependencies(packages: list[str]) -> set[str]:
+    """The names of `packages` and of all that they require here, as far as it is installed; extras are left out."""
+    found: set[str] = set()
+    waiting = [canonicalize_name(name) for name in packages]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        try:
+            requires = distribution(name).requires or []
+        except PackageNotFoundError:
+            continue
+        found.add(name)
+        for requirement in map(Requirement, requires):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                waiting.append(canonicalize_name(requirement.name))
+    return found
+
+
+def size_bytes(package: str) -> int:
+    """Bytes of a package's files, compiled modules left out."""
+    files = distribution(package).files or []
+    paths = [Path(str(file.locate())) for file in files if file.suffix != ".pyc"]
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
+def required_by(requirements: Path) -> list[str]:
+    """Package names in a requirements file."""
+    lines = (line.partition("#")[0].strip() for line in requirements.read_text(encoding="utf-8").splitlines())
+    return [Requirement(line).name for line in lines if line]

@@ -1,0 +1,163 @@
+"""A model folder: `model.json` names the model and every file that belongs to it, with size and checksum."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from image_core.errors import ModelError
+
+MANIFEST_NAME = "model.json"
+
+
+def _plain_relative(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or name != str(path):
+        raise ValueError("must be a plain path inside the folder")
+    return name
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileEntry(_Strict):
+    """Size in bytes and SHA-256 (hex) of one file."""
+
+    bytes: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class TokenIds(_Strict):
+    """Ids of the special tokens: `bos` begins a caption, `eos` ends it."""
+
+    bos: int = Field(ge=0)
+    eos: int = Field(ge=0)
+    pad: int = Field(ge=0)
+
+
+class Graphs(_Strict):
+    """What the onnx engine must know of the graphs that it runs."""
+
+    encoder: str = "encoder.onnx"
+    decoder: str = "decoder.onnx"
+    image_mean: tuple[float, float, float]
+    image_std: tuple[float, float, float]
+    decoder_layers: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    head_size: int = Field(ge=1)
+    picture_positions: int = Field(ge=1)
+    """How many vectors the picture becomes."""
+    vocabulary: int = Field(ge=1)
+    max_positions: int = Field(ge=1)
+    """Limit of begin token, prompt and caption together."""
+
+
+class Manifest(_Strict):
+    """`model.json`."""
+
+    name: str = Field(min_length=1)
+    revision: str = Field(min_length=1)
+    licence: str = Field(min_length=1)
+    prompt: str
+    """What a caption continues unless told otherwise; empty for none."""
+    image_size: int = Field(ge=1)
+    """Pixels a side of what the model sees."""
+    token_ids: TokenIds
+    max_new_tokens: int = Field(ge=1)
+    graphs: Graphs | None = None
+    """Only in an export; a checkpoint has none."""
+    files: dict[Annotated[str, AfterValidator(_plain_relative)], FileEntry] = Field(min_length=1)
+
+    @property
+    def model(self) -> str:
+        """Name and revision, as stored with every caption."""
+        return f"{self.name}@{self.revision}"
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read `model.json` and see that each of its files is there in its full size.
+
+    Raises `ModelError`, naming the folder. Checksums are left to `verify_checksums`: they take seconds.
+    """
+    path = folder / MANIFEST_NAME
+    if not folder.is_dir():
+        raise ModelError(f"the model folder {folder} does not exist")
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ModelError(f"{folder} is not a model folder: it holds no {MANIFEST_NAME}") from error
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ModelError(f"{path} is not valid: {place + ': ' if place else ''}{first['msg']}") from error
+    for name, entry in manifest.files.items():
+        _check_size(folder, name, entry.bytes)
+    return manifest
+
+
+def verify_checksums(folder: Path) -> Manifest:
+    """Read the whole folder and compare it with its `model.json`; `ModelError` at the first difference."""
+    manifest = read_manifest(folder)
+    for name, entry in manifest.files.items():
+        if _sha256(folder / name) != entry.sha256:
+            raise ModelError(f"{folder / name} is damaged: its SHA-256 is not the one in {MANIFEST_NAME}")
+    return manifest
+
+
+def write_manifest(
+    folder: Path,
+    *,
+    name: str,
+    revision: str,
+    licence: str,
+    prompt: str,
+    image_size: int,
+    token_ids: TokenIds,
+    max_new_tokens: int,
+    graphs: Graphs | None = None,
+) -> Manifest:
+    """Write `model.json` over all other files in the folder; the last step of making a model folder."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST_NAME)
+    manifest = Manifest(
+        name=name,
+        revision=revision,
+        licence=licence,
+        prompt=prompt,
+        image_size=image_size,
+        token_ids=token_ids,
+        max_new_tokens=max_new_tokens,
+        graphs=graphs,
+        files={
+            path.relative_to(folder).as_posix(): FileEntry(bytes=path.stat().st_size, sha256=_sha256(path))
+            for path in paths
+        },
+    )
+    (folder / MANIFEST_NAME).write_text(
+        manifest.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8"
+    )
+    return manifest
+
+
+def weights_revision(weights: Path) -> str:
+    """A short name for these very weights, for a model that has no revision of its own."""
+    return _sha256(weights)[:12]
+
+
+def _check_size(folder: Path, name: str, expected: int) -> None:
+    path = folder / name
+    if not path.is_file():
+        raise ModelError(f"{folder} is incomplete: {name} is missing")
+    actual = path.stat().st_size
+    if actual != expected:
+        raise ModelError(f"{folder} is incomplete: {name} has {actual:,} bytes instead of {expected:,}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

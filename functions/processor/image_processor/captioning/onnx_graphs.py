@@ -1,0 +1,146 @@
+"""The two graphs of an export under ONNX Runtime, and the memory that they share.
+
+Every input and output is bound to an array that stays: a step changes a few numbers in these arrays and runs. Keys
+and values of the cross-attention go from one graph to the other by lying there, and those of the self-attention
+are updated in place.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from image_core.errors import ModelError
+from image_processor.captioning.cpus import usable_cpus
+from image_processor.captioning.model_folder import MANIFEST_NAME, Graphs
+
+Floats = NDArray[np.float32]
+Array = NDArray[Any]
+
+PREPACKING = False
+"""ONNX Runtime would copy the weights into an order of its own: docs/decisions/0007-prepacking.md."""
+
+
+class BoundGraphs:
+    """Encoder and decoder, for one thread. `length`: positions of begin token, prompt and caption at most."""
+
+    def __init__(
+        self, folder: Path, graphs: Graphs, image_size: int, length: int, *, prepacking: bool = PREPACKING
+    ) -> None:
+        """Load both; the weights are mapped into memory. Raises `ModelError`, naming the file."""
+        heads, size, positions = graphs.heads, graphs.head_size, graphs.picture_positions
+        self._pixels = np.zeros((1, 3, image_size, image_size), dtype=np.float32)
+        self._cross: dict[str, Floats] = {}
+        self._cache: dict[str, Floats] = {}
+        for layer in range(graphs.decoder_layers):
+            for part in ("key", "value"):
+                self._cross[f"cross_{part}_{layer}"] = np.zeros((heads, positions, size), dtype=np.float32)
+                self._cache[f"{part}_{layer}"] = np.zeros((1, heads, length, size), dtype=np.float32)
+        self._logits: Floats = np.zeros((1, graphs.vocabulary), dtype=np.float32)
+        self._ids, self._positions = np.zeros(length, dtype=np.int64), np.zeros(length, dtype=np.int64)
+        self._last_position = np.zeros(1, dtype=np.int32)
+        self._length = np.array(length, dtype=np.int32)
+        options = _options(prepacking)
+        self._encoder = _session(folder / graphs.encoder, options)
+        self._decoder = _session(folder / graphs.decoder, options)
+        _require_fit(folder / graphs.encoder, self._encoder, {"pixels": self._pixels})
+        _require_fit(folder / graphs.decoder, self._decoder, self._decoder_inputs(1))
+        self._encode = self._bind_encoder()
+        self._step = self._bind_decoder(1)
+
+    def start(self, pixels: Floats, ids: list[int]) -> Floats:
+        """Encode a picture and prefill with `ids`.
+
+        Returns the logits (vocabulary) of what follows, valid until the next call.
+        """
+        self._pixels[:] = pixels
+        self._encoder.run_with_iobinding(self._encode)
+        rows = len(ids)
+        self._ids[:rows], self._positions[:rows], self._last_position[0] = ids, range(rows), rows - 1
+        self._decoder.run_with_iobinding(self._step if rows == 1 else self._bind_decoder(rows))
+        return self._logits.reshape(-1)
+
+    def step(self, token: int) -> Floats:
+        """Append a token; the logits (vocabulary) of what follows, valid until the next call."""
+        self._last_position[0] += 1
+        self._ids[0], self._positions[0] = token, self._last_position[0]
+        self._decoder.run_with_iobinding(self._step)
+        return self._logits.reshape(-1)
+
+    def _bind_encoder(self) -> Any:
+        binding = self._encoder.io_binding()
+        binding.bind_input("pixels", **_memory(self._pixels))
+        for name, array in self._cross.items():
+            binding.bind_output(name, **_memory(array))
+        return binding
+
+    def _bind_decoder(self, rows: int) -> Any:
+        """For `rows` tokens at a time."""
+        binding = self._decoder.io_binding()
+        for name, array in self._decoder_inputs(rows).items():
+            binding.bind_input(name, **_memory(array))
+        for name, array in self._cache.items():
+            binding.bind_output(f"present_{name}", **_memory(array))
+        binding.bind_output("logits", **_memory(self._logits))
+        return binding
+
+    def _decoder_inputs(self, rows: int) -> dict[str, Array]:
+        return {
+            "ids": self._ids[:rows],
+            "positions": self._positions[:rows],
+            "last_position": self._last_position,
+            "length": self._length,
+            **self._cross,
+            **{f"cache_{name}": array for name, array in self._cache.items()},
+        }
+
+
+def _memory(array: Array) -> dict[str, Any]:
+    """Where an array lies, for a binding, which does not keep it alive."""
+    return {
+        "device_type": "cpu",
+        "device_id": 0,
+        "element_type": array.dtype.type,
+        "shape": list(array.shape),
+        "buffer_ptr": array.ctypes.data,
+    }
+
+
+def _options(prepacking: bool) -> Any:
+    options = onnxruntime.SessionOptions()
+    # The graphs are written as they shall run.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = usable_cpus()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Threads wait for work by spinning within a run, and not between runs.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    options.add_session_config_entry("session.disable_prepacking", "0" if prepacking else "1")
+    return options
+
+
+def _session(path: Path, options: Any) -> Any:
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions have no common base
+        raise ModelError(f"{path} cannot be loaded: {error}") from error
+
+
+def _require_fit(path: Path, session: Any, arrays: dict[str, Array]) -> None:
+    """Raises `ModelError` if `arrays`, sized after model.json, are not what the graph wants."""
+    wanted = {value.name: value.shape for value in session.get_inputs()}
+    for name in wanted.keys() | arrays.keys():
+        array = arrays.get(name)
+        if array is None or not _fits(array.shape, wanted.get(name, [])):
+            raise ModelError(f"{path} does not fit {MANIFEST_NAME}: its input {name} differs")
+
+
+def _fits(shape: tuple[int, ...], wanted: list[int | str]) -> bool:
+    """A dimension with a name may have any size."""
+    return len(shape) == len(wanted) and all(
+        isinstance(want, str) or have == want for have, want in zip(shape, wanted, strict=True)
+    )

@@ -1,0 +1,1 @@
+"""Caption models: what trains, exports and checks them. Development only, never deployed."""

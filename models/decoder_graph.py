@@ -1,0 +1,152 @@
+"""The text's graph, for the prompt as a whole and then for one token after the other.
+
+token ids (rows) and the caches → `logits` of the last row. `cache_key_i` and `cache_value_i` (1, heads, length,
+head size) come back as `present_key_i` and `present_value_i`: bound to the same memory, they are updated in place.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from models.blip import Checkpoint, Weights
+from models.graph import FUSED, Graph
+
+
+def decoder_graph(checkpoint: Checkpoint) -> Graph:
+    """Build it from the weights of `checkpoint`."""
+    return _Decoder(Graph("decoder"), checkpoint.text, checkpoint.weights(), checkpoint.positions).build()
+
+
+@dataclass(frozen=True)
+class _Decoder:
+    graph: Graph
+    config: Any
+    weights: dict[str, Weights]
+    positions: int
+
+    @property
+    def heads(self) -> int:
+        return int(self.config.num_attention_heads)
+
+    @property
+    def width(self) -> int:
+        return int(self.config.hidden_size)
+
+    @property
+    def head_size(self) -> int:
+        return self.width // self.heads
+
+    def build(self) -> Graph:
+        graph = self.graph
+        graph.input("ids", ["rows"], "int64")
+        graph.input("positions", ["rows"], "int64")
+        graph.input("last_position", [1], "int32")
+        graph.input("length", [], "int32")
+        value, table = self._embed()
+        for layer in range(int(self.config.num_hidden_layers)):
+            value = self._self_attention(layer, value)
+            value = self._cross_attention(layer, value)
+            value = self._mlp(layer, value)
+        self._head(value, table)
+        return graph
+
+    def _embed(self) -> tuple[str, str]:
+        """The embedded tokens (rows, width), and the name of the head's table, which as a rule is the same."""
+        name = "bert.embeddings"
+        words, head = self._weight(f"{name}.word_embeddings.weight"), self._weight("cls.predictions.decoder.weight")
+        # Transposed: the head reads the whole table for every token, and this here one column.
+        table = head_table = self.graph.weight("words", words.T)
+        if not np.array_equal(words, head):
+            head_table = self.graph.weight("head", head.T)
+        columns = self.graph.op("Gather", table, "ids", axis=1)
+        word = self.graph.op("Transpose", columns, perm=[1, 0])
+        places = self.graph.weight("places", self._weight(f"{name}.position_embeddings.weight"))
+        place = self.graph.op("Gather", places, "positions", axis=0)
+        return self._norm(f"{name}.LayerNorm", word, place), head_table
+
+    def _self_attention(self, layer: int, value: str) -> str:
+        name = f"bert.encoder.layer.{layer}.attention"
+        parts = [f"{name}.self.{part}" for part in ("query", "key", "value")]
+        matrix = np.concatenate([self._weight(f"{part}.weight").T for part in parts], axis=1)
+        bias = np.concatenate([self._weight(f"{part}.bias") for part in parts])
+        product = self.graph.linear(value, f"{name}.qkv", matrix)
+        product = self.graph.op("Add", product, self.graph.weight(f"{name}.qkv.bias", bias))
+        cache = [
+            self.graph.input(f"cache_{part}_{layer}", [1, self.heads, "length", self.head_size])
+            for part in ("key", "value")
+        ]
+        attended, key, value_cache = self.graph.ops(
+            "GroupQueryAttention",
+            self.graph.reshape(product, 1, -1, 3 * self.width),
+            "",
+            "",
+            *cache,
+            "last_position",
+            "length",
+            domain=FUSED,
+            outputs=3,
+            num_heads=self.heads,
+            kv_num_heads=self.heads,
+        )
+        for part, output in (("key", key), ("value", value_cache)):
+            self.graph.output(f"present_{part}_{layer}", [1, self.heads, "length", self.head_size], output)
+        return self._close(f"{name}.output", self.graph.reshape(attended, -1, self.width), value)
+
+    def _cross_attention(self, layer: int, value: str) -> str:
+        graph, heads, size = self.graph, self.heads, self.head_size
+        name = f"bert.encoder.layer.{layer}.crossattention"
+        # The scale of the scores is folded into the query: exact where the size is a power of four, as BLIP's 64.
+        scale = np.float32(size**-0.5)
+        query = graph.linear(value, f"{name}.query", self._weight(f"{name}.self.query.weight").T * scale)
+        query = graph.op(
+            "Add", query, graph.weight(f"{name}.query.bias", self._weight(f"{name}.self.query.bias") * scale)
+        )
+        query = graph.op("Transpose", graph.reshape(query, -1, heads, size), perm=[1, 0, 2])
+        key, looked_up = (
+            graph.input(f"cross_{part}_{layer}", [heads, self.positions, size]) for part in ("key", "value")
+        )
+        scores = graph.op("FusedMatMul", query, key, domain=FUSED, transB=1)
+        attended = graph.op("MatMul", graph.op("Softmax", scores, axis=-1), looked_up)
+        attended = graph.op("Transpose", attended, perm=[1, 0, 2])
+        return self._close(f"{name}.output", graph.reshape(attended, -1, self.width), value)
+
+    def _mlp(self, layer: int, value: str) -> str:
+        name = f"bert.encoder.layer.{layer}"
+        inner = self.graph.linear(
+            value, f"{name}.intermediate", self._weight(f"{name}.intermediate.dense.weight").T
+        )
+        bias = self.graph.weight(f"{name}.intermediate.bias", self._weight(f"{name}.intermediate.dense.bias"))
+        inner = self.graph.op("BiasGelu", inner, bias, domain=FUSED)
+        return self._close(f"{name}.output", inner, value)
+
+    def _close(self, name: str, value: str, skipped: str) -> str:
+        """The end of each part of a layer: a linear map, the sum with what went in, a norm."""
+        product = self.graph.linear(value, f"{name}.dense", self._weight(f"{name}.dense.weight").T)
+        bias = self.graph.weight(f"{name}.bias", self._weight(f"{name}.dense.bias"))
+        return self._norm(f"{name}.LayerNorm", product, skipped, bias)
+
+    def _norm(self, name: str, value: str, skipped: str, *bias: str) -> str:
+        parts = [self.graph.weight(f"{name}.{part}", self._weight(f"{name}.{part}")) for part in ("weight", "bias")]
+        epsilon = float(self.config.layer_norm_eps)
+        return self.graph.op("SkipLayerNormalization", value, skipped, *parts, *bias, domain=FUSED, epsilon=epsilon)
+
+    def _head(self, value: str, table: str) -> None:
+        graph, name = self.graph, "cls.predictions"
+        last = graph.weight("last", np.array([-1], dtype=np.int64))
+        value = graph.op("Gather", value, last, axis=0)
+        matrix = self._weight(f"{name}.transform.dense.weight").T
+        value = graph.linear(value, f"{name}.transform", matrix)
+        bias = graph.weight(f"{name}.transform.bias", self._weight(f"{name}.transform.dense.bias"))
+        value = graph.op("BiasGelu", value, bias, domain=FUSED)
+        norm = [
+            graph.weight(f"{name}.norm.{part}", self._weight(f"{name}.transform.LayerNorm.{part}"))
+            for part in ("weight", "bias")
+        ]
+        value = graph.op("LayerNormalization", value, *norm, axis=-1, epsilon=float(self.config.layer_norm_eps))
+        logits = graph.op("MatMul", value, table)
+        bias = graph.weight(f"{name}.bias", self._weight(f"{name}.decoder.bias"))
+        graph.output("logits", [1, int(self.config.vocab_size)], graph.op("Add", logits, bias))
+
+    def _weight(self, name: str) -> Weights:
+        return self.weights[f"text_decoder.{name}"]

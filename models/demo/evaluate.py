@@ -1,0 +1,87 @@
+"""What the demo model gets right: `python -m models.demo.evaluate [--count N] [picture …]`.
+
+Captions freshly drawn pictures, with seeds that training never uses, through the transformers engine, and compares
+whole captions. With picture files, captions these instead.
+"""
+
+import argparse
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from image_processor.captioning import load_captioner
+from models.demo.drawing import PROMPT, TEST_SEEDS, draw
+
+CHECKPOINT = Path(__file__).parent / "checkpoint"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One drawn picture: the caption that it should have and the one that it got, each with its prompt."""
+
+    seed: int
+    kind: str
+    expected: str
+    caption: str | None
+
+    @property
+    def exact(self) -> bool:
+        return self.caption == self.expected
+
+
+def evaluate(folder: Path, count: int, first_seed: int = TEST_SEEDS.start, prompt: str = PROMPT) -> list[Answer]:
+    """Caption `count` pictures, half of them shapes and half scenes."""
+    captioner = load_captioner(folder, prompt=prompt)
+    answers = []
+    for seed in range(first_seed, first_seed + count):
+        drawn = draw(seed)
+        caption = captioner.caption(drawn.picture)
+        answers.append(Answer(seed, drawn.kind, f"{prompt} {drawn.caption}".strip(), caption.text))
+    return answers
+
+
+def print_report(answers: list[Answer]) -> None:
+    """Exact-match rates by kind and every wrong caption."""
+    for kind in ("shape", "scene"):
+        print_rate(f"{kind}s", [answer for answer in answers if answer.kind == kind])
+    wrong = [answer for answer in answers if not answer.exact]
+    for answer in wrong:
+        print(f"  seed {answer.seed}: expected “{answer.expected}”, got “{answer.caption}”")
+    words = Counter(missed for answer in wrong for missed in _missed(answer))
+    print("words missed most:", ", ".join(f"{word} ({count})" for word, count in words.most_common(8)) or "none")
+    print_rate("all", answers)
+
+
+def print_rate(name: str, answers: list[Answer]) -> None:
+    """One line: how many captions are right to the last word."""
+    exact = sum(answer.exact for answer in answers)
+    print(f"exact captions, {name}: {exact} of {len(answers)} ({exact / max(1, len(answers)):.1%})")
+
+
+def _missed(answer: Answer) -> set[str]:
+    return set(answer.expected.replace(",", "").split()) - set((answer.caption or "").replace(",", "").split())
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pictures", nargs="*", type=Path, help="picture files to caption instead of drawn ones")
+    parser.add_argument("--count", type=int, default=500, help="pictures to draw")
+    parser.add_argument("--first-seed", type=int, default=TEST_SEEDS.start)
+    parser.add_argument("--model", type=Path, default=CHECKPOINT, help="model folder")
+    arguments = parser.parse_args()
+    if not arguments.pictures:
+        print_report(evaluate(arguments.model, arguments.count, arguments.first_seed))
+        return
+    captioner = load_captioner(arguments.model)
+    for path in arguments.pictures:
+        with Image.open(path) as picture:
+            upright = ImageOps.exif_transpose(picture).convert("RGB")
+        caption = captioner.caption(upright)
+        print(f"{path.name}: {caption.text or f'no caption: {caption.reason}'}")
+
+
+if __name__ == "__main__":
+    main()

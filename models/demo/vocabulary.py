@@ -1,0 +1,57 @@
+"""The demo model's words, as a BERT WordPiece tokenizer like BLIP's own."""
+
+import string
+from pathlib import Path
+from typing import Any
+
+from models.demo.palette import SCENE_COLORS, SHAPE_COLORS
+from models.demo.shapes import SHAPES
+
+PAD, UNKNOWN, CLS, SEP, MASK, DEC = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]")
+"""`[DEC]` begins a caption and `[SEP]` ends it, as in BLIP."""
+
+PROMPTS = ("a photo of", "a picture of", "an image of", "a photograph of", "this is")
+"""What a caption can continue; the first one is the default."""
+
+
+def words() -> list[str]:
+    """The vocabulary in the order of its ids: special tokens, words, and single characters for all else."""
+    said = [
+        "a",
+        "an",
+        "and",
+        "on",
+        "background",
+        "scene",
+        "bright",
+        "dark",
+        "light",
+        "mostly",
+        "in",
+        "many",
+        "colors",
+    ]
+    said += SHAPES
+    for name in (*SCENE_COLORS, *SHAPE_COLORS, *PROMPTS):
+        said += name.split()
+    characters = string.ascii_lowercase + string.digits
+    pieces = [*characters, *string.punctuation, *(f"##{character}" for character in characters)]
+    return list(dict.fromkeys([*SPECIAL, *said, *pieces]))
+
+
+def build_tokenizer() -> Any:
+    """A `BertTokenizer` over `words()`."""
+    from transformers import BertTokenizer
+
+    return BertTokenizer(
+        vocab={word: i for i, word in enumerate(words())},
+        bos_token=DEC,
+        eos_token=SEP,
+        model_max_length=256,
+    )
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """tokenizer.json, tokenizer_config.json and vocab.txt."""
+    tokenizer.save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(words()) + "\n", encoding="utf-8")

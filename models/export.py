@@ -1,0 +1,165 @@
+"""`python -m models.export`: a BLIP checkpoint as a model folder of the onnx engine.
+
+Fetches Salesforce/blip-image-captioning-base, or takes any BLIP captioning checkpoint (`--from FOLDER`), writes its
+graphs, compares them with transformers on the spot, and only then puts the folder into its place.
+Exit codes: 0 done, 1 the checkpoint cannot be exported, 3 the hub cannot be reached.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from image_core.errors import ModelError
+from image_processor.captioning.model_folder import (
+    MANIFEST_NAME,
+    Graphs,
+    Manifest,
+    TokenIds,
+    read_manifest,
+    weights_revision,
+    write_manifest,
+)
+from models.blip import Checkpoint, load_checkpoint
+from models.decoder_graph import decoder_graph
+from models.encoder_graph import encoder_graph
+from models.fetch import LICENCE, REPOSITORY, REVISION, HubUnreachable, fetch
+from models.parity import compare, sample_pictures
+
+TARGET = Path(__file__).parent / "exported"
+CANNOT_EXPORT, UNREACHABLE = 1, 3
+COMPARED_PICTURES = 3
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What `model.json` says of where a model comes from and how it is used."""
+
+    name: str
+    revision: str
+    licence: str
+    prompt: str = ""
+    max_new_tokens: int = 20
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.source is None:
+            folder = fetch(options.repository, options.revision)
+            origin = Origin(options.repository, options.revision, options.licence or LICENCE, options.prompt or "")
+        else:
+            folder = options.source
+            origin = origin_of(folder, options.licence, options.prompt)
+        export(folder, options.target, origin)
+    except HubUnreachable as error:
+        print(error, file=sys.stderr)
+        return UNREACHABLE
+    except ModelError as error:
+        print(error, file=sys.stderr)
+        return CANNOT_EXPORT
+    return 0
+
+
+def export(source: Path, target: Path, origin: Origin, pictures: int = COMPARED_PICTURES) -> Manifest:
+    """Export the checkpoint in `source` to `target`, which is replaced once all is written and compared.
+
+    Raises `ModelError`, naming the folder, and then `target` is as it was.
+    """
+    started = time.monotonic()
+    checkpoint = load_checkpoint(source)
+    with _replacing(target) as folder:
+        encoder_graph(checkpoint).save(folder)
+        decoder_graph(checkpoint).save(folder)
+        checkpoint.tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+        manifest = _describe(checkpoint, folder, origin)
+        print(f"compares the graphs with transformers on {pictures} pictures", flush=True)
+        comparison = compare(checkpoint, folder, sample_pictures(pictures), max_new_tokens=origin.max_new_tokens)
+        print(comparison)
+        if not comparison.close:
+            raise ModelError(f"the export of {source} differs from the checkpoint: {comparison}")
+    size = sum(entry.bytes for entry in manifest.files.values())
+    print(f"wrote {target}: {manifest.model}, {size / 1e6:,.1f} MB, in {time.monotonic() - started:.0f} s")
+    return manifest
+
+
+def origin_of(folder: Path, licence: str | None = None, prompt: str | None = None) -> Origin:
+    """What is known of a checkpoint in a folder: its `model.json` if it has one, else its name and its weights."""
+    if (folder / MANIFEST_NAME).is_file():
+        known = read_manifest(folder)
+        return Origin(
+            known.name,
+            known.revision,
+            licence or known.licence,
+            known.prompt if prompt is None else prompt,
+            known.max_new_tokens,
+        )
+    weights = sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")])
+    if not weights:
+        raise ModelError(f"{folder} is not a BLIP captioning checkpoint: it holds no weights")
+    return Origin(folder.resolve().name, weights_revision(weights[0]), licence or "unknown", prompt or "")
+
+
+def _describe(checkpoint: Checkpoint, folder: Path, origin: Origin) -> Manifest:
+    text, processor = checkpoint.text, checkpoint.image_processor
+    red, green, blue = (float(one) for one in processor.image_mean)
+    red_std, green_std, blue_std = (float(one) for one in processor.image_std)
+    return write_manifest(
+        folder,
+        name=origin.name,
+        revision=origin.revision,
+        licence=origin.licence,
+        prompt=origin.prompt,
+        image_size=int(checkpoint.vision.image_size),
+        token_ids=TokenIds(bos=text.bos_token_id, eos=text.sep_token_id, pad=text.pad_token_id),
+        max_new_tokens=origin.max_new_tokens,
+        graphs=Graphs(
+            image_mean=(red, green, blue),
+            image_std=(red_std, green_std, blue_std),
+            decoder_layers=text.num_hidden_layers,
+            heads=text.num_attention_heads,
+            head_size=text.hidden_size // text.num_attention_heads,
+            picture_positions=checkpoint.positions,
+            vocabulary=text.vocab_size,
+            max_positions=text.max_position_embeddings,
+        ),
+    )
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """A new folder beside `target` that takes its place at the end, or vanishes with an exception."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.partial-", dir=target.parent) as scratch:
+        folder, old = Path(scratch) / "new", Path(scratch) / "old"
+        folder.mkdir()
+        yield folder
+        for path in folder.iterdir():
+            path.chmod(0o644)
+        if target.exists():
+            if (target / ".gitkeep").exists():
+                (folder / ".gitkeep").touch()
+            target.rename(old)
+        folder.rename(target)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m models.export", description=__doc__)
+    parser.add_argument("--from", dest="source", type=Path, metavar="FOLDER", help="a BLIP captioning checkpoint")
+    parser.add_argument(
+        "--to", dest="target", type=Path, default=TARGET, metavar="FOLDER", help="default: %(default)s"
+    )
+    parser.add_argument("--repository", default=REPOSITORY, help="on the hub; default: %(default)s")
+    parser.add_argument("--revision", default=REVISION, help="commit on the hub; default: %(default)s")
+    parser.add_argument("--licence", help="of the model; default: what is known of it")
+    parser.add_argument("--prompt", help="what captions continue unless CAPTION_PROMPT says otherwise")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

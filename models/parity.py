@@ -1,0 +1,116 @@
+"""Compares an export with its checkpoint under transformers: the tokens, and the logits on the way."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from image_core.errors import ModelError
+from image_processor.captioning.model_folder import read_manifest
+from image_processor.captioning.onnx_graphs import BoundGraphs
+from image_processor.captioning.preprocess import Preprocessor
+from models.blip import Checkpoint
+
+TOLERANCE = 1e-3
+"""Largest difference of logits, relative to the largest logit."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`captions` compared, of which `identical` have the same token ids from begin to end."""
+
+    captions: int = 0
+    identical: int = 0
+    largest_difference: float = 0.0
+    largest_logit: float = 0.0
+
+    @property
+    def close(self) -> bool:
+        """Whether the export does what the checkpoint does."""
+        return self.identical == self.captions and self.largest_difference <= TOLERANCE * max(
+            1.0, self.largest_logit
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.identical} of {self.captions} captions identical token by token, largest difference of logits "
+            f"{self.largest_difference:.2g} (largest logit {self.largest_logit:.3g})"
+        )
+
+
+def compare(
+    checkpoint: Checkpoint,
+    folder: Path,
+    pictures: Iterable[Image.Image],
+    prompts: Iterable[str] = ("", "a photo of"),
+    max_new_tokens: int = 20,
+) -> Comparison:
+    """Caption each picture with each prompt. The graphs in `folder` are led along the tokens of transformers, so
+    that logits can be compared at every step; if theirs is the best token each time, they say the same alone."""
+    manifest = read_manifest(folder)
+    assert manifest.graphs is not None
+    starts = [_start(checkpoint, prompt) for prompt in prompts]
+    length = max(map(len, starts)) + max_new_tokens
+    graphs = BoundGraphs(folder, manifest.graphs, manifest.image_size, length)
+    preprocess = Preprocessor(manifest.image_size, manifest.graphs.image_mean, manifest.graphs.image_std)
+    total = Comparison()
+    for picture in pictures:
+        pixels = checkpoint.image_processor(images=picture, return_tensors="pt")["pixel_values"]
+        if not np.array_equal(pixels.numpy(), preprocess(picture)):
+            raise ModelError("pre-processing differs from that of transformers")
+        for start in starts:
+            total = _add(total, *_generate(checkpoint, pixels, start, max_new_tokens), start, graphs, pixels)
+    return total
+
+
+def sample_pictures(count: int, side: int = 96) -> Iterator[Image.Image]:
+    """Seeded pictures of soft colours, no two alike and of different proportions."""
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        colors = rng.integers(0, 256, (4 + number % 3, 4, 3), dtype=np.uint8)
+        yield Image.fromarray(colors).resize((side + 16 * number, side), Image.Resampling.BICUBIC)
+
+
+def _start(checkpoint: Checkpoint, prompt: str) -> list[int]:
+    ids = checkpoint.tokenizer.encode(prompt, add_special_tokens=False)
+    return [int(checkpoint.text.bos_token_id), *map(int, ids)]
+
+
+def _generate(
+    checkpoint: Checkpoint, pixels: Any, start: list[int], max_new_tokens: int
+) -> tuple[list[int], list[Any]]:
+    """What transformers adds to `start`, and the logits that led to each token."""
+    import torch
+
+    # `generate` replaces the first id and drops the last one.
+    ids = torch.tensor([[*start, int(checkpoint.text.sep_token_id)]])
+    with torch.inference_mode():
+        output = checkpoint.model.generate(
+            pixel_values=pixels,
+            input_ids=ids,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            num_beams=1,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+    tokens = [int(one) for one in output.sequences[0]][len(start) :]
+    return tokens, [logits[0].numpy() for logits in output.logits]
+
+
+def _add(
+    total: Comparison, tokens: list[int], expected: list[Any], start: list[int], graphs: BoundGraphs, pixels: Any
+) -> Comparison:
+    identical, difference, largest = True, total.largest_difference, total.largest_logit
+    logits = graphs.start(pixels.numpy(), start)
+    for number, (token, reference) in enumerate(zip(tokens, expected, strict=True)):
+        if number:
+            logits = graphs.step(tokens[number - 1])
+        identical = identical and int(logits.argmax()) == token
+        # NumPy's maximum, unlike Python's, does not lose what is not a number.
+        difference = float(np.maximum(difference, np.abs(logits - reference).max()))
+        largest = float(np.maximum(largest, np.abs(reference).max()))
+    return Comparison(total.captions + 1, total.identical + identical, difference, largest)

@@ -1,0 +1,124 @@
+"""The demo model that is in the repository: whole, small, and right about pictures that it has never seen."""
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from image_processor.captioning import Captioner, load_captioner
+from image_processor.captioning.model_folder import verify_checksums
+from models.demo.architecture import MAX_NEW_TOKENS, build_model
+from models.demo.captions import scene_caption
+from models.demo.dataset import draw_dataset, model_pixels
+from models.demo.drawing import PROMPT, TEST_SEEDS
+from models.demo.evaluate import CHECKPOINT, evaluate, print_report
+from models.demo.train import Plan, normalised, train
+from models.demo.vocabulary import build_tokenizer, words
+
+FRESH = TEST_SEEDS.start + 50_000
+"""First of the seeds that these tests draw: others than those of the published figures."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """A model this small gains nothing from more threads, and loses much where the processors are busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def captioner() -> Captioner:
+    return load_captioner(CHECKPOINT)
+
+
+def test_the_checkpoint_is_whole_and_says_what_it_is() -> None:
+    manifest = verify_checksums(CHECKPOINT)
+    weights = manifest.files["model.safetensors"]
+    assert manifest.model == f"demo@{weights.sha256[:12]}"
+    assert (manifest.licence, manifest.prompt) == ("Apache-2.0", PROMPT)
+    assert {path.name for path in CHECKPOINT.iterdir()} == {"model.json", *manifest.files}
+
+
+def test_the_weights_are_at_most_8_megabytes_and_readable_by_everyone() -> None:
+    assert (CHECKPOINT / "model.safetensors").stat().st_size <= 8_000_000
+    assert all(path.stat().st_mode & 0o444 == 0o444 for path in CHECKPOINT.iterdir())
+
+
+def test_it_has_the_shape_and_the_words_that_the_training_code_says() -> None:
+    stored = json.loads((CHECKPOINT / "config.json").read_text())
+    built = build_model(build_tokenizer()).config
+    for part in ("vision_config", "text_config"):
+        for key in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"):
+            assert stored[part][key] == getattr(getattr(built, part), key), (part, key)
+    assert (CHECKPOINT / "vocab.txt").read_text().split("\n")[:-1] == words()
+
+
+def test_plain_transformers_loads_and_runs_it() -> None:
+    import transformers
+
+    processor = transformers.BlipProcessor.from_pretrained(CHECKPOINT, local_files_only=True)
+    model = transformers.BlipForConditionalGeneration.from_pretrained(CHECKPOINT, local_files_only=True)
+    picture = Image.new("RGB", (120, 90), "black")
+    inputs = processor(images=picture, text=PROMPT, return_tensors="pt")
+    caption = processor.decode(model.generate(**inputs)[0], skip_special_tokens=True)
+    assert caption == f"{PROMPT} a dark scene, mostly black"
+
+
+def test_at_least_nine_in_ten_captions_of_fresh_pictures_are_right_to_the_last_word(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answers = evaluate(CHECKPOINT, count=60, first_seed=FRESH)
+    print_report(answers)
+    report = capsys.readouterr().out
+    assert sum(answer.exact for answer in answers) >= 54, report
+    assert report.splitlines()[-1].startswith("exact captions, all: ")
+
+
+def test_it_is_right_about_plain_pictures(captioner: Captioner) -> None:
+    for color in ("white", "black", "red", "navy", (128, 128, 128), (120, 165, 235)):
+        picture = Image.new("RGB", (400, 300), color)
+        assert captioner.caption(picture).text == f"{PROMPT} {scene_caption(picture)}", color
+
+
+def test_the_same_picture_gets_the_same_caption_from_every_load(captioner: Captioner) -> None:
+    picture = Image.fromarray(np.random.default_rng(1).integers(0, 255, (70, 90, 3), dtype=np.uint8))
+    assert captioner.caption_ids(picture) == captioner.caption_ids(picture)
+    assert captioner.caption_ids(picture) == load_captioner(CHECKPOINT).caption_ids(picture)
+
+
+def test_without_a_prompt_it_says_the_same_without_those_words() -> None:
+    prompted = {answer.seed: answer for answer in evaluate(CHECKPOINT, count=6, first_seed=FRESH)}
+    unprompted = evaluate(CHECKPOINT, count=6, first_seed=FRESH, prompt="")
+    for answer in unprompted:
+        assert f"{PROMPT} {answer.caption}" == prompted[answer.seed].caption
+
+
+def test_captions_end_by_themselves_within_the_token_limit(captioner: Captioner) -> None:
+    ids = captioner.caption_ids(Image.new("RGB", (64, 64), "teal"))
+    assert ids[-1] == verify_checksums(CHECKPOINT).token_ids.eos
+    assert len(ids) < MAX_NEW_TOKENS
+
+
+def test_a_picture_is_prepared_for_training_as_for_captioning() -> None:
+    import transformers
+
+    picture = Image.fromarray(np.random.default_rng(2).integers(0, 255, (50, 130, 3), dtype=np.uint8))
+    image_processor = transformers.BlipImageProcessorPil.from_pretrained(CHECKPOINT, local_files_only=True)
+    expected = image_processor(images=picture, return_tensors="np")["pixel_values"]
+    given = normalised(model_pixels(picture, 64)[None]).numpy()
+    assert np.abs(given - expected).max() < 1e-5
+
+
+def test_training_is_seeded(capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = draw_dataset(range(32), 64, print)
+    plan = Plan(pictures=32, steps=6, batch=16, warm_up=1)
+    first, _ = train(plan, dataset)
+    second, _ = train(plan, dataset)
+    for name, weight in first.state_dict().items():
+        assert weight.equal(second.state_dict()[name]), name
+    assert "step 6 of 6" in capsys.readouterr().out

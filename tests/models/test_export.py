@@ -1,0 +1,377 @@
+"""Exports: of any size and layout, the same tokens as the checkpoint, and all of the folder or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from image_core.errors import ModelError
+from image_processor.captioning import load_captioner
+from image_processor.captioning.model_folder import MANIFEST_NAME, Manifest, read_manifest, verify_checksums
+from models.blip import load_checkpoint
+from models.export import Origin, export, main, origin_of
+from models.fetch import REPOSITORY, needed
+from models.parity import Comparison, compare, sample_pictures
+from models.random_checkpoint import BASE, Shape, write_random_checkpoint
+from tests.models.fake_hub import REVISION, serve
+
+REPOSITORY_ROOT = Path(__file__).parents[2]
+DEMO = REPOSITORY_ROOT / "models" / "demo"
+
+HUB_LAYOUT = Shape(
+    image_size=96,
+    vision_width=128,
+    vision_inner=256,
+    vision_layers=3,
+    vision_heads=2,
+    text_width=128,
+    text_inner=256,
+    text_layers=3,
+    text_heads=2,
+    spread=0.1,
+)
+"""The real one's vocabulary, ids, files and heads of 64, but small."""
+
+OTHER_SHAPES = {
+    "odd widths": replace(
+        HUB_LAYOUT, image_size=42, patch_size=14, vision_width=72, vision_inner=100, vision_heads=3,
+        text_width=48, text_inner=80, text_heads=2, text_layers=1,
+    ),
+    "wide picture, narrow text, as in large": replace(
+        HUB_LAYOUT, image_size=64, vision_width=256, vision_inner=512, vision_heads=4, vision_layers=4
+    ),
+    "few positions": replace(HUB_LAYOUT, max_positions=32, vision_layers=1),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread_for_torch() -> Iterator[None]:
+    """Models as small as these gain nothing from more, and on a busy machine the threads wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hub") / "blip"
+    write_random_checkpoint(folder, HUB_LAYOUT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "exported"
+    assert main(["--from", str(checkpoint), "--to", str(folder), "--licence", "BSD-3-Clause"]) == 0
+    return folder
+
+
+def report(capsys: pytest.CaptureFixture[str], name: str, comparison: Comparison) -> None:
+    with capsys.disabled():
+        print(f"\n  {name}: {comparison}")
+
+
+def test_a_checkpoint_of_the_hubs_layout_gives_the_tokens_of_transformers(
+    checkpoint: Path, exported: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sorted(path.name for path in checkpoint.iterdir()) == [
+        "config.json",
+        "preprocessor_config.json",
+        "pytorch_model.bin",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.txt",
+    ]
+
+    comparison = compare(load_checkpoint(checkpoint), exported, sample_pictures(20), ["", "a photo of"])
+
+    report(capsys, "hub layout", comparison)
+    assert comparison.captions == 40
+    assert comparison.close, str(comparison)
+
+
+@pytest.mark.parametrize("name", OTHER_SHAPES)
+def test_a_checkpoint_of_any_shape_gives_the_tokens_of_transformers(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = tmp_path / "checkpoint", tmp_path / "exported"
+    write_random_checkpoint(source, OTHER_SHAPES[name], seed=3, weights="safetensors")
+
+    export(source, target, Origin("random", "0", "none"), pictures=1)
+
+    comparison = compare(load_checkpoint(source), target, sample_pictures(6), ["", "a photo of"])
+    report(capsys, name, comparison)
+    assert comparison.close, str(comparison)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_the_real_size_gives_the_tokens_of_transformers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = tmp_path / "checkpoint", tmp_path / "exported"
+    write_random_checkpoint(source, BASE)
+    export(source, target, Origin("random", "0", "none"), pictures=1)
+
+    comparison = compare(load_checkpoint(source), target, sample_pictures(20, side=400), ["", "a photo of"])
+
+    report(capsys, "BLIP-base", comparison)
+    assert comparison.captions == 40
+    assert comparison.close, str(comparison)
+
+
+def test_the_folder_describes_the_model(checkpoint: Path, exported: Path) -> None:
+    manifest = verify_checksums(exported)
+
+    assert manifest.name == "blip"
+    assert manifest.licence == "BSD-3-Clause"
+    assert (manifest.token_ids.bos, manifest.token_ids.eos, manifest.token_ids.pad) == (30_522, 102, 0)
+    assert manifest.image_size == 96
+    assert manifest.graphs is not None
+    assert manifest.graphs.vocabulary == 30_524
+    assert manifest.graphs.max_positions == 512
+    assert set(manifest.files) == {path.name for path in exported.iterdir()} - {MANIFEST_NAME}
+
+
+def test_weights_are_stored_once(checkpoint: Path, exported: Path) -> None:
+    weights = sum(path.stat().st_size for path in exported.glob("*.weights"))
+
+    # The checkpoint's file holds the tied table twice in name only; page boundaries add up to 4 KiB a tensor.
+    assert weights < (checkpoint / "pytorch_model.bin").stat().st_size + 100 * 4096
+
+
+def test_the_demo_models_export_is_that_of_its_checkpoint(tmp_path: Path) -> None:
+    fresh = export(DEMO / "checkpoint", tmp_path / "demo", origin_of(DEMO / "checkpoint"), pictures=1)
+
+    committed = verify_checksums(DEMO / "exported")
+    assert committed.model == fresh.model, "run `python -m models.export` on the demo model again"
+    assert committed.files == fresh.files
+    assert sum(entry.bytes for entry in committed.files.values()) < 8_000_000
+
+
+def test_a_table_of_its_own_for_the_head_is_kept(checkpoint: Path, tmp_path: Path) -> None:
+    source = edited(
+        checkpoint, tmp_path, config=lambda config: config["text_config"].update(tie_word_embeddings=False)
+    )
+    config = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": False}))
+    edit_weights(source, lambda state: state["text_decoder.cls.predictions.decoder.weight"].mul_(-0.7))
+
+    export(source, tmp_path / "exported", Origin("untied", "0", "none"), pictures=2)
+
+    assert (tmp_path / "exported" / "decoder.weights").stat().st_size > 2 * 30_524 * 128 * 4
+
+
+def test_a_model_with_nothing_to_say_gives_no_caption_and_a_reason(checkpoint: Path, tmp_path: Path) -> None:
+    source = edited(checkpoint, tmp_path)
+
+    def always_ends(state: dict[str, Any]) -> None:
+        for name in ("bias", "decoder.bias"):
+            state[f"text_decoder.cls.predictions.{name}"][102] = 1e4
+
+    edit_weights(source, always_ends)
+    export(source, tmp_path / "exported", Origin("silent", "0", "none", prompt="a photo of"), pictures=1)
+
+    captioner = load_captioner(tmp_path / "exported")
+
+    caption = captioner.caption(Image.new("RGB", (40, 30), "blue"))
+    assert caption.text is None
+    assert caption.reason
+    assert captioner.caption_ids(Image.new("RGB", (40, 30))) == [30_522, 142, 172, 173, 102]
+
+
+def test_an_export_takes_the_place_of_the_one_before_and_leaves_nothing_beside_it(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "models" / "exported"
+    target.mkdir(parents=True)
+    (target / ".gitkeep").touch()
+    (target / "encoder.onnx").write_text("old")
+
+    export(checkpoint, target, Origin("new", "1", "none"), pictures=1)
+
+    assert verify_checksums(target).model == "new@1"
+    assert (target / ".gitkeep").exists()
+    assert list(target.parent.iterdir()) == [target]
+
+
+def spoil(state: dict[str, Any]) -> None:
+    state["vision_model.post_layernorm.weight"].fill_(float("nan"))
+
+
+def test_an_export_that_differs_from_the_checkpoint_is_not_kept(checkpoint: Path, tmp_path: Path) -> None:
+    source = edited(checkpoint, tmp_path)
+    edit_weights(source, spoil)
+    target = tmp_path / "models" / "exported"
+    target.mkdir(parents=True)
+    (target / "model.json").write_text("old")
+
+    with pytest.raises(ModelError, match="differs from the checkpoint"):
+        export(source, target, Origin("spoiled", "1", "none"), pictures=1)
+
+    assert (target / "model.json").read_text() == "old"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def refused(
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    config: Callable[[dict[str, Any]], object],
+) -> str:
+    """What is printed on the attempt to export a checkpoint with another configuration."""
+    source = edited(checkpoint, tmp_path, config=config)
+    assert main(["--from", str(source), "--to", str(tmp_path / "exported")]) == 1
+    assert not (tmp_path / "exported").exists()
+    printed = capsys.readouterr().err
+    assert str(source) in printed
+    return printed
+
+
+def test_another_kind_of_model_is_refused(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def for_questions(config: dict[str, Any]) -> None:
+        config["architectures"] = ["BlipForQuestionAnswering"]
+
+    assert "BlipForQuestionAnswering" in refused(checkpoint, tmp_path, capsys, for_questions)
+
+
+def test_another_activation_is_refused(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def quick(config: dict[str, Any]) -> None:
+        config["vision_config"]["hidden_act"] = "quick_gelu"
+
+    assert "activation quick_gelu" in refused(checkpoint, tmp_path, capsys, quick)
+
+
+def test_more_layers_than_weights_are_refused(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def deeper(config: dict[str, Any]) -> None:
+        config["text_config"]["num_hidden_layers"] += 1
+
+    assert "lacks weights" in refused(checkpoint, tmp_path, capsys, deeper)
+
+
+def test_an_image_processor_for_another_size_is_refused(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = edited(checkpoint, tmp_path)
+    path = source / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "size": {"height": 224, "width": 224}}))
+
+    assert main(["--from", str(source), "--to", str(tmp_path / "exported")]) == 1
+    assert "preprocessor_config.json" in capsys.readouterr().err
+
+
+def test_settings_of_generation_that_transformers_does_not_heed_make_no_difference(
+    checkpoint: Path, exported: Path, tmp_path: Path
+) -> None:
+    settings = {"repetition_penalty": 1.5, "num_beams": 3, "min_new_tokens": 4, "max_length": 7}
+    source = edited(checkpoint, tmp_path, config=lambda config: config["text_config"].update(settings))
+    (source / "generation_config.json").write_text(json.dumps(settings))
+
+    export(source, tmp_path / "exported", Origin("other settings", "0", "none"), pictures=2)
+
+    assert read_manifest(tmp_path / "exported").files == read_manifest(exported).files
+
+
+@pytest.mark.parametrize(
+    "missing", ["config.json", "pytorch_model.bin", "tokenizer.json", "preprocessor_config.json"]
+)
+def test_a_checkpoint_that_is_not_whole_is_refused(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], missing: str
+) -> None:
+    source = edited(checkpoint, tmp_path)
+    (source / missing).unlink()
+    if missing == "tokenizer.json":
+        (source / "vocab.txt").unlink()
+
+    assert main(["--from", str(source), "--to", str(tmp_path / "exported")]) == 1
+    assert str(source) in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--from", str(tmp_path / "nowhere"), "--to", str(tmp_path / "exported")]) == 1
+    assert "nowhere" in capsys.readouterr().err
+
+
+def from_hub(address: str, target: Path, cache: Path) -> subprocess.CompletedProcess[str]:
+    # huggingface_hub reads its address while it is imported.
+    return subprocess.run(
+        [sys.executable, "-m", "models.export", "--to", str(target)],
+        env={**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1"},
+        cwd=REPOSITORY_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def test_a_hub_that_cannot_be_reached_has_an_exit_code_of_its_own(tmp_path: Path) -> None:
+    output = from_hub("http://127.0.0.1:9", tmp_path / "exported", tmp_path / "cache")
+
+    assert output.returncode == 3
+    assert f"cannot fetch {REPOSITORY}@{REVISION}" in output.stderr
+    assert "--from FOLDER" in output.stderr
+    assert "Traceback" not in output.stderr
+    assert not (tmp_path / "exported").exists()
+
+
+def test_the_model_is_fetched_from_the_hub_but_not_what_is_not_needed(checkpoint: Path, tmp_path: Path) -> None:
+    repository = Path(shutil.copytree(checkpoint, tmp_path / "repository"))
+    for name in ("tf_model.h5", "README.md", ".gitattributes"):
+        (repository / name).write_text("not needed")
+
+    with serve(REPOSITORY, repository) as (address, fetched):
+        output = from_hub(address, tmp_path / "exported", tmp_path / "cache")
+
+    assert output.returncode == 0, output.stderr
+    assert sorted(fetched) == sorted(path.name for path in checkpoint.iterdir())
+    manifest: Manifest = read_manifest(tmp_path / "exported")
+    assert manifest.model == f"{REPOSITORY}@{REVISION}"
+    assert manifest.licence == "BSD-3-Clause"
+
+
+def test_weights_are_fetched_in_one_format() -> None:
+    files = ["config.json", "model.safetensors", "pytorch_model.bin", "tf_model.h5", "onnx/model.onnx", "vocab.txt"]
+
+    assert needed(files) == ["config.json", "vocab.txt", "model.safetensors"]
+    assert needed([name for name in files if "safe" not in name]) == [
+        "config.json",
+        "vocab.txt",
+        "pytorch_model.bin",
+    ]
+
+
+def edited(checkpoint: Path, tmp_path: Path, config: Callable[[dict[str, Any]], object] | None = None) -> Path:
+    """A copy of a checkpoint, with another configuration."""
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "edited"))
+    if config is not None:
+        content = json.loads((folder / "config.json").read_text())
+        config(content)
+        (folder / "config.json").write_text(json.dumps(content))
+    return folder
+
+
+def edit_weights(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / "pytorch_model.bin"
+    # Tied weights share their memory in the file, and shall not after an edit of one of them.
+    state = {name: value.clone() for name, value in torch.load(path, weights_only=True).items()}
+    edit(state)
+    torch.save(state, path)

@@ -1,0 +1,76 @@
+"""The package as its users see it: captions, the choice of folder and engine, and what importing it costs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from image_core.errors import ModelError
+from image_processor.captioning import Caption, find_model_dir, load_captioner
+from image_processor.captioning.caption import caption_of
+
+
+def put_manifest(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "model.json").write_text("{}")
+    return folder
+
+
+def test_the_exported_model_comes_first(tmp_path: Path) -> None:
+    put_manifest(tmp_path / "demo" / "checkpoint")
+    exported = put_manifest(tmp_path / "exported")
+    assert find_model_dir(tmp_path) == exported
+
+
+def test_the_demo_model_is_used_where_nothing_is_exported(tmp_path: Path) -> None:
+    (tmp_path / "exported").mkdir()
+    demo = put_manifest(tmp_path / "demo" / "checkpoint")
+    assert find_model_dir(tmp_path) == demo
+
+
+def test_no_model_at_all_is_an_error_that_names_the_place(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=tmp_path.name):
+        find_model_dir(tmp_path)
+
+
+def test_an_unknown_engine_is_an_error_that_names_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="CAPTION_ENGINE is 'quantum'"):
+        load_captioner(tmp_path, engine="quantum")
+
+
+def test_no_room_for_a_caption_is_an_error_that_names_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="CAPTION_MAX_TOKENS is 0"):
+        load_captioner(tmp_path, max_new_tokens=0)
+
+
+def test_a_missing_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="nowhere"):
+        load_captioner(tmp_path / "nowhere")
+
+
+def test_spaces_and_line_ends_of_a_caption_are_tidied() -> None:
+    assert caption_of(" a photo of \n  a dog ", "a dog") == Caption("a photo of a dog")
+
+
+@pytest.mark.parametrize(("text", "generated"), [("", ""), ("a photo of", ""), ("a photo of  ", " \n")])
+def test_an_empty_caption_is_none_with_a_reason(text: str, generated: str) -> None:
+    caption = caption_of(text, generated)
+    assert caption.text is None
+    assert caption.reason
+
+
+@pytest.mark.parametrize(("text", "reason"), [("", None), (None, None), ("a dog", "but why"), (None, "")])
+def test_a_caption_is_either_a_text_or_a_reason(text: str | None, reason: str | None) -> None:
+    with pytest.raises(ValueError, match="text or a reason"):
+        Caption(text, reason)
+
+
+def test_importing_the_package_brings_in_no_engine() -> None:
+    heavy = "torch transformers tokenizers onnxruntime numpy PIL"
+    code = (
+        "import sys, image_processor.captioning, image_processor.captioning.transformers_engine\n"
+        f"print([name for name in '{heavy}'.split() if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

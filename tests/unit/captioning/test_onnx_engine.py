@@ -1,0 +1,243 @@
+"""The onnx engine says what transformers says, without transformers; and what is wrong with a folder, at once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from image_core.errors import ModelError
+from image_processor.captioning import Captioner, find_model_dir, load_captioner
+from models.blip import load_checkpoint
+from models.check import main as check
+from models.demo.drawing import TEST_SEEDS, draw
+from models.parity import compare
+
+MODELS = Path(__file__).parents[3] / "models"
+CHECKPOINT, EXPORTED = MODELS / "demo" / "checkpoint", MODELS / "demo" / "exported"
+
+WITHOUT_TORCH = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Absent(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "transformers", "safetensors", "huggingface_hub", "onnx"}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+
+from pathlib import Path
+from PIL import Image
+from image_processor.captioning import load_captioner
+
+print(load_captioner(Path(sys.argv[1])).caption(Image.new("RGB", (90, 60), "red")).text)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread_for_torch() -> Iterator[None]:
+    """Models as small as these gain nothing from more, and on a busy machine the threads wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def captioner() -> Captioner:
+    return load_captioner(EXPORTED)
+
+
+@pytest.fixture(scope="module")
+def reference() -> Captioner:
+    return load_captioner(CHECKPOINT, engine="transformers")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the export, to be damaged."""
+    return Path(shutil.copytree(EXPORTED, tmp_path / "model"))
+
+
+def test_200_drawn_pictures_get_the_tokens_of_transformers_with_and_without_prompt(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pictures = (draw(seed).picture for seed in TEST_SEEDS[:200])
+
+    comparison = compare(load_checkpoint(CHECKPOINT), EXPORTED, pictures, ["", "a photo of"])
+
+    with capsys.disabled():
+        print(f"\n  demo model: {comparison}")
+    assert comparison.captions == 400
+    assert comparison.close, str(comparison)
+
+
+def test_both_engines_give_the_same_text(captioner: Captioner, reference: Captioner) -> None:
+    for seed in TEST_SEEDS[200:210]:
+        picture = draw(seed).picture
+        assert captioner.caption(picture) == reference.caption(picture)
+        assert captioner.caption_ids(picture) == reference.caption_ids(picture)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20_000, 3), (3, 20_000), (64, 64), (65, 63)])
+def test_a_picture_of_any_proportions_is_captioned_as_by_transformers(
+    captioner: Captioner, reference: Captioner, size: tuple[int, int]
+) -> None:
+    picture = Image.linear_gradient("L").resize(size).convert("RGB")
+
+    assert captioner.caption_ids(picture) == reference.caption_ids(picture)
+
+
+@pytest.mark.parametrize("prompt", ["", "a picture of a", "a photo of a red circle on a dark"])
+def test_a_caption_continues_the_prompt_that_is_asked_for(prompt: str) -> None:
+    picture = draw(TEST_SEEDS[0]).picture
+
+    caption = load_captioner(EXPORTED, prompt=prompt).caption(picture)
+
+    assert caption == load_captioner(CHECKPOINT, engine="transformers", prompt=prompt).caption(picture)
+    assert (caption.text or prompt).startswith(prompt)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_a_caption_has_no_more_tokens_than_asked_for(captioner: Captioner, limit: int) -> None:
+    picture = draw(TEST_SEEDS[0]).picture
+
+    ids = load_captioner(EXPORTED, max_new_tokens=limit).caption_ids(picture)
+
+    assert ids == captioner.caption_ids(picture)[: 1 + 3 + limit]
+
+
+def test_a_caption_does_not_depend_on_the_one_before(captioner: Captioner) -> None:
+    first, second = (draw(seed).picture for seed in TEST_SEEDS[:2])
+
+    before = captioner.caption_ids(first)
+    captioner.caption_ids(second)
+
+    assert captioner.caption_ids(first) == before
+
+
+def test_threads_take_turns(captioner: Captioner) -> None:
+    pictures = [draw(seed).picture for seed in TEST_SEEDS[:8]]
+    alone = [captioner.caption_ids(picture) for picture in pictures]
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(captioner.caption_ids, pictures))
+
+    assert together == alone
+
+
+def test_a_model_can_be_loaded_in_another_thread() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        captioner = pool.submit(load_captioner, EXPORTED)
+
+    assert captioner.result().caption(draw(TEST_SEEDS[0]).picture).text
+
+
+def test_torch_and_transformers_need_not_be_installed() -> None:
+    output = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", WITHOUT_TORCH, str(EXPORTED)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert output.returncode == 0, output.stderr
+    assert output.stdout.startswith("a photo of ")
+    imported = {line.rpartition("|")[2].strip() for line in output.stderr.splitlines() if "|" in line}
+    assert "onnxruntime" in imported
+    assert not imported & {"torch", "transformers", "onnx"}
+
+
+def test_an_export_is_preferred_to_a_checkpoint_and_a_real_model_to_the_demo(tmp_path: Path) -> None:
+    for name in ("demo/checkpoint", "demo/exported", "exported"):
+        path = tmp_path / name
+        path.mkdir(parents=True)
+        (path / "model.json").touch()
+        assert find_model_dir(tmp_path) == path
+
+
+def test_a_checkpoint_has_no_graphs_for_the_onnx_engine() -> None:
+    with pytest.raises(ModelError, match=r"CAPTION_ENGINE is onnx.*checkpoint"):
+        load_captioner(CHECKPOINT, engine="onnx")
+
+
+def test_an_export_has_no_checkpoint_for_the_transformers_engine() -> None:
+    with pytest.raises(ModelError, match=r"exported is not a BLIP captioning checkpoint"):
+        load_captioner(EXPORTED, engine="transformers")
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"nowhere does not exist"):
+        load_captioner(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "name", ["model.json", "encoder.onnx", "encoder.weights", "decoder.onnx", "decoder.weights", "tokenizer.json"]
+)
+def test_a_folder_that_lacks_a_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+
+    with pytest.raises(ModelError, match=rf"{folder}.*{name}"):
+        load_captioner(folder)
+
+
+@pytest.mark.parametrize("name", ["encoder.weights", "decoder.onnx", "tokenizer.json"])
+def test_a_half_copied_file_is_named(folder: Path, name: str) -> None:
+    path = folder / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    with pytest.raises(ModelError, match=rf"{folder} is incomplete: {name} has"):
+        load_captioner(folder)
+
+
+@pytest.mark.parametrize("name", ["encoder.onnx", "decoder.onnx", "tokenizer.json"])
+def test_a_file_of_the_right_size_that_holds_something_else_is_named(folder: Path, name: str) -> None:
+    path = folder / name
+    path.write_bytes(b"\xff" * path.stat().st_size)
+
+    with pytest.raises(ModelError, match=rf"{folder / name} cannot be"):
+        load_captioner(folder)
+
+
+def test_graphs_that_do_not_fit_their_description_are_named(folder: Path) -> None:
+    manifest = json.loads((folder / "model.json").read_text())
+    manifest["graphs"]["heads"] *= 2
+    (folder / "model.json").write_text(json.dumps(manifest))
+
+    with pytest.raises(ModelError, match=rf"{folder}.*model\.json"):
+        load_captioner(folder)
+
+
+def test_a_wrong_checksum_is_found_by_the_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check([str(folder)]) == 0
+    weights = bytearray((folder / "decoder.weights").read_bytes())
+    weights[-1] ^= 1
+    (folder / "decoder.weights").write_bytes(weights)
+
+    assert check([str(folder)]) == 1
+    assert f"{folder / 'decoder.weights'} is damaged" in capsys.readouterr().err
+
+
+def test_a_prompt_beyond_the_limit_is_refused_while_loading() -> None:
+    with pytest.raises(ModelError, match=r"CAPTION_PROMPT of 250 tokens and CAPTION_MAX_TOKENS of 20 .* 255"):
+        load_captioner(EXPORTED, prompt="a " * 250)
+
+
+def test_the_longest_prompt_works_as_in_transformers() -> None:
+    picture = draw(TEST_SEEDS[0]).picture
+    prompt = "a " * 250
+
+    ids = load_captioner(EXPORTED, prompt=prompt, max_new_tokens=5).caption_ids(picture)
+
+    expected = load_captioner(CHECKPOINT, engine="transformers", prompt=prompt, max_new_tokens=5)
+    assert ids == expected.caption_ids(picture)
