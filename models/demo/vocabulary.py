@@ -16,22 +16,8 @@ PROMPTS = ("a photo of", "a picture of", "an image of", "a photograph of", "this
 
 def words() -> list[str]:
     """The vocabulary in the order of its ids: special tokens, words, and single characters for all else."""
-    said = [
-        "a",
-        "an",
-        "and",
-        "on",
-        "background",
-        "scene",
-        "bright",
-        "dark",
-        "light",
-        "mostly",
-        "in",
-        "many",
-        "colors",
-    ]
-    said += SHAPES
+    said = ["a", "an", "and", "on", "background", "scene", "bright", "dark", "light"]
+    said += ["mostly", "in", "many", "colors", *SHAPES]
     for name in (*SCENE_COLORS, *SHAPE_COLORS, *PROMPTS):
         said += name.split()
     characters = string.ascii_lowercase + string.digits

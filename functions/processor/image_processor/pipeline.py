@@ -52,7 +52,7 @@ def process(
         except ImageError as fault:
             end(record.image_id, partial(services.records.fail, record, fault), services)
             # The cause shows a fault of our own that was taken for the picture's.
-            log.info("image failed: %s", fault.code, exc_info=fault.__cause__, extra={"image_id": record.image_id})
+            log.info("image failed: %s (%r)", fault.code, fault.__cause__, extra={"image_id": record.image_id})
     except Superseded:
         _discard(record, services)
         log.info("somebody else has taken over", extra={"image_id": record.image_id})

@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 Array = NDArray[Any]
 
 PREPACKING = False
-"""ONNX Runtime would copy the weights into an order of its own: docs/decisions/0007-prepacking.md."""
+"""Whether the encoder's weights are copied into ONNX Runtime's own order: docs/decisions/0007-prepacking.md."""
 
 
 class BoundGraphs:
@@ -44,9 +44,8 @@ class BoundGraphs:
         self._ids, self._positions = np.zeros(length, dtype=np.int64), np.zeros(length, dtype=np.int64)
         self._last_position = np.zeros(1, dtype=np.int32)
         self._length = np.array(length, dtype=np.int32)
-        options = _options(prepacking)
-        self._encoder = _session(folder / graphs.encoder, options)
-        self._decoder = _session(folder / graphs.decoder, options)
+        self._encoder = _session(folder / graphs.encoder, _options(prepacking=prepacking))
+        self._decoder = _session(folder / graphs.decoder, _options(prepacking=False))
         _require_fit(folder / graphs.encoder, self._encoder, {"pixels": self._pixels})
         _require_fit(folder / graphs.decoder, self._decoder, self._decoder_inputs(1))
         self._encode = self._bind_encoder()
@@ -110,7 +109,7 @@ def _memory(array: Array) -> dict[str, Any]:
     }
 
 
-def _options(prepacking: bool) -> Any:
+def _options(*, prepacking: bool) -> Any:
     options = onnxruntime.SessionOptions()
     # The graphs are written as they shall run.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
