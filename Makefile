@@ -43,7 +43,7 @@ bench: $(VENV)/installed  ## Measure captions and cold starts, as ratios; wants 
 	$(BIN)/python -m bench.cold_start
 
 demo-model: $(VENV)/installed  ## Train the demo caption model (about 30 minutes on two cores)
-	$(BIN)/python -m models.demo.train
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m models.demo.train
 
 clean:  ## Remove what was installed, built and cached
 	rm -rf $(VENV) .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,8 +61,7 @@ def test_it_has_the_shape_and_the_words_that_the_training_code_says() -> None:
 
 
 def test_plain_transformers_loads_and_runs_it() -> None:
-    import transformers
-
+    transformers: Any = import_module("transformers")
     processor = transformers.BlipProcessor.from_pretrained(CHECKPOINT, local_files_only=True)
     model = transformers.BlipForConditionalGeneration.from_pretrained(CHECKPOINT, local_files_only=True)
     picture = Image.new("RGB", (120, 90), "black")
@@ -105,8 +106,7 @@ def test_captions_end_by_themselves_within_the_token_limit(captioner: Captioner)
 
 
 def test_a_picture_is_prepared_for_training_as_for_captioning() -> None:
-    import transformers
-
+    transformers: Any = import_module("transformers")
     picture = Image.fromarray(np.random.default_rng(2).integers(0, 255, (50, 130, 3), dtype=np.uint8))
     image_processor = transformers.BlipImageProcessorPil.from_pretrained(CHECKPOINT, local_files_only=True)
     expected = image_processor(images=picture, return_tensors="np")["pixel_values"]
