@@ -24,7 +24,8 @@ pytestmark = pytest.mark.containers
 def api(built: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """`sam local start-api` on a stack whose processor runs here."""
     folder = tmp_path_factory.mktemp("sam-local")
-    with running_stack(folder, "--aws-host", "0.0.0.0", "--workers", "1") as stack, socket.socket() as free:
+    options = ["--aws-host", "0.0.0.0", "--workers", "1", "--model", "demo"]
+    with running_stack(folder, *options) as stack, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()

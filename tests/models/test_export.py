@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from PIL import Image
 
 from image_core.errors import ModelError
 from image_processor.captioning import load_captioner
-from image_processor.captioning.model_folder import MANIFEST_NAME, Manifest, read_manifest, verify_checksums
+from image_processor.captioning.model_folder import MANIFEST_NAME, read_manifest, verify_checksums
 from models.blip import load_checkpoint
 from models.export import Origin, export, main, origin_of
-from models.fetch import REPOSITORY, needed
 from models.parity import Comparison, compare, sample_pictures
-from models.random_checkpoint import BASE, Shape, write_random_checkpoint
-from tests.models.fake_hub import REVISION, serve
+from models.random_checkpoint import BASE, write_random_checkpoint
+from tests.models.checkpoints import HUB_LAYOUT, edit_weights, edited
 
 REPOSITORY_ROOT = Path(__file__).parents[2]
 DEMO = REPOSITORY_ROOT / "models" / "demo"
-
-HUB_LAYOUT = Shape(
-    image_size=96,
-    vision_width=128,
-    vision_inner=256,
-    vision_layers=3,
-    vision_heads=2,
-    text_width=128,
-    text_inner=256,
-    text_layers=3,
-    text_heads=2,
-    spread=0.1,
-)
-"""The real one's vocabulary, ids, files and heads of 64, but small."""
 
 OTHER_SHAPES = {
     "odd widths": replace(
@@ -53,22 +32,6 @@ OTHER_SHAPES = {
     ),
     "few positions": replace(HUB_LAYOUT, max_positions=32, vision_layers=1),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread_for_torch() -> Iterator[None]:
-    """Models as small as these gain nothing from more, and on a busy machine the threads wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("hub") / "blip"
-    write_random_checkpoint(folder, HUB_LAYOUT)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -225,59 +188,6 @@ def test_an_export_that_differs_from_the_checkpoint_is_not_kept(checkpoint: Path
     assert list(target.parent.iterdir()) == [target]
 
 
-def refused(
-    checkpoint: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    config: Callable[[dict[str, Any]], object],
-) -> str:
-    """What is printed on the attempt to export a checkpoint with another configuration."""
-    source = edited(checkpoint, tmp_path, config=config)
-    assert main(["--from", str(source), "--to", str(tmp_path / "exported")]) == 1
-    assert not (tmp_path / "exported").exists()
-    printed = capsys.readouterr().err
-    assert str(source) in printed
-    return printed
-
-
-def test_another_kind_of_model_is_refused(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def for_questions(config: dict[str, Any]) -> None:
-        config["architectures"] = ["BlipForQuestionAnswering"]
-
-    assert "BlipForQuestionAnswering" in refused(checkpoint, tmp_path, capsys, for_questions)
-
-
-def test_another_activation_is_refused(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def quick(config: dict[str, Any]) -> None:
-        config["vision_config"]["hidden_act"] = "quick_gelu"
-
-    assert "activation quick_gelu" in refused(checkpoint, tmp_path, capsys, quick)
-
-
-def test_more_layers_than_weights_are_refused(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def deeper(config: dict[str, Any]) -> None:
-        config["text_config"]["num_hidden_layers"] += 1
-
-    assert "lacks weights" in refused(checkpoint, tmp_path, capsys, deeper)
-
-
-def test_an_image_processor_for_another_size_is_refused(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = edited(checkpoint, tmp_path)
-    path = source / "preprocessor_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "size": {"height": 224, "width": 224}}))
-
-    assert main(["--from", str(source), "--to", str(tmp_path / "exported")]) == 1
-    assert "preprocessor_config.json" in capsys.readouterr().err
-
-
 def test_settings_of_generation_that_transformers_does_not_heed_make_no_difference(
     checkpoint: Path, exported: Path, tmp_path: Path
 ) -> None:
@@ -288,90 +198,3 @@ def test_settings_of_generation_that_transformers_does_not_heed_make_no_differen
     export(source, tmp_path / "exported", Origin("other settings", "0", "none"), pictures=2)
 
     assert read_manifest(tmp_path / "exported").files == read_manifest(exported).files
-
-
-@pytest.mark.parametrize(
-    "missing", ["config.json", "pytorch_model.bin", "tokenizer.json", "preprocessor_config.json"]
-)
-def test_a_checkpoint_that_is_not_whole_is_refused(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], missing: str
-) -> None:
-    source = edited(checkpoint, tmp_path)
-    (source / missing).unlink()
-    if missing == "tokenizer.json":
-        (source / "vocab.txt").unlink()
-
-    assert main(["--from", str(source), "--to", str(tmp_path / "exported")]) == 1
-    assert str(source) in capsys.readouterr().err
-
-
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--from", str(tmp_path / "nowhere"), "--to", str(tmp_path / "exported")]) == 1
-    assert "nowhere" in capsys.readouterr().err
-
-
-def from_hub(address: str, target: Path, cache: Path) -> subprocess.CompletedProcess[str]:
-    # huggingface_hub reads its address while it is imported.
-    return subprocess.run(
-        [sys.executable, "-m", "models.export", "--to", str(target)],
-        env={**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1"},
-        cwd=REPOSITORY_ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
-def test_a_hub_that_cannot_be_reached_has_an_exit_code_of_its_own(tmp_path: Path) -> None:
-    output = from_hub("http://127.0.0.1:9", tmp_path / "exported", tmp_path / "cache")
-
-    assert output.returncode == 3
-    assert f"cannot fetch {REPOSITORY}@{REVISION}" in output.stderr
-    assert "--from FOLDER" in output.stderr
-    assert "Traceback" not in output.stderr
-    assert not (tmp_path / "exported").exists()
-
-
-def test_the_model_is_fetched_from_the_hub_but_not_what_is_not_needed(checkpoint: Path, tmp_path: Path) -> None:
-    repository = Path(shutil.copytree(checkpoint, tmp_path / "repository"))
-    for name in ("tf_model.h5", "README.md", ".gitattributes"):
-        (repository / name).write_text("not needed")
-
-    with serve(REPOSITORY, repository) as (address, fetched):
-        output = from_hub(address, tmp_path / "exported", tmp_path / "cache")
-
-    assert output.returncode == 0, output.stderr
-    assert sorted(fetched) == sorted(path.name for path in checkpoint.iterdir())
-    manifest: Manifest = read_manifest(tmp_path / "exported")
-    assert manifest.model == f"{REPOSITORY}@{REVISION}"
-    assert manifest.licence == "BSD-3-Clause"
-
-
-def test_weights_are_fetched_in_one_format() -> None:
-    files = ["config.json", "model.safetensors", "pytorch_model.bin", "tf_model.h5", "onnx/model.onnx", "vocab.txt"]
-
-    assert needed(files) == ["config.json", "vocab.txt", "model.safetensors"]
-    assert needed([name for name in files if "safe" not in name]) == [
-        "config.json",
-        "vocab.txt",
-        "pytorch_model.bin",
-    ]
-
-
-def edited(checkpoint: Path, tmp_path: Path, config: Callable[[dict[str, Any]], object] | None = None) -> Path:
-    """A copy of a checkpoint, with another configuration."""
-    folder = Path(shutil.copytree(checkpoint, tmp_path / "edited"))
-    if config is not None:
-        content = json.loads((folder / "config.json").read_text())
-        config(content)
-        (folder / "config.json").write_text(json.dumps(content))
-    return folder
-
-
-def edit_weights(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    path = folder / "pytorch_model.bin"
-    # Tied weights share their memory in the file, and shall not after an edit of one of them.
-    state = {name: value.clone() for name, value in torch.load(path, weights_only=True).items()}
-    edit(state)
-    torch.save(state, path)

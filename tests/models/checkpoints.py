@@ -1,0 +1,45 @@
+"""A small checkpoint of the hub's layout, and copies of it that differ."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.random_checkpoint import Shape
+
+HUB_LAYOUT = Shape(
+    image_size=96,
+    vision_width=128,
+    vision_inner=256,
+    vision_layers=3,
+    vision_heads=2,
+    text_width=128,
+    text_inner=256,
+    text_layers=3,
+    text_heads=2,
+    spread=0.1,
+)
+"""The real one's vocabulary, ids, files and heads of 64, but small."""
+
+
+def edited(checkpoint: Path, tmp_path: Path, config: Callable[[dict[str, Any]], object] | None = None) -> Path:
+    """A copy of a checkpoint, with another configuration."""
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "edited"))
+    if config is not None:
+        content = json.loads((folder / "config.json").read_text())
+        config(content)
+        (folder / "config.json").write_text(json.dumps(content))
+    return folder
+
+
+def edit_weights(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / "pytorch_model.bin"
+    # Tied weights share their memory in the file, and shall not after an edit of one of them.
+    state = {name: value.clone() for name, value in torch.load(path, weights_only=True).items()}
+    edit(state)
+    torch.save(state, path)
