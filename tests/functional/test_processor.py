@@ -119,12 +119,14 @@ def test_the_time_it_took_is_in_the_record_and_the_statistics(stack: Stack) -> N
     assert stack.others().stats().processing_ms_total == 1500
 
 
-def test_a_model_that_says_nothing_is_no_failure(stack: Stack) -> None:
+def test_a_model_that_says_nothing_is_no_failure(stack: Stack, api: Api) -> None:
     stack.put("photo.jpg", pictures.jpeg())
     Processor(stack.services, lambda _: Silent())(messages(notification(stack)))
     record = stack.the_record()
     assert (record.status, record.caption) == (Status.SUCCESS, None)
-    assert record.caption_reason
+    shown = api.get(f"/api/images/{record.image_id}").json()["data"]["metadata"]
+    assert shown["caption"] is None
+    assert shown["caption_reason"] == record.caption_reason != ""
 
 
 # Keys

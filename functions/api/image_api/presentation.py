@@ -91,6 +91,8 @@ def _metadata(record: Record, *, expose_gps: bool) -> Metadata | None:
     shown: dict[str, Any] = dict(record.metadata)
     if not expose_gps:
         shown.pop(PRIVATE_METADATA, None)
+    if record.caption_reason is not None:
+        shown["caption_reason"] = record.caption_reason
     return Metadata(**shown, caption=record.caption, caption_model=record.caption_model)
 
 

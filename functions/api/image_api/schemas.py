@@ -26,7 +26,10 @@ class ErrorAnswer(BaseModel):
 
 
 class Metadata(BaseModel, extra="allow"):
-    """What the picture is. Width and height are those of the upright picture, in pixels."""
+    """What the picture is. Width and height are those of the upright picture, in pixels.
+
+    Where the model had nothing to say, `caption` is null and `caption_reason` says why.
+    """
 
     width: int
     height: int

@@ -123,6 +123,7 @@ class Records(Queries):
                 thumbnails=made,
                 content_type=media_type(metadata["format"]),
                 caption=now.caption if same_picture else None,
+                caption_reason=now.caption_reason if same_picture else None,
                 caption_model=now.caption_model if same_picture else None,
             )
 
