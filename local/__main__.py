@@ -23,7 +23,9 @@ def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
 def main() -> int:
     """Exit code: 0 after Ctrl-C or SIGTERM, 1 where something could not start or ended by itself."""
     options = parse(sys.argv[1:], os.environ)
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT too: a script's background process inherits it ignored, and could not be ended by it.
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _interrupt)
     try:
         stack = LocalStack(options)
     except (PortTaken, UnknownParameter) as error:

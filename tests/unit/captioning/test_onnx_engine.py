@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -201,9 +202,22 @@ def test_a_half_copied_file_is_named(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["encoder.onnx", "decoder.onnx", "tokenizer.json"])
-def test_a_file_of_the_right_size_that_holds_something_else_is_named(folder: Path, name: str) -> None:
-    path = folder / name
-    path.write_bytes(b"\xff" * path.stat().st_size)
+def test_a_damaged_file_that_describes_the_model_is_found_while_loading(folder: Path, name: str) -> None:
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+
+    with pytest.raises(ModelError, match=rf"{folder / name} is damaged"):
+        load_captioner(folder)
+
+
+@pytest.mark.parametrize("name", ["encoder.onnx", "decoder.onnx", "tokenizer.json"])
+def test_a_file_that_is_not_what_its_name_says_is_named(folder: Path, name: str) -> None:
+    content = b"\xff" * 100
+    (folder / name).write_bytes(content)
+    manifest = json.loads((folder / "model.json").read_text())
+    manifest["files"][name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (folder / "model.json").write_text(json.dumps(manifest))
 
     with pytest.raises(ModelError, match=rf"{folder / name} cannot be"):
         load_captioner(folder)
@@ -218,7 +232,7 @@ def test_graphs_that_do_not_fit_their_description_are_named(folder: Path) -> Non
         load_captioner(folder)
 
 
-def test_a_wrong_checksum_is_found_by_the_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_weights_are_found_by_the_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check([str(folder)]) == 0
     weights = bytearray((folder / "decoder.weights").read_bytes())
     weights[-1] ^= 1

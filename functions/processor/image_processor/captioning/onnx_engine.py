@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from image_core.errors import ModelError
 from image_processor.captioning.caption import Caption, caption_of
-from image_processor.captioning.model_folder import Graphs, Manifest, read_manifest
+from image_processor.captioning.model_folder import Graphs, Manifest, verify_checksums
 from image_processor.captioning.onnx_graphs import BoundGraphs
 from image_processor.captioning.preprocess import Preprocessor
 
@@ -26,7 +26,7 @@ class OnnxCaptioner:
 
     def __init__(self, folder: Path, *, prompt: str | None = None, max_new_tokens: int = 20) -> None:
         """Load the export in `folder`. Raises `ModelError`; arguments as for `load_captioner`."""
-        self._manifest = read_manifest(folder)
+        self._manifest = verify_checksums(folder, small_ones_alone=True)
         graphs = _require_graphs(folder, self._manifest)
         self._max_new_tokens = max_new_tokens
         self._tokenizer = _load_tokenizer(folder)
