@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from local.deploy import EventSource, FunctionConfiguration
 from local.environment import credentials, process_environment
 from local.event_source import SqsPoller
 from local.function import LocalFunction
+from tests.running_stack import until
 
 FAKES = Path(__file__).parent / "fakes"
 
@@ -29,18 +30,7 @@ Wait = Callable[..., Any]
 @pytest.fixture(scope="session")
 def eventually() -> Wait:
     """Calls `look` until it returns something true, and returns that."""
-
-    def wait(look: Callable[[], Any], *, seconds: float = 20) -> Any:
-        deadline = time.monotonic() + seconds
-        while True:
-            found = look()
-            if found:
-                return found
-            if time.monotonic() > deadline:
-                pytest.fail(f"did not happen within {seconds} s")
-            threading.Event().wait(0.05)
-
-    return wait
+    return partial(until, seconds=20)
 
 
 @pytest.fixture(scope="session")

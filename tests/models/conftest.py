@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from models.random_checkpoint import write_random_checkpoint
 from tests.models.checkpoints import HUB_LAYOUT
+from tests.one_thread import one_thread_for_torch
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread_for_torch() -> Iterator[None]:
-    """Models as small as these gain nothing from more, and on a busy machine the threads wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+__all__ = ["checkpoint", "one_thread_for_torch"]
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,11 @@
 """The demo model that is in the repository: whole, small, and right about pictures that it has never seen."""
 
 import json
-from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from image_processor.captioning import Captioner, load_captioner
@@ -22,15 +20,6 @@ from models.demo.vocabulary import build_tokenizer, words
 
 FRESH = TEST_SEEDS.start + 50_000
 """First of the seeds that these tests draw: others than those of the published figures."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """A model this small gains nothing from more threads, and loses much where the processors are busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

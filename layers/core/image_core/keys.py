@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from dataclasses import dataclass
 
 from ulid import ULID
 
@@ -71,18 +70,3 @@ def thumbnail_prefix(image_id: str) -> str:
 def thumbnail_key(image_id: str, attempt: str, size: str) -> str:
     """Where one attempt puts one thumbnail, so that a late worker overwrites nothing."""
     return f"{image_id}/{attempt}/{size}"
-
-
-@dataclass(frozen=True)
-class ThumbnailKey:
-    """The parts of a thumbnail's key."""
-
-    image_id: str
-    attempt: str
-    size: str
-
-
-def parse_thumbnail_key(key: str) -> ThumbnailKey | None:
-    """The parts of `key`; None if no thumbnail of ours has such a key."""
-    parts = key.split("/")
-    return ThumbnailKey(*parts) if len(parts) == 3 and is_image_id(parts[0]) else None

@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     queue_url: str = Field(min_length=1)
 
     stats_shards: int = Field(default=10, ge=1, le=100)
-    """Counter items that writes are spread over; never lower it on a stack in use without `ops reconcile`."""
+    """Counter items that writes are spread over; never lower it on a stack in use."""
 
     max_image_bytes: int = Field(default=50_000_000, ge=1)
     max_post_bytes: int = Field(default=4_000_000, ge=1)

@@ -7,12 +7,10 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
 from image_core.errors import ModelError
@@ -42,15 +40,6 @@ from image_processor.captioning import load_captioner
 
 print(load_captioner(Path(sys.argv[1])).caption(Image.new("RGB", (90, 60), "red")).text)
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread_for_torch() -> Iterator[None]:
-    """Models as small as these gain nothing from more, and on a busy machine the threads wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 import shutil
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,6 @@ from models.demo.vocabulary import build_tokenizer
 transformers: Any = pytest.importorskip("transformers")
 PICTURE = Image.linear_gradient("L").convert("RGB")
 BOS, EOS = 5, 3
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """A model this small gains nothing from more threads, and loses much where the processors are busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
