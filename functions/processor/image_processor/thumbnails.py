@@ -31,7 +31,12 @@ def render(decoded: Decoded, sizes: Mapping[str, int]) -> dict[str, Thumbnail]:
     No size should be larger than the `long_enough_for` that `decoded` was made for. A picture smaller
     than the square keeps its size. Opaque pictures become JPEG, those with transparency PNG.
     """
-    thumbnails: dict[str, Thumbnail] = {}
+    return {name: _encode(picture) for name, picture in scaled(decoded, sizes).items()}
+
+
+def scaled(decoded: Decoded, sizes: Mapping[str, int]) -> dict[str, Image.Image]:
+    """The pictures that `render` encodes, in the order of `sizes`."""
+    pictures: dict[str, Image.Image] = {}
     source, region = decoded.picture, decoded.region
     # From large to small, each made from the one before.
     for name, side in sorted(sizes.items(), key=lambda item: -item[1]):
@@ -39,8 +44,8 @@ def render(decoded: Decoded, sizes: Mapping[str, int]) -> dict[str, Thumbnail]:
         if size != source.size:
             source = source.resize(size, Image.Resampling.LANCZOS, box=region, reducing_gap=REDUCING_GAP)
         region = (0, 0, *size)
-        thumbnails[name] = _encode(source)
-    return {name: thumbnails[name] for name in sizes}
+        pictures[name] = source
+    return {name: pictures[name] for name in sizes}
 
 
 def fitted(width: int, height: int, side: int) -> tuple[int, int]:
