@@ -6,6 +6,7 @@ decoded once, at no more than the scale that thumbnails and caption need. Pillow
 
 from __future__ import annotations
 
+import math
 import threading
 import warnings
 from collections.abc import Collection, Iterator, Mapping
@@ -63,6 +64,16 @@ class Decoded:
     height: int
     mode: str
     """Pillow's name for the pixels in the file, such as RGB, P or I;16."""
+    bit_depth: int
+    """Bits in a sample of the file: 1 to 64; of an index where it has a palette."""
+    alpha: bool
+    """Whether the file says what is transparent, be it that nothing is."""
+    frames: int
+    """Pictures in the file that belong to one sequence or document; the first is what was decoded."""
+    icc_profile: bytes
+    """As found in the file, not checked; empty if there is none."""
+    dpi: tuple[float, float] | None
+    """Pixels per inch, across and down, as the file says; finite and above 0."""
     picture: Image.Image
     region: pixels.Region
     exif: bytes
@@ -165,6 +176,7 @@ def _too_many(max_pixels: int) -> TooManyPixels:
 
 def _decode(image: Image.Image, kind: str, long_enough_for: int) -> Decoded:
     width, height = image.size
+    depth, frames = _bit_depth(image, kind), getattr(image, "n_frames", 1)
     factors = x, y = _factors(width, height, long_enough_for)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         exif = _tiff_exif(image)
@@ -181,12 +193,27 @@ def _decode(image: Image.Image, kind: str, long_enough_for: int) -> Decoded:
         exif = _bytes(image.info.get("exif"))[:MAX_EXIF_BYTES]
         orientation = _orientation(exif)
     mode, info = image.mode, {str(key): value for key, value in image.info.items()}
-    picture = pixels.to_srgb(pixels.reduced(image, factors), _bytes(info.get("icc_profile")))
+    icc_profile, alpha = _bytes(info.get("icc_profile")), image.has_transparency_data
+    picture = pixels.to_srgb(pixels.reduced(image, factors), icc_profile)
     picture, region = pixels.upright(picture, (0, 0, width / x, height / y), orientation)
     picture.info = {}  # Pillow would write a comment or a profile found there into the thumbnails
     if orientation >= 5:
         width, height = height, width
-    return Decoded(kind, width, height, mode, picture, region, exif, MappingProxyType(info))
+    return Decoded(
+        format=kind,
+        width=width,
+        height=height,
+        mode=mode,
+        bit_depth=depth,
+        alpha=alpha,
+        frames=frames,
+        icc_profile=icc_profile,
+        dpi=_dpi(info.get("dpi")),
+        picture=picture,
+        region=region,
+        exif=exif,
+        info=MappingProxyType(info),
+    )
 
 
 def _factors(width: int, height: int, long_enough_for: int) -> tuple[int, int]:
@@ -231,6 +258,21 @@ def _tiff_exif(image: TiffImagePlugin.TiffImageFile) -> bytes:
         return block.tobytes()
     except Exception:  # broken EXIF never fails an image
         return b""
+
+
+def _bit_depth(image: Image.Image, kind: str) -> int:
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        bits = image.tag_v2.get(ExifTags.Base.BitsPerSample, 1)
+        return int(max(bits) if isinstance(bits, tuple) else bits)
+    return 8
+
+
+def _dpi(value: object) -> tuple[float, float] | None:
+    try:
+        across, down = (float(one) for one in value)  # type: ignore[attr-defined]
+    except (ArithmeticError, TypeError, ValueError):
+        return None
+    return (across, down) if 0 < across < math.inf and 0 < down < math.inf else None
 
 
 def _bytes(value: object) -> bytes:
