@@ -38,7 +38,8 @@ model: $(VENV)/installed  ## Fetch BLIP and export it into models/exported (FROM
 model-check: $(VENV)/installed  ## Compare the model folders with their checksums
 	$(BIN)/python -m models.check
 
-bench: $(VENV)/installed  ## Measure captions and cold starts, as ratios; wants a quiet machine
+bench: $(VENV)/installed  ## Measure pictures, captions and cold starts, as ratios; wants a quiet machine
+	$(BIN)/python -m bench.images
 	$(BIN)/python -m bench.captions
 	$(BIN)/python -m bench.cold_start
 

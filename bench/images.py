@@ -1,0 +1,143 @@
+"""`python -m bench.images`: the picture stage (metadata, both thumbnails, the caption model's array), ours against
+Pillow's plain way and against libvips.
+
+Rounds are interleaved, so that whatever else the machine does strikes all of them; ratios are taken round by round.
+Each way has a process of its own; memory is measured in fresh ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+from statistics import median
+
+from bench.contestants import Contestant
+from bench.photographs import PHOTOGRAPHS, Photograph
+from bench.picture_memory import peak_above_start
+from bench.picture_quality import Quality, qualities
+from bench.picture_ways import WAYS, turns
+from bench.report import machine, ratio, spread, table, verdict
+
+TIMES_NAIVE = {
+    "12mp-jpeg": 4.5,
+    "24mp-jpeg": 7.0,
+    "48mp-progressive": 2.0,
+    "12mp-png": 1.4,
+    "12mp-rgba-png": 1.2,
+    "12mp-webp": 1.5,
+}
+SMALL_TIMES_NAIVE = 0.95
+MEBIBYTES_ABOVE_START = {"12mp-jpeg": 8.0}
+THUMBNAIL_DECIBELS = 45.0
+ARRAY_DIFFERENCE = 0.25
+SHORT_TURN_SECONDS = 0.1
+"""Turns with small pictures repeat them for about so long: a single one drowns in the noise."""
+MEBIBYTE = 2**20
+
+
+def main() -> None:
+    """Entry point."""
+    names = [one.name for one in PHOTOGRAPHS]
+    parser = argparse.ArgumentParser(prog="python -m bench.images", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9, help="default: %(default)s")
+    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="FILE", help=", ".join(names))
+    parser.add_argument("--skip-memory", action="store_true")
+    parser.add_argument("--skip-quality", action="store_true")
+    options = parser.parse_args()
+    chosen = [one for one in PHOTOGRAPHS if one.name in options.only]
+    where = machine("pillow", "pyvips-binary", "numpy")
+    for photograph in chosen:
+        photograph.draw()
+    print(f"\n## The picture stage\n\n{options.rounds} interleaved rounds.\n{where}\n", flush=True)
+    verdicts = _times(chosen, options.rounds)
+    if not options.skip_memory:
+        verdicts += _memory(chosen)
+    if not options.skip_quality:
+        verdicts += _quality(chosen)
+    print("\n".join(verdicts))
+
+
+def _times(photographs: list[Photograph], rounds: int) -> list[str]:
+    taken = _measure(photographs, rounds)
+    rows, verdicts = [], []
+    for one in photographs:
+        by_way = {way: taken[way, one.name] for way in WAYS}
+        rows.append(
+            [
+                one.title,
+                f"{one.path.stat().st_size / 1e6:.2f}",
+                *(spread(by_way[way], 1000, 1) for way in WAYS),
+                *(ratio(by_way["naive"], by_way[way]) for way in ("ours", "libvips")),
+            ]
+        )
+        times_naive = median(slow / fast for slow, fast in zip(by_way["naive"], by_way["ours"], strict=True))
+        bound = TIMES_NAIVE.get(one.name, SMALL_TIMES_NAIVE)
+        verdicts.append(verdict(f"{one.title}, times as fast as naive", times_naive, bound, at_least=True))
+    titles = [f"{way}, ms, median (range)" for way in WAYS]
+    print(table(["", "MB", *titles, "ours, times naive", "libvips, times naive"], rows), end="\n\n", flush=True)
+    return verdicts
+
+
+def _measure(photographs: list[Photograph], rounds: int) -> dict[tuple[str, str], list[float]]:
+    """Seconds for one picture, by way and photograph, round by round."""
+    paths = [one.path for one in photographs]
+    once = [1] * len(paths)
+    with Contestant(turns, "naive", paths, once) as pilot:
+        repeats = [max(1, round(SHORT_TURN_SECONDS / pilot.turn(number)[0])) for number in range(len(paths))]
+    taken: dict[tuple[str, str], list[float]] = {(way, one.name): [] for way in WAYS for one in photographs}
+    contestants = {way: Contestant(turns, way, paths, repeats) for way in WAYS}
+    order = list(WAYS)
+    try:
+        for contestant in contestants.values():
+            contestant.__enter__()
+        for number_of_round in range(-1, rounds):  # the first is not counted
+            order = order[1:] + order[:1]
+            for number, photograph in enumerate(photographs):
+                for way in order:
+                    seconds, _ = contestants[way].turn(number)
+                    if number_of_round >= 0:
+                        taken[way, photograph.name].append(seconds / repeats[number])
+    finally:
+        for contestant in contestants.values():
+            contestant.__exit__(None, None, None)
+    return taken
+
+
+def _memory(photographs: list[Photograph]) -> list[str]:
+    rows, verdicts = [], []
+    for one in photographs:
+        peaks = {way: peak_above_start(way, one) / MEBIBYTE for way in WAYS}
+        size = one.path.stat().st_size / MEBIBYTE
+        rows.append([one.title, f"{size:.1f}", *(f"+{peaks[way]:.1f}" for way in WAYS)])
+        if one.name in MEBIBYTES_ABOVE_START:
+            bound = MEBIBYTES_ABOVE_START[one.name]
+            verdicts.append(verdict(f"{one.title}, MiB above the start", peaks["ours"], bound, at_least=False))
+    print("Peak memory in MiB above a process that has its libraries loaded and the file's bytes read.\n")
+    print(table(["", "the bytes", *WAYS], rows), end="\n\n", flush=True)
+    return verdicts
+
+
+def _quality(photographs: list[Photograph]) -> list[str]:
+    rows, verdicts = [], []
+    for one in photographs:
+        by_way = qualities(one.path.read_bytes())
+        rows.append(
+            [one.title, *(_quality_cell(by_way[way], size) for size in ("medium", "small") for way in WAYS)]
+        )
+        rows[-1] += [f"{by_way[way].array:.2f}" for way in WAYS]
+        worst = min(by_way["ours"].scaled.values())
+        verdicts.append(verdict(f"{one.title}, dB of the thumbnails", worst, THUMBNAIL_DECIBELS, at_least=True))
+        array = by_way["ours"].array
+        verdicts.append(verdict(f"{one.title}, difference of the array", array, ARRAY_DIFFERENCE, at_least=False))
+    sizes = [f"{size}, {way}" for size in ("medium", "small") for way in WAYS]
+    print("Thumbnails: dB against an exact Lanczos in floating point, before encoding (as served).")
+    print("Array: mean absolute difference, of 255, from that of the picture decoded whole.\n")
+    print(table(["", *sizes, *(f"array, {way}" for way in WAYS)], rows), end="\n\n", flush=True)
+    return verdicts
+
+
+def _quality_cell(quality: Quality, size: str) -> str:
+    return f"{quality.scaled[size]:.1f} ({quality.encoded[size]:.1f})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""How far the pictures of each way are from exact ones.
+
+Exact: the file decoded whole, turned and brought to sRGB as Pillow does it; from there Lanczos in floating point
+(thumbnails), and what transformers does for the model (bicubic, in bytes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.picture_ways import (
+    MAX_PIXELS,
+    MEAN,
+    SIDE,
+    SIZES,
+    STD,
+    WAYS,
+    naive_picture,
+    naive_thumbnails,
+    on_white,
+    vips_picture,
+    vips_thumbnails,
+)
+from image_processor.captioning.preprocess import Preprocessor
+from image_processor.decode import decode
+from image_processor.thumbnails import scaled
+
+Pixels = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Of one way with one file."""
+
+    scaled: dict[str, float]
+    """Peak signal-to-noise ratio of each thumbnail before it is encoded, in dB."""
+    encoded: dict[str, float]
+    """The same of the thumbnail as it is served."""
+    array: float
+    """Mean absolute difference of the model's array, of 255."""
+
+
+def qualities(data: bytes) -> dict[str, Quality]:
+    """Of each way, with the file `data`."""
+    _, picture = naive_picture(data)
+    exact_array = Preprocessor(SIDE, MEAN, STD)(on_white(picture))
+    unencoded: dict[str, Mapping[str, Pixels]] = {
+        "naive": {name: _pixels(one) for name, one in naive_thumbnails(picture).items()},
+        "ours": _ours(data),
+        "libvips": {name: _vips_pixels(one) for name, one in vips_thumbnails(vips_picture(data)[1]).items()},
+    }
+    found = {}
+    for name, way in WAYS.items():
+        result = way()(data)
+        served = {size: _pixels(Image.open(BytesIO(body))) for size, body in result.thumbnails.items()}
+        difference = (result.array - exact_array) * np.float32(255) * np.array(STD, np.float32).reshape(1, 3, 1, 1)
+        # Each at its own size: 112.5 pixels are 112 to one and 113 to another.
+        exact = {size: _lanczos(picture, (pixels.shape[1], pixels.shape[0])) for size, pixels in served.items()}
+        found[name] = Quality(
+            {size: _decibels(unencoded[name][size], exact[size]) for size in SIZES},
+            {size: _decibels(served[size], exact[size]) for size in SIZES},
+            float(np.abs(difference).mean()),
+        )
+    return found
+
+
+def _ours(data: bytes) -> dict[str, Pixels]:
+    decoded = decode(data, max_pixels=MAX_PIXELS, long_enough_for=max(SIZES.values()))
+    return {name: _pixels(one) for name, one in scaled(decoded, SIZES).items()}
+
+
+def _lanczos(picture: Image.Image, size: tuple[int, int]) -> Pixels:
+    """(height, width, channels); colours multiplied with their alpha, if there is one, while they are mixed."""
+    planes = [np.asarray(one, np.float32) for one in picture.split()]
+    if len(planes) == 4:
+        planes[:3] = [plane * (planes[3] / np.float32(255)) for plane in planes[:3]]
+    small = [
+        np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.LANCZOS), np.float64) for plane in planes
+    ]
+    return np.clip(np.stack(small, axis=-1), 0, 255)
+
+
+def _pixels(picture: Image.Image) -> Pixels:
+    """As `_lanczos` has them."""
+    if picture.mode not in ("RGB", "RGBA"):
+        picture = picture.convert("RGB")
+    return _multiplied(np.asarray(picture, np.float64))
+
+
+def _vips_pixels(picture: Any) -> Pixels:
+    return _multiplied(picture.numpy().astype(np.float64))
+
+
+def _multiplied(pixels: Pixels) -> Pixels:
+    if pixels.shape[-1] == 4:
+        pixels = np.concatenate([pixels[..., :3] * (pixels[..., 3:] / 255), pixels[..., 3:]], axis=-1)
+    return pixels
+
+
+def _decibels(seen: Pixels, exact: Pixels) -> float:
+    if seen.shape != exact.shape:
+        raise SystemExit(f"a thumbnail of {seen.shape} where {exact.shape} was expected")
+    error = float(np.mean((seen - exact) ** 2))
+    return float("inf") if error == 0 else 10 * float(np.log10(255**2 / error))
