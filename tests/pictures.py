@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,12 +62,21 @@ def noise(width: int, height: int, seed: int = 1) -> Image.Image:
 def encode(picture: Image.Image, kind: str, *, orientation: int | None = None, **options: Any) -> bytes:
     """`picture` as a file of Pillow's format `kind`, stored so that `orientation` makes it upright."""
     if orientation is not None:
-        if orientation in _STORED:
-            picture = picture.transpose(_STORED[orientation])
+        picture = stored(picture, orientation)
         options["exif"] = exif(orientation=orientation)
     body = BytesIO()
     picture.save(body, kind, **options)
     return body.getvalue()
+
+
+def stored(picture: Image.Image, orientation: int) -> Image.Image:
+    """`picture` as it lies in a file whose `orientation` makes it upright."""
+    return picture.transpose(_STORED[orientation]) if orientation in _STORED else picture
+
+
+def heic(name: str = "orientation_1") -> bytes:
+    """A file that `tests/heic/draw.py` has drawn: the scene, 120 × 80, as the name says."""
+    return (Path(__file__).parent / "heic" / f"{name}.heic").read_bytes()
 
 
 def jpeg(width: int = 120, height: int = 80, *, mode: str = "RGB", **options: Any) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from image_core.formats import NAMES
 from image_core.settings import Settings
 from local.template import ROOT
 
@@ -133,6 +134,7 @@ def test_defaults_of_template_and_settings_agree(parameters):
         "MaxImageBytes": "max_image_bytes",
         "MaxPostBytes": "max_post_bytes",
         "MaxImagePixels": "max_image_pixels",
+        "MaxImageFrames": "max_image_frames",
         "ThumbnailSmallPixels": "thumbnail_small_pixels",
         "ThumbnailMediumPixels": "thumbnail_medium_pixels",
         "ProcessorTimeoutSeconds": "processor_timeout_seconds",
@@ -153,10 +155,29 @@ def test_every_parameter_is_described_and_grouped(sam):
     assert all(declaration.get("Description") for declaration in sam["Parameters"].values())
 
 
+def test_all_formats_are_taken_unless_said_otherwise(sam, parameters):
+    assert (
+        parameters["AllowedFormats"].split(",")
+        == list(NAMES)
+        == list(Settings.model_fields["allowed_formats"].default)
+    )
+    allowed = re.compile(sam["Parameters"]["AllowedFormats"]["AllowedPattern"])
+    assert all(allowed.fullmatch(name) for name in NAMES)
+    assert not allowed.fullmatch("jpeg,svg")
+
+
 def test_the_largest_picture_fits_into_the_processor_beside_the_model(parameters):
-    decoded_megabytes = 2_000 * int(parameters["MaxImagePixels"]) / 100_000_000
-    weights_and_libraries_megabytes = 900 + 800
-    assert int(parameters["ProcessorMemoryMegabytes"]) >= decoded_megabytes + weights_and_libraries_megabytes
+    settings = Settings(
+        uploads_bucket="uploads",
+        thumbnails_bucket="thumbnails",
+        images_table="images",
+        stats_table="stats",
+        queue_url="queue",
+        max_image_pixels=int(parameters["MaxImagePixels"]),
+        max_image_bytes=int(parameters["MaxImageBytes"]),
+        aws_lambda_function_memory_size=int(parameters["ProcessorMemoryMegabytes"]),
+    )
+    settings.require_processor_memory()
 
 
 # Triggers

@@ -15,36 +15,21 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any
+from typing import Any
 
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from image_core.errors import CorruptImage, ImageError, TooManyPixels, UnsupportedFormat
 from image_core.formats import NAMES, SNIFFED_BYTES, identify
-from image_processor import pixels
+from image_core.settings import DECODING_BYTES_PER_PIXEL
+from image_processor import pixels, webp_scaling
+from image_processor.exif_block import exif_of, exif_of_tiff, orientation_of
+from image_processor.survey import Limits, Survey, check, survey
 
 SHORT_SIDE_PIXELS = 768
 """The caption model's 384 × 384 array is made from at least twice that: below, captions lose accuracy."""
 LONG_SIDE_PIXELS = 4096
 """Pictures far longer than wide are reduced further along their length, to between once and twice this."""
-MAX_EXIF_BYTES = 1 << 20
-"""More EXIF than this is not looked at."""
-
-# What describes the picture in a TIFF, among the tags that only describe the file.
-_TIFF_EXIF = (
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.Orientation,
-    ExifTags.Base.XResolution,
-    ExifTags.Base.YResolution,
-    ExifTags.Base.ResolutionUnit,
-    ExifTags.Base.Software,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.Copyright,
-)
-
 # Image.MAX_IMAGE_PIXELS and warning filters belong to the whole process: one picture at a time.
 _pillow_settings = threading.Lock()
 
@@ -104,26 +89,29 @@ def decode(
     *,
     max_pixels: int,
     long_enough_for: int,
+    max_frames: int = 10_000,
     formats: Collection[str] = tuple(NAMES),
 ) -> Decoded:
     """Decode `source`, the first frame if it is animated.
 
     `long_enough_for`: side in pixels of the largest square that a thumbnail will have to fill.
 
-    Raises UnsupportedFormat (the bytes are none of `formats`), TooManyPixels (more than `max_pixels`, from
-    the header, or more than memory holds) and CorruptImage (empty, or whatever a decoder complains about).
+    Raises UnsupportedFormat (the bytes are none of `formats`), TooManyPixels (more than `max_pixels`, or frames than
+    `max_frames`, from the header) and CorruptImage (empty, or whatever a decoder complains about). MemoryError means
+    that the machine has less memory than this picture may take: another time the same bytes may decode.
     """
-    with source.open("rb") if isinstance(source, Path) else BytesIO(source) as stream:
-        kind = _identify(stream, formats)
-        with _pillow_limited_to(max_pixels), _as_image_errors(max_pixels):
-            return _decode(_open(stream, kind, max_pixels), kind, long_enough_for)
+    data = source.read_bytes() if isinstance(source, Path) else source
+    kind = _identify(data, formats)
+    limits = Limits(max_pixels, max_frames)
+    with _pillow_limited_to(max_pixels), _as_image_errors(limits):
+        found = survey(data, kind, limits)
+        return _decode(data, _open(data, kind, found, limits), kind, found, long_enough_for)
 
 
-def _identify(stream: IO[bytes], formats: Collection[str]) -> str:
-    head = stream.read(SNIFFED_BYTES)
-    if not head:
+def _identify(data: bytes, formats: Collection[str]) -> str:
+    if not data:
         raise CorruptImage("The file is empty.")
-    kind = identify(head)
+    kind = identify(data[:SNIFFED_BYTES])
     if kind is None or kind not in formats:
         raise UnsupportedFormat
     return kind
@@ -145,57 +133,81 @@ def _pillow_limited_to(max_pixels: int) -> Iterator[None]:
 
 
 @contextmanager
-def _as_image_errors(max_pixels: int) -> Iterator[None]:
+def _as_image_errors(limits: Limits) -> Iterator[None]:
     try:
         yield
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_many(max_pixels) from error
+        raise TooManyPixels(f"The image has more than {limits.pixels:,} pixels.") from error
     except MemoryError as error:
-        raise TooManyPixels("Decoding this image takes more memory than there is.") from error
+        _require_memory(limits)
+        raise CorruptImage("The image asks for more memory than its size accounts for.") from error
     except Exception as error:
         # Fed with damaged bytes, Pillow's decoders raise OSError, SyntaxError, ValueError, KeyError,
         # struct.error, zlib.error, AssertionError, …: no list of them stays complete.
         raise CorruptImage from error
 
 
-def _open(stream: IO[bytes], kind: str, max_pixels: int) -> Image.Image:
+def _require_memory(limits: Limits) -> None:
+    """Raises MemoryError if there is less memory than an accepted picture may take: not the file's fault then."""
+    bytearray(limits.pixels * DECODING_BYTES_PER_PIXEL)
+
+
+def _open(data: bytes, kind: str, found: Survey | None, limits: Limits) -> Image.Image:
     """Read the header."""
-    stream.seek(0)
-    image = Image.open(stream, formats=[kind.upper()])
-    width, height = image.size
-    if width * height > max_pixels:  # Pillow has looked as well, unless somebody changed the warning filters
-        raise _too_many(max_pixels)
+    if found and found.orientation_at is not None:
+        data = _lying_as_stored(data, found.orientation_at)
+    if kind == "heic":
+        from image_processor import heic  # most processes never see one
+
+        image = heic.opened(data)
+    else:
+        image = Image.open(BytesIO(data), formats=[kind.upper()])
+        if kind == "avif":
+            image.info["bit_depth"] = _avif_bit_depth(data)
+    check(*image.size, _frames(image, kind, found), limits)
     return image
 
 
-def _too_many(max_pixels: int) -> TooManyPixels:
-    return TooManyPixels(f"The image has more than {max_pixels:,} pixels.")
+def _frames(image: Image.Image, kind: str, found: Survey | None) -> int:
+    """For these, Pillow has counted once the header is read; a JPEG has more than one as MPO."""
+    if kind in ("jpeg", "avif", "heic") or not found:
+        return getattr(image, "n_frames", 1)
+    return found.frames
 
 
-def _decode(image: Image.Image, kind: str, long_enough_for: int) -> Decoded:
+def _avif_bit_depth(data: bytes) -> int:
+    """AV1 in ISOBMFF, 2.3: `av1C` has a version, a profile, then flags, of which two say 10 or 12 bits."""
+    at = data.find(b"av1C")
+    flags = data[at + 6] if 0 <= at < len(data) - 6 else 0
+    return 8 + 2 * (flags >> 6 & 1) + 2 * (flags >> 6 & flags >> 5 & 1)
+
+
+def _lying_as_stored(data: bytes, orientation_at: int) -> bytes:
+    """A TIFF without its orientation: Pillow turns TIFFs itself, at full size, which takes as much memory again."""
+    patched = bytearray(data)
+    patched[orientation_at : orientation_at + 2] = b"\0\1" if data.startswith(b"MM") else b"\1\0"
+    return bytes(patched)
+
+
+def _decode(data: bytes, image: Image.Image, kind: str, found: Survey | None, long_enough_for: int) -> Decoded:
     width, height = image.size
-    depth, frames = _bit_depth(image, kind), getattr(image, "n_frames", 1)
-    factors = x, y = _factors(width, height, long_enough_for)
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        exif = _tiff_exif(image)
-        orientation = 1  # Pillow turns these itself
+    frames = _frames(image, kind, found)
+    mode = image.mode
     if kind == "png":
         _scale_grey_key(image)
-    if kind == "jpeg" and (scale := next(s for s in (8, 4, 2, 1) if s <= min(factors))) > 1:
-        image.draft(None, (width // scale, height // scale))
-        factors = x // scale, y // scale
-        x, y = factors[0] * scale, factors[1] * scale
-    image.load()
-    if kind != "tiff":
-        # Only now: the EXIF of a PNG can follow its pixels.
-        exif = _bytes(image.info.get("exif"))[:MAX_EXIF_BYTES]
-        orientation = _orientation(exif)
-    mode, info = image.mode, {str(key): value for key, value in image.info.items()}
+    picture, scale = _reduced(data, image, kind, _factors(width, height, long_enough_for))
+    # Only now: the EXIF of a PNG can follow its pixels.
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and found:
+        exif, orientation = exif_of_tiff(image, found.orientation), found.orientation
+    else:
+        exif = exif_of(image.info)
+        orientation = orientation_of(exif)
+    info = {str(key): value for key, value in image.info.items()}
     icc_profile, alpha = _bytes(info.get("icc_profile")), image.has_transparency_data
-    picture = pixels.to_srgb(pixels.reduced(image, factors), icc_profile)
-    picture, region = pixels.upright(picture, (0, 0, width / x, height / y), orientation)
+    picture = pixels.to_srgb(picture, icc_profile)
+    picture, region = pixels.upright(picture, (0, 0, width / scale[0], height / scale[1]), orientation)
     picture.info = {}  # Pillow would write a comment or a profile found there into the thumbnails
     if orientation >= 5:
         width, height = height, width
@@ -204,7 +216,7 @@ def _decode(image: Image.Image, kind: str, long_enough_for: int) -> Decoded:
         width=width,
         height=height,
         mode=mode,
-        bit_depth=depth,
+        bit_depth=found.bit_depth if found else int(info["bit_depth"]),
         alpha=alpha,
         frames=frames,
         icc_profile=icc_profile,
@@ -214,6 +226,26 @@ def _decode(image: Image.Image, kind: str, long_enough_for: int) -> Decoded:
         exif=exif,
         info=MappingProxyType(info),
     )
+
+
+def _reduced(
+    data: bytes, image: Image.Image, kind: str, factors: tuple[int, int]
+) -> tuple[Image.Image, tuple[float, float]]:
+    """The pixels as `pixels.reduced` gives them, and how many of the original's (across, down) are one of them."""
+    width, height = image.size
+    x, y = factors
+    if kind == "webp":
+        size = max(1, round(width / x)), max(1, round(height / y))
+        smaller = webp_scaling.scaled(data, (width, height), size)
+        if smaller and smaller.size == size:
+            return pixels.reduced(smaller, (1, 1)), (width / size[0], height / size[1])
+        return pixels.reduced(smaller or image, factors), (x, y)
+    scale = next(s for s in (8, 4, 2, 1) if s <= min(factors)) if kind == "jpeg" else 1
+    if scale > 1:
+        image.draft(None, (width // scale, height // scale))
+        x, y = x // scale, y // scale
+    image.load()
+    return pixels.reduced(image, (x, y)), (x * scale, y * scale)
 
 
 def _factors(width: int, height: int, long_enough_for: int) -> tuple[int, int]:
@@ -231,40 +263,6 @@ def _scale_grey_key(image: Image.Image) -> None:
     key, tiles = image.info.get("transparency"), getattr(image, "tile", ())
     if isinstance(key, int) and tiles:
         image.info["transparency"] = key * {"L;2": 85, "L;4": 17}.get(tiles[0].args, 1)
-
-
-def _orientation(exif: bytes) -> int:
-    """1 to 8; 1 if there is none, or none that makes sense."""
-    parsed = Image.Exif()
-    try:
-        parsed.load(exif)
-        value = parsed.get(ExifTags.Base.Orientation)
-    except Exception:  # as for pictures; broken EXIF never fails an image
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _tiff_exif(image: TiffImagePlugin.TiffImageFile) -> bytes:
-    """The EXIF of a TIFF, whose own tags it is, as the block that other formats have."""
-    try:
-        tags, block = image.getexif(), Image.Exif()
-        for tag in _TIFF_EXIF:
-            if tag in tags:
-                block[tag] = tags[tag]
-        for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            block.get_ifd(ifd).update(
-                (tag, value) for tag, value in tags.get_ifd(ifd).items() if tag != ExifTags.Base.MakerNote
-            )
-        return block.tobytes()
-    except Exception:  # broken EXIF never fails an image
-        return b""
-
-
-def _bit_depth(image: Image.Image, kind: str) -> int:
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        bits = image.tag_v2.get(ExifTags.Base.BitsPerSample, 1)
-        return int(max(bits) if isinstance(bits, tuple) else bits)
-    return 8
 
 
 def _dpi(value: object) -> tuple[float, float] | None:

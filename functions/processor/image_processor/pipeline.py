@@ -66,7 +66,13 @@ def _guard_size(stored: StoredObject, settings: Settings) -> None:
 
 
 def _decode(body: bytes, settings: Settings) -> Decoded:
-    return decode(body, max_pixels=settings.max_image_pixels, long_enough_for=settings.thumbnail_medium_pixels)
+    return decode(
+        body,
+        max_pixels=settings.max_image_pixels,
+        max_frames=settings.max_image_frames,
+        formats=settings.allowed_formats,
+        long_enough_for=settings.thumbnail_medium_pixels,
+    )
 
 
 def _save(

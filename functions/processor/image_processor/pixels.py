@@ -35,14 +35,15 @@ Region = tuple[float, float, float, float]
 
 
 def reduced(image: Image.Image, factors: tuple[int, int]) -> Image.Image:
-    """A new picture in mode L, RGB, RGBA or CMYK, averaged over blocks of `factors` (x, y) pixels.
+    """`image` in mode L, RGB, RGBA or CMYK, averaged over blocks of `factors` (x, y) pixels.
 
     Its size is that of the loaded `image` divided by the factors, rounded up. Transparency of any kind
     becomes RGBA; more than 8 bits a sample are scaled to 8, not clipped.
     """
     transparent = "transparency" in image.info
     if image.mode in ("L", "RGB", "CMYK") and not transparent:
-        return image.copy() if factors == (1, 1) else image.reduce(factors)
+        image.load()
+        return image if factors == (1, 1) else image.reduce(factors)
     convert, mode = _converter(image, transparent)
     width, height = image.size
     x, y = factors

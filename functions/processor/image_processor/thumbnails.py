@@ -59,7 +59,7 @@ def _encode(picture: Image.Image) -> Thumbnail:
     body = BytesIO()
     if picture.mode == "RGBA":
         content_type = "image/png"
-        picture.save(body, "PNG", optimize=True)
+        picture.save(body, "PNG")
     else:
         content_type = "image/jpeg"
         picture.save(body, "JPEG", quality=JPEG_QUALITY, optimize=True, progressive=True)

@@ -5,6 +5,8 @@ The API and the processor ask the same function, so that what one accepts the ot
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 NAMES = {
     "jpeg": "JPEG",
     "png": "PNG",
@@ -13,13 +15,19 @@ NAMES = {
     "tiff": "TIFF",
     "bmp": "BMP",
     "avif": "AVIF",
+    "heic": "HEIC",
 }
 """Formats that are accepted, and what people call them. The media type of each is `image/{format}`."""
 
 SNIFFED_BYTES = 512
 """How much of a file's beginning `identify` wants to see."""
 
-_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# Not b"MM\0+", BigTIFF in the byte order that nobody writes: Pillow takes it for the older kind.
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0")
+_BRANDS = {
+    **dict.fromkeys((b"avif", b"avis"), "avif"),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), "heic"),
+}
 _BMP_HEADER_BYTES = (12, 16, 40, 52, 56, 64, 108, 124)
 
 
@@ -39,11 +47,18 @@ def identify(head: bytes) -> str | None:
     if head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BMP_HEADER_BYTES:
         return "bmp"
     if head[4:8] == b"ftyp":
-        end = int.from_bytes(head[:4], "big")
-        brands = {head[8:12], *(head[at : at + 4] for at in range(16, min(end, len(head)), 4))}
-        # Not mif1 alone: HEIC files carry that one too.
-        return "avif" if brands & {b"avif", b"avis"} else None
+        return _by_brand(head)
     return None
+
+
+def _by_brand(head: bytes) -> str | None:
+    """ISO/IEC 14496-12, 4.3: the brand that a file is of first, then those that it also keeps to.
+
+    `mif1` and `msf1` alone say nothing about how the pixels are coded.
+    """
+    end = int.from_bytes(head[:4], "big")
+    brands = (head[8:12], *(head[at : at + 4] for at in range(16, min(end, len(head)), 4)))
+    return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), None)
 
 
 def media_type(name: str) -> str:
@@ -51,5 +66,6 @@ def media_type(name: str) -> str:
     return f"image/{name}"
 
 
-MEDIA_TYPES = frozenset(map(media_type, NAMES))
-"""Media types that can be announced for an upload."""
+def named(allowed: Collection[str]) -> str:
+    """What people call the formats `allowed`, as an enumeration."""
+    return ", ".join(name for key, name in NAMES.items() if key in allowed)

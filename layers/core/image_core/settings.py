@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
+from typing import Annotated
 
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from image_core.formats import NAMES
 
 LEASE_MARGIN_SECONDS = 10
 """A lease outlives the function that holds it by this much, so that a live worker is never superseded."""
+
+DECODING_BYTES_PER_PIXEL = 20
+"""Most that decoding one picture takes beside its file, whatever its format: docs/formats.md has what was measured."""
+MODEL_MEGABYTES = 1_700
+"""The caption model's weights (BLIP-base: 900) and the libraries around them, at most."""
 
 
 class Settings(BaseSettings):
@@ -28,7 +37,11 @@ class Settings(BaseSettings):
     max_image_bytes: int = Field(default=50_000_000, ge=1)
     max_post_bytes: int = Field(default=4_000_000, ge=1)
     """Largest file that `POST /api/images` takes: a Lambda request is 6 MB, base64 and headers included."""
+    allowed_formats: Annotated[tuple[str, ...], NoDecode] = tuple(NAMES)
+    """Formats that are taken, keys of `formats.NAMES`; in the environment with commas between them."""
     max_image_pixels: int = Field(default=100_000_000, ge=1)
+    max_image_frames: int = Field(default=10_000, ge=1)
+    """Most pictures in one file (animation, pages). Only the first is decoded, but all are counted."""
     thumbnail_small_pixels: int = Field(default=150, ge=1, le=2_000)
     thumbnail_medium_pixels: int = Field(default=300, ge=1, le=2_000)
     expose_gps: bool = False
@@ -46,6 +59,9 @@ class Settings(BaseSettings):
     s3_public_endpoint_url: str | None = None
     """Where callers reach that emulator's S3, when it is not where the function does (`sam local`)."""
 
+    aws_lambda_function_memory_size: int | None = None
+    """Memory of this function in MB, which Lambda says; unset elsewhere."""
+
     models_dir: str = "models"
     """Where `exported` and `demo` lie: the real caption model is taken if it is there, else the demo model."""
     caption_model_dir: str | None = None
@@ -61,9 +77,36 @@ class Settings(BaseSettings):
         return self.processor_timeout_seconds + LEASE_MARGIN_SECONDS
 
     @property
+    def processor_megabytes(self) -> int:
+        """Memory in MB that the processor may need for the largest picture that is accepted."""
+        picture = self.max_image_pixels * DECODING_BYTES_PER_PIXEL + 2 * self.max_image_bytes
+        return MODEL_MEGABYTES + math.ceil(picture / 1_000_000)
+
+    def require_processor_memory(self) -> None:
+        """Raises ValueError if this is a Lambda function with less memory than `processor_megabytes`."""
+        memory = self.aws_lambda_function_memory_size
+        if memory is not None and memory < self.processor_megabytes:
+            raise ValueError(
+                f"The function has {memory:,} MB; MAX_IMAGE_PIXELS of {self.max_image_pixels:,} and MAX_IMAGE_BYTES of "
+                f"{self.max_image_bytes:,} need {self.processor_megabytes:,} MB. Lower them or raise the memory."
+            )
+
+    @property
     def thumbnail_pixels(self) -> dict[str, int]:
         """Side in pixels of the square that each thumbnail fits into, by name."""
         return {"small": self.thumbnail_small_pixels, "medium": self.thumbnail_medium_pixels}
+
+    @field_validator("allowed_formats", mode="before")
+    @classmethod
+    def _list_of_formats(cls, value: object) -> object:
+        names = value.split(",") if isinstance(value, str) else value
+        if not isinstance(names, list | tuple):
+            return value
+        wanted = {str(name).strip().lower() for name in names} - {""}
+        unknown = wanted - set(NAMES)
+        if unknown or not wanted:
+            raise ValueError(f"ALLOWED_FORMATS must name some of {', '.join(NAMES)}; not {', '.join(unknown)}")
+        return tuple(name for name in NAMES if name in wanted)
 
     @model_validator(mode="after")
     def _sizes_are_ordered(self) -> Settings:

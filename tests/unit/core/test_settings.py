@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from image_core.formats import NAMES
 from image_core.settings import Settings
 
 REQUIRED = {
@@ -73,6 +74,9 @@ def test_what_names_the_stack_must_be_given(name: str) -> None:
         ({"max_attempts": 0}, "max_attempts"),
         ({"stats_shards": 0}, "stats_shards"),
         ({"max_image_pixels": "many"}, "max_image_pixels"),
+        ({"max_image_frames": 0}, "max_image_frames"),
+        ({"allowed_formats": "jpeg,svg"}, "ALLOWED_FORMATS.*svg"),
+        ({"allowed_formats": " , "}, "ALLOWED_FORMATS"),
         ({"caption_engine": "quantum"}, "caption_engine"),
         ({"caption_max_tokens": 0}, "caption_max_tokens"),
         ({"pending_timeout_seconds": 0}, "pending_timeout_seconds"),
@@ -90,3 +94,20 @@ def test_settings_do_not_change() -> None:
 
 def test_a_lease_outlives_the_function_that_holds_it() -> None:
     assert made(processor_timeout_seconds=120).lease_seconds == 130
+
+
+def test_formats_are_listed_with_commas_in_any_order_and_all_are_taken_by_default() -> None:
+    names = {name.upper(): value for name, value in REQUIRED.items()}
+    code = "from image_core.settings import settings; print(','.join(settings().allowed_formats))"
+    assert run(code, **names, ALLOWED_FORMATS=" WebP, jpeg,") == "jpeg,webp"
+    assert run(code, **names, ALLOWED_FORMATS="") == ",".join(NAMES)
+
+
+def test_a_function_with_too_little_memory_for_the_largest_picture_is_told_so() -> None:
+    names = {name.upper(): value for name, value in REQUIRED.items()}
+    code = "from image_core.settings import settings; settings().require_processor_memory(); print('enough')"
+    assert run(code, **names) == "enough", "elsewhere than on Lambda nobody says how much there is"
+    assert run(code, **names, AWS_LAMBDA_FUNCTION_MEMORY_SIZE="3800") == "enough"
+    with pytest.raises(ValueError, match=r"3,799 MB; MAX_IMAGE_PIXELS of 100,000,000 .* need 3,800 MB"):
+        made(aws_lambda_function_memory_size=3799).require_processor_memory()
+    made(aws_lambda_function_memory_size=3008, max_image_pixels=40_000_000).require_processor_memory()

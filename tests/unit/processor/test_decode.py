@@ -51,6 +51,8 @@ FILES = {
     "LAB tiff": pictures.encode(pictures.scene(mode="LAB"), "TIFF"),
     "bmp": pictures.encode(pictures.scene(), "BMP"),
     "avif": pictures.encode(pictures.scene(), "AVIF"),
+    "heic": pictures.heic(),
+    "ten-bit heic": pictures.heic("ten_bits"),
 }
 
 
@@ -317,8 +319,8 @@ def test_what_is_no_picture_is_an_unsupported_format(data: bytes) -> None:
         decoded(data)
 
 
-@pytest.mark.parametrize("brands", [b"heic\0\0\0\0mif1heic", b"mif1\0\0\0\0mif1heic"])
-def test_heic_is_unsupported_and_not_taken_for_a_damaged_avif(brands: bytes) -> None:
+@pytest.mark.parametrize("brands", [b"isom\0\0\0\0mp41avc1", b"mif1\0\0\0\0mif1miaf", b"qt  \0\0\0\0qt  "])
+def test_other_files_of_the_family_of_heic_and_avif_are_unsupported(brands: bytes) -> None:
     with pytest.raises(UnsupportedFormat):
         decoded(b"\0\0\0\x18ftyp" + brands + bytes(100))
 
@@ -370,7 +372,7 @@ def test_a_jpeg_cut_short_is_corrupt_at_reduced_scale_too(size: tuple[int, int],
 
 def test_an_error_keeps_what_the_decoder_said_as_its_cause() -> None:
     with pytest.raises(CorruptImage) as caught:
-        decoded(pictures.cut(FILES["png"]))
+        decoded(pictures.cut(FILES["jpeg"]))
 
     assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.message == CorruptImage.default_message
@@ -390,7 +392,7 @@ def test_far_too_many_pixels_end_the_same_way(side: int) -> None:
         decoded(pictures.raw_png(side, side, depth=1, colour=0, rows=b""), max_pixels=100_000_000)
 
 
-@pytest.mark.parametrize("name", ["jpeg", "png", "gif", "webp", "tiff", "bmp", "avif"])
+@pytest.mark.parametrize("name", ["jpeg", "png", "gif", "webp", "tiff", "bmp", "avif", "heic"])
 def test_as_many_pixels_as_are_accepted_are_decoded_and_not_one_more(name: str) -> None:
     assert decoded(FILES[name], max_pixels=120 * 80).width == 120
     with pytest.raises(TooManyPixels):

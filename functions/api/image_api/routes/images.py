@@ -24,7 +24,7 @@ from image_core.errors import (
     UploadIncomplete,
 )
 from image_core.events import Look
-from image_core.formats import NAMES, SNIFFED_BYTES, identify, media_type
+from image_core.formats import SNIFFED_BYTES, identify, media_type, named
 from image_core.keys import new_image_id, upload_key
 from image_core.models import Record, Status
 from image_core.services import Services
@@ -82,8 +82,9 @@ def _checked(file: UploadFile, services: Services) -> str:
     if file.size > limit:
         raise TooLarge(too_large_message(limit))
     kind = identify(file.file.read(SNIFFED_BYTES))
-    if kind is None:
-        raise UnsupportedUpload(f"Formats that are taken: {', '.join(NAMES.values())}.")
+    allowed = services.settings.allowed_formats
+    if kind is None or kind not in allowed:
+        raise UnsupportedUpload(f"Formats that are taken: {named(allowed)}.")
     file.file.seek(0)
     return media_type(kind)
 

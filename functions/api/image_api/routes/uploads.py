@@ -9,7 +9,7 @@ from image_api.errors import documented
 from image_api.presentation import iso_time
 from image_api.schemas import PresignedUpload, UploadAnswer, UploadRequest
 from image_core.errors import EmptyFile, TooLarge, UnsupportedUpload
-from image_core.formats import MEDIA_TYPES, NAMES
+from image_core.formats import media_type, named
 from image_core.keys import new_image_id, upload_key
 from image_core.models import Record, Status
 
@@ -29,8 +29,8 @@ def reserve_upload(wanted: UploadRequest, services: Connected) -> UploadAnswer:
         raise EmptyFile
     if wanted.size > settings.max_image_bytes:
         raise TooLarge(f"The largest file that is taken has {settings.max_image_bytes:,} bytes.")
-    if wanted.content_type not in MEDIA_TYPES:
-        raise UnsupportedUpload(f"Formats that are taken: {', '.join(NAMES.values())}.")
+    if wanted.content_type not in map(media_type, settings.allowed_formats):
+        raise UnsupportedUpload(f"Formats that are taken: {named(settings.allowed_formats)}.")
     now_ms = services.records.now_ms()
     expires_ms = now_ms + settings.upload_url_seconds * 1000
     image_id = new_image_id()

@@ -1,0 +1,160 @@
+"""WebP decoded at a smaller scale, which libwebp can do and Pillow does not ask it for.
+
+Pillow decodes each WebP as an animation, at full size and into three copies: 15 bytes a pixel. libwebp shrinks while
+it decodes, row by row, in the threads it has for that. It is called here through ctypes, in the very library that
+Pillow has loaded; where Pillow was built without such a library to call, its own way remains. Structures are those of
+libwebp's `decode.h`, whose layout its ABI version (checked by libwebp) stands for. Decision 8 has the figures.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+from PIL import Image, _webp
+
+_ABI_VERSION = 0x0209
+_RGB, _RGBA = 0, 1
+_OK, _OUT_OF_MEMORY = 0, 1
+
+
+class _Features(ctypes.Structure):
+    _fields_ = (
+        ("width", ctypes.c_int),
+        ("height", ctypes.c_int),
+        ("has_alpha", ctypes.c_int),
+        ("has_animation", ctypes.c_int),
+        ("format", ctypes.c_int),  # 1 lossy, 2 lossless, 0 mixed
+        ("pad", ctypes.c_uint32 * 5),
+    )
+
+
+class _Rgba(ctypes.Structure):
+    _fields_ = (("rgba", ctypes.c_void_p), ("stride", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+class _Yuva(ctypes.Structure):
+    _fields_ = (
+        ("planes", ctypes.c_void_p * 4),
+        ("strides", ctypes.c_int * 4),
+        ("sizes", ctypes.c_size_t * 4),
+    )
+
+
+class _Planes(ctypes.Union):
+    _fields_ = (("rgba", _Rgba), ("yuva", _Yuva))
+
+
+class _Output(ctypes.Structure):
+    _fields_ = (
+        ("colorspace", ctypes.c_int),
+        ("width", ctypes.c_int),
+        ("height", ctypes.c_int),
+        ("is_external_memory", ctypes.c_int),
+        ("u", _Planes),
+        ("pad", ctypes.c_uint32 * 4),
+        ("private_memory", ctypes.c_void_p),
+    )
+
+
+class _Options(ctypes.Structure):
+    _fields_ = (
+        ("bypass_filtering", ctypes.c_int),
+        ("no_fancy_upsampling", ctypes.c_int),
+        ("use_cropping", ctypes.c_int),
+        ("crop", ctypes.c_int * 4),
+        ("use_scaling", ctypes.c_int),
+        ("scaled_width", ctypes.c_int),
+        ("scaled_height", ctypes.c_int),
+        ("use_threads", ctypes.c_int),
+        ("dithering_strength", ctypes.c_int),
+        ("flip", ctypes.c_int),
+        ("alpha_dithering_strength", ctypes.c_int),
+        ("pad", ctypes.c_uint32 * 5),
+    )
+
+
+class _Config(ctypes.Structure):
+    _fields_ = (("input", _Features), ("output", _Output), ("options", _Options))
+
+
+@cache
+def _libwebp() -> ctypes.CDLL | None:
+    """The library that Pillow's extension is linked with: what a library needs is searched for its symbols as well."""
+    try:
+        library = ctypes.CDLL(_webp.__file__)
+        for function in (
+            library.WebPDecode,
+            library.WebPGetFeaturesInternal,
+            library.WebPInitDecoderConfigInternal,
+        ):
+            function.restype = ctypes.c_int
+        library.WebPInitDecoderConfigInternal.argtypes = (ctypes.c_void_p, ctypes.c_int)
+        library.WebPGetFeaturesInternal.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int)
+        library.WebPDecode.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p)
+    except (OSError, AttributeError):
+        return None
+    return library if library.WebPInitDecoderConfigInternal(ctypes.byref(_Config()), _ABI_VERSION) else None
+
+
+def scaled(data: bytes, canvas: tuple[int, int], size: tuple[int, int]) -> Image.Image | None:
+    """The first picture of a WebP, `size` (width, height) instead of `canvas`, in RGB or RGBA.
+
+    None where this cannot be had from libwebp: in an animation whose first picture leaves some of the canvas free.
+    A picture with transparency whose colours are stored apart from it (lossy with alpha) comes at full size, for the
+    colours of what is not seen would get into their neighbours. Raises OSError for damage, MemoryError.
+    """
+    library, picture = _libwebp(), _first_picture(data, canvas)
+    if library is None or picture is None:
+        return None
+    config = _Config()
+    library.WebPInitDecoderConfigInternal(ctypes.byref(config), _ABI_VERSION)
+    status = library.WebPGetFeaturesInternal(picture, len(picture), ctypes.byref(config.input), _ABI_VERSION)
+    if status != _OK:
+        raise OSError(f"libwebp reads no header: status {status}")
+    if (config.input.width, config.input.height) != canvas:
+        return None
+    alpha = bool(config.input.has_alpha)
+    width, height = canvas if alpha and config.input.format == 1 else size
+    samples = 4 if alpha else 3
+    pixels = np.empty((height, width, samples), np.uint8)
+    config.options.use_threads = 1
+    if (width, height) != canvas:
+        config.options.use_scaling = 1
+        config.options.scaled_width, config.options.scaled_height = width, height
+    config.output.colorspace = _RGBA if alpha else _RGB
+    config.output.is_external_memory = 1
+    config.output.u.rgba = _Rgba(pixels.ctypes.data, width * samples, pixels.nbytes)
+    status = library.WebPDecode(picture, len(picture), ctypes.byref(config))
+    if status == _OUT_OF_MEMORY:
+        raise MemoryError
+    if status != _OK:
+        raise OSError(f"libwebp does not decode this: status {status}")
+    mode = "RGBA" if alpha else "RGB"
+    return Image.frombuffer(mode, (width, height), pixels.data, "raw", mode, 0, 1)
+
+
+def _first_picture(data: bytes, canvas: tuple[int, int]) -> bytes | None:
+    """`data`, or of an animation the first frame, if that fills the canvas."""
+    for name, start, length in _chunks(data):
+        if name == b"ANMF":
+            header = data[start : start + 16]
+            across, down = (1 + int.from_bytes(header[at : at + 3], "little") for at in (6, 9))
+            if header[:6] != bytes(6) or (across, down) != canvas:
+                return None
+            return data[start + 16 : start + length]
+    return data
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """(name, start, length) up to the first that holds pixels; a still picture begins with one, or with VP8X."""
+    at = 12
+    while at + 8 <= len(data):
+        name, length = struct.unpack_from("<4sI", data, at)
+        yield name, at + 8, length
+        if name in (b"ANMF", b"VP8 ", b"VP8L"):
+            return
+        at += 8 + length + (length & 1)
