@@ -38,7 +38,7 @@ MAY_USE_AWS = ("image_core.services", "image_core.records", "image_core.storage"
 INIT_MODULES = ("image_processor.main",)
 """Importing these is Lambda's INIT phase, and meant to set things up."""
 PURE_STEPS = tuple(
-    f"image_processor.{step}" for step in ("decode", "metadata", "thumbnails", "pixels", "captioning")
+    f"image_processor.{step}" for step in ("decode", "exif", "metadata", "thumbnails", "pixels", "captioning")
 )
 STORES = ("image_core.services", "image_core.records", "image_core.storage", "image_core.events")
 WEB = ("fastapi", "starlette", "mangum", "uvicorn", "httpx", "requests")

@@ -11,7 +11,20 @@ from image_core.records import Records
 from tests.functional.emulator import Stack
 
 LEASE_SECONDS = 30
-METADATA = {"width": 120, "height": 80, "format": "jpeg", "size_bytes": 1000, "sha256": "0" * 64, "exif": {}}
+METADATA = {
+    "width": 120,
+    "height": 80,
+    "format": "jpeg",
+    "size_bytes": 1000,
+    "sha256": "0" * 64,
+    "color_mode": "rgb",
+    "bit_depth": 8,
+    "has_alpha": False,
+    "frames": 1,
+    "icc_profile": "Display P3",
+    "dpi": [300.0, 72.01],
+    "exif": {"Make": "Acme", "FNumber": 2.8, "LensSpecification": [24, 70, None, None]},
+}
 
 
 def new_record(records: Records, **fields: Any) -> Record:

@@ -68,6 +68,15 @@ def test_an_image_being_captioned_shows_its_thumbnails_already(stack: Stack, api
     assert api.get(urlsplit(shown["data"]["thumbnails"]["small"]).path).status == 200
 
 
+def test_what_an_older_version_did_not_note_of_a_picture_is_null(stack: Stack, api: Api) -> None:
+    claimed = image_in(stack.records, Status.PROCESSING)
+    older = {name: METADATA[name] for name in ("width", "height", "format", "size_bytes", "sha256", "exif")}
+    stack.records.save(claimed, metadata=older, thumbnails=made_by(claimed))
+    metadata = api.get(f"/api/images/{claimed.image_id}").json()["data"]["metadata"]
+    unknown = dict.fromkeys(METADATA.keys() - older.keys())
+    assert metadata == older | unknown | {"caption": None, "caption_model": None}
+
+
 @pytest.mark.parametrize("shown", [True, False])
 def test_where_a_picture_was_taken_is_shown_only_if_that_is_wanted(
     make_stack: Callable[..., Stack], shown: bool

@@ -65,6 +65,12 @@ def test_a_dropped_picture_gets_a_record_metadata_thumbnails_and_a_caption(
         "format": "jpeg",
         "size_bytes": len(body),
         "sha256": hashlib.sha256(body).hexdigest(),
+        "color_mode": "rgb",
+        "bit_depth": 8,
+        "has_alpha": False,
+        "frames": 1,
+        "icc_profile": None,
+        "dpi": None,
         "exif": {"Make": "Canon"},
     }
     assert (record.content_type, record.size_bytes) == ("image/jpeg", len(body))

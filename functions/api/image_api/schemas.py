@@ -26,9 +26,10 @@ class ErrorAnswer(BaseModel):
 
 
 class Metadata(BaseModel, extra="allow"):
-    """What the picture is. Width and height are those of the upright picture, in pixels.
+    """What the picture is; docs/metadata.md says more. Width and height are those of the upright picture, in pixels.
 
-    Where the model had nothing to say, `caption` is null and `caption_reason` says why.
+    Where the model had nothing to say, `caption` is null and `caption_reason` says why. `gps` is there only if the
+    service shows where pictures were taken.
     """
 
     width: int
@@ -36,7 +37,18 @@ class Metadata(BaseModel, extra="allow"):
     format: str = Field(examples=["jpeg"])
     size_bytes: int
     sha256: str
-    exif: dict[str, Any]
+    color_mode: str | None = Field(
+        None, examples=["rgb"], description="bilevel, grayscale, palette, rgb, cmyk, lab, ycbcr or hsv: in the file."
+    )
+    bit_depth: int | None = Field(None, examples=[8], description="Bits in a sample of the file, or in an index.")
+    has_alpha: bool | None = Field(None, description="Whether the file can say what is transparent.")
+    frames: int | None = Field(None, examples=[1], description="Pictures in the file; the first is the one shown.")
+    icc_profile: str | None = Field(None, examples=["Display P3"], description="The colour profile's own name.")
+    dpi: list[float] | None = Field(None, examples=[[300, 300]], description="Pixels per inch, across and down.")
+    exif: dict[str, Any] = Field(
+        description="EXIF by the names of the standard; `_truncated` where not all of it had room.",
+        examples=[{"Make": "Acme", "DateTimeOriginal": "2026-07-01T10:20:30+02:00", "Orientation": 6}],
+    )
     caption: str | None = None
     caption_model: str | None = Field(
         None, examples=["Salesforce/blip-image-captioning-base@82a37760796d32b1411fe092ab5d4e227313294b"]

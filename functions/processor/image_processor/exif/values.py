@@ -1,0 +1,136 @@
+"""Single values as plain JSON: no NaN, no NUL, nothing undecodable, nothing that a reader could trip over."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from image_processor.exif.directories import ASCII, BYTE, UNDEFINED, UTF_8, Number, Value
+
+JsonValue = None | bool | int | float | str | list["JsonValue"]
+
+MAX_TEXT_BYTES = 16 * 1024
+MAX_NUMBERS = 1_000
+
+_JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
+"""They format, and so are not printable, but emoji and several scripts are spelled with them."""
+
+_DATE = re.compile(r"(\d{4})[:/.-](\d\d)[:/.-](\d\d)(?:[ T](\d\d):(\d\d):(\d\d))?[\s:]*", re.ASCII)
+_OFFSET = re.compile(r"[+-](?:0\d|1[0-4]):[0-5]\d|Z", re.ASCII)
+_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+class TooLong(Exception):
+    """The value has no room in a record."""
+
+
+def plain(value: Value) -> JsonValue:
+    """Text, a number or a list of numbers (null for those that are none); None where nothing is left.
+
+    Raises TooLong.
+    """
+    if value.kind in (ASCII, UTF_8):
+        return text_of(value)
+    if value.kind in (BYTE, UNDEFINED):
+        # Versions ("0232") are text, codes such as SceneType a single byte; the rest is binary.
+        if value.raw is not None and len(value.raw) == 1:
+            return value.raw[0]
+        raw = _bounded(value).rstrip(b"\0")
+        return clean(raw.decode("ascii")) if raw.isascii() and raw.decode("ascii").isprintable() else None
+    numbers = [number(one) for one in numbers_of(value)]
+    if len(numbers) == 1:
+        return numbers[0]
+    return list(numbers) if any(one is not None for one in numbers) else None
+
+
+def numbers_of(value: Value | None) -> list[Number]:
+    """The numbers of a value. Raises TooLong."""
+    if value is None:
+        return []
+    if value.raw is None or len(value.raw) > 8 * MAX_NUMBERS:
+        raise TooLong
+    return value.numbers()
+
+
+def number(value: Number) -> int | float | None:
+    """A finite number within what DynamoDB and JSON's readers hold, or None."""
+    if value is None or not math.isfinite(value) or abs(value) > 1e100 or 0 < abs(value) < 1e-100:
+        return None
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+
+
+def text_of(value: Value | None) -> str | None:
+    """What stands before the first NUL: many a camera leaves rubbish behind it. Raises TooLong."""
+    return decoded(_bounded(value).partition(b"\0")[0]) if value else None
+
+
+def decoded(raw: bytes) -> str | None:
+    """EXIF says ASCII; what is valid UTF-8 was meant as that, and everything else is read as Latin-1."""
+    try:
+        return clean(raw.decode("utf-8"))
+    except UnicodeDecodeError:
+        return clean(raw.decode("latin-1"))
+
+
+def clean(text: str) -> str | None:
+    """Without control characters, directions, unassigned characters and surrogates; None if nothing is left."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() or c in _JOINERS else " " for c in text)
+    return text.strip(f" {_JOINERS}") or None
+
+
+def copyright_of(value: Value) -> str | None:
+    """The photographer's, NUL, the editor's: as one text."""
+    parts = (decoded(part) for part in _bounded(value).split(b"\0", 2)[:2])
+    return "; ".join(part for part in parts if part) or None
+
+
+def utf_16(value: Value) -> str | None:
+    """Windows' own tags."""
+    return clean(_bounded(value).decode("utf-16-le", "replace").partition("\0")[0])
+
+
+def commented(value: Value) -> str | None:
+    """A text that begins with the eight bytes that name its character set. Raises TooLong."""
+    if value.kind in (ASCII, UTF_8):
+        return text_of(value)
+    raw = _bounded(value)
+    charset, text = raw[:8], raw[8:]
+    if charset == b"UNICODE\0":
+        # The standard leaves the byte order open; one order makes far more of the text ASCII.
+        little = text[1::2].count(0) >= text[0::2].count(0)
+        return clean(text.decode("utf-16-le" if little else "utf-16-be", "replace").strip("\0"))
+    if charset in (b"ASCII\0\0\0", bytes(8)):
+        return clean(text.decode("utf-8", "replace").strip("\0")) if text.strip(b"\0 ") else None
+    return None
+
+
+def date(value: Value, fraction: Value | None = None, offset: Value | None = None) -> str | None:
+    """ISO 8601: with a fraction of a second and an offset from UTC where they are known; a day alone where no
+    time is."""
+    match = _DATE.fullmatch(text_of(value) or "")
+    if match is None:
+        return None
+    year, month, day, hour, minute, second = match.groups()
+    if int(year) == 0 or not 1 <= int(month) <= 12 or not 1 <= int(day) <= _days(int(year), int(month)):
+        return None
+    if hour is None:
+        return f"{year}-{month}-{day}"
+    if int(hour) > 23 or int(minute) > 59 or int(second) > 59:
+        return None
+    digits, known = text_of(fraction) or "", text_of(offset) or ""
+    parts = f".{digits}" if digits.isascii() and digits.isdigit() and len(digits) <= 9 else ""
+    return f"{year}-{month}-{day}T{hour}:{minute}:{second}{parts}{known if _OFFSET.fullmatch(known) else ''}"
+
+
+def _days(year: int, month: int) -> int:
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return _DAYS[month - 1] if month != 2 or leap else 28
+
+
+def _bounded(value: Value) -> bytes:
+    """The bytes less the NULs that fill the space after them, but an even number of them, for UTF-16."""
+    length = len(value.raw.rstrip(b"\0")) if value.raw is not None else MAX_TEXT_BYTES + 1
+    if value.raw is None or length > MAX_TEXT_BYTES:
+        raise TooLong
+    return value.raw[: length + length % 2]

@@ -1,0 +1,506 @@
+"""EXIF as plain JSON, with nothing in it that a record, an answer or a reader could trip over."""
+
+from __future__ import annotations
+
+import json
+import struct
+import time
+import tracemalloc
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL.ExifTags import GPS, Base
+from PIL.TiffImagePlugin import IFDRational
+
+from image_processor.exif import MAX_JSON_BYTES, Exif, orientation, read_exif
+from image_processor.exif.directories import MAX_ENTRIES
+from image_processor.exif.names import NAMES
+from tests import exif_blocks, pictures
+from tests.exif_blocks import ASCII, BYTE, DOUBLE, LONG, SRATIONAL, UNDEFINED, UTF_8, rationals, shorts, text
+
+CAMERA = pictures.exif(
+    orientation=6,
+    main={Base.Make: "Acme", Base.Model: "Snap 3", Base.DateTime: "2024:07:01 10:20:30"},
+    details={
+        Base.ExposureTime: IFDRational(1, 125),
+        Base.ISOSpeedRatings: 200,
+        Base.MakerNote: b"Acme, serial number 42",
+    },
+    gps=pictures.gps_tags(),
+)
+
+
+def tags(**directories: dict[int, Any]) -> dict[str, Any]:
+    return dict(read_exif(pictures.exif(**directories)).tags)
+
+
+def position(**fields: Any) -> dict[str, Any]:
+    return dict(read_exif(pictures.exif(gps=pictures.gps_tags(**fields))).position)
+
+
+def placed(**changed: object) -> dict[str, Any]:
+    """The position of a place with further tags of the GPS directory."""
+    gps = pictures.gps_tags() | {GPS[name].value: value for name, value in changed.items()}
+    return dict(read_exif(pictures.exif(gps=gps)).position)
+
+
+def test_tags_have_the_names_of_the_standard_and_maker_notes_offsets_and_position_are_not_among_them() -> None:
+    assert set(read_exif(CAMERA).tags) == {
+        "Make",
+        "Model",
+        "DateTime",
+        "Orientation",
+        "ExposureTime",
+        "PhotographicSensitivity",
+    }
+
+
+def test_every_name_stands_for_one_tag() -> None:
+    assert len(set(NAMES.values())) == len(NAMES)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("prefix", [b"", b"Exif\0\0", b"Exif\0\0Exif\0\0"])
+def test_blocks_are_read_in_either_byte_order_and_as_bigtiff(order: str, big: bool, prefix: bytes) -> None:
+    block = exif_blocks.block(
+        [text(0x010F, b"A long enough name\0"), shorts(0x0112, 8, order=order)],
+        [rationals(0x829A, (1, 250), order=order)],
+        [
+            text(1, b"S\0"),
+            rationals(2, (33, 1), (51, 1), (30, 1), order=order),
+            text(3, b"E\0"),
+            rationals(4, (151, 1), (12, 1), (0, 1), order=order),
+        ],
+        order=order,
+        big=big,
+        prefix=prefix,
+    )
+
+    assert read_exif(block) == Exif(
+        {"Make": "A long enough name", "Orientation": 8, "ExposureTime": 0.004},
+        {"latitude": -33.8583333, "longitude": 151.2},
+    )
+    assert orientation(block) == 8
+
+
+@pytest.mark.parametrize("value", [0, 9, 4000])
+def test_an_orientation_that_does_not_exist_is_left_out(value: int) -> None:
+    assert tags(main={Base.Orientation: value}) == {}
+    assert orientation(pictures.exif(orientation=value)) == 1
+
+
+@pytest.mark.parametrize("value", range(1, 9))
+def test_each_orientation_that_exists_is_found(value: int) -> None:
+    assert orientation(pictures.exif(orientation=value)) == value
+
+
+def test_rationals_are_numbers() -> None:
+    found = tags(
+        details={
+            Base.FNumber: IFDRational(28, 10),
+            Base.ExposureBiasValue: IFDRational(-1, 3),
+            Base.FocalLength: IFDRational(50, 1),
+        }
+    )
+
+    assert found == {"FNumber": 2.8, "ExposureBiasValue": pytest.approx(-1 / 3), "FocalLength": 50}
+    assert isinstance(found["FocalLength"], int)
+
+
+def test_a_rational_without_a_value_is_left_out_and_null_inside_a_list() -> None:
+    unknown = IFDRational(0, 0)
+
+    found = tags(
+        details={
+            Base.FNumber: unknown,
+            Base.ExposureTime: IFDRational(1, 0),
+            Base.LensSpecification: (IFDRational(24, 1), IFDRational(70, 1), unknown, unknown),
+            Base.YCbCrCoefficients: (unknown, unknown),
+        }
+    )
+
+    assert found == {"LensSpecification": [24, 70, None, None]}
+
+
+@pytest.mark.parametrize("distance", [(0, 1), (0xFFFFFFFF, 1)])
+def test_a_distance_that_is_unknown_or_infinite_is_left_out(distance: tuple[int, int]) -> None:
+    assert read_exif(exif_blocks.block(exif=[rationals(0x9206, distance)])).tags == {}
+    assert read_exif(exif_blocks.block(exif=[rationals(0x9206, (7, 2))])).tags == {"SubjectDistance": 3.5}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300, 1e-300])
+def test_numbers_that_json_or_dynamodb_cannot_hold_are_left_out(value: float) -> None:
+    def gamma(one: float) -> dict[str, Any]:
+        block = exif_blocks.block(exif=[(0xA500, DOUBLE, 1, struct.pack("<d", one))])
+        return dict(read_exif(block).tags)
+
+    assert gamma(0.5) == {"Gamma": 0.5}
+    assert gamma(value) == {}
+
+
+def test_text_has_no_control_characters_no_blanks_around_it_and_ends_at_the_first_nul() -> None:
+    found = tags(main={Base.Make: "Acme\0\0rubbish", Base.Model: " Snap\x07 3\n", Base.Artist: "\0\0 "})
+
+    assert found == {"Make": "Acme", "Model": "Snap  3"}
+
+
+def test_text_cannot_turn_the_direction_of_what_stands_beside_it_but_keeps_what_it_is_spelled_with() -> None:
+    family = "👨\N{ZERO WIDTH JOINER}👩"
+
+    assert tags(main={Base.Artist: f"a\N{RIGHT-TO-LEFT OVERRIDE}b {family}".encode()}) == {
+        "Artist": f"a b {family}"
+    }
+
+
+def test_text_in_utf_8_is_read_as_what_it_is_and_everything_else_as_latin_1() -> None:
+    assert tags(main={Base.Artist: "Zoë 写真".encode(), Base.Copyright: "caf\xe9".encode("latin-1")}) == {
+        "Artist": "Zoë 写真",
+        "Copyright": "café",
+    }
+    block = exif_blocks.block(exif=[text(0xA436, "写真".encode(), kind=UTF_8)])
+    assert read_exif(block).tags == {"ImageTitle": "写真"}
+
+
+def test_the_copyright_of_photographer_and_editor_are_both_shown() -> None:
+    assert tags(main={Base.Copyright: "Ann\0Bob\0"}) == {"Copyright": "Ann; Bob"}
+
+
+def test_windows_own_tags_are_read_in_utf_16() -> None:
+    block = exif_blocks.block([text(0x9C9B, "Zoë\0".encode("utf-16-le"), kind=BYTE)])
+
+    assert read_exif(block).tags == {"XPTitle": "Zoë"}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (b"ASCII\0\0\0a day out\0\0", "a day out"),
+        (b"UNICODE\0" + "Zoë".encode("utf-16-le"), "Zoë"),
+        (b"UNICODE\0" + "Zoë".encode("utf-16-be"), "Zoë"),
+        (b"UNICODE\0" + b"\x61\xd8" * 4, "\N{REPLACEMENT CHARACTER}" * 4),
+    ],
+)
+def test_a_user_comment_is_read_in_the_character_set_it_names(value: bytes, shown: str) -> None:
+    assert tags(details={Base.UserComment: value}) == {"UserComment": shown}
+
+
+@pytest.mark.parametrize("value", [b"ASCII\0\0\0" + bytes(20), b"JIS\0\0\0\0\0\x24\x22", b"\xff\xfe\xfd" * 9])
+def test_a_user_comment_that_says_nothing_readable_is_left_out(value: bytes) -> None:
+    assert tags(details={Base.UserComment: value}) == {}
+
+
+def test_bytes_are_text_a_code_a_list_or_nothing() -> None:
+    found = tags(
+        details={
+            Base.ExifVersion: b"0232",
+            Base.SceneType: b"\x01",
+            Base.ComponentsConfiguration: b"\x01\x02\x03\x00",
+            Base.CFAPattern: bytes(range(128, 160)),
+        }
+    )
+
+    assert found == {"ExifVersion": "0232", "SceneType": 1, "ComponentsConfiguration": [1, 2, 3, 0]}
+
+
+def dated(value: str, **more: str) -> Any:
+    details = {Base.DateTimeOriginal: value} | {Base[name].value: text for name, text in more.items()}
+    return tags(details=details).get("DateTimeOriginal")
+
+
+def test_dates_are_iso_8601_with_fraction_and_offset_where_they_are_known() -> None:
+    assert dated("2024:06:30 23:59:59") == "2024-06-30T23:59:59"
+    assert dated("2024:06:30 23:59:59", OffsetTimeOriginal="+05:30 ") == "2024-06-30T23:59:59+05:30"
+    assert dated("2024:06:30 23:59:59", OffsetTimeOriginal="Z") == "2024-06-30T23:59:59Z"
+    assert dated("2024:06:30 23:59:59", OffsetTimeOriginal="   :  ") == "2024-06-30T23:59:59"
+    assert dated("2024:06:30 23:59:59", OffsetTimeOriginal="+25:00") == "2024-06-30T23:59:59"
+    assert (
+        dated("2024:06:30 23:59:59", SubsecTimeOriginal="042", OffsetTimeOriginal="-03:00")
+        == "2024-06-30T23:59:59.042-03:00"
+    )
+    assert dated("2024:06:30 23:59:59", SubsecTimeOriginal="x") == "2024-06-30T23:59:59"
+
+
+def test_each_date_has_an_offset_of_its_own() -> None:
+    found = tags(
+        main={Base.DateTime: "2024:07:01 10:20:30"},
+        details={Base.OffsetTime: "+01:00", Base.DateTimeDigitized: "2024:06:30 23:59:59"},
+    )
+
+    assert found["DateTime"] == "2024-07-01T10:20:30+01:00"
+    assert found["DateTimeDigitized"] == "2024-06-30T23:59:59"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("2024-06-30 23:59:59", "2024-06-30T23:59:59"),
+        ("2024:06:30", "2024-06-30"),
+        ("2024:06:30   :  :  ", "2024-06-30"),
+        ("2024:02:29 00:00:00", "2024-02-29T00:00:00"),
+    ],
+)
+def test_dates_that_writers_spell_otherwise_are_read(value: str, shown: str) -> None:
+    assert dated(value) == shown
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "0000:00:00 00:00:00",
+        "    :  :     :  :  ",
+        "yesterday",
+        "2024:02:30 00:00:00",
+        "2023:02:29 00:00:00",
+        "2024:13:01 00:00:00",
+        "2024:01:01 24:00:00",
+        "٢٠٢٤:01:01 00:00:00",
+    ],
+)
+def test_a_date_that_is_none_is_left_out(value: str) -> None:
+    block = exif_blocks.block(exif=[text(0x9003, value.encode() + b"\0")])
+
+    assert read_exif(block).tags == {}
+
+
+@pytest.mark.parametrize(("north", "east"), [(True, True), (True, False), (False, True), (False, False)])
+def test_a_position_is_in_degrees_north_and_east_positive(north: bool, east: bool) -> None:
+    assert position(north=north, east=east, altitude=34.5) == {
+        "latitude": 52.51 if north else -52.51,
+        "longitude": 13.37 if east else -13.37,
+        "altitude": 34.5,
+    }
+
+
+def test_an_altitude_below_the_sea_is_negative() -> None:
+    assert position(altitude=-12.25)["altitude"] == -12.25
+
+
+@pytest.mark.parametrize(
+    "latitude", [(91, 0, 0), (90, 0, 1), (45, 61, 0), (IFDRational(0, 0),) * 3, (IFDRational(0, 0), 1, 1)]
+)
+def test_a_position_that_is_nowhere_is_left_out(latitude: Any) -> None:
+    assert position(latitude=latitude) == {}
+
+
+def test_degrees_and_minutes_are_enough_for_a_position() -> None:
+    assert position(latitude=(52, 30.6, IFDRational(0, 0)))["latitude"] == 52.51
+    block = exif_blocks.block(
+        gps=[
+            text(1, b"n\0"),
+            rationals(2, (5251, 100)),
+            text(3, b"w\0"),
+            rationals(4, (13, 1), (30, 1)),
+        ]
+    )
+    assert read_exif(block).position == {"latitude": 52.51, "longitude": -13.5}
+
+
+def test_a_negative_degree_is_left_out() -> None:
+    block = exif_blocks.block(
+        gps=[text(1, b"N\0"), rationals(2, (-5, 1), kind=SRATIONAL), text(3, b"E\0"), rationals(4, (13, 1))]
+    )
+
+    assert read_exif(block).position == {}
+
+
+def test_a_position_of_which_the_hemisphere_is_unknown_is_left_out() -> None:
+    known = pictures.gps_tags()
+    del known[GPS.GPSLongitudeRef]
+
+    assert read_exif(pictures.exif(gps=known)).position == {}
+
+
+def test_a_position_has_time_direction_and_accuracy_where_they_make_sense() -> None:
+    found = placed(
+        GPSDateStamp="2024:06:30",
+        GPSTimeStamp=(21, 59, 59.5),
+        GPSImgDirection=IFDRational(1234, 10),
+        GPSImgDirectionRef="T",
+        GPSHPositioningError=4.87654,
+    )
+
+    assert found == {
+        "latitude": 52.51,
+        "longitude": 13.37,
+        "accuracy": 4.88,
+        "direction": 123.4,
+        "direction_reference": "true",
+        "timestamp": "2024-06-30T21:59:59Z",
+    }
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"GPSDateStamp": "2024:06:31", "GPSTimeStamp": (1, 2, 3)},
+        {"GPSDateStamp": "2024:06:30", "GPSTimeStamp": (24, 0, 0)},
+        {"GPSDateStamp": "2024:06:30", "GPSTimeStamp": (1, 2)},
+        {"GPSTimeStamp": (1, 2, 3)},
+        {"GPSImgDirection": 400.0},
+        {"GPSHPositioningError": IFDRational(0, 0)},
+        {"GPSAltitude": 4e9},
+    ],
+)
+def test_what_makes_no_sense_beside_a_position_is_left_out(changed: dict[str, object]) -> None:
+    assert placed(**changed) == {"latitude": 52.51, "longitude": 13.37}
+
+
+def test_tags_that_fit_are_not_marked_as_truncated() -> None:
+    assert "_truncated" not in tags(main={Base.ImageDescription: "x" * 16_000, Base.Make: "Acme"})
+
+
+def test_what_does_not_fit_is_left_out_largest_first_and_marked() -> None:
+    found = tags(
+        main={Base.ImageDescription: "x" * 20_000, Base.Make: "Acme", Base.Artist: "y" * 9_000},
+        details={Base.ISOSpeedRatings: 200, Base.LensModel: "z" * 9_000},
+    )
+
+    assert found.pop("_truncated") is True
+    assert set(found) - {"Artist", "LensModel"} == {"Make", "PhotographicSensitivity"}
+    assert len(found) == 3
+    assert len(json.dumps(found)) <= MAX_JSON_BYTES
+
+
+@pytest.mark.parametrize("length", range(MAX_JSON_BYTES - 80, MAX_JSON_BYTES + 20, 5))
+def test_the_bound_holds_however_closely_it_is_reached(length: int) -> None:
+    found = tags(main={Base.ImageDescription: "x" * length, Base.Make: "Acme"})
+
+    assert len(json.dumps(found)) <= MAX_JSON_BYTES
+    assert ("ImageDescription" in found) != ("_truncated" in found)
+
+
+def test_text_that_grows_when_it_is_escaped_is_bounded_too() -> None:
+    assert tags(main={Base.ImageDescription: ("写" * 5_000).encode()}) == {"_truncated": True}
+
+
+def test_a_value_that_is_too_long_to_be_read_is_marked_and_costs_no_other() -> None:
+    found = tags(main={Base.ImageDescription: "x" * 70_000, Base.Make: "Acme"})
+
+    assert found == {"Make": "Acme", "_truncated": True}
+
+
+def test_a_position_that_is_too_long_is_none() -> None:
+    block = exif_blocks.block(
+        [text(0x010F, b"Acme\0")],
+        gps=[text(1, b"N\0"), rationals(2, *[(1, 1)] * 9_000), text(3, b"E\0"), rationals(4, (1, 1))],
+    )
+
+    assert read_exif(block) == Exif({"Make": "Acme"}, {})
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"",
+        b"Exif\0\0",
+        b"nonsense",
+        b"Exif\0\0II*\0\xff\xff\xff\xff",
+        b"MM\0*",
+        b"II+\0\x08\0\0\0" + b"\xff" * 8,
+        b"II*\0\0\0\0\0" + bytes(20),
+    ],
+)
+def test_broken_exif_is_no_exif(block: bytes) -> None:
+    assert read_exif(block) == Exif({}, {})
+    assert orientation(block) == 1
+
+
+@pytest.mark.parametrize("at", [8, 0xFFFFFFFF])
+def test_directories_that_point_to_themselves_or_out_of_the_block_end(at: int) -> None:
+    make = text(0x010F, b"Acme")
+    block = b"II*\0\x08\0\0\0" + struct.pack("<H", 3) + struct.pack("<HHI4s", *make)
+    block += struct.pack("<HHII", 0x8769, LONG, 1, at) + struct.pack("<HHII", 0x8825, LONG, 1, at)
+
+    assert read_exif(block).tags == {"Make": "Acme"}
+
+
+@pytest.mark.parametrize(("kind", "count"), [(ASCII, 0xFFFFFFFF), (DOUBLE, 0xFFFFFFFF), (99, 1), (ASCII, 0)])
+def test_a_count_that_leads_out_of_the_block_and_an_unknown_type_cost_no_other_tag(kind: int, count: int) -> None:
+    block = exif_blocks.block([(0x010E, kind, count, 8), text(0x010F, b"Acme")])
+
+    assert read_exif(block).tags == {"Make": "Acme"}
+
+
+def test_of_a_tag_that_stands_twice_the_first_counts() -> None:
+    assert read_exif(exif_blocks.block([text(0x010F, b"one"), text(0x010F, b"two")])).tags == {"Make": "one"}
+
+
+def test_many_tags_that_share_a_megabyte_take_neither_its_time_nor_its_memory_again() -> None:
+    block = exif_blocks.bomb(60_000, 1_000_000)
+    tracemalloc.start()
+    started = time.process_time()
+
+    found = read_exif(block)
+
+    seconds, (_, peak) = time.process_time() - started, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(json.dumps(found.tags)) <= MAX_JSON_BYTES
+    assert peak < 5_000_000, "Pillow's reader takes 60 GB"
+    assert seconds < 2
+
+
+def test_no_more_of_a_directory_is_read_than_cameras_write() -> None:
+    block = exif_blocks.block([shorts(0xC000, 1)] * MAX_ENTRIES + [text(0x010F, b"Acme")])
+
+    assert read_exif(block).tags == {}
+
+
+def test_the_slowest_text_is_read_in_no_time() -> None:
+    hostile = [text(tag, b"\x07" * 16_000, kind) for tag in NAMES for kind in (ASCII,)]
+    started = time.process_time()
+
+    read_exif(exif_blocks.block(hostile))
+
+    assert time.process_time() - started < 2
+
+
+@settings(max_examples=300, derandomize=True, deadline=None, database=None)
+@given(
+    changes=st.lists(st.tuples(st.integers(0, len(CAMERA) - 1), st.integers(0, 255)), max_size=12),
+    end=st.integers(0, len(CAMERA) * 4),
+)
+def test_whatever_the_exif_the_result_is_plain_bounded_json(changes: list[tuple[int, int]], end: int) -> None:
+    block = bytearray(CAMERA)
+    for place, value in changes:
+        block[place] = value
+
+    check_plain(read_exif(bytes(block[:end])))
+
+
+_kinds = st.sampled_from([BYTE, ASCII, 3, LONG, 5, 6, UNDEFINED, 8, 9, SRATIONAL, 11, DOUBLE, 13, 16, UTF_8, 200])
+_entries = st.lists(
+    st.tuples(
+        st.sampled_from([*NAMES, *range(0x20), 0x927C]),
+        _kinds,
+        st.one_of(st.integers(0, 40), st.integers(0, 2**32 - 1)),
+        st.one_of(st.binary(max_size=80), st.integers(0, 2**32 - 1)),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=300, derandomize=True, deadline=None, database=None)
+@given(main=_entries, exif=_entries, gps=_entries)
+def test_whatever_the_entries_the_result_is_plain_bounded_json(main: Any, exif: Any, gps: Any) -> None:
+    check_plain(read_exif(exif_blocks.block(main, exif, gps)))
+
+
+def check_plain(found: Exif) -> None:
+    written = json.dumps(found.tags, allow_nan=False)
+    assert len(written) <= MAX_JSON_BYTES
+    assert "\\u0000" not in written
+    assert set(found.tags) <= {*NAMES.values(), "_truncated"}
+    json.dumps(found.tags, ensure_ascii=False).encode()  # no surrogates
+    assert set(found.position) <= {
+        "latitude",
+        "longitude",
+        "altitude",
+        "accuracy",
+        "direction",
+        "direction_reference",
+        "timestamp",
+    }
+    json.dumps(found.position, allow_nan=False)
