@@ -1,7 +1,5 @@
-"""EXIF (CIPA DC-008, version 3.0): what an image says about itself, from bytes that nobody has looked at yet.
-
-Pillow's reader copies whatever a directory points to, and entries may all point to the same megabyte: a thousand of
-them in a file of one megabyte take a gigabyte. So the directories are read here, in bounded time and memory.
+"""EXIF (CIPA DC-008, version 3.0): what an image says about itself, from bytes that nobody has looked at yet, in
+bounded time and memory. Why not by Pillow: docs/decisions/0010.
 """
 
 from __future__ import annotations
