@@ -1,6 +1,6 @@
 """Draws the HEIC files beside it: `python -m tests.heic.draw`, where pillow-heif 1.4.0 is installed.
 
-What decodes HEIC here cannot write it, and pillow-heif's wheels carry x265 (GPL): so the files are kept, 13 KB in all,
+What decodes HEIC here cannot write it, and pillow-heif's wheels carry x265 (GPL): the files are kept, 13 KB in all,
 and pillow-heif is not a requirement.
 """
 

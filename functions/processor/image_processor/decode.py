@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from PIL import Image, TiffImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from image_core.errors import CorruptImage, ImageError, TooManyPixels, UnsupportedFormat
 from image_core.formats import NAMES, SNIFFED_BYTES, identify
@@ -30,6 +30,9 @@ SHORT_SIDE_PIXELS = 768
 """The caption model's 384 × 384 array is made from at least twice that: below, captions lose accuracy."""
 LONG_SIDE_PIXELS = 4096
 """Pictures far longer than wide are reduced further along their length, to between once and twice this."""
+MAX_TEXT_BYTES = 8 << 20
+"""Unpacked, of a text or profile in a PNG. Pillow stops at 1 MiB, which profiles of scanners and printers exceed."""
+
 # Image.MAX_IMAGE_PIXELS and warning filters belong to the whole process: one picture at a time.
 _pillow_settings = threading.Lock()
 
@@ -124,12 +127,12 @@ def _pillow_limited_to(max_pixels: int) -> Iterator[None]:
         # Pillow warns about each flaw of metadata that it skips; those are the file's, not the operator's.
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        before = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = max_pixels
+        before = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
+        Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = max_pixels, MAX_TEXT_BYTES
         try:
             yield
         finally:
-            Image.MAX_IMAGE_PIXELS = before
+            Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = before
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from image_core.formats import NAMES
 LEASE_MARGIN_SECONDS = 10
 """A lease outlives the function that holds it by this much, so that a live worker is never superseded."""
 
-DECODING_BYTES_PER_PIXEL = 20
-"""Most that decoding one picture takes beside its file, whatever its format: docs/formats.md has what was measured."""
+DECODING_BYTES_PER_PIXEL = 21
+"""Most that decoding one picture takes beside its file, whatever its format; measured in docs/formats.md."""
 MODEL_MEGABYTES = 1_700
 """The caption model's weights (BLIP-base: 900) and the libraries around them, at most."""
 
@@ -87,8 +87,8 @@ class Settings(BaseSettings):
         memory = self.aws_lambda_function_memory_size
         if memory is not None and memory < self.processor_megabytes:
             raise ValueError(
-                f"The function has {memory:,} MB; MAX_IMAGE_PIXELS of {self.max_image_pixels:,} and MAX_IMAGE_BYTES of "
-                f"{self.max_image_bytes:,} need {self.processor_megabytes:,} MB. Lower them or raise the memory."
+                f"The function has {memory:,} MB; MAX_IMAGE_PIXELS of {self.max_image_pixels:,} and "
+                f"MAX_IMAGE_BYTES of {self.max_image_bytes:,} need {self.processor_megabytes:,} MB. Lower them or raise it."
             )
 
     @property

@@ -9,6 +9,8 @@ from image_processor.survey.findings import Limits, Survey, check, cut_short
 
 MAX_CHUNKS = 100_000
 """Encoders make pixel chunks of 8 KB or more. Readers in Python take microseconds for each chunk."""
+MAX_PROFILES = 16
+"""The standard has one. Pillow unpacks each."""
 
 _HEAD = struct.Struct(">I4s")
 
@@ -18,7 +20,7 @@ def walk(data: bytes, limits: Limits) -> Survey:
         raise CorruptImage
     width, height, depth = struct.unpack_from(">IIB", data, 16)
     check(width, height, 1, limits)
-    at, chunks, frames, pixels_seen = 8, 0, 1, False
+    at, chunks, profiles, frames, pixels_seen = 8, 0, 0, 1, False
     while True:
         if at + 12 > len(data):
             raise cut_short()
@@ -33,6 +35,7 @@ def walk(data: bytes, limits: Limits) -> Survey:
         elif name == b"acTL" and not pixels_seen and length >= 4:
             frames = max(1, int.from_bytes(data[at - 4 - length : at - length], "big"))
         chunks += 1
-        if chunks > MAX_CHUNKS:
-            raise CorruptImage(f"The PNG is made of more than {MAX_CHUNKS:,} pieces.")
+        profiles += name == b"iCCP"
+        if chunks > MAX_CHUNKS or profiles > MAX_PROFILES:
+            raise CorruptImage("The PNG is made of too many pieces.")
     return Survey(width, height, depth, frames)

@@ -1,0 +1,155 @@
+"""What the largest accepted pictures take, and what the first refused ones do not, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from image_core.settings import DECODING_BYTES_PER_PIXEL
+from tests import pictures
+
+ROOT = Path(__file__).parents[3]
+MEBIBYTE = 1 << 20
+
+# Decodes small files first, for libraries are loaded and caches filled only once; then says what the one asked for
+# takes above that, and how long. Linux alone resets the mark of the highest memory.
+CHILD = """
+import json, sys, time
+from pathlib import Path
+from image_core.errors import ImageError
+from image_processor.decode import decode
+from image_processor.thumbnails import render
+from tests import pictures
+
+def work(body):
+    decoded = decode(body, max_pixels=int(sys.argv[2]), long_enough_for=300)
+    render(decoded, {"small": 150, "medium": 300})
+    decoded.for_captioning().resize((384, 384))
+    return [decoded.width, decoded.height]
+
+def kibibytes(name):
+    return int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0])
+
+for kind in ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF"):
+    work(pictures.encode(pictures.scene(), kind))
+work(pictures.heic())
+body = Path(sys.argv[1]).read_bytes()
+Path("/proc/self/clear_refs").write_text("5")
+before, started = kibibytes("VmRSS"), time.perf_counter()
+try:
+    outcome = work(body)
+except ImageError as error:
+    outcome = error.code
+seconds = time.perf_counter() - started
+print(json.dumps({"outcome": outcome, "bytes": 1024 * (kibibytes("VmHWM") - before), "seconds": seconds}))
+"""
+
+pytestmark = pytest.mark.skipif(
+    not os.access("/proc/self/clear_refs", os.W_OK), reason="only Linux tells the highest memory since a moment"
+)
+
+
+def measured(body: bytes, folder: Path, max_pixels: int) -> dict[str, object]:
+    path = folder / "picture"
+    path.write_bytes(body)
+    ran = subprocess.run(
+        [sys.executable, "-c", CHILD, str(path), str(max_pixels)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))},
+    )
+    answer: dict[str, object] = json.loads(ran.stdout)
+    return answer
+
+
+def gradient(width: int, height: int, mode: str = "RGB") -> Image.Image:
+    picture = Image.radial_gradient("L").resize((width, height))
+    if mode == "I;16":
+        return Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
+    if mode == "RGBA":
+        picture = picture.convert("RGBA")
+        picture.putalpha(Image.linear_gradient("L").resize((width, height)))
+        return picture
+    return picture.convert(mode)
+
+
+def animation(width: int, height: int) -> bytes:
+    """A WebP whose first frame leaves most of the canvas free: Pillow decodes that one."""
+    first, second = (Image.new("RGBA", (width, height)) for _ in range(2))
+    first.paste("red", (10, 10, 20, 20))
+    second.paste("red", (30, 30, 40, 40))
+    return pictures.encode(first, "WEBP", save_all=True, append_images=[second], method=0)
+
+
+FILES: dict[str, Callable[[int, int], bytes]] = {
+    "baseline JPEG": lambda w, h: pictures.encode(gradient(w, h), "JPEG"),
+    "progressive JPEG": lambda w, h: pictures.encode(gradient(w, h), "JPEG", progressive=True, subsampling=0),
+    "progressive CMYK JPEG": lambda w, h: pictures.encode(gradient(w, h, "CMYK"), "JPEG", progressive=True),
+    "PNG": lambda w, h: pictures.encode(gradient(w, h), "PNG", compress_level=1),
+    "RGBA PNG": lambda w, h: pictures.encode(gradient(w, h, "RGBA"), "PNG", compress_level=1),
+    "16-bit PNG": lambda w, h: pictures.encode(gradient(w, h, "I;16"), "PNG", compress_level=1),
+    "WebP": lambda w, h: pictures.encode(gradient(w, h), "WEBP", method=0),
+    "RGBA WebP": lambda w, h: pictures.encode(gradient(w, h, "RGBA"), "WEBP", method=0),
+    "flat lossless WebP": lambda w, h: pictures.encode(Image.new("RGB", (w, h)), "WEBP", lossless=True, method=0),
+    "animated WebP": animation,
+    "TIFF": lambda w, h: pictures.encode(gradient(w, h), "TIFF", compression="tiff_deflate"),
+    "turned TIFF": lambda w, h: pictures.encode(
+        gradient(h, w), "TIFF", compression="tiff_deflate", tiffinfo={ExifTags.Base.Orientation: 6}
+    ),
+    "TIFF of one strip": lambda w, h: pictures.encode(
+        gradient(w, h, "RGBA"), "TIFF", compression="tiff_deflate", strip_size=2**31 - 1
+    ),
+    "GIF": lambda w, h: pictures.encode(gradient(w, h, "P"), "GIF"),
+    "AVIF": lambda w, h: pictures.encode(gradient(w, h, "RGBA"), "AVIF", speed=10),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "AVIF"])
+def test_a_picture_takes_no_more_than_is_allowed_for_its_pixels(name: str, tmp_path: Path) -> None:
+    width, height = 3072, 2304
+
+    answer = measured(FILES[name](width, height), tmp_path, width * height)
+
+    assert sorted(answer["outcome"]) == [height, width]  # type: ignore[type-var, arg-type]
+    assert answer["bytes"] <= width * height * DECODING_BYTES_PER_PIXEL + 8 * MEBIBYTE  # type: ignore[operator]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(("width", "height"), [(10_000, 10_000), (65_500, 1_526), (16_383, 6_103)])
+def test_the_largest_picture_that_is_accepted_takes_two_gigabytes_at_most(
+    name: str, width: int, height: int, tmp_path: Path
+) -> None:
+    if width > 16_383 and "WebP" in name:
+        pytest.skip("no WebP is wider than 16,383 pixels")
+    if width > 16_384 and name == "AVIF":
+        pytest.skip("its encoder takes no picture of this width")
+
+    answer = measured(FILES[name](width, height), tmp_path, 100_000_000)
+
+    print(f"\n{name} {width} × {height}: {answer['bytes'] / 1e6:,.0f} MB, {answer['seconds']:.1f} s")  # type: ignore[operator]
+    assert sorted(answer["outcome"]) == sorted((height, width))  # type: ignore[type-var, arg-type]
+    assert answer["bytes"] <= 2_000_000_000  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "name", ["baseline JPEG", "progressive JPEG", "PNG", "WebP", "animated WebP", "TIFF", "GIF"]
+)
+def test_the_first_picture_beyond_the_limit_is_refused_from_its_header(name: str, tmp_path: Path) -> None:
+    width, height = 4096, 3072
+
+    answer = measured(FILES[name](width, height), tmp_path, width * height - 1)
+
+    assert answer["outcome"] == "too_many_pixels"
+    assert answer["bytes"] < 4 * MEBIBYTE  # type: ignore[operator]
+    assert answer["seconds"] < 0.5, "0.05 at most when nothing else runs"  # type: ignore[operator]

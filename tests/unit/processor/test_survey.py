@@ -1,0 +1,333 @@
+"""What is refused before anything is decoded: too large, too many, cut short, or built to take for ever to read."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from image_core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
+from image_processor.decode import decode
+from image_processor.survey import Limits, Survey, bmp, gif, jpeg, png, survey, tiff, webp
+from tests import pictures
+
+LIMITS = Limits(pixels=1_000_000, frames=50)
+
+
+def walked(data: bytes, kind: str) -> Survey:
+    found = survey(data, kind, LIMITS)
+    assert found is not None
+    return found
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def riff(*chunks: tuple[bytes, bytes]) -> bytes:
+    body = b"WEBP" + b"".join(n + struct.pack("<I", len(b)) + b + b"\0" * (len(b) & 1) for n, b in chunks)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def directory(*entries: tuple[int, int, int, bytes], following: int = 0) -> bytes:
+    """Tag, type, count, four bytes of value or offset; little-endian."""
+    body = b"".join(struct.pack("<HHI4s", *entry) for entry in entries)
+    return struct.pack("<H", len(entries)) + body + struct.pack("<I", following)
+
+
+def long(value: int) -> bytes:
+    return struct.pack("<I", value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "frames", "bits"),
+    [
+        ("jpeg", pictures.jpeg(), 1, 8),
+        ("jpeg", pictures.jpeg(progressive=True), 1, 8),
+        ("png", pictures.png(), 1, 8),
+        ("png", pictures.png(mode="1"), 1, 1),
+        ("png", pictures.encode(Image.new("I;16", (120, 80)), "PNG"), 1, 16),
+        ("gif", pictures.encode(pictures.scene(), "GIF"), 1, 8),
+        ("webp", pictures.encode(pictures.scene(), "WEBP"), 1, 8),
+        ("webp", pictures.encode(pictures.scene(), "WEBP", lossless=True), 1, 8),
+        ("webp", pictures.encode(pictures.see_through(), "WEBP"), 1, 8),
+        ("tiff", pictures.encode(pictures.scene(), "TIFF"), 1, 8),
+        ("tiff", pictures.encode(pictures.scene(), "TIFF", big_tiff=True), 1, 8),
+        ("tiff", pictures.encode(Image.new("F", (120, 80)), "TIFF"), 1, 32),
+        ("bmp", pictures.encode(pictures.scene(), "BMP"), 1, 8),
+        ("bmp", pictures.encode(pictures.scene(mode="1"), "BMP"), 1, 1),
+        *((kind, pictures.animated(kind.upper(), 120, 80), 3, 8) for kind in ("png", "webp", "tiff")),
+    ],
+)
+def test_size_depth_and_number_of_frames_are_known_before_decoding(
+    kind: str, data: bytes, frames: int, bits: int
+) -> None:
+    found = walked(data, kind)
+
+    assert (found.width, found.height, found.frames) == (120, 80, frames)
+    if kind != "gif":
+        assert found.bit_depth == bits
+
+
+def test_the_bits_of_a_gif_are_those_of_its_palette() -> None:
+    four_colours = Image.open(BytesIO(pictures.palette_png()))
+
+    found = walked(pictures.encode(four_colours, "GIF"), "gif")
+
+    assert (found.frames, found.bit_depth) == (1, 2)
+
+
+def test_the_orientation_of_a_tiff_is_found_where_it_is() -> None:
+    data = pictures.encode(pictures.scene(), "TIFF", orientation=6)
+
+    found = walked(data, "tiff")
+
+    assert found.orientation == 6
+    assert found.orientation_at
+    assert data[found.orientation_at] == 6
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "webp", "tiff", "bmp"])
+def test_a_pixel_more_than_is_accepted_is_too_many(kind: str) -> None:
+    data = pictures.encode(pictures.scene(), kind)
+
+    assert survey(data, kind, Limits(120 * 80, 1))
+    with pytest.raises(TooManyPixels, match="9,599 pixels"):
+        survey(data, kind, Limits(120 * 80 - 1, 1))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "TIFF", "AVIF"])
+def test_a_frame_more_than_is_accepted_is_too_many(kind: str) -> None:
+    data = pictures.animated(kind)
+
+    assert decode(data, max_pixels=10_000, max_frames=3, long_enough_for=300).frames == 3
+    with pytest.raises(TooManyPixels, match="more than 2 frames"):
+        decode(data, max_pixels=10_000, max_frames=2, long_enough_for=300)
+
+
+@pytest.mark.parametrize(("data", "frames"), [(pictures.mpo(), 2), (pictures.heic("two_pictures"), 2)])
+def test_pictures_beside_the_first_count_as_frames(data: bytes, frames: int) -> None:
+    assert decode(data, max_pixels=10_000, long_enough_for=300).frames == frames
+    with pytest.raises(TooManyPixels, match="frames"):
+        decode(data, max_pixels=10_000, max_frames=1, long_enough_for=300)
+
+
+@pytest.mark.parametrize("kind", ["png", "webp"])
+def test_a_file_is_whole_or_it_is_cut_short_wherever_it_ends(kind: str) -> None:
+    data = pictures.encode(pictures.noise(24, 16), kind)
+
+    for end in range(16, len(data)):
+        with pytest.raises(CorruptImage):
+            walked(data[:end], kind)
+
+
+def test_a_jpeg_that_passes_over_its_pixels_too_often_is_refused() -> None:
+    data = pictures.jpeg(progressive=True)
+    scan = data[data.rindex(b"\xff\xda") : -2]
+
+    def with_scans(more: int) -> bytes:
+        return data[:-2] + scan * more + data[-2:]
+
+    own = data.count(b"\xff\xda")
+    assert walked(with_scans(jpeg.MAX_SCANS - own), "jpeg")
+    with pytest.raises(TooManyPixels, match="100 times"):
+        walked(with_scans(jpeg.MAX_SCANS - own + 1), "jpeg")
+
+
+def test_what_looks_like_scans_inside_a_segment_is_not_counted() -> None:
+    data = pictures.jpeg()
+    after_tables = data.rindex(b"\xff\xda")
+    harmless = segment(0xFE, b"\xff\xda" * 500)
+
+    assert walked(data[:after_tables] + harmless + data[after_tables:], "jpeg")
+    assert walked(data + b"\xff\xda" * 500, "jpeg"), "nor what follows the end of the picture"
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("junk", b"\0" * (jpeg.MAX_JUNK_BYTES + 1)),
+        ("stuffed junk", b"\xff\0" * (jpeg.MAX_JUNK_BYTES + 1)),
+        ("comments", segment(0xFE, b"") * (jpeg.MAX_SEGMENTS + 1)),
+        ("EXIF", segment(0xE1, b"Exif\0\0" + bytes(60_000)) * (jpeg.MAX_EXIF_SEGMENTS + 1)),
+    ],
+)
+def test_a_jpeg_whose_header_never_seems_to_end_is_corrupt(name: str, header: bytes) -> None:
+    data = pictures.jpeg()
+    with pytest.raises(CorruptImage, match="header is too long"):
+        walked(data[:2] + header + data[2:], "jpeg")
+
+
+def test_a_profile_in_many_segments_is_no_reason_to_refuse_a_jpeg() -> None:
+    data = pictures.jpeg(icc_profile=pictures.swapped_profile() + bytes(3_000_000), comment=b"x" * 60_000)
+    assert len(data) > 3_000_000
+    assert walked(data, "jpeg").width == 120
+
+
+@pytest.mark.parametrize(
+    "data", [b"\xff\xd8\xff\xd9", b"\xff\xd8\xff\xda\0\2", b"\xff\xd8" + segment(0xC0, b"\x08")]
+)
+def test_a_jpeg_without_a_frame_header_is_corrupt(data: bytes) -> None:
+    with pytest.raises(CorruptImage):
+        walked(data + b"\xff" * 8, "jpeg")
+
+
+@pytest.mark.parametrize(("name", "most"), [(b"teST", png.MAX_CHUNKS), (b"iCCP", png.MAX_PROFILES)])
+def test_a_png_made_of_very_many_pieces_is_corrupt(name: bytes, most: int) -> None:
+    data = pictures.png()
+    with pytest.raises(CorruptImage, match="pieces"):
+        walked(data[:33] + chunk(name, b"") * (most + 1) + data[33:], "png")
+
+
+def packed_chunk(name: bytes, size: int) -> bytes:
+    """A chunk of compressed text, or a compressed profile, that unpacks to `size` bytes."""
+    head = {b"zTXt": b"k\0\0", b"iTXt": b"k\0\1\0\0\0", b"iCCP": b"k\0\0"}[name]
+    return chunk(name, head + zlib.compress(bytes(size), 9))
+
+
+@pytest.mark.parametrize("name", [b"zTXt", b"iTXt", b"iCCP"])
+def test_text_or_a_profile_of_a_png_may_be_large_but_no_bomb(name: bytes) -> None:
+    data = pictures.png()
+    large, bomb = (data[:33] + packed_chunk(name, size) + data[33:] for size in (3_000_000, 100_000_000))
+
+    assert decode(large, max_pixels=10_000, long_enough_for=300).width == 120
+    with pytest.raises(CorruptImage):
+        decode(bomb, max_pixels=10_000, long_enough_for=300)
+
+
+def test_a_gif_made_of_very_small_pieces_is_corrupt() -> None:
+    head = b"GIF89a" + struct.pack("<HHBBB", 9, 9, 0, 0, 0)
+    comment = b"\x21\xfe" + b"\1x" * 1_000_000 + b"\0"
+    with pytest.raises(CorruptImage, match="pieces"):
+        walked(head + comment, "gif")
+
+
+def test_a_first_picture_that_reaches_beyond_the_screen_of_a_gif_enlarges_it() -> None:
+    data = bytearray(pictures.encode(pictures.scene(), "GIF"))
+    data[6:10] = struct.pack("<HH", 10, 10)
+
+    found = walked(bytes(data), "gif")
+    result = decode(bytes(data), max_pixels=1_000_000, long_enough_for=300)
+
+    assert (found.width, found.height) == (result.width, result.height) == (120, 80)
+    with pytest.raises(TooManyPixels):
+        survey(bytes(data), "gif", Limits(9_000, 1))
+
+
+def test_the_chain_of_pages_of_a_tiff_may_bite_its_tail() -> None:
+    entries = [(256, 4, 1, long(1)), (257, 4, 1, long(1))]
+    first = 8
+    size = len(directory(*entries))
+    data = (
+        b"II*\0" + long(first) + directory(*entries, following=first + size) + directory(*entries, following=first)
+    )
+
+    assert walked(data, "tiff").frames == 2
+
+
+def test_pages_of_a_tiff_are_counted_no_further_than_they_are_accepted() -> None:
+    entry = (256, 4, 1, long(1)), (257, 4, 1, long(1))
+    size = len(directory(*entry))
+    pages = b"".join(directory(*entry, following=8 + at * size) for at in range(1, 60))
+    with pytest.raises(TooManyPixels, match="50 frames"):
+        walked(b"II*\0" + long(8) + pages + directory(*entry), "tiff")
+
+
+@pytest.mark.parametrize("tag", [273, 279, 324, 258])
+def test_a_tiff_made_of_very_many_pieces_is_corrupt(tag: int) -> None:
+    count = tiff.MAX_PIECES + 1
+    ifd = directory((256, 4, 1, long(1)), (257, 4, 1, long(1)), (tag, 4, count, long(8)))
+    with pytest.raises(CorruptImage, match="pieces"):
+        walked(b"II*\0" + long(8) + ifd + bytes(4 * count), "tiff")
+
+
+def test_a_tile_of_more_pixels_than_are_accepted_is_refused_however_small_the_picture() -> None:
+    ifd = directory(
+        (256, 4, 1, long(9)), (257, 4, 1, long(9)), (322, 4, 1, long(65_536)), (323, 4, 1, long(65_536))
+    )
+    with pytest.raises(TooManyPixels, match="tile"):
+        walked(b"II*\0" + long(8) + ifd, "tiff")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"II*\0" + long(16) + b"CR\2\0" + long(0) + directory((256, 4, 1, long(1)), (257, 4, 1, long(1))),
+        b"II*\0" + long(8) + directory((256, 4, 1, long(1)), (257, 4, 1, long(1)), (50706, 1, 4, b"\1\4\0\0")),
+        b"II*\0" + long(8) + directory((254, 4, 1, long(1)), (256, 4, 1, long(1)), (257, 4, 1, long(1)), (330, 4, 1, long(8))),
+    ],
+    ids=["Canon", "DNG", "Nikon"],
+)  # fmt: skip
+def test_raw_files_of_cameras_are_unsupported_though_they_hold_a_tiff(data: bytes) -> None:
+    with pytest.raises(UnsupportedFormat, match="Raw"):
+        walked(data, "tiff")
+
+
+@pytest.mark.parametrize("data", [b"II*\0\xff\xff\xff\xff", b"II*\0" + long(8) + b"\xff\xff", b"II+\0" + bytes(12)])
+def test_a_tiff_whose_directory_is_not_there_is_corrupt(data: bytes) -> None:
+    with pytest.raises(CorruptImage):
+        walked(data, "tiff")
+
+
+def test_a_webp_made_of_very_many_pieces_is_corrupt() -> None:
+    whole = pictures.encode(pictures.see_through(), "WEBP")
+    first = whole[20:30]
+    with pytest.raises(CorruptImage, match="pieces"):
+        walked(riff((b"VP8X", first), *[(b"JUNK", b"")] * (webp.MAX_CHUNKS + 1)), "webp")
+
+
+@pytest.mark.parametrize(
+    "first", [(b"VP8X", b"123"), (b"VP8 ", bytes(40)), (b"VP8L", bytes(40)), (b"JUNK", bytes(40))]
+)
+def test_a_webp_that_does_not_say_how_large_it_is_is_corrupt(first: tuple[bytes, bytes]) -> None:
+    with pytest.raises(CorruptImage):
+        walked(riff(first), "webp")
+
+
+def test_a_run_length_coded_bmp_of_many_megabytes_is_corrupt() -> None:
+    header = struct.pack("<IiiHHIIiiII", 40, 100, 100, 1, 8, 1, 0, 0, 0, 0, 0)
+    data = b"BM" + struct.pack("<IHHI", 0, 0, 0, 54) + header
+    assert walked(data, "bmp").width == 100
+    with pytest.raises(CorruptImage, match="run-length"):
+        walked(data + bytes(bmp.MAX_RUN_LENGTH_BYTES), "bmp")
+
+
+@pytest.mark.parametrize("kind", ["png", "gif", "bmp", "tiff"])
+def test_a_picture_without_pixels_is_corrupt(kind: str) -> None:
+    data = {
+        "png": pictures.raw_png(0, 9, depth=8, colour=2, rows=b""),
+        "gif": b"GIF89a" + bytes(7) + b"," + struct.pack("<4HB", 0, 0, 0, 9, 0) + b"\2\0;",
+        "bmp": b"BM" + bytes(12) + struct.pack("<IiiHHI", 40, 9, 0, 1, 8, 0),
+        "tiff": b"II*\0" + long(8) + directory((256, 4, 1, long(0)), (257, 4, 1, long(9))),
+    }[kind]
+    with pytest.raises(CorruptImage):
+        walked(data, kind)
+
+
+def test_formats_whose_decoders_tell_from_the_header_are_not_walked() -> None:
+    assert survey(pictures.heic(), "heic", LIMITS) is None
+    assert survey(pictures.encode(pictures.scene(), "AVIF"), "avif", LIMITS) is None
+
+
+def test_a_gif_is_read_up_to_where_it_breaks_off() -> None:
+    data = pictures.animated("GIF")
+    assert walked(data, "gif").frames == 3
+    assert walked(data[:-1], "gif").frames == 3, "many lack the trailer"
+    assert walked(data[:-4], "gif").frames == 2
+    with pytest.raises(CorruptImage, match="no picture"):
+        gif.walk(data[:13], LIMITS)
+
+
+def test_a_bmp_upside_down_has_the_height_it_has() -> None:
+    body = BytesIO()
+    pictures.scene().save(body, "BMP")
+    data = bytearray(body.getvalue())
+    data[22:26] = struct.pack("<i", -80)
+    assert walked(bytes(data), "bmp").height == 80
