@@ -31,7 +31,8 @@ SHORT_SIDE_PIXELS = 768
 LONG_SIDE_PIXELS = 4096
 """Pictures far longer than wide are reduced further along their length, to between once and twice this."""
 MAX_TEXT_BYTES = 8 << 20
-"""Unpacked, of a text or profile in a PNG. Pillow stops at 1 MiB, which profiles of scanners and printers exceed."""
+"""Unpacked, of a text or profile in a PNG. Pillow stops at 1 MiB, which profiles of scanners and printers
+exceed."""
 
 # Image.MAX_IMAGE_PIXELS and warning filters belong to the whole process: one picture at a time.
 _pillow_settings = threading.Lock()
@@ -99,9 +100,9 @@ def decode(
 
     `long_enough_for`: side in pixels of the largest square that a thumbnail will have to fill.
 
-    Raises UnsupportedFormat (the bytes are none of `formats`), TooManyPixels (more than `max_pixels`, or frames than
-    `max_frames`, from the header) and CorruptImage (empty, or whatever a decoder complains about). MemoryError means
-    that the machine has less memory than this picture may take: another time the same bytes may decode.
+    Raises UnsupportedFormat (the bytes are none of `formats`), TooManyPixels (more than `max_pixels`, or frames
+    than `max_frames`, from the header) and CorruptImage (empty, or whatever a decoder complains about). MemoryError
+    means that the machine has less memory than this picture may take: another time the same bytes may decode.
     """
     data = source.read_bytes() if isinstance(source, Path) else source
     kind = _identify(data, formats)

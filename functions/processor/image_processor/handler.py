@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 class Processor:
     """Takes events of either kind. The caption model is loaded by `load`, in a thread, from construction on.
 
-    Raises ValueError if the function has less memory than the largest accepted picture takes beside the model: better
-    an INIT that fails with every event than one that is killed with some of them.
+    Raises ValueError if the function has less memory than the largest accepted picture takes beside the model:
+    better an INIT that fails with every event than one that is killed with some of them.
     """
 
     def __init__(self, services: Services, load: Callable[[Services], Captioner] | None = None) -> None:

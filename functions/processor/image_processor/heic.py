@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from io import BytesIO
 
-from PIL import Image
 from pi_heif import options
 from pi_heif.as_plugin import HeifImageFile
+from PIL import Image
 
 from image_processor.captioning.cpus import usable_cpus
 

@@ -1,9 +1,10 @@
 """WebP decoded at a smaller scale, which libwebp can do and Pillow does not ask it for.
 
-Pillow decodes each WebP as an animation, at full size and into three copies: 15 bytes a pixel. libwebp shrinks while
-it decodes, row by row, in the threads it has for that. It is called here through ctypes, in the very library that
-Pillow has loaded; where Pillow was built without such a library to call, its own way remains. Structures are those of
-libwebp's `decode.h`, whose layout its ABI version (checked by libwebp) stands for. Decision 8 has the figures.
+Pillow decodes each WebP as an animation, at full size and into three copies: 15 bytes a pixel. libwebp shrinks
+while it decodes, row by row, in the threads it has for that. It is called here through ctypes, in the very library
+that Pillow has loaded; where Pillow was built without such a library to call, its own way remains. Structures are
+those of libwebp's `decode.h`, whose layout its ABI version (checked by libwebp) stands for. Decision 8 has the
+figures.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ class _Config(ctypes.Structure):
 
 @cache
 def _libwebp() -> ctypes.CDLL | None:
-    """The library that Pillow's extension is linked with: what a library needs is searched for its symbols as well."""
+    """The library that Pillow's extension is linked with: what a library needs is searched for its symbols as
+    well."""
     try:
         library = ctypes.CDLL(_webp.__file__)
         for function in (
@@ -104,8 +106,8 @@ def scaled(data: bytes, canvas: tuple[int, int], size: tuple[int, int]) -> Image
     """The first picture of a WebP, `size` (width, height) instead of `canvas`, in RGB or RGBA.
 
     None where this cannot be had from libwebp: in an animation whose first picture leaves some of the canvas free.
-    A picture with transparency whose colours are stored apart from it (lossy with alpha) comes at full size, for the
-    colours of what is not seen would get into their neighbours. Raises OSError for damage, MemoryError.
+    A picture with transparency whose colours are stored apart from it (lossy with alpha) comes at full size, for
+    the colours of what is not seen would get into their neighbours. Raises OSError for damage, MemoryError.
     """
     library, picture = _libwebp(), _first_picture(data, canvas)
     if library is None or picture is None:

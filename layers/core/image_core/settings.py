@@ -88,7 +88,8 @@ class Settings(BaseSettings):
         if memory is not None and memory < self.processor_megabytes:
             raise ValueError(
                 f"The function has {memory:,} MB; MAX_IMAGE_PIXELS of {self.max_image_pixels:,} and "
-                f"MAX_IMAGE_BYTES of {self.max_image_bytes:,} need {self.processor_megabytes:,} MB. Lower them or raise it."
+                f"MAX_IMAGE_BYTES of {self.max_image_bytes:,} need {self.processor_megabytes:,} MB. "
+                "Lower them or raise it."
             )
 
     @property

@@ -256,15 +256,18 @@ def test_a_tile_of_more_pixels_than_are_accepted_is_refused_however_small_the_pi
         walked(b"II*\0" + long(8) + ifd, "tiff")
 
 
+SIZE = (256, 4, 1, long(1)), (257, 4, 1, long(1))
+
+
 @pytest.mark.parametrize(
     "data",
     [
-        b"II*\0" + long(16) + b"CR\2\0" + long(0) + directory((256, 4, 1, long(1)), (257, 4, 1, long(1))),
-        b"II*\0" + long(8) + directory((256, 4, 1, long(1)), (257, 4, 1, long(1)), (50706, 1, 4, b"\1\4\0\0")),
-        b"II*\0" + long(8) + directory((254, 4, 1, long(1)), (256, 4, 1, long(1)), (257, 4, 1, long(1)), (330, 4, 1, long(8))),
+        b"II*\0" + long(16) + b"CR\2\0" + long(0) + directory(*SIZE),
+        b"II*\0" + long(8) + directory(*SIZE, (50706, 1, 4, b"\1\4\0\0")),
+        b"II*\0" + long(8) + directory((254, 4, 1, long(1)), *SIZE, (330, 4, 1, long(8))),
     ],
     ids=["Canon", "DNG", "Nikon"],
-)  # fmt: skip
+)
 def test_raw_files_of_cameras_are_unsupported_though_they_hold_a_tiff(data: bytes) -> None:
     with pytest.raises(UnsupportedFormat, match="Raw"):
         walked(data, "tiff")

@@ -17,7 +17,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Survey:
-    """`width` and `height` as stored, in pixels; `bit_depth` in bits a sample, or an index where there is a palette."""
+    """`width` and `height` as stored, in pixels; `bit_depth` in bits a sample, or an index where there is a
+    palette."""
 
     width: int
     height: int

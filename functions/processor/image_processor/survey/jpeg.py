@@ -11,7 +11,8 @@ MAX_SCANS = 100
 """Each scan is a pass over the whole picture, and may be a few bytes long. Encoders make 1 to 4, progressive ones
 about 10."""
 MAX_SEGMENTS = 4096
-"""Before the first scan. Readers in Python take microseconds for each; a profile or XMP takes at most some hundred."""
+"""Before the first scan. Readers in Python take microseconds for each; a profile or XMP takes at most some
+hundred."""
 MAX_JUNK_BYTES = 1 << 16
 """Between segments; Pillow skips it byte by byte."""
 MAX_EXIF_SEGMENTS = 64

@@ -57,7 +57,8 @@ def walk(data: bytes, limits: Limits) -> Survey:
     if _WIDTH not in tags or _HEIGHT not in tags:
         raise CorruptImage
     check(tags[_WIDTH], tags[_HEIGHT], frames, limits)
-    # A tile is unpacked whole, also where the picture covers a corner of it. Rows of tiles of 1,024 reach beyond, too.
+    # A tile is unpacked whole, also where the picture covers a corner of it. Rows of tiles of 1,024 reach beyond,
+    # too.
     if tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_HEIGHT, 0) > max(limits.pixels, 1 << 20):
         raise TooManyPixels(f"A tile of the image has more than {limits.pixels:,} pixels.")
     orientation = tags.get(_ORIENTATION, 1)
