@@ -26,7 +26,7 @@ AROUND_IT = ("local", "ops", "tests", "bench")
 
 # errors, models ← keys, settings ← records, storage, events ← what is built of them; imports go to the left.
 LAYERS = (
-    {"errors", "models", "histogram", "formats"},
+    {"errors", "faults", "models", "histogram", "formats"},
     {"keys", "settings", "decisions"},
     {"records", "storage", "events"},
     {"services"},

@@ -121,6 +121,15 @@ def repeated(call: Call, arguments: dict[str, Any]) -> Any:
     return call(**arguments)
 
 
+class Killed(BaseException):
+    """The end of a worker's process, as far as its code can see: nothing of it runs any more."""
+
+
+def killed(_: Call, __: dict[str, Any]) -> Any:
+    """The worker is killed before its call goes out."""
+    raise Killed
+
+
 def raising(error: Exception) -> Act:
     """The call fails; nothing is done."""
 
