@@ -84,6 +84,10 @@ class Reading:
     transitions: int
     corrections: int
 
+    def moved_since(self, earlier: Reading) -> int:
+        """How many transitions and corrections lie between the two."""
+        return self.transitions - earlier.transitions + self.corrections - earlier.corrections
+
 
 def reading_of_shards(items: Iterable[Mapping[str, Any]]) -> Reading:
     """The reading that the shards' items add up to."""
