@@ -15,6 +15,7 @@ from image_core.errors import (
     ImageError,
     ImageTooLarge,
     Interrupted,
+    Replaced,
     RetriesExhausted,
     Superseded,
 )
@@ -30,6 +31,8 @@ from image_processor.thumbnails import Thumbnail, render
 
 log = logging.getLogger(__name__)
 
+_EMPTY = "The file is empty."
+
 
 def process(
     record: Record,
@@ -42,14 +45,14 @@ def process(
 
     `captioner` gives the model, waiting for it to load if need be; `beside` runs what goes on while the caption is
     computed. Thumbnails and metadata that an earlier attempt saved are not made again. A permanent fault ends as
-    `failed`; where somebody else has taken over, nothing of this attempt remains but what is served. Any other
-    fault gives the image back and is raised as `Interrupted`; on the last attempt it ends as `failed` too.
+    `failed`; where somebody else has taken over, nothing of this attempt remains but what is served; where the
+    object is not the claimed one any more, `Replaced` is raised, and its key must be looked at again. Any other fault
+    gives the image back and is raised as `Interrupted`; on the last attempt it ends as `failed` too.
     """
     started_ms = services.records.now_ms()
     try:
         try:
-            _guard_size(stored, services.settings)
-            body = services.storage.download(stored)
+            body = _download(stored, services)
             picture = _decode(body, services.settings)
             made = None if record.has_saved() else _make(picture, body, services.settings)
             saving = beside.submit(_save, record, made, services)
@@ -69,6 +72,8 @@ def process(
             wait_seconds = give_back(record, services)
             if wait_seconds is not None:
                 raise Interrupted("an attempt was interrupted", wait_seconds) from fault
+    except Replaced:
+        raise  # nothing was made of it yet
     except Superseded:
         _discard(record, services)
         log.info("somebody else has taken over", extra={"image_id": record.image_id})
@@ -96,11 +101,14 @@ def give_back(record: Record, services: Services) -> float | None:
     return wait_seconds
 
 
-def _guard_size(stored: StoredObject, settings: Settings) -> None:
-    if stored.size_bytes == 0:
-        raise CorruptImage("The file is empty.")
-    if stored.size_bytes > settings.max_image_bytes:
-        raise ImageTooLarge(f"The file has more than {settings.max_image_bytes:,} bytes.")
+def _download(stored: StoredObject, services: Services) -> bytes:
+    limit = services.settings.max_image_bytes
+    if 0 < stored.size_bytes <= limit:
+        return services.storage.download(stored)
+    now = services.storage.head(stored.key)
+    if now is None or now.version != stored.version:
+        raise Replaced
+    raise ImageTooLarge(f"The file has more than {limit:,} bytes.") if now.size_bytes else CorruptImage(_EMPTY)
 
 
 def _decode(body: bytes, settings: Settings) -> Decoded:

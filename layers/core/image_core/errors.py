@@ -21,6 +21,7 @@
     │   ├── InternalError        500 internal_error
     │   └── Unavailable          503 unavailable
     Superseded                   the record has moved on: somebody else's turn, stop quietly
+    └── Replaced                 the object that was seen is not there any more: look at its key anew
     LookAgain                    the key must be looked at again after `retry_after_seconds`
     ├── Busy                     another worker holds the image
     └── Interrupted              a fault that may pass ended the attempt; the image is free for the next one
@@ -153,6 +154,10 @@ class Unavailable(RequestError):
 
 class Superseded(Exception):
     """The write's condition failed: the record is no longer in the state that was read."""
+
+
+class Replaced(Superseded):
+    """The object that was seen has been overwritten or removed since."""
 
 
 class LookAgain(Exception):

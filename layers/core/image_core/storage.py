@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from image_core.errors import Superseded
+from image_core.errors import Replaced
 from image_core.keys import safe_name
 from image_core.models import StoredObject
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _ABSENT_CODES = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
-_CHANGED_CODES = {"412", "PreconditionFailed", "ConditionalRequestConflict"}
+_CHANGED_CODES = {"412", "PreconditionFailed"}
 _MAX_KEYS_A_DELETE = 1000
 
 
@@ -75,13 +74,28 @@ class Storage:
         yield from self._pages(self.uploads_bucket, StartAfter=start_after)
 
     def download(self, stored: StoredObject) -> bytes:
-        """The bytes of exactly that version. Raises `Superseded` if it is gone."""
-        pin: Any = {"VersionId": stored.version_id} if stored.version_id else {"IfMatch": f'"{stored.etag}"'}
-        with _gone_is_superseded(self._client):
-            return self._client.get_object(Bucket=self.uploads_bucket, Key=stored.key, **pin)["Body"].read()
+        """The bytes of that version, as long as it is the newest. Raises `Replaced` if it is not, or gone.
+
+        Not by version id: an old version can be read still, and who claims one that was removed or overwritten since
+        it was seen may have missed the event of that.
+        """
+        try:
+            answer = self._client.get_object(
+                Bucket=self.uploads_bucket, Key=stored.key, IfMatch=f'"{stored.etag}"'
+            )
+        except self._client.exceptions.ClientError as error:
+            if _code(error) in _ABSENT_CODES | _CHANGED_CODES:
+                raise Replaced from error
+            raise
+        if stored.version_id is not None and answer.get("VersionId") != stored.version_id:
+            raise Replaced
+        return answer["Body"].read()
 
     def delete_original(self, stored: StoredObject) -> None:
-        """Removes that version if it is still the newest; what replaced it stays. Old versions are kept by S3."""
+        """Removes that version if it is still the newest; what replaced it stays. Old versions are kept by S3.
+
+        A conflict (409: somebody writes that key at this moment) is raised: nobody knows yet what will lie there.
+        """
         try:
             self._client.delete_object(Bucket=self.uploads_bucket, Key=stored.key, IfMatch=f'"{stored.etag}"')
         except self._client.exceptions.ClientError as error:
@@ -178,16 +192,6 @@ def attachment_disposition(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = "".join(c if c.isprintable() and c not in '"\\%' else "_" for c in plain) or "image"
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
-
-
-@contextmanager
-def _gone_is_superseded(client: S3Client) -> Iterator[None]:
-    try:
-        yield
-    except client.exceptions.ClientError as error:
-        if _code(error) in _ABSENT_CODES | _CHANGED_CODES:
-            raise Superseded from error
-        raise
 
 
 def _code(error: Any) -> str:

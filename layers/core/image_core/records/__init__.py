@@ -89,11 +89,11 @@ class Records(Queries):
 
     def create(self, record: Record) -> Record:
         """create: a new `pending` record."""
-        return self._write(None, replace(record, rev=1, status=Status.PENDING))
+        return self._write(None, replace(record, rev=self._rev_after(record), status=Status.PENDING))
 
     def reserve(self, record: Record) -> Record:
         """reserve: a new `reserved` record, neither listed nor counted."""
-        return self._write(None, replace(record, rev=1, status=Status.RESERVED))
+        return self._write(None, replace(record, rev=self._rev_after(record), status=Status.RESERVED))
 
     def claim(self, record: Record, stored: StoredObject, *, lease_seconds: int) -> Record:
         """claim: this attempt works on `stored` from now on; a `rev` of 0 creates the record."""
@@ -102,7 +102,7 @@ class Records(Queries):
         arrived = record.status is Status.RESERVED
         claimed = replace(
             record,
-            rev=record.rev + 1,
+            rev=self._rev_after(record),
             status=Status.PROCESSING,
             created_ms=now if arrived else record.created_ms,
             size_bytes=stored.size_bytes,
@@ -181,7 +181,7 @@ class Records(Queries):
         else:
             record_now = record
         failed = _failed(record_now, fault, self.now_ms())
-        return self._write(record if record.rev else None, replace(failed, rev=record.rev + 1))
+        return self._write(record if record.rev else None, replace(failed, rev=self._rev_after(record)))
 
     def reprocess(self, record: Record, *, pending_seconds: int) -> Record:
         """reprocess: a new generation, `pending`; what earlier ones made stays visible."""
@@ -203,16 +203,22 @@ class Records(Queries):
             ),
         )
 
-    def mark_deleting(self, record: Record, *, deadline_seconds: int) -> Record:
-        """delete: hidden and uncounted from now on; the version on the record is the one to remove."""
+    def mark_deleting(self, record: Record, *, deadline_seconds: int, stored: StoredObject | None = None) -> Record:
+        """delete: hidden and uncounted from now on; the version on the record is the one to remove.
+
+        `stored` is what lay in the bucket when somebody asked for the deletion: it is meant too, claimed or not.
+        """
         deadline = self.now_ms() + deadline_seconds * 1000
+        meant = record
         if record.version is None:
             # An upload may be under way: stay until nothing can arrive any more.
             deadline = max(deadline, record.deadline)
+        elif stored is not None:
+            meant = replace(record, version=stored.version, version_etag=stored.etag)
         return self._write(
             record,
             replace(
-                record,
+                meant,
                 rev=record.rev + 1,
                 status=Status.DELETING,
                 deadline=deadline,
@@ -272,6 +278,11 @@ class Records(Queries):
         return answer["Item"]["model"]["S"] if "Item" in answer else None
 
     # Writing
+
+    def _rev_after(self, record: Record) -> int:
+        """The `rev` of the next write. A new record begins anywhere: an image that was deleted and dropped anew must
+        not pass through the revs of its predecessor, which some late worker may still hold."""
+        return record.rev + 1 if record.rev else 1 + self._rng.getrandbits(40)
 
     def _write_mine(self, record: Record, change: Callable[[Record], Record]) -> Record:
         """Applies `change` to the newest state of the record, as long as the attempt on it is still ours."""
