@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -27,9 +28,9 @@ from ops.target import NoSuchStack, Target, deployed_stack, local_stack
 CLEAN, DIFFERENT, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Exit codes: see `ops.options.EXIT_CODES`."""
-    options = parse(sys.argv[1:])
+    options = parse(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         target = _target(options)
@@ -74,6 +75,7 @@ def _reconcile(options: Options, target: Target, services: Services) -> int:
     )
     report = new_report(services, plan)
     try:
+        report.messages_waiting = services.queue.waiting()
         total = sum(services.records.stats().counts.values())
         with bars({"records": total, "recount": total}) as progress:
             reconcile(
@@ -126,4 +128,4 @@ def _reprocess(options: Options, target: Target, services: Services) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -54,6 +54,11 @@ def show(report: Report, target: str) -> None:
         console.print(table, markup=False)
     looked_at = ", ".join(f"{count:,} {name}" for name, count in report.examined.items()) or "nothing"
     console.print(f"{target}: looked at {looked_at}; counters: {report.counters}.", markup=False, soft_wrap=True)
+    if report.messages_waiting:
+        waiting = (
+            f"{report.messages_waiting:,} messages were in the queue: images may be waiting there for their turn."
+        )
+        console.print(waiting, markup=False, soft_wrap=True)
     if report.faults:
         console.print(f"{report.faults} could not be looked at or repaired:", markup=False)
         for fault in report.fault_samples:

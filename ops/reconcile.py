@@ -92,8 +92,8 @@ def reconcile(
 ) -> Report:
     """Runs all passes.
 
-    `checkpoint` is told the last key of each page of originals that is done. `report` is filled on the way, so
-    that it is there when this raises: `TooManyFaults`, or at once what only an operator can mend.
+    `checkpoint` is told the key up to which all originals are dealt with. `report` is filled on the way, so that it
+    is there when this raises: `TooManyFaults`, or at once what only an operator can mend.
     """
     pool = ThreadPoolExecutor(plan.workers) if plan.workers > 1 else None
     with pool or nullcontext():
@@ -148,7 +148,9 @@ class _Run:
             candidates = without_record(
                 page, records, bucket=bucket, now_ms=self._services.records.now_ms(), min_age_ms=self._min_age_ms
             )
-            self._deal_with(self._each(self._confirm_no_record, [listed.key for listed in candidates]))
+            for found in self._each(self._confirm_no_record, [listed.key for listed in candidates]):
+                self._deal_with([found])
+                checkpoint(found.keys[0])
             self._examined("originals", len(page))
             checkpoint(page[-1].key)
 

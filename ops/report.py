@@ -25,6 +25,8 @@ class Report:
     repaired: Counter[Kind] = field(default_factory=Counter)
     moved_on: Counter[Kind] = field(default_factory=Counter)
     samples: dict[Kind, list[Difference]] = field(default_factory=dict)
+    messages_waiting: int | None = None
+    """In the queue when it began: images without a record may be waiting there for their turn."""
     counters: str = "not compared"
     """`equal`, `different`, or why it cannot be told."""
     counter_difference: dict[str, int] = field(default_factory=dict)
@@ -77,6 +79,7 @@ class Report:
             "interrupted": self.interrupted,
             "clean": self.is_clean,
             "complete": self.is_complete,
+            "messages_waiting": self.messages_waiting,
             "examined": dict(self.examined),
             "differences": by_kind,
             "counters": {"state": self.counters, "difference": self.counter_difference},
