@@ -171,10 +171,7 @@ class FakeDynamoDB:
 
     def update_item(self, *, TableName: str, Key: Attributes, **arguments: Any) -> dict[str, Any]:
         table = self._table(TableName, "UpdateItem")
-        names = table.main.key_names
-        self._write(
-            "UpdateItem", TableName, table.key(Key), arguments, lambda item: updated(item or Key, arguments, names)
-        )
+        self._write("UpdateItem", TableName, table.key(Key), arguments, lambda item: updated(item or Key, arguments))
         return {}
 
     def transact_write_items(
@@ -256,7 +253,7 @@ def _changed(kind: str, arguments: Mapping[str, Any], table: Table, key: Key) ->
     if kind == "Put":
         return dict(arguments["Item"])
     if kind == "Update":
-        return updated(table.items.get(key) or arguments["Key"], arguments, table.main.key_names)
+        return updated(table.items.get(key) or arguments["Key"], arguments)
     if kind == "Delete":
         return None
     raise NotImplementedError(kind)

@@ -29,14 +29,21 @@ def exceptions_of(service: str) -> Any:
 
 
 def refusal(
-    service: str, operation: str, code: str, message: str = "", http: int = 400, **more: Any
+    service: str,
+    operation: str,
+    code: str,
+    message: str = "",
+    http: int = 400,
+    *,
+    shape: str | None = None,
+    **more: Any,
 ) -> ClientError:
-    """An error answer of a service; of the class that boto3 has for its code."""
+    """An error answer of a service; of the class that boto3 has for its code, or for `shape` where that differs."""
     response: Any = {
         "Error": {"Code": code, "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": http},
     } | more
-    error: ClientError = exceptions_of(service).from_code(code)(response, operation)
+    error: ClientError = exceptions_of(service).from_code(shape or code)(response, operation)
     return error
 
 

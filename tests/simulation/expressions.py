@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Mapping
@@ -11,21 +10,16 @@ from typing import Any
 
 from moto.dynamodb.comparisons import create_condition_expression_parser
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
-from moto.dynamodb.parsing.executors import UpdateExpressionExecutor
+from moto.dynamodb.parsing.ast_nodes import (
+    LeafNode,
+    UpdateExpressionAction,
+    UpdateExpressionAddAction,
+    UpdateExpressionSetAction,
+)
 from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
 from moto.dynamodb.parsing.key_condition_expression import parse_expression
-from moto.dynamodb.parsing.validators import UpdateExpressionValidator
 
 Attributes = dict[str, Any]
-
-
-class _Schema:
-    """What moto's validator asks of a table."""
-
-    def __init__(self, key_names: tuple[str, ...]) -> None:
-        self.table_key_attrs = list(key_names)
-        self.attribute_keys = list(key_names)
-        self.attr: list[dict[str, str]] = []
 
 
 def holds(item: Attributes | None, arguments: Mapping[str, Any]) -> bool:
@@ -41,19 +35,17 @@ def holds(item: Attributes | None, arguments: Mapping[str, Any]) -> bool:
     return bool(condition.expr(_moto_item(item or {}, expression, arguments)))
 
 
-def updated(item: Attributes, arguments: Mapping[str, Any], key_names: tuple[str, ...]) -> Attributes:
-    """The item after the `UpdateExpression` among a call's arguments."""
-    expression = arguments["UpdateExpression"]
-    names, values = arguments.get("ExpressionAttributeNames", {}), arguments.get("ExpressionAttributeValues", {})
-    part = _moto_item(item, expression, arguments)
-    tree = UpdateExpressionValidator(
-        copy.deepcopy(_update(expression)), names, values, part, _Schema(key_names)
-    ).validate()
-    tree.normalize()
-    before = set(part.attrs)
-    UpdateExpressionExecutor(tree, part, names).execute()
-    kept = {name: value for name, value in item.items() if name not in before}
-    return kept | {name: value.to_json() for name, value in part.attrs.items()}
+def updated(item: Attributes, arguments: Mapping[str, Any]) -> Attributes:
+    """The item after the `UpdateExpression` among a call's arguments: SET and ADD of values, ADD of numbers alone."""
+    names, values = arguments.get("ExpressionAttributeNames", {}), arguments["ExpressionAttributeValues"]
+    after = dict(item)
+    for action, path, value in _actions(arguments["UpdateExpression"]):
+        name, given = names.get(path, path), values[value]
+        if action == "ADD":
+            before = int(item[name]["N"]) if name in item else 0
+            given = {"N": str(before + int(given["N"]))}
+        after[name] = given
+    return after
 
 
 def hash_key_of(arguments: Mapping[str, Any], schema: list[dict[str, str]]) -> Any:
@@ -85,8 +77,29 @@ def _condition(expression: str, names: str, values: str) -> Any:
 
 
 @lru_cache(256)
-def _update(expression: str) -> Any:
-    return UpdateExpressionParser.make(expression)
+def _actions(expression: str) -> list[tuple[str, str, str]]:
+    """Action, attribute (or its `#name`) and `:value`, for each action of an update expression."""
+    kinds = {UpdateExpressionSetAction: "SET", UpdateExpressionAddAction: "ADD"}
+    actions = []
+
+    def visit(node: Any) -> None:
+        if type(node) in kinds:
+            path, value = (_leaf(child) for child in node.children)
+            actions.append((kinds[type(node)], path, value))
+        elif isinstance(node, LeafNode | UpdateExpressionAction):
+            raise NotImplementedError(f"{type(node).__name__} in {expression}")
+        else:
+            for child in node.children:
+                visit(child)
+
+    visit(UpdateExpressionParser.make(expression))
+    return actions
+
+
+def _leaf(node: Any) -> str:
+    while not isinstance(node, LeafNode):
+        (node,) = node.children
+    return str(node.children[0])
 
 
 @lru_cache(256)

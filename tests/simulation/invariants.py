@@ -179,10 +179,9 @@ class Watch:
         for key in uploads.keys:
             self.expect(by_key[key] == 1, f"an object has one record: {key} has {by_key[key]}")
         left = set(thumbnails.keys) - served
-        if not reconciled:
-            # Of a killed worker: what comes next to this image, or reconcile, removes them.
-            left = {key for key in left if self.record(key.partition("/")[0]) is None}
-        self.expect(not left, f"no thumbnail outlives its record: {sorted(left)[:3]}")
+        if reconciled or not self.stack.network.injected.total():
+            # Of a killed worker, or of a call that arrived late, some may be left: those reconcile removes.
+            self.expect(not left, f"no thumbnail outlives its record: {sorted(left)[:3]}")
         for image_id, key in self.deleted.items():
             self.expect(
                 self.record(image_id) is None and uploads.newest(key) is None,

@@ -184,6 +184,8 @@ class FakeS3:
         try:
             return self.buckets[name]
         except KeyError:
+            if operation == "HeadObject":  # an answer without a body has no code but the status
+                raise refusal("s3", operation, "404", "Not Found", 404) from None
             raise refusal("s3", operation, "NoSuchBucket", "The specified bucket does not exist", 404) from None
 
     def _add(self, bucket: Bucket, key: str, body: bytes | None, content_type: str) -> Version:

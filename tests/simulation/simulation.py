@@ -6,8 +6,10 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from ops.reconcile import Plan, reconcile
+from ops.report import Report
 from tests.simulation.invariants import Watch
 from tests.simulation.network import Call, Fault, Step
 from tests.simulation.stack import IMAGES, Conditions, Stack, played
@@ -39,6 +41,7 @@ def simulate(seed: int) -> Result:
     users = rng.choice([1, 1, 2, 3, 5])
     calm = rng.choice([0.02, 1.0, 5.0, 20.0])
     stack = Stack(seed, drawn(rng))
+    meddle = rng.random() < 0.3
 
     def begin(watch: Watch) -> None:
         for number in range(users):
@@ -46,6 +49,9 @@ def simulate(seed: int) -> Result:
             stack.world.at(rng.uniform(0, calm), lambda user=user: stack.world.start(user.name, user.live))
         reader = User("reader", stack, watch, rng, lambda: rng.expovariate(1 / calm))
         stack.world.start("reader", lambda: _read_on(reader))
+        if meddle:
+            # An engineer, on the live stack, with the ages that `ops` takes by itself.
+            stack.world.at(rng.uniform(20, 200), lambda: _start_reconcile(stack, Plan(apply=True), []))
 
     return run(stack, begin, seed=seed)
 
@@ -58,9 +64,18 @@ def run(stack: Stack, begin: Callable[[Watch], None], *, seed: int = 0, busy_sec
         begin(watch)
         _sweep_on_schedule(stack, stack.world.now + busy_seconds)
         stack.world.run(until=stack.world.now + busy_seconds)
+        heal(stack)
         come_to_rest(stack, watch)
-        if not stack.world.violations:
-            watch.judge_rest(reconciled=False)
+        if not stack.counts["lost notifications"]:
+            _judge(stack, watch, reconciled=False)
+        reconciled(stack, Plan(apply=True, min_age_seconds=0, settle_seconds=0, stuck_after_seconds=0))
+        come_to_rest(stack, watch)
+        _judge(stack, watch, reconciled=True)
+        report = reconciled(stack, Plan(min_age_seconds=0, settle_seconds=0, stuck_after_seconds=0))
+        watch.expect(
+            bool(stack.world.violations) or (report is not None and report.is_clean),
+            f"reconcile finds nothing at rest: {report and dict(report.found)}",
+        )
     return Result(
         seed=seed,
         violations=stack.world.violations,
@@ -74,14 +89,20 @@ def run(stack: Stack, begin: Callable[[Watch], None], *, seed: int = 0, busy_sec
     )
 
 
-def come_to_rest(stack: Stack, watch: Watch) -> None:
-    """No faults from here on: queues are emptied, deadlines pass, the sweep comes, until nothing is left to do."""
-    calm = Conditions()
-    for name in ("faults", "latency", "event_delays", "index_lag", "hold", "caption_seconds"):
-        setattr(stack.conditions, name, getattr(calm, name))
-    for name in ("caption_fault", "again", "page", "unprocessed", "trailing"):
-        setattr(stack.conditions, name, getattr(calm, name))
+def heal(stack: Stack) -> None:
+    """No faults from here on."""
+    calm, drawn_before = Conditions(), stack.conditions
+    stack.conditions = replace(
+        calm,
+        visibility_seconds=drawn_before.visibility_seconds,
+        concurrency=drawn_before.concurrency,
+        max_attempts=drawn_before.max_attempts,
+    )
     stack.network.note("the simulation", "no more faults")
+
+
+def come_to_rest(stack: Stack, watch: Watch) -> None:
+    """Queues are emptied, deadlines pass, the sweep comes, until nothing is left to do."""
     world = stack.world
     world.run(until=world.now + 200)
     for _ in range(ROUNDS):
@@ -97,6 +118,34 @@ def come_to_rest(stack: Stack, watch: Watch) -> None:
     watch.expect(stack.idle(), f"queues become empty: {[len(q.messages) for q in stack.sqs.queues.values()]}")
 
 
+def reconciled(stack: Stack, plan: Plan) -> Report | None:
+    """`python -m ops reconcile`, to its end; None if it was broken off."""
+    reports: list[Report] = []
+    _start_reconcile(stack, plan, reports)
+    stack.world.run(until=stack.world.now + 60)
+    return reports[0] if reports else None
+
+
+def _start_reconcile(stack: Stack, plan: Plan, reports: list[Report]) -> None:
+    stack.counts["reconciliations"] = stack.counts.get("reconciliations", 0) + 1
+
+    def run() -> None:
+        try:
+            reports.append(reconcile(stack.services, plan, sleep=stack.world.sleep))
+            found = ", ".join(f"{count} {kind}" for kind, count in reports[-1].found.items())
+            stack.network.note("reconcile", "ends", found or "nothing found")
+        except Exception as fault:
+            # An engineer sees it and runs it again; what is no fault of AWS is in the log, and reported from there.
+            stack.network.note("reconcile", f"ends with {fault!r}")
+
+    stack.world.start("reconcile", run)
+
+
+def _judge(stack: Stack, watch: Watch, *, reconciled: bool) -> None:
+    if not stack.world.violations:
+        watch.judge_rest(reconciled=reconciled)
+
+
 def drawn(rng: random.Random) -> Conditions:
     """Conditions of a seed."""
     rate = rng.choice([0, 0.02, 0.08, 0.2])
@@ -105,6 +154,7 @@ def drawn(rng: random.Random) -> Conditions:
     duplicates, delay = rng.choice([0, 0.2, 0.6]), rng.choice([0.1, 2, 40])
     lag, page = rng.choice([0.05, 2, 20]), rng.choice([1, 3, 1000])
     caption, caption_faults = rng.choice([0.2, 3]), rng.choice([0, 0.1, 0.5])
+    lost = rng.choice([0, 0, 0.1, 0.4])
     again, partly = rng.choice([0, 0.1]), rng.choice([0, 0.2])
 
     def faults(call: Call) -> Fault | None:
@@ -115,6 +165,8 @@ def drawn(rng: random.Random) -> Conditions:
         return rng.choice(possible) if possible else None
 
     def event_delays() -> list[float]:
+        if rng.random() < lost:
+            return []
         copies = 1 + (rng.random() < duplicates) + (rng.random() < duplicates / 3)
         return [rng.expovariate(1 / delay) for _ in range(copies)]
 

@@ -105,4 +105,5 @@ class FakeSQS:
             return self.queues[url]
         except KeyError:
             code = "AWS.SimpleQueueService.NonExistentQueue"
-            raise refusal("sqs", operation, code, "The specified queue does not exist.") from None
+            text, shape = "The specified queue does not exist.", "QueueDoesNotExist"
+            raise refusal("sqs", operation, code, text, shape=shape) from None

@@ -108,7 +108,8 @@ class Stack:
         self.services = self._connected(seed)
         self.processor = Processor(self.services, lambda _: Captioner(self), beside=Beside(world))
         self.counts = {"notifications": 0, "lost notifications": 0, "invocations": 0, "requests": 0, "sweeps": 0}
-        self._events = 0
+        self.hold_events: Callable[[dict[str, Any]], object] | None = None
+        """Is given notifications instead of the queue, where a scenario has an order of its own for them."""
         self._sources = {
             QUEUE: EventSource(self, QUEUE, conditions.concurrency, 1, self._process),
             DEAD_LETTERS: EventSource(self, DEAD_LETTERS, 2, 10, self._recover),
@@ -184,6 +185,9 @@ class Stack:
 
     def _notify(self, bucket: str, event: str, key: str, version: Version) -> None:
         if bucket != UPLOADS:
+            return
+        if self.hold_events is not None:
+            self.hold_events(notification(bucket, event, key, version))
             return
         delays = self.conditions.event_delays()
         self.counts["notifications"] += len(delays)
@@ -322,6 +326,7 @@ def event_of(messages: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 # What a log may hold: everything else is a fault of the code, which some `except Exception` would hide.
+LOGGERS = ("image_core", "image_api", "image_processor", "image_recovery", "ops")
 EXPECTED = (ClientError, BotoCoreError, Busy, Superseded, Unavailable, MemoryError)
 
 
@@ -352,7 +357,7 @@ def played(stack: Stack) -> Iterator[None]:
         milliseconds = stack.world.now_ms().to_bytes(6, "big")
         return f"img_{str(ULID.from_bytes(milliseconds + rng.randbytes(10))).lower()}"
 
-    loggers = [logging.getLogger(name) for name in ("image_core", "image_api", "image_processor", "image_recovery")]
+    loggers = [logging.getLogger(name) for name in LOGGERS]
     before = [(logger.level, logger.propagate) for logger in loggers]
     for logger in loggers:
         logger.addHandler(log)
