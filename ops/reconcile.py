@@ -44,7 +44,7 @@ from ops.reprocess import begin_again
 
 log = logging.getLogger(__name__)
 
-MAX_SUSPECTS = 10_000
+MAX_SUSPECTS = 1_000
 """So many are kept to be looked at again together."""
 _CHUNK = 200
 _RECOUNTS = 3
