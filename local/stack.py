@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -191,10 +192,21 @@ class LocalStack:
         env = environment.sam_environment(self.deployment.functions, endpoint_url=self.aws_url)
         self._options.env_file.parent.mkdir(parents=True, exist_ok=True)
         self._options.env_file.write_text(json.dumps(env, indent=2) + "\n", encoding="utf-8")
+        # For `python -m ops`: where everything is, and the settings that the functions run with.
+        _write_whole(self._options.env_file.with_name("stack.json"), self._for_ops())
         if self._options.ready_file:
-            half_written = self._options.ready_file.with_name(self._options.ready_file.name + ".part")
-            half_written.write_text(json.dumps(self.description(), indent=2) + "\n", encoding="utf-8")
-            half_written.replace(self._options.ready_file)
+            _write_whole(self._options.ready_file, self.description())
+
+    def _for_ops(self) -> dict[str, Any]:
+        variables: dict[str, str] = {}
+        for function in self.deployment.functions.values():
+            variables |= function.environment
+        return {
+            "aws_endpoint_url": self.aws_url,
+            "region": self.deployment.region,
+            "external": self._options.aws_endpoint is not None,
+            "settings": {**variables, "AWS_ENDPOINT_URL": self.aws_url},
+        }
 
     # Stop
 
@@ -224,6 +236,13 @@ def _session(*, external: bool, region: str) -> boto3.Session:
         aws_access_key_id=environment.DUMMY_CREDENTIALS["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=environment.DUMMY_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
     )
+
+
+def _write_whole(path: Path, content: Mapping[str, Any]) -> None:
+    """As JSON, and never to be seen half-written."""
+    half_written = path.with_name(path.name + ".part")
+    half_written.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    half_written.replace(path)
 
 
 def _snake_case(name: str) -> str:

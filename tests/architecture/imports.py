@@ -26,7 +26,7 @@ AROUND_IT = ("local", "ops", "tests", "bench")
 
 # errors, models ← keys, settings ← records, storage, events ← what is built of them; imports go to the left.
 LAYERS = (
-    {"errors", "models", "histogram", "formats"},
+    {"errors", "faults", "models", "histogram", "formats"},
     {"keys", "settings", "decisions"},
     {"records", "storage", "events"},
     {"services"},
@@ -125,6 +125,8 @@ def _broken(module: str, one: Import) -> Iterator[str]:
     answers_aws_errors = module == "image_api.errors" and one.is_of("botocore.exceptions")
     if package in PIPELINE and one.is_of(*AWS) and not _is_of(module, *MAY_USE_AWS) and not answers_aws_errors:
         yield "AWS is called in records, storage and events alone"
+    if package in ("local", "models", "ops") and one.is_of(*(other for other in AROUND_IT if other != package)):
+        yield "nothing but tests and bench imports what stands around the pipeline"
     if _is_of(module, *PURE_STEPS) and one.is_of(*AWS, *STORES):
         yield "pure steps do no I/O"
 

@@ -50,7 +50,7 @@ class Silent(FakeCaptioner):
 class Failing(FakeCaptioner):
     """Cannot caption anything."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         super().__init__()
         self.error = error
 

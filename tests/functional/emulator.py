@@ -121,6 +121,15 @@ def repeated(call: Call, arguments: dict[str, Any]) -> Any:
     return call(**arguments)
 
 
+class Killed(BaseException):
+    """The end of a worker's process, as far as its code can see: nothing of it runs any more."""
+
+
+def killed(_: Call, __: dict[str, Any]) -> Any:
+    """The worker is killed before its call goes out."""
+    raise Killed
+
+
 def raising(error: Exception) -> Act:
     """The call fails; nothing is done."""
 
@@ -186,7 +195,7 @@ class Stack:
             queue_url=self.queue_url,
             **({"stats_shards": 3, "processor_timeout_seconds": 20, "pending_timeout_seconds": 30} | settings),
         )
-        self.services = self._connected()
+        self.services = self._connected(self.dynamodb, self.s3, self.sqs, seed=1)
         self.records = self.services.records
         self._plain = clients
 
@@ -214,18 +223,18 @@ class Stack:
             rng=random.Random(seed),
         )
 
-    def _connected(self) -> Services:
+    def _connected(self, dynamodb: Any, s3: Any, sqs: Any, *, seed: int) -> Services:
         """The services, wired as image_core.services does it."""
         return Services(
             settings=self.settings,
-            records=self._records(self.dynamodb, seed=1),
+            records=self._records(dynamodb, seed=seed),
             storage=Storage(
-                self.s3,  # type: ignore[arg-type]
+                s3,
                 uploads_bucket=self.uploads_bucket,
                 thumbnails_bucket=self.thumbnails_bucket,
-                public_client=self.s3,  # type: ignore[arg-type]
+                public_client=s3,
             ),
-            queue=Queue(self.sqs, self.queue_url),  # type: ignore[arg-type]
+            queue=Queue(sqs, self.queue_url),
         )
 
     # What a test does, and what it sees: past the layer for which it may have planned something
@@ -250,6 +259,10 @@ class Stack:
                 ]
             },
         )
+
+    def services_of_another(self) -> Services:
+        """The same stack in the hands of somebody else."""
+        return self._connected(self._plain.dynamodb, self._plain.s3, self._plain.sqs, seed=2)
 
     def others(self) -> Records:
         """The same records in the hands of somebody else."""

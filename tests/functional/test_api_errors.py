@@ -89,11 +89,24 @@ def test_a_fault_of_aws_is_unavailable_and_is_logged(
     record = stored_image(stack, Status.SUCCESS)
     call = calls(api, record.image_id)[name]
     with_every_read_and_write_failing(
-        stack, ClientError({"Error": {"Code": "AccessDeniedException", "Message": SECRET}}, "GetItem")
+        stack, ClientError({"Error": {"Code": "ThrottlingException", "Message": SECRET}}, "GetItem")
     )
     answer: Answer = call()
     assert (answer.status, answer.code) == (503, "unavailable")
     assert int(answer.headers["retry-after"]) >= 1
+    assert_keeps_to_itself(answer, stack)
+    assert SECRET in caplog.text
+
+
+def test_a_fault_of_aws_that_stays_does_not_ask_to_come_back(
+    stack: Stack, api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": SECRET}}, "GetItem")
+    stack.dynamodb.plan("get_item", raising(denied))
+    answer = api.get(f"/api/images/{record.image_id}")
+    assert (answer.status, answer.code) == (500, "internal_error")
+    assert "retry-after" not in answer.headers
     assert_keeps_to_itself(answer, stack)
     assert SECRET in caplog.text
 

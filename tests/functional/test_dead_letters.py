@@ -14,7 +14,7 @@ from image_recovery.handler import handle
 from tests import pictures
 from tests.events import Event, load
 from tests.functional.captioners import Failing, FakeCaptioner
-from tests.functional.emulator import Stack, preceded_by, raising
+from tests.functional.emulator import Killed, Stack, preceded_by, raising
 from tests.functional.images import LEASE_SECONDS, image_in, new_record, stored_image
 from tests.functional.s3_events import failed, messages, notification
 
@@ -60,17 +60,18 @@ def test_an_upload_that_was_never_claimed_fails(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("source", ["dropped", "uploaded"])
-def test_an_image_at_which_every_attempt_failed_is_given_up_with_its_thumbnails_kept(
+def test_an_image_at_which_every_worker_was_killed_is_given_up_with_its_thumbnails_kept(
     stack: Stack, source: str
 ) -> None:
     key = KEY if source == "dropped" else stack.records.create(new_record(stack.records)).key
     stack.clock.advance(1)
     stack.put(key, pictures.jpeg())
     sent_ms = stack.clock.now_ms
-    process = Processor(stack.services, lambda _: Failing(MemoryError()))
+    process = Processor(stack.services, lambda _: Failing(Killed()))
     for _ in range(stack.settings.max_attempts):
         stack.clock.advance(31)
-        assert failed(process(messages(about(stack, key)))) == ["message-0"]
+        with pytest.raises(Killed):
+            process(messages(about(stack, key)))
     stack.clock.advance(31)
     assert letter(stack, about(stack, key), sent_ms=sent_ms) == []
     assert_given_up(stack)

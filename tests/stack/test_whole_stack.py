@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import signal
-import subprocess
-from pathlib import Path
 
 import httpx
 import pytest
@@ -155,7 +151,7 @@ def test_twenty_uploads_survive_the_kill_of_the_processor(stack: Stack) -> None:
     image_ids = [stack.upload(pictures.jpeg(1200, 800), f"{number}.jpg") for number in range(20)]
     until(lambda: any(stack.image(i)["status"] == "processing" for i in image_ids), seconds=30)
 
-    _kill_processor(stack)
+    assert stack.kill_processors()
 
     for image_id in image_ids:
         image = stack.finished(image_id, seconds=90)
@@ -164,20 +160,3 @@ def test_twenty_uploads_survive_the_kill_of_the_processor(stack: Stack) -> None:
     assert stats["total"] - before["total"] == 20
     assert stats["success"] - before["success"] == 20
     stack.assert_statistics_are_exact()
-
-
-def _kill_processor(stack: Stack) -> None:
-    """SIGKILL for every processor of this stack, found as a person would find it: by its command line."""
-    listed = subprocess.run(["pgrep", "-f", "local.worker processor"], capture_output=True, text=True, check=True)
-    mine = [int(pid) for pid in listed.stdout.split() if _belongs(int(pid), stack)]
-    assert mine
-    for pid in mine:
-        os.kill(pid, signal.SIGKILL)
-
-
-def _belongs(pid: int, stack: Stack) -> bool:
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return False
-    return f"QUEUE_URL={stack.s3.meta.endpoint_url}/".encode() in environment

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from image_api.schemas import ErrorAnswer, ErrorBody
 from image_core.errors import InternalError, InvalidRequest, NotFound, RequestError, TooLarge, Unavailable
+from image_core.faults import Kind, kind_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -39,8 +40,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestError, _request_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(ClientError, _unavailable)
-    app.add_exception_handler(BotoCoreError, _unavailable)
+    app.add_exception_handler(ClientError, _aws_error)
+    app.add_exception_handler(BotoCoreError, _aws_error)
     app.add_exception_handler(Exception, _internal_error)
 
 
@@ -75,7 +76,9 @@ def _http_error(_: Request, error: Exception) -> JSONResponse:
     return answer(error.status_code, code, message, dict(error.headers or {}))
 
 
-def _unavailable(_: Request, error: Exception) -> JSONResponse:
+def _aws_error(request: Request, error: Exception) -> JSONResponse:
+    if kind_of(error) is not Kind.TRANSIENT:
+        return _internal_error(request, error)  # asking again would not help
     log.error("AWS did not do what was asked", exc_info=error)
     headers = {"Retry-After": str(_RETRY_AFTER_SECONDS)}
     return answer(Unavailable.http_status, Unavailable.code, Unavailable.default_message, headers)

@@ -99,10 +99,8 @@ def _metadata(record: Record, *, expose_gps: bool) -> Metadata | None:
 def _stages(record: Record) -> Stages:
     if record.status is Status.SUCCESS:
         return Stages(metadata="done", thumbnails="done", caption="done")
-    at_hand = record.attempt or (record.finished_attempt if record.status is Status.FAILED else None)
-    saved = record.thumbnails is not None and record.thumbnails.attempt == at_hand
     open_stage: Stage = "failed" if record.status is Status.FAILED else "pending"
-    made: Stage = "done" if saved else open_stage
+    made: Stage = "done" if record.has_saved() else open_stage
     return Stages(metadata=made, thumbnails=made, caption=open_stage)
 
 

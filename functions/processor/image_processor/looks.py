@@ -13,6 +13,7 @@ from image_core.ending import end
 from image_core.errors import Busy, RetriesExhausted, Superseded
 from image_core.events import Look
 from image_core.keys import is_folder_marker
+from image_core.models import Record
 from image_core.services import Services
 from image_core.sighting import Sighting, look_at_key
 from image_processor.captioning import Captioner
@@ -24,14 +25,23 @@ _LOOKS = 5
 """An image that changes under every one of these looks has others who care for it; the queue brings it back."""
 
 
-def look_at(look: Look, services: Services, captioner: Callable[[], Captioner], beside: Executor) -> None:
-    """Does what the state of `look.key` asks for now. Raises `Busy` where it must be looked at again later."""
+def look_at(
+    look: Look,
+    services: Services,
+    captioner: Callable[[], Captioner],
+    beside: Executor,
+    claimed: Callable[[Record], None] = lambda _: None,
+) -> None:
+    """Does what the state of `look.key` asks for now; `claimed` is told of the record if this worker claims it.
+
+    Raises `LookAgain` where it must be looked at again later.
+    """
     if look.bucket != services.storage.uploads_bucket:
         log.warning("an event of another bucket was ignored")
         return
     for _ in range(_LOOKS):
         try:
-            _act(look.key, look_at_key(look.key, services), services, captioner, beside)
+            _act(look.key, look_at_key(look.key, services), services, captioner, beside, claimed)
         except Superseded:
             continue
         return
@@ -44,6 +54,7 @@ def _act(
     services: Services,
     captioner: Callable[[], Captioner],
     beside: Executor,
+    claimed: Callable[[Record], None],
 ) -> None:
     record, stored = sighting.record, sighting.stored
     if stored is not None and is_folder_marker(key, stored.size_bytes):
@@ -52,10 +63,11 @@ def _act(
     decision = decide_event(record, stored, now_ms=now_ms, max_attempts=services.settings.max_attempts)
     if decision is Decision.CLAIM:
         assert stored is not None
-        claimed = services.records.claim(
+        ours = services.records.claim(
             sighting.record_or_new(key, now_ms), stored, lease_seconds=services.settings.lease_seconds
         )
-        process(claimed, stored, services, captioner, beside)
+        claimed(ours)
+        process(ours, stored, services, captioner, beside)
     elif decision is Decision.DELETE:
         assert record is not None
         delete(record, services)

@@ -9,7 +9,17 @@ from concurrent.futures import Executor
 from functools import partial
 
 from image_core.ending import end
-from image_core.errors import CaptionFailed, CorruptImage, ImageError, ImageTooLarge, Superseded
+from image_core.errors import (
+    CaptionFailed,
+    CorruptImage,
+    ImageError,
+    ImageTooLarge,
+    Interrupted,
+    Replaced,
+    RetriesExhausted,
+    Superseded,
+)
+from image_core.faults import Kind, kind_of, retry_seconds
 from image_core.keys import thumbnail_key, thumbnail_prefix
 from image_core.models import Outcome, Record, StoredObject, ThumbnailInfo
 from image_core.services import Services
@@ -20,6 +30,8 @@ from image_processor.metadata import extract
 from image_processor.thumbnails import Thumbnail, render
 
 log = logging.getLogger(__name__)
+
+_EMPTY = "The file is empty."
 
 
 def process(
@@ -32,18 +44,18 @@ def process(
     """Takes a claimed image to `success` or `failed`.
 
     `captioner` gives the model, waiting for it to load if need be; `beside` runs what goes on while the caption is
-    computed. A permanent fault ends as `failed`; where somebody else has taken over, nothing of this attempt
-    remains; anything else is raised, for the queue to bring the image back.
+    computed. Thumbnails and metadata that an earlier attempt saved are not made again. A permanent fault ends as
+    `failed`; where somebody else has taken over, nothing of this attempt remains but what is served; where the
+    object is not the claimed one any more, `Replaced` is raised, and its key must be looked at again. Any other fault
+    gives the image back and is raised as `Interrupted`; on the last attempt it ends as `failed` too.
     """
     started_ms = services.records.now_ms()
     try:
         try:
-            _guard_size(stored, services.settings)
-            body = services.storage.download(stored)
+            body = _download(stored, services)
             picture = _decode(body, services.settings)
-            metadata = extract(picture, size_bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
-            thumbnails = render(picture, services.settings.thumbnail_pixels)
-            saving = beside.submit(_save, record, metadata, thumbnails, services)
+            made = None if record.has_saved() else _make(picture, body, services.settings)
+            saving = beside.submit(_save, record, made, services)
             try:
                 caption = _caption(picture, captioner())
             finally:
@@ -53,16 +65,50 @@ def process(
             end(record.image_id, partial(services.records.fail, record, fault), services)
             # The cause shows a fault of our own that was taken for the picture's.
             log.info("image failed: %s (%r)", fault.code, fault.__cause__, extra={"image_id": record.image_id})
+        except Superseded:
+            raise
+        except Exception as fault:
+            log.exception("an attempt was interrupted", extra={"image_id": record.image_id})
+            wait_seconds = give_back(record, services)
+            if wait_seconds is not None:
+                raise Interrupted("an attempt was interrupted", wait_seconds) from fault
+    except Replaced:
+        raise  # nothing was made of it yet
     except Superseded:
         _discard(record, services)
         log.info("somebody else has taken over", extra={"image_id": record.image_id})
 
 
-def _guard_size(stored: StoredObject, settings: Settings) -> None:
-    if stored.size_bytes == 0:
-        raise CorruptImage("The file is empty.")
-    if stored.size_bytes > settings.max_image_bytes:
-        raise ImageTooLarge(f"The file has more than {settings.max_image_bytes:,} bytes.")
+def give_back(record: Record, services: Services) -> float | None:
+    """Ends an attempt without an outcome: the lease goes, what was saved stays. The last one fails the image.
+
+    Returns in how many seconds to try again, None where the image was given up. Raises `Superseded`.
+    """
+    settings = services.settings
+    if record.attempts >= settings.max_attempts:
+        end(record.image_id, partial(services.records.fail, record, RetriesExhausted()), services)
+        return None
+    wait_seconds = retry_seconds(record.attempts, record.attempt or "")
+    try:
+        services.records.release(
+            record, retry_seconds=wait_seconds, pending_seconds=settings.pending_timeout_seconds
+        )
+    except Superseded:
+        raise
+    except Exception:
+        # Whoever looks next waits for the lease to run out.
+        log.exception("a lease could not be given back", extra={"image_id": record.image_id})
+    return wait_seconds
+
+
+def _download(stored: StoredObject, services: Services) -> bytes:
+    limit = services.settings.max_image_bytes
+    if 0 < stored.size_bytes <= limit:
+        return services.storage.download(stored)
+    now = services.storage.head(stored.key)
+    if now is None or now.version != stored.version:
+        raise Replaced
+    raise ImageTooLarge(f"The file has more than {limit:,} bytes.") if now.size_bytes else CorruptImage(_EMPTY)
 
 
 def _decode(body: bytes, settings: Settings) -> Decoded:
@@ -75,31 +121,42 @@ def _decode(body: bytes, settings: Settings) -> Decoded:
     )
 
 
+def _make(
+    picture: Decoded, body: bytes, settings: Settings
+) -> tuple[Mapping[str, object], Mapping[str, Thumbnail]]:
+    metadata = extract(picture, size_bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
+    return metadata, render(picture, settings.thumbnail_pixels)
+
+
 def _save(
-    record: Record, metadata: Mapping[str, object], thumbnails: Mapping[str, Thumbnail], services: Services
+    record: Record, made: tuple[Mapping[str, object], Mapping[str, Thumbnail]] | None, services: Services
 ) -> Record:
+    if made is None:
+        return record
     assert record.attempt
-    made = {}
+    metadata, thumbnails = made
+    put = {}
     for size, thumbnail in thumbnails.items():
         key = thumbnail_key(record.image_id, record.attempt, size)
         services.storage.put_thumbnail(key, thumbnail.body, content_type=thumbnail.content_type)
-        made[size] = ThumbnailInfo(
+        put[size] = ThumbnailInfo(
             key=key,
             width=thumbnail.width,
             height=thumbnail.height,
             content_type=thumbnail.content_type,
             size_bytes=len(thumbnail.body),
         )
-    return services.records.save(record, metadata=metadata, thumbnails=made)
+    return services.records.save(record, metadata=metadata, thumbnails=put)
 
 
 def _caption(picture: Decoded, captioner: Captioner) -> Caption:
     try:
         return captioner.caption(picture.for_captioning())
-    except MemoryError:
-        raise
     except Exception as error:
-        # The engine is deterministic: what it raises for these pixels it would raise again.
+        # The engine is deterministic: what it raises for these pixels it would raise again, unless it was short of
+        # something.
+        if kind_of(error, otherwise=Kind.PERMANENT) is not Kind.PERMANENT:
+            raise
         log.exception("captioning failed")
         raise CaptionFailed from error
 
@@ -117,4 +174,8 @@ def _finish(record: Record, caption: Caption, model: str, started_ms: int, servi
 
 def _discard(record: Record, services: Services) -> None:
     prefix = f"{thumbnail_prefix(record.image_id)}{record.attempt}/"
-    services.storage.delete_thumbnails(services.storage.list_thumbnails(prefix))
+    listed = services.storage.list_thumbnails(prefix)
+    now = services.records.get(record.image_id)
+    if now is not None and now.thumbnails is not None and now.thumbnails.attempt == record.attempt:
+        return  # a later attempt builds upon what this one has saved
+    services.storage.delete_thumbnails(listed)

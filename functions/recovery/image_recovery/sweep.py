@@ -76,5 +76,8 @@ def _act(decision: Decision, record: Record, stored: StoredObject | None, servic
 
 def give_up(record: Record, stored: StoredObject | None, fault: ImageError, services: Services) -> None:
     """fail, for a record that no worker holds."""
-    end(record.image_id, partial(services.records.give_up, record, stored, fault), services)
+    failed = end(record.image_id, partial(services.records.give_up, record, stored, fault), services)
     log.warning("image given up", extra={"image_id": record.image_id, "code": fault.code})
+    if stored is not None and record.version is None and services.storage.head(record.key) is None:
+        # Removed since it was seen: the event of that found no record with a version, and nothing to do.
+        delete(failed, services)

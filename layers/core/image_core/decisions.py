@@ -7,6 +7,9 @@ from enum import Enum, auto
 from image_core.errors import Busy
 from image_core.models import Record, Status, StoredObject
 
+_DELETION_SECONDS = 60.0
+"""A deletion that is past its deadline waits for the sweep; looking more often only makes dead letters."""
+
 MAX_POSTPONES = 8
 """Looks of the sweep at an image that nobody works on; each comes after twice the time of the one before."""
 
@@ -30,7 +33,8 @@ def decide_event(record: Record | None, stored: StoredObject | None, *, now_ms: 
     if record is None:
         return Decision.CLAIM
     if record.status is Status.DELETING:
-        raise Busy("the image is being deleted", max(1.0, (record.deadline - now_ms) / 1000))
+        wait_seconds = max(_DELETION_SECONDS, (record.deadline - now_ms) / 1000)
+        raise Busy("the image is being deleted", wait_seconds)
     if record.is_finished_for(stored.version):
         return Decision.NOTHING
     if record.version == stored.version:

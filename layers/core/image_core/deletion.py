@@ -5,7 +5,7 @@ from __future__ import annotations
 from image_core.errors import Superseded
 from image_core.events import Look
 from image_core.keys import thumbnail_prefix
-from image_core.models import Record, Status
+from image_core.models import Record, Status, StoredObject
 from image_core.services import Services
 
 
@@ -18,9 +18,14 @@ def delete(record: Record, services: Services) -> None:
     _finish(record if record.status is Status.DELETING else mark(record, services), services)
 
 
-def mark(record: Record, services: Services) -> Record:
-    """Marks the image as deleted: from now on nobody sees it, and nothing can stop its removal."""
-    return services.records.mark_deleting(record, deadline_seconds=services.settings.pending_timeout_seconds)
+def mark(record: Record, services: Services, stored: StoredObject | None = None) -> Record:
+    """Marks the image as deleted: from now on nobody sees it, and nothing can stop its removal.
+
+    `stored` is the object that is to go, where somebody asked for that: it may be newer than what was processed.
+    """
+    return services.records.mark_deleting(
+        record, deadline_seconds=services.settings.pending_timeout_seconds, stored=stored
+    )
 
 
 def _finish(record: Record, services: Services) -> None:

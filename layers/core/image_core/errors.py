@@ -21,7 +21,10 @@
     │   ├── InternalError        500 internal_error
     │   └── Unavailable          503 unavailable
     Superseded                   the record has moved on: somebody else's turn, stop quietly
-    Busy                         another worker holds the image: look again after `retry_after_seconds`
+    └── Replaced                 the object that was seen is not there any more: look at its key anew
+    LookAgain                    the key must be looked at again after `retry_after_seconds`
+    ├── Busy                     another worker holds the image
+    └── Interrupted              a fault that may pass ended the attempt; the image is free for the next one
     ModelError                   the caption model's folder cannot be used; an operator must act
 
 Messages are for people and never hold a stack, an ARN or a bucket name.
@@ -153,8 +156,12 @@ class Superseded(Exception):
     """The write's condition failed: the record is no longer in the state that was read."""
 
 
-class Busy(Exception):
-    """Somebody else is at work on this image.
+class Replaced(Superseded):
+    """The object that was seen has been overwritten or removed since."""
+
+
+class LookAgain(Exception):
+    """Nothing more can be done about this image now.
 
     `retry_after_seconds`: when it makes sense to look at it again.
     """
@@ -162,6 +169,14 @@ class Busy(Exception):
     def __init__(self, message: str, retry_after_seconds: float) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class Busy(LookAgain):
+    """Somebody else is at work on this image."""
+
+
+class Interrupted(LookAgain):
+    """The attempt ended without an outcome, by a fault that may pass; the lease was given back."""
 
 
 class ModelError(Exception):

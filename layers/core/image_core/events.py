@@ -90,6 +90,12 @@ class Queue:
         """Asks for a look at a key."""
         self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps(notification_of(look)))
 
+    def waiting(self) -> int:
+        """About how many messages there are, received ones not counted."""
+        name = "ApproximateNumberOfMessages"
+        answer = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=[name])
+        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
     def hide(self, receipt_handle: str, seconds: float, *, queue_url: str | None = None) -> None:
         """Gives a received message back to the queue, to be seen again in `seconds` (rounded up)."""
         self._client.change_message_visibility(

@@ -12,6 +12,7 @@ MAX_NAME_BYTES = 200
 """An S3 key is at most 1,024 bytes of UTF-8; a name within it keeps well below."""
 
 _ID = re.compile(r"img_[0-9a-hjkmnp-tv-z]{26}")
+_THUMBNAIL = re.compile(rf"({_ID.pattern})/([^/]+)/[^/]+")
 _UPLOAD = re.compile(rf"uploads/({_ID.pattern})/[^/]+")
 
 
@@ -70,3 +71,9 @@ def thumbnail_prefix(image_id: str) -> str:
 def thumbnail_key(image_id: str, attempt: str, size: str) -> str:
     """Where one attempt puts one thumbnail, so that a late worker overwrites nothing."""
     return f"{image_id}/{attempt}/{size}"
+
+
+def thumbnail_owner(key: str) -> tuple[str, str] | None:
+    """Image id and attempt in a thumbnail's key; None for a key that is no thumbnail's."""
+    match = _THUMBNAIL.fullmatch(key)
+    return (match.group(1), match.group(2)) if match else None

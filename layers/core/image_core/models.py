@@ -28,7 +28,8 @@ class StoredObject:
     """An original as HEAD reports it.
 
     `version` tells one content of a key from the next: S3's VersionId, or ETag and time where the bucket
-    is not versioned. `version_id` is S3's alone.
+    is not versioned. `version_id` is S3's alone. `modified_ms` (ms since 1970, S3 counts whole seconds) is when it
+    arrived.
     """
 
     key: str
@@ -37,6 +38,7 @@ class StoredObject:
     etag: str
     size_bytes: int
     content_type: str | None = None
+    modified_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,11 @@ class ThumbnailInfo:
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """The thumbnails that are served: which attempt made them, and of which version of the original."""
+    """The thumbnails that are served: which attempt made them, of which version, in which generation."""
 
     attempt: str
     version: str
+    generation: int
     sizes: Mapping[str, ThumbnailInfo]
 
 
@@ -104,6 +107,11 @@ class Record:
     def has_live_lease(self, now_ms: int) -> bool:
         """Whether some worker may still be at it."""
         return self.status is Status.PROCESSING and self.lease_until > now_ms
+
+    def has_saved(self) -> bool:
+        """Whether metadata and thumbnails are those of the version at hand, made in the present generation."""
+        made = self.thumbnails
+        return made is not None and (made.version, made.generation) == (self.version, self.generation)
 
     def attempts_at(self, version: str) -> int:
         """Claims of `version` so far in the present generation."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from image_core.errors import Superseded
+from image_core.errors import Replaced
 from image_core.keys import safe_name
 from image_core.models import StoredObject
 
@@ -16,8 +16,17 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _ABSENT_CODES = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
-_CHANGED_CODES = {"412", "PreconditionFailed", "ConditionalRequestConflict"}
+_CHANGED_CODES = {"412", "PreconditionFailed"}
 _MAX_KEYS_A_DELETE = 1000
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as a listing shows it; `modified_ms` in ms since 1970, to the second."""
+
+    key: str
+    size_bytes: int
+    modified_ms: int
 
 
 class Storage:
@@ -53,20 +62,40 @@ class Storage:
             etag=answer["ETag"].strip('"'),
             size_bytes=answer["ContentLength"],
             content_type=answer.get("ContentType"),
+            modified_ms=int(answer["LastModified"].timestamp() * 1000),
         )
 
     def put_original(self, key: str, body: IO[bytes], *, content_type: str) -> None:
         """Writes an upload. Unconditionally: the key is new, and a repetition after a lost reply must pass."""
         self._client.put_object(Bucket=self.uploads_bucket, Key=key, Body=body, ContentType=content_type)
 
+    def list_originals(self, *, start_after: str = "") -> Iterator[list[Listed]]:
+        """All originals whose keys come after `start_after`, in the order of their keys, page by page."""
+        yield from self._pages(self.uploads_bucket, StartAfter=start_after)
+
     def download(self, stored: StoredObject) -> bytes:
-        """The bytes of exactly that version. Raises `Superseded` if it is gone."""
-        pin: Any = {"VersionId": stored.version_id} if stored.version_id else {"IfMatch": f'"{stored.etag}"'}
-        with _gone_is_superseded(self._client):
-            return self._client.get_object(Bucket=self.uploads_bucket, Key=stored.key, **pin)["Body"].read()
+        """The bytes of that version, as long as it is the newest. Raises `Replaced` if it is not, or gone.
+
+        Not by version id: an old version can be read still, and who claims one that was removed or overwritten since
+        it was seen may have missed the event of that.
+        """
+        try:
+            answer = self._client.get_object(
+                Bucket=self.uploads_bucket, Key=stored.key, IfMatch=f'"{stored.etag}"'
+            )
+        except self._client.exceptions.ClientError as error:
+            if _code(error) in _ABSENT_CODES | _CHANGED_CODES:
+                raise Replaced from error
+            raise
+        if stored.version_id is not None and answer.get("VersionId") != stored.version_id:
+            raise Replaced
+        return answer["Body"].read()
 
     def delete_original(self, stored: StoredObject) -> None:
-        """Removes that version if it is still the newest; what replaced it stays. Old versions are kept by S3."""
+        """Removes that version if it is still the newest; what replaced it stays. Old versions are kept by S3.
+
+        A conflict (409: somebody writes that key at this moment) is raised: nobody knows yet what will lie there.
+        """
         try:
             self._client.delete_object(Bucket=self.uploads_bucket, Key=stored.key, IfMatch=f'"{stored.etag}"')
         except self._client.exceptions.ClientError as error:
@@ -119,10 +148,29 @@ class Storage:
 
     def list_thumbnails(self, prefix: str) -> list[str]:
         """The keys of all thumbnails under `prefix`."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._thumbnails_bucket, Prefix=prefix
-        )
-        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        return [listed.key for page in self._pages(self._thumbnails_bucket, Prefix=prefix) for listed in page]
+
+    def list_all_thumbnails(self) -> Iterator[list[Listed]]:
+        """All thumbnails in the order of their keys, page by page: those of an image follow each other."""
+        yield from self._pages(self._thumbnails_bucket)
+
+    def has_thumbnail(self, key: str) -> bool:
+        """Whether this thumbnail can be read."""
+        try:
+            self._client.head_object(Bucket=self._thumbnails_bucket, Key=key)
+        except self._client.exceptions.ClientError as error:
+            if _code(error) in _ABSENT_CODES:
+                return False
+            raise
+        return True
+
+    def _pages(self, bucket: str, **arguments: str) -> Iterator[list[Listed]]:
+        given: Any = {"Bucket": bucket} | {name: value for name, value in arguments.items() if value}
+        for page in self._client.get_paginator("list_objects_v2").paginate(**given):
+            yield [
+                Listed(entry["Key"], entry["Size"], int(entry["LastModified"].timestamp() * 1000))
+                for entry in page.get("Contents", [])
+            ]
 
     def delete_thumbnails(self, keys: Iterable[str]) -> None:
         """Removes these; those that are gone already are fine. Raises `OSError` if S3 kept any."""
@@ -144,16 +192,6 @@ def attachment_disposition(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = "".join(c if c.isprintable() and c not in '"\\%' else "_" for c in plain) or "image"
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
-
-
-@contextmanager
-def _gone_is_superseded(client: S3Client) -> Iterator[None]:
-    try:
-        yield
-    except client.exceptions.ClientError as error:
-        if _code(error) in _ABSENT_CODES | _CHANGED_CODES:
-            raise Superseded from error
-        raise
 
 
 def _code(error: Any) -> str:

@@ -36,10 +36,11 @@ def stored(version: str = "v1", **fields: Any) -> StoredObject:
     return StoredObject(**(defaults | fields))
 
 
-def thumbnails(attempt: str = "a1", version: str = "v1") -> Thumbnails:
+def thumbnails(attempt: str = "a1", version: str = "v1", generation: int = 1) -> Thumbnails:
     return Thumbnails(
         attempt=attempt,
         version=version,
+        generation=generation,
         sizes={
             size: ThumbnailInfo(f"{IMAGE_ID}/{attempt}/{size}", pixels, pixels * 2 // 3, "image/jpeg", 100)
             for size, pixels in {"small": 150, "medium": 300}.items()

@@ -87,7 +87,7 @@ def test_an_event_that_finds_an_object(
             processing(lease_until=NOW_MS + 1_000, attempts=3), 1.0, id="the last attempt may yet succeed"
         ),
         pytest.param(DELETING, 60.0, id="until the deletion is through"),
-        pytest.param(record(status=Status.DELETING, deadline=NOW_MS - 5_000), 1.0, id="at least a second"),
+        pytest.param(record(status=Status.DELETING, deadline=NOW_MS - 5_000), 60.0, id="until the sweep comes"),
     ],
 )
 def test_an_event_about_an_image_that_somebody_holds_is_looked_at_again_later(

@@ -134,7 +134,9 @@ def reprocess_image(image_id: str, request: Request, services: Connected) -> Acc
 @router.delete("/{image_id}", status_code=204, responses=documented(NotFound), summary="Delete an image")
 def delete_image(image_id: str, services: Connected) -> None:
     """Removes original, thumbnails and record."""
-    marked = with_record(image_id, services, lambda record: mark(record, services))
+    marked = with_record(
+        image_id, services, lambda record: mark(record, services, services.storage.head(record.key))
+    )
     try:
         delete(marked, services)
     except Exception:

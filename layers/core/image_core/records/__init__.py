@@ -14,9 +14,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from image_core.errors import ImageError, Superseded, Unavailable
+from image_core.faults import Kind, kind_of_code
 from image_core.formats import media_type
 from image_core.models import Outcome, Record, Stats, Status, StoredObject, ThumbnailInfo, Thumbnails
-from image_core.records.counters import STATS_NAME, difference, stats_of_shards, update_of
+from image_core.records.counters import (
+    STATS_NAME,
+    Reading,
+    added_up,
+    correction_of,
+    difference,
+    reading_of_shards,
+    update_of,
+)
 from image_core.records.items import from_item, to_item
 from image_core.records.queries import Page, Queries
 
@@ -26,7 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["Page", "Records"]
 
 _WRITE_TRIES = 8
-_RETRIED_REASONS = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 _MODEL_NAME = "caption_model"
 
 
@@ -48,12 +56,10 @@ class Records(Queries):
         sleep: Callable[[float], None] = time.sleep,
         rng: random.Random | None = None,
     ) -> None:
-        super().__init__(client, images_table)
+        super().__init__(client, images_table, sleep=sleep, rng=rng or random.Random())
         self._stats_table = stats_table
         self._shards = stats_shards
         self.now_ms = now_ms
-        self._sleep = sleep
-        self._rng = rng or random.Random()
 
     # Reading
 
@@ -66,6 +72,10 @@ class Records(Queries):
 
     def stats(self) -> Stats:
         """The counters, shards added up; costs the same for any number of images."""
+        return added_up(self.counters().counts)
+
+    def counters(self) -> Reading:
+        """All counters as they are now, the internal ones too."""
         answer = self._client.query(
             TableName=self._stats_table,
             KeyConditionExpression="#name = :name",
@@ -73,17 +83,17 @@ class Records(Queries):
             ExpressionAttributeValues={":name": {"S": STATS_NAME}},
             ConsistentRead=True,
         )
-        return stats_of_shards(answer["Items"])
+        return reading_of_shards(answer["Items"])
 
     # Transitions of docs/state.md
 
     def create(self, record: Record) -> Record:
         """create: a new `pending` record."""
-        return self._write(None, replace(record, rev=1, status=Status.PENDING))
+        return self._write(None, replace(record, rev=self._rev_after(record), status=Status.PENDING))
 
     def reserve(self, record: Record) -> Record:
         """reserve: a new `reserved` record, neither listed nor counted."""
-        return self._write(None, replace(record, rev=1, status=Status.RESERVED))
+        return self._write(None, replace(record, rev=self._rev_after(record), status=Status.RESERVED))
 
     def claim(self, record: Record, stored: StoredObject, *, lease_seconds: int) -> Record:
         """claim: this attempt works on `stored` from now on; a `rev` of 0 creates the record."""
@@ -92,7 +102,7 @@ class Records(Queries):
         arrived = record.status is Status.RESERVED
         claimed = replace(
             record,
-            rev=record.rev + 1,
+            rev=self._rev_after(record),
             status=Status.PROCESSING,
             created_ms=now if arrived else record.created_ms,
             size_bytes=stored.size_bytes,
@@ -112,7 +122,7 @@ class Records(Queries):
     ) -> Record:
         """save: metadata and thumbnails of the attempt are visible from now on."""
         assert record.attempt and record.version
-        made = Thumbnails(attempt=record.attempt, version=record.version, sizes=thumbnails)
+        made = Thumbnails(record.attempt, record.version, record.generation, thumbnails)
 
         def saved(now: Record) -> Record:
             # An earlier caption stays until finish replaces it, but not beside another version's picture.
@@ -128,6 +138,15 @@ class Records(Queries):
             )
 
         return self._write_mine(record, saved)
+
+    def release(self, record: Record, *, retry_seconds: float, pending_seconds: int) -> Record:
+        """release: the lease is given back, for an attempt to come in `retry_seconds`; what was saved stays.
+
+        The attempt stays on the record: should it come to an end after all before another claims the image, it may.
+        """
+        now_ms = self.now_ms()
+        deadline = now_ms + int(retry_seconds * 1000) + pending_seconds * 1000
+        return self._write_mine(record, lambda now: replace(now, lease_until=now_ms, deadline=deadline))
 
     def finish(self, record: Record, outcome: Outcome) -> Record:
         """finish: `success`."""
@@ -162,7 +181,7 @@ class Records(Queries):
         else:
             record_now = record
         failed = _failed(record_now, fault, self.now_ms())
-        return self._write(record if record.rev else None, replace(failed, rev=record.rev + 1))
+        return self._write(record if record.rev else None, replace(failed, rev=self._rev_after(record)))
 
     def reprocess(self, record: Record, *, pending_seconds: int) -> Record:
         """reprocess: a new generation, `pending`; what earlier ones made stays visible."""
@@ -184,16 +203,22 @@ class Records(Queries):
             ),
         )
 
-    def mark_deleting(self, record: Record, *, deadline_seconds: int) -> Record:
-        """delete: hidden and uncounted from now on; the version on the record is the one to remove."""
+    def mark_deleting(self, record: Record, *, deadline_seconds: int, stored: StoredObject | None = None) -> Record:
+        """delete: hidden and uncounted from now on; the version on the record is the one to remove.
+
+        `stored` is what lay in the bucket when somebody asked for the deletion: it is meant too, claimed or not.
+        """
         deadline = self.now_ms() + deadline_seconds * 1000
+        meant = record
         if record.version is None:
             # An upload may be under way: stay until nothing can arrive any more.
             deadline = max(deadline, record.deadline)
+        elif stored is not None:
+            meant = replace(record, version=stored.version, version_etag=stored.etag)
         return self._write(
             record,
             replace(
-                record,
+                meant,
                 rev=record.rev + 1,
                 status=Status.DELETING,
                 deadline=deadline,
@@ -225,6 +250,17 @@ class Records(Queries):
             replace(record, rev=record.rev + 1, deadline=self.now_ms() + delay_ms, postponed=record.postponed + 1),
         )
 
+    def correct(self, change: Mapping[str, int], reading: Reading) -> None:
+        """Adds `change` to the counters. Raises `Superseded` if they were corrected since `reading` was taken.
+
+        What a recount finds missing at a quiet moment stays missing by just as much whatever happens later, since
+        transitions move records and counters alike. So it may be added at any time, but only once.
+        """
+        try:
+            self._client.update_item(**correction_of(change, self._stats_table, reading.corrections))
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            raise Superseded from error
+
     # The caption model, as the processor last loaded it
 
     def announce_caption_model(self, model: str) -> None:
@@ -242,6 +278,11 @@ class Records(Queries):
         return answer["Item"]["model"]["S"] if "Item" in answer else None
 
     # Writing
+
+    def _rev_after(self, record: Record) -> int:
+        """The `rev` of the next write. A new record begins anywhere: an image that was deleted and dropped anew must
+        not pass through the revs of its predecessor, which some late worker may still hold."""
+        return record.rev + 1 if record.rev else 1 + self._rng.getrandbits(40)
 
     def _write_mine(self, record: Record, change: Callable[[Record], Record]) -> Record:
         """Applies `change` to the newest state of the record, as long as the attempt on it is still ours."""
@@ -298,10 +339,10 @@ class Records(Queries):
                 reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
                 if "ConditionalCheckFailed" in reasons:
                     raise Superseded from error
-                if not reasons & _RETRIED_REASONS:
+                if not any(kind_of_code(str(reason)) is Kind.TRANSIENT for reason in reasons):
                     raise
-            # Full jitter; the next try goes to another shard, where a hot counter is not in the way.
-            self._sleep(self._rng.uniform(0, min(1.0, 0.02 * 2**attempt)))
+            # The next try goes to another shard, where a hot counter is not in the way.
+            self._back_off(attempt)
         raise Unavailable
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from image_core.histogram import bucket_of
@@ -16,7 +17,12 @@ from image_core.models import SHOWN_STATUSES, Record, Stats, Status
 STATS_NAME = "images"
 """Hash key of the counter items; the range key is the shard's number."""
 
+CORRECTED_SHARD = 0
+"""Corrections go here, so that one condition tells them from each other."""
+
 _TIME_TOTAL = "processing_ms_total"
+_TRANSITIONS = "transitions"
+_CORRECTIONS = "corrections"
 _BUCKET_PREFIX = "bucket_"
 
 
@@ -40,24 +46,65 @@ def difference(old: Record | None, new: Record | None) -> dict[str, int]:
 
 
 def update_of(change: Mapping[str, int], table: str, shard: int) -> dict[str, Any]:
-    """The part of a transaction that moves the counters of one shard."""
+    """The part of a transaction that moves the counters of one shard, and counts that it did."""
+    return {"Update": _addition({**change, _TRANSITIONS: 1}, table, shard)}
+
+
+def correction_of(change: Mapping[str, int], table: str, corrections: int) -> dict[str, Any]:
+    """The `UpdateItem` that adds `change` to the counters if nobody corrected them since `corrections` was read."""
+    update = _addition({**change, _CORRECTIONS: 1}, table, CORRECTED_SHARD)
+    update["ExpressionAttributeNames"]["#corrections"] = _CORRECTIONS
+    update["ConditionExpression"] = "attribute_not_exists(#corrections)"
+    if corrections:
+        update["ConditionExpression"] = "#corrections = :corrections"
+        update["ExpressionAttributeValues"][":corrections"] = {"N": str(corrections)}
+    return update
+
+
+def _addition(change: Mapping[str, int], table: str, shard: int) -> dict[str, Any]:
     names = sorted(change)
     return {
-        "Update": {
-            "TableName": table,
-            "Key": {"name": {"S": STATS_NAME}, "shard": {"N": str(shard)}},
-            "UpdateExpression": "ADD " + ", ".join(f"#c{i} :c{i}" for i in range(len(names))),
-            "ExpressionAttributeNames": {f"#c{i}": name for i, name in enumerate(names)},
-            "ExpressionAttributeValues": {f":c{i}": {"N": str(change[name])} for i, name in enumerate(names)},
-        }
+        "TableName": table,
+        "Key": {"name": {"S": STATS_NAME}, "shard": {"N": str(shard)}},
+        "UpdateExpression": "ADD " + ", ".join(f"#c{i} :c{i}" for i in range(len(names))),
+        "ExpressionAttributeNames": {f"#c{i}": name for i, name in enumerate(names)},
+        "ExpressionAttributeValues": {f":c{i}": {"N": str(change[name])} for i, name in enumerate(names)},
     }
 
 
-def added_up(counts: Counter[str]) -> Stats:
+@dataclass(frozen=True)
+class Reading:
+    """All counters at one moment, by attribute name; those that are 0 are left out.
+
+    `transitions` never falls, and rises with every transition that moves a counter: two readings with the same
+    number had nothing happen between them. `corrections` counts those that `correction_of` made.
+    """
+
+    counts: Mapping[str, int]
+    transitions: int
+    corrections: int
+
+    def moved_since(self, earlier: Reading) -> int:
+        """How many transitions and corrections lie between the two."""
+        return self.transitions - earlier.transitions + self.corrections - earlier.corrections
+
+
+def reading_of_shards(items: Iterable[Mapping[str, Any]]) -> Reading:
+    """The reading that the shards' items add up to."""
+    counts: Counter[str] = Counter()
+    for item in items:
+        for name, value in item.items():
+            if name != "shard" and "N" in value:
+                counts[name] += int(value["N"])
+    transitions, corrections = counts.pop(_TRANSITIONS, 0), counts.pop(_CORRECTIONS, 0)
+    return Reading({name: count for name, count in counts.items() if count}, transitions, corrections)
+
+
+def added_up(counts: Mapping[str, int]) -> Stats:
     """Statistics from counters by attribute name."""
     return Stats(
-        counts={status: counts[status.value] for status in SHOWN_STATUSES},
-        processing_ms_total=counts[_TIME_TOTAL],
+        counts={status: counts.get(status.value, 0) for status in SHOWN_STATUSES},
+        processing_ms_total=counts.get(_TIME_TOTAL, 0),
         histogram={
             int(name.removeprefix(_BUCKET_PREFIX)): count
             for name, count in counts.items()
@@ -68,12 +115,7 @@ def added_up(counts: Counter[str]) -> Stats:
 
 def stats_of_shards(items: Iterable[Mapping[str, Any]]) -> Stats:
     """The statistics that the shards' items add up to."""
-    counts: Counter[str] = Counter()
-    for item in items:
-        for name, value in item.items():
-            if name != "shard" and "N" in value:
-                counts[name] += int(value["N"])
-    return added_up(counts)
+    return added_up(reading_of_shards(items).counts)
 
 
 def recount(records: Iterable[Record]) -> Stats:

@@ -74,6 +74,7 @@ def from_item(item: Mapping[str, Any]) -> Record:
         values["thumbnails"] = Thumbnails(
             attempt=made["attempt"],
             version=made["version"],
+            generation=made["generation"],
             sizes={name: ThumbnailInfo(**info) for name, info in made["sizes"].items()},
         )
     return Record(**values)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -56,9 +57,17 @@ def decode_cursor(cursor: str, status: Status | None) -> str:
 class Queries:
     """Reads of the images table. `client` is a DynamoDB client; nothing is kept between calls."""
 
-    def __init__(self, client: DynamoDBClient, images_table: str) -> None:
+    def __init__(
+        self, client: DynamoDBClient, images_table: str, *, sleep: Callable[[float], None], rng: random.Random
+    ) -> None:
         self._client = client
         self._table = images_table
+        self._sleep = sleep
+        self._rng = rng
+
+    def _back_off(self, failures: int) -> None:
+        """Waits before what has failed so often is tried again: full jitter, a second at most."""
+        self._sleep(self._rng.uniform(0, min(1.0, 0.02 * 2**failures)))
 
     def page(self, *, limit: int, cursor: str | None = None, status: Status | None = None) -> Page:
         """Up to `limit` (1 to 100) shown records, newest first; with `status`, those that have it now.
@@ -71,7 +80,7 @@ class Queries:
         found: list[Record] = []
         while True:
             entries, is_last = self._entries(index, order_name, limit=limit - len(found), after=after)
-            records = self._records([entry["image_id"]["S"] for entry in entries])
+            records = self.get_many([entry["image_id"]["S"] for entry in entries])
             # The index lags behind the table: what has moved on meanwhile does not belong here any more.
             found += [
                 record for record in records if record.status in SHOWN_STATUSES and status in (None, record.status)
@@ -109,12 +118,12 @@ class Queries:
         more = len(entries) > limit or "LastEvaluatedKey" in answer
         return entries[:limit], not more
 
-    def _records(self, image_ids: list[str]) -> list[Record]:
-        """The records of these ids that exist, in the order of the ids."""
+    def get_many(self, image_ids: Sequence[str]) -> list[Record]:
+        """The records of these ids (none twice) that exist, as they are now, in the order of the ids."""
         by_id: dict[str, Record] = {}
         for start in range(0, len(image_ids), _MAX_KEYS_A_BATCH):
             wanted = [{"image_id": {"S": i}} for i in image_ids[start : start + _MAX_KEYS_A_BATCH]]
-            for _ in range(_BATCH_TRIES):
+            for tries in range(_BATCH_TRIES):
                 answer: Any = self._client.batch_get_item(
                     RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}}
                 )
@@ -126,6 +135,7 @@ class Queries:
                 if not left:
                     break
                 wanted = left
+                self._back_off(tries)
             else:
                 raise Unavailable
         return [by_id[i] for i in image_ids if i in by_id]

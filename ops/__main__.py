@@ -1,0 +1,131 @@
+"""`python -m ops`: parses, makes one call, maps the result to an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from image_core.errors import Unavailable
+from image_core.services import Services
+from ops.checkpoint import Checkpoint
+from ops.display import bars, show
+from ops.options import Options, parse
+from ops.rate import RateLimit
+from ops.reconcile import Plan, TooManyFaults, new_report, reconcile
+from ops.report import Report
+from ops.reprocess import Reprocessed, reprocess
+from ops.target import NoSuchStack, Target, deployed_stack, local_stack
+
+CLEAN, DIFFERENT, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit codes: see `ops.options.EXIT_CODES`."""
+    options = parse(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        target = _target(options)
+        services = target.connect(workers=options.workers)
+        run = _reconcile if options.command == "reconcile" else _reprocess
+        return run(options, target, services)
+    except NoSuchStack as error:
+        print(f"python -m ops: {error}", file=sys.stderr)
+        return USAGE
+    except (BotoCoreError, ClientError, Unavailable, TooManyFaults) as error:
+        print(f"python -m ops: {error}", file=sys.stderr)
+        return INCOMPLETE
+    except KeyboardInterrupt:
+        print("python -m ops: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _target(options: Options) -> Target:
+    if options.stack is not None:
+        return deployed_stack(
+            options.stack, region=options.region, profile=options.profile, endpoint_url=options.endpoint_url
+        )
+    # The local stack is on this machine, whatever proxy leads elsewhere.
+    os.environ["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"]))
+    return local_stack(options.local_file)
+
+
+def _reconcile(options: Options, target: Target, services: Services) -> int:
+    bucket = target.settings.uploads_bucket
+    checkpoint = Checkpoint(options.state or Path(".local") / f"reconcile-{bucket}.json", bucket)
+    plan = Plan(
+        apply=options.apply,
+        rate=options.rate,
+        workers=options.workers,
+        start_after=checkpoint.read() if options.resume else "",
+        min_age_seconds=options.min_age_seconds,
+        settle_seconds=options.settle_seconds,
+    )
+    report = new_report(services, plan)
+    try:
+        report.messages_waiting = services.queue.waiting()
+        total = sum(services.records.stats().counts.values())
+        with bars({"records": total, "recount": total}) as progress:
+            reconcile(
+                services,
+                plan,
+                progress=progress,
+                # A dry run does nothing that could be taken up again.
+                checkpoint=checkpoint.write if options.apply else lambda _: None,
+                report=report,
+            )
+        if options.apply:
+            checkpoint.remove()
+    except KeyboardInterrupt:
+        report.interrupted = True
+    finally:
+        show(report, target.name)
+        if options.report is not None:
+            options.report.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
+    return _exit_code(report)
+
+
+def _exit_code(report: Report) -> int:
+    if report.interrupted:
+        return INTERRUPTED
+    if not report.is_complete:
+        return INCOMPLETE
+    return DIFFERENT if report.left else CLEAN
+
+
+def _reprocess(options: Options, target: Target, services: Services) -> int:
+    done = Reprocessed()
+    try:
+        with bars({"images": services.records.stats().counts.get(options.status, 0)}) as progress:
+            reprocess(
+                services,
+                status=options.status,
+                code=options.code,
+                apply=options.apply,
+                limit=options.limit,
+                rate=RateLimit(options.rate, now_ms=services.records.now_ms, sleep=time.sleep),
+                done=done,
+                progress=progress,
+            )
+    finally:
+        action = (
+            f"{done.begun:,} begun again" if options.apply else "nothing was changed: --apply begins them again"
+        )
+        print(f"{target.name}: {done.examined:,} looked at, {done.matching:,} match; {action}.")
+    return CLEAN
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

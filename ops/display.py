@@ -1,0 +1,78 @@
+"""What a person sees on the terminal: a bar while it runs, a table at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ops.differences import Kind
+from ops.reconcile import Progress as Advance
+from ops.report import Report
+
+_SHOWN_SAMPLES = 3
+
+
+@contextmanager
+def bars(totals: dict[str, int]) -> Iterator[Advance]:
+    """A bar for each pass as it begins, on standard error; `totals` are the lengths that are known, by pass."""
+    columns = (
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        tasks = {}
+
+        def advance(name: str, count: int) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=totals.get(name), rate="")
+            progress.advance(tasks[name], count)
+            speed = progress.tasks[tasks[name]].speed
+            progress.update(tasks[name], rate=f"{speed:,.0f}/s" if speed else "")
+
+        yield advance
+
+
+def show(report: Report, target: str) -> None:
+    """The report as a table, with a few samples of each kind."""
+    console = Console()
+    table = Table("difference", "found", "repaired", "for instance", title=target, title_justify="left")
+    for kind in Kind:
+        if report.found[kind]:
+            samples = report.samples.get(kind, [])[:_SHOWN_SAMPLES]
+            shown = "\n".join(" ".join(filter(None, [s.image_id, s.detail or ", ".join(s.keys)])) for s in samples)
+            repaired = str(report.repaired[kind]) if report.apply else "-"
+            table.add_row(kind.value, str(report.found[kind]), repaired, shown)
+    if report.found:
+        console.print(table, markup=False)
+    looked_at = ", ".join(f"{count:,} {name}" for name, count in report.examined.items()) or "nothing"
+    console.print(f"{target}: looked at {looked_at}; counters: {report.counters}.", markup=False, soft_wrap=True)
+    if report.messages_waiting:
+        waiting = (
+            f"{report.messages_waiting:,} messages were in the queue: images may be waiting there for their turn."
+        )
+        console.print(waiting, markup=False, soft_wrap=True)
+    if report.faults:
+        console.print(f"{report.faults} could not be looked at or repaired:", markup=False)
+        for fault in report.fault_samples:
+            console.print(f"  {fault}", markup=False, soft_wrap=True)
+    console.print(_conclusion(report), markup=False)
+
+
+def _conclusion(report: Report) -> str:
+    if report.interrupted:
+        return "Interrupted: nothing is lost; run it again, or with --resume."
+    if report.is_clean:
+        return "Nothing differs."
+    if not report.apply and report.left:
+        return "Nothing was changed: --apply repairs this."
+    if report.left or not report.is_complete:
+        return "Not everything is well: run it again."
+    return "Repaired. Images that were sent for are being processed; run it again once they are."

@@ -1,0 +1,347 @@
+"""Compares bucket, table, thumbnails and counters as a whole, and puts right what differs: docs/reconcile.md.
+
+Four passes, each a stream: originals (have they a record?), records (have they their object and thumbnails? and the
+recount), thumbnails (does a record name them?), counters. In memory are a page of a listing or of the scan and a
+bounded number of suspects, whatever the size of the stack.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+from image_core.deletion import delete
+from image_core.errors import Superseded
+from image_core.events import Look
+from image_core.faults import Kind as FaultKind
+from image_core.faults import kind_of
+from image_core.keys import thumbnail_owner, thumbnail_prefix
+from image_core.models import SHOWN_STATUSES, Record
+from image_core.records.counters import Reading, contribution
+from image_core.services import Services
+from image_core.sighting import look_at_key
+from image_recovery.sweep import sweep_image
+from ops.differences import (
+    Difference,
+    Kind,
+    counter_difference,
+    judge,
+    needs_objects,
+    orphans,
+    possible_ids,
+    without_record,
+)
+from ops.rate import RateLimit
+from ops.report import Report
+from ops.reprocess import begin_again
+
+log = logging.getLogger(__name__)
+
+MAX_SUSPECTS = 1_000
+"""So many are kept to be looked at again together."""
+_CHUNK = 200
+_RECOUNTS = 3
+_MAX_FAULTS = 100
+
+_T = TypeVar("_T")
+
+
+class TooManyFaults(Exception):
+    """So much could not be looked at that going on makes no sense."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do, and how fast. Unset times follow from the stack's settings."""
+
+    apply: bool = False
+    """Repair what is found; otherwise nothing is written."""
+    rate: float | None = None
+    """Most messages a second."""
+    workers: int = 1
+    """Calls at a time; 1: all in the caller's thread."""
+    start_after: str = ""
+    """Skip the originals up to and including this key."""
+    min_age_seconds: float | None = None
+    """An object younger than this may have its event still under way (PENDING_TIMEOUT_SECONDS)."""
+    stuck_after_seconds: float | None = None
+    """Past its deadline by more than this, an image is stuck (twice PENDING_TIMEOUT_SECONDS, and ten minutes)."""
+    settle_seconds: float = 2.0
+    """What seems wrong with records and thumbnails is looked at again after this: it may have been under way."""
+
+
+Progress = Callable[[str, int], None]
+"""Is told the name of the pass and how many more were examined."""
+
+
+def reconcile(
+    services: Services,
+    plan: Plan,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    progress: Progress = lambda _, __: None,
+    checkpoint: Callable[[str], None] = lambda _: None,
+    report: Report | None = None,
+) -> Report:
+    """Runs all passes.
+
+    `checkpoint` is told the key up to which all originals are dealt with. `report` is filled on the way, so that it
+    is there when this raises: `TooManyFaults`, or at once what only an operator can mend.
+    """
+    pool = ThreadPoolExecutor(plan.workers) if plan.workers > 1 else None
+    with pool or nullcontext():
+        run = _Run(services, plan, report or new_report(services, plan), sleep, progress, pool)
+        run.run(checkpoint)
+        return run.report
+
+
+def new_report(services: Services, plan: Plan) -> Report:
+    """An empty report that begins now."""
+    return Report(apply=plan.apply, started_ms=services.records.now_ms())
+
+
+class _Run:
+    def __init__(
+        self,
+        services: Services,
+        plan: Plan,
+        report: Report,
+        sleep: Callable[[float], None],
+        progress: Progress,
+        pool: ThreadPoolExecutor | None,
+    ) -> None:
+        self._services = services
+        self._plan = plan
+        self.report = report
+        self._sleep = sleep
+        self._progress = progress
+        self._pool = pool
+        self._rate = RateLimit(plan.rate, now_ms=services.records.now_ms, sleep=sleep)
+        pending_seconds = services.settings.pending_timeout_seconds
+        self._min_age_ms = _ms(plan.min_age_seconds, pending_seconds)
+        self._stuck_after_ms = _ms(plan.stuck_after_seconds, 2 * pending_seconds + 600)
+
+    def run(self, checkpoint: Callable[[str], None]) -> None:
+        self._originals(checkpoint)
+        before = self._services.records.counters()
+        recounted = self._records()
+        self._thumbnails()
+        self._counters(before, recounted)
+        self.report.ended_ms = self._services.records.now_ms()
+
+    # Originals: has each a record?
+
+    def _originals(self, checkpoint: Callable[[str], None]) -> None:
+        for page in self._services.storage.list_originals(start_after=self._plan.start_after):
+            if not page:
+                continue
+            bucket = self._services.storage.uploads_bucket
+            ids = dict.fromkeys(i for listed in page for i in possible_ids(bucket, listed.key))
+            records = {record.image_id: record for record in self._services.records.get_many(list(ids))}
+            candidates = without_record(
+                page, records, bucket=bucket, now_ms=self._services.records.now_ms(), min_age_ms=self._min_age_ms
+            )
+            for found in self._each(self._confirm_no_record, [listed.key for listed in candidates]):
+                self._deal_with([found])
+                checkpoint(found.keys[0])
+            self._examined("originals", len(page))
+            checkpoint(page[-1].key)
+
+    def _confirm_no_record(self, key: str) -> Difference | None:
+        sighting = look_at_key(key, self._services)
+        if sighting.record is not None or sighting.stored is None:
+            return None
+        return Difference(Kind.NO_RECORD, sighting.image_id, (key,))
+
+    # Records: has each its object and its thumbnails?
+
+    def _records(self) -> Counter[str]:
+        """Examines all records; returns what they count for."""
+        recounted: Counter[str] = Counter()
+        suspects: list[str] = []
+        for chunk in _chunks(self._services.records.every(), _CHUNK):
+            for record in chunk:
+                recounted.update(contribution(record))
+            suspects += [found.image_id for found in self._each(self._judge, chunk)]
+            self._examined("records", len(chunk))
+            if len(suspects) >= MAX_SUSPECTS:
+                self._settle_records(suspects)
+                suspects = []
+        self._settle_records(suspects)
+        return recounted
+
+    def _judge(self, record: Record) -> Difference | None:
+        storage = self._services.storage
+        stored, missing = None, []
+        if needs_objects(record):
+            # The record was read first: what has changed since shows in a write that its `rev` refuses.
+            stored = storage.head(record.key)
+            named = record.thumbnails.sizes.values() if record.thumbnails and stored else ()
+            missing = [info.key for info in named if not storage.has_thumbnail(info.key)]
+        return judge(
+            record,
+            stored,
+            missing=missing,
+            now_ms=self._services.records.now_ms(),
+            min_age_ms=self._min_age_ms,
+            stuck_after_ms=self._stuck_after_ms,
+        )
+
+    def _settle_records(self, suspects: list[str]) -> None:
+        if suspects:
+            self._sleep(self._plan.settle_seconds)
+            self._deal_with(self._each(self._judge_again, suspects))
+
+    def _judge_again(self, image_id: str) -> Difference | None:
+        record = self._services.records.get(image_id)
+        return self._judge(record) if record is not None else None
+
+    # Thumbnails: does a record name each?
+
+    def _thumbnails(self) -> None:
+        suspects: list[str] = []
+        for page in self._services.storage.list_all_thumbnails():
+            keys = [listed.key for listed in page]
+            ids = dict.fromkeys(owner[0] for owner in map(thumbnail_owner, keys) if owner)
+            records = {record.image_id: record for record in self._services.records.get_many(list(ids))}
+            suspects += orphans(keys, records)
+            self._examined("thumbnails", len(page))
+            if len(suspects) >= MAX_SUSPECTS:
+                self._settle_thumbnails(suspects)
+                suspects = []
+        self._settle_thumbnails(suspects)
+
+    def _settle_thumbnails(self, suspects: list[str]) -> None:
+        if suspects:
+            self._sleep(self._plan.settle_seconds)
+            # An image on the border of two pages is suspected twice.
+            self._deal_with(self._each(self._confirm_orphans, list(dict.fromkeys(suspects))))
+
+    def _confirm_orphans(self, image_id: str) -> Difference | None:
+        keys = self._services.storage.list_thumbnails(thumbnail_prefix(image_id))
+        record = self._services.records.get(image_id)
+        left = orphans(keys, {image_id: record} if record else {}).get(image_id)
+        return Difference(Kind.ORPHANS, image_id, tuple(left)) if left else None
+
+    # Counters: are they what a recount finds?
+
+    def _counters(self, before: Reading, recounted: Counter[str]) -> None:
+        records, report = self._services.records, self.report
+        after = records.counters()
+        for _ in range(_RECOUNTS):
+            if not after.moved_since(before):
+                break
+            # Something moved while the records were read: once more, and quicker, without looking at objects.
+            before, recounted = after, self._recount()
+            after = records.counters()
+        change = counter_difference(recounted, after.counts)
+        detail = ", ".join(f"{name} {amount:+d}" for name, amount in change.items())
+        found = Difference(Kind.COUNTERS, "", (), detail)
+        if moved := after.moved_since(before):
+            report.counters = (
+                f"cannot be compared: {moved} transitions went on during the last of {_RECOUNTS} recounts"
+            )
+            # One transition moves the count of a status by 1 at most: what is beyond that is wrong for certain.
+            if any(abs(change.get(status, 0)) > moved for status in SHOWN_STATUSES):
+                report.note(found)
+        elif change:
+            report.counters, report.counter_difference = "different", change
+            self._note(found, lambda: records.correct(change, after))
+        else:
+            report.counters = "equal"
+
+    def _recount(self) -> Counter[str]:
+        recounted: Counter[str] = Counter()
+        for record in self._services.records.every():
+            recounted.update(contribution(record))
+            self._progress("recount", 1)
+        return recounted
+
+    # Repair
+
+    def _deal_with(self, found: Iterable[Difference]) -> None:
+        for difference in found:
+            self._note(difference, lambda d=difference: self._repair(d))  # type: ignore[misc]
+
+    def _note(self, difference: Difference, repair: Callable[[], None]) -> None:
+        self.report.note(difference)
+        if not self._plan.apply:
+            return
+        try:
+            repair()
+            self.report.repaired[difference.kind] += 1
+        except Superseded:
+            self.report.moved_on[difference.kind] += 1
+        except Exception as fault:
+            self._fault(difference.image_id or difference.kind, fault)
+
+    def _repair(self, difference: Difference) -> None:
+        """Each repair is a transition or a message, and right whatever has happened since."""
+        services, (key, *_) = self._services, difference.keys
+        if difference.kind in (Kind.NO_RECORD, Kind.OUTDATED):
+            self._rate.wait()
+            services.queue.send(Look(services.storage.uploads_bucket, key))
+        elif difference.kind is Kind.ORPHANS:
+            services.storage.delete_thumbnails(difference.keys)
+        elif difference.kind is Kind.STUCK:
+            sweep_image(difference.image_id, services)
+        else:
+            record = services.records.get(difference.image_id)
+            # Once more, right before what cannot be taken back.
+            again = self._judge(record) if record is not None else None
+            if record is None or again is None or again.kind is not difference.kind:
+                raise Superseded
+            if difference.kind is Kind.NO_ORIGINAL:
+                delete(record, services)
+            else:
+                self._rate.wait()
+                begin_again(record, services)
+
+    # Plumbing
+
+    def _each(self, look: Callable[[_T], Difference | None], items: Iterable[_T]) -> list[Difference]:
+        """What `look` finds, several at a time; what could not be looked at is a fault of the report."""
+
+        def safely(item: _T) -> Difference | Exception | None:
+            try:
+                return look(item)
+            except Exception as fault:
+                return fault
+
+        found: list[Difference] = []
+        items = list(items)
+        results = self._pool.map(safely, items) if self._pool else map(safely, items)
+        for item, result in zip(items, results, strict=True):
+            if isinstance(result, Exception):
+                self._fault(getattr(item, "image_id", str(item)), result)
+            elif result is not None:
+                found.append(result)
+        return found
+
+    def _fault(self, about: str, fault: Exception) -> None:
+        self.report.note_fault(about, fault)
+        if kind_of(fault) is FaultKind.OPERATOR:
+            raise fault
+        log.warning("%s: %s", about, fault)
+        if self.report.faults >= _MAX_FAULTS:
+            raise TooManyFaults(f"{self.report.faults} images could not be looked at") from fault
+
+    def _examined(self, name: str, count: int) -> None:
+        self.report.examined[name] += count
+        self._progress(name, count)
+
+
+def _chunks(items: Iterator[_T], size: int) -> Iterator[list[_T]]:
+    while chunk := list(islice(items, size)):
+        yield chunk
+
+
+def _ms(seconds: float | None, otherwise: float) -> int:
+    return int((otherwise if seconds is None else seconds) * 1000)

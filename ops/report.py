@@ -1,0 +1,87 @@
+"""What a reconciliation has found and done, for people and as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ops.differences import Difference, Kind
+
+SAMPLES = 20
+"""Findings of each kind that are kept word for word; the rest is counted."""
+
+
+@dataclass
+class Report:
+    """Counts by kind, and samples. `moved_on`: findings that were gone when they were to be repaired."""
+
+    apply: bool
+    started_ms: int
+    ended_ms: int | None = None
+    interrupted: bool = False
+    examined: Counter[str] = field(default_factory=Counter)
+    found: Counter[Kind] = field(default_factory=Counter)
+    repaired: Counter[Kind] = field(default_factory=Counter)
+    moved_on: Counter[Kind] = field(default_factory=Counter)
+    samples: dict[Kind, list[Difference]] = field(default_factory=dict)
+    messages_waiting: int | None = None
+    """In the queue when it began: images without a record may be waiting there for their turn."""
+    counters: str = "not compared"
+    """`equal`, `different`, or why it cannot be told."""
+    counter_difference: dict[str, int] = field(default_factory=dict)
+    faults: int = 0
+    fault_samples: list[str] = field(default_factory=list)
+
+    def note(self, difference: Difference) -> None:
+        """Counts a finding."""
+        self.found[difference.kind] += 1
+        kept = self.samples.setdefault(difference.kind, [])
+        if len(kept) < SAMPLES:
+            kept.append(difference)
+
+    def note_fault(self, about: str, fault: Exception) -> None:
+        """Counts something that could not be looked at or repaired."""
+        self.faults += 1
+        if len(self.fault_samples) < SAMPLES:
+            self.fault_samples.append(f"{about}: {type(fault).__name__}: {fault}")
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything was looked at, and the counters could be compared."""
+        return self.ended_ms is not None and not self.faults and self.counters in ("equal", "different")
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether everything was looked at and nothing was wrong."""
+        return self.is_complete and not self.found.total()
+
+    @property
+    def left(self) -> int:
+        """Findings that are still there."""
+        return self.found.total() - self.repaired.total() - self.moved_on.total()
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data; every kind is named, found or not."""
+        by_kind = {
+            kind.value: {
+                "found": self.found[kind],
+                "repaired": self.repaired[kind],
+                "moved_on": self.moved_on[kind],
+                "samples": [asdict(sample) | {"kind": kind.value} for sample in self.samples.get(kind, [])],
+            }
+            for kind in Kind
+        }
+        return {
+            "apply": self.apply,
+            "started_ms": self.started_ms,
+            "ended_ms": self.ended_ms,
+            "interrupted": self.interrupted,
+            "clean": self.is_clean,
+            "complete": self.is_complete,
+            "messages_waiting": self.messages_waiting,
+            "examined": dict(self.examined),
+            "differences": by_kind,
+            "counters": {"state": self.counters, "difference": self.counter_difference},
+            "faults": {"count": self.faults, "samples": self.fault_samples},
+        }

@@ -1,0 +1,75 @@
+"""Processing many images again: those that failed, say, once what they failed of is mended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from image_core.errors import Superseded
+from image_core.events import Look
+from image_core.models import Record, Status
+from image_core.services import Services
+from ops.rate import RateLimit
+
+_PAGE = 100
+
+
+@dataclass
+class Reprocessed:
+    """How many images were looked at, were wanted, and were begun again."""
+
+    examined: int = 0
+    matching: int = 0
+    begun: int = 0
+
+
+def begin_again(record: Record, services: Services) -> None:
+    """reprocess, as the API does it: the transition, then the message. Raises `Superseded`.
+
+    If this dies in between, the sweep sends the message.
+    """
+    services.records.reprocess(record, pending_seconds=services.settings.pending_timeout_seconds)
+    services.queue.send(Look(services.storage.uploads_bucket, record.key))
+
+
+def reprocess(
+    services: Services,
+    *,
+    status: Status,
+    code: str | None,
+    apply: bool,
+    limit: int | None,
+    rate: RateLimit,
+    done: Reprocessed,
+    progress: Callable[[str, int], None] = lambda _, __: None,
+) -> Reprocessed:
+    """Begins images in `status` again, newest first; with `code`, those that failed with it. `done` is filled.
+
+    An image that is begun again leaves the list, so that an interrupted run is taken up by running it again.
+    """
+    for record in _records(services, status):
+        done.examined += 1
+        progress("images", 1)
+        if code is not None and (record.error or {}).get("code") != code:
+            continue
+        if limit is not None and done.matching >= limit:
+            break
+        done.matching += 1
+        if apply:
+            rate.wait()
+            try:
+                begin_again(record, services)
+                done.begun += 1
+            except Superseded:
+                continue  # somebody else is at it
+    return done
+
+
+def _records(services: Services, status: Status) -> Iterator[Record]:
+    cursor: str | None = None
+    while True:
+        page = services.records.page(limit=_PAGE, cursor=cursor, status=status)
+        yield from page.records
+        cursor = page.next_cursor
+        if cursor is None:
+            return

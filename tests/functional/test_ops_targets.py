@@ -1,0 +1,154 @@
+"""Finding a stack: the deployed one by CloudFormation, the local one by what it left; and the exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from image_core.events import looks_in_text
+from local.deploy import STACK_NAME, Deployment, deploy
+from local.template import parameter_values, read_template
+from ops import __main__ as program
+from ops.target import NoSuchStack, deployed_stack, local_stack
+from tests import pictures
+from tests.functional.emulator import REGION, Clients
+from tests.running_stack import ROOT, until
+
+
+@pytest.fixture(scope="module")
+def deployment(clients: Clients) -> Deployment:
+    template = read_template()
+    session = boto3.Session(region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
+    parameters = parameter_values(template, {"PendingTimeoutSeconds": "77", "StatsShards": "3"})
+    return deploy(template, parameters, session=session, endpoint_url=clients.url)
+
+
+def on_it(clients: Clients, folder: Path, *arguments: str) -> list[str]:
+    """The command line of `python -m ops reconcile` on the deployed stack."""
+    target = ["--stack", STACK_NAME, "--region", REGION, "--endpoint-url", clients.url]
+    fixed = ["--min-age", "0", "--settle", "0", "--workers", "2", "--state", str(folder / "state.json")]
+    return ["reconcile", *target, *fixed, *arguments]
+
+
+def run(clients: Clients, folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
+    """Exit code and report."""
+    report = folder / "report.json"
+    code = program.main(on_it(clients, folder, "--report", str(report), *arguments))
+    return code, json.loads(report.read_text())
+
+
+def without_notifications(clients: Clients, deployment: Deployment, *keys: str) -> str:
+    """Puts pictures into the uploads bucket, of which nobody is told; the bucket."""
+    bucket = deployment.outputs["UploadsBucketName"]
+    clients.s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    for key in keys:
+        clients.s3.put_object(Bucket=bucket, Key=key, Body=pictures.png(8, 8))
+    return bucket
+
+
+def test_a_deployed_stack_is_found_by_its_name_with_its_parameters(
+    clients: Clients, deployment: Deployment
+) -> None:
+    target = deployed_stack(STACK_NAME, region=REGION, profile=None, endpoint_url=clients.url)
+    settings = target.settings
+    outputs = deployment.outputs
+    assert (settings.uploads_bucket, settings.thumbnails_bucket, settings.images_table, settings.stats_table) == (
+        outputs["UploadsBucketName"],
+        outputs["ThumbnailsBucketName"],
+        outputs["ImagesTableName"],
+        outputs["StatsTableName"],
+    )
+    assert settings.queue_url == outputs["QueueUrl"]
+    assert (settings.pending_timeout_seconds, settings.stats_shards) == (77, 3)
+    services = target.connect(workers=2)
+    assert services.records.counters().counts == {}
+    assert services.queue.waiting() == 1  # S3's test event
+
+
+def test_a_stack_that_is_not_there_or_another_kind_of_stack_is_refused(clients: Clients) -> None:
+    with pytest.raises(NoSuchStack, match="no stack nothing in eu-west-1"):
+        deployed_stack("nothing", region=REGION, profile=None, endpoint_url=clients.url)
+    cloudformation = boto3.client("cloudformation", endpoint_url=clients.url, region_name=REGION)
+    other = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
+    cloudformation.create_stack(StackName="other", TemplateBody=json.dumps(other))
+    with pytest.raises(NoSuchStack, match="no stack of this template"):
+        deployed_stack("other", region=REGION, profile=None, endpoint_url=clients.url)
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", '{"settings": {}, "region": "x", "external": false}'])
+def test_a_local_stack_that_left_nothing_to_go_by_is_refused(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "stack.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(NoSuchStack):
+        local_stack(path)
+
+
+def test_the_exit_code_says_what_is_left(clients: Clients, deployment: Deployment, tmp_path: Path) -> None:
+    assert run(clients, tmp_path)[0] == 0
+    bucket = without_notifications(clients, deployment, "photo.jpg")
+    code, report = run(clients, tmp_path)
+    assert (code, report["differences"]["image_without_record"]["found"]) == (1, 1)
+    code, report = run(clients, tmp_path, "--apply")
+    assert (code, report["differences"]["image_without_record"]["repaired"]) == (0, 1)
+    assert not (tmp_path / "state.json").exists()
+    clients.s3.delete_object(Bucket=bucket, Key="photo.jpg")
+
+
+def test_an_import_that_is_ended_is_taken_up_again_and_sends_for_every_image(
+    clients: Clients, deployment: Deployment, tmp_path: Path
+) -> None:
+    keys = [f"{number:02}.png" for number in range(20)]
+    bucket = without_notifications(clients, deployment, *keys)
+    queue_url = deployment.outputs["QueueUrl"]
+    clients.sqs.purge_queue(QueueUrl=queue_url)
+    command = [sys.executable, "-m", "ops", *on_it(clients, tmp_path, "--apply", "--rate", "10")]
+    credentials = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | credentials, stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: _waiting(clients, queue_url) >= 2, seconds=60)
+    finally:
+        process.terminate()
+    assert process.wait(60) == 130
+    assert 2 <= _waiting(clients, queue_url) < 20
+    assert run(clients, tmp_path, "--apply", "--resume")[0] == 0
+    sent: set[str] = set()
+    while messages := clients.sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages"):
+        sent |= {look.key for message in messages for look in looks_in_text(message["Body"])}
+    assert sent == set(keys)
+    for key in keys:
+        clients.s3.delete_object(Bucket=bucket, Key=key)
+
+
+def test_resuming_leaves_out_the_originals_that_were_dealt_with(
+    clients: Clients, deployment: Deployment, tmp_path: Path
+) -> None:
+    bucket = without_notifications(clients, deployment, "a.png", "b.png", "c.png")
+    (tmp_path / "state.json").write_text(json.dumps({"bucket": bucket, "start_after": "a.png"}))
+    code, report = run(clients, tmp_path, "--apply", "--resume")
+    assert (code, report["examined"]["originals"]) == (0, 2)
+    assert not (tmp_path / "state.json").exists()
+    for key in ("a.png", "b.png", "c.png"):
+        clients.s3.delete_object(Bucket=bucket, Key=key)
+
+
+def _waiting(clients: Clients, queue_url: str) -> int:
+    name = "ApproximateNumberOfMessages"
+    answer = clients.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=[name])
+    return int(answer["Attributes"][name])
+
+
+def test_a_stack_that_cannot_be_read_ends_with_3_and_one_line(
+    clients: Clients, deployment: Deployment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clients.dynamodb.delete_table(TableName=deployment.outputs["StatsTableName"])
+    assert run(clients, tmp_path)[0] == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "ResourceNotFoundException" in line

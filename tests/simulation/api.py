@@ -1,0 +1,99 @@
+"""The real FastAPI application, called in the thread at hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from unittest.mock import patch
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+
+from image_api.app import create_app
+from image_core.services import Services
+
+HOST = "api.simulated"
+_BOUNDARY = "boundary-of-the-simulation"
+_connected: list[Services] = []
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the caller gets."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@contextmanager
+def threads_inline() -> Iterator[None]:
+    """Routes run in the thread that calls the application, instead of in a pool's: one is awake at a time."""
+
+    async def inline(func: Callable[..., Any], *args: Any, **_: Any) -> Any:
+        return func(*args)
+
+    with patch.object(anyio.to_thread, "run_sync", inline):
+        yield
+
+
+def request(
+    services: Services, method: str, url: str, *, headers: dict[str, str] | None = None, body: bytes = b""
+) -> Answer:
+    """One request, to its end. Since threads are inline, nothing is awaited that would need an event loop."""
+    parts = urlsplit(url)
+    given = {"host": HOST, "content-length": str(len(body))} | (headers or {})
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "https",
+        "path": parts.path,
+        "raw_path": parts.path.encode(),
+        "query_string": parts.query.encode(),
+        "root_path": "",
+        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+        "client": ("127.0.0.1", 1),
+        "server": (HOST, 443),
+    }
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    _connected[:] = [services]
+    running = _app()(scope, receive, send)
+    try:
+        running.send(None)
+    except StopIteration:
+        pass
+    else:
+        running.close()
+        raise RuntimeError(f"{method} {url} waited for an event loop")
+    start, *bodies = sent
+    answered = {name.decode(): value.decode() for name, value in start["headers"]}
+    return Answer(start["status"], answered, b"".join(part.get("body", b"") for part in bodies))
+
+
+def multipart(body: bytes, name: str) -> tuple[dict[str, str], bytes]:
+    """Headers and body of a form with one file."""
+    head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+    form = head.encode() + body + f"\r\n--{_BOUNDARY}--\r\n".encode()
+    return {"content-type": f"multipart/form-data; boundary={_BOUNDARY}"}, form
+
+
+@cache
+def _app() -> Any:
+    # Built once: which services it speaks to is asked anew at each request, and threads take turns at requests.
+    return create_app(lambda: _connected[0])

@@ -1,0 +1,72 @@
+"""What users put under a key: small pictures, each told by its bytes, and files that are none."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from image_processor.decode import decode
+from image_processor.thumbnails import render
+
+SIZES = {"small": 150, "medium": 300}
+_COLOURS = ["red", "green", "blue", "yellow"]
+
+
+@dataclass(frozen=True)
+class File:
+    """A file, and what must become of it: a code if it is no picture, else its thumbnails by size."""
+
+    body: bytes
+    code: str | None
+    thumbnails: dict[str, bytes]
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.body).hexdigest()
+
+
+def some_file(rng: random.Random, *, sniffable: bool = False) -> File:
+    """A picture as a rule. `sniffable`: begins like one in any case, so that the API takes it."""
+    kind = rng.random()
+    if kind < 0.06:
+        return File(_jpeg_cut_short(), "corrupt_image", {})
+    if kind < 0.12 and not sniffable:
+        return File(f"no picture {rng.random()}".encode(), "unsupported_format", {})
+    if kind < 0.15 and not sniffable:
+        return File(b"", "corrupt_image", {})
+    # The number makes every file another one; now and then the same bytes come again.
+    return picture(rng.choice(_COLOURS), rng.randrange(1_000_000) if rng.random() < 0.6 else 0)
+
+
+@cache
+def picture(colour: str, number: int = 0) -> File:
+    """A picture of one colour."""
+    thumbnails = _thumbnails(colour)
+    return File(_png(colour, number), None, thumbnails)
+
+
+def _png(colour: str, number: int) -> bytes:
+    text = PngInfo()
+    text.add_text("number", str(number))
+    written = BytesIO()
+    Image.new("RGB", (6, 4), colour).save(written, "PNG", pnginfo=text)
+    return written.getvalue()
+
+
+@cache
+def _thumbnails(colour: str) -> dict[str, bytes]:
+    decoded = decode(_png(colour, 0), max_pixels=1000, long_enough_for=SIZES["medium"])
+    return {size: made.body for size, made in render(decoded, SIZES).items()}
+
+
+@cache
+def _jpeg_cut_short() -> bytes:
+    written = BytesIO()
+    Image.effect_noise((64, 64), 50).save(written, "JPEG")
+    return written.getvalue()[: len(written.getvalue()) // 2]

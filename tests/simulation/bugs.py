@@ -1,0 +1,75 @@
+"""Bugs put in on purpose, in this process alone: the simulator must find each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from image_core.decisions import Decision
+from image_core.errors import Busy, Superseded
+from image_core.models import Record
+from image_core.records import Records
+from image_core.records.counters import update_of
+from image_core.services import Services
+from image_core.sighting import Sighting, look_at_key
+from image_recovery import dead_letters
+
+_look_at_key = look_at_key
+_decide_dead_letter = dead_letters.decide_dead_letter
+
+
+def _write_mine_or_not(self: Records, record: Record, change: Callable[[Record], Record]) -> Record:
+    """`Records._write_mine` without its condition that the attempt on the record is still ours."""
+    for _ in range(8):
+        try:
+            return self._write(record, replace(change(record), rev=record.rev + 1))
+        except Superseded:
+            now = self.get(record.image_id)
+            if now is None:
+                raise
+            record = now
+    raise Superseded
+
+
+_put = Records._put
+
+
+def _put_then_count(self: Records, put: dict[str, Any], change: Mapping[str, int]) -> None:
+    """`Records._put` with the counters in a write of their own."""
+    _put(self, put, {})
+    if change:
+        update = update_of(change, self._stats_table, self._rng.randrange(self._shards))["Update"]
+        self._client.update_item(**update)
+
+
+def _head_first(key: str, services: Services) -> Sighting:
+    """`look_at_key` the other way round: the object, and only then the record."""
+    stored = services.storage.head(key)
+    found = _look_at_key(key, services)
+    return Sighting(found.image_id, found.record, stored)
+
+
+def _bury_whoever_holds_it(record: Record | None, *rest: Any, **more: Any) -> Decision:
+    """`decide_dead_letter` without the respect for other workers."""
+    at_work = record is not None and record.status == "processing"
+    try:
+        decision = _decide_dead_letter(record, *rest, **more)
+    except Busy:
+        if at_work:
+            return Decision.GIVE_UP
+        raise
+    return Decision.GIVE_UP if decision is Decision.NOTHING and at_work else decision
+
+
+BUGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
+    "attempt-condition": lambda: patch.object(Records, "_write_mine", _write_mine_or_not),
+    "counting-apart": lambda: patch.object(Records, "_put", _put_then_count),
+    "head-first": lambda: patch("image_processor.looks.look_at_key", _head_first),
+    "greedy-dead-letters": lambda: patch(
+        "image_recovery.dead_letters.decide_dead_letter", _bury_whoever_holds_it
+    ),
+}
+"""By name: what puts the bug in for as long as it is entered."""

@@ -1,0 +1,15 @@
+"""moto's server, to hold the fakes against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.functional.emulator import Clients, served
+
+
+@pytest.fixture(scope="session")
+def clients() -> Iterator[Clients]:
+    with served() as url:
+        yield Clients(url)

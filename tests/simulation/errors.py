@@ -1,0 +1,84 @@
+"""What goes wrong with a call, as botocore raises it when its own retries are used up."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
+
+URL = "https://aws.invalid/"
+
+
+@cache
+def exceptions_of(service: str) -> Any:
+    """A client's `exceptions`: the same classes as boto3's, since they are boto3's."""
+    client = boto3.client(
+        service,  # type: ignore[call-overload]
+        region_name="eu-west-1",
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+    )
+    return client.exceptions
+
+
+def refusal(
+    service: str,
+    operation: str,
+    code: str,
+    message: str = "",
+    http: int = 400,
+    *,
+    shape: str | None = None,
+    **more: Any,
+) -> ClientError:
+    """An error answer of a service; of the class that boto3 has for its code, or for `shape` where that differs."""
+    response: Any = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": http},
+    } | more
+    error: ClientError = exceptions_of(service).from_code(shape or code)(response, operation)
+    return error
+
+
+def throttled(service: str, operation: str) -> ClientError:
+    """Too many calls, also after all retries."""
+    if operation == "TransactWriteItems":
+        return cancelled("ThrottlingError", "None")
+    code = {"s3": "SlowDown", "sqs": "RequestThrottled", "dynamodb": "ProvisionedThroughputExceededException"}[
+        service
+    ]
+    return refusal(service, operation, code, "Slow down.", 503 if service == "s3" else 400)
+
+
+def broken(service: str, operation: str) -> ClientError:
+    """A fault of the service itself."""
+    code = "InternalServerError" if service == "dynamodb" else "InternalError"
+    return refusal(service, operation, code, "We encountered an internal error.", 500)
+
+
+def cancelled(*codes: str) -> ClientError:
+    """A transaction that was not carried out, and why, item by item."""
+    reasons = [{"Code": code} for code in codes]
+    text = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{', '.join(codes)}]"
+    return refusal(
+        "dynamodb", "TransactWriteItems", "TransactionCanceledException", text, CancellationReasons=reasons
+    )
+
+
+def unreachable() -> Exception:
+    return EndpointConnectionError(endpoint_url=URL)
+
+
+def closed() -> Exception:
+    return ConnectionClosedError(endpoint_url=URL)
+
+
+def timed_out() -> Exception:
+    return ReadTimeoutError(endpoint_url=URL)

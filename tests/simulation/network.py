@@ -1,0 +1,256 @@
+"""The way between the code and the services: what a call takes, what goes wrong with it, and the trace of it all."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from types import GeneratorType
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.simulation import errors
+from tests.simulation.world import World, serve
+
+
+class Fault(StrEnum):
+    """What may happen to one call."""
+
+    THROTTLED = "throttled"
+    SERVER_ERROR = "server error"
+    RESET = "connection reset"
+    TIMEOUT = "time-out before"
+    LOST = "reply lost"  # applied, and the caller sees a time-out
+    LATE = "applied late"  # the caller sees a time-out, and only then it is applied
+    TWICE = "applied twice"  # botocore tried again; the caller sees the second answer
+    CUT = "body cut"  # what is downloaded breaks off
+    PARTIAL = "kept some"  # DeleteObjects answers, and has errors in its answer
+    RACING = "conditional conflict"  # S3: somebody else writes that key at this moment
+    KILL_BEFORE = "killed before"
+    KILL_AFTER = "killed after"  # applied, and the process dies
+    PAUSE = "paused"  # for longer than the lease
+
+
+BEFORE = {
+    Fault.THROTTLED: errors.throttled,
+    Fault.SERVER_ERROR: errors.broken,
+    Fault.RESET: lambda *_: errors.unreachable(),
+    Fault.TIMEOUT: lambda *_: errors.timed_out(),
+    Fault.RACING: lambda service, operation: errors.refusal(
+        service, operation, "ConditionalRequestConflict", http=409
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a client, numbered through the run."""
+
+    number: int
+    actor: str
+    service: str
+    operation: str
+    arguments: dict[str, Any]
+
+    @property
+    def is_read(self) -> bool:
+        return self.operation.startswith(("get", "head", "list", "query", "scan", "batch_get"))
+
+    def can_have(self, fault: Fault) -> bool:
+        """Whether such a call can meet with that."""
+        if fault is Fault.CUT:
+            return self.operation == "get_object"
+        if fault is Fault.PARTIAL:
+            return self.operation == "delete_objects"
+        if fault is Fault.RACING:
+            return self.operation == "delete_object" and "IfMatch" in self.arguments
+        if fault is Fault.TWICE:
+            # A transaction's repetition carries the token of the first, and changes nothing.
+            return not self.is_read and self.operation != "transact_write_items"
+        if fault in (Fault.LOST, Fault.LATE):
+            return not self.is_read
+        return True
+
+
+@dataclass(frozen=True)
+class Step:
+    """A line of the trace."""
+
+    time: float
+    actor: str
+    what: str
+    outcome: str
+
+
+class Network:
+    """Hands calls to the fakes. `faults` says what goes wrong with a call, `latency` how long it takes (seconds)."""
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        faults: Callable[[Call], Fault | None],
+        latency: Callable[[], float],
+        pause: Callable[[], float],
+    ) -> None:
+        self.world = world
+        self.faults = faults
+        self.latency = latency
+        self.pause = pause
+        self.calls = 0
+        self.caller = ""
+        """The process whose call is being applied."""
+        self.injected: Counter[str] = Counter()
+        self.trace: deque[Step] = deque(maxlen=400)
+
+    def note(self, actor: str, what: str, outcome: str = "") -> None:
+        """Puts something into the trace that is no call."""
+        self.trace.append(Step(self.world.now, actor, what, outcome))
+
+    def call(self, service: str, operation: str, apply: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        """Makes one call in the thread at hand."""
+        world = self.world
+        actor = world.current
+        self.calls += 1
+        call = Call(self.calls, actor.name, service, operation, arguments)
+        fault = self.faults(call) if actor.process.alive else None
+        if fault is not None:
+            self.injected[fault.value] += 1
+        if fault is Fault.PAUSE:
+            actor.process.frozen = True
+            world.sleep(self.pause())
+        world.sleep(self.latency())
+        said = f"{fault or ''}"
+        try:
+            if fault is Fault.KILL_BEFORE:
+                world.kill(actor.process)
+                world.sleep(0)
+            if fault in BEFORE:
+                raise BEFORE[fault](service, _pascal(operation))
+            if fault is Fault.LATE:
+                if hasattr(arguments.get("Body"), "read"):
+                    arguments["Body"] = arguments["Body"].read()
+                world.at(self.latency() + world.rng.uniform(0, 5), partial(self._late, actor.process.name, apply, arguments))
+                raise errors.timed_out()
+            self.caller = actor.process.name
+            if fault is Fault.PARTIAL:
+                kept, *others = arguments["Delete"]["Objects"]
+                answer = apply(**arguments | {"Delete": {"Objects": others}}) if others else {}
+                answer["Errors"] = [{"Key": kept["Key"], "Code": "InternalError"}]
+            else:
+                answer = self._applied(apply, arguments, twice=fault is Fault.TWICE)
+            if fault is Fault.KILL_AFTER:
+                world.kill(actor.process)
+                world.sleep(0)
+            if fault is Fault.LOST:
+                raise errors.timed_out()
+            if fault is Fault.CUT:
+                answer["Body"].broken = True
+        except ClientError as error:
+            said = f"{said} {error.response['Error']['Code']}"
+            raise
+        except BotoCoreError as error:
+            said = f"{said} {type(error).__name__}"
+            raise
+        except Exception as error:
+            # No service answers that: it is the simulation that is wrong.
+            world.report(f"{service}.{operation} ended with {error!r}")
+            raise
+        finally:
+            self.trace.append(Step(world.now, actor.name, _told(call), said))
+        return answer
+
+    def _applied(self, apply: Callable[..., Any], arguments: dict[str, Any], *, twice: bool = False) -> Any:
+        if twice:
+            apply(**arguments)
+            self.world.sleep(self.latency())
+            self.caller = self.world.current.process.name
+        answer = apply(**arguments)
+        if isinstance(answer, GeneratorType):
+            return serve(self.world, answer).result()
+        return answer
+
+    def _late(self, caller: str, apply: Callable[..., Any], arguments: dict[str, Any]) -> None:
+        self.note("the network", f"a call of {caller} arrives late")
+        self.caller = caller
+        try:
+            answer = apply(**arguments)
+        except ClientError:
+            return
+        if isinstance(answer, GeneratorType):
+            serve(self.world, answer)
+
+
+class Client:
+    """What stands where boto3's client does."""
+
+    def __init__(self, network: Network, service: str, fake: Any) -> None:
+        self._network = network
+        self._service = service
+        self._fake = fake
+        self.exceptions = errors.exceptions_of(service)
+
+    def __getattr__(self, operation: str) -> Any:
+        apply = getattr(self._fake, operation)
+
+        def call(**arguments: Any) -> Any:
+            return self._network.call(self._service, operation, apply, arguments)
+
+        return call
+
+    def get_paginator(self, operation: str) -> Pages:
+        assert operation == "list_objects_v2"
+        return Pages(self)
+
+    def generate_presigned_url(self, operation: str, Params: dict[str, Any], ExpiresIn: int) -> str:
+        """No call; what the holder may do is in the fake's hands."""
+        return str(self._fake.presign(operation, Params, ExpiresIn))
+
+
+class Pages:
+    """A paginator of list_objects_v2."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def paginate(self, **arguments: Any) -> Iterator[dict[str, Any]]:
+        while True:
+            page = self._client.list_objects_v2(**arguments)
+            yield page
+            if not page["IsTruncated"]:
+                return
+            arguments = {**arguments, "ContinuationToken": page["NextContinuationToken"]}
+
+
+def _pascal(operation: str) -> str:
+    return "".join(part.capitalize() for part in operation.split("_"))
+
+
+def _told(call: Call) -> str:
+    """A call in a few words."""
+    told = []
+    arguments = call.arguments
+    writes = arguments.get("TransactItems") or [{"Put": arguments}]
+    for write in writes:
+        for kind, detail in write.items():
+            item = detail.get("Item")
+            if item is not None and "status" in item:
+                told.append(f"{_brief(item['image_id']['S'])} {item['status']['S']} rev {item['rev']['N']}")
+            elif kind == "Update":
+                values = detail["ExpressionAttributeValues"].values()
+                names = detail["ExpressionAttributeNames"].values()
+                told.append(" ".join(f"{n} {v.get('N')}" for n, v in zip(names, values, strict=False)))
+    for name in ("Key", "Prefix", "VersionId", "IfMatch", "IndexName", "ReceiptHandle", "MessageBody"):
+        if name in arguments:
+            value = arguments[name]
+            told.append(_brief(str(next(iter(value.values()))["S"] if isinstance(value, dict) else value)))
+    if "Delete" in arguments:
+        told.append(" ".join(_brief(entry["Key"]) for entry in arguments["Delete"]["Objects"]))
+    return f"{call.number}: {call.service}.{call.operation} {'; '.join(told)}"
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:40]}…{text[-16:]}"

@@ -1,0 +1,379 @@
+"""The whole pipeline in virtual time: fakes for the services, Lambda's part played, everything else the real code."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+from urllib.parse import quote_plus
+
+from botocore.exceptions import BotoCoreError, ClientError
+from PIL import Image
+from ulid import ULID
+
+from image_core.errors import Busy, Superseded, Unavailable
+from image_core.events import Queue
+from image_core.records import Records
+from image_core.services import Services
+from image_core.settings import Settings
+from image_core.storage import Storage
+from image_processor.captioning import Caption
+from image_processor.handler import Processor
+from image_recovery.handler import handle
+from tests.functional.emulator import resource
+from tests.simulation import api
+from tests.simulation.dynamodb import FakeDynamoDB
+from tests.simulation.network import Call, Client, Fault, Network
+from tests.simulation.s3 import Bucket, FakeS3, Version
+from tests.simulation.sqs import FakeQueue, FakeSQS
+from tests.simulation.world import Beside, Killed, Process, World
+
+UPLOADS, THUMBNAILS, IMAGES, STATS = "sim-uploads", "sim-thumbnails", "sim-images", "sim-stats"
+QUEUE, DEAD_LETTERS = "https://sqs.invalid/queue", "https://sqs.invalid/dead-letters"
+API_TIMEOUT_SECONDS = 29
+RECOVERY_TIMEOUT_SECONDS = 60
+
+Number = Callable[[], float]
+
+
+@dataclass
+class Conditions:
+    """How the surroundings behave; all times in seconds. As they stand here: without any fault."""
+
+    faults: Callable[[Call], Fault | None] = lambda _: None
+    latency: Number = lambda: 0.02
+    pause: Number = lambda: 45.0
+    event_delays: Callable[[], list[float]] = lambda: [0.1]
+    """One notification for each; none: it is lost."""
+    index_lag: Number = lambda: 0.05
+    hold: Number = lambda: 0.01
+    caption_seconds: Number = lambda: 0.5
+    caption_fault: Callable[[], Exception | None] = lambda: None
+    again: Callable[[], bool] = lambda: False
+    """Whether the queue forgets that a message was dealt with, and delivers it once more."""
+    page: Callable[[], int] = lambda: 1000
+    unprocessed: Callable[[], bool] = lambda: False
+    trailing: Callable[[], bool] = lambda: False
+    visibility_seconds: float = 60
+    concurrency: int = 3
+    sweep_every: float = 30
+    max_attempts: int = 5
+
+
+class Stack:
+    """One world with everything in it."""
+
+    def __init__(self, seed: int, conditions: Conditions) -> None:
+        self.world = world = World(seed)
+        self.conditions = conditions
+        self.network = Network(
+            world,
+            faults=lambda call: self.conditions.faults(call),
+            latency=lambda: self.conditions.latency(),
+            pause=lambda: self.conditions.pause(),
+        )
+        self.s3 = FakeS3(lambda: world.now, page=lambda: self.conditions.page())
+        self.s3.buckets = {UPLOADS: Bucket(versioned=True), THUMBNAILS: Bucket(versioned=False)}
+        self.s3.notify = self._notify
+        self.sqs = FakeSQS(lambda: world.now)
+        self.sqs.queues = {
+            QUEUE: FakeQueue(conditions.visibility_seconds, conditions.max_attempts, DEAD_LETTERS),
+            DEAD_LETTERS: FakeQueue(conditions.visibility_seconds),
+        }
+        self.dynamodb = FakeDynamoDB(
+            {IMAGES: resource("ImagesTable"), STATS: resource("StatsTable")}, page=lambda: self.conditions.page()
+        )
+        self.dynamodb.later = world.at
+        self.dynamodb.lag = lambda: self.conditions.index_lag()
+        self.dynamodb.hold = lambda: self.conditions.hold()
+        self.dynamodb.unprocessed = lambda: self.conditions.unprocessed()
+        self.dynamodb.trailing = lambda: self.conditions.trailing()
+        self.settings = Settings(
+            uploads_bucket=UPLOADS,
+            thumbnails_bucket=THUMBNAILS,
+            images_table=IMAGES,
+            stats_table=STATS,
+            queue_url=QUEUE,
+            stats_shards=3,
+            processor_timeout_seconds=20,
+            pending_timeout_seconds=60,
+            upload_url_seconds=60,
+            max_attempts=conditions.max_attempts,
+        )
+        self.services = self._connected(seed)
+        self.processor = Processor(self.services, lambda _: Captioner(self), beside=Beside(world))
+        self.counts = {"notifications": 0, "lost notifications": 0, "invocations": 0, "requests": 0, "sweeps": 0}
+        self.hold_events: Callable[[dict[str, Any]], object] | None = None
+        """Is given notifications instead of the queue, where a scenario has an order of its own for them."""
+        self._sources = {
+            QUEUE: EventSource(self, QUEUE, conditions.concurrency, 1, self._process),
+            DEAD_LETTERS: EventSource(self, DEAD_LETTERS, 2, 10, self._recover),
+        }
+        self.sqs.on_visible = lambda url, time: self._sources[url].expect(time)
+
+    def _connected(self, seed: int) -> Services:
+        """The services, wired as image_core.services does it."""
+        s3: Any = Client(self.network, "s3", self.s3)
+        dynamodb: Any = Client(self.network, "dynamodb", self.dynamodb)
+        sqs: Any = Client(self.network, "sqs", self.sqs)
+        return Services(
+            settings=self.settings,
+            records=Records(
+                dynamodb,
+                images_table=IMAGES,
+                stats_table=STATS,
+                stats_shards=self.settings.stats_shards,
+                now_ms=self.world.now_ms,
+                sleep=self.world.sleep,
+                rng=random.Random(seed),
+            ),
+            storage=Storage(s3, uploads_bucket=UPLOADS, thumbnails_bucket=THUMBNAILS, public_client=s3),
+            queue=Queue(sqs, QUEUE),
+        )
+
+    # The functions
+
+    def _process(self, event: dict[str, Any]) -> dict[str, Any]:
+        return self.processor(event)
+
+    def _recover(self, event: dict[str, Any]) -> dict[str, Any]:
+        context: Any = Context(self.world, RECOVERY_TIMEOUT_SECONDS)
+        return handle(event, context, self.services)
+
+    def sweep(self) -> None:
+        """The schedule fires."""
+        self.counts["sweeps"] += 1
+        name = f"sweep-{self.counts['sweeps']}"
+        process = Process(name)
+        self.world.at(RECOVERY_TIMEOUT_SECONDS, lambda: process.frozen or self.world.kill(process))
+
+        def run() -> None:
+            try:
+                self._recover({})
+            except Exception as fault:
+                # The schedule comes again; what went wrong is in the log, and that is looked at.
+                self.network.note(name, f"ends with {fault!r}")
+
+        self.world.start(name, run, process)
+
+    def request(self, caller: str, method: str, url: str, **rest: Any) -> api.Answer | None:
+        """A request from the thread at hand, in a process of its own. None: there was no answer."""
+        world, actor = self.world, self.world.current
+        self.counts["requests"] += 1
+        process, outer = Process(f"{caller} api-{self.counts['requests']}"), actor.process
+        process.actors.append(actor)
+        # Lambda's time-out; a frozen API has none, since nobody waits for it, but it must not outlive a deadline.
+        world.at(API_TIMEOUT_SECONDS, lambda: world.kill(process))
+        name, actor.process, actor.name = actor.name, process, process.name
+        try:
+            answer = api.request(self.services, method, url, **rest)
+            self.network.note(process.name, f"{method} {url}", str(answer.status))
+            return answer
+        except Killed:
+            self.network.note(process.name, f"{method} {url}", "no answer")
+            return None
+        finally:
+            process.alive = False
+            actor.process, actor.name = outer, name
+
+    # Notifications
+
+    def _notify(self, bucket: str, event: str, key: str, version: Version) -> None:
+        if bucket != UPLOADS:
+            return
+        if self.hold_events is not None:
+            self.hold_events(notification(bucket, event, key, version))
+            return
+        delays = self.conditions.event_delays()
+        self.counts["notifications"] += len(delays)
+        self.counts["lost notifications"] += not delays
+        self.network.note("s3", f"{event} {key} {version.version_id}", "lost" if not delays else f"× {len(delays)}")
+        body = json.dumps(notification(bucket, event, key, version))
+        for delay in delays:
+            self.world.at(delay, lambda: self.sqs.send_message(QueueUrl=QUEUE, MessageBody=body))
+
+    def idle(self) -> bool:
+        """Whether no message is on its way, and no function at work."""
+        return not any(queue.messages for queue in self.sqs.queues.values()) and not any(
+            source.running for source in self._sources.values()
+        )
+
+
+class EventSource:
+    """Lambda's poller of one queue: invokes a function, and deletes what it has dealt with."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        url: str,
+        concurrency: int,
+        batch_size: int,
+        function: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> None:
+        self._stack = stack
+        self._url = url
+        self._concurrency = concurrency
+        self._batch_size = batch_size
+        self._function = function
+        self.running = 0
+        self._timeout = stack.settings.processor_timeout_seconds if url == QUEUE else RECOVERY_TIMEOUT_SECONDS
+
+    def expect(self, time: float) -> None:
+        """There may be a message at that time."""
+        self._stack.world.at(max(0, time - self._stack.world.now) + 0.05, self._poll)
+
+    def _poll(self) -> None:
+        stack = self._stack
+        if self.running >= self._concurrency:
+            return
+        found = stack.sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=self._batch_size)
+        messages = found.get("Messages", [])
+        if not messages:
+            return
+        self.running += 1
+        stack.counts["invocations"] += 1
+        role = "worker" if self._url == QUEUE else "recovery"
+        process = Process(f"{role}-{stack.counts['invocations']}")
+        stack.world.at(self._timeout, lambda: process.frozen or stack.world.kill(process))
+        stack.world.start(process.name, lambda: self._invoke(process.name, messages), process)
+
+    def _invoke(self, name: str, messages: list[dict[str, Any]]) -> None:
+        stack = self._stack
+        try:
+            answer = self._function(event_of(messages))
+            failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+            for message in messages:
+                if message["MessageId"] not in failed and not stack.conditions.again():
+                    stack.sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
+            stack.network.note(name, "ends", f"comes back: {', '.join(sorted(failed))}" if failed else "")
+        finally:
+            self.running -= 1
+            stack.world.at(0.05, self._poll)
+
+
+class Captioner:
+    """Takes its time, and may fail; says how large the picture was."""
+
+    model = "simulated@1"
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+
+    def caption(self, picture: Image.Image) -> Caption:
+        conditions = self._stack.conditions
+        self._stack.world.sleep(conditions.caption_seconds())
+        fault = conditions.caption_fault()
+        if fault is not None:
+            raise fault
+        return Caption(f"a photo of {picture.width} × {picture.height}")
+
+    def caption_ids(self, picture: Image.Image) -> list[int]:
+        raise NotImplementedError
+
+
+class Context:
+    """What Lambda tells a function of its invocation."""
+
+    aws_request_id = "simulated"
+
+    def __init__(self, world: World, timeout_seconds: float) -> None:
+        self._world = world
+        self._ends = world.now + timeout_seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int((self._ends - self._world.now) * 1000))
+
+
+def notification(bucket: str, event: str, key: str, version: Version) -> dict[str, Any]:
+    """As S3 tells of a change; a removal has no size and no ETag of a body."""
+    stored: dict[str, Any] = {"key": quote_plus(key, safe="/"), "versionId": version.version_id}
+    if version.body is not None:
+        stored |= {"size": len(version.body), "eTag": version.etag.strip('"')}
+    return {
+        "Records": [
+            {
+                "eventVersion": "2.1",
+                "eventSource": "aws:s3",
+                "eventName": event,
+                "s3": {"bucket": {"name": bucket, "arn": f"arn:aws:s3:::{bucket}"}, "object": stored},
+            }
+        ]
+    }
+
+
+def event_of(messages: list[dict[str, Any]]) -> dict[str, Any]:
+    """The event with which Lambda hands over messages."""
+    return {
+        "Records": [
+            {
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": message["Attributes"],
+                "messageAttributes": {},
+                "eventSource": "aws:sqs",
+                "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:sim",
+                "awsRegion": "eu-west-1",
+            }
+            for message in messages
+        ]
+    }
+
+
+# What a log may hold: everything else is a fault of the code, which some `except Exception` would hide.
+LOGGERS = ("image_core", "image_api", "image_processor", "image_recovery", "ops")
+EXPECTED = (ClientError, BotoCoreError, Busy, Superseded, Unavailable, MemoryError)
+
+
+class _Log(logging.Handler):
+    def __init__(self, stack: Stack) -> None:
+        super().__init__(logging.WARNING)
+        self._stack = stack
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and not _expected(error):
+            self._stack.world.report(f"unexpected error in {self._stack.world.current.name}: {error!r}")
+
+
+def _expected(error: BaseException) -> bool:
+    if isinstance(error, ExceptionGroup):
+        return all(map(_expected, error.exceptions))
+    return isinstance(error, EXPECTED) or "S3 kept" in str(error) or "simulated" in str(error)
+
+
+@contextmanager
+def played(stack: Stack) -> Iterator[None]:
+    """Makes chance follow the seed, threads follow the world, and the log be looked at; ends all threads."""
+    rng = random.Random(stack.world.rng.random())
+    log = _Log(stack)
+
+    def new_image_id() -> str:
+        milliseconds = stack.world.now_ms().to_bytes(6, "big")
+        return f"img_{str(ULID.from_bytes(milliseconds + rng.randbytes(10))).lower()}"
+
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(log)
+        logger.setLevel(logging.WARNING)
+        logger.propagate = False
+    try:
+        with (
+            api.threads_inline(),
+            patch("image_api.routes.images.new_image_id", new_image_id),
+            patch("image_api.routes.uploads.new_image_id", new_image_id),
+            patch("image_core.records.secrets.token_hex", lambda size: rng.randbytes(size).hex()),
+        ):
+            yield
+            stack.world.close()
+    finally:
+        for logger, (level, propagate) in zip(loggers, before, strict=True):
+            logger.removeHandler(log)
+            logger.setLevel(level)
+            logger.propagate = propagate

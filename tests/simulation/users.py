@@ -1,0 +1,252 @@
+"""Those who use the pipeline: they upload, drop, overwrite, delete, reprocess and read, each in a thread."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from image_core.keys import derived_image_id, upload_key
+from tests.simulation.api import HOST, Answer, multipart
+from tests.simulation.bodies import SIZES, File, some_file
+from tests.simulation.invariants import SHOWN, Watch
+from tests.simulation.stack import UPLOADS, Stack
+
+BASE = f"https://{HOST}/api"
+NAMES = ["photo.jpg", "Ferien 2026/Bild (1).png", "a+b%20c.jpg", "ohne", "ünï/çödé.webp"]
+
+
+class User:
+    """Cares for one image at a time. `wait` gives the seconds between two things that it does."""
+
+    def __init__(self, name: str, stack: Stack, watch: Watch, rng: random.Random, wait: Callable[[], float]) -> None:
+        self.name = name
+        self.stack = stack
+        self.watch = watch
+        self.rng = rng
+        self.wait = wait
+
+    def pause(self) -> None:
+        """Lets some time pass."""
+        self.stack.world.sleep(self.wait())
+
+    # In the bucket
+
+    def put(self, key: str, file: File) -> None:
+        """A file appears under the key."""
+        self._known(key, file)
+        self._as_user()
+        self.stack.s3.put_object(Bucket=UPLOADS, Key=key, Body=file.body)
+
+    def put_to(self, url: str, key: str, file: File) -> None:
+        """A file is sent to a presigned URL; S3 may refuse it."""
+        if self.stack.s3.buckets[UPLOADS].versions.get(key):
+            self._known(key, file)  # not the upload that was reserved, but one more
+        self.watch.files[file.body] = file
+        self._as_user()
+        try:
+            self.stack.s3.put_to(url, file.body)
+        except ClientError as error:
+            self.stack.network.note(self.name, f"PUT {key}", error.response["Error"]["Code"])
+
+    def remove(self, key: str) -> None:
+        """The file under the key is deleted in the bucket."""
+        self._as_user()
+        self.watch.by_users.add(key)
+        if self.stack.s3.buckets[UPLOADS].newest(key) is not None:
+            self.stack.s3.delete_object(Bucket=UPLOADS, Key=key)
+
+    def _as_user(self) -> None:
+        self.stack.network.caller = "user"
+
+    def _known(self, key: str, file: File) -> None:
+        self.watch.files[file.body] = file
+        for image_id in [i for i, k in self.watch.deleted.items() if k == key]:
+            del self.watch.deleted[image_id]
+
+    # Through the API
+
+    def call(self, method: str, path: str, **rest: Any) -> Answer | None:
+        """A request; None where no answer came, which a caller takes as it takes a 503."""
+        answer = self.stack.request(self.name, method, path if path.startswith("http") else BASE + path, **rest)
+        if answer is not None:
+            self.watch.expect(answer.status != 500, f"the API never answers 500: {method} {path} {answer.body!r}")
+        return None if answer is None or answer.status == 503 else answer
+
+    def upload(self, file: File, name: str) -> tuple[str, str] | None:
+        """Posts a file; its id and key, if it was taken."""
+        self.watch.files[file.body] = file
+        headers, form = multipart(file.body, name)
+        answer = self.call("POST", "/images", headers=headers, body=form)
+        if answer is None:
+            return None
+        self.watch.expect(answer.status == 202, f"an upload is taken: {answer.status} {answer.body!r}")
+        image_id = answer.json()["image_id"]
+        key = upload_key(image_id, name)
+        self.watch.accepted[image_id] = key
+        return image_id, key
+
+    def reserve(self, file: File, name: str) -> tuple[str, str, str] | None:
+        """Asks for a presigned upload; id, key and URL."""
+        wanted = {"filename": name, "content_type": "image/png", "size": len(file.body) or 1}
+        answer = self.call(
+            "POST",
+            "/uploads",
+            headers={"content-type": "application/json"},
+            body=json.dumps(wanted).encode(),
+        )
+        if answer is None:
+            return None
+        self.watch.expect(answer.status == 201, f"a reservation is made: {answer.status} {answer.body!r}")
+        image_id = answer.json()["image_id"]
+        return image_id, upload_key(image_id, name), answer.json()["upload"]["url"]
+
+    def delete(self, image_id: str, key: str) -> None:
+        """Deletes through the API; remembers that it must not come back, unless somebody put it anew meanwhile."""
+        self.watch.requested_deletions.add(image_id)
+        versions = self.stack.s3.buckets[UPLOADS].versions
+        before = [version for version in versions.get(key, []) if version.body is not None]
+        answer = self.call("DELETE", f"/images/{image_id}")
+        if answer is None:
+            return
+        self.watch.expect(answer.status in (204, 404), f"a deletion is answered: {answer.status} {answer.body!r}")
+        after = [version for version in versions.get(key, []) if version.body is not None]
+        if answer.status == 204 and before == after:
+            self.watch.deleted[image_id] = key
+
+    def reprocess(self, image_id: str) -> None:
+        """Has it processed again."""
+        answer = self.call("POST", f"/images/{image_id}/reprocess")
+        if answer is not None:
+            self.watch.expect(answer.status in (202, 404), f"a reprocessing is taken: {answer.status}")
+
+    # Reading
+
+    def read(self, image_id: str) -> None:
+        """Looks at the image, and at its thumbnails if it says that it has some."""
+        answer = self.call("GET", f"/images/{image_id}")
+        if answer is None or answer.status == 404:
+            return
+        self.watch.expect(answer.status == 200, f"an image is answered: {answer.status} {answer.body!r}")
+        shown = answer.json()
+        data = shown["data"]
+        if shown["status"] == "success":
+            self.watch.expect(
+                data["thumbnails"] is not None and data["metadata"] is not None,
+                f"success has thumbnails and metadata: {image_id}",
+            )
+        if data["thumbnails"] is not None:
+            for size in SIZES:
+                self._read_thumbnail(image_id, size, data["thumbnails"][size])
+
+    def _read_thumbnail(self, image_id: str, size: str, url: str) -> None:
+        before = self.watch.record(image_id)
+        answer = self.call("GET", url)
+        if answer is None:
+            return
+        if answer.status == 200:
+            known = {file.thumbnails.get(size) for file in self.watch.files.values()}
+            self.watch.expect(answer.body in known, f"a thumbnail is readable: {size} of {image_id}")
+            return
+        now = self.watch.record(image_id)
+        gone = now is None or now["status"]["S"] == "deleting"
+        unchanged = before is not None and now is not None and before["rev"] == now["rev"]
+        self.watch.expect(
+            (answer.status == 404 and gone) or (answer.status == 409 and not (unchanged and "thumbnails" in now)),
+            f"a thumbnail is readable: {size} of {image_id} answered {answer.status} {answer.body!r}",
+        )
+
+    def list_all(self) -> None:
+        """Reads the list, page by page, with or without a status."""
+        status = self.rng.choice(["", *SHOWN])
+        cursor, seen = "", []
+        while True:
+            query = f"?limit=2{cursor and f'&cursor={cursor}'}{status and f'&status={status}'}"
+            answer = self.call("GET", f"/images{query}")
+            if answer is None:
+                return
+            self.watch.expect(answer.status == 200, f"a list is answered: {answer.status} {answer.body!r}")
+            page = answer.json()
+            for item in page["data"]:
+                seen.append(item["data"]["image_id"])
+                self.watch.expect(
+                    item["status"] in ([status] if status else SHOWN),
+                    f"a list holds what it is asked for: {item['status']} in a list of {status}",
+                )
+            if page["next_cursor"] is None:
+                break
+            cursor = page["next_cursor"]
+        self.watch.expect(status != "" or len(seen) == len(set(seen)), f"a list names each image once: {seen}")
+
+    def read_stats(self) -> None:
+        """The statistics, against what the records say at that moment."""
+        answer = self.call("GET", "/stats")
+        if answer is None:
+            return
+        shown = answer.json()
+        expected, off = self.watch.at_last_read
+        fitting = all(abs(shown[name] - expected[name]) <= off for name in ("success", "failed"))
+        progress = expected["pending"] + expected["processing"]
+        self.watch.expect(
+            fitting and abs(shown["in_progress"] - progress) <= off,
+            f"statistics are off by what is under way at most: {shown}, where {dict(expected)} ± {off}",
+        )
+
+    # Lives of an image
+
+    def live(self) -> None:
+        """Brings an image in by one of the doors, then does this and that with it."""
+        begin = self.rng.choice([self._begin_by_post, self._begin_by_reservation, self._begin_by_drop])
+        begun = begin()
+        if begun is None:
+            return
+        image_id, key = begun
+        if self.rng.random() < 0.5:
+            other = User(f"{self.name}'s friend", self.stack, self.watch, self.rng, self.wait)
+            self.stack.world.start(other.name, lambda: other.go_on(image_id, key))
+        self.go_on(image_id, key)
+
+    def go_on(self, image_id: str, key: str) -> None:
+        """Does this and that with an image, for a while."""
+        for _ in range(self.rng.randrange(6)):
+            self.pause()
+            self._do_something(image_id, key)
+
+    def _begin_by_post(self) -> tuple[str, str] | None:
+        return self.upload(some_file(self.rng, sniffable=True), self.rng.choice(NAMES))
+
+    def _begin_by_reservation(self) -> tuple[str, str] | None:
+        file = some_file(self.rng)
+        reserved = self.reserve(file, self.rng.choice(NAMES))
+        if reserved is None:
+            return None
+        image_id, key, url = reserved
+        if self.rng.random() < 0.8:
+            seconds = self.rng.choice([0.0, 5.0, 59.0, 90.0]) * self.rng.random()
+            self.stack.world.at(seconds, lambda: self.put_to(url, key, file))
+        return image_id, key
+
+    def _begin_by_drop(self) -> tuple[str, str] | None:
+        key = f"{self.name}/{self.rng.choice(NAMES)}"
+        self.put(key, some_file(self.rng))
+        return derived_image_id(UPLOADS, key), key
+
+    def _do_something(self, image_id: str, key: str) -> None:
+        action = self.rng.random()
+        if action < 0.2:
+            self.put(key, some_file(self.rng))
+        elif action < 0.35:
+            self.delete(image_id, key)
+        elif action < 0.45:
+            self.remove(key)
+        elif action < 0.65:
+            self.reprocess(image_id)
+        elif action < 0.9:
+            self.read(image_id)
+        elif action < 0.95:
+            self.list_all()
+        else:
+            self.read_stats()

@@ -1,0 +1,99 @@
+"""`python -m ops` as an engineer runs it, against the running stack."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import pictures
+from tests.running_stack import ROOT, Stack, until
+
+
+def ops(stack: Stack, folder: Path, command: str, *arguments: str) -> tuple[int, str]:
+    """Exit code and output of `python -m ops`."""
+    described = stack.env_file.with_name("stack.json")
+    run = subprocess.run(
+        [sys.executable, "-m", "ops", command, "--local-file", str(described), *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "Traceback" not in run.stderr, run.stderr
+    return run.returncode, run.stdout + run.stderr
+
+
+def reconcile(stack: Stack, folder: Path, *arguments: str) -> tuple[int, Any]:
+    """Exit code and report of `python -m ops reconcile`, everything looked at whatever its age."""
+    report = folder / "report.json"
+    given = ["--min-age", "0", "--report", str(report), "--state", str(folder / "state.json"), *arguments]
+    code, output = ops(stack, folder, "reconcile", *given)
+    assert report.exists(), output
+    return code, json.loads(report.read_text())
+
+
+def with_notifications_off(stack: Stack, bodies: dict[str, bytes]) -> None:
+    """Puts objects into the uploads bucket of which nobody is told."""
+    told = stack.s3.get_bucket_notification_configuration(Bucket=stack.bucket)
+    told.pop("ResponseMetadata")
+    stack.s3.put_bucket_notification_configuration(Bucket=stack.bucket, NotificationConfiguration={})
+    try:
+        for key, body in bodies.items():
+            stack.s3.put_object(Bucket=stack.bucket, Key=key, Body=body)
+    finally:
+        stack.s3.put_bucket_notification_configuration(Bucket=stack.bucket, NotificationConfiguration=told)
+
+
+@pytest.mark.parametrize("count", [12, pytest.param(200, marks=pytest.mark.slow)])
+def test_a_bucket_that_was_there_before_is_imported(stack: Stack, tmp_path: Path, count: int) -> None:
+    body = pictures.jpeg(320, 240)
+    keys = {f"backfill of {count}/{number:03} é+%.jpg": body for number in range(count)}
+    with_notifications_off(stack, keys)
+    before = stack.api.get("/api/stats").json()
+
+    code, report = reconcile(stack, tmp_path)
+    assert (code, report["differences"]["image_without_record"]["found"]) == (1, count)
+    assert stack.api.get("/api/stats").json()["total"] == before["total"]
+
+    code, report = reconcile(stack, tmp_path, "--apply")
+    assert (code, report["differences"]["image_without_record"]["repaired"]) == (0, count)
+
+    def all_are_images() -> bool:
+        stats = stack.api.get("/api/stats").json()
+        return bool(stats["success"] - before["success"] == count and stats["in_progress"] == 0)
+
+    until(all_are_images, seconds=60 + count)
+    stack.assert_statistics_are_exact()
+    code, report = reconcile(stack, tmp_path)
+    assert (code, report["clean"], report["counters"]["state"]) == (0, True, "equal")
+
+
+def test_images_that_failed_of_something_that_was_mended_are_begun_again(stack: Stack, tmp_path: Path) -> None:
+    image_id = stack.upload(b"\xff\xd8\xff" + b"garbage" * 50)
+    assert stack.finished(image_id)["error"]["code"] == "corrupt_image"
+    code, said = ops(stack, tmp_path, "reprocess", "--code", "corrupt_image")
+    assert (code, "nothing was changed" in said) == (0, True)
+    first = stack.image(image_id)["data"]["processed_at"]
+    code, said = ops(stack, tmp_path, "reprocess", "--code", "corrupt_image", "--apply")
+    assert code == 0 and "begun again" in said
+    until(
+        lambda: (i := stack.image(image_id))["status"] == "failed" and i["data"]["processed_at"] != first,
+        seconds=30,
+    )
+    stack.api.delete(f"/api/images/{image_id}")
+
+
+def test_a_stack_that_is_not_there_is_said_in_one_line(stack: Stack, tmp_path: Path) -> None:
+    code, said = ops(stack, tmp_path, "reconcile", "--local-file", str(tmp_path / "none.json"))
+    assert (code, said.count("\n")) == (2, 1)
+    described = json.loads(stack.env_file.with_name("stack.json").read_text())
+    described["settings"]["AWS_ENDPOINT_URL"] = "http://127.0.0.1:9"
+    gone = tmp_path / "stack.json"
+    gone.write_text(json.dumps(described))
+    code, said = ops(stack, tmp_path, "reconcile", "--local-file", str(gone))
+    assert code == 3 and "Could not connect" in said

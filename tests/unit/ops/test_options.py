@@ -1,0 +1,49 @@
+"""What can be asked of `python -m ops`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from image_core.models import Status
+from ops.options import parse
+
+
+def test_reconciling_is_a_dry_run_of_the_local_stack_unless_said_otherwise() -> None:
+    options = parse(["reconcile"])
+    assert (options.command, options.apply, options.resume, options.stack) == ("reconcile", False, False, None)
+    assert options.local_file == Path(".local/stack.json")
+    assert (options.rate, options.workers, options.min_age_seconds) == (50, 16, None)
+
+
+def test_reprocessing_is_about_failed_images_unless_said_otherwise() -> None:
+    options = parse(["reprocess", "--code", "retries_exhausted", "--limit", "10"])
+    assert (options.apply, options.status, options.code, options.limit) == (
+        False,
+        Status.FAILED,
+        "retries_exhausted",
+        10,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["reconcile", "--rate", "0"],
+        ["reconcile", "--rate", "nan"],
+        ["reconcile", "--workers", "0"],
+        ["reconcile", "--min-age", "-1"],
+        ["reprocess", "--status", "pending"],
+        ["reprocess", "--code", "bad_luck"],
+        ["reprocess", "--status", "success", "--code", "corrupt_image"],
+    ],
+)
+def test_what_makes_no_sense_ends_with_2_and_a_message(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(arguments)
+    assert ended.value.code == 2
+    assert "error:" in capsys.readouterr().err
