@@ -8,7 +8,7 @@ SOURCES := layers functions local models bench tests
 export PORT AWS_PORT WORKERS MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-containers check format model model-check bench demo-model clean
+.PHONY: help run test test-containers check format lock model model-check bench demo-model clean
 
 help:  ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -31,6 +31,17 @@ check: $(VENV)/installed  ## Format, lint, types, template
 format: $(VENV)/installed  ## Put the code into its format
 	$(BIN)/ruff check --fix --quiet $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+
+# Hashes of every file of a release, for any platform; versions move with UPGRADE=--upgrade alone.
+LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --custom-compile-command 'make lock' \
+	--python-version 3.13 --python-platform x86_64-manylinux_2_28 $(UPGRADE)
+
+lock: $(VENV)/installed  ## Pin what is deployed, with hashes: requirements.in → requirements.txt (UPGRADE=--upgrade)
+	$(LOCK) layers/core/requirements.in -o layers/core/requirements.txt
+	$(LOCK) functions/api/requirements.in -o functions/api/requirements.txt -c layers/core/requirements.txt \
+		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' layers/core/requirements.txt)
+	$(LOCK) functions/processor/requirements.in -o functions/processor/requirements.txt \
+		--overrides functions/processor/overrides.txt -c layers/core/requirements.txt
 
 model: $(VENV)/installed  ## Fetch BLIP and export it into models/exported (FROM=folder: another checkpoint)
 	$(BIN)/python -m models.export $(if $(FROM),--from $(FROM))
