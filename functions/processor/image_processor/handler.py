@@ -15,6 +15,8 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from image_core.errors import Busy
 from image_core.events import looks_in, looks_in_text
 from image_core.services import Services, services
+from image_core.settings import settings
+from image_core.telemetry import instrumented, measure, observed
 from image_processor.captioning import Captioner, find_model_dir, load_captioner
 from image_processor.looks import look_at
 
@@ -46,7 +48,8 @@ class Processor:
         faults: list[Exception] = []
         for look in looks_in(event):
             try:
-                look_at(look, self._services, self.captioner, self._beside)
+                with observed():
+                    look_at(look, self._services, self.captioner, self._beside)
             except Exception as fault:
                 log.exception("a key could not be processed")
                 faults.append(fault)
@@ -55,6 +58,12 @@ class Processor:
         return {}
 
     def _take_message(self, record: SQSRecord) -> None:
+        with observed():
+            if sent_ms := int(record.attributes.sent_timestamp or 0):
+                measure("QueueAge", max(0, self._services.records.now_ms() - sent_ms))
+            self._look(record)
+
+    def _look(self, record: SQSRecord) -> None:
         try:
             for look in looks_in_text(record.body):
                 look_at(look, self._services, self.captioner, self._beside)
@@ -92,6 +101,9 @@ def warm_up() -> None:
     processor().captioner()
 
 
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001  # Lambda passes both
-    """Lambda's entry point."""
+def _handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001  # Lambda passes both
     return processor()(event)
+
+
+handler = instrumented(_handler, lambda: settings().log_level)
+"""Lambda's entry point."""

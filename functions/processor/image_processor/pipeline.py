@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from contextvars import copy_context
 from functools import partial
 
 from image_core.ending import end
@@ -14,6 +15,7 @@ from image_core.keys import thumbnail_key, thumbnail_prefix
 from image_core.models import Outcome, Record, StoredObject, ThumbnailInfo
 from image_core.services import Services
 from image_core.settings import Settings
+from image_core.telemetry import stage
 from image_processor.captioning import Caption, Captioner
 from image_processor.decode import Decoded, decode
 from image_processor.metadata import extract
@@ -39,23 +41,30 @@ def process(
     try:
         try:
             _guard_size(stored, services.settings)
-            body = services.storage.download(stored)
-            picture = _decode(body, services.settings)
-            metadata = extract(picture, size_bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
-            thumbnails = render(picture, services.settings.thumbnail_pixels)
-            saving = beside.submit(_save, record, metadata, thumbnails, services)
+            with stage("download"):
+                body = services.storage.download(stored)
+            with stage("decode"):
+                picture = _decode(body, services.settings)
+            with stage("metadata"):
+                metadata = extract(picture, size_bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
+            with stage("thumbnails"):
+                thumbnails = render(picture, services.settings.thumbnail_pixels)
+            saving = beside.submit(copy_context().run, _save, record, metadata, thumbnails, services)
             try:
-                caption = _caption(picture, captioner())
+                with stage("model"):
+                    model = captioner()
+                with stage("caption"):
+                    caption = _caption(picture, model)
             finally:
                 record = saving.result()
-            _finish(record, caption, captioner().model, started_ms, services)
+            _finish(record, caption, model.model, started_ms, services)
         except ImageError as fault:
             end(record.image_id, partial(services.records.fail, record, fault), services)
             # The cause shows a fault of our own that was taken for the picture's.
-            log.info("image failed: %s (%r)", fault.code, fault.__cause__, extra={"image_id": record.image_id})
+            log.info("image failed: %s (%r)", fault.code, fault.__cause__)
     except Superseded:
         _discard(record, services)
-        log.info("somebody else has taken over", extra={"image_id": record.image_id})
+        log.info("somebody else has taken over")
 
 
 def _guard_size(stored: StoredObject, settings: Settings) -> None:
@@ -69,6 +78,7 @@ def _decode(body: bytes, settings: Settings) -> Decoded:
     return decode(body, max_pixels=settings.max_image_pixels, long_enough_for=settings.thumbnail_medium_pixels)
 
 
+@stage("save")
 def _save(
     record: Record, metadata: Mapping[str, object], thumbnails: Mapping[str, Thumbnail], services: Services
 ) -> Record:
@@ -106,7 +116,7 @@ def _finish(record: Record, caption: Caption, model: str, started_ms: int, servi
         processing_ms=services.records.now_ms() - started_ms,
     )
     end(record.image_id, partial(services.records.finish, record, outcome), services)
-    log.info("image processed", extra={"image_id": record.image_id, "processing_ms": outcome.processing_ms})
+    log.info("image processed", extra={"processing_ms": outcome.processing_ms})
 
 
 def _discard(record: Record, services: Services) -> None:

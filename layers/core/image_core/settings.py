@@ -46,6 +46,15 @@ class Settings(BaseSettings):
     s3_public_endpoint_url: str | None = None
     """Where callers reach that emulator's S3, when it is not where the function does (`sam local`)."""
 
+    api_key_secret_arn: str | None = None
+    """The secret that holds the key to everything under /api; unset: no key is needed (the local stack)."""
+    public_docs: bool = True
+    """Whether the API's documentation answers without that key."""
+    cors_origins: str | None = None
+    """Other origins whose pages may call the API: `https://a.example,https://b.example`, or `*`."""
+
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+
     models_dir: str = "models"
     """Where `exported` and `demo` lie: the real caption model is taken if it is there, else the demo model."""
     caption_model_dir: str | None = None
