@@ -11,8 +11,10 @@ from local.template import ROOT
 
 DEMO_MODEL = ROOT / "models" / "demo" / "exported"
 
-# Short enough that recovery can be watched: a killed worker's image is taken up again after half a minute.
+# No key for who sits at the machine. Time-outs short enough that recovery can be watched: a killed worker's image is
+# taken up again after half a minute.
 LOCAL_PARAMETERS = {
+    "ApiKeyRequired": "false",
     "ProcessorTimeoutSeconds": "20",
     "QueueVisibilitySeconds": "35",
     "PendingTimeoutSeconds": "30",
