@@ -130,23 +130,27 @@ class _Ids(logging.Filter):
 
 def log_as_json(level: str = "INFO") -> None:
     """From now on whatever is logged is one line of JSON, ASCII alone: no name in it can forge another line."""
-    formatter = LambdaPowertoolsFormatter(
-        json_serializer=lambda record: json.dumps(record, default=str, separators=(",", ":")),
+    root = logging.getLogger()
+    if not root.handlers:
+        root.addHandler(logging.StreamHandler())
+    for handler in root.handlers:
+        # Lambda's own handler leaves the end of a line to its formatter.
+        handler.setFormatter(_json("" if isinstance(handler, logging.StreamHandler) else "\n"))
+        handler.addFilter(_Ids())
+    root.setLevel(level)
+    for name in _TOO_TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _json(end: str) -> logging.Formatter:
+    return LambdaPowertoolsFormatter(
+        json_serializer=lambda record: json.dumps(record, default=str, separators=(",", ":")) + end,
         json_deserializer=lambda text: text,  # a message stays text, whatever a caller put into it
         utc=True,
         use_rfc3339=True,
         serialize_stacktrace=False,  # the traceback is there already, as text
         service=EphemeralMetrics().service,
     )
-    root = logging.getLogger()
-    for handler in root.handlers or [logging.StreamHandler()]:
-        handler.setFormatter(formatter)
-        handler.addFilter(_Ids())
-        if handler not in root.handlers:
-            root.addHandler(handler)
-    root.setLevel(level)
-    for name in _TOO_TALKATIVE:
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 # Lambda
