@@ -13,6 +13,7 @@ import pytest
 
 from image_core.settings import Settings
 from local.template import ROOT
+from ops.preflight import processor_megabytes
 from tests.iam.policies import as_list, of_role
 from tests.iam.resolved import ACCOUNT, resolved
 from tests.template.conftest import EVERYTHING_ON
@@ -139,9 +140,8 @@ def test_every_parameter_is_described_and_grouped(sam):
 
 
 def test_the_largest_picture_fits_into_the_processor_beside_the_model(parameters):
-    decoded_megabytes = 2_000 * int(parameters["MaxImagePixels"]) / 100_000_000
-    weights_and_libraries_megabytes = 900 + 800
-    assert int(parameters["ProcessorMemoryMegabytes"]) >= decoded_megabytes + weights_and_libraries_megabytes
+    needed = processor_megabytes(int(parameters["MaxImagePixels"]))
+    assert int(parameters["ProcessorMemoryMegabytes"]) >= needed
 
 
 # Triggers

@@ -1,0 +1,1 @@
+"""What an engineer runs against a stack, with AWS credentials: `python -m ops --help`."""
