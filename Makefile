@@ -7,14 +7,22 @@ SOURCES := layers functions local ops models bench tests
 # Empty means the default, see `.venv/bin/python -m local --help`.
 export PORT AWS_PORT WORKERS MODEL
 
+# What `make deploy` deploys: a section of samconfig.toml. Without the real caption model: ALLOW_DEMO_MODEL=1.
+ENV ?= default
+export ALLOW_DEMO_MODEL
+
 .DEFAULT_GOAL := help
-.PHONY: help run test test-containers check format model model-check bench demo-model clean
+.PHONY: help run sam-local test test-containers check check-security deploy preflight format lock model model-check bench demo-model clean
 
 help:  ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 run: $(VENV)/installed  ## Start the whole pipeline on this machine (PORT=8000 AWS_PORT=4566 WORKERS=2 MODEL=auto)
 	@exec $(BIN)/python -m local
+
+sam-local: $(VENV)/installed  ## The same in Lambda's containers (Docker, Python 3.13 on PATH; PORT=8000 AWS_PORT=4566)
+	SAM_CLI_TELEMETRY=0 $(BIN)/sam build
+	@exec $(BIN)/python -m local --sam
 
 test: $(VENV)/installed  ## Run the tests
 	$(BIN)/pytest $(PYTEST)
@@ -28,9 +36,36 @@ check: $(VENV)/installed  ## Format, lint, types, template
 	$(BIN)/mypy
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint --region eu-west-1
 
+CHECKOV := .venv-checkov
+check-security: $(VENV)/installed $(CHECKOV)/installed  ## Look for insecure settings in what would be deployed (checkov)
+	@mkdir -p .local
+	$(BIN)/python -m local.template > .local/template.json
+	$(CHECKOV)/bin/checkov --file .local/template.json --framework cloudformation --skip-download --compact --quiet
+
+preflight: $(VENV)/installed  ## What would be wrong with a deployment (ENV=default, dev or prod)
+	$(BIN)/python -m ops.preflight $(ENV)
+
+deploy: $(VENV)/installed $(if $(filter 1,$(ALLOW_DEMO_MODEL)),,models/exported/model.json) preflight  ## Deploy to AWS (ENV=default, dev or prod)
+	ARCHITECTURE=$$($(BIN)/python -m ops.preflight $(ENV) --show Architecture) $(BIN)/sam build --config-env $(ENV)
+	$(BIN)/sam deploy --config-env $(ENV)
+
+models/exported/model.json: | $(VENV)/installed
+	$(BIN)/python -m models.export
+
 format: $(VENV)/installed  ## Put the code into its format
 	$(BIN)/ruff check --fix --quiet $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+
+# Hashes of every file of a release, for any platform; versions move with UPGRADE=--upgrade alone.
+LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --custom-compile-command 'make lock' \
+	--python-version 3.13 --python-platform x86_64-manylinux_2_28 $(UPGRADE)
+
+lock: $(VENV)/installed  ## Pin what is deployed, with hashes: requirements.in → requirements.txt (UPGRADE=--upgrade)
+	$(LOCK) layers/core/requirements.in -o layers/core/requirements.txt
+	$(LOCK) functions/api/requirements.in -o functions/api/requirements.txt -c layers/core/requirements.txt \
+		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' layers/core/requirements.txt)
+	$(LOCK) functions/processor/requirements.in -o functions/processor/requirements.txt \
+		--overrides functions/processor/overrides.txt -c layers/core/requirements.txt
 
 model: $(VENV)/installed  ## Fetch BLIP and export it into models/exported (FROM=folder: another checkpoint)
 	$(BIN)/python -m models.export $(if $(FROM),--from $(FROM))
@@ -47,7 +82,7 @@ demo-model: $(VENV)/installed  ## Train the demo caption model (about 30 minutes
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m models.demo.train
 
 clean:  ## Remove what was installed, built and cached
-	rm -rf $(VENV) .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CHECKOV) .aws-sam .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/installed: requirements.txt pyproject.toml
@@ -55,4 +90,10 @@ $(VENV)/installed: requirements.txt pyproject.toml
 		|| { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	@touch $@
+
+# A venv of its own: checkov pins older versions of what sam pins, too.
+$(CHECKOV)/installed: requirements-checkov.txt
+	$(PYTHON) -m venv $(CHECKOV)
+	$(CHECKOV)/bin/python -m pip install --quiet --requirement requirements-checkov.txt
 	@touch $@

@@ -36,6 +36,6 @@ def size_bytes(package: str) -> int:
 
 
 def required_by(requirements: Path) -> list[str]:
-    """Package names in a requirements file."""
-    lines = (line.partition("#")[0].strip() for line in requirements.read_text(encoding="utf-8").splitlines())
-    return [Requirement(line).name for line in lines if line]
+    """Package names in a locked requirements file."""
+    lines = requirements.read_text(encoding="utf-8").splitlines()
+    return [line.partition("==")[0] for line in lines if "==" in line and not line.startswith(("#", " "))]

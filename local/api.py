@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import socket
 
 import uvicorn
 
+from image_core.telemetry import log_as_json
 from local.lifeline import read_until_parent_ends
 
 _LOG_CONFIG = {
@@ -37,6 +40,10 @@ def main() -> None:
     parser.add_argument("--fd", type=int, required=True, help="the listening socket")
     arguments = parser.parse_args()
     listening = socket.socket(fileno=arguments.fd)
+    # Metrics are printed; nobody reads our standard output, and what is printed goes where the log goes.
+    os.dup2(2, 1)
+    logging.basicConfig()
+    log_as_json()
     read_until_parent_ends()
     config = uvicorn.Config(arguments.app, log_config=_LOG_CONFIG, timeout_graceful_shutdown=2, lifespan="off")
     uvicorn.Server(config).run(sockets=[listening])

@@ -13,15 +13,17 @@ _RULE = "─" * 100
 def banner(stack: Mapping[str, Any], health: Any, *, external: bool) -> str:
     """`stack` as `LocalStack.description` gives it, `health` as the API does."""
     copy = f"aws --endpoint-url {stack['aws_endpoint_url']} s3 cp photo.jpg s3://{stack['uploads_bucket_name']}/"
+    key = f"-H 'X-Api-Key: {stack['api_key']}' " if "api_key" in stack else ""
     exports = " ".join(f"{name}={value}" for name, value in DUMMY_CREDENTIALS.items())
     lines = [
         ("API", stack["api_url"]),
         ("Docs", f"{stack['api_url']}/docs"),
         ("AWS endpoint", stack["aws_endpoint_url"] + ("" if external else "   (moto, in memory)")),
         ("Bucket", stack["uploads_bucket_name"]),
+        *([("API key", f"{stack['api_key']}   (in the header X-Api-Key)")] if "api_key" in stack else []),
         ("Captions", caption_line(health)),
         ("", ""),
-        ("Upload", f"curl -F file=@photo.jpg {stack['api_url']}/api/images"),
+        ("Upload", f"curl {key}-F file=@photo.jpg {stack['api_url']}/api/images"),
         *([] if external else [("Drop", f"export {exports} AWS_DEFAULT_REGION={stack['region']}")]),
         ("" if not external else "Drop", copy),
         ("sam local", f"sam local start-api --env-vars {stack['env_file']}   (start this with --aws-host 0.0.0.0)"),

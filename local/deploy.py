@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from local import secrets
 from local.expressions import Expressions
 from local.template import Template, translate
 
@@ -98,8 +99,9 @@ def deploy(template: Template, parameters: Mapping[str, str], *, session: Sessio
             if _refers_only_to(output["Value"], resources)
         },
     }
+    secret_resources = _of_type(resources, "AWS::SecretsManager::Secret")
     expressions = Expressions()
-    asked = expressions.numbered(wanted)
+    asked = expressions.numbered(secrets.marked(wanted, secret_resources))
     _create(cloudformation, _reduced(translated, expressions), parameters)
     known: Any = expressions.replaced(asked, _outputs(cloudformation))
 
@@ -112,7 +114,13 @@ def deploy(template: Template, parameters: Mapping[str, str], *, session: Sessio
     known["outputs"] |= {
         name: _queue_url(sqs, value) for name, value in known["outputs"].items() if name.endswith("QueueUrl")
     }
+    manager = session.client("secretsmanager", endpoint_url=endpoint_url)
     for function in known["functions"].values():
+        for variable, value in function["environment"].items():
+            if (logical_id := secrets.marked_secret(str(value))) is not None:
+                arn, secret = secrets.make(manager, f"{STACK_NAME}-{logical_id}", secret_resources[logical_id])
+                function["environment"][variable] = arn
+                known["outputs"][logical_id.removesuffix("Secret")] = secret
         queue_url = function["environment"].get("QUEUE_URL")
         if queue_url:
             function["environment"]["QUEUE_URL"] = _queue_url(sqs, queue_url)

@@ -9,11 +9,11 @@ import time
 from typing import IO, Any
 
 _lock = threading.Lock()
-# What Powertools' logger adds to each record and nobody needs on a terminal.
+# What telemetry and Lambda's runtime add to each record and nobody needs on a terminal.
 _UNSHOWN = {
-    "cold_start", "correlation_id", "exception", "exception_name", "function_arn", "function_memory_size",
-    "function_name", "function_request_id", "level", "location", "message", "sampling_rate", "service",
-    "stack_trace", "timestamp", "xray_trace_id",
+    "aws_request_id", "cold_start", "correlation_id", "exception", "exception_name", "exception_notes",
+    "function_arn", "function_memory_size", "function_name", "function_request_id", "level", "location", "message",
+    "request_id", "sampling_rate", "service", "stack_trace", "timestamp", "xray_trace_id",
 }  # fmt: skip
 
 

@@ -11,13 +11,24 @@ from local.template import ROOT
 
 DEMO_MODEL = ROOT / "models" / "demo" / "exported"
 
-# Short enough that recovery can be watched: a killed worker's image is taken up again after half a minute.
+# No key for who sits at the machine. Time-outs short enough that recovery can be watched: a killed worker's image
+# is taken up again after half a minute.
 LOCAL_PARAMETERS = {
+    "ApiKeyRequired": "false",
     "ProcessorTimeoutSeconds": "20",
     "QueueVisibilitySeconds": "35",
     "PendingTimeoutSeconds": "30",
     "RecoveryTimeoutSeconds": "20",
     "DeadLetterVisibilitySeconds": "35",
+}
+
+# A container takes its time to start, which counts as the function's.
+CONTAINER_PARAMETERS = {
+    "ProcessorTimeoutSeconds": "60",
+    "QueueVisibilitySeconds": "75",
+    "PendingTimeoutSeconds": "75",
+    "RecoveryTimeoutSeconds": "60",
+    "DeadLetterVisibilitySeconds": "75",
 }
 
 
@@ -39,6 +50,7 @@ class Options:
     parameters: dict[str, str]
     env_file: Path
     ready_file: Path | None
+    sam: bool
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
@@ -51,7 +63,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
     add(
         "--port", type=_port, default=environment.get("PORT") or "8000", help="port of the API ($PORT, %(default)s)"
     )
-    add("--aws-host", default="127.0.0.1", help="address of the emulator; 0.0.0.0 for containers (%(default)s)")
+    add("--aws-host", help="address of the emulator; containers need 0.0.0.0 (127.0.0.1, with --sam 0.0.0.0)")
     add(
         "--aws-port",
         type=_port,
@@ -69,6 +81,11 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         "--model",
         default=environment.get("MODEL") or "auto",
         help="caption model: auto, demo, or a model folder ($MODEL, %(default)s)",
+    )
+    add(
+        "--sam",
+        action="store_true",
+        help="run all functions in Lambda's containers: `sam local` instead of processes (after `sam build`)",
     )
     add("--sweep-seconds", type=float, default=10.0, help="how often the sweep runs (%(default)s)")
     add(
@@ -88,18 +105,26 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
     add("--ready-file", type=Path, help="write URLs and names here, as JSON, once everything answers")
     given = parser.parse_args(arguments)
     model = _model_parameters(parser, given.model)
+    if given.sam and model:
+        parser.error("--model: a container has the models that were built into it")
     return Options(
         host=given.host,
         port=given.port,
-        aws_host=given.aws_host,
+        aws_host=given.aws_host or ("0.0.0.0" if given.sam else "127.0.0.1"),
         aws_port=given.aws_port,
         aws_endpoint=given.aws_endpoint.rstrip("/") if given.aws_endpoint else None,
         workers=given.workers,
-        fetches_model=not model and given.workers > 0,
+        fetches_model=not model and given.workers > 0 and not given.sam,
         sweep_seconds=given.sweep_seconds,
-        parameters={**LOCAL_PARAMETERS, **model, **dict(given.parameter)},
+        parameters={
+            **LOCAL_PARAMETERS,
+            **(CONTAINER_PARAMETERS if given.sam else {}),
+            **model,
+            **dict(given.parameter),
+        },
         env_file=given.env_file,
         ready_file=given.ready_file,
+        sam=given.sam,
     )
 
 

@@ -1,8 +1,13 @@
-"""template.yaml as CloudFormation sees it: read, and translated from SAM without an AWS account."""
+"""template.yaml as CloudFormation sees it: read, and translated from SAM without an AWS account.
+
+`python -m local.template` prints the translated template, for tools that do not read SAM.
+"""
 
 from __future__ import annotations
 
 import copy
+import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,3 +62,9 @@ def _point_to_uploaded_code(resource: Template) -> None:
             properties["ImageUri"] = "123456789012.dkr.ecr.us-east-1.amazonaws.com/code:latest"
         else:
             properties["CodeUri"] = "s3://code/function.zip"
+
+
+if __name__ == "__main__":
+    _template = read_template()
+    _translated = translate(_template, region="eu-west-1", parameters=parameter_values(_template, {}))
+    json.dump(_translated, sys.stdout, indent=1)

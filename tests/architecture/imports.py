@@ -27,7 +27,7 @@ AROUND_IT = ("local", "ops", "tests", "bench")
 # errors, models ← keys, settings ← records, storage, events ← what is built of them; imports go to the left.
 LAYERS = (
     {"errors", "faults", "models", "histogram", "formats"},
-    {"keys", "settings", "decisions"},
+    {"keys", "settings", "decisions", "telemetry"},
     {"records", "storage", "events"},
     {"services"},
     {"sighting", "deletion", "ending"},
@@ -35,7 +35,7 @@ LAYERS = (
 AWS = ("boto3", "botocore")
 MAY_USE_AWS = ("image_core.services", "image_core.records", "image_core.storage", "image_core.events")
 """`image_api.errors` may besides import `botocore.exceptions`, to answer them."""
-INIT_MODULES = ("image_processor.main",)
+INIT_MODULES = ("image_processor.main", "image_api.main")
 """Importing these is Lambda's INIT phase, and meant to set things up."""
 PURE_STEPS = tuple(
     f"image_processor.{step}" for step in ("decode", "exif", "metadata", "thumbnails", "pixels", "captioning")

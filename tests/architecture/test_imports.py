@@ -57,7 +57,7 @@ def test_every_module_of_the_core_has_its_layer() -> None:
         ("imgpipe.client", "from image_core.models import Status", "client imports nothing of ours"),
         ("image_api.app", "import os\nX = os.environ['X']", "reads os.environ"),
         ("image_core.settings", "import os\ndef f():\n    return os.getenv('X')", "reads os.getenv"),
-        ("image_api.main", "from image_core.services import services\nS = services()", "services() while"),
+        ("image_api.app", "from image_core.services import services\nS = services()", "services() while"),
         ("image_core.storage", "import boto3\nC = boto3.client('s3')", "boto3.client() while"),
         ("image_api.app", "def f(s=settings()):\n    pass", "settings() while"),
         ("image_processor.handler", "class A:\n    x = processor()", "processor() while"),
@@ -97,7 +97,7 @@ def test_imports_are_found_wherever_they_stand() -> None:
     ]
 
 
-@pytest.mark.parametrize("entry_point", ["image_api.main", "image_processor.handler", "image_recovery.handler"])
+@pytest.mark.parametrize("entry_point", ["image_api.app", "image_processor.handler", "image_recovery.handler"])
 def test_an_entry_point_imports_without_an_environment_and_without_the_libraries_that_can_wait(
     entry_point: str,
 ) -> None:

@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -24,11 +25,16 @@ from image_core.settings import Settings
 from image_core.storage import Storage
 from local.aws import application
 from local.template import read_template
+from tests.iam import calls
+from tests.iam.resolved import resolved
 
 REGION = "eu-west-1"
 # One try: a fault that a test causes is to be seen, not waited for. As in image_core.services otherwise.
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 1})
 _S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "path"}))
+
+
+_TABLE_SHAPE = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
 
 
 class _QuietHandler(MotoRequestHandler):
@@ -56,6 +62,7 @@ class Clients:
         self.s3: Any = session.client("s3", endpoint_url=url, config=_S3_CONFIG)
         self.dynamodb: Any = session.client("dynamodb", endpoint_url=url, config=_CONFIG)
         self.sqs: Any = session.client("sqs", endpoint_url=url, config=_CONFIG)
+        self.secretsmanager: Any = session.client("secretsmanager", endpoint_url=url, config=_CONFIG)
 
 
 class Clock:
@@ -82,10 +89,16 @@ Act = Callable[[Call, dict[str, Any]], Any]
 
 
 class Client:
-    """A real client behind a thin layer: it notes the calls, and does what a test has planned for the next ones."""
+    """A real client behind a thin layer: it notes the calls, and does what a test has planned for the next ones.
 
-    def __init__(self, client: Any) -> None:
+    What a function calls must be allowed by its role in template.yaml, or is refused as IAM would refuse it;
+    `arns` are the template's resources by the names that they have here.
+    """
+
+    def __init__(self, client: Any, arns: dict[str, str]) -> None:
         self._client = client
+        self._service: str = client.meta.service_model.service_name
+        self._arns = arns
         self._planned: dict[str, list[Act]] = {}
         self.calls: list[tuple[str, dict[str, Any]]] = []
 
@@ -103,11 +116,30 @@ class Client:
             return target
 
         def call(**arguments: Any) -> Any:
+            calls.enforce(self._service, name, arguments, self._arns)
             self.calls.append((name, arguments))
             planned = self._planned.get(name)
             return planned.pop(0)(target, arguments) if planned else target(**arguments)
 
-        return target if name in ("get_paginator", "generate_presigned_url") else call
+        def paginator(operation: str) -> Any:
+            pages = target(operation)
+            return _Paginator(lambda **arguments: self._paginated(operation, pages, arguments))
+
+        def presigned(operation: str, **arguments: Any) -> Any:
+            # Whoever uses the URL acts with the rights of the role that signed it.
+            calls.enforce(self._service, operation, arguments["Params"], self._arns)
+            return target(operation, **arguments)
+
+        return {"get_paginator": paginator, "generate_presigned_url": presigned}.get(name, call)
+
+    def _paginated(self, operation: str, pages: Any, arguments: dict[str, Any]) -> Any:
+        calls.enforce(self._service, operation, arguments, self._arns)
+        return pages.paginate(**arguments)
+
+
+@dataclass(frozen=True)
+class _Paginator:
+    paginate: Callable[..., Any]
 
 
 def done(call: Call, arguments: dict[str, Any]) -> Any:
@@ -177,7 +209,9 @@ class Stack:
         self, clients: Clients, *, tables_alone: bool = False, versioned: bool = True, **settings: Any
     ) -> None:
         self.clock = Clock()
-        self.s3, self.dynamodb, self.sqs = Client(clients.s3), Client(clients.dynamodb), Client(clients.sqs)
+        arns: dict[str, str] = {}
+        self.s3, self.dynamodb, self.sqs = (Client(c, arns) for c in (clients.s3, clients.dynamodb, clients.sqs))
+        self.secrets = Client(clients.secretsmanager, arns)
         self.url = clients.url
         name = f"t{uuid.uuid4().hex[:12]}"
         self.uploads_bucket, self.thumbnails_bucket = f"{name}-uploads", f"{name}-thumbnails"
@@ -187,6 +221,18 @@ class Stack:
         if not tables_alone:
             self._create_buckets(clients.s3, versioned=versioned)
             self.queue_url = clients.sqs.create_queue(QueueName=f"{name}-queue")["QueueUrl"]
+        self.api_key_secret_arn = settings.get("api_key_secret_arn", "arn:none")
+        arns |= {
+            physical: resolved().arn(logical_id)
+            for physical, logical_id in {
+                self.uploads_bucket: "UploadsBucket",
+                self.thumbnails_bucket: "ThumbnailsBucket",
+                self.images_table: "ImagesTable",
+                self.stats_table: "StatsTable",
+                self.queue_url: "Queue",
+                self.api_key_secret_arn: "ApiKeySecret",
+            }.items()
+        }
         self.settings = Settings(
             uploads_bucket=self.uploads_bucket,
             thumbnails_bucket=self.thumbnails_bucket,
@@ -201,9 +247,9 @@ class Stack:
 
     def _create_tables(self, dynamodb: Any) -> None:
         for table, resource_name in ((self.images_table, "ImagesTable"), (self.stats_table, "StatsTable")):
-            properties = dict(resource(resource_name))
-            properties.pop("StreamSpecification", None)
-            dynamodb.create_table(TableName=table, **properties)
+            properties = resource(resource_name)
+            shape = {key: properties[key] for key in _TABLE_SHAPE if key in properties}
+            dynamodb.create_table(TableName=table, **shape)
 
     def _create_buckets(self, s3: Any, *, versioned: bool) -> None:
         for bucket in (self.uploads_bucket, self.thumbnails_bucket):

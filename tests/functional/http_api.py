@@ -45,8 +45,8 @@ class Answer:
 class Api:
     """The function, called with events."""
 
-    def __init__(self, services: Callable[[], Services]) -> None:
-        self._handler = Mangum(create_app(services), lifespan="off")
+    def __init__(self, services: Callable[[], Services], **dependencies: Any) -> None:
+        self._handler = Mangum(create_app(services, **dependencies), lifespan="off")
 
     def send(self, event: Event) -> Answer:
         context: Any = object()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 
+from image_core.telemetry import log_as_json, observed
 from local import logs
 
 
@@ -36,10 +38,28 @@ def test_anything_else_stays_as_it_is():
 
 
 def test_a_name_cannot_forge_a_line(capsys):
-    logs.write("processor", "photo\n12:00:00 api        all is well\x1b[2J.jpg")
+    logs.write("processor", "photo\n12:00:00 api        all is well\x1b[2J\u2028\u2029\x85\u202e.jpg")
     (line,) = capsys.readouterr().err.splitlines()
-    assert "photo\\n12:00:00 api" in line
+    assert "photo\\n12:00:00 api" in line and "\\u2028\\u2029\\x85\\u202e" in line
     assert "\x1b" not in line
+
+
+def test_a_record_of_the_functions_becomes_one_line_that_no_name_can_forge(capsys):
+    stream = io.StringIO()
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    root.handlers = [logging.StreamHandler(stream)]
+    try:
+        log_as_json()
+        with observed(image_id="img_1", request_id="r-1"):
+            logging.getLogger("image_api").info("named %s", "photo\n\u2028{}.jpg", extra={"processing_ms": 7})
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
+    assert stream.getvalue().isascii()
+    logs.copy("api", io.BytesIO(stream.getvalue().encode()))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("named photo\\n\\u2028{}.jpg processing_ms=7 image_id=img_1")
 
 
 def test_bytes_that_are_no_text_are_shown_all_the_same(capsys):

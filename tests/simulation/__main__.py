@@ -132,8 +132,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--start", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="this one seed, with its trace")
     parser.add_argument("--steps", type=int, default=60, help="length of a trace")
-    parser.add_argument("--bug", choices=sorted(BUGS), help="put this bug in; exit code 0 if it is found in 2 minutes")
-    parser.add_argument("--images", type=int, help="one run with that many images, 20%% duplicates, 5%% killed workers")
+    parser.add_argument(
+        "--bug", choices=sorted(BUGS), help="put this bug in; exit code 0 if it is found in 2 minutes"
+    )
+    parser.add_argument(
+        "--images", type=int, help="one run with that many images, 20%% duplicates, 5%% killed workers"
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     return parser.parse_args()
 

@@ -68,8 +68,6 @@ BUGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "attempt-condition": lambda: patch.object(Records, "_write_mine", _write_mine_or_not),
     "counting-apart": lambda: patch.object(Records, "_put", _put_then_count),
     "head-first": lambda: patch("image_processor.looks.look_at_key", _head_first),
-    "greedy-dead-letters": lambda: patch(
-        "image_recovery.dead_letters.decide_dead_letter", _bury_whoever_holds_it
-    ),
+    "greedy-dead-letters": lambda: patch("image_recovery.dead_letters.decide_dead_letter", _bury_whoever_holds_it),
 }
 """By name: what puts the bug in for as long as it is entered."""

@@ -171,7 +171,9 @@ class FakeDynamoDB:
 
     def update_item(self, *, TableName: str, Key: Attributes, **arguments: Any) -> dict[str, Any]:
         table = self._table(TableName, "UpdateItem")
-        self._write("UpdateItem", TableName, table.key(Key), arguments, lambda item: updated(item or Key, arguments))
+        self._write(
+            "UpdateItem", TableName, table.key(Key), arguments, lambda item: updated(item or Key, arguments)
+        )
         return {}
 
     def transact_write_items(

@@ -133,7 +133,10 @@ class Network:
             if fault is Fault.LATE:
                 if hasattr(arguments.get("Body"), "read"):
                     arguments["Body"] = arguments["Body"].read()
-                world.at(self.latency() + world.rng.uniform(0, 5), partial(self._late, actor.process.name, apply, arguments))
+                world.at(
+                    self.latency() + world.rng.uniform(0, 5),
+                    partial(self._late, actor.process.name, apply, arguments),
+                )
                 raise errors.timed_out()
             self.caller = actor.process.name
             if fault is Fault.PARTIAL:

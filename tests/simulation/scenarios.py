@@ -123,7 +123,9 @@ def with_one_fault(story: Story, kind: Fault) -> Iterator[tuple[int, Result]]:
     for number in itertools.count(1):
         reached, can = [False], [False]
 
-        def at(call: Call, number: int = number, reached: list[bool] = reached, can: list[bool] = can) -> Fault | None:
+        def at(
+            call: Call, number: int = number, reached: list[bool] = reached, can: list[bool] = can
+        ) -> Fault | None:
             if call.number != number:
                 return None
             reached[0] = True

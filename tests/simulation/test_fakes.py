@@ -28,7 +28,9 @@ PLAIN, VERSIONED = "plain", "versioned"
 def s3_calls(make: Make) -> None:
     """Every operation that storage.py and ops use, in the cases that they tell apart."""
     for bucket in (PLAIN, VERSIONED):
-        put = make("put_object", {"Bucket": bucket, "Key": "a/é +%.png", "Body": b"one", "ContentType": "image/png"})
+        put = make(
+            "put_object", {"Bucket": bucket, "Key": "a/é +%.png", "Body": b"one", "ContentType": "image/png"}
+        )
         make("put_object", {"Bucket": bucket, "Key": "b", "Body": b"two", "IfNoneMatch": "*"})
         make("put_object", {"Bucket": bucket, "Key": "b", "Body": b"three", "IfNoneMatch": "*"})
         make("head_object", {"Bucket": bucket, "Key": "a/é +%.png"})
@@ -216,9 +218,7 @@ def _moto(service: str, clients: Clients) -> tuple[Any, dict[str, str]]:
         names = {PLAIN: f"plain-{suffix}", VERSIONED: f"versioned-{suffix}"}
         for bucket in names.values():
             clients.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-        clients.s3.put_bucket_versioning(
-            Bucket=names[VERSIONED], VersioningConfiguration={"Status": "Enabled"}
-        )
+        clients.s3.put_bucket_versioning(Bucket=names[VERSIONED], VersioningConfiguration={"Status": "Enabled"})
         return clients.s3, names
     if service == "dynamodb":
         names = {"images": f"images-{suffix}", "stats": f"stats-{suffix}"}

@@ -22,7 +22,9 @@ NAMES = ["photo.jpg", "Ferien 2026/Bild (1).png", "a+b%20c.jpg", "ohne", "ünï/
 class User:
     """Cares for one image at a time. `wait` gives the seconds between two things that it does."""
 
-    def __init__(self, name: str, stack: Stack, watch: Watch, rng: random.Random, wait: Callable[[], float]) -> None:
+    def __init__(
+        self, name: str, stack: Stack, watch: Watch, rng: random.Random, wait: Callable[[], float]
+    ) -> None:
         self.name = name
         self.stack = stack
         self.watch = watch

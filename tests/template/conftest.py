@@ -10,6 +10,16 @@ from local.template import parameter_values, read_template, translate
 
 Resources = dict[str, Any]
 
+EVERYTHING_ON = {
+    "ApiKeyRequired": "true",
+    "CorsOrigins": "https://a.example,https://b.example",
+    "KmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    "ProtectData": "true",
+    "PublicDocs": "false",
+    "S3AccessLogBucket": "my-access-logs",
+}
+"""Parameters with which every condition of the template holds."""
+
 
 @pytest.fixture(scope="session")
 def sam() -> dict[str, Any]:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from image_api import errors
+from image_api import access, cors, errors
 from image_api.body_limit import BodyLimit
 from image_api.routes import files, images, service, uploads
 from image_core.errors import IMAGE_ERRORS
-from image_core.services import Services
+from image_core.services import Services, secrets_client
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+    from image_core.settings import Settings
 
 TITLE = "Serverless image pipeline"
 _CODES_OF_IMAGES = "\n".join(f"- `{code}`: {error.default_message}" for code, error in IMAGE_ERRORS.items())
@@ -25,11 +31,19 @@ for people. Beside the codes of each call there is `method_not_allowed` (405), a
 """
 
 
-def create_app(services: Callable[[], Services]) -> FastAPI:
-    """The application; `services` is called when the first request needs them."""
+def create_app(
+    services: Callable[[], Services], secrets: Callable[[Settings], SecretsManagerClient] = secrets_client
+) -> FastAPI:
+    """The application; `services` is called at the first request, `secrets` when an API key must be read."""
+
+    def settings() -> Settings:
+        return services().settings
+
     app = FastAPI(title=TITLE, description=DESCRIPTION, version="0.1.0")
     app.state.services = services
-    app.add_middleware(BodyLimit, max_bytes=lambda: services().settings.max_post_bytes)
+    app.add_middleware(BodyLimit, max_bytes=lambda: settings().max_post_bytes)
+    access.install(app, settings, lambda: secrets(settings()))
+    cors.install(app, settings)
     errors.install(app)
     for routes in (images, files, uploads, service):
         app.include_router(routes.router)

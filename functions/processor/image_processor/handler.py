@@ -17,6 +17,8 @@ from image_core.errors import Busy, LookAgain
 from image_core.events import Look, looks_in, looks_in_text
 from image_core.faults import retry_seconds
 from image_core.services import Services, services
+from image_core.settings import settings
+from image_core.telemetry import instrumented, measure, observed
 from image_processor.captioning import Captioner, find_model_dir, load_captioner
 from image_processor.looks import look_at
 from image_processor.watchdog import Watchdog
@@ -72,7 +74,8 @@ class Processor:
         faults: list[Exception] = []
         for look in looks_in(event):
             try:
-                self._look_at(look, seconds_left)
+                with observed():
+                    self._look_at(look, seconds_left)
             except Exception as fault:
                 log.exception("a key could not be processed")
                 faults.append(fault)
@@ -81,6 +84,12 @@ class Processor:
         return {}
 
     def _take_message(self, record: SQSRecord, seconds_left: SecondsLeft | None) -> None:
+        with observed():
+            if sent_ms := int(record.attributes.sent_timestamp or 0):
+                measure("QueueAge", max(0, self._services.records.now_ms() - sent_ms))
+            self._look(record, seconds_left)
+
+    def _look(self, record: SQSRecord, seconds_left: SecondsLeft | None) -> None:
         def come_back(seconds: float) -> None:
             self._come_back(record, seconds)
 
@@ -144,6 +153,9 @@ def warm_up() -> None:
     processor().captioner()
 
 
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Lambda's entry point."""
+def _handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return processor()(event, lambda: context.get_remaining_time_in_millis() / 1000)
+
+
+handler = instrumented(_handler, lambda: settings().log_level)
+"""Lambda's entry point."""

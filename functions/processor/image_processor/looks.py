@@ -16,6 +16,7 @@ from image_core.keys import is_folder_marker
 from image_core.models import Record
 from image_core.services import Services
 from image_core.sighting import Sighting, look_at_key
+from image_core.telemetry import note
 from image_processor.captioning import Captioner
 from image_processor.pipeline import process
 
@@ -59,6 +60,7 @@ def _act(
     record, stored = sighting.record, sighting.stored
     if stored is not None and is_folder_marker(key, stored.size_bytes):
         return
+    note(image_id=sighting.image_id, request_id=record.request_id if record else None)
     now_ms = services.records.now_ms()
     decision = decide_event(record, stored, now_ms=now_ms, max_attempts=services.settings.max_attempts)
     if decision is Decision.CLAIM:

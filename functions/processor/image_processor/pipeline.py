@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from contextvars import copy_context
 from functools import partial
 
 from image_core.ending import end
@@ -24,6 +25,7 @@ from image_core.keys import thumbnail_key, thumbnail_prefix
 from image_core.models import Outcome, Record, StoredObject, ThumbnailInfo
 from image_core.services import Services
 from image_core.settings import Settings
+from image_core.telemetry import stage
 from image_processor.captioning import Caption, Captioner
 from image_processor.decode import Decoded, decode
 from image_processor.metadata import extract
@@ -52,23 +54,28 @@ def process(
     started_ms = services.records.now_ms()
     try:
         try:
-            body = _download(stored, services)
-            picture = _decode(body, services.settings)
+            with stage("download"):
+                body = _download(stored, services)
+            with stage("decode"):
+                picture = _decode(body, services.settings)
             made = None if record.has_saved() else _make(picture, body, services.settings)
-            saving = beside.submit(_save, record, made, services)
+            saving = beside.submit(copy_context().run, _save, record, made, services)
             try:
-                caption = _caption(picture, captioner())
+                with stage("model"):
+                    model = captioner()
+                with stage("caption"):
+                    caption = _caption(picture, model)
             finally:
                 record = saving.result()
-            _finish(record, caption, captioner().model, started_ms, services)
+            _finish(record, caption, model.model, started_ms, services)
         except ImageError as fault:
             end(record.image_id, partial(services.records.fail, record, fault), services)
             # The cause shows a fault of our own that was taken for the picture's.
-            log.info("image failed: %s (%r)", fault.code, fault.__cause__, extra={"image_id": record.image_id})
+            log.info("image failed: %s (%r)", fault.code, fault.__cause__)
         except Superseded:
             raise
         except Exception as fault:
-            log.exception("an attempt was interrupted", extra={"image_id": record.image_id})
+            log.exception("an attempt was interrupted")
             wait_seconds = give_back(record, services)
             if wait_seconds is not None:
                 raise Interrupted("an attempt was interrupted", wait_seconds) from fault
@@ -76,7 +83,7 @@ def process(
         raise  # nothing was made of it yet
     except Superseded:
         _discard(record, services)
-        log.info("somebody else has taken over", extra={"image_id": record.image_id})
+        log.info("somebody else has taken over")
 
 
 def give_back(record: Record, services: Services) -> float | None:
@@ -97,7 +104,7 @@ def give_back(record: Record, services: Services) -> float | None:
         raise
     except Exception:
         # Whoever looks next waits for the lease to run out.
-        log.exception("a lease could not be given back", extra={"image_id": record.image_id})
+        log.exception("a lease could not be given back")
     return wait_seconds
 
 
@@ -124,10 +131,13 @@ def _decode(body: bytes, settings: Settings) -> Decoded:
 def _make(
     picture: Decoded, body: bytes, settings: Settings
 ) -> tuple[Mapping[str, object], Mapping[str, Thumbnail]]:
-    metadata = extract(picture, size_bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
-    return metadata, render(picture, settings.thumbnail_pixels)
+    with stage("metadata"):
+        metadata = extract(picture, size_bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
+    with stage("thumbnails"):
+        return metadata, render(picture, settings.thumbnail_pixels)
 
 
+@stage("save")
 def _save(
     record: Record, made: tuple[Mapping[str, object], Mapping[str, Thumbnail]] | None, services: Services
 ) -> Record:
@@ -169,7 +179,7 @@ def _finish(record: Record, caption: Caption, model: str, started_ms: int, servi
         processing_ms=services.records.now_ms() - started_ms,
     )
     end(record.image_id, partial(services.records.finish, record, outcome), services)
-    log.info("image processed", extra={"image_id": record.image_id, "processing_ms": outcome.processing_ms})
+    log.info("image processed", extra={"processing_ms": outcome.processing_ms})
 
 
 def _discard(record: Record, services: Services) -> None:

@@ -11,6 +11,7 @@ from image_core.events import Look
 from image_core.keys import is_folder_marker
 from image_core.services import Services
 from image_core.sighting import look_at_key
+from image_core.telemetry import count, note
 from image_recovery.sweep import give_up
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ def _bury_once(look: Look, sent_ms: int, services: Services) -> None:
     record, stored = sighting.record, sighting.stored
     if stored is not None and is_folder_marker(look.key, stored.size_bytes):
         return
+    note(image_id=sighting.image_id, request_id=record.request_id if record else None)
     now_ms = services.records.now_ms()
     decision = decide_dead_letter(
         record,
@@ -48,6 +50,7 @@ def _bury_once(look: Look, sent_ms: int, services: Services) -> None:
         now_ms=now_ms,
         max_attempts=services.settings.max_attempts,
     )
+    count("Recovered", outcome=f"dead_letter_{decision.name.lower()}")
     if decision is Decision.GIVE_UP:
         give_up(sighting.record_or_new(look.key, now_ms), stored, RetriesExhausted(), services)
     elif decision is Decision.DELETE:

@@ -12,6 +12,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from image_core.errors import Busy
 from image_core.events import UnknownMessage, looks_in_text
 from image_core.services import Services, services
+from image_core.settings import settings
+from image_core.telemetry import count, instrumented, observed
 from image_recovery.dead_letters import bury
 from image_recovery.sweep import sweep
 
@@ -41,15 +43,20 @@ def _take_letter(letter: SQSRecord, services: Services) -> None:
         looks = looks_in_text(letter.body)
     except UnknownMessage:
         log.error("a dead letter that is about no image was dropped")
+        count("Recovered", outcome="dead_letter_unknown")
         return
     try:
         for look in looks:
-            bury(look, int(letter.attributes.sent_timestamp or 0), services)
+            with observed():
+                bury(look, int(letter.attributes.sent_timestamp or 0), services)
     except Busy as busy:
         log.info("left for later: %s", busy)
         raise
 
 
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Lambda's entry point."""
+def _handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return handle(event, context, services())
+
+
+handler = instrumented(_handler, lambda: settings().log_level)
+"""Lambda's entry point."""

@@ -14,6 +14,7 @@ from image_core.errors import ImageError, RetriesExhausted, Superseded, UploadIn
 from image_core.events import Look
 from image_core.models import UNFINISHED_STATUSES, Record, StoredObject
 from image_core.services import Services
+from image_core.telemetry import count, note, observed
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,8 @@ def sweep(services: Services, *, may_go_on: Callable[[], bool] = lambda: True) -
             if not may_go_on():
                 return taken
             try:
-                taken[sweep_image(image_id, services).name.lower()] += 1
+                with observed(image_id=image_id):
+                    taken[sweep_image(image_id, services).name.lower()] += 1
             except Superseded:
                 continue  # somebody is at it, which is all that the sweep wants
             except Exception as fault:
@@ -47,6 +49,7 @@ def sweep_image(image_id: str, services: Services) -> Decision:
     record = services.records.get(image_id)
     if record is None:
         return Decision.NOTHING
+    note(request_id=record.request_id)
     stored = services.storage.head(record.key)
     decision = decide_sweep(
         record,
@@ -55,6 +58,7 @@ def sweep_image(image_id: str, services: Services) -> Decision:
         max_attempts=services.settings.max_attempts,
     )
     _act(decision, record, stored, services)
+    count("Recovered", outcome=f"sweep_{decision.name.lower()}")
     return decision
 
 
@@ -77,7 +81,7 @@ def _act(decision: Decision, record: Record, stored: StoredObject | None, servic
 def give_up(record: Record, stored: StoredObject | None, fault: ImageError, services: Services) -> None:
     """fail, for a record that no worker holds."""
     failed = end(record.image_id, partial(services.records.give_up, record, stored, fault), services)
-    log.warning("image given up", extra={"image_id": record.image_id, "code": fault.code})
+    log.warning("image given up", extra={"code": fault.code})
     if stored is not None and record.version is None and services.storage.head(record.key) is None:
         # Removed since it was seen: the event of that found no record with a version, and nothing to do.
         delete(failed, services)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from image_core.keys import thumbnail_prefix
 from image_core.models import Record
 from image_core.services import Services
+from image_core.telemetry import image_ended
 
 
 def end(image_id: str, transition: Callable[[], Record], services: Services) -> Record:
@@ -17,6 +18,7 @@ def end(image_id: str, transition: Callable[[], Record], services: Services) -> 
     """
     listed = services.storage.list_thumbnails(thumbnail_prefix(image_id))
     ended = transition()
+    image_ended(ended)
     served = {info.key for info in ended.thumbnails.sizes.values()} if ended.thumbnails else set()
     services.storage.delete_thumbnails(key for key in listed if key not in served)
     return ended

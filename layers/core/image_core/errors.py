@@ -14,6 +14,7 @@
     │   ├── EmptyFile            400 empty_file
     │   ├── UnsupportedUpload    400 unsupported_format
     │   ├── BadCursor            400 bad_cursor
+    │   ├── Unauthorized         401 unauthorized
     │   ├── NotFound             404 not_found
     │   ├── NotReady             409 not_ready
     │   ├── ProcessingFailed     409 processing_failed
@@ -114,6 +115,12 @@ class UnsupportedUpload(RequestError):
 class BadCursor(RequestError):
     code = "bad_cursor"
     default_message = "The cursor is not one that this list gave out."
+
+
+class Unauthorized(RequestError):
+    code = "unauthorized"
+    http_status = 401
+    default_message = "This call needs a valid key in the header X-Api-Key."
 
 
 class NotFound(RequestError):

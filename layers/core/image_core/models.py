@@ -95,6 +95,7 @@ class Record:
     processed_ms: int | None = None
     processing_ms: int | None = None
     error: Mapping[str, str] | None = None
+    request_id: str | None = None
 
     def is_finished_for(self, version: str) -> bool:
         """Whether the outcome on the record is that of `version` in the present generation."""

@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, partial
+from threading import Lock
+from typing import TYPE_CHECKING, Any, cast
 
 from image_core.events import Queue
 from image_core.records import Records
 from image_core.settings import Settings, settings
 from image_core.storage import Storage
+from image_core.telemetry import request_id
 
 if TYPE_CHECKING:
     from boto3.session import Session
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+
+class ClientAtFirstUse:
+    """Stands for a client of boto3 and builds it when it is first used: boto3 and a client cost a cold start dear.
+
+    `build` is called once, by one thread at a time: building is not thread-safe in boto3, using is.
+    """
+
+    _building = Lock()
+
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self._build = build
+        self._client: Any = None
+
+    def get(self) -> Any:
+        """The client itself."""
+        if self._client is None:
+            with self._building:
+                self._client = self._client or self._build()
+        return self._client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.get(), name)
 
 
 @dataclass(frozen=True)
@@ -23,6 +50,12 @@ class Services:
     records: Records
     storage: Storage
     queue: Queue
+    clients: Mapping[str, ClientAtFirstUse] = field(default_factory=dict)
+
+    def prepare(self, *names: str) -> None:
+        """Builds these clients (`dynamodb`, `s3`, `sqs`) now, before there is somebody who waits for them."""
+        for name in names:
+            self.clients[name].get()
 
 
 @cache
@@ -42,28 +75,13 @@ EMULATOR_READ_SECONDS = 20.0
 
 
 def connect(configured: Settings, *, session: Session | None = None, connections: int = 10) -> Services:
-    """Builds the clients; nothing is called yet. `connections`: how many calls of a client may run at a time."""
-    import boto3  # here, so that importing a function's modules does not cost what boto3 costs
-    from botocore.config import Config
-
-    session = session or boto3.session.Session()
-    # Lost replies and throttling are retried by botocore, with full jitter; what that leaves, the queue redelivers.
-    config = Config(
-        retries={"mode": "standard", "total_max_attempts": TRIES},
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=EMULATOR_READ_SECONDS if configured.aws_endpoint_url else READ_SECONDS,
-        max_pool_connections=connections,
-    )
-    endpoint_url = configured.aws_endpoint_url
-    # boto3 presigns with SigV2 on the global host by default: size and If-None-Match would go unsigned. Virtual
-    # addressing brings the regional host; an emulator has no host name for each bucket.
-    addressing: Any = "path" if configured.aws_endpoint_url else "virtual"
-    s3_config = config.merge(Config(signature_version="s3v4", s3={"addressing_style": addressing}))
-    s3 = session.client("s3", config=s3_config, endpoint_url=endpoint_url)
+    """Nothing is built or called yet. `connections`: how many calls of a client may run at a time."""
+    client = partial(_client, configured=configured, session=session, connections=connections)
+    clients = {name: ClientAtFirstUse(partial(client, name)) for name in ("dynamodb", "s3", "sqs")}
+    dynamodb, s3, sqs = (cast("Any", client) for client in clients.values())
     signer = s3
-    if configured.s3_public_endpoint_url:
-        signer = session.client("s3", config=s3_config, endpoint_url=configured.s3_public_endpoint_url)
-    dynamodb = session.client("dynamodb", config=config, endpoint_url=endpoint_url)
+    if public := configured.s3_public_endpoint_url:
+        signer = cast("Any", ClientAtFirstUse(partial(client, "s3", endpoint_url=public)))
     return Services(
         settings=configured,
         records=Records(
@@ -71,6 +89,7 @@ def connect(configured: Settings, *, session: Session | None = None, connections
             images_table=configured.images_table,
             stats_table=configured.stats_table,
             stats_shards=configured.stats_shards,
+            request_id=request_id,
         ),
         storage=Storage(
             s3,
@@ -78,5 +97,46 @@ def connect(configured: Settings, *, session: Session | None = None, connections
             thumbnails_bucket=configured.thumbnails_bucket,
             public_client=signer,
         ),
-        queue=Queue(session.client("sqs", config=config, endpoint_url=endpoint_url), configured.queue_url),
+        queue=Queue(sqs, configured.queue_url),
+        clients=clients,
     )
+
+
+@cache
+def _session() -> Any:
+    import boto3  # here, so that importing a function's modules does not cost what boto3 costs
+
+    return boto3.session.Session()
+
+
+def _client(
+    name: Any, configured: Settings, session: Session | None, connections: int, endpoint_url: str | None = None
+) -> Any:
+    from botocore.config import Config
+
+    # Lost replies and throttling are retried by botocore, with full jitter; what that leaves, the queue redelivers.
+    config = Config(
+        retries={"mode": "standard", "total_max_attempts": TRIES},
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=EMULATOR_READ_SECONDS if configured.aws_endpoint_url else READ_SECONDS,
+        max_pool_connections=connections,
+    )
+    if name == "s3":
+        # boto3 presigns with SigV2 on the global host by default: size and If-None-Match would go unsigned. Virtual
+        # addressing brings the regional host; an emulator has no host name for each bucket.
+        addressing: Any = "path" if configured.aws_endpoint_url else "virtual"
+        config = config.merge(Config(signature_version="s3v4", s3={"addressing_style": addressing}))
+    return (session or _session()).client(
+        name, config=config, endpoint_url=endpoint_url or configured.aws_endpoint_url
+    )
+
+
+def secrets_client(configured: Settings) -> SecretsManagerClient:
+    """Where the API key lies; only a stack with a key ever asks for it, while a caller waits."""
+    from botocore.config import Config
+
+    config = Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=2, read_timeout=3)
+    client: SecretsManagerClient = _session().client(
+        "secretsmanager", config=config, endpoint_url=configured.aws_endpoint_url or None
+    )
+    return client

@@ -61,6 +61,14 @@ class Settings(BaseSettings):
 
     aws_lambda_function_memory_size: int | None = None
     """Memory of this function in MB, which Lambda says; unset elsewhere."""
+    api_key_secret_arn: str | None = None
+    """The secret that holds the key to everything under /api; unset: no key is needed (the local stack)."""
+    public_docs: bool = True
+    """Whether the API's documentation answers without that key."""
+    cors_origins: str | None = None
+    """Other origins whose pages may call the API: `https://a.example,https://b.example`, or `*`."""
+
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     models_dir: str = "models"
     """Where `exported` and `demo` lie: the real caption model is taken if it is there, else the demo model."""
@@ -76,19 +84,14 @@ class Settings(BaseSettings):
         """How long a claim holds: longer than the function can run."""
         return self.processor_timeout_seconds + LEASE_MARGIN_SECONDS
 
-    @property
-    def processor_megabytes(self) -> int:
-        """Memory in MB that the processor may need for the largest picture that is accepted."""
-        picture = self.max_image_pixels * DECODING_BYTES_PER_PIXEL + 2 * self.max_image_bytes
-        return MODEL_MEGABYTES + math.ceil(picture / 1_000_000)
-
     def require_processor_memory(self) -> None:
-        """Raises ValueError if this is a Lambda function with less memory than `processor_megabytes`."""
+        """Raises ValueError if this is a Lambda function with less memory than `processor_megabytes` says."""
         memory = self.aws_lambda_function_memory_size
-        if memory is not None and memory < self.processor_megabytes:
+        needed = processor_megabytes(self.max_image_pixels, self.max_image_bytes)
+        if memory is not None and memory < needed:
             raise ValueError(
                 f"The function has {memory:,} MB; MAX_IMAGE_PIXELS of {self.max_image_pixels:,} and "
-                f"MAX_IMAGE_BYTES of {self.max_image_bytes:,} need {self.processor_megabytes:,} MB. "
+                f"MAX_IMAGE_BYTES of {self.max_image_bytes:,} need {needed:,} MB. "
                 "Lower them or raise it."
             )
 
@@ -116,6 +119,12 @@ class Settings(BaseSettings):
         if self.thumbnail_small_pixels > self.thumbnail_medium_pixels:
             raise ValueError("THUMBNAIL_SMALL_PIXELS must not be larger than THUMBNAIL_MEDIUM_PIXELS")
         return self
+
+
+def processor_megabytes(max_image_pixels: int, max_image_bytes: int) -> int:
+    """Memory in MB that the processor may need for the largest picture that is accepted."""
+    picture = max_image_pixels * DECODING_BYTES_PER_PIXEL + 2 * max_image_bytes
+    return MODEL_MEGABYTES + math.ceil(picture / 1_000_000)
 
 
 @cache

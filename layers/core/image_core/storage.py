@@ -80,9 +80,7 @@ class Storage:
         it was seen may have missed the event of that.
         """
         try:
-            answer = self._client.get_object(
-                Bucket=self.uploads_bucket, Key=stored.key, IfMatch=f'"{stored.etag}"'
-            )
+            answer = self._client.get_object(Bucket=self.uploads_bucket, Key=stored.key, IfMatch=f'"{stored.etag}"')
         except self._client.exceptions.ClientError as error:
             if _code(error) in _ABSENT_CODES | _CHANGED_CODES:
                 raise Replaced from error

@@ -29,6 +29,7 @@ ROUTES: dict[tuple[str, str], dict[str, set[str]]] = {
     ("get", "/health"): {"200": set()},
     ("get", "/"): {"200": set()},
 }
+ON_API = {"401": {"unauthorized"}}
 ON_ALL = {"422": {"invalid_request"}, "500": {"internal_error"}, "503": {"unavailable"}}
 
 
@@ -51,7 +52,7 @@ def test_a_route_documents_its_answers_and_the_codes_of_its_errors(
     schema: dict[str, Any], method: str, path: str
 ) -> None:
     responses = schema["paths"][path][method]["responses"]
-    expected = ROUTES[method, path] | (ON_ALL if path != "/" else {})
+    expected = ROUTES[method, path] | (ON_ALL if path != "/" else {}) | (ON_API if path.startswith("/api/") else {})
     assert set(responses) == set(expected)
     for status, codes in expected.items():
         assert {code for code in ALL_CODES if f"`{code}`" in responses[status]["description"]} == codes

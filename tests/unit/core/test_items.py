@@ -55,6 +55,7 @@ fields = {
     "processed_ms": st.none() | number,
     "processing_ms": st.none() | number,
     "error": st.none() | st.dictionaries(text, text, max_size=2),
+    "request_id": st.none() | text,
 }
 records = st.builds(Record, **fields)
 

@@ -28,6 +28,7 @@ from image_core.formats import SNIFFED_BYTES, identify, media_type, named
 from image_core.keys import new_image_id, upload_key
 from image_core.models import Record, Status
 from image_core.services import Services
+from image_core.telemetry import note
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ def upload_image(file: UploadFile, request: Request, response: Response, service
     content_type = _checked(file, services)
     now_ms = services.records.now_ms()
     image_id = new_image_id()
+    note(image_id=image_id)
     record = services.records.create(
         Record(
             image_id=image_id,

@@ -12,6 +12,7 @@ from image_core.errors import EmptyFile, TooLarge, UnsupportedUpload
 from image_core.formats import media_type, named
 from image_core.keys import new_image_id, upload_key
 from image_core.models import Record, Status
+from image_core.telemetry import note
 
 router = APIRouter(prefix="/api/uploads", tags=["uploads"])
 
@@ -34,6 +35,7 @@ def reserve_upload(wanted: UploadRequest, services: Connected) -> UploadAnswer:
     now_ms = services.records.now_ms()
     expires_ms = now_ms + settings.upload_url_seconds * 1000
     image_id = new_image_id()
+    note(image_id=image_id)
     record = services.records.reserve(
         Record(
             image_id=image_id,

@@ -42,7 +42,8 @@ class Records(Queries):
     """The records of one stack.
 
     `client` is a DynamoDB client, `now_ms` tells the time (milliseconds since 1970), `sleep` waits (seconds);
-    both are parameters so that tests need not wait.
+    both are parameters so that tests need not wait. `request_id` names the request that is being answered; what it
+    begins is marked with it.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class Records(Queries):
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         sleep: Callable[[float], None] = time.sleep,
         rng: random.Random | None = None,
+        request_id: Callable[[], str | None] = lambda: None,
     ) -> None:
         super().__init__(client, images_table, sleep=sleep, rng=rng or random.Random())
         self._stats_table = stats_table
         self._shards = stats_shards
         self.now_ms = now_ms
+        self._request_id = request_id
 
     # Reading
 
@@ -89,11 +92,15 @@ class Records(Queries):
 
     def create(self, record: Record) -> Record:
         """create: a new `pending` record."""
-        return self._write(None, replace(record, rev=self._rev_after(record), status=Status.PENDING))
+        return self._begin(record, Status.PENDING)
 
     def reserve(self, record: Record) -> Record:
         """reserve: a new `reserved` record, neither listed nor counted."""
-        return self._write(None, replace(record, rev=self._rev_after(record), status=Status.RESERVED))
+        return self._begin(record, Status.RESERVED)
+
+    def _begin(self, record: Record, status: Status) -> Record:
+        new = replace(record, rev=self._rev_after(record), status=status, request_id=self._request_id())
+        return self._write(None, new)
 
     def claim(self, record: Record, stored: StoredObject, *, lease_seconds: int) -> Record:
         """claim: this attempt works on `stored` from now on; a `rev` of 0 creates the record."""
@@ -194,6 +201,7 @@ class Records(Queries):
                 status=Status.PENDING,
                 generation=record.generation + 1,
                 requested_ms=now,
+                request_id=self._request_id(),
                 deadline=now + pending_seconds * 1000,
                 attempt=None,
                 attempts=0,

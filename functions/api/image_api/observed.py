@@ -1,0 +1,64 @@
+"""What is told about each request: its id, which the answer carries too, its route, how it ended and when."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from image_core.keys import is_image_id
+from image_core.telemetry import measure, note, observed
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+NO_ROUTE = "none"
+"""What nobody serves counts as one: addresses are made up by whoever calls, and a metric has its price."""
+_LONGEST_PATH = 200
+
+
+class Observed:
+    """ASGI middleware, the outermost: whatever answers is measured.
+
+    The id is API Gateway's, which its access log and the header `apigw-requestid` have too; no caller chooses it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        context = scope.get("aws.event", {}).get("requestContext", {})
+        request_id = str(context.get("requestId") or uuid4().hex)
+        status, started = 500, time.perf_counter()
+
+        async def noting_the_status(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [*message.get("headers", []), (b"x-request-id", request_id.encode("ascii", "replace"))]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        with observed(request_id=request_id):
+            try:
+                await self._app(scope, receive, noting_the_status)
+            finally:
+                image_id = str(scope.get("path_params", {}).get("image_id", ""))
+                route = _route(scope)
+                note(image_id=image_id if is_image_id(image_id) else None)
+                note(path=scope["path"][:_LONGEST_PATH] if route == NO_ROUTE else None)
+                measure(
+                    "Latency",
+                    (time.perf_counter() - started) * 1000,
+                    route=route,
+                    status_class=f"{status // 100}xx",
+                )
+
+
+def _route(scope: Scope) -> str:
+    route = scope.get("route")
+    served = scope["method"] in (getattr(route, "methods", None) or ())
+    return f"{scope['method']} {getattr(route, 'path', '')}" if served else NO_ROUTE

@@ -1,0 +1,295 @@
+"""The API key: who is let in, who is not, and what happens while nobody can tell."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from image_api.access import KEPT_SECONDS, OUTAGE_SECONDS, REREAD_SECONDS, KeyRing, is_public
+from image_api.app import create_app
+from image_core.errors import Unavailable
+from tests import pictures
+from tests.functional.emulator import Client, Clients, Stack, raising
+from tests.functional.http_api import Answer, Api, request
+from tests.iam import calls
+from tests.iam.resolved import resolved
+
+KEY, NEXT_KEY, THIRD_KEY = "k" * 40, "n" * 40, "t" * 40
+ID = "img_01m7wbf7vx5demrzapbaz34mv8"
+DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetSecretValue")
+OFFLINE = EndpointConnectionError(endpoint_url="https://secretsmanager.eu-west-1.amazonaws.com")
+
+
+@pytest.fixture
+def secret_arn(clients: Clients) -> str:
+    made = clients.secretsmanager.create_secret(Name=f"key-{uuid.uuid4().hex}", SecretString=KEY)
+    return str(made["ARN"])
+
+
+@pytest.fixture
+def locked(make_stack: Callable[..., Stack], secret_arn: str) -> Stack:
+    """A stack with a key."""
+    return make_stack(api_key_secret_arn=secret_arn)
+
+
+@pytest.fixture
+def api(locked: Stack) -> Api:
+    return Api(lambda: locked.services, secrets=lambda _: locked.secrets)
+
+
+def call(api: Api, method: str, path: str, **headers: str) -> Answer:
+    return api.send(request("http_get.json", path, method=method, headers=headers))
+
+
+# Without the key
+
+GUARDED = [
+    ("GET", "/api/images"),
+    ("POST", "/api/images"),
+    ("GET", f"/api/images/{ID}"),
+    ("DELETE", f"/api/images/{ID}"),
+    ("POST", f"/api/images/{ID}/reprocess"),
+    ("GET", f"/api/images/{ID}/thumbnails/small"),
+    ("GET", f"/api/images/{ID}/original"),
+    ("POST", "/api/uploads"),
+    ("GET", "/api/stats"),
+    ("PATCH", "/api/images"),
+    ("GET", "/api"),
+    ("GET", "/api/nothing/here"),
+    ("GET", "/nothing/here"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+@pytest.mark.parametrize(
+    "presented", [None, "", "x" * 40, KEY[:-1], KEY + "k", KEY.upper(), f"Bearer {KEY}", "ключ"]
+)
+def test_nobody_is_let_in_without_the_key(api: Api, method: str, path: str, presented: str | None) -> None:
+    answer = call(api, method, path, **({} if presented is None else {"x_api_key": presented}))
+    assert (answer.status, answer.code) == (401, "unauthorized")
+    assert answer.headers["www-authenticate"].startswith("ApiKey ")
+
+
+def test_every_route_of_the_application_is_guarded_or_meant_to_be_public() -> None:
+    paths = set(paths_of(create_app(lambda: pytest.fail("not needed")).routes))
+    public = {path for path in paths if is_public(f"{path}/" if path == "/assets" else path, public_docs=True)}
+    assert len(paths - public) >= 7
+    assert {path for path in paths if path.startswith("/api/")} == paths - public
+
+
+def paths_of(routes: Any) -> Iterator[str]:
+    """The paths of all routes, those of included routers among them."""
+    for route in routes:
+        if hasattr(route, "path"):
+            yield route.path
+        else:
+            yield from paths_of(route.original_router.routes)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//api/images",
+        "/API/images",
+        "/api/images/",
+        "/%61pi/images",
+        "/api%2Fimages",
+        "/assets/../api/images",
+        "/assets/%2e%2e/api/images",
+        "/health/../api/images",
+        "/docs/../api/images",
+        "/health/",
+        "/;/api/images",
+        "/api/images;/health",
+    ],
+)
+def test_no_spelling_of_a_path_is_a_way_round_the_key(api: Api, path: str) -> None:
+    answer = call(api, "GET", path)
+    assert answer.status in (401, 404)
+    assert answer.code in ("unauthorized", "not_found")
+
+
+def test_a_refused_upload_leaves_nothing_behind(api: Api, locked: Stack) -> None:
+    assert api.upload(pictures.jpeg(60, 40)).code == "unauthorized"
+    assert locked.every() == []
+    assert locked.originals() == set()
+
+
+def test_callers_without_a_key_cost_no_call_to_secrets_manager(api: Api, locked: Stack) -> None:
+    call(api, "GET", "/api/images")
+    call(api, "GET", "/api/images", x_api_key="")
+    call(api, "GET", "/health")
+    assert locked.secrets.calls == []
+
+
+# With it
+
+
+def test_the_key_opens_everything(api: Api, locked: Stack) -> None:
+    assert call(api, "GET", "/api/images", x_api_key=KEY).status == 200
+    assert call(api, "GET", "/api/stats", X_API_KEY=KEY).status == 200, "header names have no case"
+    assert call(api, "GET", f"/api/images/{ID}", x_api_key=KEY).code == "not_found"
+    assert call(api, "GET", "/nothing/here", x_api_key=KEY).code == "not_found"
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/docs", "/redoc", "/openapi.json"])
+def test_what_is_public_needs_no_key(api: Api, path: str) -> None:
+    assert call(api, "GET", path).status == 200
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect"])
+def test_the_documentation_needs_the_key_if_the_operator_says_so(
+    make_stack: Callable[..., Stack], secret_arn: str, path: str
+) -> None:
+    stack = make_stack(api_key_secret_arn=secret_arn, public_docs=False)
+    api = Api(lambda: stack.services, secrets=lambda _: stack.secrets)
+    assert call(api, "GET", path).code == "unauthorized"
+    assert call(api, "GET", path, x_api_key=KEY).status == 200
+    assert call(api, "GET", "/health").status == 200
+
+
+def test_the_schema_says_how_to_send_the_key(api: Api) -> None:
+    schema = call(api, "GET", "/openapi.json").json()
+    scheme = schema["components"]["securitySchemes"]["ApiKey"]
+    assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "X-Api-Key")
+    secured = {p for p, methods in schema["paths"].items() if all("security" in o for o in methods.values())}
+    assert secured == {path for path in schema["paths"] if path.startswith("/api/")}
+
+
+def test_the_key_is_read_with_the_rights_of_the_apis_role(api: Api) -> None:
+    before = calls.recorded.total()
+    call(api, "GET", "/nothing/here", x_api_key=KEY)
+    read = [key for key in calls.recorded if key[:3] == ("api", "secretsmanager", "get_secret_value")]
+    assert read and calls.recorded.total() > before
+
+
+# A stack without a key
+
+
+def test_a_stack_without_a_key_lets_everybody_in_and_never_asks_secrets_manager(stack: Stack) -> None:
+    def unwanted(_: Any) -> Any:
+        pytest.fail("there is nothing to read")
+
+    api = Api(lambda: stack.services, secrets=unwanted)
+    assert call(api, "GET", "/api/images").status == 200
+    assert call(api, "GET", "/api/images", x_api_key="whatever").status == 200
+
+
+# Nobody can tell
+
+
+@pytest.mark.parametrize("fault", [DENIED, OFFLINE])
+def test_while_the_key_cannot_be_read_the_api_is_unavailable_and_never_open(
+    api: Api, locked: Stack, fault: Exception
+) -> None:
+    locked.secrets.plan("get_secret_value", raising(fault))
+    for presented in (KEY, "x" * 40):
+        answer = call(api, "GET", "/api/images", x_api_key=presented)
+        assert (answer.status, answer.code) == (503, "unavailable")
+        assert int(answer.headers["retry-after"]) > 0
+        assert "arn" not in answer.body.decode()
+    assert call(api, "GET", "/health").status == 200
+    assert len(locked.secrets.calls) == 1, "one that fails is not asked at every call"
+
+
+@pytest.mark.parametrize("nonsense", [" ", "short", "changeme"])
+def test_a_secret_that_holds_no_key_opens_nothing(
+    api: Api, clients: Clients, secret_arn: str, nonsense: str
+) -> None:
+    for _ in range(2):  # the second one makes the first the previous version
+        clients.secretsmanager.put_secret_value(SecretId=secret_arn, SecretString=nonsense)
+    for presented in (nonsense, KEY):
+        assert call(api, "GET", "/api/images", x_api_key=presented).status in (401, 503)
+
+
+# Rotation, on a clock of its own
+
+
+class Ring:
+    """A ring of keys over moto's Secrets Manager, and the time."""
+
+    def __init__(self, clients: Clients, secret_arn: str) -> None:
+        self.secret_arn = secret_arn
+        self.manager = clients.secretsmanager
+        self.client = Client(clients.secretsmanager, {secret_arn: resolved().arn("ApiKeySecret")})
+        self.seconds = 1000.0
+        self._ring = KeyRing(lambda: self.client, lambda: self.seconds)  # type: ignore[arg-type, return-value]
+
+    def takes(self, key: str) -> bool:
+        known = self._ring.known(key)
+        return self._ring.read_and_judge(self.secret_arn, key) if known is None else known
+
+    def rotate(self, key: str) -> None:
+        self.manager.put_secret_value(SecretId=self.secret_arn, SecretString=key)
+
+    @property
+    def reads(self) -> int:
+        return len([a for a in self.client.arguments("get_secret_value") if "VersionStage" not in a])
+
+
+@pytest.fixture
+def ring(clients: Clients, secret_arn: str) -> Ring:
+    return Ring(clients, secret_arn)
+
+
+def test_a_new_key_is_valid_within_seconds_and_the_old_one_until_the_next_rotation(ring: Ring) -> None:
+    assert ring.takes(KEY)
+    ring.rotate(NEXT_KEY)
+    ring.seconds += REREAD_SECONDS
+    assert ring.takes(NEXT_KEY) and ring.takes(KEY)
+    ring.rotate(THIRD_KEY)
+    ring.seconds += KEPT_SECONDS
+    assert ring.takes(THIRD_KEY) and ring.takes(NEXT_KEY)
+    assert not ring.takes(KEY)
+
+
+def test_a_revoked_key_is_valid_no_longer_than_keys_are_kept(ring: Ring) -> None:
+    ring.rotate(NEXT_KEY)
+    assert ring.takes(KEY)
+    versions = ring.manager.list_secret_version_ids(SecretId=ring.secret_arn)["Versions"]
+    (old,) = [v["VersionId"] for v in versions if "AWSPREVIOUS" in v["VersionStages"]]
+    ring.manager.update_secret_version_stage(
+        SecretId=ring.secret_arn, VersionStage="AWSPREVIOUS", RemoveFromVersionId=old
+    )
+    ring.seconds += KEPT_SECONDS
+    assert not ring.takes(KEY)
+    assert ring.takes(NEXT_KEY)
+
+
+def test_a_valid_key_is_read_once_and_kept(ring: Ring) -> None:
+    for _ in range(50):
+        assert ring.takes(KEY)
+        ring.seconds += KEPT_SECONDS / 100
+    assert ring.reads == 1
+    ring.seconds += KEPT_SECONDS
+    assert ring.takes(KEY)
+    assert ring.reads == 2
+
+
+def test_guessing_keys_does_not_become_calls_to_secrets_manager(ring: Ring) -> None:
+    for guess in range(200):
+        assert not ring.takes(f"{guess:040}")
+        ring.seconds += REREAD_SECONDS / 100
+    assert ring.reads <= 3
+
+
+def test_an_outage_locks_nobody_out_who_was_in_and_lets_nobody_in_who_was_not(ring: Ring) -> None:
+    assert ring.takes(KEY)
+    ring.client.plan("get_secret_value", *[raising(OFFLINE)] * 3)
+    ring.seconds += KEPT_SECONDS
+    assert ring.takes(KEY)
+    with pytest.raises(Unavailable):
+        ring.takes(NEXT_KEY)
+    ring.seconds += REREAD_SECONDS
+    with pytest.raises(Unavailable):
+        ring.takes(NEXT_KEY)
+    ring.seconds += OUTAGE_SECONDS
+    with pytest.raises(Unavailable):
+        ring.takes(KEY)
+    ring.seconds += REREAD_SECONDS
+    assert ring.takes(KEY), "it is over"
+    assert not ring.takes(NEXT_KEY)

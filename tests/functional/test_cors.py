@@ -1,0 +1,75 @@
+"""Pages of other origins: let in by CORS_ORIGINS, the same everywhere because the application answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.functional.emulator import Clients, Stack
+from tests.functional.http_api import Answer, Api, request
+
+PAGE, OTHER_PAGE, STRANGER = "https://a.example", "https://b.example", "https://evil.example"
+
+
+@pytest.fixture
+def make_api(make_stack: Callable[..., Stack]) -> Callable[..., Api]:
+    def make(**settings: Any) -> Api:
+        stack = make_stack(**settings)
+        return Api(lambda: stack.services, secrets=lambda _: stack.secrets)
+
+    return make
+
+
+def preflight(api: Api, origin: str, path: str = "/api/images", method: str = "POST") -> Answer:
+    headers = {
+        "origin": origin,
+        "access_control_request_method": method,
+        "access_control_request_headers": "x-api-key,content-type",
+    }
+    return api.send(request("http_get.json", path, method="OPTIONS", headers=headers))
+
+
+@pytest.mark.parametrize("page", [PAGE, OTHER_PAGE])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_a_page_that_was_let_in_may_call(make_api: Callable[..., Api], page: str, method: str) -> None:
+    api = make_api(cors_origins=f"{PAGE},{OTHER_PAGE}")
+    asked = preflight(api, page, method=method)
+    assert asked.status == 200
+    assert asked.headers["access-control-allow-origin"] == page
+    assert method in asked.headers["access-control-allow-methods"]
+    assert "x-api-key" in asked.headers["access-control-allow-headers"]
+    answer = api.get("/api/images", origin=page)
+    assert answer.headers["access-control-allow-origin"] == page
+    assert "Location" in answer.headers["access-control-expose-headers"]
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_a_page_that_was_not_let_in_gets_no_permission(make_api: Callable[..., Api]) -> None:
+    api = make_api(cors_origins=PAGE)
+    assert preflight(api, STRANGER).status == 400
+    assert "access-control-allow-origin" not in preflight(api, STRANGER).headers
+    assert "access-control-allow-origin" not in api.get("/api/images", origin=STRANGER).headers
+
+
+def test_by_default_no_page_is_let_in(make_api: Callable[..., Api]) -> None:
+    api = make_api()
+    assert "access-control-allow-origin" not in preflight(api, PAGE).headers
+    assert "access-control-allow-origin" not in api.get("/api/images", origin=PAGE).headers
+
+
+def test_every_page_may_be_let_in(make_api: Callable[..., Api]) -> None:
+    answer = make_api(cors_origins="*").get("/api/images", origin=STRANGER)
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_browsers_ask_before_they_have_a_key_and_can_read_a_refusal(
+    make_api: Callable[..., Api], clients: Clients
+) -> None:
+    secret = clients.secretsmanager.create_secret(Name=f"key-{id(make_api)}", SecretString="k" * 40)
+    api = make_api(cors_origins=PAGE, api_key_secret_arn=secret["ARN"])
+    assert preflight(api, PAGE).status == 200
+    refused = api.get("/api/images", origin=PAGE)
+    assert refused.code == "unauthorized"
+    assert refused.headers["access-control-allow-origin"] == PAGE

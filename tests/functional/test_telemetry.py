@@ -1,0 +1,154 @@
+"""Logs and metrics of the real handlers in AWS's own runtime: one request can be followed from API to caption."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from image_core.models import Status
+from tests import pictures
+from tests.emf import Metric, emitted, lines, metric, shown
+from tests.events import load
+from tests.functional import lambda_runtime
+from tests.functional.captioners import demo_model
+from tests.functional.emulator import Stack, resource
+from tests.functional.http_api import request, upload_event
+from tests.functional.images import image_in
+from tests.functional.s3_events import messages, notification
+from tests.functional.test_lambda_runtime import environment_of
+from tests.iam.resolved import STACK, resolved
+
+NAME = 'geheim\u2028{"level":"FATAL"}\n12:00:00 api all is well.jpg'
+AWS_NAMESPACES = {
+    "AWS/Lambda": {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles"},
+    "AWS/SQS": {
+        "ApproximateAgeOfOldestMessage",
+        "ApproximateNumberOfMessagesNotVisible",
+        "ApproximateNumberOfMessagesVisible",
+    },
+    "AWS/ApiGateway": {"4xx", "5xx", "Count", "IntegrationLatency", "Latency"},
+    "AWS/EventBridge/Pipes": {"ExecutionFailed"},
+}
+"""What AWS publishes by itself, of what we use; HTTP APIs have these names, REST APIs others."""
+
+pytestmark = pytest.mark.skipif(
+    lambda_runtime.emulator() is None, reason="sam-cli has no Runtime Interface Emulator for this machine"
+)
+
+
+class Runtime:
+    """The functions one after the other, each with its variables of the template; what they printed."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self._stack, self._folder = stack, folder
+        self.logs: dict[str, str] = {}
+
+    def call(self, service: str, *events: Any) -> list[Any]:
+        function = resource(f"{service.capitalize()}Function")
+        handler = function.get("Handler") or function["ImageConfig"]["Command"][0]
+        variables = environment_of(
+            self._stack,
+            POWERTOOLS_METRICS_NAMESPACE=STACK,
+            POWERTOOLS_SERVICE_NAME=function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"],
+            CAPTION_MODEL_DIR=str(demo_model()),
+        )
+        log = self._folder / f"{service}-{len(self.logs)}.log"
+        with lambda_runtime.running(handler, variables, log) as invoke:
+            answers = [invoke(event) for event in events]
+        self.logs[service] = log.read_text()
+        return answers
+
+
+@pytest.fixture
+def runtime(stack: Stack, tmp_path: Path) -> Runtime:
+    return Runtime(stack, tmp_path)
+
+
+def about(log: str, image_id: str) -> list[dict[str, Any]]:
+    return [line for line in lines(log) if line.get("image_id") == image_id]
+
+
+def test_image_and_request_can_be_followed_from_the_api_to_the_processor(stack: Stack, runtime: Runtime) -> None:
+    event = upload_event(pictures.jpeg(400, 300), "geheim.jpg")
+    (accepted,) = runtime.call("api", event)
+    image_id, request_id = json.loads(accepted["body"])["image_id"], event["requestContext"]["requestId"]
+    record = stack.the_record()
+    runtime.call("processor", messages(notification(stack, key=record.key)))
+
+    assert accepted["headers"]["x-request-id"] == record.request_id == request_id
+    for service in ("api", "processor"):
+        told = about(runtime.logs[service], image_id)
+        assert told, runtime.logs[service]
+        assert {line["request_id"] for line in told} == {request_id}
+        assert {line["service"] for line in told} == {service}
+    (processed,) = [line for line in lines(runtime.logs["processor"]) if line.get("message") == "image processed"]
+    assert (processed["image_id"], processed["request_id"], processed["level"]) == (image_id, request_id, "INFO")
+    assert all("geheim" not in log for log in runtime.logs.values()), "names of files are nobody's business"
+
+
+def test_a_reprocessing_is_followed_by_its_own_request(stack: Stack, runtime: Runtime) -> None:
+    record = image_in(stack.records, Status.SUCCESS, request_id="the-first")
+    event = request("http_post_empty.json", f"/api/images/{record.image_id}/reprocess")
+    event["requestContext"]["requestId"] = "the-second"
+    runtime.call("api", event)
+    assert stack.the_record().request_id == "the-second"
+
+
+def test_a_hostile_name_forges_no_line_of_the_log(stack: Stack, runtime: Runtime) -> None:
+    body = pictures.jpeg(40, 30)[:500]
+    event = upload_event(body, "x.jpg")
+    form = base64.b64decode(event["body"]).replace(b"x.jpg", NAME.replace('"', "%22").replace("\n", "%0A").encode())
+    event["body"] = base64.b64encode(form).decode()
+    event["headers"]["content-length"] = str(len(form))
+    nowhere = request("http_get.json", f"/api/{NAME}")
+    runtime.call("api", event, nowhere)
+    dropped = NAME.replace("\n", "\u2029")  # moto has no such keys
+    stack.put(dropped, body)
+    runtime.call("processor", messages(notification(stack, key=dropped)), messages(NAME))
+    for log in runtime.logs.values():
+        ours = [line for line in log.splitlines() if "geheim" in line or "level" in line or "all is well" in line]
+        assert ours
+        for line in ours:
+            told = json.loads(line)
+            assert line.isascii() and told.get("level") != "FATAL" and ("_aws" in told or "message" in told)
+
+
+def test_the_first_call_is_cold_and_the_second_is_not(runtime: Runtime) -> None:
+    health = request("http_get.json", "/health")
+    runtime.call("api", health, health)
+    metrics = emitted(runtime.logs["api"])
+    assert metrics[metric(STACK, "ColdStart", service="api")] == [1]
+    answered = metric(STACK, "Latency", service="api", route="GET /health", status_class="2xx")
+    assert len(metrics[answered]) == 2
+
+
+def test_addresses_that_nobody_serves_are_one_metric(runtime: Runtime) -> None:
+    made_up = [request("http_get.json", f"/made/up/{number}") for number in range(3)]
+    brewed = request("http_get.json", "/api/images", method="BREW")
+    runtime.call("api", *made_up, brewed)
+    latencies = {one for one in emitted(runtime.logs["api"]) if one.name == "Latency"}
+    assert latencies == {metric(STACK, "Latency", service="api", route="none", status_class="4xx")}
+
+
+def test_every_metric_of_the_dashboard_is_emitted_or_aws_own(stack: Stack, runtime: Runtime) -> None:
+    (accepted,) = runtime.call("api", upload_event(pictures.jpeg(400, 300), "photo.jpg"))
+    assert accepted["statusCode"] == 202
+    stack.put("broken.jpg", pictures.jpeg(40, 30)[:500])
+    key = stack.the_record().key
+    runtime.call("processor", *(messages(notification(stack, key=one)) for one in (key, "broken.jpg")))
+    stack.clock.now_ms = 1_000_000_000_000  # 2001: the function's own clock is the real one
+    image_in(stack.records, Status.PENDING)
+    runtime.call("recovery", load("schedule.json"))
+
+    found = {one for log in runtime.logs.values() for one in emitted(log)}
+    by_names = {(one.namespace, one.name, frozenset(name for name, _ in one.dimensions)) for one in found}
+    (dashboard,) = resolved().resources("AWS::CloudWatch::Dashboard").values()
+    for one in shown(json.loads(dashboard["DashboardBody"])):
+        if isinstance(one, Metric) and one.namespace != STACK:
+            assert one.name in AWS_NAMESPACES[one.namespace], one
+        else:
+            assert one in found or one in by_names, one

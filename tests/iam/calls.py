@@ -1,0 +1,164 @@
+"""Which rights a call to AWS needs, as the Service Authorization Reference says; and what was called so far.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from botocore.exceptions import ClientError
+
+from tests.iam.policies import ROLES, Statement, allows, of_role
+from tests.iam.resolved import ACCOUNT, REGION, resolved
+
+
+class Right(NamedTuple):
+    action: str
+    resource: str
+
+
+Arns = Mapping[str, str]
+"""ARNs by the names that calls use: buckets, tables, queue URLs, secret ids."""
+
+_TRANSACTED = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
+
+
+def rights_needed(service: str, operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Right]:
+    """What a role must be allowed for this call, a method of a boto3 client. Raises on a call it does not know."""
+    needed: Callable[[str, Mapping[str, Any], Arns], list[Right] | None] = {
+        "s3": _s3,
+        "dynamodb": _dynamodb,
+        "sqs": _sqs,
+        "secretsmanager": _secrets,
+    }[service]
+    rights = needed(operation, arguments, arns)
+    if rights is None:
+        raise NotImplementedError(f"{service}.{operation}: say in tests/iam/calls.py which rights it needs")
+    return rights
+
+
+def _s3(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Right] | None:
+    bucket = arns.get(arguments["Bucket"], f"arn:aws:s3:::{arguments['Bucket']}")
+    thing = f"{bucket}/{arguments.get('Key', '')}"
+    suffix = "Version" if "VersionId" in arguments else ""
+    # An object that is absent answers 403 instead of 404 to whoever may not list the bucket.
+    listing = Right("s3:ListBucket", bucket)
+    conditional = [Right("s3:GetObject", thing)] if "IfMatch" in arguments else []
+    return {
+        "head_object": [Right(f"s3:GetObject{suffix}", thing), listing],
+        "get_object": [Right(f"s3:GetObject{suffix}", thing), listing],
+        "put_object": [Right("s3:PutObject", thing), *conditional],
+        "delete_object": [Right(f"s3:DeleteObject{suffix}", thing), *conditional],
+        "delete_objects": [
+            Right(
+                "s3:DeleteObjectVersion" if "VersionId" in entry else "s3:DeleteObject", f"{bucket}/{entry['Key']}"
+            )
+            for entry in arguments.get("Delete", {}).get("Objects", [])
+        ],
+        "list_objects_v2": [listing],
+    }.get(operation)
+
+
+def _dynamodb(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Right] | None:
+    def table(name: str) -> str:
+        return arns.get(name, f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}")
+
+    if operation == "transact_write_items":
+        return [
+            Right(f"dynamodb:{_TRANSACTED[kind]}", table(write["TableName"]))
+            for item in arguments["TransactItems"]
+            for kind, write in item.items()
+        ]
+    if operation == "batch_get_item":
+        return [Right("dynamodb:BatchGetItem", table(name)) for name in arguments["RequestItems"]]
+    if operation in ("query", "scan"):
+        index = f"/index/{arguments['IndexName']}" if "IndexName" in arguments else ""
+        return [Right(f"dynamodb:{operation.capitalize()}", table(arguments["TableName"]) + index)]
+    if operation in ("get_item", "put_item", "update_item", "delete_item"):
+        action = "".join(part.capitalize() for part in operation.split("_"))
+        return [Right(f"dynamodb:{action}", table(arguments["TableName"]))]
+    return None
+
+
+def _sqs(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Right] | None:
+    url = arguments["QueueUrl"]
+    queue = arns.get(url, f"arn:aws:sqs:{REGION}:{ACCOUNT}:{url.rsplit('/', 1)[-1]}")
+    action = {
+        "send_message": "SendMessage",
+        "send_message_batch": "SendMessage",
+        "receive_message": "ReceiveMessage",
+        "delete_message": "DeleteMessage",
+        "change_message_visibility": "ChangeMessageVisibility",
+        "get_queue_attributes": "GetQueueAttributes",
+    }.get(operation)
+    return [Right(f"sqs:{action}", queue)] if action else None
+
+
+def _secrets(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Right] | None:
+    if operation != "get_secret_value":
+        return None
+    return [Right("secretsmanager:GetSecretValue", arns.get(arguments["SecretId"], arguments["SecretId"]))]
+
+
+# What the functions called
+
+recorded: Counter[tuple[str, str, str, Right]] = Counter()
+"""How often each function made each call, by function, service, operation and right; all of them were allowed."""
+refused: list[str] = []
+"""Calls that the template's policies do not allow."""
+
+_FUNCTIONS = {"image_api": "api", "image_processor": "processor", "image_recovery": "recovery"}
+
+
+def calling_function() -> str | None:
+    """Which function's code makes the call that is under way; None where a test does, to arrange something."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(
+        ("tests.iam", "tests.functional.emulator")
+    ):
+        frame = frame.f_back
+    while frame is not None:
+        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        if package in _FUNCTIONS:
+            return _FUNCTIONS[package]
+        if package == "tests":
+            return None
+        frame = frame.f_back
+    return None
+
+
+def enforce(service: str, operation: str, arguments: Mapping[str, Any], arns: Arns) -> None:
+    """Does to a function's call what IAM would do: nothing, or AccessDenied."""
+    function = calling_function()
+    if function is None:
+        return
+    for right in rights_needed(service, operation, arguments, arns):
+        if not allows(_statements(function), *right):
+            refused.append(f"{function}: {service}.{operation} needs {right.action} on {right.resource}")
+            denial = {"Error": {"Code": "AccessDenied", "Message": refused[-1]}}
+            raise ClientError(denial, operation)  # type: ignore[arg-type]
+        recorded[function, service, operation, _kind(right)] += 1
+
+
+def _kind(right: Right) -> Right:
+    """The same right on any object of the bucket."""
+    bucket, slash, _ = right.resource.partition("/")
+    return Right(right.action, f"{bucket}/*") if slash and bucket.startswith("arn:aws:s3:::") else right
+
+
+_known: dict[str, list[Statement]] = {}
+
+
+def _statements(function: str) -> list[Statement]:
+    if function not in _known:
+        _known[function] = of_role(resolved(), ROLES[function])
+    return _known[function]

@@ -1,0 +1,92 @@
+"""Evaluates policies as IAM does: a Deny wins, an Allow is needed, conditions must hold.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html; only what the template's
+policies use, and anything else is an error rather than a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from tests.iam.resolved import Resolved
+
+Statement = dict[str, Any]
+Context = Mapping[str, str]
+
+_KNOWN = {"Sid", "Effect", "Action", "Resource", "Condition", "Principal"}
+ROLES = {"api": "ApiRole", "processor": "ProcessorRole", "recovery": "RecoveryRole", "pipe": "PipeRole"}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def allows(statements: Iterable[Statement], action: str, resource: str, context: Context | None = None) -> bool:
+    """Whether these statements together allow it."""
+    effects = {s["Effect"] for s in statements if applies(s, action, resource, context or {})}
+    return "Allow" in effects and "Deny" not in effects
+
+
+def denies(statements: Iterable[Statement], action: str, resource: str, context: Context | None = None) -> bool:
+    """Whether one of these statements denies it, whatever else allows it."""
+    return any(s["Effect"] == "Deny" and applies(s, action, resource, context or {}) for s in statements)
+
+
+def applies(statement: Statement, action: str, resource: str, context: Context) -> bool:
+    """Whether a statement is about this action on this resource in this context."""
+    unknown = set(statement) - _KNOWN
+    if unknown:
+        raise NotImplementedError(f"{unknown} in a policy")
+    return (
+        any(_matches(pattern.lower(), action.lower()) for pattern in as_list(statement["Action"]))
+        and any(_matches(pattern, resource) for pattern in as_list(statement["Resource"]))
+        and all(
+            _holds(operator, key, wanted, context)
+            for operator, keys in statement.get("Condition", {}).items()
+            for key, wanted in keys.items()
+        )
+    )
+
+
+def _holds(operator: str, key: str, wanted: Any, context: Context) -> bool:
+    given = context.get(key)
+    if operator not in ("StringEquals", "StringLike", "ArnEquals", "ArnLike", "Bool"):
+        raise NotImplementedError(f"the condition operator {operator}")
+    if given is None:
+        return False
+    if operator in ("StringEquals", "Bool"):
+        return given in [str(value).lower() if operator == "Bool" else value for value in as_list(wanted)]
+    return any(_matches(value, given) for value in as_list(wanted))
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return _compiled(pattern).fullmatch(text) is not None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """`*` is any text, `?` any character; everything else is itself."""
+    parts = (
+        ".*" if part == "*" else "." if part == "?" else re.escape(part) for part in re.split(r"([*?])", pattern)
+    )
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def of_role(stack: Resolved, role: str) -> list[Statement]:
+    """Every statement that counts for a role: inline, attached by name, or managed."""
+    name = stack.name(role)
+    found: list[Statement] = []
+    properties = stack.resources("AWS::IAM::Role")[role]
+    assert "ManagedPolicyArns" not in properties, "a policy of AWS's would have to be read as well"
+    for policy in properties.get("Policies", []):
+        found += as_list(policy["PolicyDocument"]["Statement"])
+    for policy in stack.resources("AWS::IAM::RolePolicy").values():
+        if policy["RoleName"] == name:
+            found += as_list(policy["PolicyDocument"]["Statement"])
+    for policy in stack.resources("AWS::IAM::ManagedPolicy").values():
+        if name in policy["Roles"]:
+            found += as_list(policy["PolicyDocument"]["Statement"])
+    return found

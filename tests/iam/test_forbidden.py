@@ -1,0 +1,141 @@
+"""What no role may do, by evaluating the template's policies: one line a call."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.iam.policies import ROLES, allows, of_role
+from tests.iam.resolved import ACCOUNT, REGION, resolved
+from tests.template.conftest import EVERYTHING_ON
+
+STACK = resolved()
+UPLOADS, THUMBNAILS = STACK.arn("UploadsBucket"), STACK.arn("ThumbnailsBucket")
+IMAGES, STATS = STACK.arn("ImagesTable"), STACK.arn("StatsTable")
+QUEUE, LETTERS = STACK.arn("Queue"), STACK.arn("DeadLetterQueue")
+KEY_SECRET, BUS = STACK.arn("ApiKeySecret"), STACK.arn("EventBus")
+AN_ORIGINAL, A_THUMBNAIL = f"{UPLOADS}/uploads/img_1/a.jpg", f"{THUMBNAILS}/img_1/a/small"
+KMS_KEY = EVERYTHING_ON["KmsKeyArn"]
+
+DESTRUCTION = [
+    *[
+        (f"s3:{action}", AN_ORIGINAL)
+        for action in ("DeleteObjectVersion", "PutObjectAcl", "BypassGovernanceRetention")
+    ],
+    *[
+        (f"s3:{action}", UPLOADS)
+        for action in (
+            "DeleteBucket",
+            "PutBucketPolicy",
+            "DeleteBucketPolicy",
+            "PutBucketVersioning",
+            "PutLifecycleConfiguration",
+            "PutBucketNotification",
+            "PutBucketPublicAccessBlock",
+            "PutEncryptionConfiguration",
+        )
+    ],
+    *[(f"dynamodb:{action}", IMAGES) for action in ("DeleteTable", "UpdateTable", "Scan", "PartiQLDelete")],
+    *[(f"dynamodb:{action}", STATS) for action in ("DeleteTable", "DeleteItem", "Scan")],
+    *[(f"sqs:{action}", QUEUE) for action in ("PurgeQueue", "DeleteQueue", "SetQueueAttributes")],
+    *[(f"sqs:{action}", LETTERS) for action in ("PurgeQueue", "DeleteQueue", "SendMessage")],
+]
+"""Nobody may do these."""
+
+ELSEWHERE = [
+    ("s3:GetObject", "arn:aws:s3:::somebody-elses/uploads/img_1/a.jpg"),
+    ("s3:PutObject", f"{UPLOADS}-2/uploads/img_1/a.jpg"),
+    ("s3:ListBucket", "arn:aws:s3:::somebody-elses"),
+    ("s3:ListAllMyBuckets", "*"),
+    ("dynamodb:GetItem", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/another"),
+    ("dynamodb:PutItem", f"{IMAGES}-2"),
+    ("dynamodb:GetItem", IMAGES.replace(ACCOUNT, "210987654321")),
+    ("dynamodb:Query", f"{IMAGES}/index/another"),
+    ("sqs:SendMessage", f"{QUEUE}-2"),
+    ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:another-a1b2c3"),
+    ("secretsmanager:PutSecretValue", KEY_SECRET),
+    ("secretsmanager:ListSecrets", "*"),
+    ("kms:Decrypt", KMS_KEY),
+    ("lambda:InvokeFunction", STACK.arn("ProcessorFunction")),
+    ("lambda:UpdateFunctionCode", STACK.arn("ApiFunction")),
+    ("iam:PassRole", STACK.arn("ApiRole")),
+    ("iam:PutRolePolicy", STACK.arn("ProcessorRole")),
+    ("sts:AssumeRole", STACK.arn("ApiRole")),
+    ("events:PutEvents", BUS),
+    ("logs:CreateLogGroup", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/other:*"),
+    ("logs:GetLogEvents", STACK.arn("ApiLogGroup")),
+]
+"""Nobody may do these either: other resources, other services, oneself."""
+
+OF_OTHERS = {
+    "processor": [
+        # It reads originals, hostile as they are, and can neither remove nor replace them.
+        ("s3:PutObject", AN_ORIGINAL),
+        ("s3:DeleteObject", AN_ORIGINAL),
+        ("s3:AbortMultipartUpload", AN_ORIGINAL),
+        ("s3:GetObject", A_THUMBNAIL),
+        ("dynamodb:Query", f"{IMAGES}/index/by_created"),
+        ("dynamodb:Query", f"{IMAGES}/index/by_status"),
+        ("dynamodb:BatchGetItem", IMAGES),
+        ("dynamodb:Query", STATS),
+        ("dynamodb:GetItem", STATS),
+        ("sqs:ReceiveMessage", LETTERS),
+        ("secretsmanager:GetSecretValue", KEY_SECRET),
+        ("logs:PutLogEvents", STACK.arn("ApiLogGroup")),
+    ],
+    "api": [
+        ("s3:PutObject", A_THUMBNAIL),
+        ("s3:GetObjectVersion", AN_ORIGINAL),
+        ("dynamodb:PutItem", STATS),
+        ("sqs:ReceiveMessage", QUEUE),
+        ("sqs:DeleteMessage", QUEUE),
+        ("sqs:ReceiveMessage", LETTERS),
+        ("logs:PutLogEvents", STACK.arn("ProcessorLogGroup")),
+    ],
+    "recovery": [
+        ("s3:PutObject", AN_ORIGINAL),
+        ("s3:GetObjectVersion", AN_ORIGINAL),
+        ("s3:PutObject", A_THUMBNAIL),
+        ("s3:GetObject", A_THUMBNAIL),
+        ("dynamodb:BatchGetItem", IMAGES),
+        ("dynamodb:Query", f"{IMAGES}/index/by_created"),
+        ("dynamodb:PutItem", STATS),
+        ("sqs:ReceiveMessage", QUEUE),
+        ("sqs:DeleteMessage", QUEUE),
+        ("secretsmanager:GetSecretValue", KEY_SECRET),
+    ],
+    "pipe": [
+        ("dynamodb:GetItem", IMAGES),
+        ("dynamodb:PutItem", IMAGES),
+        ("dynamodb:GetRecords", f"{STATS}/stream/1"),
+        ("s3:GetObject", AN_ORIGINAL),
+        ("sqs:SendMessage", QUEUE),
+        ("events:PutEvents", f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"),
+        ("secretsmanager:GetSecretValue", KEY_SECRET),
+    ],
+}
+"""What others may and this one may not."""
+
+EXCEPT = {("pipe", "events:PutEvents", BUS)}
+"""What of the above is one role's very task."""
+
+FORBIDDEN = [
+    (function, action, resource)
+    for function in ROLES
+    for action, resource in [*DESTRUCTION, *ELSEWHERE, *OF_OTHERS[function]]
+    if (function, action, resource) not in EXCEPT
+]
+
+
+@pytest.mark.parametrize("chosen", [{}, EVERYTHING_ON], ids=["by default", "everything on"])
+@pytest.mark.parametrize(("function", "action", "resource"), FORBIDDEN)
+def test_a_role_is_not_allowed_what_is_not_its_task(
+    function: str, action: str, resource: str, chosen: dict[str, str]
+) -> None:
+    assert not allows(of_role(resolved(**chosen), ROLES[function]), action, resource)
+
+
+def test_every_line_names_something_that_exists_and_would_be_found_if_it_were_allowed() -> None:
+    """The list would be worth nothing if the evaluator denied whatever it is asked."""
+    everything = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+    assert all(allows(everything, action, resource) for _, action, resource in FORBIDDEN)
+    assert len(FORBIDDEN) > 150

@@ -1,0 +1,48 @@
+"""A stack that wants a key, as those on AWS do: started on this machine with ApiKeyRequired=true."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests import pictures
+from tests.running_stack import Stack, running_stack
+
+PAGE = "https://gallery.example"
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, str]]:
+    """The stack, and its key."""
+    folder = tmp_path_factory.mktemp("locked")
+    parameters = ["--parameter", "ApiKeyRequired=true", "--parameter", f"CorsOrigins={PAGE}"]
+    with running_stack(folder, "--workers", "0", *parameters) as stack:
+        yield stack, json.loads((folder / "ready.json").read_text())["api_key"]
+
+
+def test_only_who_has_the_key_can_use_the_api(locked: tuple[Stack, str]) -> None:
+    stack, key = locked
+    files = {"file": ("photo.jpg", pictures.jpeg(60, 40))}
+    refused = stack.api.post("/api/images", files=files)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "unauthorized")
+    assert stack.api.get("/api/images", headers={"X-Api-Key": key[:-1]}).status_code == 401
+
+    accepted = stack.api.post("/api/images", files=files, headers={"X-Api-Key": key})
+    assert accepted.status_code == 202
+    listed = stack.api.get("/api/images", headers={"X-Api-Key": key}).json()["data"]
+    assert len(listed) == 1, "the refused one left nothing"
+
+
+def test_whoever_has_no_key_sees_that_it_runs(locked: tuple[Stack, str]) -> None:
+    stack, _ = locked
+    assert stack.api.get("/health").status_code == 200
+    assert stack.api.get("/").status_code == 200
+    assert "ApiKey" in stack.api.get("/openapi.json").json()["components"]["securitySchemes"]
+
+
+def test_a_page_of_another_origin_is_let_in_where_the_operator_says_so(locked: tuple[Stack, str]) -> None:
+    stack, _ = locked
+    asked = stack.api.options("/api/images", headers={"Origin": PAGE, "Access-Control-Request-Method": "POST"})
+    assert asked.headers["access-control-allow-origin"] == PAGE

@@ -1,0 +1,126 @@
+"""Who may call the API, and how often: key, throttling, what the functions are told."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from image_api.access import MIN_KEY_CHARACTERS
+from tests.iam.policies import allows, of_role
+from tests.iam.resolved import resolved
+
+
+def variables(**chosen: str) -> dict[str, str]:
+    found = resolved(**chosen).resources("AWS::Lambda::Function")["ApiFunction"]["Environment"]["Variables"]
+    return {name: str(value) for name, value in found.items()}
+
+
+# The key
+
+
+def test_a_deployed_stack_has_a_key_unless_told_otherwise():
+    assert variables()["API_KEY_SECRET_ARN"] == resolved().arn("ApiKeySecret")
+    assert variables(ApiKeyRequired="false")["API_KEY_SECRET_ARN"] == ""
+    assert not resolved(ApiKeyRequired="false").resources("AWS::SecretsManager::Secret")
+
+
+def test_the_key_is_made_by_secrets_manager_and_long_enough_to_be_taken():
+    (secret,) = resolved().resources("AWS::SecretsManager::Secret").values()
+    made = secret["GenerateSecretString"]
+    assert made["PasswordLength"] >= MIN_KEY_CHARACTERS
+    assert made["ExcludePunctuation"] is True, "it is sent in a header and typed into shells"
+    assert "SecretString" not in secret
+    assert "Name" not in secret, "a name stays taken while a deleted secret waits for its end"
+
+
+def test_only_the_api_can_read_the_key_and_only_that_one():
+    stack = resolved()
+    right = "secretsmanager:GetSecretValue"
+    assert allows(of_role(stack, "ApiRole"), right, stack.arn("ApiKeySecret"))
+    assert not allows(of_role(stack, "ApiRole"), right, stack.arn("ApiKeySecret") + "x")
+    for role in ("ProcessorRole", "RecoveryRole", "PipeRole"):
+        assert not allows(of_role(stack, role), right, stack.arn("ApiKeySecret"))
+
+
+def test_the_stack_says_how_to_get_the_key():
+    stack = resolved()
+    command = stack.value(stack.template["Outputs"]["ApiKeyCommand"]["Value"])
+    assert command.startswith("aws secretsmanager get-secret-value ")
+    assert f"--secret-id {stack.arn('ApiKeySecret')} " in command
+    assert "\n" not in command
+    assert stack.template["Outputs"]["ApiKeyCommand"]["Condition"] == "HasApiKey"
+
+
+def test_the_api_is_told_about_its_docs_and_other_origins():
+    assert (variables()["PUBLIC_DOCS"], variables()["CORS_ORIGINS"]) == ("true", "")
+    told = variables(PublicDocs="false", CorsOrigins="https://a.example")
+    assert (told["PUBLIC_DOCS"], told["CORS_ORIGINS"]) == ("false", "https://a.example")
+
+
+@pytest.mark.parametrize("origins", ["", "*", "https://a.example", "http://localhost:5173,https://b.example:8443"])
+def test_origins_are_taken(sam, origins):
+    assert re.fullmatch(sam["Parameters"]["CorsOrigins"]["AllowedPattern"], origins)
+
+
+@pytest.mark.parametrize(
+    "origins", ["a.example", "https://a.example/", "https://*.example", "https://a, https://b", ","]
+)
+def test_what_is_no_origin_is_refused_before_anything_is_deployed(sam, origins):
+    assert not re.fullmatch(sam["Parameters"]["CorsOrigins"]["AllowedPattern"], origins)
+
+
+def test_cors_is_the_applications_business_alone(resources):
+    """If the gateway had a CORS configuration as well, it would drop the application's headers."""
+    body = resources["HttpApi"]["Properties"]["Body"]
+    assert "x-amazon-apigateway-cors" not in body
+
+
+# Throttling
+
+COSTLY = {"POST /api/images", "POST /api/uploads", "POST /api/images/{image_id}/reprocess"}
+
+
+def stage(resources):
+    return resources["HttpApiApiGatewayDefaultStage"]["Properties"]
+
+
+def test_every_route_is_throttled_and_costly_ones_have_limits_of_their_own(resources):
+    assert stage(resources)["DefaultRouteSettings"] == {
+        "ThrottlingRateLimit": {"Ref": "ApiRequestsPerSecond"},
+        "ThrottlingBurstLimit": {"Ref": "ApiRequestsBurst"},
+    }
+    assert set(stage(resources)["RouteSettings"]) == COSTLY
+    for settings in stage(resources)["RouteSettings"].values():
+        assert settings == {
+            "ThrottlingRateLimit": {"Ref": "UploadRequestsPerSecond"},
+            "ThrottlingBurstLimit": {"Ref": "UploadRequestsBurst"},
+        }
+
+
+def test_a_route_with_limits_exists_in_the_gateway_and_in_the_application(resources):
+    """API Gateway refuses to deploy settings of a route that it does not have."""
+    body = resources["HttpApi"]["Properties"]["Body"]
+    in_gateway = {
+        f"{method.upper()} {path}"
+        for path, methods in body["paths"].items()
+        for method in methods
+        if path != "$default"
+    }
+    assert in_gateway == COSTLY
+    assert {f"POST {path}" for path, methods in schema_paths().items() if "post" in methods} >= COSTLY
+
+
+def schema_paths():
+    from image_api.app import create_app
+
+    def unused():
+        raise AssertionError("the schema needs no services")
+
+    return create_app(unused).openapi()["paths"]
+
+
+def test_every_call_leaves_a_line_in_the_access_log(resources):
+    assert stage(resources)["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": ["ApiAccessLogGroup", "Arn"]}
+    name = resolved().resources("AWS::Logs::LogGroup")["ApiAccessLogGroup"]["LogGroupName"]
+    assert name.startswith("/aws/vendedlogs/"), "or each API adds to a resource policy whose size is limited"

@@ -1,0 +1,176 @@
+"""What keeps data from being lost, read or listened to, with every switch in both positions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.iam.policies import as_list, denies
+from tests.iam.resolved import resolved
+from tests.template.conftest import EVERYTHING_ON
+
+BUCKETS = ["UploadsBucket", "ThumbnailsBucket"]
+TABLES = ["ImagesTable", "StatsTable"]
+KEY = EVERYTHING_ON["KmsKeyArn"]
+
+
+def buckets(**chosen: str) -> dict[str, dict[str, Any]]:
+    return resolved(**chosen).resources("AWS::S3::Bucket")
+
+
+def tables(**chosen: str) -> dict[str, dict[str, Any]]:
+    return resolved(**chosen).resources("AWS::DynamoDB::Table")
+
+
+# In transit
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+@pytest.mark.parametrize("action", ["s3:GetObject", "s3:PutObject", "s3:ListBucket"])
+def test_a_bucket_takes_no_call_without_tls(bucket, action):
+    stack = resolved()
+    policies = stack.resources("AWS::S3::BucketPolicy").values()
+    statements = [
+        s for p in policies if p["Bucket"] == stack.name(bucket) for s in p["PolicyDocument"]["Statement"]
+    ]
+    thing = stack.arn(bucket) + ("" if action == "s3:ListBucket" else "/uploads/img_1/a.jpg")
+    assert all(s["Principal"] == "*" for s in statements if s["Effect"] == "Deny")
+    assert denies(statements, action, thing, {"aws:SecureTransport": "false"})
+    assert not denies(statements, action, thing, {"aws:SecureTransport": "true"})
+
+
+@pytest.mark.parametrize("queue", sorted(resolved().resources("AWS::SQS::Queue")))
+@pytest.mark.parametrize("action", ["sqs:SendMessage", "sqs:ReceiveMessage"])
+def test_a_queue_takes_no_call_without_tls(queue, action):
+    stack = resolved()
+    url = stack.value({"Ref": queue})
+    policies = stack.resources("AWS::SQS::QueuePolicy").values()
+    statements = [s for p in policies if url in p["Queues"] for s in p["PolicyDocument"]["Statement"]]
+    assert denies(statements, action, stack.arn(queue), {"aws:SecureTransport": "false"})
+    assert not denies(statements, action, stack.arn(queue), {"aws:SecureTransport": "true"})
+
+
+# At rest
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_a_bucket_is_encrypted_with_the_customers_key_if_there_is_one(bucket):
+    (rule,) = buckets(KmsKeyArn=KEY)[bucket]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
+    assert rule["BucketKeyEnabled"] is True, "or every thumbnail would cost a call to KMS"
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_is_encrypted_with_the_customers_key_if_there_is_one(table):
+    assert tables(KmsKeyArn=KEY)[table]["SSESpecification"] == {
+        "SSEEnabled": True,
+        "SSEType": "KMS",
+        "KMSMasterKeyId": KEY,
+    }
+    assert "SSESpecification" not in tables()[table], "DynamoDB's own key: encrypted all the same"
+
+
+@pytest.mark.parametrize("queue", sorted(resolved().resources("AWS::SQS::Queue")))
+def test_every_queue_is_encrypted_by_sqs_whatever_the_key(queue):
+    found = resolved(**EVERYTHING_ON).resources("AWS::SQS::Queue")[queue]
+    assert found["SqsManagedSseEnabled"] is True
+    assert "KmsMasterKeyId" not in found, "S3 could not send to it"
+
+
+def test_nothing_that_a_caller_writes_freely_is_in_the_access_log(resources):
+    """API Gateway does not escape what it puts there: a forged path would forge a line."""
+    stage = resources["HttpApiApiGatewayDefaultStage"]["Properties"]
+    free = (
+        "$context.path",
+        "$context.identity.userAgent",
+        "$context.domain",
+        "$context.authorizer",
+        "$context.protocol",
+    )
+    line = stage["AccessLogSettings"]["Format"]
+    assert "\n" not in line
+    assert not [name for name in free if name in line]
+    assert "$context.requestId" in line and "$context.integration.requestId" in line
+
+
+def test_every_log_is_kept_as_long_as_asked_and_no_longer(resources):
+    groups = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::Logs::LogGroup"]
+    assert len(groups) >= 4
+    assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups)
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_server_access_logs_go_where_the_operator_wants_them(bucket):
+    assert "LoggingConfiguration" not in buckets()[bucket]
+    logging = buckets(S3AccessLogBucket="my-access-logs")[bucket]["LoggingConfiguration"]
+    assert logging["DestinationBucketName"] == "my-access-logs"
+    assert logging["LogFilePrefix"].startswith("image-pipeline/")
+
+
+# Against loss
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_can_be_brought_back_to_any_point_in_time(table):
+    assert tables()[table]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(("protect", "protected"), [("true", True), ("false", False)])
+def test_a_protected_table_cannot_be_deleted(table, protect, protected):
+    assert tables(ProtectData=protect)[table]["DeletionProtectionEnabled"] is protected
+
+
+@pytest.mark.parametrize("resource", [*BUCKETS, *TABLES])
+@pytest.mark.parametrize(("protect", "policy"), [("true", "Retain"), ("false", "Delete")])
+def test_protected_data_outlive_their_stack(resource, protect, policy):
+    stack = resolved(ProtectData=protect)
+    assert stack.attribute(resource, "DeletionPolicy") == policy
+    assert stack.attribute(resource, "UpdateReplacePolicy") == policy
+
+
+def test_a_policy_that_depends_on_a_parameter_has_the_transform_that_it_needs(sam):
+    """Plain CloudFormation takes no intrinsic function there; AWS::LanguageExtensions must come before SAM's."""
+    assert sam["Transform"] == ["AWS::LanguageExtensions", "AWS::Serverless-2016-10-31"]
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_unfinished_multipart_uploads_do_not_stay(bucket):
+    rules = {rule["Id"]: rule for rule in buckets()[bucket]["LifecycleConfiguration"]["Rules"]}
+    assert rules["stale-multipart-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+    assert rules["stale-multipart-uploads"]["Status"] == "Enabled"
+
+
+def test_delete_markers_go_with_the_last_version_that_they_hide():
+    rules = {rule["Id"]: rule for rule in buckets()["UploadsBucket"]["LifecycleConfiguration"]["Rules"]}
+    assert rules["old-versions"]["ExpiredObjectDeleteMarker"] is True
+
+
+# Pages of other origins
+
+
+def rules(**chosen: str) -> dict[str, dict[str, Any]]:
+    return {rule["Id"]: rule for rule in buckets(**chosen)["UploadsBucket"]["CorsConfiguration"]["CorsRules"]}
+
+
+def test_the_gallery_can_send_files_to_the_bucket_and_by_default_no_other_page():
+    (rule,) = rules().values()
+    assert rule["AllowedOrigins"] == ["https://*.execute-api.eu-west-1.amazonaws.com"]
+    assert {"PUT", "GET"} <= set(rule["AllowedMethods"]) <= {"GET", "HEAD", "PUT"}
+    assert "ETag" in rule["ExposedHeaders"]
+
+
+def test_pages_of_other_origins_can_send_files_if_the_operator_says_so():
+    origins = rules(CorsOrigins="https://a.example,https://b.example")["other-pages"]["AllowedOrigins"]
+    assert origins == ["https://a.example", "https://b.example"]
+
+
+def test_thumbnails_are_no_pages_business():
+    assert "CorsConfiguration" not in buckets(**EVERYTHING_ON)["ThumbnailsBucket"]
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_no_bucket_policy_opens_anything(bucket):
+    for policy in resolved(**EVERYTHING_ON).resources("AWS::S3::BucketPolicy").values():
+        assert {s["Effect"] for s in as_list(policy["PolicyDocument"]["Statement"])} == {"Deny"}

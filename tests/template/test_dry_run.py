@@ -1,0 +1,160 @@
+"""A deployment without AWS: the whole translated template, created by moto's CloudFormation.
+
+moto knows most of its resource types and passes the others over; what it made is compared with what was asked for,
+the others are pinned by the tests that docs/moto.md names.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import socket
+import subprocess
+import sys
+import urllib.request
+import zipfile
+from ast import literal_eval
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.iam.resolved import REGION, STACK, Resolved, resolved
+from tests.template.conftest import EVERYTHING_ON
+
+PASSED_OVER = {
+    "AWS::ApiGatewayV2::Api",
+    "AWS::ApiGatewayV2::Stage",
+    "AWS::CloudWatch::Alarm",
+    "AWS::IAM::RolePolicy",
+    "AWS::Lambda::EventInvokeConfig",
+    "AWS::Pipes::Pipe",
+    "AWS::S3::BucketPolicy",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::TopicPolicy",
+    "AWS::SQS::QueuePolicy",
+    "AWS::SecretsManager::Secret",
+}
+"""What moto's CloudFormation does not know."""
+
+
+class Deployed:
+    """A stack in moto, and clients to look at it."""
+
+    def __init__(self, url: str, stack: Resolved) -> None:
+        self._url = url
+        self.stack = stack
+        urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST")).close()
+        self._upload_code()
+        self.client("cloudformation").create_stack(
+            StackName=STACK,
+            TemplateBody=json.dumps(self._without_attributes_of_the_unknown(stack.template)),
+            Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in stack.parameters.items()],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+
+    def client(self, service: str, region: str = REGION) -> Any:
+        session = boto3.Session("testing", "testing", region_name=region)
+        return session.client(service, endpoint_url=self._url)  # type: ignore[call-overload]
+
+    def _upload_code(self) -> None:
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as content:
+            content.writestr("main.py", "")
+        s3 = self.client("s3", "us-east-1")
+        s3.create_bucket(Bucket="code")
+        for key in ("function.zip", "layer.zip"):
+            s3.put_object(Bucket="code", Key=key, Body=archive.getvalue())
+
+    def _without_attributes_of_the_unknown(self, value: Any) -> Any:
+        """moto ends with an error where something refers to an attribute of what it passed over."""
+        if isinstance(value, list):
+            return [self._without_attributes_of_the_unknown(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if "Fn::GetAtt" in value and self._kind(value["Fn::GetAtt"][0]) in PASSED_OVER:
+            return self.stack.value(value)
+        if any(
+            self._kind(name) in PASSED_OVER for name in re.findall(r"\$\{(\w+)\.\w+\}", str(value.get("Fn::Sub")))
+        ):
+            return self.stack.value(value)
+        return {key: self._without_attributes_of_the_unknown(item) for key, item in value.items()}
+
+    def _kind(self, logical_id: str) -> str:
+        return str(self.stack.template["Resources"][logical_id]["Type"])
+
+    def physical_ids(self) -> dict[str, str]:
+        """By logical id."""
+        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=STACK)
+        return {
+            r["LogicalResourceId"]: r.get("PhysicalResourceId", "")
+            for page in pages
+            for r in page["StackResourceSummaries"]
+        }
+
+
+VARIANTS: dict[str, dict[str, str]] = {
+    "as it comes": {},
+    "everything on": EVERYTHING_ON,
+    "no key": {"ApiKeyRequired": "false"},
+}
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """moto in a process of its own, because it is emptied between two stacks."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        fd = listening.fileno()
+        command = [sys.executable, "-m", "local.aws", "--fd", str(fd)]
+        with subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            process.terminate()
+
+
+@pytest.fixture(scope="module", params=list(VARIANTS))
+def deployed(request: pytest.FixtureRequest, url: str) -> Deployed:
+    return Deployed(url, resolved(**VARIANTS[request.param]))
+
+
+def test_the_stack_is_created_with_everything_that_moto_knows(deployed: Deployed) -> None:
+    (found,) = deployed.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+    assert found["StackStatus"] == "CREATE_COMPLETE"
+    resources = deployed.stack.template["Resources"]
+    wanted = {name: resource["Type"] for name, resource in resources.items() if deployed.stack.exists(name)}
+    made = deployed.physical_ids()
+    assert {kind for name, kind in wanted.items() if name not in made} <= PASSED_OVER
+    assert len(made) >= 20
+
+
+def test_both_readings_of_the_roles_policies_agree(deployed: Deployed) -> None:
+    """What tests/iam evaluates is what another implementation of CloudFormation gives to IAM."""
+    iam, ids = deployed.client("iam"), deployed.physical_ids()
+    for role, properties in deployed.stack.resources("AWS::IAM::Role").items():
+        for policy in properties.get("Policies", []):
+            found = str(iam.get_role_policy(RoleName=ids[role], PolicyName=policy["PolicyName"])["PolicyDocument"])
+            for logical_id in filter(None, ids):  # names that CloudFormation made up end in something random
+                found = re.sub(rf"{STACK}-{logical_id}-\w+", deployed.stack.name(logical_id), found)
+            # moto keeps Python's notation and None for AWS::NoValue; a secret, which it passes over, has no ARN,
+            # and that of a log group lacks its streams.
+            wanted = str(policy["PolicyDocument"]["Statement"]).replace(":*'", "'")
+            assert [s for s in literal_eval(found)["Statement"] if s and s["Sid"] != "ApiKey"] == [
+                s for s in literal_eval(wanted) if s["Sid"] != "ApiKey"
+            ]
+
+
+def test_the_buckets_are_encrypted(deployed: Deployed) -> None:
+    s3 = deployed.client("s3")
+    for bucket, properties in deployed.stack.resources("AWS::S3::Bucket").items():
+        name = deployed.stack.name(bucket)
+        (rule,) = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
+        (wanted,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule["ApplyServerSideEncryptionByDefault"] == wanted["ServerSideEncryptionByDefault"]
+
+
+def test_tables_cannot_be_deleted_where_that_was_asked(deployed: Deployed) -> None:
+    dynamodb, ids = deployed.client("dynamodb"), deployed.physical_ids()
+    protected = deployed.stack.parameters["ProtectData"] == "true"
+    for table in deployed.stack.resources("AWS::DynamoDB::Table"):
+        assert dynamodb.describe_table(TableName=ids[table])["Table"]["DeletionProtectionEnabled"] is protected
