@@ -37,6 +37,9 @@ def test_an_image_is_shown_whole(stack: Stack, api: Api) -> None:
         "data": {
             "image_id": record.image_id,
             "original_name": "my photo+1 é.jpg",
+            "title": None,
+            "alt_text": None,
+            "tags": [],
             "content_type": "image/jpeg",
             "source": "bucket",
             "created_at": "2026-11-20T10:00:01Z",

@@ -9,7 +9,14 @@ from concurrent.futures import Executor
 from functools import partial
 
 from image_core.ending import end
-from image_core.errors import CaptionFailed, CorruptImage, ImageError, ImageTooLarge, Superseded
+from image_core.errors import (
+    CaptionFailed,
+    CorruptImage,
+    ImageError,
+    ImageTooLarge,
+    Superseded,
+    UploadMismatch,
+)
 from image_core.keys import thumbnail_key, thumbnail_prefix
 from image_core.models import Outcome, Record, StoredObject, ThumbnailInfo
 from image_core.services import Services
@@ -38,10 +45,13 @@ def process(
     started_ms = services.records.now_ms()
     try:
         try:
+            _guard_announced_size(record, stored)
             _guard_size(stored, services.settings)
             body = services.storage.download(stored)
+            sha256 = hashlib.sha256(body).hexdigest()
+            _guard_announced_sha256(record, sha256)
             picture = _decode(body, services.settings)
-            metadata = extract(picture, size_bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
+            metadata = extract(picture, size_bytes=len(body), sha256=sha256)
             thumbnails = render(picture, services.settings.thumbnail_pixels)
             saving = beside.submit(_save, record, metadata, thumbnails, services)
             try:
@@ -56,6 +66,17 @@ def process(
     except Superseded:
         _discard(record, services)
         log.info("somebody else has taken over", extra={"image_id": record.image_id})
+
+
+def _guard_announced_size(record: Record, stored: StoredObject) -> None:
+    """S3 checks what a presigned URL was signed for; an emulator or somebody's own write does not."""
+    if record.announced_bytes not in (None, stored.size_bytes):
+        raise UploadMismatch(f"{stored.size_bytes:,} bytes arrived, {record.announced_bytes:,} were announced.")
+
+
+def _guard_announced_sha256(record: Record, sha256: str) -> None:
+    if record.announced_sha256 not in (None, sha256):
+        raise UploadMismatch("The bytes that arrived have another SHA-256 than the announced one.")
 
 
 def _guard_size(stored: StoredObject, settings: Settings) -> None:

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from image_core.errors import ImageError, Superseded, Unavailable
 from image_core.formats import media_type
-from image_core.models import Outcome, Record, Stats, Status, StoredObject, ThumbnailInfo, Thumbnails
+from image_core.models import (
+    IDEMPOTENCY_KEY_MS,
+    Outcome,
+    Record,
+    Stats,
+    Status,
+    StoredObject,
+    ThumbnailInfo,
+    Thumbnails,
+)
 from image_core.records.counters import STATS_NAME, difference, stats_of_shards, update_of
 from image_core.records.items import from_item, to_item
 from image_core.records.queries import Page, Queries
@@ -85,19 +94,28 @@ class Records(Queries):
         """reserve: a new `reserved` record, neither listed nor counted."""
         return self._write(None, replace(record, rev=1, status=Status.RESERVED))
 
+    def renew(self, record: Record, *, deadline: int) -> Record:
+        """renew: a reservation asked for once more lives until `deadline` (ms)."""
+        assert record.status is Status.RESERVED
+        return self._write(record, replace(record, rev=record.rev + 1, deadline=deadline, postponed=0))
+
+    def describe(
+        self, record: Record, *, title: str | None, alt_text: str | None, tags: tuple[str, ...] | None
+    ) -> Record:
+        """describe: the user's own words, which no other transition touches."""
+        described = replace(record, title=title, alt_text=alt_text, tags=tags)
+        return record if described == record else self._write(record, replace(described, rev=record.rev + 1))
+
     def claim(self, record: Record, stored: StoredObject, *, lease_seconds: int) -> Record:
         """claim: this attempt works on `stored` from now on; a `rev` of 0 creates the record."""
         now = self.now_ms()
         lease_until = now + lease_seconds * 1000
         arrived = record.status is Status.RESERVED
         claimed = replace(
-            record,
+            _of_version(record, stored),
             rev=record.rev + 1,
             status=Status.PROCESSING,
             created_ms=now if arrived else record.created_ms,
-            size_bytes=stored.size_bytes,
-            version=stored.version,
-            version_etag=stored.etag,
             attempt=secrets.token_hex(8),
             attempts=record.attempts_at(stored.version) + 1,
             lease_until=lease_until,
@@ -155,13 +173,7 @@ class Records(Queries):
 
         The caller has seen that no lease is alive. `stored` is what lies in the bucket, None if nothing does.
         """
-        if stored is not None:
-            record_now = replace(
-                record, version=stored.version, version_etag=stored.etag, size_bytes=stored.size_bytes
-            )
-        else:
-            record_now = record
-        failed = _failed(record_now, fault, self.now_ms())
+        failed = _failed(record if stored is None else _of_version(record, stored), fault, self.now_ms())
         return self._write(record if record.rev else None, replace(failed, rev=record.rev + 1))
 
     def reprocess(self, record: Record, *, pending_seconds: int) -> Record:
@@ -186,10 +198,14 @@ class Records(Queries):
 
     def mark_deleting(self, record: Record, *, deadline_seconds: int) -> Record:
         """delete: hidden and uncounted from now on; the version on the record is the one to remove."""
-        deadline = self.now_ms() + deadline_seconds * 1000
+        now = self.now_ms()
+        deadline = now + deadline_seconds * 1000
         if record.version is None:
             # An upload may be under way: stay until nothing can arrive any more.
             deadline = max(deadline, record.deadline)
+        if record.remembers_its_request(now):
+            # A repetition of the request that made this image must not make it again.
+            deadline = max(deadline, record.created_ms + IDEMPOTENCY_KEY_MS)
         return self._write(
             record,
             replace(
@@ -303,6 +319,19 @@ class Records(Queries):
             # Full jitter; the next try goes to another shard, where a hot counter is not in the way.
             self._sleep(self._rng.uniform(0, min(1.0, 0.02 * 2**attempt)))
         raise Unavailable
+
+
+def _of_version(record: Record, stored: StoredObject) -> Record:
+    """The record as that of `stored`. What was announced was announced of the first version alone."""
+    comes_first = record.version in (None, stored.version)
+    return replace(
+        record,
+        size_bytes=stored.size_bytes,
+        announced_bytes=record.announced_bytes if comes_first else None,
+        announced_sha256=record.announced_sha256 if comes_first else None,
+        version=stored.version,
+        version_etag=stored.etag,
+    )
 
 
 def _ended(record: Record, finished_ms: int) -> Record:
