@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := layers functions local models bench tests
+SOURCES := layers functions cli local models bench tests
 
 # Empty means the default, see `.venv/bin/python -m local --help`.
 export PORT AWS_PORT WORKERS MODEL
