@@ -22,6 +22,7 @@ REVALIDATED = "private, no-cache"
 """`Cache-Control`: a browser may keep it, and asks each time whether it still holds."""
 
 ETAG = {"ETag": {"description": "Changes with the answer.", "schema": {"type": "string"}}}
+_JSON = "application/json"
 _TAGS = re.compile(r'(W/)?("[^"]*")')
 
 
@@ -29,17 +30,18 @@ def json_answer(
     body: BaseModel, if_none_match: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     """200 with `body` and its ETag, or 304 if the caller has it already."""
-    content = _json(body)
+    content = _serialised(body)
     tag = etag(content)
     if is_known(tag, if_none_match):
-        return unchanged(tag)
+        return unchanged(tag, _JSON)
     tagged = {"ETag": tag, "Cache-Control": REVALIDATED}
-    return Response(content, media_type="application/json", headers={**tagged, **(headers or {})})
+    return Response(content, media_type=_JSON, headers={**tagged, **(headers or {})})
 
 
-def unchanged(tag: str) -> Response:
-    """304."""
-    return Response(status_code=304, headers={"ETag": tag, "Cache-Control": REVALIDATED})
+def unchanged(tag: str, media_type: str) -> Response:
+    """304. It names the media type, because Mangum would name JSON, and caches take over what a 304 says."""
+    headers = {"ETag": tag, "Cache-Control": REVALIDATED}
+    return Response(status_code=304, media_type=media_type, headers=headers)
 
 
 def etag(content: bytes) -> str:
@@ -58,9 +60,9 @@ def require_match(body: BaseModel, if_match: str | None) -> None:
     if if_match is None or if_match.strip() == "*":
         return
     # A weak tag never matches here: it promises too little to write on.
-    if etag(_json(body)) not in (found for weak, found in _TAGS.findall(if_match) if not weak):
+    if etag(_serialised(body)) not in (found for weak, found in _TAGS.findall(if_match) if not weak):
         raise PreconditionFailed
 
 
-def _json(body: BaseModel) -> bytes:
+def _serialised(body: BaseModel) -> bytes:
     return body.model_dump_json().encode()

@@ -45,7 +45,7 @@ def get_thumbnail(
         # A key is never written twice with different bytes, so it makes a strong ETag.
         etag = f'"{info.key.partition("/")[2].replace("/", "-")}"'
         if is_known(etag, if_none_match):
-            return unchanged(etag)
+            return unchanged(etag, info.content_type)
         body = services.storage.get_thumbnail(info.key)
         if body is not None:
             headers = {"ETag": etag, "Cache-Control": REVALIDATED}
