@@ -48,7 +48,7 @@ class Bars:
         self._progress = Progress(
             TextColumn("{task.fields[name]}", markup=False, table_column=_name_column()),
             BarColumn(bar_width=24),
-            TaskProgressColumn(markup=False),
+            TaskProgressColumn("{task.percentage:>3.0f}%", markup=False),
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(compact=True),

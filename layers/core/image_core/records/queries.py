@@ -123,7 +123,6 @@ class Queries:
             if listing.status is None
             else ("by_status", "status", str(listing.status))
         )
-        first, last = listing.bounds
         arguments: dict[str, Any] = {}
         if after is not None:
             arguments["ExclusiveStartKey"] = {
@@ -131,16 +130,19 @@ class Queries:
                 order_name: {"S": after},
                 "image_id": {"S": after.split("#")[1]},
             }
+        condition, names, values = "#hash = :hash", {"#hash": hash_name}, {":hash": {"S": hash_value}}
+        if listing.from_ms is not None or listing.until_ms is not None:
+            first, last = listing.bounds
+            condition += " AND #order BETWEEN :first AND :last"
+            names["#order"] = order_name
+            # "~" stands behind every id of that millisecond.
+            values |= {":first": {"S": f"{first:015d}#"}, ":last": {"S": f"{last:015d}#~"}}
         answer = self._client.query(
             TableName=self._table,
             IndexName=name,
-            KeyConditionExpression="#hash = :hash AND #order BETWEEN :first AND :last",
-            ExpressionAttributeNames={"#hash": hash_name, "#order": order_name},
-            ExpressionAttributeValues={
-                ":hash": {"S": hash_value},
-                ":first": {"S": f"{first:015d}#"},
-                ":last": {"S": f"{last:015d}#~"},  # behind every id of that millisecond
-            },
+            KeyConditionExpression=condition,
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=values,
             ScanIndexForward=False,
             # One more than needed tells whether there is a next page at all.
             Limit=limit + 1,
