@@ -192,7 +192,7 @@ def test_a_key_of_another_form_is_invalid(stack: Stack, api: Api, key: str) -> N
 
 
 def test_images_of_keys_stand_in_the_list_by_their_age(stack: Stack, api: Api) -> None:
-    made = []
+    made: list[str] = []
     for key in "cafebabe":
         made.insert(0, post(api, f"{key}{len(made)}").json()["image_id"])
         stack.clock.advance(1)

@@ -45,8 +45,8 @@ def process(
     started_ms = services.records.now_ms()
     try:
         try:
-            _guard_announced_size(record, stored)
             _guard_size(stored, services.settings)
+            _guard_announced_size(record, stored)
             body = services.storage.download(stored)
             sha256 = hashlib.sha256(body).hexdigest()
             _guard_announced_sha256(record, sha256)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -36,7 +36,9 @@ from image_core.models import Record, Status
 
 log = logging.getLogger(__name__)
 
-_UNCHANGED = {304: {"description": "Nothing has changed (`If-None-Match`).", "headers": ETAG}}
+_UNCHANGED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "Nothing has changed (`If-None-Match`).", "headers": ETAG}
+}
 
 router = APIRouter(prefix="/api/images", tags=["images"], route_class=TypedRoute)
 
@@ -117,7 +119,7 @@ def describe_image(
 
     def described(record: Record) -> Record:
         require_match(present(record, request, services), if_match)
-        words = {"title": record.title, "alt_text": record.alt_text, "tags": record.tags}
+        words: dict[str, Any] = {"title": record.title, "alt_text": record.alt_text, "tags": record.tags}
         words |= {name: getattr(patch, name) for name in patch.model_fields_set}
         tags = tuple(dict.fromkeys(words.pop("tags") or ())) or None
         return services.records.describe(record, tags=tags, **words)
