@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
+import httpx
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
@@ -308,6 +309,12 @@ def test_a_reservation_outlives_its_url_by_the_pending_timeout(stack: Stack, api
         ({"size": 10**30}, 413, "too_large"),
         ({"size": -1}, 422, "invalid_request"),
         ({"size": "many"}, 422, "invalid_request"),
+        ({"size": "5"}, 422, "invalid_request"),
+        ({"size": 5.5}, 422, "invalid_request"),
+        ({"size": True}, 422, "invalid_request"),
+        ({"sha256": "0" * 63}, 422, "invalid_request"),
+        ({"sha256": "g" * 64}, 422, "invalid_request"),
+        ({"sha_256": "0" * 64}, 422, "invalid_request"),
         ({"content_type": "application/pdf"}, 400, "unsupported_format"),
         ({"content_type": "image/svg+xml"}, 400, "unsupported_format"),
         ({"content_type": None}, 422, "invalid_request"),
@@ -324,9 +331,26 @@ def test_a_reservation_for_what_would_not_be_accepted_is_refused(
     assert stack.every() == []
 
 
-def test_the_largest_size_of_all_can_be_reserved(api: Api) -> None:
-    asked = {"filename": "photo.jpg", "content_type": "image/jpeg", "size": 50_000_000}
+@pytest.mark.parametrize("size", [50_000_000, 5.0])
+def test_the_largest_size_of_all_and_any_whole_number_can_be_reserved(api: Api, size: float) -> None:
+    asked = {"filename": "photo.jpg", "content_type": "image/jpeg", "size": size}
     assert api.post_json("/api/uploads", asked).status == 201
+
+
+def test_an_announced_checksum_is_among_the_headers_to_send_and_remembered(stack: Stack, api: Api) -> None:
+    sha256 = "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08"
+    asked = {"filename": "photo.jpg", "content_type": "image/jpeg", "size": 5, "sha256": sha256}
+    upload = api.post_json("/api/uploads", asked).json()["upload"]
+    assert upload["headers"]["x-amz-checksum-sha256"] == "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg="
+    assert "x-amz-checksum-sha256" in parse_qs(urlsplit(upload["url"]).query)["X-Amz-SignedHeaders"][0]
+    assert stack.the_record().announced_sha256 == sha256.lower()
+
+
+def test_the_presigned_request_is_taken_once(stack: Stack, api: Api) -> None:
+    asked = {"filename": "photo.jpg", "content_type": "image/jpeg", "size": 5}
+    upload = api.post_json("/api/uploads", asked).json()["upload"]
+    sent = [httpx.put(upload["url"], headers=upload["headers"], content=b"12345") for _ in range(2)]
+    assert [answer.status_code for answer in sent] == [200, 412]
 
 
 @pytest.mark.parametrize("body", [b"{nope", b"[]", b"null", b'"text"', b""])

@@ -227,7 +227,7 @@ def test_images_of_the_same_millisecond_are_on_the_same_side(stack: Stack) -> No
     [{"from_ms": 5, "until_ms": 5}, {"from_ms": 9, "until_ms": 5}, {"until_ms": 0}, {"until_ms": -(10**14)}],
 )
 def test_times_between_which_nothing_can_be_are_an_empty_list_that_costs_nothing(
-    stack: Stack, bounds: dict[str, int]
+    stack: Stack, bounds: dict[str, Any]
 ) -> None:
     images(stack, 1)
     stack.dynamodb.calls.clear()
@@ -239,7 +239,7 @@ def test_times_between_which_nothing_can_be_are_an_empty_list_that_costs_nothing
 @pytest.mark.parametrize(
     "bounds", [{"from_ms": -(10**14)}, {"until_ms": 10**18}, {"from_ms": 0, "until_ms": 10**15}]
 )
-def test_times_beyond_all_images_narrow_nothing(stack: Stack, bounds: dict[str, int]) -> None:
+def test_times_beyond_all_images_narrow_nothing(stack: Stack, bounds: dict[str, Any]) -> None:
     made = images(stack, 3)
     assert times(stack, made, **bounds) == [0, 1, 2]
 

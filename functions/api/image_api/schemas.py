@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
 MAX_NAME_CHARACTERS = 1024
 """Of a file's name: no less than any key of S3's can hold."""
@@ -125,12 +125,19 @@ class ListAnswer(BaseModel):
     error: None = None
 
 
+def _whole(number: object) -> object:
+    """In JSON 5.0 is a whole number too."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 class UploadRequest(BaseModel, extra="forbid"):
     """An upload that is to go straight to the bucket. What is announced here is signed, and compared on arrival."""
 
     filename: str = Field(max_length=MAX_NAME_CHARACTERS, examples=["photo.jpg"])
     content_type: str = Field(examples=["image/jpeg"])
-    size: int = Field(ge=0, strict=True, description="Bytes.", examples=[45_000_000])
+    size: Annotated[int, BeforeValidator(_whole)] = Field(
+        ge=0, strict=True, description="Bytes.", examples=[45_000_000]
+    )
     sha256: str | None = Field(
         None,
         pattern="^[0-9a-fA-F]{64}$",
