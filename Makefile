@@ -2,13 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := layers functions cli local models bench tests
+SOURCES := layers functions cli local models bench docs tests
 
 # Empty means the default, see `.venv/bin/python -m local --help`.
 export PORT AWS_PORT WORKERS MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-containers check format model model-check bench demo-model clean
+.PHONY: help run test test-containers check format docs model model-check bench demo-model clean
 
 help:  ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ check: $(VENV)/installed  ## Format, lint, types, template
 format: $(VENV)/installed  ## Put the code into its format
 	$(BIN)/ruff check --fix --quiet $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+
+docs: $(VENV)/installed  ## Write docs/api.md from the OpenAPI schema
+	$(BIN)/python -m docs.api
 
 model: $(VENV)/installed  ## Fetch BLIP and export it into models/exported (FROM=folder: another checkpoint)
 	$(BIN)/python -m models.export $(if $(FROM),--from $(FROM))

@@ -80,7 +80,5 @@ IfMatch = Annotated[
 ]
 IfNoneMatch = Annotated[
     str | None,
-    Header(
-        alias="If-None-Match", description="An `ETag` from before: 304 and no body if nothing has changed since."
-    ),
+    Header(alias="If-None-Match", description="An `ETag` from before: 304, and no body, if nothing has changed."),
 ]

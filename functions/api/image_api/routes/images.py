@@ -46,6 +46,7 @@ router = APIRouter(prefix="/api/images", tags=["images"], route_class=TypedRoute
 @router.get(
     "",
     response_model=ListAnswer,
+    response_description="A page.",
     responses={200: {"headers": ETAG}, **_UNCHANGED, **documented(BadCursor, InvalidRequest)},
     summary="List images, newest first",
 )
@@ -80,6 +81,7 @@ def list_images(
 @router.get(
     "/{image_id}",
     response_model=ImageAnswer,
+    response_description="The image.",
     responses={200: {"headers": {**ETAG, **PENDING_HEADERS}}, **_UNCHANGED, **documented(NotFound)},
     summary="One image",
 )
@@ -97,6 +99,7 @@ def get_image(
 @router.patch(
     "/{image_id}",
     response_model=ImageAnswer,
+    response_description="The image, as it is described now.",
     responses={
         200: {"headers": ETAG},
         **documented(NotFound, PreconditionFailed, TooLarge, WrongMediaType, InvalidRequest),
