@@ -18,12 +18,13 @@ from imgpipe.commands.download import download
 from imgpipe.commands.images import delete, list_images, reprocess, show, stats
 from imgpipe.commands.upload import upload
 from imgpipe.commands.watch import watch
+from imgpipe.retries import Retries
 from imgpipe.session import Session, ending
 from imgpipe.settings import DEFAULT_API, resolve
 from imgpipe.terminal import Terminal
 
 _FLAGS = ("--json", "--quiet", "-q")
-_VALUES = ("--api", "--api-key-file")
+_VALUES = ("--api", "--api-key-file", "--retries")
 
 
 class Group(TyperGroup):
@@ -73,6 +74,15 @@ def options(
             help="A file with the API key. Without it the key is taken from IMGPIPE_API_KEY.",
         ),
     ] = None,
+    retries: Annotated[
+        int,
+        typer.Option(
+            envvar="IMGPIPE_RETRIES",
+            min=0,
+            max=100,
+            help="How often a call is made again that failed for the moment: after ever longer pauses.",
+        ),
+    ] = 5,
     as_json: Annotated[
         bool, typer.Option("--json", help="Results as JSON, a document a line; all else goes to stderr.")
     ] = False,
@@ -91,7 +101,7 @@ def options(
         settings = resolve(api, os.environ.get("IMGPIPE_API_KEY") or None, api_key_file)
     if settings.key_travels_openly:
         terminal.note("The API key travels unencrypted: use https.")
-    context.obj = Session(settings, terminal)
+    context.obj = Session(settings, terminal, Retries(attempts=retries + 1))
 
 
 app.command()(upload)

@@ -24,9 +24,9 @@ Receiver = Callable[[httpx.Response], Any]
 class Connection:
     """Calls with retries, and errors as exceptions. An async context manager."""
 
-    def __init__(self, settings: Settings, retries: Retries | None = None) -> None:
+    def __init__(self, settings: Settings, retries: Retries) -> None:
         self.settings = settings
-        self._retries = retries or Retries()
+        self._retries = retries
         self._reached = False
         tls = httpx.create_ssl_context()
         headers = {"User-Agent": f"imgpipe/{__version__}"}

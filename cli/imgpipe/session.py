@@ -14,6 +14,7 @@ import typer
 from imgpipe.client import Client
 from imgpipe.connection import Connection
 from imgpipe.errors import INTERRUPTED, OK, ImgpipeError
+from imgpipe.retries import Retries
 from imgpipe.settings import Settings
 from imgpipe.terminal import Terminal
 
@@ -24,12 +25,13 @@ class Session:
 
     settings: Settings
     terminal: Terminal
+    retries: Retries
 
     def run(self, act: Callable[[Client], Awaitable[int]]) -> None:
         """Runs a command with a client, and ends with the exit code that it returns."""
 
         async def connected() -> int:
-            async with Connection(self.settings) as connection:
+            async with Connection(self.settings, self.retries) as connection:
                 return await act(Client(connection))
 
         with ending(self.terminal):

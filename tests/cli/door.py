@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -27,11 +27,12 @@ class Seen:
 
 @dataclass
 class Reply:
-    """An answer."""
+    """An answer; one that `is_cut` breaks off in the middle of its body."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    is_cut: bool = False
 
 
 def json_reply(status: int, value: Any, **headers: str) -> Reply:
@@ -57,8 +58,13 @@ def lose_the_answer(through: Callable[[], Reply]) -> Reply | None:
     return None
 
 
+def cut_the_answer(through: Callable[[], Reply]) -> Reply | None:
+    """The connection ends in the middle of the answer."""
+    return replace(through(), is_cut=True)
+
+
 class Door:
-    """`url` is where it is. What is planned for a request that nobody planned for: it goes through."""
+    """`url` is where it is. What nothing is planned for goes through, to the path that `rewrite` gives."""
 
     def __init__(self, upstream: str | None) -> None:
         self._upstream = httpx.Client(base_url=upstream, timeout=60, trust_env=False) if upstream else None
@@ -67,6 +73,7 @@ class Door:
         self._lock = threading.Lock()
         self.seen: list[Seen] = []
         self.url = ""
+        self.rewrite: Callable[[str], str] = lambda path: path
 
     def plan(self, method: str, path: str, *acts: Act) -> None:
         """The next requests with this method, to a path that begins so: one act each."""
@@ -96,7 +103,8 @@ class Door:
         def through() -> Reply:
             assert self._upstream is not None, f"{handler.command} {handler.path} was not planned"
             kept = {name: value for name, value in headers.items() if name not in _OF_A_CONNECTION}
-            answer = self._upstream.request(handler.command, handler.path, content=body, headers=kept)
+            path = self.rewrite(handler.path)
+            answer = self._upstream.request(handler.command, path, content=body, headers=kept)
             return Reply(answer.status_code, dict(answer.headers), answer.content)
 
         reply = act(through)
@@ -110,7 +118,8 @@ class Door:
         if reply.status != 204:
             handler.send_header("Content-Length", str(len(reply.body)))
         handler.end_headers()
-        handler.wfile.write(reply.body)
+        handler.wfile.write(reply.body[: len(reply.body) // 2] if reply.is_cut else reply.body)
+        handler.close_connection = reply.is_cut
 
     def _act_for(self, method: str, path: str) -> Act:
         for planned in self._planned:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from enum import StrEnum
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated
 
@@ -66,8 +66,12 @@ def download(
                 await print_out(fetch)
                 return
 
+            @cache  # what broke off half-way and is fetched again keeps its name
+            def own_name(content_type: str) -> str:
+                return _own_name(image, size, content_type, taken)
+
             def name(response: httpx.Response) -> str:
-                return _own_name(image, size, response, taken) if is_folder else target.name
+                return own_name(response.headers.get("Content-Type", "")) if is_folder else target.name
 
             path, length = await keep(fetch, target if is_folder else target.parent, name, force=force)
             _tell(terminal, image_id, path, length)
@@ -88,11 +92,11 @@ def download(
     session.run(act)
 
 
-def _own_name(image: Image, size: Size, response: httpx.Response, taken: Counter[str]) -> str:
+def _own_name(image: Image, size: Size, content_type: str, taken: Counter[str]) -> str:
     """The image's name; with its id where another of this batch has that name, as file systems compare them."""
     name = safe_name(image)
     if size is not Size.ORIGINAL:
-        name = thumbnail_name(image, size, response.headers.get("Content-Type", ""))
+        name = thumbnail_name(image, size, content_type)
     taken[name.casefold()] += 1
     if taken[name.casefold()] == 1:
         return name

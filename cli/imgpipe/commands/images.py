@@ -59,8 +59,6 @@ def list_images(
         shown: list[Image] = []
         count = 0
         async for image in found:
-            if not every and count == limit:
-                break
             count += 1
             if terminal.as_json:
                 terminal.json(image.raw)
@@ -70,6 +68,8 @@ def list_images(
                 if count == 1:
                     terminal.row(*LIST_TITLES)
                 terminal.row(*list_row(image))
+            if not every and count == limit:
+                break
         if shown:
             rows = [list_row(image) for image in shown]
             terminal.rows(LIST_TITLES, rows, list_table(rows, terminal.out.width))
