@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := layers functions local ops models bench tests
+SOURCES := layers functions cli local ops models bench docs tests
 
 # Empty means the default, see `.venv/bin/python -m local --help`.
 export PORT AWS_PORT WORKERS MODEL
@@ -12,7 +12,7 @@ ENV ?= default
 export ALLOW_DEMO_MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run sam-local test test-containers check check-security deploy preflight format lock model model-check bench demo-model clean
+.PHONY: help run sam-local test test-containers check check-security deploy preflight format lock docs model model-check bench demo-model clean
 
 help:  ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ lock: $(VENV)/installed  ## Pin what is deployed, with hashes: requirements.in â
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' layers/core/requirements.txt)
 	$(LOCK) functions/processor/requirements.in -o functions/processor/requirements.txt \
 		--overrides functions/processor/overrides.txt -c layers/core/requirements.txt
+
+docs: $(VENV)/installed  ## Write docs/api.md from the OpenAPI schema
+	$(BIN)/python -m docs.api
 
 model: $(VENV)/installed  ## Fetch BLIP and export it into models/exported (FROM=folder: another checkpoint)
 	$(BIN)/python -m models.export $(if $(FROM),--from $(FROM))

@@ -37,6 +37,9 @@ def test_an_image_is_shown_whole(stack: Stack, api: Api) -> None:
         "data": {
             "image_id": record.image_id,
             "original_name": "my photo+1 é.jpg",
+            "title": None,
+            "alt_text": None,
+            "tags": [],
             "content_type": "image/jpeg",
             "source": "bucket",
             "created_at": "2026-11-20T10:00:01Z",
@@ -179,6 +182,57 @@ def test_a_cursor_of_another_list_is_refused(stack: Stack, api: Api) -> None:
 def test_a_query_that_makes_no_sense_is_invalid(api: Api, query: str) -> None:
     answer = api.get("/api/images", query)
     assert (answer.status, answer.code) == (422, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("created_after=2026-11-20T10:00:01Z", [2, 1]),
+        ("created_before=2026-11-20T10:00:01Z", [0]),
+        ("created_after=2026-11-20T10:00:00.5Z&created_before=2026-11-20T10:00:02Z", [1]),
+        ("created_after=2026-11-20T12:00:01%2B02:00", [2, 1]),
+        ("created_after=2026-11-20t09:00:01-01:00", [2, 1]),
+        ("created_after=0000-01-01T00:00:00Z", [2, 1, 0]),
+        ("created_before=9999-12-31T23:59:59.999999Z&status=pending", [2, 1, 0]),
+        ("created_before=9999-12-31T23:59:59-23:59", [2, 1, 0]),
+        ("created_after=2016-12-31T23:59:60Z", [2, 1, 0]),
+        ("created_after=2026-11-20T10:00:01Z&status=success", []),
+        ("created_after=2026-11-20T10:00:02Z&created_before=2026-11-20T10:00:01Z", []),
+    ],
+)
+def test_a_list_can_be_narrowed_by_time(stack: Stack, api: Api, query: str, found: list[int]) -> None:
+    made = []
+    for _ in range(3):
+        made.append(image_in(stack.records, Status.PENDING).image_id)
+        stack.clock.advance(1)
+    answer = api.get("/api/images", query)
+    assert answer.status == 200, answer.body
+    assert [made.index(image["data"]["image_id"]) for image in answer.json()["data"]] == found
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "",
+        "yesterday",
+        "1795168800",
+        "2026-11-20",
+        "2026-11-20T10:00:00",
+        "2026-11-20T10:00Z",
+        "2026-11-20 10:00:00Z",
+        "2026-11-20T10:00:00+02:00",
+        "2026-13-20T10:00:00Z",
+        "2026-11-20T25:00:00Z",
+        "2026-11-20T10:00:00%2B99:00",
+        "٢٠٢٦-11-20T10:00:00Z",
+    ],
+)
+@pytest.mark.parametrize("name", ["created_after", "created_before"])
+def test_a_time_of_another_form_is_invalid_and_told_how_to_write_it(api: Api, name: str, time: str) -> None:
+    answer = api.get("/api/images", f"{name}={time}")
+    assert (answer.status, answer.code) == (422, "invalid_request")
+    assert name in answer.json()["error"]["message"]
+    assert "2026-11-20T10:00:00Z" in answer.json()["error"]["message"]
 
 
 # Thumbnails

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +11,8 @@ import pytest
 
 from image_core.errors import BadCursor, Unavailable
 from image_core.models import SHOWN_STATUSES, Record, Status
+from image_core.records.items import created_order
+from image_core.records.queries import Listing, encode_cursor
 from tests.functional.emulator import Act, Call, Stack, done, followed_by
 from tests.functional.images import LEASE_SECONDS, image_in, new_record, outcome, seen
 
@@ -175,6 +179,136 @@ def test_a_cursor_is_believed_by_its_own_list_alone(stack: Stack) -> None:
     for status in (None, Status.FAILED):
         with pytest.raises(BadCursor):
             stack.records.page(limit=1, cursor=cursor, status=status)
+
+
+# Between two times
+
+
+def times(stack: Stack, made: list[Record], **bounds: Any) -> list[int]:
+    """The positions, newest first, of those that the list within these bounds holds, page by page."""
+    found, cursor = [], None
+    while True:
+        page = stack.records.page(limit=2, cursor=cursor, **bounds)
+        found += ids(page.records)
+        cursor = page.next_cursor
+        if cursor is None:
+            return [ids(made).index(image_id) for image_id in found]
+
+
+@pytest.mark.parametrize("status", [None, Status.PENDING])
+def test_a_list_between_two_times_holds_the_first_and_not_the_last(stack: Stack, status: Status | None) -> None:
+    made = images(stack, 6)
+    images(stack, 1, Status.SUCCESS)
+    created = [record.created_ms for record in made]
+    assert times(stack, made, status=status or Status.PENDING, from_ms=created[4]) == [0, 1, 2, 3, 4]
+    assert times(stack, made, status=status or Status.PENDING, until_ms=created[1]) == [2, 3, 4, 5]
+    assert times(stack, made, status=status, from_ms=created[4], until_ms=created[1]) == [2, 3, 4]
+    assert times(stack, made, status=status, from_ms=created[4] + 1, until_ms=created[1] + 1) == [1, 2, 3]
+
+
+def test_adjoining_times_share_no_image_and_leave_none_out(stack: Stack) -> None:
+    made = images(stack, 5)
+    middle = made[2].created_ms
+    assert times(stack, made, from_ms=middle) + times(stack, made, until_ms=middle) == [0, 1, 2, 3, 4]
+
+
+def test_images_of_the_same_millisecond_are_on_the_same_side(stack: Stack) -> None:
+    for _ in range(3):
+        image_in(stack.records, Status.PENDING)
+    now = stack.clock.now_ms
+    assert len(stack.records.page(limit=10, from_ms=now).records) == 3
+    assert len(stack.records.page(limit=10, until_ms=now + 1).records) == 3
+    assert stack.records.page(limit=10, from_ms=now + 1).records == []
+    assert stack.records.page(limit=10, until_ms=now).records == []
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [{"from_ms": 5, "until_ms": 5}, {"from_ms": 9, "until_ms": 5}, {"until_ms": 0}, {"until_ms": -(10**14)}],
+)
+def test_times_between_which_nothing_can_be_are_an_empty_list_that_costs_nothing(
+    stack: Stack, bounds: dict[str, Any]
+) -> None:
+    images(stack, 1)
+    stack.dynamodb.calls.clear()
+    page = stack.records.page(limit=10, **bounds)
+    assert (page.records, page.next_cursor) == ([], None)
+    assert stack.dynamodb.calls == []
+
+
+@pytest.mark.parametrize(
+    "bounds", [{"from_ms": -(10**14)}, {"until_ms": 10**18}, {"from_ms": 0, "until_ms": 10**15}]
+)
+def test_times_beyond_all_images_narrow_nothing(stack: Stack, bounds: dict[str, Any]) -> None:
+    made = images(stack, 3)
+    assert times(stack, made, **bounds) == [0, 1, 2]
+
+
+def test_a_cursor_outside_of_its_own_list_is_refused_before_dynamodb_is_asked(stack: Stack) -> None:
+    (newest, _) = images(stack, 2)
+    bounds = Listing(None, newest.created_ms + 1, None)
+    forged = encode_cursor(bounds, created_order(newest.created_ms, newest.image_id))
+    with pytest.raises(BadCursor):
+        stack.records.page(limit=1, cursor=forged, from_ms=bounds.from_ms)
+
+
+# While others are at it
+
+
+def test_whoever_pages_while_others_upload_and_delete_sees_each_image_that_stays_exactly_once(
+    make_stack: Callable[..., Stack],
+) -> None:
+    stack = make_stack(tables_alone=True)
+    rng = random.Random(7)
+    there = images(stack, 40)
+    doomed = rng.sample(there, 12)
+    stays = [record.image_id for record in there if record not in doomed]
+    stop = threading.Event()
+    faults: list[BaseException] = []
+
+    def upload() -> None:
+        mine = stack.others()
+        while not stop.is_set():
+            image_in(mine, rng.choice([Status.PENDING, Status.SUCCESS, Status.RESERVED]))
+
+    def delete() -> None:
+        mine = stack.others()
+        for record in doomed:
+            mine.forget(mine.mark_deleting(record, deadline_seconds=0))
+
+    def change() -> None:
+        mine = stack.others()
+        for image_id in stays:
+            record = mine.get(image_id)
+            assert record is not None
+            mine.claim(record, seen(record), lease_seconds=LEASE_SECONDS)
+
+    def noting(work: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                work()
+            except BaseException as fault:
+                faults.append(fault)
+
+        return run
+
+    first = stack.records.page(limit=3)
+    at_work = [threading.Thread(target=noting(work)) for work in (upload, upload, delete, change)]
+    for thread in at_work:
+        thread.start()
+    found, cursor = ids(first.records), first.next_cursor
+    while cursor is not None:
+        page = stack.records.page(limit=3, cursor=cursor)
+        found += ids(page.records)
+        cursor = page.next_cursor
+        stack.clock.advance(0.001)
+    stop.set()
+    for thread in at_work:
+        thread.join()
+    assert not faults
+    assert len(set(found)) == len(found)
+    assert [image_id for image_id in found if image_id in stays] == stays
+    assert set(found) <= set(ids(there))
 
 
 # What is overdue

@@ -408,7 +408,7 @@ def test_a_reservation_becomes_an_image_when_its_file_arrives(
     reserved = api.send(load("http_post_json.json")).json()
     stack.clock.advance(60)
     key = upload_key(reserved["image_id"], "my photo+1 é.jpg")
-    stack.put(key, pictures.jpeg())
+    stack.put(key, pictures.jpeg().ljust(12_345, b"\0"))  # as large as announced
     process(notification(stack, key=key))
     (listed,) = api.get("/api/images").json()["data"]
     assert (listed["data"]["image_id"], listed["status"]) == (reserved["image_id"], "success")

@@ -12,7 +12,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from contextlib import nullcontext
 
 from tests import conftest  # no AWS account can be reached from here either
-
 from tests.simulation.bugs import BUGS
 from tests.simulation.many import many_images
 from tests.simulation.simulation import Result, simulate, told

@@ -151,19 +151,11 @@ class ApiKeyGuard:
 
 
 def install(app: FastAPI, settings: Callable[[], Settings], secrets: Callable[[], SecretsManagerClient]) -> None:
-    """Guards `app`, and says so in its OpenAPI schema. `secrets` is called on stacks with a key alone."""
+    """Guards `app`. `secrets` is called on stacks with a key alone."""
     app.add_middleware(ApiKeyGuard, settings=settings, ring=KeyRing(secrets))
-    undocumented = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            _document(undocumented())
-        return undocumented()
-
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the schema
 
 
-def _document(schema: dict[str, Any]) -> None:
+def document(schema: dict[str, Any]) -> None:
     """Adds the security scheme, and the 401 of every path that may need a key."""
     schema.setdefault("components", {})["securitySchemes"] = {
         "ApiKey": {

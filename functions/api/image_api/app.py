@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from image_api import access, cors, errors
+from image_api.answers import Answers
 from image_api.body_limit import BodyLimit
-from image_api.routes import files, images, service, uploads
-from image_core.errors import IMAGE_ERRORS
+from image_api.observed import Observed
+from image_api.openapi import DESCRIPTION, DocumentedApi, operation_id
+from image_api.routes import files, images, posting, service, uploads
 from image_core.services import Services, secrets_client
 
 if TYPE_CHECKING:
@@ -19,16 +21,6 @@ if TYPE_CHECKING:
     from image_core.settings import Settings
 
 TITLE = "Serverless image pipeline"
-_CODES_OF_IMAGES = "\n".join(f"- `{code}`: {error.default_message}" for code, error in IMAGE_ERRORS.items())
-DESCRIPTION = f"""
-Upload an image, or drop it into the bucket; soon after it has thumbnails, metadata and a caption.
-
-Answers under `/api/images` are envelopes: `status`, `data`, `error`. Error codes are stable, messages are
-for people. Beside the codes of each call there is `method_not_allowed` (405), and an image whose status is
-`failed` carries one of these:
-
-{_CODES_OF_IMAGES}
-"""
 
 
 def create_app(
@@ -39,12 +31,22 @@ def create_app(
     def settings() -> Settings:
         return services().settings
 
-    app = FastAPI(title=TITLE, description=DESCRIPTION, version="0.1.0")
+    app = DocumentedApi(
+        title=TITLE,
+        description=DESCRIPTION,
+        version="0.1.0",
+        generate_unique_id_function=operation_id,
+        # One address for each thing: `/api/images/` is not found, instead of a redirect that a POST may not follow.
+        redirect_slashes=False,
+    )
     app.state.services = services
-    app.add_middleware(BodyLimit, max_bytes=lambda: settings().max_post_bytes)
+    # From the innermost to the outermost.
+    app.add_middleware(BodyLimit, settings=settings)
     access.install(app, settings, lambda: secrets(settings()))
     cors.install(app, settings)
+    app.add_middleware(Observed)
+    app.add_middleware(Answers)
     errors.install(app)
-    for routes in (images, files, uploads, service):
+    for routes in (posting, images, files, uploads, service):
         app.include_router(routes.router)
     return app

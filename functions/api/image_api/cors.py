@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from image_core.settings import Settings
 
-METHODS = ("GET", "HEAD", "POST", "DELETE")
-EXPOSED_HEADERS = ("Content-Disposition", "ETag", "Location", "Retry-After", "WWW-Authenticate")
+METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
+EXPOSED_HEADERS = ("Content-Disposition", "ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-Id")
 PREFLIGHT_KEPT_SECONDS = 7200
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 
 from image_api.presentation import image_answer
-from image_api.schemas import ImageAnswer
+from image_api.schemas import AcceptedAnswer, ImageAnswer
 from image_core.errors import NotFound, Superseded, Unavailable
 from image_core.keys import is_image_id
 from image_core.models import Record, Status
@@ -16,6 +16,16 @@ from image_core.services import Services
 
 _T = TypeVar("_T")
 _TRIES = 5
+
+RETRY_AFTER_SECONDS = 2
+"""When it makes sense to ask again for an image in work."""
+PENDING_HEADERS = {
+    "Retry-After": {
+        "description": "While the image is not finished: seconds to wait before asking again.",
+        "schema": {"type": "integer"},
+    }
+}
+LOCATION_HEADER = {"Location": {"description": "Where to watch the image.", "schema": {"type": "string"}}}
 
 
 def _services(request: Request) -> Services:
@@ -51,3 +61,16 @@ def present(record: Record, request: Request, services: Services) -> ImageAnswer
         lambda image_id, size: str(request.url_for("get_thumbnail", image_id=image_id, size=size)),
         expose_gps=services.settings.expose_gps,
     )
+
+
+def pending_headers(status: str) -> dict[str, str]:
+    """`Retry-After`, as long as there is something to wait for."""
+    return {"Retry-After": str(RETRY_AFTER_SECONDS)} if status in ("pending", "processing") else {}
+
+
+def accepted(record: Record, request: Request, response: Response, services: Services) -> AcceptedAnswer:
+    """The answer about an image that was taken; `Location` is where to watch it."""
+    shown = present(record, request, services)
+    response.headers["Location"] = str(request.url_for("get_image", image_id=record.image_id))
+    response.headers.update(pending_headers(shown.status))
+    return AcceptedAnswer(image_id=record.image_id, status=shown.status, data=shown.data, error=shown.error)

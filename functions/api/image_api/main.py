@@ -15,12 +15,11 @@ gc.disable()
 from mangum import Mangum
 
 from image_api.app import create_app
-from image_api.observed import Observed
 from image_core.services import services
 from image_core.settings import settings
 from image_core.telemetry import instrumented
 
-app = Observed(create_app(services))
+app = create_app(services)
 services().prepare("dynamodb")
 
 # Without "off" start-up and shut-down would run on every request.

@@ -1,10 +1,9 @@
-"""What is told about each request: its id, which the answer carries too, its route, how it ended and when."""
+"""What is told about each request: its id, its route, how it ended and when."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from image_core.keys import is_image_id
 from image_core.telemetry import measure, note, observed
@@ -18,10 +17,7 @@ _LONGEST_PATH = 200
 
 
 class Observed:
-    """ASGI middleware, the outermost: whatever answers is measured.
-
-    The id is API Gateway's, which its access log and the header `apigw-requestid` have too; no caller chooses it.
-    """
+    """ASGI middleware, within `Answers` alone, which gave the request its id."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -30,19 +26,15 @@ class Observed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = scope.get("aws.event", {}).get("requestContext", {})
-        request_id = str(context.get("requestId") or uuid4().hex)
         status, started = 500, time.perf_counter()
 
         async def noting_the_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message.get("headers", []), (b"x-request-id", request_id.encode("ascii", "replace"))]
-                message = {**message, "headers": headers}
             await send(message)
 
-        with observed(request_id=request_id):
+        with observed(request_id=scope["state"]["request_id"]):
             try:
                 await self._app(scope, receive, noting_the_status)
             finally:

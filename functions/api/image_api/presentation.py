@@ -51,6 +51,9 @@ def image_data(record: Record, thumbnail_url: Callable[[str, str], str], *, expo
     return ImageData(
         image_id=record.image_id,
         original_name=record.original_name,
+        title=record.title,
+        alt_text=record.alt_text,
+        tags=list(record.tags or ()),
         content_type=record.content_type,
         source=record.source,
         created_at=iso_time(record.created_ms),

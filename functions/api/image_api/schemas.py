@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+
+MAX_NAME_CHARACTERS = 1024
+"""Of a file's name: no less than any key of S3's can hold."""
 
 ShownStatus = Literal["pending", "processing", "success", "failed"]
 Stage = Literal["pending", "done", "failed"]
@@ -77,6 +80,11 @@ class ImageData(BaseModel):
 
     image_id: str = Field(examples=["img_01kb5q3v8n0h2m4x6c8f0a2d4g"])
     original_name: str = Field(examples=["photo.jpg"])
+    title: str | None = Field(None, description="The user's own; see PATCH.", examples=["Lake at dawn"])
+    alt_text: str | None = Field(
+        None, description="The user's own; see PATCH.", examples=["A lake between mountains"]
+    )
+    tags: list[str] = Field([], description="The user's own; see PATCH.", examples=[["lake", "dawn"]])
     content_type: str | None = Field(examples=["image/jpeg"])
     source: str = Field(examples=["api", "bucket"])
     created_at: str = Field(examples=["2026-11-20T10:00:00Z"])
@@ -101,7 +109,25 @@ class AcceptedAnswer(BaseModel):
     image_id: str
     status: ShownStatus
     data: ImageData
-    error: None = None
+    error: ErrorBody | None = None
+
+
+class ImagePatch(BaseModel, extra="forbid"):
+    """What to change, as a JSON merge patch (RFC 7396): a member that is left out stays, null clears."""
+
+    title: str | None = Field(None, min_length=1, max_length=200, examples=["Lake at dawn"])
+    alt_text: str | None = Field(
+        None,
+        max_length=2000,
+        description="What the picture shows, for those who cannot see it. Empty for a mere decoration.",
+        examples=["A lake between mountains"],
+    )
+    tags: list[Annotated[str, StringConstraints(min_length=1, max_length=64)]] | None = Field(
+        None,
+        max_length=50,
+        description="The whole set; replaces the one before. Kept in this order, each once.",
+        examples=[["lake", "dawn"]],
+    )
 
 
 class ListAnswer(BaseModel):
@@ -113,28 +139,43 @@ class ListAnswer(BaseModel):
     error: None = None
 
 
-class UploadRequest(BaseModel):
-    """An upload that is to go straight to the bucket."""
+def _whole(number: object) -> object:
+    """In JSON 5.0 is a whole number too."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
-    filename: str = Field(max_length=1024, examples=["photo.jpg"])
+
+class UploadRequest(BaseModel, extra="forbid"):
+    """An upload that is to go straight to the bucket. What is announced here is signed, and compared on arrival."""
+
+    filename: str = Field(max_length=MAX_NAME_CHARACTERS, examples=["photo.jpg"])
     content_type: str = Field(examples=["image/jpeg"])
-    size: int = Field(ge=0, description="Bytes.")
+    size: Annotated[int, BeforeValidator(_whole)] = Field(
+        ge=0, strict=True, description="Bytes.", examples=[45_000_000]
+    )
+    sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-fA-F]{64}$",
+        description="SHA-256 of the file in hexadecimal digits: S3 refuses a file that has another.",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    )
 
 
 class PresignedUpload(BaseModel):
     """The request to send: exactly these headers, the file as its body."""
 
     method: Literal["PUT"] = "PUT"
-    url: str
-    headers: dict[str, str]
+    url: str = Field(examples=["https://….s3.eu-west-1.amazonaws.com/uploads/img_…/photo.jpg?X-Amz-Algorithm=…"])
+    headers: dict[str, str] = Field(
+        examples=[{"Content-Type": "image/jpeg", "Content-Length": "45000000", "If-None-Match": "*"}]
+    )
 
 
 class UploadAnswer(BaseModel):
     """A reservation: nothing is listed until the file arrives."""
 
-    image_id: str
+    image_id: str = Field(examples=["img_01kb5q3v8n0h2m4x6c8f0a2d4g"])
     upload: PresignedUpload
-    expires_at: str
+    expires_at: str = Field(examples=["2026-11-20T10:15:00Z"])
 
 
 class ProcessingTimes(BaseModel):

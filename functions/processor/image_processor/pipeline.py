@@ -19,6 +19,7 @@ from image_core.errors import (
     Replaced,
     RetriesExhausted,
     Superseded,
+    UploadMismatch,
 )
 from image_core.faults import Kind, kind_of, retry_seconds
 from image_core.keys import thumbnail_key, thumbnail_prefix
@@ -54,11 +55,14 @@ def process(
     started_ms = services.records.now_ms()
     try:
         try:
+            _guard_announced_size(record, stored)
             with stage("download"):
                 body = _download(stored, services)
+            sha256 = hashlib.sha256(body).hexdigest()
+            _guard_announced_sha256(record, sha256)
             with stage("decode"):
                 picture = _decode(body, services.settings)
-            made = None if record.has_saved() else _make(picture, body, services.settings)
+            made = None if record.has_saved() else _make(picture, body, sha256, services.settings)
             saving = beside.submit(copy_context().run, _save, record, made, services)
             try:
                 with stage("model"):
@@ -108,6 +112,17 @@ def give_back(record: Record, services: Services) -> float | None:
     return wait_seconds
 
 
+def _guard_announced_size(record: Record, stored: StoredObject) -> None:
+    """S3 checks what a presigned URL was signed for; an emulator or somebody's own write does not."""
+    if record.announced_bytes not in (None, stored.size_bytes):
+        raise UploadMismatch(f"{stored.size_bytes:,} bytes arrived, {record.announced_bytes:,} were announced.")
+
+
+def _guard_announced_sha256(record: Record, sha256: str) -> None:
+    if record.announced_sha256 not in (None, sha256):
+        raise UploadMismatch("The bytes that arrived have another SHA-256 than the announced one.")
+
+
 def _download(stored: StoredObject, services: Services) -> bytes:
     limit = services.settings.max_image_bytes
     if 0 < stored.size_bytes <= limit:
@@ -129,10 +144,10 @@ def _decode(body: bytes, settings: Settings) -> Decoded:
 
 
 def _make(
-    picture: Decoded, body: bytes, settings: Settings
+    picture: Decoded, body: bytes, sha256: str, settings: Settings
 ) -> tuple[Mapping[str, object], Mapping[str, Thumbnail]]:
     with stage("metadata"):
-        metadata = extract(picture, size_bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
+        metadata = extract(picture, size_bytes=len(body), sha256=sha256)
     with stage("thumbnails"):
         return metadata, render(picture, settings.thumbnail_pixels)
 

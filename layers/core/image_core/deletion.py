@@ -38,9 +38,10 @@ def _finish(record: Record, services: Services) -> None:
     if services.records.get(record.image_id) != record:
         raise Superseded
     storage.delete_thumbnails(thumbnails)
-    upload_may_be_under_way = record.version is None and record.deadline > services.records.now_ms()
-    if upload_may_be_under_way:
-        return
+    now_ms = services.records.now_ms()
+    upload_may_be_under_way = record.version is None and record.deadline > now_ms
+    if upload_may_be_under_way or record.remembers_its_request(now_ms):
+        return  # the sweep forgets it past its deadline
     services.records.forget(record)
     if storage.head(record.key) is not None:
         # Dropped anew while its predecessor was being deleted: its event may have come too early.

@@ -7,6 +7,7 @@
     │   ├── ImageTooLarge        image_too_large (bytes)
     │   ├── TooManyPixels        too_many_pixels
     │   ├── UploadIncomplete     upload_incomplete
+    │   ├── UploadMismatch       upload_mismatch
     │   ├── CaptionFailed        caption_failed
     │   └── RetriesExhausted     retries_exhausted
     ├── RequestError             a call that cannot be answered; `http_status` says how
@@ -18,6 +19,11 @@
     │   ├── NotFound             404 not_found
     │   ├── NotReady             409 not_ready
     │   ├── ProcessingFailed     409 processing_failed
+    │   ├── KeyReused            409 idempotency_key_reused
+    │   ├── ImageDeleted         409 image_deleted
+    │   ├── MethodNotAllowed     405 method_not_allowed
+    │   ├── PreconditionFailed   412 precondition_failed
+    │   ├── WrongMediaType       415 unsupported_media_type
     │   ├── TooLarge             413 too_large
     │   ├── InternalError        500 internal_error
     │   └── Unavailable          503 unavailable
@@ -76,6 +82,11 @@ class UploadIncomplete(ImageError):
     default_message = "The upload was announced but the file never arrived."
 
 
+class UploadMismatch(ImageError):
+    code = "upload_mismatch"
+    default_message = "The file that arrived is not the one that was announced."
+
+
 class CaptionFailed(ImageError):
     code = "caption_failed"
     default_message = "The image could not be captioned."
@@ -100,6 +111,12 @@ class InvalidRequest(RequestError):
     code = "invalid_request"
     http_status = 422
     default_message = "The request is not valid."
+
+
+class KeyReused(RequestError):
+    code = "idempotency_key_reused"
+    http_status = 409
+    default_message = "This Idempotency-Key came with another request before. Send a new key with a new request."
 
 
 class EmptyFile(RequestError):
@@ -139,6 +156,30 @@ class ProcessingFailed(RequestError):
     code = "processing_failed"
     http_status = 409
     default_message = "Processing this image failed, so there is no thumbnail."
+
+
+class ImageDeleted(RequestError):
+    code = "image_deleted"
+    http_status = 409
+    default_message = "The image of this Idempotency-Key was deleted. Send a new key to upload it once more."
+
+
+class MethodNotAllowed(RequestError):
+    code = "method_not_allowed"
+    http_status = 405
+    default_message = "This address does not take that method."
+
+
+class PreconditionFailed(RequestError):
+    code = "precondition_failed"
+    http_status = 412
+    default_message = "The image has changed since you read it (`If-Match`). Read it again and decide anew."
+
+
+class WrongMediaType(RequestError):
+    code = "unsupported_media_type"
+    http_status = 415
+    default_message = "This call does not take a body of that content type."
 
 
 class TooLarge(RequestError):
@@ -198,6 +239,7 @@ IMAGE_ERRORS: dict[str, type[ImageError]] = {
         ImageTooLarge,
         TooManyPixels,
         UploadIncomplete,
+        UploadMismatch,
         CaptionFailed,
         RetriesExhausted,
     )

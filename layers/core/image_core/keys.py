@@ -32,6 +32,12 @@ def derived_image_id(bucket: str, key: str) -> str:
     return f"img_{str(ULID.from_bytes(digest[:16])).lower()}"
 
 
+def requested_image_id(call: str, idempotency_key: str) -> str:
+    """The id of the image that `call` ("POST /api/images") makes with this `Idempotency-Key`: always the same."""
+    # No bucket's name has a space in it: these ids and those of direct drops cannot meet.
+    return derived_image_id(call, idempotency_key)
+
+
 def claimed_image_id(key: str) -> str | None:
     """The id that a key of the form `uploads/{image_id}/{name}` claims to be; None for other keys."""
     match = _UPLOAD.fullmatch(key)

@@ -23,6 +23,10 @@ SHOWN_STATUSES = (Status.PENDING, Status.PROCESSING, Status.SUCCESS, Status.FAIL
 UNFINISHED_STATUSES = (Status.RESERVED, Status.PENDING, Status.PROCESSING, Status.DELETING)
 
 
+IDEMPOTENCY_KEY_MS = 24 * 60 * 60 * 1000
+"""A request's `Idempotency-Key` is remembered as long as its image is there, and at least this long."""
+
+
 @dataclass(frozen=True)
 class StoredObject:
     """An original as HEAD reports it.
@@ -76,6 +80,12 @@ class Record:
     source: str
     content_type: str | None = None
     size_bytes: int | None = None
+    announced_bytes: int | None = None
+    announced_sha256: str | None = None
+    request_digest: str | None = None
+    title: str | None = None
+    alt_text: str | None = None
+    tags: tuple[str, ...] | None = None
     requested_ms: int = 0
     deadline: int = 0
     postponed: int = 0
@@ -113,6 +123,10 @@ class Record:
         """Whether metadata and thumbnails are those of the version at hand, made in the present generation."""
         made = self.thumbnails
         return made is not None and (made.version, made.generation) == (self.version, self.generation)
+
+    def remembers_its_request(self, now_ms: int) -> bool:
+        """Whether the `Idempotency-Key` that made this image may still be sent again."""
+        return self.request_digest is not None and now_ms < self.created_ms + IDEMPOTENCY_KEY_MS
 
     def attempts_at(self, version: str) -> int:
         """Claims of `version` so far in the present generation."""

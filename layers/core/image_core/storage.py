@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _ABSENT_CODES = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
 _CHANGED_CODES = {"412", "PreconditionFailed"}
+_THERE_ALREADY_CODES = {"412", "PreconditionFailed"}
 _MAX_KEYS_A_DELETE = 1000
 
 
@@ -66,8 +68,17 @@ class Storage:
         )
 
     def put_original(self, key: str, body: IO[bytes], *, content_type: str) -> None:
-        """Writes an upload. Unconditionally: the key is new, and a repetition after a lost reply must pass."""
-        self._client.put_object(Bucket=self.uploads_bucket, Key=key, Body=body, ContentType=content_type)
+        """Writes an upload, unless it is there already: by a try whose reply got lost, or a request repeated.
+
+        The key is that of one request alone, so what is there has the same bytes.
+        """
+        try:
+            self._client.put_object(
+                Bucket=self.uploads_bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
+            )
+        except self._client.exceptions.ClientError as error:
+            if _code(error) not in _THERE_ALREADY_CODES:
+                raise
 
     def list_originals(self, *, start_after: str = "") -> Iterator[list[Listed]]:
         """All originals whose keys come after `start_after`, in the order of their keys, page by page."""
@@ -106,27 +117,30 @@ class Storage:
             "Bucket": self.uploads_bucket,
             "Key": key,
             "ResponseContentDisposition": attachment_disposition(safe_name(name)),
+            # Never what a dropped object calls itself: that could be a page with scripts.
+            "ResponseContentType": content_type or "application/octet-stream",
         }
-        if content_type:
-            parameters["ResponseContentType"] = content_type
         return self._public_client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
 
     def presign_upload(
-        self, key: str, *, content_type: str, size_bytes: int, seconds: int
+        self, key: str, *, content_type: str, size_bytes: int, seconds: int, sha256: str | None = None
     ) -> tuple[str, dict[str, str]]:
-        """A PUT URL and the headers that must go with it: type, size and not-yet-there are signed."""
-        url = self._public_client.generate_presigned_url(
-            "put_object",
-            Params={
-                "Bucket": self.uploads_bucket,
-                "Key": key,
-                "ContentType": content_type,
-                "ContentLength": size_bytes,
-                "IfNoneMatch": "*",
-            },
-            ExpiresIn=seconds,
-        )
+        """A PUT URL and the headers that must go with it, all signed: type, size, not-yet-there.
+
+        `sha256` (64 hexadecimal digits) is signed too, and S3 compares it with what arrives.
+        """
+        parameters: dict[str, Any] = {
+            "Bucket": self.uploads_bucket,
+            "Key": key,
+            "ContentType": content_type,
+            "ContentLength": size_bytes,
+            "IfNoneMatch": "*",
+        }
         headers = {"Content-Type": content_type, "Content-Length": str(size_bytes), "If-None-Match": "*"}
+        if sha256 is not None:
+            checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+            parameters["ChecksumSHA256"] = headers["x-amz-checksum-sha256"] = checksum
+        url = self._public_client.generate_presigned_url("put_object", Params=parameters, ExpiresIn=seconds)
         return url, headers
 
     # Thumbnails

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from image_api import examples, schemas
 from image_api.app import create_app
+from image_api.schemas import ErrorAnswer
 from image_core import errors
 from image_core.errors import IMAGE_ERRORS, PipelineError, RequestError
 
 IMAGE = "/api/images/{image_id}"
+_FILE = {"400": {"unsupported_format", "empty_file"}, "409": {"idempotency_key_reused", "image_deleted"}}
+_JSON = {"413": {"too_large"}, "415": {"unsupported_media_type"}, "422": {"invalid_request"}}
 ROUTES: dict[tuple[str, str], dict[str, set[str]]] = {
-    ("post", "/api/images"): {"202": set(), "400": {"unsupported_format", "empty_file"}, "413": {"too_large"}},
-    ("get", "/api/images"): {"200": set(), "400": {"bad_cursor"}},
-    ("get", IMAGE): {"200": set(), "404": {"not_found"}},
-    ("delete", IMAGE): {"204": set(), "404": {"not_found"}},
+    ("post", "/api/images"): {"202": set()} | _FILE | _JSON,
+    ("get", "/api/images"): {"200": set(), "304": set(), "400": {"bad_cursor"}, "422": {"invalid_request"}},
+    ("get", IMAGE): {"200": set(), "304": set(), "404": {"not_found"}},
+    ("patch", IMAGE): {"200": set(), "404": {"not_found"}, "412": {"precondition_failed"}} | _JSON,
+    ("delete", IMAGE): {"204": set(), "404": {"not_found"}, "412": {"precondition_failed"}},
     ("post", f"{IMAGE}/reprocess"): {"202": set(), "404": {"not_found"}},
     ("get", f"{IMAGE}/thumbnails/{{size}}"): {
         "200": set(),
@@ -24,13 +30,13 @@ ROUTES: dict[tuple[str, str], dict[str, set[str]]] = {
         "409": {"not_ready", "processing_failed"},
     },
     ("get", f"{IMAGE}/original"): {"307": set(), "404": {"not_found"}, "409": {"not_ready"}},
-    ("post", "/api/uploads"): {"201": set(), "400": {"unsupported_format", "empty_file"}, "413": {"too_large"}},
+    ("post", "/api/uploads"): {"200": set(), "201": set()} | _FILE | _JSON,
     ("get", "/api/stats"): {"200": set()},
     ("get", "/health"): {"200": set()},
     ("get", "/"): {"200": set()},
 }
 ON_API = {"401": {"unauthorized"}}
-ON_ALL = {"422": {"invalid_request"}, "500": {"internal_error"}, "503": {"unavailable"}}
+ON_ALL = {"500": {"internal_error"}, "503": {"unavailable"}}
 
 
 def unused() -> Any:
@@ -71,6 +77,52 @@ ALL_CODES = {
     for error in vars(errors).values()
     if isinstance(error, type) and issubclass(error, RequestError) and error is not RequestError
 }
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_every_operation_and_parameter_and_answer_is_described(
+    schema: dict[str, Any], method: str, path: str
+) -> None:
+    operation = schema["paths"][path][method]
+    assert operation["summary"] and operation["description"]
+    for parameter in operation.get("parameters", []):
+        assert parameter.get("description") or parameter["in"] == "path", parameter
+        assert {"type": "null"} not in parameter["schema"].get("anyOf", [])
+    for response in operation["responses"].values():
+        assert response["description"]
+        assert "X-Request-Id" in response["headers"]
+        for media_type, content in response.get("content", {}).items():
+            assert content["schema"], media_type
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_every_error_comes_with_an_example_of_its_own(schema: dict[str, Any], method: str, path: str) -> None:
+    for status, response in schema["paths"][path][method]["responses"].items():
+        if status >= "400":
+            examples = response["content"]["application/json"]["examples"]
+            assert set(examples) == (ROUTES[method, path] | ON_ALL)[status]
+            for code, example in examples.items():
+                assert set(example["value"]) == {"status", "data", "error"}
+                assert ErrorAnswer.model_validate(example["value"]).error.code == code
+
+
+@pytest.mark.parametrize(("name", "example"), examples.OF_MODELS.items())
+def test_an_example_of_an_answer_is_one(schema: dict[str, Any], name: str, example: dict[str, Any]) -> None:
+    model = getattr(schemas, name)
+    assert model.model_validate(example).model_dump(mode="json", exclude_unset=True) == example
+    assert set(example) == set(model.model_fields)
+    assert schema["components"]["schemas"][name]["examples"] == [example]
+
+
+def test_operations_are_called_what_the_code_calls_them(schema: dict[str, Any]) -> None:
+    names = [operation["operationId"] for path in schema["paths"].values() for operation in path.values()]
+    assert len(set(names)) == len(names)
+    assert {"upload_image", "list_images", "get_image", "describe_image", "reserve_upload"} <= set(names)
+
+
+def test_every_code_that_a_call_can_have_is_documented_somewhere(schema: dict[str, Any]) -> None:
+    text = json.dumps(schema)
+    assert not [code for code in ALL_CODES if f"`{code}`" not in text]
 
 
 def test_no_body_of_the_framework_is_in_the_schema(schema: dict[str, Any]) -> None:

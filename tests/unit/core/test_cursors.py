@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from image_core.errors import BadCursor
 from image_core.models import Status
 from image_core.records.items import created_order, status_order
-from image_core.records.queries import decode_cursor, encode_cursor
+from image_core.records.queries import Listing, decode_cursor, encode_cursor
 from tests.unit.core.builders import IMAGE_ID, NOW_MS, record
 
 CREATED = created_order(NOW_MS, IMAGE_ID)
@@ -24,20 +24,51 @@ def cursor_of(payload: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(payload).encode()).decode().rstrip("=")
 
 
-@pytest.mark.parametrize(("status", "order"), [(None, CREATED), (Status.FAILED, OF_STATUS)])
-def test_a_cursor_leads_back_to_where_it_was_given(status: Status | None, order: str) -> None:
-    cursor = encode_cursor(status, order)
-    assert decode_cursor(cursor, status) == order
+EVERYTHING = Listing()
+FAILED = Listing(Status.FAILED)
+THAT_DAY = Listing(None, NOW_MS - 1000, NOW_MS + 1000)
+
+
+def changed(**members: Any) -> str:
+    """A cursor of the list of everything, but for these members; None leaves one out."""
+    valid = {"v": 2, "status": None, "from_ms": None, "until_ms": None, "after": CREATED}
+    return cursor_of({name: value for name, value in (valid | members).items() if value != "left out"})
+
+
+@pytest.mark.parametrize(("listing", "order"), [(EVERYTHING, CREATED), (FAILED, OF_STATUS), (THAT_DAY, CREATED)])
+def test_a_cursor_leads_back_to_where_it_was_given(listing: Listing, order: str) -> None:
+    cursor = encode_cursor(listing, order)
+    assert decode_cursor(cursor, listing) == order
     assert cursor.isascii() and not set(cursor) & set("+/=&?#% ")
 
 
 @pytest.mark.parametrize(
-    ("given", "asked"), [(None, Status.FAILED), (Status.FAILED, None), (Status.FAILED, Status.SUCCESS)]
+    ("given", "asked"),
+    [
+        (EVERYTHING, FAILED),
+        (FAILED, EVERYTHING),
+        (FAILED, Listing(Status.SUCCESS)),
+        (THAT_DAY, EVERYTHING),
+        (EVERYTHING, THAT_DAY),
+        (THAT_DAY, Listing(None, NOW_MS - 1000, NOW_MS + 2000)),
+        (THAT_DAY, Listing(None, NOW_MS - 2000, NOW_MS + 1000)),
+    ],
 )
-def test_a_cursor_of_another_list_is_refused(given: Status | None, asked: Status | None) -> None:
-    cursor = encode_cursor(given, CREATED if given is None else OF_STATUS)
+def test_a_cursor_of_another_list_is_refused(given: Listing, asked: Listing) -> None:
+    cursor = encode_cursor(given, CREATED if given.status is None else OF_STATUS)
     with pytest.raises(BadCursor):
         decode_cursor(cursor, asked)
+
+
+def test_a_cursor_to_a_place_outside_of_its_list_is_refused() -> None:
+    # DynamoDB answers such a start with an error of its own, which would be a 503.
+    for outside in (Listing(None, NOW_MS + 1, None), Listing(None, None, NOW_MS)):
+        with pytest.raises(BadCursor):
+            decode_cursor(encode_cursor(outside, CREATED), outside)
+
+
+def test_the_cursor_that_the_refused_ones_are_made_of_is_a_good_one() -> None:
+    assert decode_cursor(changed(), EVERYTHING) == CREATED
 
 
 @pytest.mark.parametrize(
@@ -47,35 +78,40 @@ def test_a_cursor_of_another_list_is_refused(given: Status | None, asked: Status
         "x",
         "é",
         "!!!!",
-        encode_cursor(None, CREATED)[:-3],
-        encode_cursor(None, CREATED) + "AAAA",
+        changed()[:-3],
+        changed() + "AAAA",
         cursor_of([]),
         cursor_of("text"),
         cursor_of(None),
         cursor_of({}),
-        cursor_of({"v": 2, "status": None, "after": CREATED}),
-        cursor_of({"v": 1, "status": None, "after": None}),
-        cursor_of({"v": 1, "status": None, "after": [CREATED]}),
-        cursor_of({"v": 1, "status": None, "after": OF_STATUS}),
-        cursor_of({"v": 1, "status": None, "after": CREATED[:-1] + "u"}),
-        cursor_of({"v": 1, "status": None, "after": CREATED + "\n"}),
-        cursor_of({"v": 1, "status": None, "after": "\u0661" * 15 + CREATED[15:]}),
+        changed(v=1),
+        changed(v="2"),
+        changed(v="left out"),
+        changed(more=1),
+        changed(after="left out"),
+        changed(from_ms="left out"),
+        changed(after=None),
+        changed(after=[CREATED]),
+        changed(after=OF_STATUS),
+        changed(after=CREATED[:-1] + "u"),
+        changed(after=CREATED + "\n"),
+        changed(after="\u0661" * 15 + CREATED[15:]),
         base64.urlsafe_b64encode(b"\xff\xfe").decode(),
         base64.urlsafe_b64encode(b"[" * 300).decode(),
     ],
 )
 def test_a_cursor_that_nobody_gave_out_is_refused(cursor: str) -> None:
     with pytest.raises(BadCursor):
-        decode_cursor(cursor, None)
+        decode_cursor(cursor, EVERYTHING)
 
 
 @given(st.text())
 def test_no_text_at_all_breaks_the_decoder(cursor: str) -> None:
     with pytest.raises(BadCursor):
-        decode_cursor(cursor, None)
+        decode_cursor(cursor, EVERYTHING)
 
 
 @given(st.binary())
 def test_no_bytes_in_base64_break_the_decoder(payload: bytes) -> None:
     with pytest.raises(BadCursor):
-        decode_cursor(base64.urlsafe_b64encode(payload).decode(), None)
+        decode_cursor(base64.urlsafe_b64encode(payload).decode(), EVERYTHING)

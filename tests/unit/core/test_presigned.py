@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.http import parse_options_header
@@ -14,6 +18,7 @@ from image_core.settings import Settings
 from image_core.storage import attachment_disposition
 
 KEY = "uploads/img_01kb5q3v8n0h2m4x6c8f0a2d4g/my photo+1 é.jpg"
+SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 ENCODED_KEY = "uploads/img_01kb5q3v8n0h2m4x6c8f0a2d4g/my%20photo%2B1%20%C3%A9.jpg"
 
 
@@ -51,16 +56,76 @@ def test_an_upload_url_is_on_the_bucket_s_regional_host(on_aws: Services) -> Non
     assert urlsplit(url).path == f"/{ENCODED_KEY}"
 
 
-def test_another_size_has_another_signature(on_aws: Services) -> None:
-    signatures = {
-        parse_qs(
-            urlsplit(
-                on_aws.storage.presign_upload(KEY, content_type="image/jpeg", size_bytes=size, seconds=900)[0]
-            ).query
-        )["X-Amz-Signature"][0]
-        for size in (1, 2)
-    }
-    assert len(signatures) == 2
+def test_an_announced_checksum_is_signed_too_as_s3_spells_it(on_aws: Services) -> None:
+    url, headers = on_aws.storage.presign_upload(
+        KEY, content_type="image/jpeg", size_bytes=12_345, seconds=900, sha256=SHA256
+    )
+    assert parse_qs(urlsplit(url).query)["X-Amz-SignedHeaders"] == [
+        "content-length;content-type;host;if-none-match;x-amz-checksum-sha256"
+    ]
+    assert headers["x-amz-checksum-sha256"] == b64encode(bytes.fromhex(SHA256)).decode()
+
+
+def signature_of(method: str, url: str, headers: dict[str, str]) -> tuple[str, str]:
+    """The signature in `url`, and that which S3 computes for this request."""
+    head, _, given = url.rpartition("&X-Amz-Signature=")
+    signer = S3SigV4QueryAuth(Credentials("testing", "testing"), "s3", "eu-west-1")
+    request = AWSRequest(method, head, headers)
+    request.context["timestamp"] = parse_qs(urlsplit(url).query)["X-Amz-Date"][0]
+    return given, signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
+
+
+@pytest.fixture
+def signed(on_aws: Services) -> tuple[str, dict[str, str]]:
+    return on_aws.storage.presign_upload(
+        KEY, content_type="image/jpeg", size_bytes=12_345, seconds=900, sha256=SHA256
+    )
+
+
+def test_the_request_that_was_signed_has_the_signature_that_s3_computes(signed: tuple[str, dict[str, str]]) -> None:
+    given, computed = signature_of("PUT", *signed)
+    assert given == computed
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Content-Length", "12346"),
+        ("Content-Type", "text/html"),
+        ("If-None-Match", "x"),
+        ("x-amz-checksum-sha256", b64encode(bytes(32)).decode()),
+    ],
+)
+def test_changing_any_header_breaks_the_signature(
+    signed: tuple[str, dict[str, str]], name: str, value: str
+) -> None:
+    url, headers = signed
+    assert name in headers
+    given, computed = signature_of("PUT", url, headers | {name: value})
+    assert given != computed
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("the-uploads.s3.eu-west-1", "other.s3.eu-west-1"),
+        ("photo%2B1", "other"),
+        ("X-Amz-Expires=900", "X-Amz-Expires=9000"),
+        ("%3Bx-amz-checksum-sha256", ""),
+    ],
+)
+def test_changing_host_key_life_or_what_is_signed_breaks_the_signature(
+    signed: tuple[str, dict[str, str]], old: str, new: str
+) -> None:
+    url, headers = signed
+    assert old in url
+    given, computed = signature_of("PUT", url.replace(old, new), headers)
+    assert given != computed
+
+
+def test_another_method_breaks_the_signature(signed: tuple[str, dict[str, str]]) -> None:
+    given, computed = signature_of("GET", *signed)
+    assert given != computed
 
 
 def test_a_download_url_is_short_lived_signed_and_an_attachment(on_aws: Services) -> None:
@@ -92,9 +157,9 @@ def test_a_download_url_fits_into_a_header_however_long_the_name(on_aws: Service
     assert len(url) < 6000
 
 
-def test_a_download_of_unknown_type_keeps_the_type_that_it_was_stored_with(on_aws: Services) -> None:
+def test_a_download_of_unknown_type_is_bytes_whatever_its_object_calls_itself(on_aws: Services) -> None:
     url = on_aws.storage.presign_download(KEY, name="x", content_type=None, seconds=300)
-    assert "response-content-type" not in parse_qs(urlsplit(url).query)
+    assert parse_qs(urlsplit(url).query)["response-content-type"] == ["application/octet-stream"]
 
 
 def test_at_an_emulator_urls_lead_to_where_callers_reach_it() -> None:

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
 
-from image_api.dependencies import Connected, find_record
+from image_api.conditions import ETAG, REVALIDATED, is_known, unchanged
+from image_api.dependencies import RETRY_AFTER_SECONDS, Connected, find_record
 from image_api.errors import documented
+from image_api.parameters import IfNoneMatch, ImageId, Size
 from image_core.errors import NotFound, NotReady, ProcessingFailed
 from image_core.models import Record, Status, ThumbnailInfo
 from image_core.services import Services
 
 router = APIRouter(prefix="/api/images/{image_id}", tags=["files"])
 
-_RETRY_AFTER_SECONDS = 2
 _TRIES = 3
+_MEDIA_TYPES = ("image/jpeg", "image/png")
 
 
 @router.get(
     "/thumbnails/{size}",
     responses={
-        200: {"content": {"image/jpeg": {}, "image/png": {}}, "description": "The thumbnail."},
-        304: {"description": "The caller has it already (`If-None-Match`)."},
+        200: {
+            "content": {type_: {"schema": {"type": "string", "format": "binary"}} for type_ in _MEDIA_TYPES},
+            "description": "The thumbnail.",
+            "headers": ETAG,
+        },
+        304: {"description": "The caller has it already (`If-None-Match`).", "headers": ETAG},
         **documented(NotFound, NotReady, ProcessingFailed),
     },
     response_class=Response,
     summary="A thumbnail: small (150 px) or medium (300 px)",
 )
-def get_thumbnail(image_id: str, size: str, request: Request, services: Connected) -> Response:
+def get_thumbnail(
+    image_id: ImageId, size: Size, services: Connected, if_none_match: IfNoneMatch = None
+) -> Response:
     """The thumbnail itself, upright and never enlarged."""
     if size not in services.settings.thumbnail_pixels:
         raise NotFound("There is no such thumbnail size.")
@@ -36,14 +44,14 @@ def get_thumbnail(image_id: str, size: str, request: Request, services: Connecte
         info = _thumbnail(record, size)
         # A key is never written twice with different bytes, so it makes a strong ETag.
         etag = f'"{info.key.partition("/")[2].replace("/", "-")}"'
-        headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-        if etag in _etags(request.headers.get("if-none-match", "")):
-            return Response(status_code=304, headers=headers)
+        if is_known(etag, if_none_match):
+            return unchanged(etag, info.content_type)
         body = services.storage.get_thumbnail(info.key)
         if body is not None:
+            headers = {"ETag": etag, "Cache-Control": REVALIDATED}
             return Response(body, media_type=info.content_type, headers=headers)
         # A newer attempt has finished since the record was read, and took its place.
-    raise NotReady(retry_after_seconds=_RETRY_AFTER_SECONDS)
+    raise NotReady(retry_after_seconds=RETRY_AFTER_SECONDS)
 
 
 def _thumbnail(record: Record, size: str) -> ThumbnailInfo:
@@ -51,21 +59,23 @@ def _thumbnail(record: Record, size: str) -> ThumbnailInfo:
         return record.thumbnails.sizes[size]
     if record.status is Status.FAILED:
         raise ProcessingFailed
-    raise NotReady(retry_after_seconds=_RETRY_AFTER_SECONDS)
-
-
-def _etags(header: str) -> list[str]:
-    return [tag.strip().removeprefix("W/") for tag in header.split(",")]
+    raise NotReady(retry_after_seconds=RETRY_AFTER_SECONDS)
 
 
 @router.get(
     "/original",
     status_code=307,
-    responses={307: {"description": "Where the file is, for a short time."}, **documented(NotFound, NotReady)},
+    responses={
+        307: {
+            "description": "`Location` is where the file is, for a short time.",
+            "headers": {"Location": {"description": "A presigned URL.", "schema": {"type": "string"}}},
+        },
+        **documented(NotFound, NotReady),
+    },
     response_class=Response,
     summary="The original file",
 )
-def get_original(image_id: str, services: Connected) -> Response:
+def get_original(image_id: ImageId, services: Connected) -> Response:
     """Redirects to the file as it was uploaded, as an attachment under its own name."""
     record = find_record(image_id, services)
     _require_arrival(record, services)
@@ -83,4 +93,4 @@ def _require_arrival(record: Record, services: Services) -> None:
         return
     if record.status is Status.FAILED:
         raise NotFound("The file of this image never arrived.")
-    raise NotReady("The file of this image has not arrived yet.", retry_after_seconds=_RETRY_AFTER_SECONDS)
+    raise NotReady("The file of this image has not arrived yet.", retry_after_seconds=RETRY_AFTER_SECONDS)

@@ -12,7 +12,7 @@ from image_api.schemas import HealthAnswer, IndexAnswer, StatsAnswer
 router = APIRouter(tags=["service"])
 
 
-@router.get("/", summary="What there is")
+@router.get("/", response_description="Addresses.", summary="What there is")
 def index(request: Request) -> IndexAnswer:
     """Where to go from here."""
     base = str(request.base_url)
@@ -28,13 +28,15 @@ def index(request: Request) -> IndexAnswer:
     )
 
 
-@router.get("/health", responses=documented(), summary="Whether the service answers")
+@router.get(
+    "/health", responses=documented(), response_description="It answers.", summary="Whether the service answers"
+)
 def health(services: Connected) -> HealthAnswer:
     """Reads the database once; names the caption model in use."""
     return HealthAnswer(caption_model=services.records.caption_model())
 
 
-@router.get("/api/stats", responses=documented(), summary="Statistics")
+@router.get("/api/stats", responses=documented(), response_description="The statistics.", summary="Statistics")
 def stats(services: Connected) -> StatsAnswer:
     """Counts, rates and processing times over all images; costs the same for any number of them."""
     return stats_answer(services.records.stats())

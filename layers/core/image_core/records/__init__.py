@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any
 from image_core.errors import ImageError, Superseded, Unavailable
 from image_core.faults import Kind, kind_of_code
 from image_core.formats import media_type
-from image_core.models import Outcome, Record, Stats, Status, StoredObject, ThumbnailInfo, Thumbnails
+from image_core.models import (
+    IDEMPOTENCY_KEY_MS,
+    Outcome,
+    Record,
+    Stats,
+    Status,
+    StoredObject,
+    ThumbnailInfo,
+    Thumbnails,
+)
 from image_core.records.counters import (
     STATS_NAME,
     Reading,
@@ -102,19 +111,28 @@ class Records(Queries):
         new = replace(record, rev=self._rev_after(record), status=status, request_id=self._request_id())
         return self._write(None, new)
 
+    def renew(self, record: Record, *, deadline: int) -> Record:
+        """renew: a reservation asked for once more lives until `deadline` (ms)."""
+        assert record.status is Status.RESERVED
+        return self._write(record, replace(record, rev=record.rev + 1, deadline=deadline, postponed=0))
+
+    def describe(
+        self, record: Record, *, title: str | None, alt_text: str | None, tags: tuple[str, ...] | None
+    ) -> Record:
+        """describe: the user's own words, which no other transition touches."""
+        described = replace(record, title=title, alt_text=alt_text, tags=tags)
+        return record if described == record else self._write(record, replace(described, rev=record.rev + 1))
+
     def claim(self, record: Record, stored: StoredObject, *, lease_seconds: int) -> Record:
         """claim: this attempt works on `stored` from now on; a `rev` of 0 creates the record."""
         now = self.now_ms()
         lease_until = now + lease_seconds * 1000
         arrived = record.status is Status.RESERVED
         claimed = replace(
-            record,
+            _of_version(record, stored),
             rev=self._rev_after(record),
             status=Status.PROCESSING,
             created_ms=now if arrived else record.created_ms,
-            size_bytes=stored.size_bytes,
-            version=stored.version,
-            version_etag=stored.etag,
             attempt=secrets.token_hex(8),
             attempts=record.attempts_at(stored.version) + 1,
             lease_until=lease_until,
@@ -181,13 +199,7 @@ class Records(Queries):
 
         The caller has seen that no lease is alive. `stored` is what lies in the bucket, None if nothing does.
         """
-        if stored is not None:
-            record_now = replace(
-                record, version=stored.version, version_etag=stored.etag, size_bytes=stored.size_bytes
-            )
-        else:
-            record_now = record
-        failed = _failed(record_now, fault, self.now_ms())
+        failed = _failed(record if stored is None else _of_version(record, stored), fault, self.now_ms())
         return self._write(record if record.rev else None, replace(failed, rev=self._rev_after(record)))
 
     def reprocess(self, record: Record, *, pending_seconds: int) -> Record:
@@ -216,13 +228,17 @@ class Records(Queries):
 
         `stored` is what lay in the bucket when somebody asked for the deletion: it is meant too, claimed or not.
         """
-        deadline = self.now_ms() + deadline_seconds * 1000
+        now = self.now_ms()
+        deadline = now + deadline_seconds * 1000
         meant = record
         if record.version is None:
             # An upload may be under way: stay until nothing can arrive any more.
             deadline = max(deadline, record.deadline)
         elif stored is not None:
             meant = replace(record, version=stored.version, version_etag=stored.etag)
+        if record.remembers_its_request(now):
+            # A repetition of the request that made this image must not make it again.
+            deadline = max(deadline, record.created_ms + IDEMPOTENCY_KEY_MS)
         return self._write(
             record,
             replace(
@@ -352,6 +368,19 @@ class Records(Queries):
             # The next try goes to another shard, where a hot counter is not in the way.
             self._back_off(attempt)
         raise Unavailable
+
+
+def _of_version(record: Record, stored: StoredObject) -> Record:
+    """The record as that of `stored`. What was announced was announced of the first version alone."""
+    comes_first = record.version in (None, stored.version)
+    return replace(
+        record,
+        size_bytes=stored.size_bytes,
+        announced_bytes=record.announced_bytes if comes_first else None,
+        announced_sha256=record.announced_sha256 if comes_first else None,
+        version=stored.version,
+        version_etag=stored.etag,
+    )
 
 
 def _ended(record: Record, finished_ms: int) -> Record:

@@ -17,7 +17,7 @@ LISTED = "images"
 """Hash key of `by_created`: one partition, written once per image."""
 
 Item = dict[str, Any]
-_JSON_FIELDS = {"metadata", "thumbnails", "error"}
+_JSON_FIELDS = {"metadata", "thumbnails", "error", "tags"}
 _INTEGER_FIELDS = {field.name for field in dataclasses.fields(Record) if field.type in ("int", "int | None")}
 
 
@@ -69,6 +69,8 @@ def from_item(item: Mapping[str, Any]) -> Record:
         else:
             values[field.name] = int(stored["N"]) if "N" in stored else stored["S"]
     values["status"] = Status(values["status"])
+    if "tags" in values:
+        values["tags"] = tuple(values["tags"])
     if "thumbnails" in values:
         made = values["thumbnails"]
         values["thumbnails"] = Thumbnails(

@@ -8,7 +8,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from image_core.errors import BadCursor, Unavailable
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _MAX_KEYS_A_BATCH = 100
 _BATCH_TRIES = 8
+_CURSOR_VERSION = 2
+_LATEST_MS = 10**15 - 1
 _CREATED_ORDER = re.compile(r"(\d{15})#(img_\w{26})", re.ASCII)
 _STATUS_ORDER = re.compile(r"(\d{15})#(img_\w{26})#(\d{15})", re.ASCII)
 
@@ -33,24 +35,43 @@ class Page:
     next_cursor: str | None
 
 
-def encode_cursor(status: Status | None, order: str) -> str:
+@dataclass(frozen=True)
+class Listing:
+    """Which images a list holds: those that have `status` now, created in [`from_ms`, `until_ms`)."""
+
+    status: Status | None = None
+    from_ms: int | None = None
+    until_ms: int | None = None
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """First and last ms since 1970 that may be in it; the last is before the first where nothing can be."""
+        first = 0 if self.from_ms is None else max(0, self.from_ms)
+        last = _LATEST_MS if self.until_ms is None else min(_LATEST_MS, self.until_ms - 1)
+        return first, last
+
+
+def encode_cursor(listing: Listing, order: str) -> str:
     """An opaque cursor: everything after the entry `order` of that list."""
-    payload = json.dumps({"v": 1, "status": status, "after": order}, separators=(",", ":"))
+    payload = json.dumps({"v": _CURSOR_VERSION, **asdict(listing), "after": order}, separators=(",", ":"))
     return base64.urlsafe_b64encode(payload.encode()).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str, status: Status | None) -> str:
+def decode_cursor(cursor: str, listing: Listing) -> str:
     """The entry that a cursor stands behind. Raises `BadCursor` for anything that this list did not give out."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         payload = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        version, of_status, order = payload["v"], payload["status"], payload["after"]
-    except (binascii.Error, ValueError, KeyError, TypeError) as error:
+        version, order = payload.pop("v"), payload.pop("after")
+    except (binascii.Error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadCursor from error
-    form = _CREATED_ORDER if status is None else _STATUS_ORDER
+    form = _CREATED_ORDER if listing.status is None else _STATUS_ORDER
     match = form.fullmatch(order) if isinstance(order, str) else None
-    if version != 1 or of_status != status or not match or not is_image_id(match.group(2)):
+    if version != _CURSOR_VERSION or payload != asdict(listing) or not match or not is_image_id(match.group(2)):
         raise BadCursor
+    first, last = listing.bounds
+    if not first <= int(match.group(1)) <= last:
+        raise BadCursor  # DynamoDB refuses a start outside of the range that is asked for
     return str(order)
 
 
@@ -69,17 +90,28 @@ class Queries:
         """Waits before what has failed so often is tried again: full jitter, a second at most."""
         self._sleep(self._rng.uniform(0, min(1.0, 0.02 * 2**failures)))
 
-    def page(self, *, limit: int, cursor: str | None = None, status: Status | None = None) -> Page:
-        """Up to `limit` (1 to 100) shown records, newest first; with `status`, those that have it now.
+    def page(
+        self,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        status: Status | None = None,
+        from_ms: int | None = None,
+        until_ms: int | None = None,
+    ) -> Page:
+        """Up to `limit` (1 to 100) shown records, newest first; see `Listing` for what narrows them.
 
         The cost is that of the page, not of the table. Raises `BadCursor`.
         """
-        index = ("by_created", "listed", LISTED) if status is None else ("by_status", "status", str(status))
+        listing = Listing(status, from_ms, until_ms)
         order_name = "created_order" if status is None else "status_order"
-        after = decode_cursor(cursor, status) if cursor is not None else None
+        after = decode_cursor(cursor, listing) if cursor is not None else None
+        first, last = listing.bounds
+        if first > last:
+            return Page([], None)
         found: list[Record] = []
         while True:
-            entries, is_last = self._entries(index, order_name, limit=limit - len(found), after=after)
+            entries, is_last = self._entries(listing, order_name, limit=limit - len(found), after=after)
             records = self.get_many([entry["image_id"]["S"] for entry in entries])
             # The index lags behind the table: what has moved on meanwhile does not belong here any more.
             found += [
@@ -90,12 +122,16 @@ class Queries:
             if is_last or after is None:
                 return Page(found, None)
             if len(found) >= limit:
-                return Page(found, encode_cursor(status, after))
+                return Page(found, encode_cursor(listing, after))
 
     def _entries(
-        self, index: tuple[str, str, str], order_name: str, *, limit: int, after: str | None
+        self, listing: Listing, order_name: str, *, limit: int, after: str | None
     ) -> tuple[list[dict[str, Any]], bool]:
-        name, hash_name, hash_value = index
+        name, hash_name, hash_value = (
+            ("by_created", "listed", LISTED)
+            if listing.status is None
+            else ("by_status", "status", str(listing.status))
+        )
         arguments: dict[str, Any] = {}
         if after is not None:
             arguments["ExclusiveStartKey"] = {
@@ -103,12 +139,19 @@ class Queries:
                 order_name: {"S": after},
                 "image_id": {"S": after.split("#")[1]},
             }
+        condition, names, values = "#hash = :hash", {"#hash": hash_name}, {":hash": {"S": hash_value}}
+        if listing.from_ms is not None or listing.until_ms is not None:
+            first, last = listing.bounds
+            condition += " AND #order BETWEEN :first AND :last"
+            names["#order"] = order_name
+            # "~" stands behind every id of that millisecond.
+            values |= {":first": {"S": f"{first:015d}#"}, ":last": {"S": f"{last:015d}#~"}}
         answer = self._client.query(
             TableName=self._table,
             IndexName=name,
-            KeyConditionExpression="#hash = :hash",
-            ExpressionAttributeNames={"#hash": hash_name},
-            ExpressionAttributeValues={":hash": {"S": hash_value}},
+            KeyConditionExpression=condition,
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=values,
             ScanIndexForward=False,
             # One more than needed tells whether there is a next page at all.
             Limit=limit + 1,

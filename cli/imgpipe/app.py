@@ -1,0 +1,114 @@
+"""The command line: global options, and the commands behind them.
+
+Exit codes: see `imgpipe.errors`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from imgpipe import __version__
+from imgpipe.commands.download import download
+from imgpipe.commands.images import delete, list_images, reprocess, show, stats
+from imgpipe.commands.upload import upload
+from imgpipe.commands.watch import watch
+from imgpipe.retries import Retries
+from imgpipe.session import Session, ending
+from imgpipe.settings import DEFAULT_API, resolve
+from imgpipe.terminal import Terminal
+
+_FLAGS = ("--json", "--quiet", "-q")
+_VALUES = ("--api", "--api-key-file", "--retries")
+
+
+class Group(TyperGroup):
+    """Takes the global options behind the command too: `imgpipe list --json`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Moves them in front, where they are looked for."""
+        return super().parse_args(ctx, _globals_first(args))
+
+
+def _globals_first(arguments: Sequence[str]) -> list[str]:
+    first, rest = [], list[str]()
+    waiting = iter(arguments)
+    for argument in waiting:
+        if argument == "--":
+            rest += [argument, *waiting]
+        elif argument in _FLAGS or argument.startswith(tuple(f"{name}=" for name in _VALUES)):
+            first.append(argument)
+        elif argument in _VALUES:
+            first += [argument, *[value for value in [next(waiting, None)] if value is not None]]
+        else:
+            rest.append(argument)
+    return first + rest
+
+
+# Locals in a traceback could show the key.
+app = typer.Typer(cls=Group, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"imgpipe {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    api: Annotated[
+        str, typer.Option(envvar="IMGPIPE_API", metavar="URL", help="The API, with its stage where it has one.")
+    ] = DEFAULT_API,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="IMGPIPE_API_KEY_FILE",
+            metavar="FILE",
+            help="A file with the API key. Without it the key is taken from IMGPIPE_API_KEY.",
+        ),
+    ] = None,
+    retries: Annotated[
+        int,
+        typer.Option(
+            envvar="IMGPIPE_RETRIES",
+            min=0,
+            max=100,
+            help="How often a call is made again that failed for the moment: after ever longer pauses.",
+        ),
+    ] = 5,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Results as JSON, a document a line; all else goes to stderr.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Use an image pipeline: upload pictures, watch them being processed, get thumbnails and captions.
+
+    Exit codes: 0 all well; 1 something failed for some image; 2 wrong usage; 3 the API cannot be reached;
+    4 the API refuses the key, or wants one; 130 interrupted.
+    """
+    terminal = Terminal(as_json=as_json, quiet=quiet)
+    with ending(terminal):
+        settings = resolve(api, os.environ.get("IMGPIPE_API_KEY") or None, api_key_file)
+    if settings.key_travels_openly:
+        terminal.note("The API key travels unencrypted: use https.")
+    context.obj = Session(settings, terminal, Retries(attempts=retries + 1))
+
+
+app.command()(upload)
+app.command()(watch)
+app.command("list")(list_images)
+app.command()(show)
+app.command()(download)
+app.command()(delete)
+app.command()(reprocess)
+app.command()(stats)

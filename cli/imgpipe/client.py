@@ -1,0 +1,163 @@
+"""The API's calls, one method each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from imgpipe.connection import Connection, Receiver, document
+from imgpipe.errors import ApiError, NotFound, Unreachable
+from imgpipe.files import Body
+from imgpipe.images import Image
+from imgpipe.retries import Waiting, nobody, retry_after
+
+MAX_POST_BYTES = 4_000_000
+"""What can be posted where the API does not tell: a Lambda request is 6 MB in base64, with its headers."""
+
+LARGEST_PAGE = 100
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """A presigned upload: send exactly these headers."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+
+
+class Client:
+    """The API behind a connection. Raises what `Connection.call` raises."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def api(self) -> str:
+        """The API's URL, without a slash at its end."""
+        return self._connection.settings.api
+
+    async def max_post_bytes(self) -> int:
+        """The largest file that `post_image` takes, as the API tells."""
+        response = await self._connection.call("GET", "/")
+        limits = document(response).get("limits")
+        told = limits.get("max_post_bytes") if isinstance(limits, dict) else None
+        return told if isinstance(told, int) and told > 0 else MAX_POST_BYTES
+
+    async def post_image(self, body: Body, key: str, waiting: Waiting = nobody) -> str:
+        """Posts a file; its image's id. The same `key` again means the same image."""
+        response = await self._connection.call(
+            "POST",
+            "/api/images",
+            files=lambda: {"file": (body.file.name, body.rewound(), body.file.media_type)},
+            headers={"Idempotency-Key": key},
+            waiting=waiting,
+        )
+        return _text(document(response), "image_id")
+
+    async def reserve(
+        self, body: Body, sha256: str, key: str, waiting: Waiting = nobody
+    ) -> tuple[str, Reservation | None]:
+        """Asks for a presigned upload; its image's id, and where to send the file (None: it is there already).
+
+        The same `key` again means the same image, with a fresh URL.
+        """
+        file = body.file
+        wanted = {"filename": file.name, "content_type": file.media_type, "size": file.size, "sha256": sha256}
+        response = await self._connection.call(
+            "POST", "/api/uploads", json=wanted, headers={"Idempotency-Key": key}, waiting=waiting
+        )
+        answer = document(response)
+        image_id = _text(answer, "image_id")
+        if response.status_code == HTTPStatus.OK:
+            return image_id, None
+        upload = answer.get("upload")
+        if not isinstance(upload, dict) or not isinstance(upload.get("headers"), dict):
+            raise Unreachable("The API's answer lacks `upload`.")
+        headers = {str(name): str(value) for name, value in upload["headers"].items()}
+        if not any(name.lower() == "content-length" for name in headers):
+            headers["Content-Length"] = str(file.size)
+        return image_id, Reservation(str(upload.get("method") or "PUT"), _text(upload, "url"), headers)
+
+    async def put(self, reservation: Reservation, body: Body, waiting: Waiting = nobody) -> httpx.Response:
+        """Sends a file to where a reservation says; the bucket's answer, whatever its status."""
+        return await self._connection.call_elsewhere(
+            reservation.method,
+            reservation.url,
+            content=body.chunks,
+            headers=reservation.headers,
+            waiting=waiting,
+        )
+
+    async def image(self, image_id: str) -> Image:
+        """One image."""
+        return (await self.look(image_id))[0]
+
+    async def look(self, image_id: str) -> tuple[Image, float | None]:
+        """One image, and in how many seconds the API wants to be asked again (None: it does not say)."""
+        response = await self._connection.call("GET", _path(image_id))
+        return Image(document(response)), retry_after(response)
+
+    async def images(self, *, page: int = LARGEST_PAGE, **filters: str | None) -> AsyncIterator[Image]:
+        """All images that the filters (`status`, `created_after`, `created_before`) let through, newest first."""
+        parameters: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
+        parameters["limit"] = min(page, LARGEST_PAGE)
+        while True:
+            response = await self._connection.call("GET", "/api/images", params=parameters)
+            answer = document(response)
+            for item in answer.get("data") or []:
+                yield Image(item)
+            if not answer.get("next_cursor"):
+                return
+            parameters["cursor"] = answer["next_cursor"]
+
+    async def stats(self) -> dict[str, Any]:
+        """The statistics, as the API answers them."""
+        response = await self._connection.call("GET", "/api/stats")
+        return document(response)
+
+    async def delete(self, image_id: str) -> None:
+        """Deletes an image."""
+        try:
+            await self._connection.call("DELETE", _path(image_id))
+        except NotFound as error:
+            if error.attempts == 1:
+                raise
+            # An earlier attempt deleted it; only its answer got lost.
+
+    async def reprocess(self, image_id: str) -> Image:
+        """Has an image processed again."""
+        response = await self._connection.call("POST", f"{_path(image_id)}/reprocess")
+        return Image(document(response))
+
+    async def thumbnail(self, image_id: str, size: str, receive: Receiver) -> None:
+        """Hands the answer with a thumbnail's bytes to `receive`, again from the start where it breaks off."""
+        await self._connection.call(
+            "GET", f"{_path(image_id)}/thumbnails/{size}", receive=receive, headers={"Accept": "*/*"}
+        )
+
+    async def original(self, image_id: str, receive: Receiver) -> None:
+        """As `thumbnail`, for the file as it was uploaded."""
+        response = await self._connection.call("GET", f"{_path(image_id)}/original")
+        if not response.has_redirect_location:
+            raise Unreachable("The API's answer does not say where the original is.")
+        url = str(response.url.join(response.headers["Location"]))
+        got = await self._connection.call_elsewhere("GET", url, receive=receive)
+        if got.status_code != HTTPStatus.OK:
+            raise ApiError(got.status_code, f"http_{got.status_code}", f"The bucket answered {got.status_code}.")
+
+
+def _path(image_id: str) -> str:
+    return f"/api/images/{quote(image_id, safe='')}"
+
+
+def _text(answer: dict[str, Any], name: str) -> str:
+    found = answer.get(name)
+    if not isinstance(found, str):
+        raise Unreachable(f"The API's answer lacks `{name}`.")
+    return found

@@ -1,0 +1,39 @@
+"""Arguments that several commands take."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+def _checked_ids(ids: list[str]) -> list[str]:
+    for image_id in ids or []:
+        if not _ID.fullmatch(image_id):
+            raise typer.BadParameter(f"{image_id!r} is no image's id.")
+    return list(dict.fromkeys(ids or []))
+
+
+def utc_time(text: str | None) -> str | None:
+    """An ISO 8601 date or time as the API wants it. Without a zone it is local. Raises `typer.BadParameter`."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter("A date or time such as 2026-11-20 or 2026-11-20T10:00:00Z.") from error
+
+
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", callback=_checked_ids, help="Ids of images.")]
+AnyIds = Annotated[
+    list[str] | None, typer.Argument(metavar="[ID]...", callback=_checked_ids, help="Ids of images.")
+]
+Id = Annotated[
+    str, typer.Argument(metavar="ID", callback=lambda value: _checked_ids([value])[0], help="An image's id.")
+]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="How many at a time.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until processed, and show the captions.")]

@@ -1,0 +1,113 @@
+"""`download`: thumbnails and originals."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from enum import StrEnum
+from functools import cache, partial
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+
+from imgpipe.batches import for_each
+from imgpipe.client import Client
+from imgpipe.commands.arguments import Ids, Jobs
+from imgpipe.downloads import Fetch, keep, print_out, safe_name, thumbnail_name
+from imgpipe.errors import OK, SOME_FAILED, USAGE, ImgpipeError
+from imgpipe.images import Image
+from imgpipe.session import session_of
+from imgpipe.terminal import Terminal, failure
+from imgpipe.text import size_text
+
+
+class Size(StrEnum):
+    """What there is of an image."""
+
+    SMALL = "small"
+    MEDIUM = "medium"
+    ORIGINAL = "original"
+
+
+def download(
+    context: typer.Context,
+    ids: Ids,
+    size: Annotated[Size, typer.Option(help="A thumbnail, or the file as it was uploaded.")] = Size.ORIGINAL,
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", help="A folder; for one image also a file's name, or - for stdout."),
+    ] = ".",
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace files that are there.")] = False,
+    jobs: Jobs = 4,
+) -> None:
+    """Download images under their own names."""
+    session = session_of(context)
+    terminal = session.terminal
+    target = Path(output)
+    is_folder = target.is_dir() or len(ids) > 1 or output.endswith(("/", os.sep))
+    if len(ids) > 1 and (output == "-" or (target.exists() and not target.is_dir())):
+        terminal.error("Several images go into a folder.")
+        raise typer.Exit(USAGE)
+
+    async def act(client: Client) -> int:
+        taken: Counter[str] = Counter()
+        code = OK
+
+        async def one(image_id: str) -> None:
+            image = await client.image(image_id)
+            fetch: Fetch = (
+                partial(client.original, image_id)
+                if size is Size.ORIGINAL
+                else partial(client.thumbnail, image_id, size)
+            )
+            if output == "-":
+                await print_out(fetch)
+                return
+
+            @cache  # what broke off half-way and is fetched again keeps its name
+            def own_name(content_type: str) -> str:
+                return _own_name(image, size, content_type, taken)
+
+            def name(response: httpx.Response) -> str:
+                return own_name(response.headers.get("Content-Type", "")) if is_folder else target.name
+
+            path, length = await keep(fetch, target if is_folder else target.parent, name, force=force)
+            _tell(terminal, image_id, path, length)
+
+        def failed(image_id: str, error: ImgpipeError) -> None:
+            nonlocal code
+            code = SOME_FAILED
+            if terminal.as_json:
+                terminal.json(
+                    {"image_id": image_id, "state": "failed", "path": None, "size": None, "error": failure(error)}
+                )
+            else:
+                terminal.error(f"{image_id}: {error}")
+
+        await for_each(ids, one, jobs=jobs, failed=failed)
+        return code
+
+    session.run(act)
+
+
+def _own_name(image: Image, size: Size, content_type: str, taken: Counter[str]) -> str:
+    """The image's name; with its id where another of this batch has that name, as file systems compare them."""
+    name = safe_name(image)
+    if size is not Size.ORIGINAL:
+        name = thumbnail_name(image, size, content_type)
+    taken[name.casefold()] += 1
+    if taken[name.casefold()] == 1:
+        return name
+    path = Path(name)
+    return f"{path.stem}-{image.image_id}{path.suffix}"
+
+
+def _tell(terminal: Terminal, image_id: str, path: Path, length: int) -> None:
+    if terminal.as_json:
+        terminal.json(
+            {"image_id": image_id, "state": "downloaded", "path": str(path), "size": length, "error": None}
+        )
+    else:
+        terminal.row(image_id, str(path), size_text(length))

@@ -1,0 +1,196 @@
+"""`list`, `show`, `stats`: looking; `delete`, `reprocess`: changing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from imgpipe.batches import for_each
+from imgpipe.client import LARGEST_PAGE, Client
+from imgpipe.commands.arguments import AnyIds, Id, Ids, Jobs, Wait, utc_time
+from imgpipe.commands.watch import watched_to_the_end
+from imgpipe.errors import OK, SOME_FAILED, BadUsage, ImgpipeError
+from imgpipe.images import Image
+from imgpipe.render import LIST_TITLES, details, list_row, list_table, pairs, stats_rows
+from imgpipe.session import session_of
+from imgpipe.terminal import Terminal, failure, styled
+from imgpipe.text import counted
+
+
+class Status(StrEnum):
+    """States that a list can be narrowed to."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
+_When = "A date or time (ISO 8601; local without a zone)."
+
+
+def list_images(
+    context: typer.Context,
+    status: Annotated[Status | None, typer.Option(help="Only images in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    every: Annotated[bool, typer.Option("--all", help="All of them, whatever --limit says.")] = False,
+    created_after: Annotated[
+        str | None, typer.Option(metavar="TIME", callback=utc_time, help=f"Created then or later. {_When}")
+    ] = None,
+    created_before: Annotated[
+        str | None, typer.Option(metavar="TIME", callback=utc_time, help=f"Created before. {_When}")
+    ] = None,
+) -> None:
+    """List images, newest first."""
+    session = session_of(context)
+    terminal = session.terminal
+
+    async def act(client: Client) -> int:
+        found = client.images(
+            page=LARGEST_PAGE if every else limit,
+            status=status,
+            created_after=created_after,
+            created_before=created_before,
+        )
+        shown: list[Image] = []
+        count = 0
+        async for image in found:
+            count += 1
+            if terminal.as_json:
+                terminal.json(image.raw)
+            elif terminal.is_for_people:
+                shown.append(image)
+            else:
+                if count == 1:
+                    terminal.row(*LIST_TITLES)
+                terminal.row(*list_row(image))
+            if not every and count == limit:
+                break
+        if shown:
+            rows = [list_row(image) for image in shown]
+            terminal.rows(LIST_TITLES, rows, list_table(rows, terminal.out.width))
+        elif not count:
+            terminal.note("There are no such images.")
+        return OK
+
+    session.run(act)
+
+
+def show(context: typer.Context, image_id: Id) -> None:
+    """Show all that is known of an image."""
+    session = session_of(context)
+
+    async def act(client: Client) -> int:
+        image = await client.image(image_id)
+        if session.terminal.as_json:
+            session.terminal.json(image.raw)
+        else:
+            rows = details(image)
+            session.terminal.rows(("field", "value"), rows, pairs(rows))
+        return OK
+
+    session.run(act)
+
+
+def stats(context: typer.Context) -> None:
+    """Show counts, rates and processing times over all images."""
+    session = session_of(context)
+
+    async def act(client: Client) -> int:
+        found = await client.stats()
+        if session.terminal.as_json:
+            session.terminal.json(found)
+        else:
+            rows = stats_rows(found)
+            session.terminal.rows(("figure", "value"), rows, pairs(rows))
+        return OK
+
+    session.run(act)
+
+
+def delete(
+    context: typer.Context,
+    ids: Ids,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    jobs: Jobs = 4,
+) -> None:
+    """Delete images for good: original, thumbnails and record."""
+    session = session_of(context)
+
+    async def act(client: Client) -> int:
+        return await _each(ids, client.delete, "deleted", jobs, session.terminal)
+
+    if not yes and not _is_confirmed(f"Delete {counted(len(ids), 'image')}?", session.terminal):
+        raise typer.Exit(SOME_FAILED)
+    session.run(act)
+
+
+def _is_confirmed(question: str, terminal: Terminal) -> bool:
+    if not sys.stdin.isatty():
+        terminal.error("There is nobody to ask: --yes deletes without asking.")
+        raise typer.Exit(BadUsage.exit_code)
+    return typer.confirm(question, err=True)
+
+
+def reprocess(
+    context: typer.Context,
+    ids: AnyIds = None,
+    failed: Annotated[bool, typer.Option("--failed", help="All that have failed.")] = False,
+    wait: Wait = False,
+    jobs: Jobs = 4,
+) -> None:
+    """Process images again from the start; until that ends the old results stay."""
+    session = session_of(context)
+    if bool(ids) == failed:
+        session.terminal.error("Give ids, or --failed.")
+        raise typer.Exit(BadUsage.exit_code)
+
+    async def act(client: Client) -> int:
+        # All ids first: while images are put back, the list of failed ones changes under the cursor.
+        chosen = list(ids or []) or [image.image_id async for image in client.images(status="failed")]
+        if not chosen:
+            session.terminal.note("No image has failed.")
+        begun: list[str] = []
+
+        async def begin(image_id: str) -> None:
+            await client.reprocess(image_id)
+            begun.append(image_id)
+
+        code = await _each(chosen, begin, "put back", jobs, session.terminal, is_told=not wait)
+        return max(code, await watched_to_the_end(client, begun, session.terminal)) if wait else code
+
+    session.run(act)
+
+
+async def _each(
+    ids: Sequence[str],
+    act: Callable[[str], Awaitable[None]],
+    done: str,
+    jobs: int,
+    terminal: Terminal,
+    *,
+    is_told: bool = True,
+) -> int:
+    code = OK
+
+    async def one(image_id: str) -> None:
+        await act(image_id)
+        if is_told and terminal.as_json:
+            terminal.json({"image_id": image_id, "state": done.replace(" ", "_"), "error": None})
+        elif is_told:
+            terminal.row(image_id, styled(done, "green"))
+
+    def failed(image_id: str, error: ImgpipeError) -> None:
+        nonlocal code
+        code = SOME_FAILED
+        if terminal.as_json:
+            terminal.json({"image_id": image_id, "state": "failed", "error": failure(error)})
+        else:
+            terminal.error(f"{image_id}: {error}")
+
+    await for_each(ids, one, jobs=jobs, failed=failed)
+    return code

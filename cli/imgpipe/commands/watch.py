@@ -1,0 +1,109 @@
+"""`watch`, and what `--wait` shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import typer
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.live import Live
+
+from imgpipe.client import Client
+from imgpipe.commands.arguments import AnyIds
+from imgpipe.errors import OK, SOME_FAILED
+from imgpipe.following import follow
+from imgpipe.images import Image
+from imgpipe.render import table
+from imgpipe.session import session_of
+from imgpipe.terminal import Cell, Terminal, status_text, styled
+from imgpipe.text import counted
+
+
+def watch(context: typer.Context, ids: AnyIds = None) -> None:
+    """Watch images until they are processed; without ids all that are in progress now."""
+    session = session_of(context)
+
+    async def act(client: Client) -> int:
+        watched = list(ids or [])
+        if not ids:
+            for status in ("pending", "processing"):
+                watched += [image.image_id async for image in client.images(status=status)]
+            if not watched:
+                session.terminal.note("Nothing is in progress.")
+        # Newest first in lists; processed is the oldest first.
+        return await watched_to_the_end(client, watched if ids else watched[::-1], session.terminal)
+
+    session.run(act)
+
+
+async def watched_to_the_end(client: Client, ids: Sequence[str], terminal: Terminal) -> int:
+    """Follows images until all are finished, showing each change; the exit code."""
+    board = _Board(ids)
+    shown: dict[str, str] = {}
+
+    def seen(image_id: str, image: Image | None) -> None:
+        board.images[image_id] = image
+        status = image.status if image else "deleted"
+        if shown.get(image_id) == status:
+            return
+        shown[image_id] = status
+        if terminal.as_json:
+            terminal.json(image.raw if image else _gone(image_id))
+        elif not terminal.is_for_people:
+            terminal.row(*_row(image_id, image))
+
+    if terminal.is_for_people and not terminal.quiet and ids:
+        with Live(board, console=terminal.out, refresh_per_second=4, vertical_overflow="crop"):
+            await follow(client, ids, seen)
+            board.is_over = True
+    else:
+        await follow(client, ids, seen)
+    return OK if all(image and image.status == "success" for image in board.images.values()) else SOME_FAILED
+
+
+class _Board:
+    """A table of states that always fits: what is finished makes room for what is not."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self.images: dict[str, Image | None] = {}
+        self.is_over = False
+        self._ids = ids
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        ids = list(dict.fromkeys(self._ids))
+        room = max(3, console.size.height - 6)
+        if not self.is_over and len(ids) > room:
+            open_ones = [one for one in ids if not self._is_finished(one)]
+            finished = [one for one in ids if self._is_finished(one)]
+            kept = {*open_ones[: max(room // 2, room - len(finished))]}
+            kept |= {*finished[max(0, len(finished) - (room - len(kept))) :]}
+            ids = [one for one in ids if one in kept]
+        rows = [_row(one, self.images.get(one), asked=one in self.images) for one in ids]
+        counts = Counter(self._status(one) for one in dict.fromkeys(self._ids))
+        summary = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items()))
+        yield Group(
+            table(("image", "status", "name", "caption"), rows),
+            styled(f"{counted(counts.total(), 'image')}: {summary}", "dim"),
+        )
+
+    def _is_finished(self, image_id: str) -> bool:
+        return self._status(image_id) in ("success", "failed", "deleted")
+
+    def _status(self, image_id: str) -> str:
+        image = self.images.get(image_id)
+        return image.status if image else "deleted" if image_id in self.images else "pending"
+
+
+def _row(image_id: str, image: Image | None, *, asked: bool = True) -> tuple[Cell, ...]:
+    if image is None:
+        return image_id, status_text("deleted" if asked else ""), "", "there is no such image" if asked else ""
+    return image_id, status_text(image.status), image.name, image.outcome
+
+
+def _gone(image_id: str) -> dict[str, object]:
+    return {
+        "status": "deleted",
+        "data": {"image_id": image_id},
+        "error": {"code": "not_found", "message": "There is no such image."},
+    }

@@ -1,0 +1,165 @@
+"""Local files on their way up: which ones, what they are, and their bytes as they are sent."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from imgpipe.errors import BadUsage, FileFault
+from imgpipe.signatures import HEAD_BYTES, guessed_type, media_type
+
+CHUNK_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file as it was when it was looked at. `mtime_ns` is its time of modification."""
+
+    path: Path
+    size: int
+    mtime_ns: int
+    media_type: str
+
+    @property
+    def name(self) -> str:
+        """Its name without folders; what is no UTF-8 in it becomes U+FFFD: JSON cannot carry it."""
+        return os.fsencode(self.path.name).decode("utf-8", "replace")
+
+    @property
+    def place(self) -> bytes:
+        """Its absolute path, as the file system has it."""
+        return os.fsencode(self.path.resolve())
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a command line selects: files, what cannot be read, and how many files in folders are no pictures."""
+
+    files: Sequence[LocalFile]
+    faults: Sequence[tuple[Path, FileFault]]
+    ignored: int
+
+
+def select(paths: Sequence[Path], *, recursive: bool) -> Selection:
+    """The files that are named, and with `recursive` the pictures in folders; each once. Raises `BadUsage`."""
+    files: dict[bytes, LocalFile] = {}
+    faults: list[tuple[Path, FileFault]] = []
+    ignored = 0
+    for path, named in _walk(paths, recursive=recursive):
+        try:
+            file, is_picture = look_at(path)
+        except FileFault as fault:
+            faults.append((path, fault))
+            continue
+        if named or is_picture:
+            files.setdefault(file.place, file)
+        else:
+            ignored += 1
+    return Selection(list(files.values()), faults, ignored)
+
+
+def _walk(paths: Sequence[Path], *, recursive: bool) -> Iterator[tuple[Path, bool]]:
+    for path in paths:
+        if not path.is_dir():
+            yield path, True
+            continue
+        if not recursive:
+            raise BadUsage(f"{path} is a folder; --recursive takes the pictures in it.")
+        for folder, folders, names in os.walk(path):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                if not name.startswith("."):
+                    yield Path(folder, name), False
+
+
+def look_at(path: Path) -> tuple[LocalFile, bool]:
+    """A file, and whether its bytes begin as a picture's do. Raises `FileFault`."""
+    try:
+        if not path.is_file():  # opening a pipe would wait for ever
+            raise FileFault("not a file" if path.exists() else "no such file")
+        with path.open("rb") as stream:
+            found = media_type(stream.read(HEAD_BYTES))
+            status = os.fstat(stream.fileno())
+    except OSError as error:
+        raise FileFault(error.strerror or str(error)) from error
+    kind = found or guessed_type(path.name)
+    return LocalFile(path, status.st_size, status.st_mtime_ns, kind), found is not None
+
+
+def digest(file: LocalFile) -> str:
+    """SHA-256 of a file's bytes, in hex. Raises `FileFault`."""
+    try:
+        with file.path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise FileFault(error.strerror or str(error)) from error
+
+
+class Body(io.RawIOBase):
+    """A file's bytes, read as they are sent; `sent(n)` is told of each piece. A context manager.
+
+    It gives exactly the bytes of the file as it was looked at: what has changed since is a `FileFault`, not an
+    image that nobody has.
+    """
+
+    def __init__(self, file: LocalFile, sent: Callable[[int], None]) -> None:
+        self.file = file
+        self._sent = sent
+        self._at = 0
+        try:
+            self._stream = file.path.open("rb")
+        except OSError as error:
+            raise FileFault(error.strerror or str(error)) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def close(self) -> None:
+        if hasattr(self, "_stream"):
+            self._stream.close()
+        super().close()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.file.size}[whence] + offset
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes. Raises `FileFault` if the file is not what it was."""
+        wanted = self.file.size - self._at if size < 0 else min(size, self.file.size - self._at)
+        try:
+            self._stream.seek(self._at)
+            piece = self._stream.read(wanted)
+            status = os.fstat(self._stream.fileno())
+        except OSError as error:
+            raise FileFault(error.strerror or str(error)) from error
+        if len(piece) < wanted or (status.st_size, status.st_mtime_ns) != (self.file.size, self.file.mtime_ns):
+            raise FileFault("it changed while it was read")
+        self._at += len(piece)
+        self._sent(len(piece))
+        return piece
+
+    def rewound(self) -> Self:
+        """The same from its beginning: what had been sent does not count any more."""
+        self._sent(-self._at)
+        self._at = 0
+        return self
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """All of it from the beginning, in pieces. Reading blocks for as long as a disk needs for 64 KiB."""
+        self.rewound()
+        while piece := self.read(CHUNK_BYTES):
+            yield piece

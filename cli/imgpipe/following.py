@@ -1,0 +1,54 @@
+"""Following images until they are processed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from imgpipe.batches import for_each
+from imgpipe.client import Client
+from imgpipe.errors import ImgpipeError, NotFound
+from imgpipe.images import Image
+
+_PAUSE_SECONDS = 1.0
+_SECONDS_A_CALL = 0.05
+"""Thousands of images are asked for at 20 a second: who waits should not be the load."""
+_JOBS = 8
+
+Seen = Callable[[str, Image | None], None]
+
+
+async def follow(client: Client, ids: Sequence[str], seen: Seen) -> dict[str, Image | None]:
+    """Asks for each image until all are finished, and tells `seen` of each answer (None: it is gone).
+
+    The oldest come first, as they were given. Heeds the API's `Retry-After`. Raises what `Client.look` raises,
+    but for `NotFound`.
+    """
+    last: dict[str, Image | None] = dict.fromkeys(ids)
+    unfinished = list(last)
+    while unfinished:
+        still: list[str] = []
+        asked_for: list[float] = []
+
+        async def ask(image_id: str, still: list[str] = still, asked_for: list[float] = asked_for) -> None:
+            try:
+                image, again_in = await client.look(image_id)
+            except NotFound:
+                last[image_id] = None
+                seen(image_id, None)
+                return
+            last[image_id] = image
+            seen(image_id, image)
+            if not image.is_finished:
+                still.append(image_id)
+                asked_for.append(again_in or 0.0)
+
+        await for_each(unfinished, ask, jobs=_JOBS, failed=_raised)
+        unfinished = [image_id for image_id in unfinished if image_id in set(still)]
+        if unfinished:
+            await asyncio.sleep(max(_PAUSE_SECONDS, min(asked_for), _SECONDS_A_CALL * len(unfinished)))
+    return last
+
+
+def _raised(_: str, error: ImgpipeError) -> None:
+    raise error

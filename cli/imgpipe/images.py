@@ -1,0 +1,75 @@
+"""An image as the API shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+FINISHED = ("success", "failed")
+
+
+@dataclass(frozen=True)
+class Image:
+    """What `GET /api/images/{image_id}` answers; `raw` is all of it. What is not known yet is None."""
+
+    raw: Mapping[str, Any]
+
+    @property
+    def _data(self) -> Mapping[str, Any]:
+        data = self.raw.get("data")
+        return data if isinstance(data, Mapping) else {}
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """Dimensions, EXIF, caption; empty before they are known."""
+        found = self._data.get("metadata")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def image_id(self) -> str:
+        return str(self._data["image_id"])
+
+    @property
+    def status(self) -> str:
+        return str(self.raw["status"])
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status in FINISHED
+
+    @property
+    def name(self) -> str:
+        return str(self._data.get("original_name") or "image")
+
+    @property
+    def caption(self) -> str | None:
+        found = self.metadata.get("caption")
+        return str(found) if found else None
+
+    @property
+    def error_code(self) -> str | None:
+        error = self.raw.get("error")
+        return str(error.get("code")) if isinstance(error, Mapping) else None
+
+    @property
+    def error_message(self) -> str | None:
+        error = self.raw.get("error")
+        return str(error.get("message")) if isinstance(error, Mapping) else None
+
+    @property
+    def dimensions(self) -> str:
+        """`1920×1080`, or nothing."""
+        width, height = self.metadata.get("width"), self.metadata.get("height")
+        return f"{width}×{height}" if width and height else ""
+
+    @property
+    def outcome(self) -> str:
+        """What there is to say about it in a line: its caption, or why there is none."""
+        if self.status == "failed":
+            return self.error_message or self.error_code or "failed"
+        return self.caption or ""
+
+    def get(self, name: str) -> Any:
+        """Any field of `data`; None where there is none."""
+        return self._data.get(name)

@@ -1,0 +1,98 @@
+"""Progress bars: one for each file on its way, and one for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Column
+
+from imgpipe.files import LocalFile
+from imgpipe.text import harmless
+
+_NAME_CELLS = 36
+
+
+class FileBar:
+    """The bar of one file."""
+
+    def __init__(self, bars: Bars, task: TaskID) -> None:
+        self._bars = bars
+        self._task = task
+
+    def sent(self, size: int) -> None:
+        """So many bytes more; less, where it begins anew."""
+        self._bars.advance(self._task, size)
+
+    def waiting(self, seconds: float, why: str) -> None:
+        """The next attempt is in so many seconds."""
+        self._bars.say(self._task, f"{why}; again in {seconds:.0f} s")
+
+
+class Bars:
+    """All bars of a batch, by bytes sent. Without a console nothing is shown. A context manager."""
+
+    def __init__(self, console: Console | None, files: Sequence[LocalFile]) -> None:
+        self._progress = Progress(
+            TextColumn("{task.fields[name]}", markup=False, table_column=_name_column()),
+            BarColumn(bar_width=24),
+            TaskProgressColumn("{task.percentage:>3.0f}%", markup=False),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[note]}", style="yellow", markup=False, table_column=Column(no_wrap=True)),
+            console=console,
+            disable=console is None,
+            transient=True,
+        )
+        self._count = len(files)
+        self._done = 0
+        self._all = self._progress.add_task("", name="", note="", total=sum(file.size for file in files))
+        self._name_all()
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    @contextmanager
+    def file(self, file: LocalFile) -> Iterator[FileBar]:
+        """The bar of a file while it is on its way."""
+        task = self._progress.add_task("", name=harmless(file.name), note="", total=file.size)
+        try:
+            yield FileBar(self, task)
+            self._done += 1
+        finally:
+            # What it lacks is done with, too: it failed, or its answer was known without sending.
+            self._progress.remove_task(task)
+            self._name_all()
+
+    def advance(self, task: TaskID, size: int) -> None:
+        """Moves a file's bar, and that of all."""
+        self._progress.update(task, advance=size, note="")
+        self._progress.update(self._all, advance=size)
+
+    def say(self, task: TaskID, note: str) -> None:
+        """Says something beside a file's bar."""
+        self._progress.update(task, note=harmless(note))
+
+    def _name_all(self) -> None:
+        self._progress.update(self._all, name=f"{self._done} of {self._count} files")
+
+
+def _name_column() -> Column:
+    return Column(no_wrap=True, overflow="ellipsis", min_width=_NAME_CELLS // 2, max_width=_NAME_CELLS)

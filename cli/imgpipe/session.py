@@ -1,0 +1,64 @@
+"""One run of imgpipe: its settings, its terminal, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import typer
+
+from imgpipe.client import Client
+from imgpipe.connection import Connection
+from imgpipe.errors import INTERRUPTED, OK, ImgpipeError
+from imgpipe.retries import Retries
+from imgpipe.settings import Settings
+from imgpipe.terminal import Terminal
+
+
+@dataclass(frozen=True)
+class Session:
+    """What every command is given."""
+
+    settings: Settings
+    terminal: Terminal
+    retries: Retries
+
+    def run(self, act: Callable[[Client], Awaitable[int]]) -> None:
+        """Runs a command with a client, and ends with the exit code that it returns."""
+
+        async def connected() -> int:
+            async with Connection(self.settings, self.retries) as connection:
+                return await act(Client(connection))
+
+        with ending(self.terminal):
+            # asyncio turns the first Ctrl-C into a cancellation, so that everything is closed and summed up.
+            code = asyncio.run(connected())
+            if code != OK:
+                raise typer.Exit(code)
+
+
+@contextmanager
+def ending(terminal: Terminal) -> Iterator[None]:
+    """Errors become a line on stderr and an exit code."""
+    try:
+        yield
+    except ImgpipeError as error:
+        terminal.error(str(error))
+        raise typer.Exit(error.exit_code) from error
+    except (KeyboardInterrupt, asyncio.CancelledError) as interrupt:
+        raise typer.Exit(INTERRUPTED) from interrupt
+    except BrokenPipeError as error:
+        # Whoever read stdout has had enough (`| head`); nothing more can be said there, at exit neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(OK) from error
+
+
+def session_of(context: typer.Context) -> Session:
+    """The session that the global options made."""
+    found = context.obj
+    assert isinstance(found, Session)
+    return found

@@ -1,0 +1,62 @@
+"""Which API, and with which key: from options, the environment and files; checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from imgpipe.errors import BadUsage
+
+DEFAULT_API = "http://127.0.0.1:8000"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`api` has no slash at its end; `key` is shown nowhere."""
+
+    api: str
+    key: str | None = field(repr=False)
+
+    @property
+    def key_travels_openly(self) -> bool:
+        """Whether the key would be sent unencrypted beyond this machine."""
+        url = httpx.URL(self.api)
+        return bool(self.key) and url.scheme == "http" and url.host not in ("localhost", "127.0.0.1", "::1")
+
+
+def resolve(api: str, key: str | None, key_file: Path | None) -> Settings:
+    """The settings. Raises `BadUsage`."""
+    return Settings(_checked_url(api), _checked_key(_read(key_file) if key_file else key))
+
+
+def _checked_url(api: str) -> str:
+    try:
+        url = httpx.URL(api.strip())
+    except httpx.InvalidURL as error:
+        raise BadUsage(f"This is no URL: {api}") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise BadUsage(f"The API's URL begins with http:// or https://, unlike {api}")
+    if url.query or url.fragment or url.userinfo:
+        raise BadUsage("The API's URL has no query, no fragment and no user name.")
+    return str(url).rstrip("/")
+
+
+def _read(key_file: Path) -> str:
+    try:
+        return key_file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise BadUsage(f"The API key cannot be read from {key_file}: {reason}") from error
+
+
+def _checked_key(text: str | None) -> str | None:
+    if text is None:
+        return None
+    key = text.strip()
+    if not key:
+        raise BadUsage("The API key is empty.")
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise BadUsage("The API key holds characters that no key has; is it the right file?")
+    return key

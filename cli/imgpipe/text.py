@@ -1,0 +1,45 @@
+"""Texts from elsewhere (file names, captions, messages), made harmless for a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+
+_JOINERS = "\u200c\u200d"
+"""Zero-width (non-)joiners: Persian, Indic scripts and emoji need them, and they move nothing."""
+
+
+def harmless(text: str) -> str:
+    """`text` in one line, with what could steer a terminal or turn its direction shown as escapes."""
+    return "".join(_shown(letter) for letter in text)
+
+
+def _shown(letter: str) -> str:
+    if letter.isprintable() or letter in _JOINERS:
+        return letter
+    if unicodedata.category(letter) == "Zs":
+        return " "
+    code = ord(letter)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def size_text(size: float) -> str:
+    """Bytes as people read them, in steps of 1,000."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError("GB ends it")
+
+
+def time_text(iso: object) -> str:
+    """A time of the API in the local zone; as it is where it is no time."""
+    try:
+        return datetime.fromisoformat(str(iso)).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        return str(iso or "")
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 image`, `2 images`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

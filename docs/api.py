@@ -1,0 +1,170 @@
+"""`python -m docs.api` writes docs/api.md, from the OpenAPI schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from image_api.app import create_app
+from image_core.services import Services
+
+_LIMITS = {"minimum": "≥", "maximum": "≤", "minLength": "length ≥", "maxLength": "length ≤", "maxItems": "items ≤"}
+FILE = Path(__file__).with_name("api.md")
+
+_HEAD = """# The API
+
+Written by `make docs` from the OpenAPI schema that a running stack serves at `/openapi.json` and shows at `/docs`.
+"""
+
+_GATEWAY = """## What API Gateway answers by itself
+
+On AWS some calls end before our function or in spite of it. Those answers are API Gateway's: `{"message": "…"}`, no
+envelope, no `X-Request-Id` (but `apigw-requestid`), and they cannot be changed in an HTTP API. They are listed from
+AWS's documentation; nothing here has been tried against AWS.
+
+| status | `message` | when | what to do |
+|---|---|---|---|
+| 400 | `Bad Request` | The request is no HTTP that it understands. | Correct it. |
+| 403 | `Forbidden` | The host is none of the API's, or an authorizer that somebody added refused. | |
+| 404 | `Not Found` | The API or its stage is not there. | Check the URL. |
+| 413 | `Request Entity Too Large` | The request is larger than 10 MB. | `POST /api/uploads` |
+| 429 | `Too Many Requests` | Throttled: the account's or the stage's rate. | Wait, double the wait each time. |
+| 500 | `Internal Server Error` | The function ended without an answer, or request or answer was over \
+Lambda's 6 MB (base64, headers included). | A file: `POST /api/uploads`. Else call again. |
+| 503 | `Service Unavailable` | The function took longer than 30 seconds, or could not be started. | \
+Call again; a POST with the same `Idempotency-Key`. |
+| 504 | `Gateway Timeout` | As 503. | As 503. |
+
+Presigned URLs are answered by S3, in XML: 403 (`AccessDenied`: expired; `SignatureDoesNotMatch`: another size, type
+or checksum header than the signed one), 400 (`BadDigest`: other bytes than the announced `sha256`), 412
+(`PreconditionFailed`: the file is there already).
+"""
+
+
+def document() -> str:
+    """docs/api.md as it should be."""
+    schema = create_app(_no_services).openapi()
+    parts = [_HEAD, schema["info"]["description"].strip() + "\n", *_contents(schema)]
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            parts.append("\n".join(_operation(method, path, operation, schema)))
+    parts += ["## Models\n", *("\n".join(_model(name, one)) for name, one in _models(schema)), _GATEWAY]
+    return "\n".join(parts)
+
+
+def _no_services() -> Services:
+    raise AssertionError("the schema needs no services")
+
+
+def _title(method: str, path: str) -> str:
+    return f"{method.upper()} {path}"
+
+
+def _contents(schema: dict[str, Any]) -> Iterator[str]:
+    yield "| call | |\n|---|---|"
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            anchor = "".join(c for c in _title(method, path).lower().replace(" ", "-") if c.isalnum() or c in "-_")
+            yield f"| [`{_title(method, path)}`](#{anchor}) | {operation['summary']} |"
+    yield ""
+
+
+def _operation(method: str, path: str, operation: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    yield f"## {_title(method, path)}\n\n**{operation['summary']}.** {operation['description']}\n"
+    if parameters := operation.get("parameters"):
+        yield "| parameter | in | form | |\n|---|---|---|---|"
+        for one in parameters:
+            described = _line(one.get("description", ""))
+            yield f"| `{one['name']}` | {one['in']} | {_form(one['schema'])} | {described} |"
+        yield ""
+    for media_type, body in operation.get("requestBody", {}).get("content", {}).items():
+        yield f"Body, `{media_type}`:\n"
+        yield from _properties(schema["components"]["schemas"][_name(body["schema"])])
+    yield "| status | | headers | body |\n|---|---|---|---|"
+    for status, response in sorted(operation["responses"].items()):
+        headers = ", ".join(f"`{name}`" for name in response["headers"] if name != "X-Request-Id")
+        bodies = ", ".join(_body(media_type, one) for media_type, one in response.get("content", {}).items())
+        yield f"| {status} | {_line(response['description'])} | {headers} | {bodies} |"
+    yield ""
+    models = schema["components"]["schemas"]
+    for name in [name for name in _answered(operation) if "examples" in models[name]][:1]:
+        yield f"```json\n{json.dumps(models[name]['examples'][0], indent=1, ensure_ascii=False)}\n```\n"
+
+
+def _answered(operation: dict[str, Any]) -> Iterator[str]:
+    """The models of an operation's successes, the usual one first."""
+    for status in sorted(operation["responses"], key=lambda status: (status == "200", status)):
+        for one in operation["responses"][status].get("content", {}).values():
+            if status < "300" and "$ref" in one["schema"]:
+                yield _name(one["schema"])
+
+
+def _body(media_type: str, content: dict[str, Any]) -> str:
+    shape = content["schema"]
+    return f"[{_name(shape)}](#{_name(shape).lower()})" if "$ref" in shape else f"`{media_type}`"
+
+
+def _models(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every model but those of bodies, which stand with their calls."""
+    bodies = {
+        _name(body["schema"])
+        for operations in schema["paths"].values()
+        for operation in operations.values()
+        for body in operation.get("requestBody", {}).get("content", {}).values()
+    }
+    return ((name, one) for name, one in schema["components"]["schemas"].items() if name not in bodies)
+
+
+def _model(name: str, model: dict[str, Any]) -> Iterator[str]:
+    yield f"### {name}\n\n{model.get('description', '')}\n"
+    yield from _properties(model)
+
+
+def _properties(model: dict[str, Any]) -> Iterator[str]:
+    required = model.get("required", [])
+    yield "| member | form | |\n|---|---|---|"
+    for name, one in model.get("properties", {}).items():
+        described = _line(one.get("description", ""))
+        optional = "" if name in required or one.get("default") is not None else "may be left out"
+        examples = ", ".join(f"`{json.dumps(example, ensure_ascii=False)}`" for example in one.get("examples", []))
+        notes = "; ".join(filter(None, (described.rstrip("."), optional, examples and f"e.g. {examples}")))
+        yield f"| `{name}` | {_form(one)} | {notes} |"
+    yield ""
+
+
+def _form(schema: dict[str, Any]) -> str:
+    """What a value may be, in words."""
+    if "$ref" in schema:
+        return f"[{_name(schema)}](#{_name(schema).lower()})"
+    if "anyOf" in schema:
+        return " or ".join(_form(one) for one in schema["anyOf"])
+    if "const" in schema or "enum" in schema:
+        return ", ".join(f"`{json.dumps(one)}`" for one in schema.get("enum", [schema.get("const")]))
+    words = [schema.get("format") or schema.get("type", "anything")]
+    if "items" in schema:
+        words.append(f"of {_form(schema['items'])}")
+    words += [f"{sign} {schema[name]:,}" for name, sign in _LIMITS.items() if name in schema]
+    if "pattern" in schema:
+        words.append(f"`{schema['pattern']}`")
+    if "default" in schema and schema["default"] is not None:
+        words.append(f"(default {json.dumps(schema['default'])})")
+    return " ".join(words)
+
+
+def _name(schema: dict[str, Any]) -> str:
+    return str(schema["$ref"]).rsplit("/", 1)[1]
+
+
+def _line(text: str) -> str:
+    return " ".join(text.replace("\n\n", "<br>").split()).replace("|", "\\|")
+
+
+def main() -> None:
+    """Entry point."""
+    FILE.write_text(document(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""What holds for every answer, whoever gives it: a request id, no sniffing, a rule for caches; and HEAD as GET."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import MutableHeaders
+
+from image_api.errors import unhandled
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUEST_ID = "X-Request-Id"
+
+
+class Answers:
+    """ASGI middleware, the outermost: what it adds stands on errors too, unforeseen ones included."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = request_id_of(scope)
+        is_head = scope["method"] == "HEAD"
+        has_started = False
+
+        async def finished(message: Message) -> None:
+            nonlocal has_started
+            if message["type"] == "http.response.start":
+                has_started = True
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers.setdefault("Cache-Control", "no-store")
+            elif is_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        state = {**scope.get("state", {}), "request_id": request_id}
+        inner = {**scope, "method": "GET" if is_head else scope["method"], "state": state}
+        try:
+            await self._app(inner, receive, finished)
+        except Exception as error:
+            if has_started:
+                raise
+            await unhandled(error)(inner, receive, finished)
+
+
+def request_id_of(scope: Scope) -> str:
+    """API Gateway's id, which its access log has too; else one of our own. No caller chooses it."""
+    context = scope.get("aws.event", {}).get("requestContext", {})
+    return str(context.get("requestId") or uuid.uuid4().hex)

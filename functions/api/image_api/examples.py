@@ -1,0 +1,91 @@
+"""Answers as the documentation shows them. A test holds them against the schemas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_ID = "img_01kb5q3v8n0h2m4x6c8f0a2d4g"
+_URL = f"https://api.example.org/api/images/{_ID}"
+_STAGES = {"metadata": "done", "thumbnails": "done", "caption": "done"}
+
+IMAGE: dict[str, Any] = {
+    "status": "success",
+    "data": {
+        "image_id": _ID,
+        "original_name": "photo.jpg",
+        "title": "Lake at dawn",
+        "alt_text": None,
+        "tags": ["lake", "dawn"],
+        "content_type": "image/jpeg",
+        "source": "api",
+        "created_at": "2026-11-20T10:00:00Z",
+        "processed_at": "2026-11-20T10:00:01Z",
+        "processing_time_seconds": 0.42,
+        "metadata": {
+            "width": 1920,
+            "height": 1080,
+            "format": "jpeg",
+            "size_bytes": 2048576,
+            "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "exif": {"Make": "Canon", "Orientation": 6},
+            "caption": "a scenic mountain landscape with a lake",
+            "caption_model": "Salesforce/blip-image-captioning-base@82a37760796d32b1411fe092ab5d4e227313294b",
+        },
+        "thumbnails": {"small": f"{_URL}/thumbnails/small", "medium": f"{_URL}/thumbnails/medium"},
+        "stages": _STAGES,
+    },
+    "error": None,
+}
+
+ACCEPTED: dict[str, Any] = {
+    "image_id": _ID,
+    "status": "pending",
+    "data": {
+        **IMAGE["data"],
+        "title": None,
+        "tags": [],
+        "processed_at": None,
+        "processing_time_seconds": None,
+        "metadata": None,
+        "thumbnails": None,
+        "stages": dict.fromkeys(_STAGES, "pending"),
+    },
+    "error": None,
+}
+
+PAGE: dict[str, Any] = {
+    "status": "success",
+    "data": [IMAGE],
+    "next_cursor": "eyJ2IjoyLCJzdGF0dXMiOm51bGwsImZyb21fbXMiOm51bGx9",
+    "error": None,
+}
+
+UPLOAD: dict[str, Any] = {
+    "image_id": _ID,
+    "upload": {
+        "method": "PUT",
+        "url": f"https://bucket.s3.eu-west-1.amazonaws.com/uploads/{_ID}/photo.jpg?X-Amz-Algorithm=AWS4-HMAC-SHA256",
+        "headers": {"Content-Type": "image/jpeg", "Content-Length": "45000000", "If-None-Match": "*"},
+    },
+    "expires_at": "2026-11-20T10:15:00Z",
+}
+
+STATS: dict[str, Any] = {
+    "total": 5,
+    "in_progress": 2,
+    "success": 2,
+    "failed": 1,
+    "success_rate": "66.67%",
+    "failure_rate": "33.33%",
+    "average_processing_time_seconds": 0.42,
+    "processing_time_seconds": {"p50": 0.41, "p95": 0.55, "p99": 0.61},
+}
+
+OF_MODELS = {
+    "ImageAnswer": IMAGE,
+    "AcceptedAnswer": ACCEPTED,
+    "ListAnswer": PAGE,
+    "UploadAnswer": UPLOAD,
+    "StatsAnswer": STATS,
+}
+"""By the name of the model in `schemas`."""

@@ -1,0 +1,89 @@
+"""The OpenAPI schema, as it is served: what FastAPI finds in the code, without what cannot happen here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from image_api import access, examples
+from image_api.answers import REQUEST_ID
+from image_core.errors import IMAGE_ERRORS
+
+_FRAMEWORKS_OWN = ("HTTPValidationError", "ValidationError")
+_CODES_OF_IMAGES = "\n".join(f"- `{code}`: {error.default_message}" for code, error in IMAGE_ERRORS.items())
+DESCRIPTION = f"""
+Upload an image, or drop it into the bucket; soon after it has thumbnails, metadata and a caption.
+
+Answers under `/api/images` are envelopes: `status`, `data`, `error`. Error codes are stable, messages are
+for people. Besides the codes of each call there are, for any address, `not_found` (404: nothing is there) and
+`method_not_allowed` (405; `Allow` names the methods that are taken). HEAD is taken wherever GET is. There are no
+ranges: what has `Range` in its request is answered whole.
+
+An image whose status is `failed` carries one of these codes:
+
+{_CODES_OF_IMAGES}
+
+Every answer has an `{REQUEST_ID}`: name it when you report a fault.
+"""
+
+
+class DocumentedApi(FastAPI):
+    """FastAPI, with the schema of this module."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            self.openapi_schema = _corrected(super().openapi())
+        return self.openapi_schema
+
+
+def operation_id(route: APIRoute) -> str:
+    """The function's name: what generated clients call the operation."""
+    return route.name
+
+
+def _corrected(schema: dict[str, Any]) -> dict[str, Any]:
+    access.document(schema)
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", []):
+                _without_null(parameter)
+            operation["responses"] = {
+                status: _completed(response)
+                for status, response in operation["responses"].items()
+                if not _is_frameworks_own(response)
+            }
+    schemas = schema["components"]["schemas"]
+    for name in _FRAMEWORKS_OWN:
+        schemas.pop(name, None)
+    for name, example in examples.OF_MODELS.items():
+        schemas[name]["examples"] = [example]
+    # OpenAPI 3.1 spells a file as a media type; generators know the older word beside it as well.
+    for one in schemas.values():
+        for described in one.get("properties", {}).values():
+            if described.get("contentMediaType") == "application/octet-stream":
+                described["format"] = "binary"
+    return schema
+
+
+def _without_null(parameter: dict[str, Any]) -> None:
+    """What may be left out of a URL or a header can still not be sent as null."""
+    schema = parameter["schema"]
+    choices = [one for one in schema.pop("anyOf", []) if one != {"type": "null"}]
+    for choice in choices:
+        schema.update(choice)
+
+
+def _is_frameworks_own(response: dict[str, Any]) -> bool:
+    """FastAPI adds a 422 to whatever has a parameter, be it a path's text, which is never invalid."""
+    shape = response.get("content", {}).get("application/json", {}).get("schema", {})
+    return str(shape.get("$ref", "")).endswith("/HTTPValidationError")
+
+
+def _completed(response: dict[str, Any]) -> dict[str, Any]:
+    for content in response.get("content", {}).values():
+        for example in content.get("examples", {}).values():
+            example["value"]["data"] = None  # FastAPI leaves out of the schema whatever is null
+    header = {"description": "The id of this request, which the logs carry.", "schema": {"type": "string"}}
+    return {**response, "headers": {**response.get("headers", {}), REQUEST_ID: header}}

@@ -1,0 +1,73 @@
+"""imgpipe as users run it: a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run ended with."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def documents(self) -> list[Any]:
+        """stdout as JSON, a document a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def document(self) -> Any:
+        (found,) = self.documents
+        return found
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """stdout as lines of cells."""
+        return [line.split("\t") for line in self.out.splitlines()]
+
+
+class Imgpipe:
+    """Runs imgpipe against one API, with a journal and an environment of its own."""
+
+    def __init__(self, api: str, journal: Path, **environment: str) -> None:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("IMGPIPE_")}
+        self.environment = {
+            **inherited,
+            "IMGPIPE_API": api,
+            "IMGPIPE_JOURNAL": str(journal),
+            "NO_PROXY": "127.0.0.1",
+            "PYTHONUTF8": "1",
+            **environment,
+        }
+
+    def __call__(self, *arguments: str | Path, code: int | None = 0, stdin: str = "") -> Run:
+        """Runs it to its end, which is to be this exit code."""
+        done = subprocess.run(
+            self.command(*arguments),
+            env=self.environment,
+            input=stdin.encode(),
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        run = Run(done.returncode, done.stdout.decode(), done.stderr.decode())
+        assert code is None or run.code == code, run
+        return run
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
+        """Starts it."""
+        return subprocess.Popen(
+            self.command(*arguments), env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        return [sys.executable, "-m", "imgpipe", *map(str, arguments)]

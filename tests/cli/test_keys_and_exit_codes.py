@@ -1,0 +1,208 @@
+"""Which key goes where, and what imgpipe ends with; against doors that no API is behind."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Imgpipe
+from tests.cli.door import Door, Reply, door_to, error_reply, json_reply
+from tests.pictures import jpeg
+
+KEY = "s3cret-key-0123456789"
+STATS = {"total": 0, "in_progress": 0, "success": 0, "failed": 0}
+
+
+@pytest.fixture
+def door() -> Iterator[Door]:
+    with door_to(None) as door:
+        door.always("GET", "/api/stats", lambda _: json_reply(200, STATS))
+        yield door
+
+
+@pytest.fixture
+def bucket() -> Iterator[Door]:
+    with door_to(None) as bucket:
+        bucket.always("PUT", "/", lambda _: Reply(200))
+        bucket.always("GET", "/", lambda _: Reply(200, {}, jpeg()))
+        yield bucket
+
+
+def test_all_well_is_0(imgpipe: Imgpipe) -> None:
+    assert imgpipe("stats", "--json", code=0).document == STATS
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("list", "--status", "odd"),
+        ("list", "--limit", "0"),
+        ("list", "--created-after", "yesterday"),
+        ("upload",),
+        ("--api", "ftp://there", "stats"),
+        ("--api", "http://", "stats"),
+        ("--api", "http://user:pass@there", "stats"),
+        ("--api-key-file", "/there/is/no/such/file", "stats"),
+    ],
+)
+def test_wrong_usage_is_2_and_nothing_is_sent(imgpipe: Imgpipe, door: Door, arguments: tuple[str, ...]) -> None:
+    run = imgpipe(*arguments, code=2)
+    assert run.err
+    assert run.out == ""
+    assert door.seen == []
+
+
+def test_an_api_that_is_not_there_is_3(imgpipe: Imgpipe, tmp_path: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        picture = tmp_path / "picture.jpg"
+        picture.write_bytes(jpeg())
+        assert f"{url} cannot be reached" in imgpipe("--api", url, "stats", code=3).err
+        assert f"{url} cannot be reached" in imgpipe("--api", url, "upload", picture, code=3).err
+
+
+def test_another_server_is_3(imgpipe: Imgpipe, door: Door) -> None:
+    door.plan("GET", "/api/stats", lambda _: Reply(200, {"Content-Type": "text/html"}, b"<html>Welcome!</html>"))
+    assert "is not an image pipeline's API" in imgpipe("stats", code=3).err
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_is_4_and_is_not_tried_again(imgpipe: Imgpipe, door: Door, status: int) -> None:
+    door.plan("GET", "/api/stats", lambda _: json_reply(status, {"message": "Unauthorized"}))
+    run = imgpipe("stats", code=4)
+    assert "Unauthorized" in run.err
+    assert "IMGPIPE_API_KEY" in run.err
+    assert len(door.seen) == 1
+
+
+def test_a_server_that_stays_out_of_order_is_1(imgpipe: Imgpipe, door: Door) -> None:
+    door.plan("GET", "/api/stats", *[lambda _: error_reply(503, "unavailable", Retry_After="0")] * 3)
+    assert "unavailable" in imgpipe("--retries", "2", "stats", code=1).err
+    assert len(door.seen) == 3
+
+
+def test_the_key_comes_from_the_environment_or_a_file(imgpipe: Imgpipe, door: Door, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("from-a-file\n")
+    imgpipe("stats")
+    imgpipe.environment["IMGPIPE_API_KEY"] = KEY
+    imgpipe("stats")
+    imgpipe("--api-key-file", file, "stats")
+    imgpipe.environment["IMGPIPE_API_KEY_FILE"] = str(file)
+    imgpipe("stats")
+    assert [one.headers.get("x-api-key") for one in door.seen] == [None, KEY, "from-a-file", "from-a-file"]
+
+
+@pytest.mark.parametrize("text", ["", "two words", "läng", "line\nline"])
+def test_what_cannot_be_a_key_is_refused_and_not_shown(
+    imgpipe: Imgpipe, door: Door, tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "key"
+    file.write_text(text)
+    run = imgpipe("--api-key-file", file, "stats", code=2)
+    assert not text or text not in run.err
+    assert door.seen == []
+
+
+def test_the_bucket_is_never_given_the_key(imgpipe: Imgpipe, door: Door, bucket: Door, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.jpg"
+    picture.write_bytes(jpeg())
+    signed = {"Content-Type": "image/jpeg", "If-None-Match": "*", "X-Signed": "1"}
+    upload = {"method": "PUT", "url": f"{bucket.url}/key?signature=abc", "headers": signed}
+    image = {"status": "success", "data": {"image_id": "img_1", "original_name": "a.jpg"}, "error": None}
+    door.always("POST", "/api/uploads", lambda _: json_reply(201, {"image_id": "img_1", "upload": upload}))
+    door.always(
+        "GET", "/api/images/img_1/original", lambda _: Reply(307, {"Location": f"{bucket.url}/key?signature=abc"})
+    )
+    door.always("GET", "/api/images/img_1", lambda _: json_reply(200, image))
+    door.always("GET", "/", lambda _: json_reply(200, {"limits": {"max_post_bytes": 1}}))
+    imgpipe.environment["IMGPIPE_API_KEY"] = KEY
+
+    up = imgpipe("upload", picture)
+    down = imgpipe("download", "img_1", "--output", tmp_path / "copy.jpg")
+
+    put, get = bucket.seen
+    assert {name: put.headers[name.lower()] for name in signed} == signed
+    assert put.headers["content-length"] == str(put.size) == str(len(jpeg()))
+    assert (tmp_path / "copy.jpg").read_bytes() == jpeg()
+    assert all(one.headers["x-api-key"] == KEY for one in door.seen)
+    assert KEY not in f"{put.headers} {get.headers} {up} {down}"
+
+
+def test_a_key_that_travels_openly_is_said(imgpipe: Imgpipe) -> None:
+    imgpipe.environment["IMGPIPE_API_KEY"] = KEY
+    run = imgpipe("--api", "http://there.invalid", "--retries", "0", "stats", code=3)
+    assert "unencrypted" in run.err
+    assert KEY not in run.err
+
+
+def test_an_api_below_a_stage_is_called_there(imgpipe: Imgpipe, door: Door) -> None:
+    door.always("GET", "/prod/api/stats", lambda _: json_reply(200, STATS))
+    imgpipe("--api", f"{door.url}/prod/", "stats")
+    assert [one.path for one in door.seen] == ["/prod/api/stats"]
+
+
+def test_global_options_stand_before_or_behind_the_command(imgpipe: Imgpipe, door: Door) -> None:
+    del imgpipe.environment["IMGPIPE_API"]
+    for arguments in (["--json", "--api", door.url, "stats"], ["stats", f"--api={door.url}", "--json"]):
+        assert imgpipe(*arguments).document == STATS
+
+
+def test_a_reader_that_has_had_enough_is_no_fault(imgpipe: Imgpipe, door: Door) -> None:
+    item = {"status": "success", "data": {"image_id": "img_1", "original_name": "a" * 1000}}
+    door.always("GET", "/api/images", lambda _: json_reply(200, {"data": [item] * 1000, "next_cursor": "more"}))
+    command = " ".join(imgpipe.command("list", "--all", "--json"))
+    run = subprocess.run(
+        ["bash", "-c", f"{command} | head -1; echo ${{PIPESTATUS[0]}}"],
+        env=imgpipe.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert run.stdout.splitlines()[1] == "0"
+    assert run.stderr == ""
+
+
+def test_the_version_is_the_distributions(imgpipe: Imgpipe) -> None:
+    from importlib.metadata import version
+
+    assert imgpipe("--version").out == f"imgpipe {version('serverless-image-pipeline')}\n"
+
+
+def test_large_files_are_never_whole_in_memory(imgpipe: Imgpipe, door: Door, bucket: Door, tmp_path: Path) -> None:
+    """Peak memory of sending 45 MB, posted or put, is that of sending almost nothing."""
+    door.always("GET", "/", lambda _: json_reply(200, {"limits": {"max_post_bytes": 50_000_000}}))
+    upload = {"url": f"{bucket.url}/key", "headers": {}}
+    door.always("POST", "/api/uploads", lambda _: json_reply(201, {"image_id": "img_1", "upload": upload}))
+    door.always("POST", "/api/images", lambda _: json_reply(202, {"image_id": "img_1"}))
+    small, large = tmp_path / "small.jpg", tmp_path / "large.jpg"
+    small.write_bytes(jpeg())
+    large.write_bytes(jpeg() + bytes(45_000_000))
+
+    peaks = [
+        _peak_kib(imgpipe, "upload", "--again", way, path)
+        for way, path in [("--post", small), ("--post", large), ("--presigned", large)]
+    ]
+
+    assert door.requests("POST", "/api/images")[-1].size > 45_000_000
+    assert bucket.seen[-1].size > 45_000_000
+    assert max(peaks) < peaks[0] + 10_000
+
+
+def _peak_kib(imgpipe: Imgpipe, *arguments: str | Path) -> int:
+    process = imgpipe.start(*arguments)
+    assert process.stdout is not None
+    process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss // (1024 if sys.platform == "darwin" else 1)

@@ -1,0 +1,130 @@
+"""The processor compares what arrived with what a presigned URL was signed for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from image_core.errors import RetriesExhausted
+from image_core.models import Status
+from image_processor.handler import Processor
+from tests import pictures
+from tests.functional.captioners import FakeCaptioner
+from tests.functional.emulator import Stack
+from tests.functional.http_api import Api
+from tests.functional.s3_events import messages, notification
+
+PHOTO = pictures.jpeg(60, 40)
+SHA256 = hashlib.sha256(PHOTO).hexdigest()
+OTHER = PHOTO[:-3] + b"\x00" + PHOTO[-2:]
+"""As many bytes, but not the same."""
+
+
+@pytest.fixture
+def look(stack: Stack) -> Callable[[], None]:
+    """An event about the one image's key reaches the processor."""
+    processor = Processor(stack.services, lambda _: FakeCaptioner())
+
+    def run() -> None:
+        event = notification(stack, key=stack.the_record().key)
+        assert processor(messages(event)) == {"batchItemFailures": []}
+
+    return run
+
+
+def reserve(api: Api, **wanted: Any) -> str:
+    asked = {"filename": "photo.jpg", "content_type": "image/jpeg", "size": len(PHOTO)} | wanted
+    return str(api.post_json("/api/uploads", asked).json()["image_id"])
+
+
+def error(stack: Stack) -> Any:
+    record = stack.the_record()
+    return record.error and record.error["code"]
+
+
+@pytest.mark.parametrize("sha256", [None, SHA256, SHA256.upper()])
+def test_what_was_announced_is_processed(
+    stack: Stack, api: Api, look: Callable[[], None], sha256: str | None
+) -> None:
+    image_id = reserve(api, **({"sha256": sha256} if sha256 else {}))
+    stack.put(stack.the_record().key, PHOTO)
+    look()
+    assert api.get(f"/api/images/{image_id}").json()["status"] == "success"
+
+
+def test_another_size_than_the_announced_one_fails_without_a_download(
+    stack: Stack, api: Api, look: Callable[[], None]
+) -> None:
+    image_id = reserve(api, size=12_345)
+    stack.put(stack.the_record().key, PHOTO)
+    stack.s3.calls.clear()
+    look()
+    shown = api.get(f"/api/images/{image_id}").json()
+    assert (shown["status"], shown["error"]["code"]) == ("failed", "upload_mismatch")
+    assert "12,345" in shown["error"]["message"]
+    assert stack.s3.arguments("get_object") == []
+    assert stack.the_record().size_bytes == len(PHOTO)
+    assert stack.counts() == {"failed": 1}
+
+
+def test_an_empty_file_is_damaged_whatever_was_announced(stack: Stack, api: Api, look: Callable[[], None]) -> None:
+    reserve(api)
+    stack.put(stack.the_record().key, b"")
+    look()
+    assert error(stack) == "corrupt_image"
+
+
+def test_another_checksum_than_the_announced_one_fails(stack: Stack, api: Api, look: Callable[[], None]) -> None:
+    reserve(api, sha256=SHA256)
+    stack.put(stack.the_record().key, OTHER)
+    look()
+    assert error(stack) == "upload_mismatch"
+    assert stack.thumbnails() == set()
+    assert stack.originals() == {stack.the_record().key}
+
+
+def test_the_announced_content_type_is_not_held_against_what_the_bytes_are(
+    stack: Stack, api: Api, look: Callable[[], None]
+) -> None:
+    image_id = reserve(api, content_type="image/png")
+    stack.put(stack.the_record().key, PHOTO)
+    look()
+    shown = api.get(f"/api/images/{image_id}").json()
+    assert (shown["status"], shown["data"]["content_type"]) == ("success", "image/jpeg")
+
+
+def test_reprocessing_compares_the_same_file_again(stack: Stack, api: Api, look: Callable[[], None]) -> None:
+    image_id = reserve(api, size=5)
+    stack.put(stack.the_record().key, PHOTO)
+    look()
+    api.post(f"/api/images/{image_id}/reprocess")
+    look()
+    assert error(stack) == "upload_mismatch"
+
+
+@pytest.mark.parametrize("was_given_up", [False, True])
+def test_what_replaces_the_file_later_was_announced_by_nobody(
+    stack: Stack, api: Api, look: Callable[[], None], was_given_up: bool
+) -> None:
+    image_id = reserve(api, size=5)
+    stack.put(stack.the_record().key, OTHER)
+    look()
+    stack.put(stack.the_record().key, PHOTO)
+    if was_given_up:
+        stored = stack.services.storage.head(stack.the_record().key)
+        stack.records.give_up(stack.the_record(), stored, RetriesExhausted())
+        api.post(f"/api/images/{image_id}/reprocess")
+    look()
+    assert stack.the_record().status is Status.SUCCESS
+
+
+def test_a_posted_file_was_seen_by_the_api_and_is_not_compared(
+    stack: Stack, api: Api, look: Callable[[], None]
+) -> None:
+    api.upload(PHOTO)
+    assert (stack.the_record().announced_bytes, stack.the_record().announced_sha256) == (None, None)
+    look()
+    assert stack.the_record().status is Status.SUCCESS

@@ -1,0 +1,170 @@
+"""What stands on every answer, conditional requests, and HEAD."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from image_core.errors import CorruptImage
+from image_core.models import Status
+from image_core.services import Services
+from tests import pictures
+from tests.functional.emulator import Stack
+from tests.functional.http_api import Answer, Api, request
+from tests.functional.images import image_in, stored_image
+
+GETTABLE = ["/", "/health", "/api/stats", "/api/images", "{image}", "{image}/thumbnails/small", "/docs", "/redoc"]
+GETTABLE += ["/openapi.json", "{image}/original"]
+
+
+def path_of(template: str, stack: Stack) -> str:
+    return template.format(image=f"/api/images/{stored_image(stack, Status.SUCCESS).image_id}")
+
+
+def answers(stack: Stack, api: Api) -> dict[str, Answer]:
+    """One of each kind."""
+    image_id = stored_image(stack, Status.SUCCESS).image_id
+    path = f"/api/images/{image_id}"
+    wanted = {"filename": "a.jpg", "content_type": "image/jpeg", "size": 1}
+    return {
+        "200": api.get(path),
+        "304": api.get(path, if_none_match="*"),
+        "thumbnail": api.get(f"{path}/thumbnails/small"),
+        "307": api.get(f"{path}/original"),
+        "list": api.get("/api/images"),
+        "stats": api.get("/api/stats"),
+        "openapi": api.get("/openapi.json"),
+        "202": api.upload(pictures.jpeg()),
+        "201": api.post_json("/api/uploads", wanted),
+        "400": api.get("/api/images", "cursor=x"),
+        "404": api.get("/nope"),
+        "405": api.send(request("http_get.json", "/api/images", method="PUT")),
+        "413": api.post_json("/api/uploads", {"filename": "x" * 70_000}),
+        "415": api.post("/api/uploads"),
+        "422": api.get("/api/images", "limit=0"),
+        "204": api.delete(path),
+        "500": Api(_broken).get("/api/stats"),
+        "500 before the body is read": Api(_broken).post("/api/uploads"),
+    }
+
+
+def _broken() -> Services:
+    raise RuntimeError("not configured")
+
+
+def test_every_answer_has_a_request_id_a_cache_rule_and_forbids_sniffing(stack: Stack, api: Api) -> None:
+    for name, answer in answers(stack, api).items():
+        assert answer.status == int(name[:3]) if name[:3].isdigit() else answer.status == 200, name
+        assert answer.headers["x-request-id"] == "JKJaXmPLvHcESHA=" or len(answer.headers["x-request-id"]) > 5, name
+        assert answer.headers["x-content-type-options"] == "nosniff", name
+        kept = name in ("200", "304", "thumbnail", "list")
+        assert answer.headers["cache-control"] == ("private, no-cache" if kept else "no-store"), name
+
+
+def test_no_answer_claims_ranges_and_a_range_is_answered_whole(stack: Stack, api: Api) -> None:
+    for answer in answers(stack, api).values():
+        assert "accept-ranges" not in answer.headers
+        assert "content-range" not in answer.headers
+    path = path_of("{image}/thumbnails/small", stack)
+    whole = api.get(path)
+    part = api.get(path, range="bytes=0-3")
+    assert (part.status, part.body) == (200, whole.body)
+
+
+def test_the_request_id_is_lambdas_where_there_is_one(stack: Stack) -> None:
+    event = request("http_get.json", "/health")
+    api = Api(lambda: stack.services)
+    raw: dict[str, Any] = api._handler(event, SimpleNamespace(aws_request_id="8e03978e-40d5"))
+    assert raw["headers"]["x-request-id"] == "8e03978e-40d5"
+    assert api.send(event).headers["x-request-id"] == event["requestContext"]["requestId"]
+
+
+def test_a_callers_own_request_id_is_not_taken_over(api: Api) -> None:
+    answer = api.get("/health", x_request_id="forged\r\nSet-Cookie: x")
+    assert "forged" not in str(answer.headers)
+
+
+# HEAD
+
+
+@pytest.mark.parametrize("template", GETTABLE)
+def test_head_answers_what_get_does_without_the_body(stack: Stack, api: Api, template: str) -> None:
+    path = path_of(template, stack)
+    get = api.get(path)
+    head = api.send(request("http_get.json", path, method="HEAD"))
+    assert (head.status, head.body) == (get.status, b"")
+    different = {"location"} if template.endswith("original") else set()
+    assert {k: v for k, v in head.headers.items() if k not in different} == {
+        k: v for k, v in get.headers.items() if k not in different
+    }
+    assert template.endswith("original") or int(head.headers["content-length"]) == len(get.body)
+
+
+@pytest.mark.parametrize("path", ["/nope", "/api/images/img_short"])
+def test_head_of_what_is_not_there_is_not_found_without_a_body(api: Api, path: str) -> None:
+    answer = api.send(request("http_get.json", path, method="HEAD"))
+    assert (answer.status, answer.body) == (404, b"")
+
+
+# ETag
+
+
+@pytest.mark.parametrize("template", ["{image}", "/api/images", "{image}/thumbnails/small"])
+def test_what_the_caller_has_is_not_sent_again(stack: Stack, api: Api, template: str) -> None:
+    path = path_of(template, stack)
+    first = api.get(path)
+    etag = first.headers["etag"]
+    assert etag.startswith('"') and etag.endswith('"')
+    assert first.headers["cache-control"] == "private, no-cache"
+    for header in (etag, f"W/{etag}", f'"other", {etag}', f'"a,b",W/"c" , {etag}', "*", " * "):
+        for method in ("GET", "HEAD"):
+            answer = api.send(request("http_get.json", path, method=method, headers={"if-none-match": header}))
+            assert (answer.status, answer.body, answer.headers["etag"]) == (304, b"", etag), header
+            assert answer.headers["content-type"] == first.headers["content-type"]
+    for header in ('"other"', "", "no tag", etag.strip('"'), f'"{etag}'):
+        assert api.get(path, if_none_match=header).status == 200, header
+
+
+def test_the_etag_changes_with_whatever_a_caller_would_see_change(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    path = f"/api/images/{record.image_id}"
+    seen = [api.get(path).headers["etag"]]
+    stack.records.describe(record, title="x", alt_text=None, tags=None)
+    seen.append(api.get(path).headers["etag"])
+    seen.append(api.get(path, host="other.example.org").headers["etag"])
+    stack.records.reprocess(stack.the_record(), pending_seconds=30)
+    seen.append(api.get(path).headers["etag"])
+    assert len(set(seen)) == 4
+
+
+def test_the_etag_stays_while_nothing_changes(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    path = f"/api/images/{record.image_id}"
+    assert api.get(path).headers["etag"] == api.get(path).headers["etag"]
+
+
+# Retry-After
+
+
+@pytest.mark.parametrize("status", [Status.RESERVED, Status.PENDING, Status.PROCESSING])
+def test_an_unfinished_image_says_when_to_ask_again(stack: Stack, api: Api, status: Status) -> None:
+    answer = api.get(f"/api/images/{image_in(stack.records, status).image_id}")
+    assert answer.status == 200
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_a_finished_image_does_not(stack: Stack, api: Api) -> None:
+    done = image_in(stack.records, Status.SUCCESS)
+    failed = stack.records.fail(image_in(stack.records, Status.PROCESSING), CorruptImage())
+    for record in (done, failed):
+        assert "retry-after" not in api.get(f"/api/images/{record.image_id}").headers
+
+
+def test_whatever_is_accepted_says_where_to_watch_it_and_when(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    for answer in (api.upload(pictures.jpeg()), api.post(f"/api/images/{record.image_id}/reprocess")):
+        assert answer.status == 202
+        assert answer.headers["location"].endswith(f"/api/images/{answer.json()['image_id']}")
+        assert int(answer.headers["retry-after"]) >= 1

@@ -1,0 +1,289 @@
+"""`Idempotency-Key`: a call made again makes no second image, and completes what the first one could not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ConnectionClosedError
+
+from image_core.models import IDEMPOTENCY_KEY_MS, Record, Status
+from image_recovery.sweep import sweep
+from tests import pictures
+from tests.events import Event
+from tests.functional.emulator import Stack, done, done_but_raising, preceded_by, raising, repeated
+from tests.functional.http_api import BASE, Answer, Api, request, upload_event
+from tests.functional.images import LEASE_SECONDS, METADATA, made_by, outcome
+
+LOST = ConnectionClosedError(endpoint_url="https://aws")
+PHOTO = pictures.jpeg()
+WANTED = {"filename": "photo.jpg", "content_type": "image/jpeg", "size": len(PHOTO)}
+
+
+def with_key(event: Event, key: str) -> Event:
+    event["headers"]["idempotency-key"] = key
+    return event
+
+
+def post(api: Api, key: str = "k", body: bytes = PHOTO, name: str = "photo.jpg") -> Answer:
+    return api.send(with_key(upload_event(body, name), key))
+
+
+def reserve(api: Api, key: str = "k", **wanted: Any) -> Answer:
+    event = request("http_post_json.json", "/api/uploads", body=json.dumps(WANTED | wanted).encode())
+    return api.send(with_key(event, key))
+
+
+def versions(stack: Stack) -> int:
+    return len(stack.s3.list_object_versions(Bucket=stack.uploads_bucket).get("Versions", []))
+
+
+def claimed(stack: Stack) -> Record:
+    record = stack.the_record()
+    stored = stack.services.storage.head(record.key)
+    assert stored is not None
+    return stack.records.claim(record, stored, lease_seconds=LEASE_SECONDS)
+
+
+# POST /api/images
+
+
+def test_a_post_made_again_is_the_same_image_stored_once(stack: Stack, api: Api) -> None:
+    first, second = post(api), post(api)
+    assert (first.status, second.status) == (202, 202)
+    assert first.json() == second.json()
+    assert first.headers["location"] == second.headers["location"]
+    assert stack.counts() == {"pending": 1}
+    assert versions(stack) == 1
+
+
+def test_without_a_key_each_post_is_an_image(stack: Stack, api: Api) -> None:
+    assert api.upload(PHOTO).json()["image_id"] != api.upload(PHOTO).json()["image_id"]
+
+
+def test_each_key_has_its_image_and_each_call_its_own_keys(stack: Stack, api: Api) -> None:
+    ids = {answer.json()["image_id"] for answer in (post(api, "a"), post(api, "b"), reserve(api, "a"))}
+    assert len(ids) == 3
+
+
+def test_a_post_made_again_later_says_how_far_the_image_has_come(stack: Stack, api: Api) -> None:
+    image_id = post(api).json()["image_id"]
+    at_work = claimed(stack)
+    saved = stack.records.save(at_work, metadata=METADATA, thumbnails=made_by(at_work))
+    stack.records.finish(saved, outcome())
+    again = post(api)
+    assert (again.status, again.json()["status"], again.json()["image_id"]) == (202, "success", image_id)
+    assert again.json()["data"] == api.get(f"/api/images/{image_id}").json()["data"]
+    assert versions(stack) == 1
+
+
+@pytest.mark.parametrize("other", [{"body": pictures.jpeg(10, 10)}, {"name": "another.jpg"}])
+def test_the_same_key_with_another_file_is_refused(stack: Stack, api: Api, other: dict[str, Any]) -> None:
+    post(api)
+    before = stack.the_record()
+    answer = post(api, **other)
+    assert (answer.status, answer.code) == (409, "idempotency_key_reused")
+    assert stack.every() == [before]
+
+
+def test_a_post_that_could_not_be_stored_is_completed_when_it_is_made_again(stack: Stack, api: Api) -> None:
+    stack.s3.plan("put_object", raising(LOST))
+    assert post(api).status == 503
+    assert stack.the_record().status is Status.FAILED
+    again = post(api)
+    assert (again.status, again.json()["status"], again.json()["error"]) == (202, "pending", None)
+    assert stack.originals() == {stack.the_record().key}
+    assert stack.counts() == {"pending": 1}
+
+
+def leave_a_record_without_a_file(stack: Stack, api: Api) -> None:
+    """As a process does that dies between the two writes."""
+    stack.s3.plan("put_object", raising(LOST))
+    stack.dynamodb.plan("transact_write_items", done, raising(LOST))
+    assert post(api).status == 503
+    assert (stack.the_record().status, stack.originals()) == (Status.PENDING, set())
+
+
+def test_a_post_whose_process_died_before_the_file_was_stored_is_completed_when_it_is_made_again(
+    stack: Stack, api: Api
+) -> None:
+    leave_a_record_without_a_file(stack, api)
+    assert post(api).status == 202
+    assert stack.originals() == {stack.the_record().key}
+    assert stack.counts() == {"pending": 1}
+
+
+def test_a_post_that_was_given_up_by_the_sweep_is_completed_when_it_is_made_again(stack: Stack, api: Api) -> None:
+    leave_a_record_without_a_file(stack, api)
+    stack.clock.advance(31)
+    sweep(stack.services)
+    assert stack.counts() == {"failed": 1}
+    assert post(api).json()["status"] == "pending"
+    assert stack.counts() == {"pending": 1}
+
+
+def test_a_post_whose_stored_reply_got_lost_is_one_image_with_one_version(stack: Stack, api: Api) -> None:
+    stack.s3.plan("put_object", done_but_raising(LOST))
+    assert post(api).status == 503
+    assert post(api).status == 202
+    assert versions(stack) == 1
+    assert stack.counts() == {"pending": 1}
+
+
+def test_a_put_repeated_by_the_client_library_passes(stack: Stack, api: Api) -> None:
+    stack.s3.plan("put_object", repeated)
+    assert api.upload(PHOTO).status == 202
+    assert versions(stack) == 1
+
+
+def test_two_at_once_with_one_key_are_one_image(stack: Stack, api: Api) -> None:
+    answers: list[Answer] = []
+
+    def be_faster() -> None:
+        asyncio.set_event_loop(asyncio.new_event_loop())  # Mangum wants the thread to have one
+        answers.append(post(api))
+
+    stack.dynamodb.plan("transact_write_items", preceded_by(be_faster))
+    answers.append(post(api))
+    assert [answer.status for answer in answers] == [202, 202]
+    assert answers[0].json()["image_id"] == answers[1].json()["image_id"]
+    assert stack.counts() == {"pending": 1}
+    assert versions(stack) == 1
+
+
+@pytest.mark.parametrize("again", [post, reserve])
+def test_what_was_deleted_is_not_made_again_by_a_repetition(
+    stack: Stack, api: Api, again: Callable[[Api], Answer]
+) -> None:
+    image_id = again(api).json()["image_id"]
+    if again is reserve:
+        stack.put(stack.the_record().key, PHOTO)
+    claimed(stack)
+    assert api.delete(f"/api/images/{image_id}").status == 204
+    for _ in range(2):
+        answer = again(api)
+        assert (answer.status, answer.code) == (409, "image_deleted")
+        assert api.get(f"/api/images/{image_id}").status == 404
+        assert stack.originals() == set()
+        stack.clock.advance(3600)
+        sweep(stack.services)
+    stack.clock.advance(IDEMPOTENCY_KEY_MS / 1000)
+    sweep(stack.services)
+    assert stack.every() == []
+    assert again(api).status in (201, 202)
+
+
+def test_the_deletion_of_an_image_whose_key_is_a_day_old_leaves_nothing(stack: Stack, api: Api) -> None:
+    image_id = post(api).json()["image_id"]
+    claimed(stack)
+    stack.clock.advance(IDEMPOTENCY_KEY_MS / 1000)
+    assert api.delete(f"/api/images/{image_id}").status == 204
+    assert stack.every() == []
+
+
+@pytest.mark.parametrize("key", ["", "with space", "é", "x" * 256, "tab\there"])
+def test_a_key_of_another_form_is_invalid(stack: Stack, api: Api, key: str) -> None:
+    for answer in (post(api, key), reserve(api, key)):
+        assert (answer.status, answer.code) == (422, "invalid_request")
+    assert stack.every() == []
+
+
+def test_images_of_keys_stand_in_the_list_by_their_age(stack: Stack, api: Api) -> None:
+    made: list[str] = []
+    for key in "cafebabe":
+        made.insert(0, post(api, f"{key}{len(made)}").json()["image_id"])
+        stack.clock.advance(1)
+    assert [image["data"]["image_id"] for image in api.get("/api/images").json()["data"]] == made
+
+
+# POST /api/uploads
+
+
+def test_a_reservation_made_again_is_the_same_image_with_a_fresh_url(stack: Stack, api: Api) -> None:
+    first = reserve(api)
+    stack.clock.advance(600)
+    second = reserve(api)
+    assert (first.status, second.status) == (201, 201)
+    assert first.json()["image_id"] == second.json()["image_id"]
+    assert second.json()["expires_at"] == "2026-11-20T10:25:00Z"
+    assert second.headers["location"] == f"{BASE}/api/images/{second.json()['image_id']}"
+    assert stack.the_record().deadline == stack.clock.now_ms + (900 + 30) * 1000
+
+
+def test_a_reservation_renewed_outlives_its_first_deadline(stack: Stack, api: Api) -> None:
+    reserve(api)
+    stack.clock.advance(900)
+    reserve(api)
+    stack.clock.advance(60)
+    sweep(stack.services)
+    assert stack.the_record().status is Status.RESERVED
+
+
+def test_a_reservation_vanishes_if_nothing_comes_and_its_key_begins_anew(stack: Stack, api: Api) -> None:
+    image_id = reserve(api).json()["image_id"]
+    stack.clock.advance(931)
+    sweep(stack.services)
+    assert stack.every() == []
+    assert api.get(f"/api/images/{image_id}").status == 404
+    assert reserve(api).status == 201
+
+
+@pytest.mark.parametrize("is_claimed", [False, True])
+def test_a_reservation_made_again_when_the_file_is_there_answers_the_image(
+    stack: Stack, api: Api, is_claimed: bool
+) -> None:
+    image_id = reserve(api).json()["image_id"]
+    stack.put(stack.the_record().key, PHOTO)
+    if is_claimed:
+        claimed(stack)
+    answer = reserve(api)
+    assert answer.status == 200
+    assert set(answer.json()) == {"image_id", "status", "data", "error"}
+    assert (answer.json()["image_id"], answer.json()["status"]) == (
+        image_id,
+        "processing" if is_claimed else "pending",
+    )
+    assert answer.headers["location"] == f"{BASE}/api/images/{image_id}"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"filename": "b.jpg"}, {"content_type": "image/png"}, {"size": 7}, {"sha256": "0" * 64}],
+)
+def test_the_same_key_with_another_reservation_is_refused(stack: Stack, api: Api, other: dict[str, Any]) -> None:
+    reserve(api)
+    before = stack.the_record()
+    answer = reserve(api, **other)
+    assert (answer.status, answer.code) == (409, "idempotency_key_reused")
+    assert stack.every() == [before]
+
+
+def test_a_checksum_in_other_letters_is_the_same_request(api: Api) -> None:
+    first, second = reserve(api, sha256="AB" * 32), reserve(api, sha256="ab" * 32)
+    assert first.json()["image_id"] == second.json()["image_id"]
+    assert "x-amz-checksum-sha256" in second.json()["upload"]["headers"]
+
+
+def test_a_reservation_whose_answer_got_lost_can_be_made_again(stack: Stack, api: Api) -> None:
+    stack.dynamodb.plan("put_item", done_but_raising(LOST))
+    assert reserve(api).status == 503
+    assert reserve(api).status == 201
+    assert len(stack.every()) == 1
+
+
+def test_a_reservation_that_arrives_while_it_is_made_again_answers_the_image(stack: Stack, api: Api) -> None:
+    reserve(api)
+
+    def arrive() -> None:
+        stack.put(stack.the_record().key, PHOTO)
+        record = stack.the_record()
+        stored = stack.services.storage.head(record.key)
+        assert stored is not None
+        stack.others().claim(record, stored, lease_seconds=LEASE_SECONDS)
+
+    stack.dynamodb.plan("put_item", preceded_by(arrive))
+    answer = reserve(api)
+    assert (answer.status, answer.json()["status"]) == (200, "processing")

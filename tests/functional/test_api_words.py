@@ -1,0 +1,246 @@
+"""PATCH /api/images/{image_id}: the user's own words, which no transition of the pipeline touches."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from image_core.errors import CaptionFailed, RetriesExhausted
+from image_core.keys import new_image_id
+from image_core.models import Record, Status
+from tests.functional.emulator import Stack, preceded_by
+from tests.functional.http_api import Answer, Api, request
+from tests.functional.images import LEASE_SECONDS, METADATA, image_in, made_by, outcome, seen, stored_image
+
+WORDS = {"title": "Lake at dawn", "alt_text": "A lake between mountains", "tags": ["lake", "dawn"]}
+
+
+def patch(api: Api, image_id: str, change: Any, **headers: str) -> Answer:
+    body = change if isinstance(change, bytes) else json.dumps(change).encode()
+    path = f"/api/images/{image_id}"
+    return api.send(request("http_post_json.json", path, method="PATCH", headers=headers, body=body))
+
+
+def words(answer: Answer) -> dict[str, Any]:
+    data = answer.json()["data"]
+    return {name: data[name] for name in WORDS}
+
+
+def test_words_are_set_and_shown_everywhere(stack: Stack, api: Api) -> None:
+    record = image_in(stack.records, Status.SUCCESS)
+    answer = patch(api, record.image_id, WORDS)
+    shown = api.get(f"/api/images/{record.image_id}")
+    assert answer.status == 200
+    assert words(answer) == WORDS
+    assert answer.json() == shown.json() == api.get("/api/images").json()["data"][0]
+    assert answer.headers["etag"] == shown.headers["etag"]
+    assert stack.counts() == {"success": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        ({}, WORDS),
+        ({"title": "New"}, WORDS | {"title": "New"}),
+        ({"title": None}, WORDS | {"title": None}),
+        ({"alt_text": ""}, WORDS | {"alt_text": ""}),
+        ({"tags": ["one"]}, WORDS | {"tags": ["one"]}),
+        ({"tags": []}, WORDS | {"tags": []}),
+        ({"tags": None}, WORDS | {"tags": []}),
+        ({"tags": ["b", "a", "b"]}, WORDS | {"tags": ["b", "a"]}),
+        ({"title": None, "alt_text": None, "tags": None}, {"title": None, "alt_text": None, "tags": []}),
+        ({"title": "山\n\u202e\x00\U0001f98a"}, WORDS | {"title": "山\n\u202e\x00\U0001f98a"}),
+    ],
+)
+def test_what_is_left_out_stays_and_null_clears(
+    stack: Stack, api: Api, change: dict[str, Any], left: dict[str, Any]
+) -> None:
+    record = image_in(stack.records, Status.SUCCESS)
+    patch(api, record.image_id, WORDS)
+    assert words(patch(api, record.image_id, change)) == left
+    assert words(api.get(f"/api/images/{record.image_id}")) == left
+
+
+def test_words_that_change_nothing_write_nothing(stack: Stack, api: Api) -> None:
+    record = image_in(stack.records, Status.SUCCESS)
+    patch(api, record.image_id, WORDS)
+    before = stack.the_record()
+    etag = api.get(f"/api/images/{record.image_id}").headers["etag"]
+    assert patch(api, record.image_id, WORDS).headers["etag"] == etag
+    assert patch(api, record.image_id, {}).status == 200
+    assert stack.the_record() == before
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/merge-patch+json; charset=utf-8"])
+def test_a_merge_patch_may_call_itself_so(stack: Stack, api: Api, content_type: str) -> None:
+    record = image_in(stack.records, Status.SUCCESS)
+    assert patch(api, record.image_id, {"title": "x"}, content_type=content_type).status == 200
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"title": ""},
+        {"title": "x" * 201},
+        {"title": 5},
+        {"title": "lone\ud800surrogate"},
+        {"alt_text": "x" * 2001},
+        {"tags": "lake"},
+        {"tags": [""]},
+        {"tags": [None]},
+        {"tags": ["x" * 65]},
+        {"tags": [str(number) for number in range(51)]},
+        {"caption": "mine"},
+        {"status": "success"},
+        [],
+        None,
+        "title",
+        b"{nope",
+        b"",
+    ],
+)
+def test_words_of_another_form_are_invalid_and_change_nothing(stack: Stack, api: Api, change: Any) -> None:
+    record = image_in(stack.records, Status.SUCCESS)
+    answer = patch(api, record.image_id, change)
+    assert (answer.status, answer.code) == (422, "invalid_request")
+    assert stack.every() == [record]
+
+
+def test_the_longest_words_of_all_are_taken(stack: Stack, api: Api) -> None:
+    record = image_in(stack.records, Status.SUCCESS)
+    longest = {
+        "title": "é" * 200,
+        "alt_text": "\U0001f98a" * 2000,
+        "tags": [f"{number:02}" + "山" * 62 for number in range(50)],
+    }
+    assert words(patch(api, record.image_id, longest)) == longest
+
+
+def test_what_is_not_there_or_being_deleted_has_no_words(stack: Stack, api: Api) -> None:
+    for image_id in (new_image_id(), "img_short", image_in(stack.records, Status.DELETING).image_id):
+        answer = patch(api, image_id, WORDS)
+        assert (answer.status, answer.code) == (404, "not_found")
+
+
+# Nothing overwrites them
+
+
+def described(stack: Stack, record: Record) -> Record:
+    return stack.records.describe(record, title="mine", alt_text="also mine", tags=("a", "b"))
+
+
+def mine(record: Record) -> tuple[Any, ...]:
+    return record.title, record.alt_text, record.tags
+
+
+MINE = ("mine", "also mine", ("a", "b"))
+
+
+def test_words_outlive_every_transition(stack: Stack) -> None:
+    records = stack.records
+    record = described(stack, image_in(records, Status.RESERVED))
+    record = records.claim(record, seen(record), lease_seconds=LEASE_SECONDS)
+    assert mine(record) == MINE
+    record = records.save(record, metadata=METADATA, thumbnails=made_by(record))
+    record = records.finish(record, outcome(caption="the machine's"))
+    assert mine(record) == MINE
+    record = records.reprocess(record, pending_seconds=30)
+    record = records.postpone(record, deadline_seconds=30)
+    record = records.claim(record, seen(record), lease_seconds=LEASE_SECONDS)
+    record = records.fail(record, CaptionFailed())
+    assert mine(record) == MINE
+    record = records.give_up(records.reprocess(record, pending_seconds=1), None, RetriesExhausted())
+    assert mine(record) == MINE
+    assert mine(stack.the_record()) == MINE
+
+
+def test_words_outlive_another_file_under_the_same_key(stack: Stack) -> None:
+    record = described(stack, image_in(stack.records, Status.SUCCESS))
+    record = stack.records.claim(record, seen(record, "v2"), lease_seconds=LEASE_SECONDS)
+    record = stack.records.save(record, metadata=METADATA, thumbnails=made_by(record))
+    assert mine(stack.records.finish(record, outcome())) == MINE
+
+
+def test_words_written_while_the_picture_is_in_work_stay_and_do_not_stop_the_work(stack: Stack, api: Api) -> None:
+    record = image_in(stack.records, Status.PROCESSING)
+    assert patch(api, record.image_id, WORDS).status == 200
+    saved = stack.records.save(record, metadata=METADATA, thumbnails=made_by(record))
+    assert patch(api, record.image_id, {"title": "Again"}).status == 200
+    stack.records.finish(saved, outcome())
+    shown = api.get(f"/api/images/{record.image_id}")
+    assert shown.json()["status"] == "success"
+    assert words(shown) == WORDS | {"title": "Again"}
+
+
+def test_a_transition_that_comes_first_keeps_its_results_and_the_words_are_added(stack: Stack, api: Api) -> None:
+    record = image_in(stack.records, Status.PROCESSING)
+    other = stack.others()
+    stack.dynamodb.plan("put_item", preceded_by(lambda: other.finish(record, outcome())))
+    answer = patch(api, record.image_id, WORDS)
+    assert (answer.status, answer.json()["status"]) == (200, "success")
+    assert words(answer) == WORDS
+
+
+# Lost updates
+
+
+def test_of_two_who_read_the_same_the_second_does_not_overwrite_the_first(stack: Stack, api: Api) -> None:
+    record = image_in(stack.records, Status.SUCCESS)
+    etag = api.get(f"/api/images/{record.image_id}").headers["etag"]
+    first = patch(api, record.image_id, {"title": "first"}, if_match=etag)
+    second = patch(api, record.image_id, {"title": "second"}, if_match=etag)
+    assert first.status == 200
+    assert (second.status, second.code) == (412, "precondition_failed")
+    assert stack.the_record().title == "first"
+    assert patch(api, record.image_id, {"title": "second"}, if_match=first.headers["etag"]).status == 200
+
+
+def test_a_write_between_the_check_and_ours_is_noticed(stack: Stack, api: Api) -> None:
+    record = image_in(stack.records, Status.SUCCESS)
+    etag = api.get(f"/api/images/{record.image_id}").headers["etag"]
+    other = stack.others()
+    first = preceded_by(lambda: other.describe(record, title="first", alt_text=None, tags=None))
+    stack.dynamodb.plan("put_item", first)
+    answer = patch(api, record.image_id, {"title": "second"}, if_match=etag)
+    assert (answer.status, answer.code) == (412, "precondition_failed")
+    assert stack.the_record().title == "first"
+
+
+def test_without_a_condition_the_last_one_wins_member_by_member(stack: Stack, api: Api) -> None:
+    record = image_in(stack.records, Status.SUCCESS)
+    other = stack.others()
+    first = preceded_by(lambda: other.describe(record, title="first", alt_text=None, tags=None))
+    stack.dynamodb.plan("put_item", first)
+    assert patch(api, record.image_id, {"tags": ["second"]}).status == 200
+    assert (stack.the_record().title, stack.the_record().tags) == ("first", ("second",))
+
+
+@pytest.mark.parametrize(
+    ("if_match", "status"),
+    [
+        ("*", 200),
+        ("{etag}", 200),
+        ('"other", {etag}', 200),
+        ("W/{etag}", 412),
+        ('"other"', 412),
+        ("no tag at all", 412),
+        ("", 412),
+    ],
+)
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_a_condition_is_compared_strongly(stack: Stack, api: Api, method: str, if_match: str, status: int) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    path = f"/api/images/{record.image_id}"
+    header = if_match.format(etag=api.get(path).headers["etag"])
+    if method == "PATCH":
+        assert patch(api, record.image_id, WORDS, if_match=header).status == status
+    else:
+        answer = api.send(request("http_delete.json", path, headers={"if-match": header}))
+        assert answer.status == (204 if status == 200 else 412)
+        assert bool(stack.every()) == (status == 412)
+
+
+def test_a_condition_on_what_is_not_there_is_not_found(api: Api) -> None:
+    assert patch(api, new_image_id(), WORDS, if_match="*").code == "not_found"

@@ -1,0 +1,44 @@
+"""docs/api.md is what the schema says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from docs import api
+from image_api.app import create_app
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    return create_app(lambda: pytest.fail("the schema needs no services")).openapi()
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert api.FILE.read_text(encoding="utf-8") == api.document(), "make docs"
+
+
+def test_every_call_with_every_status_and_parameter_is_on_the_page(schema: dict[str, Any]) -> None:
+    sections = api.document().split("\n## ")
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            (section,) = [one for one in sections if one.startswith(f"{method.upper()} {path}\n")]
+            for status in operation["responses"]:
+                assert f"\n| {status} |" in section
+            for parameter in operation.get("parameters", []):
+                assert f"| `{parameter['name']}` |" in section
+
+
+def test_links_within_the_page_lead_somewhere() -> None:
+    text = api.document()
+    titles = [line.lstrip("#").strip() for line in text.splitlines() if line.startswith("#")]
+    anchors = {"".join(c for c in t.lower().replace(" ", "-") if c.isalnum() or c in "-_") for t in titles}
+    targets = {part.partition(")")[0] for part in text.split("](#")[1:]}
+    assert targets and targets <= anchors
+
+
+def test_what_api_gateway_answers_by_itself_is_listed() -> None:
+    (section,) = [one for one in api.document().split("\n## ") if one.startswith("What API Gateway")]
+    for status in (403, 404, 413, 429, 500, 503, 504):
+        assert f"\n| {status} |" in section
