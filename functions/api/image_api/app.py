@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from image_api import errors
 from image_api.body_limit import BodyLimit
-from image_api.routes import files, images, service, uploads
+from image_api.routes import files, gallery, images, service, uploads
 from image_core.errors import IMAGE_ERRORS
 from image_core.services import Services
 
@@ -31,6 +31,6 @@ def create_app(services: Callable[[], Services]) -> FastAPI:
     app.state.services = services
     app.add_middleware(BodyLimit, max_bytes=lambda: services().settings.max_post_bytes)
     errors.install(app)
-    for routes in (images, files, uploads, service):
+    for routes in (images, files, uploads, service, gallery):
         app.include_router(routes.router)
     return app

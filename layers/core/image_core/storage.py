@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from image_core.errors import Superseded
 from image_core.keys import safe_name
@@ -101,6 +101,13 @@ class Storage:
         )
         headers = {"Content-Type": content_type, "Content-Length": str(size_bytes), "If-None-Match": "*"}
         return url, headers
+
+    def public_origin(self) -> str:
+        """Scheme, host and port of the URLs that callers get for originals."""
+        url = urlsplit(
+            self._public_client.generate_presigned_url("head_bucket", Params={"Bucket": self.uploads_bucket})
+        )
+        return f"{url.scheme}://{url.netloc}"
 
     # Thumbnails
 

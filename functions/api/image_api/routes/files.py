@@ -7,6 +7,8 @@ from fastapi.responses import RedirectResponse
 
 from image_api.dependencies import Connected, find_record
 from image_api.errors import documented
+from image_api.presentation import shown_status
+from image_api.schemas import OriginalAnswer, OriginalLocation
 from image_core.errors import NotFound, NotReady, ProcessingFailed
 from image_core.models import Record, Status, ThumbnailInfo
 from image_core.services import Services
@@ -61,12 +63,23 @@ def _etags(header: str) -> list[str]:
 @router.get(
     "/original",
     status_code=307,
-    responses={307: {"description": "Where the file is, for a short time."}, **documented(NotFound, NotReady)},
+    responses={
+        200: {
+            "model": OriginalAnswer,
+            "description": "Where the file is, for a short time (`Accept: application/json`).",
+        },
+        307: {"description": "Where the file is, for a short time."},
+        **documented(NotFound, NotReady),
+    },
     response_class=Response,
     summary="The original file",
 )
-def get_original(image_id: str, services: Connected) -> Response:
-    """Redirects to the file as it was uploaded, as an attachment under its own name."""
+def get_original(image_id: str, request: Request, services: Connected) -> Response:
+    """Redirects to the file as it was uploaded, as an attachment under its own name.
+
+    Who asks for `application/json` gets the address instead: a script in a page cannot see where it is redirected
+    to, and must not send its key there.
+    """
     record = find_record(image_id, services)
     _require_arrival(record, services)
     url = services.storage.presign_download(
@@ -75,7 +88,11 @@ def get_original(image_id: str, services: Connected) -> Response:
         content_type=record.content_type,
         seconds=services.settings.download_url_seconds,
     )
-    return RedirectResponse(url, status_code=307, headers={"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store", "Vary": "Accept"}
+    if "application/json" in request.headers.get("accept", ""):
+        body = OriginalAnswer(status=shown_status(record), data=OriginalLocation(url=url))
+        return Response(body.model_dump_json(), media_type="application/json", headers=headers)
+    return RedirectResponse(url, status_code=307, headers=headers)
 
 
 def _require_arrival(record: Record, services: Services) -> None:
