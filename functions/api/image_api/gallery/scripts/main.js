@@ -37,6 +37,7 @@ function draw() {
     const query = byId("search").value.trim();
     setText(byId("found"), query ? `${count(shown.length, "image")} found` : "");
     byId("retry-all").hidden = images.status !== "failed" || shown.length === 0;
+    byId("images").classList.toggle("ended", images.ended);
     drawEmpty(shown.length, query);
     const open = openImage() && images.get(openImage());
     if (open) updateDetail(open);
