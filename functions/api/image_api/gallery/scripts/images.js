@@ -4,8 +4,8 @@ import { ApiError, getImage, listImages } from "./api.js";
 
 const PAGE = 50;
 const BUSY_MS = 1000;
-const IDLE_MS = 5000;
-const LONGEST_MS = 30000;
+const IDLE_MS = 4000;
+const LONGEST_MS = 30000; // where the service does not answer
 const SINGLE_LOOKS = 8; // unfinished images beyond the first page that are asked for in one round
 
 export const FINISHED = new Set(["success", "failed"]);
@@ -159,8 +159,8 @@ export class Images extends EventTarget {
     let wait;
     try {
       await this.refresh();
-      wait = this.shown().every(isFinished) ? Math.min(this.#wait * 1.5, LONGEST_MS / 2) : BUSY_MS;
-      this.#wait = Math.max(wait, IDLE_MS / 2);
+      wait = this.shown().every(isFinished) ? IDLE_MS : BUSY_MS;
+      this.#wait = BUSY_MS;
       this.#emit("round", null);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
