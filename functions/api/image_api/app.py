@@ -12,7 +12,7 @@ from image_api.answers import Answers
 from image_api.body_limit import BodyLimit
 from image_api.observed import Observed
 from image_api.openapi import DESCRIPTION, DocumentedApi, operation_id
-from image_api.routes import files, images, posting, service, uploads
+from image_api.routes import files, gallery, images, posting, service, uploads
 from image_core.services import Services, secrets_client
 
 if TYPE_CHECKING:
@@ -47,6 +47,6 @@ def create_app(
     app.add_middleware(Observed)
     app.add_middleware(Answers)
     errors.install(app)
-    for routes in (posting, images, files, uploads, service):
+    for routes in (posting, images, files, uploads, service, gallery):
         app.include_router(routes.router)
     return app

@@ -103,6 +103,20 @@ class ImageAnswer(BaseModel):
     error: ErrorBody | None = None
 
 
+class OriginalLocation(BaseModel):
+    """Where the original file is. The URL is signed and good for a few minutes."""
+
+    url: str
+
+
+class OriginalAnswer(BaseModel):
+    """The address of an original file."""
+
+    status: ShownStatus
+    data: OriginalLocation
+    error: None = None
+
+
 class AcceptedAnswer(BaseModel):
     """An image that was taken and will be processed: `ImageAnswer` with the id at hand."""
 

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from image_core.errors import Replaced
 from image_core.keys import safe_name
@@ -142,6 +142,13 @@ class Storage:
             parameters["ChecksumSHA256"] = headers["x-amz-checksum-sha256"] = checksum
         url = self._public_client.generate_presigned_url("put_object", Params=parameters, ExpiresIn=seconds)
         return url, headers
+
+    def public_origin(self) -> str:
+        """Scheme, host and port of the URLs that callers get for originals."""
+        url = urlsplit(
+            self._public_client.generate_presigned_url("head_bucket", Params={"Bucket": self.uploads_bucket})
+        )
+        return f"{url.scheme}://{url.netloc}"
 
     # Thumbnails
 

@@ -29,7 +29,7 @@ ROUTES: dict[tuple[str, str], dict[str, set[str]]] = {
         "404": {"not_found"},
         "409": {"not_ready", "processing_failed"},
     },
-    ("get", f"{IMAGE}/original"): {"307": set(), "404": {"not_found"}, "409": {"not_ready"}},
+    ("get", f"{IMAGE}/original"): {"200": set(), "307": set(), "404": {"not_found"}, "409": {"not_ready"}},
     ("post", "/api/uploads"): {"200": set(), "201": set()} | _FILE | _JSON,
     ("get", "/api/stats"): {"200": set()},
     ("get", "/health"): {"200": set()},

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from image_api.conditions import ETAG, REVALIDATED, is_known, unchanged
 from image_api.dependencies import RETRY_AFTER_SECONDS, Connected, find_record
 from image_api.errors import documented
 from image_api.parameters import IfNoneMatch, ImageId, Size
+from image_api.presentation import shown_status
+from image_api.schemas import OriginalAnswer, OriginalLocation
 from image_core.errors import NotFound, NotReady, ProcessingFailed
 from image_core.models import Record, Status, ThumbnailInfo
 from image_core.services import Services
@@ -66,6 +68,10 @@ def _thumbnail(record: Record, size: str) -> ThumbnailInfo:
     "/original",
     status_code=307,
     responses={
+        200: {
+            "model": OriginalAnswer,
+            "description": "Where the file is, for a short time (`Accept: application/json`).",
+        },
         307: {
             "description": "`Location` is where the file is, for a short time.",
             "headers": {"Location": {"description": "A presigned URL.", "schema": {"type": "string"}}},
@@ -75,8 +81,12 @@ def _thumbnail(record: Record, size: str) -> ThumbnailInfo:
     response_class=Response,
     summary="The original file",
 )
-def get_original(image_id: ImageId, services: Connected) -> Response:
-    """Redirects to the file as it was uploaded, as an attachment under its own name."""
+def get_original(image_id: ImageId, request: Request, services: Connected) -> Response:
+    """Redirects to the file as it was uploaded, as an attachment under its own name.
+
+    Who asks for `application/json` gets the address instead: a script in a page cannot see where it is redirected
+    to, and must not send its key there.
+    """
     record = find_record(image_id, services)
     _require_arrival(record, services)
     url = services.storage.presign_download(
@@ -85,7 +95,11 @@ def get_original(image_id: ImageId, services: Connected) -> Response:
         content_type=record.content_type,
         seconds=services.settings.download_url_seconds,
     )
-    return RedirectResponse(url, status_code=307, headers={"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store", "Vary": "Accept"}
+    if "application/json" in request.headers.get("accept", ""):
+        body = OriginalAnswer(status=shown_status(record), data=OriginalLocation(url=url))
+        return Response(body.model_dump_json(), media_type="application/json", headers=headers)
+    return RedirectResponse(url, status_code=307, headers=headers)
 
 
 def _require_arrival(record: Record, services: Services) -> None:

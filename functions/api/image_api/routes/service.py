@@ -1,31 +1,15 @@
-"""The service as a whole: index, health, statistics."""
+"""The service as a whole: health, statistics."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
 from image_api.dependencies import Connected
 from image_api.errors import documented
 from image_api.presentation import stats_answer
-from image_api.schemas import HealthAnswer, IndexAnswer, StatsAnswer
+from image_api.schemas import HealthAnswer, StatsAnswer
 
 router = APIRouter(tags=["service"])
-
-
-@router.get("/", response_description="Addresses.", summary="What there is")
-def index(request: Request) -> IndexAnswer:
-    """Where to go from here."""
-    base = str(request.base_url)
-    return IndexAnswer(
-        name=request.app.title,
-        documentation=f"{base}docs",
-        endpoints={
-            "images": f"{base}api/images",
-            "uploads": f"{base}api/uploads",
-            "stats": f"{base}api/stats",
-            "health": f"{base}health",
-        },
-    )
 
 
 @router.get(

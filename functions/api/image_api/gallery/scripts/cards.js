@@ -1,0 +1,80 @@
+// The grid: one card an image. Cards have one size, so that nothing moves when pictures and captions arrive.
+
+import { byId, el, setText } from "./dom.js";
+import { dropThumbnail, showThumbnail } from "./thumbnails.js";
+import { altText, caption, problem, progress, thumbnailVersion, title } from "./words.js";
+
+const cards = new Map(); // id → its elements
+const previews = new Map(); // id → blob URL of the file that this page uploaded
+
+/** A local picture to show until the thumbnail is there. */
+export function setPreview(id, url) {
+  if (url) previews.set(id, url);
+}
+
+function create(image, actions) {
+  const id = image.data.image_id;
+  const picture = el("img", { alt: "", loading: "lazy", decoding: "async", width: 300, height: 300 });
+  const name = el("span", { className: "name" });
+  const text = el("span", { className: "caption", dir: "auto" });
+  const state = el("span", { className: "state" });
+  const retry = el("button", { type: "button", className: "retry", text: "Retry", onclick: () => actions.retry(id) });
+  const open = el(
+    "button",
+    { type: "button", className: "open", onclick: () => actions.open(id) },
+    el("span", { className: "picture" }, picture),
+    el("span", { className: "words" }, name, text, state),
+  );
+  picture.addEventListener("error", () => picture.classList.add("broken"));
+  picture.addEventListener("load", () => picture.classList.remove("broken"));
+  return { item: el("li", { className: "card", dataset: { id } }, open, retry), picture, name, text, state, retry, open };
+}
+
+function update(card, image) {
+  const { data, status } = image;
+  card.item.dataset.status = status;
+  setText(card.name, title(image));
+  setText(card.text, problem(image) || caption(image));
+  setText(card.state, progress(image));
+  card.retry.hidden = status !== "failed";
+  card.retry.setAttribute("aria-label", `Retry ${title(image)}`);
+  const described = altText(image);
+  if (card.picture.alt !== described) card.picture.alt = described;
+  const preview = previews.get(data.image_id);
+  if (data.thumbnails) {
+    showThumbnail(card.picture, data.image_id, "medium", thumbnailVersion(image));
+    if (preview) {
+      URL.revokeObjectURL(preview);
+      previews.delete(data.image_id);
+    }
+  } else if (preview && !card.picture.src) {
+    card.picture.src = preview;
+  }
+}
+
+/** Makes the grid show just these images, in this order, touching only what differs. */
+export function render(images, actions) {
+  const grid = byId("grid");
+  const kept = new Set();
+  let place = grid.firstElementChild;
+  for (const image of images) {
+    const id = image.data.image_id;
+    kept.add(id);
+    let card = cards.get(id);
+    if (!card) cards.set(id, (card = create(image, actions)));
+    update(card, image);
+    if (card.item === place) place = place.nextElementSibling;
+    else grid.insertBefore(card.item, place);
+  }
+  for (const [id, card] of cards) {
+    if (kept.has(id)) continue;
+    dropThumbnail(card.picture);
+    card.item.remove();
+    cards.delete(id);
+  }
+}
+
+/** Puts the focus on an image's card, if it is there. */
+export function focusCard(id) {
+  cards.get(id)?.open.focus();
+}

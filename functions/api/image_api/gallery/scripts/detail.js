@@ -1,0 +1,235 @@
+// One image, large: the picture, what is known about it, and what can be done with it.
+
+import { changeImage, getImage, originalAddress, originalBlob, thumbnailBlob } from "./api.js";
+import { byId, el, fileSize, seconds, setText, toast } from "./dom.js";
+import { showThumbnail } from "./thumbnails.js";
+import { altText, caption, problem, progress, thumbnailVersion, title } from "./words.js";
+
+// What browsers can show; larger files are for downloading.
+const SHOWN_WHOLE = new Set(["jpeg", "png", "gif", "webp", "avif", "bmp"]);
+const SHOWN_WHOLE_BYTES = 15_000_000;
+
+const dialog = byId("detail");
+let parts = null; // the elements of the open image
+let actions = null;
+
+/** `actions`: `get(id)`, `neighbour(id, step)`, `retry(id)`, `remove(id)`, `changed(answer)`, `closed(id)`. */
+export function installDetail(given) {
+  actions = given;
+  dialog.addEventListener("close", () => {
+    const id = parts?.id;
+    parts = null;
+    dialog.replaceChildren();
+    if (id) actions.closed(id);
+  });
+  // A click on the backdrop hits the dialog itself.
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  dialog.addEventListener("keydown", (event) => {
+    if (event.target.closest("input, textarea, select")) return;
+    if (event.key === "ArrowLeft") step(-1);
+    else if (event.key === "ArrowRight") step(1);
+  });
+}
+
+/** Shows an image in the dialog. */
+export function openDetail(id) {
+  const image = actions.get(id);
+  if (!image) return;
+  build(image);
+  if (!dialog.open) dialog.showModal();
+  parts.close.focus();
+}
+
+/** The id of the open image, or null. */
+export const openImage = () => parts?.id ?? null;
+
+export const closeDetail = () => dialog.close();
+
+function step(by) {
+  const id = parts && actions.neighbour(parts.id, by);
+  if (id) openDetail(id);
+}
+
+function build(image) {
+  const id = image.data.image_id;
+  const button = (text, onclick, properties = {}) => el("button", { type: "button", text, onclick, ...properties });
+  parts = {
+    id,
+    heading: el("h2", { id: "detail-title", dir: "auto" }),
+    picture: el("img", { alt: "", decoding: "async" }),
+    caption: el("p", { className: "caption", dir: "auto" }),
+    model: el("p", { className: "model" }),
+    state: el("p", { className: "state" }),
+    facts: el("dl", { className: "facts" }),
+    exif: el("div", { className: "exif" }),
+    close: button("Close", () => dialog.close(), { className: "close" }),
+    previous: button("Previous", () => step(-1)),
+    next: button("Next", () => step(1)),
+    retry: button("Process again", () => actions.retry(id)),
+    thumbnails: [button("Small", () => downloadThumbnail(id, "small")), button("Medium", () => downloadThumbnail(id, "medium"))],
+  };
+  const original = button("Original", () => downloadOriginal(id));
+  const remove = button("Delete", () => actions.remove(id), { className: "danger" });
+  dialog.replaceChildren(
+    el("header", {}, parts.heading, parts.previous, parts.next, parts.close),
+    el(
+      "div",
+      { className: "body" },
+      el("div", { className: "shown" }, parts.picture),
+      el(
+        "div",
+        { className: "about" },
+        parts.caption,
+        parts.model,
+        parts.state,
+        el("div", { className: "buttons", role: "group", "aria-label": "Download" }, el("span", { text: "Download:" }), original, parts.thumbnails),
+        form(image),
+        parts.facts,
+        parts.exif,
+        el("div", { className: "buttons" }, parts.retry, remove),
+      ),
+    ),
+  );
+  updateDetail(image);
+}
+
+/** Shows what has changed, but leaves what the user is writing alone. */
+export function updateDetail(image) {
+  if (!parts || image.data.image_id !== parts.id) return;
+  const { data } = image;
+  const { metadata } = data;
+  setText(parts.heading, title(image));
+  setText(parts.caption, caption(image));
+  setText(parts.model, metadata?.caption_model ? `Caption by ${metadata.caption_model}` : "");
+  setText(parts.state, problem(image) ? `Failed: ${problem(image)} (${image.error?.code ?? "error"})` : progress(image));
+  parts.state.dataset.status = image.status;
+  parts.picture.alt = altText(image);
+  parts.picture.hidden = !data.thumbnails;
+  for (const one of parts.thumbnails) one.disabled = !data.thumbnails;
+  if (metadata) {
+    // The place is kept from the start, so that nothing moves when the original replaces the thumbnail.
+    parts.picture.width = metadata.width;
+    parts.picture.height = metadata.height;
+  }
+  if (data.thumbnails && !parts.whole) showThumbnail(parts.picture, parts.id, "medium", thumbnailVersion(image));
+  if (data.thumbnails && !parts.whole && SHOWN_WHOLE.has(metadata?.format) && metadata.size_bytes <= SHOWN_WHOLE_BYTES) {
+    parts.whole = true;
+    showWhole(parts);
+  }
+  parts.previous.disabled = !actions.neighbour(parts.id, -1);
+  parts.next.disabled = !actions.neighbour(parts.id, 1);
+  facts(image);
+  exif(metadata?.exif ?? {}, metadata?.gps);
+}
+
+async function showWhole(shown) {
+  try {
+    const url = URL.createObjectURL(await originalBlob(shown.id));
+    const original = new Image();
+    original.src = url;
+    await original.decode();
+    shown.picture.src = url;
+    setTimeout(() => URL.revokeObjectURL(url), 10_000); // shown by then
+  } catch {
+    // The thumbnail stays: the bucket may not allow this page to read it, or the browser cannot show it.
+  }
+}
+
+const day = (text) => (text ? new Date(text).toLocaleString() : null);
+
+function facts({ data }) {
+  const about = data.metadata ?? {};
+  const known = {
+    File: data.original_name,
+    Size: about.width && `${about.width} × ${about.height} pixels, ${fileSize(about.size_bytes)}`,
+    Format: about.format && [about.format.toUpperCase(), about.color_mode, about.bit_depth && `${about.bit_depth} bits`].filter(Boolean).join(", "),
+    Frames: about.frames > 1 ? about.frames : null,
+    "Colour profile": about.icc_profile,
+    Added: day(data.created_at),
+    From: data.source === "bucket" ? "dropped into the bucket" : "uploaded",
+    Processed: data.processed_at && `${day(data.processed_at)}, in ${seconds(data.processing_time_seconds)}`,
+    "SHA-256": about.sha256,
+    Id: data.image_id,
+  };
+  const rows = Object.entries(known).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  replaceIfNew(parts.facts, rows, () => rows.flatMap(([name, value]) => [el("dt", { text: name }), el("dd", { dir: "auto", text: String(value) })]));
+}
+
+function exif(tags, position) {
+  const rows = Object.entries(tags).map(([name, value]) => [name, typeof value === "object" ? JSON.stringify(value) : String(value)]);
+  if (position) rows.push(["Position", `${position.latitude}, ${position.longitude}`]);
+  replaceIfNew(parts.exif, rows, () => {
+    if (!rows.length) return [];
+    const body = rows.map(([name, value]) => el("tr", {}, el("th", { scope: "row", text: name }), el("td", { dir: "auto", text: value })));
+    return [el("details", {}, el("summary", { text: `EXIF (${rows.length})` }), el("table", {}, el("tbody", {}, body)))];
+  });
+}
+
+function replaceIfNew(node, value, make) {
+  const key = JSON.stringify(value);
+  if (node.dataset.shows === key) return;
+  node.dataset.shows = key;
+  node.replaceChildren(...make());
+}
+
+function form({ data }) {
+  const field = (label, input) => el("label", {}, label, input);
+  const heading = el("input", { name: "title", maxlength: 200, value: data.title ?? "", placeholder: data.original_name });
+  const alternative = el("textarea", { name: "alt_text", maxlength: 1000, rows: 2, placeholder: data.metadata?.caption ?? "" });
+  alternative.value = data.alt_text ?? "";
+  const tags = el("input", { name: "tags", value: (data.tags ?? []).join(", "), placeholder: "holiday, mountains" });
+  const note = el("span", { className: "note", role: "status" });
+  const node = el(
+    "form",
+    { className: "texts" },
+    field("Title", heading),
+    field("Alt text (what the picture shows, for those who cannot see it)", alternative),
+    field("Tags, with commas between them", tags),
+    el("div", { className: "buttons" }, el("button", { className: "primary", text: "Save" }), note),
+  );
+  let etag = null;
+  // What is guarded is what the user saw when beginning to write.
+  node.addEventListener("input", () => setText(note, ""), { passive: true });
+  node.addEventListener("focusin", () => (etag ??= getImage(data.image_id).then((answer) => answer.etag, () => null)), { passive: true });
+  node.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const words = tags.value.split(",").map((tag) => tag.trim()).filter(Boolean);
+    const changes = { title: heading.value.trim() || null, alt_text: alternative.value.trim() || null, tags: [...new Set(words)] };
+    try {
+      const answer = await changeImage(data.image_id, changes, await etag);
+      etag = Promise.resolve(answer.etag ?? null);
+      delete answer.etag;
+      setText(note, "Saved");
+      actions.changed(answer);
+    } catch (error) {
+      if (error.status === 412) etag = null;
+      setText(note, error.status === 412 ? "Somebody else has changed it since. Save again to keep yours." : error.message);
+    }
+  });
+  return node;
+}
+
+async function downloadOriginal(id) {
+  await attempt(async () => follow(await originalAddress(id)));
+}
+
+async function downloadThumbnail(id, size) {
+  await attempt(async () => {
+    const blob = await thumbnailBlob(id, size);
+    const url = URL.createObjectURL(blob);
+    follow(url, `${id}-${size}.${blob.type === "image/png" ? "png" : "jpg"}`);
+    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  });
+}
+
+async function attempt(work) {
+  try {
+    await work();
+  } catch (error) {
+    toast(error.message);
+  }
+}
+
+function follow(href, download = "") {
+  el("a", { href, download, rel: "noopener" }).click();
+}

@@ -1,0 +1,80 @@
+// Building the page. Text is only ever set as text: nothing that users supplied is parsed as HTML.
+
+/** The element with this id. */
+export const byId = (id) => document.getElementById(id);
+
+/**
+ * A new element. `properties` are attributes, except `onclick` and the like (listeners), `text`, `className`,
+ * `dataset`, and booleans, which are set or left out.
+ */
+export function el(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "text") node.textContent = value;
+    else if (name === "className") node.className = value;
+    else if (name === "dataset") Object.assign(node.dataset, value);
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+/** A new SVG element with these attributes. */
+export function svg(tag, attributes = {}, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
+  node.append(...children);
+  return node;
+}
+
+/** Sets text only where it differs, so that screen readers are not told again and nothing is laid out anew. */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+let announced;
+
+/** Tells screen readers. What follows within half a second replaces what came before. */
+export function announce(text) {
+  clearTimeout(announced);
+  announced = setTimeout(() => setText(byId("announcements"), text), 500);
+}
+
+/** A message at the edge of the page with one action; returns a function that takes it away. */
+export function toast(text, action, { seconds = 8, onend = () => {} } = {}) {
+  const end = (reason) => {
+    if (!node.isConnected) return;
+    clearTimeout(timer);
+    node.remove();
+    onend(reason);
+  };
+  const button = action && el("button", { type: "button", text: action, onclick: () => end("action") });
+  const node = el("div", { className: "toast", role: "status" }, el("span", { text }), button);
+  byId("toasts").append(node);
+  const timer = setTimeout(() => end("time"), seconds * 1000);
+  return () => end("closed");
+}
+
+const SIZES = ["bytes", "KB", "MB", "GB"];
+
+/** 2048576 → "2.0 MB". */
+export function fileSize(bytes) {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < SIZES.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit ? value.toFixed(1) : value} ${SIZES[unit]}`;
+}
+
+/** 0.4213 → "0.42 s"; null → "–". */
+export function seconds(value) {
+  if (value === null || value === undefined) return "–";
+  return value < 10 ? `${value.toFixed(2)} s` : `${Math.round(value)} s`;
+}
+
+/** "1 image", "2 images". */
+export const count = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;

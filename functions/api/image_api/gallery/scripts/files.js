@@ -1,0 +1,46 @@
+// Files from wherever they come: the picker, a folder, the clipboard, a drop.
+
+// Browsers know no media type for some of these; what the bytes are decides in the end, not the name.
+const TYPES = {
+  jpg: "image/jpeg", jpeg: "image/jpeg", jpe: "image/jpeg", jfif: "image/jpeg", mpo: "image/jpeg", png: "image/png",
+  apng: "image/png", gif: "image/gif", webp: "image/webp", tif: "image/tiff", tiff: "image/tiff", bmp: "image/bmp",
+  avif: "image/avif", heic: "image/heic", heif: "image/heic",
+};
+const ALIASES = { "image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/apng": "image/png", "image/x-ms-bmp": "image/bmp", "image/heif": "image/heic" };
+
+/** The media type to announce, or "" if the file does not look like a picture. */
+export function mediaType(file) {
+  const extension = file.name.toLowerCase().match(/\.([a-z]+)$/)?.[1];
+  const type = TYPES[extension] ?? file.type;
+  return ALIASES[type] ?? type;
+}
+
+const isPicture = (file) => mediaType(file).startsWith("image/");
+
+/** `[pictures, number of other files]`. In folders there are always others. */
+export function picturesAmong(files) {
+  const pictures = files.filter(isPicture);
+  return [pictures, files.length - pictures.length];
+}
+
+/** All files of a drop, folders included. */
+export async function filesOfDrop(transfer) {
+  // Entries must be taken before the first await: the list is emptied when the event ends.
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.length) return [...transfer.files];
+  const found = [];
+  const walk = async (entry) => {
+    if (entry.isFile) {
+      found.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
+    } else if (entry.isDirectory) {
+      const reader = entry.createReader();
+      for (;;) {
+        const batch = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // at most 100
+        if (!batch.length) break;
+        for (const child of batch) await walk(child);
+      }
+    }
+  };
+  for (const entry of entries) await walk(entry);
+  return found;
+}

@@ -1,0 +1,219 @@
+// What the page knows about images: the loaded part of the list, kept up to date by polling.
+
+import { ApiError, getImage, listImages } from "./api.js";
+
+const PAGE = 50;
+const BUSY_MS = 1000;
+const IDLE_MS = 4000;
+const LONGEST_MS = 30000; // where the service does not answer
+const SINGLE_LOOKS = 8; // unfinished images beyond the first page that are asked for in one round
+
+export const FINISHED = new Set(["success", "failed"]);
+
+/** Whether nothing more will happen to this image by itself. */
+export const isFinished = (image) => FINISHED.has(image.status);
+
+/**
+ * Emits `change` whenever images came, changed or went (`detail`: the ids), `newer` with how many images wait to be
+ * shown, and `connection` with an error or null.
+ */
+export class Images extends EventTarget {
+  #byId = new Map();
+  #order = []; // ids, newest first
+  #held = new Map(); // newer images that are not shown yet
+  #hidden = new Set(); // about to be deleted
+  #cursor = null;
+  #ended = false;
+  #loading = null;
+  #status = "";
+  #generation = 0;
+  #timer = null;
+  #wait = IDLE_MS;
+  #holdsNewer = () => false;
+
+  /** `holdsNewer()` says whether new images are to wait, because showing them would move what is looked at. */
+  constructor(holdsNewer) {
+    super();
+    this.#holdsNewer = holdsNewer;
+  }
+
+  get status() {
+    return this.#status;
+  }
+
+  get ended() {
+    return this.#ended;
+  }
+
+  get(id) {
+    return this.#byId.get(id) ?? this.#held.get(id);
+  }
+
+  /** The loaded images, newest first. */
+  shown() {
+    return this.#order.filter((id) => !this.#hidden.has(id)).map((id) => this.#byId.get(id));
+  }
+
+  /** Starts anew, with the images of one status or all. */
+  async filter(status) {
+    this.#generation += 1;
+    this.#status = status;
+    this.#byId.clear();
+    this.#held.clear();
+    this.#order = [];
+    this.#cursor = null;
+    this.#ended = false;
+    this.#loading = null;
+    this.#emit("change", null);
+    await this.loadMore();
+    this.refreshSoon();
+  }
+
+  /** Loads the next page; calls that overlap are one. */
+  loadMore() {
+    if (this.#ended) return Promise.resolve();
+    this.#loading ??= this.#load().finally(() => (this.#loading = null));
+    return this.#loading;
+  }
+
+  async #load() {
+    const generation = this.#generation;
+    const page = await this.#ask(() => listImages({ limit: PAGE, cursor: this.#cursor, status: this.#status }));
+    if (generation !== this.#generation) return;
+    this.#cursor = page.next_cursor;
+    this.#ended = page.next_cursor === null;
+    this.put(page.data, { hold: false });
+    this.#emit("change", null); // also where the page was empty
+  }
+
+  /** Takes in answers about images. New ones are held back if `hold`, changed ones never. */
+  put(answers, { hold = this.#holdsNewer() } = {}) {
+    const changed = [];
+    for (const image of answers) {
+      const id = image.data.image_id;
+      const known = this.get(id);
+      if (this.#status && image.status !== this.#status && !known) continue;
+      if (!known && hold) {
+        this.#held.set(id, image);
+      } else if (this.#held.has(id)) {
+        this.#held.set(id, image);
+      } else if (!known || JSON.stringify(known) !== JSON.stringify(image)) {
+        if (!known) this.#insert(id, image.data);
+        this.#byId.set(id, image);
+        changed.push(id);
+      }
+    }
+    if (changed.length) this.#emit("change", changed);
+    this.#emit("newer", this.#held.size);
+  }
+
+  /** Shows what was held back. */
+  release() {
+    const held = [...this.#held.values()];
+    this.#held.clear();
+    this.put(held, { hold: false });
+  }
+
+  /** Hides images that are about to be deleted, or shows them again. */
+  hide(id, hidden) {
+    if (hidden) this.#hidden.add(id);
+    else this.#hidden.delete(id);
+    this.#emit("change", [id]);
+  }
+
+  forget(id) {
+    this.#held.delete(id);
+    if (!this.#byId.delete(id)) return;
+    this.#order.splice(this.#order.indexOf(id), 1);
+    this.#emit("change", [id]);
+  }
+
+  #insert(id, data) {
+    // Nearly always at one of the two ends.
+    let at = this.#order.length;
+    const older = (other) => {
+      const created = this.#byId.get(other).data.created_at;
+      return created < data.created_at || (created === data.created_at && other < id);
+    };
+    if (at && older(this.#order[0])) at = 0;
+    else while (at && older(this.#order[at - 1])) at -= 1;
+    this.#order.splice(at, 0, id);
+    this.#byId.set(id, { data });
+  }
+
+  /** Polls from now on, fast while something is under way, not while the page is hidden. */
+  start() {
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "visible") this.refreshSoon();
+    });
+    this.refreshSoon();
+  }
+
+  /** Looks again at once. */
+  refreshSoon() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#round(), 0);
+  }
+
+  async #round() {
+    let wait;
+    try {
+      await this.refresh();
+      wait = this.shown().every(isFinished) ? IDLE_MS : BUSY_MS;
+      this.#wait = BUSY_MS;
+      this.#emit("round", null);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      wait = Math.max((error.retryAfter ?? 0) * 1000, Math.min(this.#wait * 2, LONGEST_MS));
+      this.#wait = wait;
+    }
+    clearTimeout(this.#timer);
+    if (document.visibilityState === "visible") this.#timer = setTimeout(() => this.#round(), wait);
+  }
+
+  /** One look at the newest images, and at those that are unfinished further down. */
+  async refresh() {
+    const generation = this.#generation;
+    const asked = new Set(this.#order);
+    const page = await this.#ask(() => listImages({ limit: PAGE, status: this.#status }));
+    if (generation !== this.#generation) return;
+    const seen = new Set(page.data.map((image) => image.data.image_id));
+    this.put(page.data);
+    // What should have been on that page and was not has changed its status, or is gone.
+    const oldest = page.next_cursor === null ? "" : page.data.at(-1)?.data.created_at;
+    const missing = [...asked].filter((id) => {
+      const image = this.#byId.get(id);
+      return image && !seen.has(id) && image.data.created_at > oldest && (!this.#status || image.status === this.#status);
+    });
+    const open = this.#order.filter((id) => !seen.has(id) && !isFinished(this.#byId.get(id)));
+    const looks = [...new Set([...missing, ...open])].slice(0, SINGLE_LOOKS);
+    await Promise.all(looks.map((id) => this.look(id)));
+  }
+
+  /** Asks for one image. */
+  async look(id) {
+    try {
+      const image = await this.#ask(() => getImage(id));
+      delete image.etag;
+      this.put([image], { hold: false });
+    } catch (error) {
+      if (error.status !== 404) throw error;
+      this.forget(id);
+    }
+  }
+
+  async #ask(question) {
+    try {
+      const answer = await question();
+      this.#emit("connection", null);
+      return answer;
+    } catch (error) {
+      if (error.transient) this.#emit("connection", error);
+      throw error;
+    }
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

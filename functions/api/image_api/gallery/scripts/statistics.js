@@ -1,0 +1,64 @@
+// The statistics: totals, rates, and the processing times as a small chart.
+
+import { getHealth, getStatistics } from "./api.js";
+import { byId, seconds, setText, svg } from "./dom.js";
+
+const TIMES = [
+  ["p50", "half within"],
+  ["p95", "95% within"],
+  ["p99", "99% within"],
+];
+const WIDTH = 220;
+const ROW = 22;
+
+const tile = (name, part) => document.querySelector(`.tile.${name} ${part}`);
+
+function chart(times, average) {
+  const longest = Math.max(...TIMES.map(([name]) => times[name] ?? 0), 0.001);
+  const rows = TIMES.map(([name, label], index) => {
+    const value = times[name];
+    const top = index * ROW;
+    const length = value === null ? 0 : Math.max(2, (value / longest) * (WIDTH - 130));
+    const text = (x, content, className) => {
+      const node = svg("text", { x, y: top + 15, class: className });
+      node.textContent = content;
+      return node;
+    };
+    return [
+      text(0, label, "label"),
+      svg("rect", { x: 75, y: top + 4, width: length, height: ROW - 8, rx: 3, class: name }),
+      text(75 + length + 6, seconds(value), "value"),
+    ];
+  });
+  const described = `Processing time: ${TIMES.map(([name, label]) => `${label} ${seconds(times[name])}`).join(", ")}; average ${seconds(average)}`;
+  return svg(
+    "svg",
+    { viewBox: `0 0 ${WIDTH} ${ROW * TIMES.length}`, width: WIDTH, height: ROW * TIMES.length, role: "img", "aria-label": described },
+    ...rows.flat(),
+  );
+}
+
+/** Asks for the statistics and shows them. */
+export async function refreshStatistics() {
+  const stats = await getStatistics();
+  for (const name of ["total", "in_progress", "success", "failed"]) {
+    setText(tile(name, "strong"), stats[name].toLocaleString("en"));
+  }
+  const finished = stats.success + stats.failed;
+  setText(tile("success", "small"), finished ? stats.success_rate : "");
+  setText(tile("failed", "small"), finished ? stats.failure_rate : "");
+  const times = byId("times");
+  const key = JSON.stringify(stats.processing_time_seconds);
+  if (times.dataset.shows === key) return;
+  times.dataset.shows = key;
+  times.replaceChildren(chart(stats.processing_time_seconds, stats.average_processing_time_seconds));
+}
+
+/** Asks which caption model is in use and says loudly if it is only the demo; null while there is none. */
+export async function refreshModel() {
+  const { caption_model: model } = await getHealth();
+  setText(byId("model-name"), model ?? "none loaded yet");
+  byId("demo").hidden = !/demo/i.test(model ?? "");
+  byId("model").classList.toggle("warning", !byId("demo").hidden);
+  return model;
+}

@@ -1,0 +1,48 @@
+// Thumbnails into <img> elements: by their address, or fetched with the key into blob: URLs when they come into view.
+
+import { hasKey, thumbnailAddress, thumbnailBlob } from "./api.js";
+
+const NEAR = "400px"; // fetched this far ahead of what is seen
+
+const wanted = new Map(); // element → {id, size}
+const watcher = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting && wanted.has(target)) load(target);
+    }
+  },
+  { rootMargin: NEAR },
+);
+
+async function load(img) {
+  const { id, size } = wanted.get(img);
+  watcher.unobserve(img);
+  wanted.delete(img);
+  try {
+    const url = URL.createObjectURL(await thumbnailBlob(id, size));
+    img.addEventListener("load", () => URL.revokeObjectURL(url), { once: true });
+    img.addEventListener("error", () => URL.revokeObjectURL(url), { once: true });
+    img.src = url;
+  } catch {
+    img.dispatchEvent(new Event("error"));
+  }
+}
+
+/** Shows a thumbnail; `version` changes when the picture does. */
+export function showThumbnail(img, id, size, version) {
+  const shown = `${id}/${size}/${version}`;
+  if (img.dataset.shown === shown) return;
+  img.dataset.shown = shown;
+  if (!hasKey()) {
+    img.src = thumbnailAddress(id, size, version);
+    return;
+  }
+  wanted.set(img, { id, size });
+  watcher.observe(img);
+}
+
+/** Lets go of an element that leaves the page. */
+export function dropThumbnail(img) {
+  wanted.delete(img);
+  watcher.unobserve(img);
+}

@@ -1,0 +1,40 @@
+// How an image is put into words: its name, what it shows, how far it has come.
+
+/** The user's title, else the file's name. */
+export const title = (image) => image.data.title || image.data.original_name || image.data.image_id;
+
+/** What a screen reader says for the picture: the user's own text, else the caption, else the name. */
+export const altText = (image) => image.data.alt_text || caption(image) || title(image);
+
+export const caption = (image) => image.data.metadata?.caption ?? "";
+
+/** One short line on where the image is in the pipeline. */
+export function progress(image) {
+  const { stages } = image.data;
+  switch (image.status) {
+    case "pending":
+      return "Waiting";
+    case "processing":
+      return stages.thumbnails === "done" ? "Writing the caption" : "Making thumbnails";
+    case "failed":
+      return "Failed";
+    default:
+      return "Done";
+  }
+}
+
+/** Why it failed, for people; empty if it did not. */
+export const problem = (image) => (image.status === "failed" ? (image.error?.message ?? "Processing failed.") : "");
+
+/** Whether all words of `query` are in what is known of the image. */
+export function matches(image, query) {
+  const { data } = image;
+  const text = [title(image), data.original_name, data.alt_text, caption(image), ...(data.tags ?? []), image.error?.code]
+    .filter(Boolean)
+    .join("\n")
+    .toLocaleLowerCase();
+  return query.toLocaleLowerCase().split(/\s+/u).every((word) => text.includes(word));
+}
+
+/** Changes whenever another attempt made the thumbnails. */
+export const thumbnailVersion = (image) => image.data.processed_at ?? image.status;

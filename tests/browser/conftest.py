@@ -1,0 +1,96 @@
+"""A running stack with Debian's Chromium in front of it, driven by playwright."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests import pictures
+from tests.browser.gallery import Gallery
+from tests.running_stack import Stack, running_stack
+
+# No sandbox: CI runs as root. The rest keeps Chromium from calling its maker.
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+SECONDS = 15
+expect.set_options(timeout=SECONDS * 1000)
+
+
+def _chromium() -> str:
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("Chromium is not installed (apt-get install chromium; or CHROMIUM=/path/to/it)")
+    return found
+
+
+# Not for the session: playwright's event loop would go on running in this thread.
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    executable = _chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def stack(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("stack"), "--workers", "1", "--model", "demo") as stack:
+        yield stack
+
+
+@pytest.fixture
+def empty(stack: Stack) -> Stack:
+    """The stack without images."""
+    for image in stack.images():
+        stack.api.delete(f"/api/images/{image['data']['image_id']}")
+    return stack
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1280, "height": 860}, reduced_motion="reduce")
+    context.set_default_timeout(SECONDS * 1000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page on which no script may fail and nothing may be refused by the content security policy."""
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on(
+        "console",
+        lambda message: faults.append(message.text) if "Content Security Policy" in message.text else None,
+    )
+    yield page
+    assert faults == []
+
+
+@pytest.fixture
+def gallery(page: Page, empty: Stack) -> Gallery:
+    """The gallery of an empty stack, open."""
+    return Gallery(page, str(empty.api.base_url)).open()
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "my photo.jpg"
+    path.write_bytes(pictures.jpeg(900, 600))
+    return path

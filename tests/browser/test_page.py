@@ -1,0 +1,215 @@
+"""What the page is made of: weight, policy, names that would be code, keys, keyboards, readers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+
+from tests import pictures
+from tests.browser.gallery import Gallery, expect_loaded
+from tests.browser.many import many_images
+from tests.running_stack import Stack
+
+HOSTILE = (
+    "<img src=x onerror=alert(1)>.jpg",
+    '"><script>alert(1)</script>.jpg',
+    "javascript:alert(1).jpg",
+    "\u202egpj.exe.jpg",
+    "a" * 240 + ".jpg",
+    "{{7*7}}${7*7}`.jpg",
+    "line\nbreak\ttab.jpg",
+)
+MOST_BYTES = 60_000
+
+
+@pytest.fixture
+def sixty(empty: Stack) -> Iterator[Stack]:
+    with many_images(empty, 60):
+        yield empty
+
+
+@pytest.fixture
+def five_hundred(empty: Stack) -> Iterator[Stack]:
+    with many_images(empty, 500):
+        yield empty
+
+
+def test_the_page_is_light_and_nothing_moves_while_pictures_come(
+    page: Page, sixty: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page.add_init_script(
+        """window.shifts = [];
+        new PerformanceObserver((list) => {
+            for (const entry of list.getEntries())
+                if (!entry.hadRecentInput)
+                    window.shifts.push([entry.value, ...entry.sources.map((source) => source.node?.className)]);
+        }).observe({ type: "layout-shift", buffered: true });"""
+    )
+
+    gallery = Gallery(page, str(sixty.api.base_url)).open()
+    expect(gallery.cards).to_have_count(60)
+    page.mouse.wheel(0, 6000)
+    expect(gallery.cards.last.locator("img")).to_have_js_property("complete", True)
+    page.mouse.wheel(0, -6000)
+
+    measured: dict[str, Any] = page.evaluate(
+        """() => {
+            const own = performance.getEntriesByType("resource").filter((e) => /assets/.test(e.name));
+            const html = performance.getEntriesByType("navigation")[0];
+            return {
+                bytes: own.concat(html).reduce((sum, e) => sum + e.transferSize, 0),
+                requests: own.length + 1,
+                paint: performance.getEntriesByName("first-contentful-paint")[0].startTime,
+                shift: window.shifts,
+                outside: performance.getEntriesByType("resource").map((e) => new URL(e.name).origin)
+                    .filter((origin) => origin !== location.origin).length,
+            };
+        }"""
+    )
+    with capsys.disabled():
+        print(f"\ngallery: {measured}")
+    assert measured["bytes"] < MOST_BYTES
+    assert measured["outside"] == 0
+    assert measured["shift"] == []
+
+
+def test_five_hundred_images_load_as_one_scrolls(page: Page, five_hundred: Stack) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    gallery = Gallery(page, str(five_hundred.api.base_url)).open()
+
+    loaded = 0
+    while loaded < 500:
+        page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
+        expect(gallery.cards.nth(loaded)).to_be_attached()
+        loaded = gallery.cards.count()
+
+    expect(gallery.cards).to_have_count(500)
+    names = page.locator(".card .name").all_text_contents()
+    assert names == [f"picture {number:03}.jpg" for number in reversed(range(500))]
+    assert len([url for url in asked if "cursor=" in url]) == 10 - 1
+    expect_loaded(gallery.cards.last.locator("img"))
+
+
+def test_names_that_look_like_code_are_only_text(gallery: Gallery, stack: Stack) -> None:
+    dialogs: list[str] = []
+    gallery.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    exif = pictures.exif(main={0x10F: "<script>alert(2)</script>", 0x13B: "<b onmouseover=alert(3)>x</b>"})
+    for name in HOSTILE:
+        image_id = stack.upload(pictures.jpeg(60, 40, exif=exif), name)
+        stack.finished(image_id)
+        stack.api.patch(f"/api/images/{image_id}", json={"alt_text": name, "tags": ["<i>tag</i>"]})
+
+    expect(gallery.cards).to_have_count(len(HOSTILE))
+
+    width = gallery.page.evaluate("document.documentElement.scrollWidth")
+    assert width <= gallery.page.viewport_size["width"]  # type: ignore[index]
+    assert gallery.page.locator("main script, main b[onmouseover], main i, .grid img[onerror]").count() == 0
+    for card in range(len(HOSTILE)):
+        gallery.cards.nth(card).locator(".open").click()
+        detail = gallery.page.locator("#detail")
+        detail.locator("summary").click()
+        expect(detail.locator(".exif")).to_contain_text("<script>alert(2)</script>")
+        assert detail.locator("script, b, i").count() == 0
+        gallery.page.keyboard.press("Escape")
+    assert dialogs == []
+
+
+def test_the_policy_lets_no_foreign_script_run(page: Page, empty: Stack) -> None:
+    answer = page.goto(str(empty.api.base_url))
+    assert answer is not None
+    policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
+
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == "'self'"
+    assert policy["connect-src"] == f"'self' {empty.s3.meta.endpoint_url}"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_everything_can_be_done_with_the_keyboard(gallery: Gallery, stack: Stack) -> None:
+    stack.finished(stack.upload(pictures.jpeg(90, 60), "older.jpg"))
+    stack.finished(stack.upload(pictures.jpeg(90, 60), "newer.jpg"))
+    expect(gallery.cards).to_have_count(2)
+    page = gallery.page
+
+    def tab_to(selector: str) -> None:
+        for _ in range(40):
+            if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+                return
+            page.keyboard.press("Tab")
+        pytest.fail(f"{selector} cannot be reached with the keyboard")
+
+    tab_to("#pick")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    assert chooser.value.is_multiple()
+    tab_to(".card .open")
+    page.keyboard.press("Enter")
+    heading = page.locator("#detail h2")
+    expect(heading).to_have_text("newer.jpg")
+    page.keyboard.press("ArrowRight")
+    expect(heading).to_have_text("older.jpg")
+    page.keyboard.press("Escape")
+    expect(page.locator("#detail")).to_be_hidden()
+    expect(gallery.card("older.jpg").locator(".open")).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_any_state(browser: Browser, empty: Stack, scheme: Any) -> None:
+    context = browser.new_context(color_scheme=scheme, reduced_motion="reduce", bypass_csp=True)
+    gallery = Gallery(context.new_page(), str(empty.api.base_url)).open()
+    found = {"empty": gallery.findings()}
+    gallery.page.route(
+        re.compile("^(?!.*/api/)"),
+        lambda route: route.abort() if route.request.method == "PUT" else route.continue_(),
+    )
+    gallery.upload({"name": "stuck.jpg", "mimeType": "image/jpeg", "buffer": pictures.jpeg()})
+    expect(gallery.page.locator("#uploads")).to_be_visible()
+    found["uploading"] = gallery.findings()
+    empty.upload(pictures.jpeg(900, 600), "good.jpg")
+    empty.upload(pictures.jpeg(900, 600)[:3000], "cut.jpg")
+    gallery.finished("good.jpg")
+    gallery.finished("cut.jpg", "failed")
+    found["full and failed"] = gallery.findings()
+    gallery.open_detail("good.jpg")
+    found["detail"] = gallery.findings()
+    context.close()
+
+    assert not any(found.values()), found
+
+
+def test_a_key_is_asked_for_once_and_pictures_are_fetched_with_it(
+    context: BrowserContext, page: Page, empty: Stack
+) -> None:
+    empty.finished(empty.upload(pictures.jpeg(900, 600), "locked.jpg"))
+    unauthorized = (
+        '{"status": "error", "data": null, "error": {"code": "unauthorized", "message": "A key, please."}}'
+    )
+
+    def guarded(route: Route) -> None:
+        if route.request.headers.get("x-api-key") == "right":
+            route.continue_()
+        else:
+            route.fulfill(status=401, body=unauthorized, content_type="application/json")
+
+    page.route("**/api/**", guarded)
+    page.goto(str(empty.api.base_url))
+    dialog = page.locator("#key-dialog")
+
+    for key, answer in (("wrong", "refused"), ("right", None)):
+        expect(dialog).to_be_visible()
+        dialog.get_by_label("Key").fill(key)
+        dialog.get_by_role("button").click()
+        if answer:
+            expect(dialog).to_contain_text(answer)
+
+    gallery = Gallery(page, str(empty.api.base_url))
+    picture = gallery.finished("locked.jpg").locator("img")
+    expect(picture).to_have_attribute("src", re.compile("^blob:"))
+    expect_loaded(picture)
+    assert page.evaluate("Object.keys(localStorage).length") == 0
+    assert context.cookies() == []

@@ -1,0 +1,151 @@
+"""Files come in by every door, on every line, and tell what became of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext, Route, expect
+
+from tests import pictures
+from tests.browser.gallery import SECONDS, Gallery
+from tests.running_stack import Stack
+
+
+def test_dropped_files_are_uploaded_and_those_that_are_no_pictures_are_left_out(gallery: Gallery) -> None:
+    gallery.drop(
+        [
+            ("dropped.png", "image/png", pictures.png(90, 60)),
+            ("notes.txt", "text/plain", b"not a picture"),
+            ("no type.jpeg", "", pictures.jpeg(90, 60)),
+        ]
+    )
+
+    gallery.finished("dropped.png")
+    gallery.finished("no type.jpeg")
+    expect(gallery.cards).to_have_count(2)
+    expect(gallery.page.locator(".toast")).to_contain_text("1 file left out")
+
+
+def test_a_folder_is_uploaded_whole(gallery: Gallery, tmp_path: Path) -> None:
+    folder = tmp_path / "album"
+    (folder / "deeper").mkdir(parents=True)
+    (folder / "a.jpg").write_bytes(pictures.jpeg(90, 60))
+    (folder / "deeper" / "b.png").write_bytes(pictures.png(90, 60))
+    (folder / "deeper" / "thumbs.db").write_bytes(b"no picture")
+
+    gallery.page.set_input_files("#folder", folder)
+
+    gallery.finished("a.jpg")
+    gallery.finished("b.png")
+    expect(gallery.cards).to_have_count(2)
+
+
+def test_a_picture_is_pasted(gallery: Gallery) -> None:
+    gallery.page.evaluate(
+        """(bytes) => {
+            const clipboardData = new DataTransfer();
+            clipboardData.items.add(new File([new Uint8Array(bytes)], "image.png", { type: "image/png" }));
+            document.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+        }""",
+        list(pictures.png(90, 60)),
+    )
+
+    gallery.finished("image.png")
+
+
+def test_what_is_refused_says_why_in_words(gallery: Gallery) -> None:
+    gallery.upload({"name": "empty.jpg", "mimeType": "image/jpeg", "buffer": b""})
+    gallery.upload({"name": "drawing.svg", "mimeType": "image/svg+xml", "buffer": pictures.SVG})
+
+    rows = gallery.page.locator("#upload-list li")
+    expect(rows.filter(has_text="empty.jpg").locator(".note")).to_have_text("The file is empty.")
+    expect(rows.filter(has_text="drawing.svg").locator(".note")).to_contain_text("Formats that are taken")
+    gallery.page.get_by_role("button", name="Clear").click()
+    expect(rows).to_have_count(0)
+
+
+def test_an_image_that_failed_says_why_and_can_be_tried_again(gallery: Gallery) -> None:
+    gallery.upload({"name": "cut.jpg", "mimeType": "image/jpeg", "buffer": pictures.jpeg(900, 600)[:3000]})
+
+    card = gallery.finished("cut.jpg", "failed")
+    expect(card.locator(".caption")).to_have_text("The image is damaged or cut short.")
+    expect(gallery.page.locator(".tile.failed strong")).to_have_text("1")
+    with gallery.page.expect_response("**/reprocess") as answer:
+        card.get_by_role("button", name="Retry").click()
+    assert answer.value.status == 202
+    gallery.finished("cut.jpg", "failed")
+
+
+def test_a_slow_upload_shows_how_far_it_is_and_can_be_cancelled(
+    gallery: Gallery, context: BrowserContext, stack: Stack
+) -> None:
+    network = context.new_cdp_session(gallery.page)
+    network.send("Network.enable")
+    slow = {"offline": False, "latency": 50, "downloadThroughput": 1_000_000, "uploadThroughput": 60_000}
+    network.send("Network.emulateNetworkConditions", slow)
+    body = pictures.encode(pictures.noise(500, 400), "JPEG", quality=95)
+
+    gallery.upload({"name": "long.jpg", "mimeType": "image/jpeg", "buffer": body})
+
+    row = gallery.page.locator("#upload-list li", has_text="long.jpg")
+    expect(row.locator(".note")).to_have_text(re.compile(r"\d+\.\d KB of \d+\.\d KB"))
+    row.get_by_role("button", name="Cancel").click()
+    expect(row.locator(".note")).to_have_text("Cancelled")
+    assert stack.images() == []
+    slow["uploadThroughput"] = -1
+    network.send("Network.emulateNetworkConditions", slow)
+    row.get_by_role("button", name="Retry").click()
+    gallery.finished("long.jpg")
+
+
+def test_an_upload_survives_a_connection_that_breaks(gallery: Gallery, photo: Path, stack: Stack) -> None:
+    broken: list[str] = []
+
+    def breaks_once(route: Route) -> None:
+        if route.request.method == "PUT" and not broken:
+            broken.append(route.request.url)
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    gallery.page.route(re.compile("^(?!.*/api/)"), breaks_once)
+
+    gallery.upload(photo)
+
+    gallery.finished("my photo.jpg")
+    assert len(broken) == 1
+    assert len(stack.images()) == 1
+
+
+def test_a_lost_answer_to_the_reservation_makes_no_second_image(
+    gallery: Gallery, photo: Path, stack: Stack
+) -> None:
+    lost: list[str] = []
+
+    def loses_once(route: Route) -> None:
+        if not lost:
+            lost.append(str(route.fetch().json()["image_id"]))
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    gallery.page.route("**/api/uploads", loses_once)
+
+    gallery.upload(photo)
+
+    gallery.finished("my photo.jpg")
+    assert [image["data"]["image_id"] for image in stack.images()] == lost
+
+
+def test_the_page_says_when_the_service_is_out_of_reach_and_comes_back(
+    gallery: Gallery, context: BrowserContext, stack: Stack
+) -> None:
+    context.set_offline(True)
+    expect(gallery.page.locator("#offline")).to_contain_text("cannot be reached", timeout=30 * SECONDS)
+    stack.upload(pictures.jpeg(90, 60), "meanwhile.jpg")
+
+    context.set_offline(False)
+
+    expect(gallery.page.locator("#offline")).to_be_hidden(timeout=60 * SECONDS)
+    gallery.finished("meanwhile.jpg")
