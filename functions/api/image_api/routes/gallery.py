@@ -16,9 +16,8 @@ router = APIRouter(tags=["service"])
     "/",
     summary="What there is",
     response_model=IndexAnswer,
-    responses={
-        200: {"content": {"text/html": {"schema": {"type": "string"}}}, "description": "The gallery or the index."}
-    },
+    responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+    response_description="The gallery, or addresses.",
 )
 def index(request: Request, services: Connected) -> Response | IndexAnswer:
     """The gallery page for a browser (`Accept: text/html`), an index as JSON for anything else."""
