@@ -51,7 +51,7 @@ def ours() -> Way:
         picture = decode(data, max_pixels=MAX_PIXELS, long_enough_for=max(SIZES.values()))
         metadata = extract(picture, size_bytes=len(data), sha256="")
         thumbnails = render(picture, SIZES)
-        array = preprocess(picture.for_captioning())
+        array = preprocess(picture.for_captioning(SIDE))
         return Result(metadata, {name: one.body for name, one in thumbnails.items()}, array)
 
     return work

@@ -95,7 +95,7 @@ def _save(
 
 def _caption(picture: Decoded, captioner: Captioner) -> Caption:
     try:
-        return captioner.caption(picture.for_captioning())
+        return captioner.caption(picture.for_captioning(captioner.image_size))
     except MemoryError:
         raise
     except Exception as error:

@@ -16,7 +16,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from image_core.errors import CorruptImage, ImageError, TooManyPixels, UnsupportedFormat
 from image_processor.decode import SHORT_SIDE_PIXELS, Decoded, decode
 from image_processor.exif_block import orientation_of
-from image_processor.pixels import upright
+from image_processor.pixels import upright, upright_region
 from tests import pictures
 
 MEDIUM = 300
@@ -185,7 +185,7 @@ def test_what_reaches_beyond_the_edge_of_the_original_turns_with_the_picture(ori
     picture.paste(255, (9, 0, 10, 8))  # half of this column, a quarter of this row
     picture.paste(255, (0, 7, 10, 8))
 
-    turned, region = upright(picture, (0, 0, 9.5, 7.25), orientation)
+    turned, region = upright(picture, orientation), upright_region((0, 0, 9.5, 7.25), (10, 8), orientation)
 
     left, top, right, bottom = region
     values = np.asarray(turned)
