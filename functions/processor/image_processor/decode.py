@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
@@ -26,7 +25,7 @@ from image_processor.decoded import Decoded
 from image_processor.exif_block import exif_of, exif_of_tiff, orientation_of
 from image_processor.survey import Limits, Survey, check, survey
 
-__all__ = ["LONG_SIDE_PIXELS", "SHORT_SIDE_PIXELS", "Decoded", "decode"]
+__all__ = ["LONG_SIDE_PIXELS", "SHORT_SIDE_PIXELS", "Decoded", "as_image_errors", "decode"]
 
 SHORT_SIDE_PIXELS = 768
 """The caption model's 384 × 384 array is made from at least twice that: below, captions lose accuracy."""
@@ -59,7 +58,7 @@ def decode(
     data = source.read_bytes() if isinstance(source, Path) else source
     kind = _identify(data, formats)
     limits = Limits(max_pixels, max_frames)
-    with _pillow_limited_to(max_pixels), _as_image_errors(limits):
+    with _pillow_limited_to(max_pixels), as_image_errors(limits):
         found = survey(data, kind, limits)
         return _decode(data, _open(data, kind, found, limits), kind, found, long_enough_for)
 
@@ -89,7 +88,8 @@ def _pillow_limited_to(max_pixels: int) -> Iterator[None]:
 
 
 @contextmanager
-def _as_image_errors(limits: Limits) -> Iterator[None]:
+def as_image_errors(limits: Limits) -> Iterator[None]:
+    """Pillow's exceptions as ours."""
     try:
         yield
     except ImageError:

@@ -22,17 +22,23 @@ log = logging.getLogger(__name__)
 
 
 class Processor:
-    """Takes events of either kind. The caption model is loaded by `load`, in a thread, from construction on.
-
-    Raises ValueError if the function has less memory than the largest accepted picture takes beside the model:
-    better an INIT that fails with every event than one that is killed with some of them.
-    """
+    """Takes events of either kind. The caption model is loaded by `load`, in a thread, from construction on."""
 
     def __init__(self, services: Services, load: Callable[[Services], Captioner] | None = None) -> None:
-        services.settings.require_processor_memory()
         self._services = services
+        self._compare_limits_with_memory()
         self._beside = ThreadPoolExecutor(max_workers=2, thread_name_prefix="beside")
         self._captioner: Future[Captioner] = self._beside.submit(load or _load_captioner, services)
+
+    def _compare_limits_with_memory(self) -> None:
+        settings = self._services.settings
+        if settings.accepted_pixels < settings.max_image_pixels:
+            log.error(
+                "MAX_IMAGE_PIXELS is %s, but %s MB of memory have room for %s pixels: larger pictures are refused",
+                f"{settings.max_image_pixels:,}",
+                f"{settings.aws_lambda_function_memory_size:,}",
+                f"{settings.accepted_pixels:,}",
+            )
 
     def captioner(self) -> Captioner:
         """The caption model, once it is loaded. Raises `ModelError` if it cannot be."""

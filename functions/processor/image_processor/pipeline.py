@@ -68,7 +68,7 @@ def _guard_size(stored: StoredObject, settings: Settings) -> None:
 def _decode(body: bytes, settings: Settings) -> Decoded:
     return decode(
         body,
-        max_pixels=settings.max_image_pixels,
+        max_pixels=settings.accepted_pixels,
         max_frames=settings.max_image_frames,
         formats=settings.allowed_formats,
         long_enough_for=settings.thumbnail_medium_pixels,
