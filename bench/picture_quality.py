@@ -22,6 +22,7 @@ from bench.picture_ways import (
     SIZES,
     STD,
     WAYS,
+    better_thumbnails,
     naive_picture,
     naive_thumbnails,
     on_white,
@@ -53,6 +54,7 @@ def qualities(data: bytes) -> dict[str, Quality]:
     exact_array = Preprocessor(SIDE, MEAN, STD)(on_white(picture))
     unencoded: dict[str, Mapping[str, Pixels]] = {
         "naive": {name: _pixels(one) for name, one in naive_thumbnails(picture).items()},
+        "thumbnail()": {name: _pixels(one) for name, one in better_thumbnails(picture).items()},
         "ours": _ours(data),
         "libvips": {name: _vips_pixels(one) for name, one in vips_thumbnails(vips_picture(data)[1]).items()},
     }

@@ -101,7 +101,7 @@ def test_imports_are_found_wherever_they_stand() -> None:
 def test_an_entry_point_imports_without_an_environment_and_without_the_libraries_that_can_wait(
     entry_point: str,
 ) -> None:
-    heavy = "boto3 torch transformers onnxruntime tokenizers"
+    heavy = "boto3 torch transformers onnxruntime tokenizers pi_heif"
     code = f"import sys, {entry_point}; print([name for name in '{heavy}'.split() if name in sys.modules])"
     environment = {name: value for name, value in os.environ.items() if name in ("PATH", "SYSTEMROOT")}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

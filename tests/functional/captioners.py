@@ -25,6 +25,7 @@ class FakeCaptioner:
     """Says how large the picture was that it saw; `meanwhile` happens while it looks at it."""
 
     model = "fake@1"
+    image_size: int | None = None
 
     def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
         self.meanwhile = meanwhile

@@ -73,9 +73,10 @@ def test_an_upload_is_counted_and_listed_at_once(stack: Stack, api: Api) -> None
         (pictures.encode(pictures.scene(), "TIFF"), "image/tiff"),
         (pictures.encode(pictures.scene(), "BMP"), "image/bmp"),
         (pictures.encode(pictures.scene(), "AVIF"), "image/avif"),
+        (pictures.heic(), "image/heic"),
         (pictures.animated("PNG"), "image/png"),
     ],
-    ids=["jpeg", "png", "gif", "webp", "tiff", "bmp", "avif", "apng"],
+    ids=["jpeg", "png", "gif", "webp", "tiff", "bmp", "avif", "heic", "apng"],
 )
 def test_the_bytes_decide_what_a_file_is_not_its_name_or_declared_type(
     api: Api, body: bytes, media_type: str
@@ -95,6 +96,23 @@ def test_what_is_no_picture_is_refused_whatever_it_calls_itself(stack: Stack, ap
     assert (answer.status, answer.code) == (400, "unsupported_format")
     assert stack.every() == []
     assert stack.originals() == set()
+
+
+def test_a_format_that_is_not_allowed_is_refused_by_name_posted_or_announced(
+    make_stack: Callable[..., Stack],
+) -> None:
+    stack = make_stack(allowed_formats="jpeg,webp")
+    api = Api(lambda: stack.services)
+    wanted = {"filename": "photo", "size": 9}
+
+    assert api.upload(pictures.jpeg()).status == 202
+    for answer in (
+        api.upload(pictures.png()),
+        api.post_json("/api/uploads", wanted | {"content_type": "image/png"}),
+    ):
+        assert (answer.status, answer.code) == (400, "unsupported_format")
+        assert answer.json()["error"]["message"] == "Formats that are taken: JPEG, WebP."
+    assert api.post_json("/api/uploads", wanted | {"content_type": "image/webp"}).status == 201
 
 
 def test_hostile_bytes_with_a_signature_are_accepted_and_left_to_the_processor(api: Api) -> None:

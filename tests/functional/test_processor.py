@@ -439,3 +439,17 @@ def test_the_demo_model_captions_a_picture_and_is_announced(make_stack: Callable
     assert record.status is Status.SUCCESS
     assert record.caption and record.caption.startswith("a photo of")
     assert record.caption_model == stack.records.caption_model()
+
+
+def test_pictures_that_the_memory_of_the_function_has_no_room_for_are_refused_and_the_log_says_why(
+    make_stack: Callable[..., Stack], captioner: FakeCaptioner, caplog: pytest.LogCaptureFixture
+) -> None:
+    # 1,700 MB for the model, twice MAX_IMAGE_BYTES: 200 bytes remain, room for 9 pixels.
+    stack = make_stack(aws_lambda_function_memory_size=1701, max_image_bytes=499_900, max_post_bytes=1)
+    processor = Processor(stack.services, lambda _: captioner)
+    assert "MAX_IMAGE_PIXELS is 100,000,000, but 1,701 MB of memory have room for 9 pixels" in caplog.text
+
+    stack.put("photo.jpg", pictures.png(10, 10))
+    processor(messages(notification(stack)))
+
+    assert error_of(stack) == "too_many_pixels"

@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 import threading
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
@@ -23,8 +21,11 @@ from image_core.errors import CorruptImage, ImageError, TooManyPixels, Unsupport
 from image_core.formats import NAMES, SNIFFED_BYTES, identify
 from image_core.settings import DECODING_BYTES_PER_PIXEL
 from image_processor import pixels, webp_scaling
+from image_processor.decoded import Decoded
 from image_processor.exif_block import exif_of, exif_of_tiff, orientation_of
 from image_processor.survey import Limits, Survey, check, survey
+
+__all__ = ["LONG_SIDE_PIXELS", "SHORT_SIDE_PIXELS", "Decoded", "as_image_errors", "decode"]
 
 SHORT_SIDE_PIXELS = 768
 """The caption model's 384 × 384 array is made from at least twice that: below, captions lose accuracy."""
@@ -36,56 +37,6 @@ exceed."""
 
 # Image.MAX_IMAGE_PIXELS and warning filters belong to the whole process: one picture at a time.
 _pillow_settings = threading.Lock()
-
-
-@dataclass(frozen=True, eq=False)
-class Decoded:
-    """One image file, decoded.
-
-    `width` and `height` are those of the upright original, in pixels. `picture` is that original reduced:
-    upright, sRGB, mode L, RGB or RGBA, without metadata; not in proportion if the original is extremely
-    long. `region` is the part of it (left, top, right, bottom) that the original covers: the last row and
-    column of a reduced picture can reach beyond by a fraction of a pixel.
-    """
-
-    format: str
-    width: int
-    height: int
-    mode: str
-    """Pillow's name for the pixels in the file, such as RGB, P or I;16."""
-    bit_depth: int
-    """Bits in a sample of the file: 1 to 64; of an index where it has a palette."""
-    alpha: bool
-    """Whether the file says what is transparent, be it that nothing is."""
-    frames: int
-    """Pictures in the file that belong to one sequence or document; the first is what was decoded."""
-    icc_profile: bytes
-    """As found in the file, not checked; empty if there is none."""
-    dpi: tuple[float, float] | None
-    """Pixels per inch, across and down, as the file says; finite and above 0."""
-    picture: Image.Image
-    region: pixels.Region
-    exif: bytes
-    """As found in the file, not checked; empty if there is none."""
-    info: Mapping[str, Any]
-    """What Pillow says about the file besides."""
-
-    def for_captioning(self) -> Image.Image:
-        """The upright picture in RGB, on white where it is transparent; at least 768 pixels on its short
-        side, or what the original has."""
-        picture = self.picture
-        if picture.mode == "RGBA":
-            on_white = Image.new("RGB", picture.size, "white")
-            on_white.paste(picture, mask=picture.getchannel("A"))
-            picture = on_white
-        elif picture.mode != "RGB":
-            picture = picture.convert("RGB")
-        if self.region != (0, 0, *picture.size):
-            # A third of a pixel here is a shift that the model's array shows: 1.2 of 255 on average.
-            left, top, right, bottom = self.region
-            size = max(1, round(right - left)), max(1, round(bottom - top))
-            picture = picture.resize(size, Image.Resampling.BICUBIC, box=self.region)
-        return picture
 
 
 def decode(
@@ -107,7 +58,7 @@ def decode(
     data = source.read_bytes() if isinstance(source, Path) else source
     kind = _identify(data, formats)
     limits = Limits(max_pixels, max_frames)
-    with _pillow_limited_to(max_pixels), _as_image_errors(limits):
+    with _pillow_limited_to(max_pixels), as_image_errors(limits):
         found = survey(data, kind, limits)
         return _decode(data, _open(data, kind, found, limits), kind, found, long_enough_for)
 
@@ -137,7 +88,8 @@ def _pillow_limited_to(max_pixels: int) -> Iterator[None]:
 
 
 @contextmanager
-def _as_image_errors(limits: Limits) -> Iterator[None]:
+def as_image_errors(limits: Limits) -> Iterator[None]:
+    """Pillow's exceptions as ours."""
     try:
         yield
     except ImageError:
@@ -209,9 +161,9 @@ def _decode(data: bytes, image: Image.Image, kind: str, found: Survey | None, lo
         exif = exif_of(image.info)
         orientation = orientation_of(exif)
     info = {str(key): value for key, value in image.info.items()}
-    icc_profile, alpha = _bytes(info.get("icc_profile")), image.has_transparency_data
-    picture = pixels.to_srgb(picture, icc_profile)
-    picture, region = pixels.upright(picture, (0, 0, width / scale[0], height / scale[1]), orientation)
+    alpha = image.has_transparency_data
+    region = (0, 0, width / scale[0], height / scale[1])
+    picture = pixels.without_idle_alpha(picture)
     picture.info = {}  # Pillow would write a comment or a profile found there into the thumbnails
     if orientation >= 5:
         width, height = height, width
@@ -223,10 +175,11 @@ def _decode(data: bytes, image: Image.Image, kind: str, found: Survey | None, lo
         bit_depth=found.bit_depth if found else int(info["bit_depth"]),
         alpha=alpha,
         frames=frames,
-        icc_profile=icc_profile,
+        icc_profile=_bytes(info.get("icc_profile")),
         dpi=_dpi(info.get("dpi")),
-        picture=picture,
-        region=region,
+        stored=picture,
+        covered=region,
+        orientation=orientation,
         exif=exif,
         info=MappingProxyType(info),
     )

@@ -32,8 +32,6 @@ class Processor:
     """Takes events of either kind.
 
     The caption model is loaded by `load` from construction on, in a thread of `beside` (one of its own by default).
-    Raises ValueError if the function has less memory than the largest accepted picture takes beside the model:
-    better an INIT that fails with every event than one that is killed with some of them.
     """
 
     def __init__(
@@ -42,11 +40,21 @@ class Processor:
         load: Callable[[Services], Captioner] | None = None,
         beside: Executor | None = None,
     ) -> None:
-        services.settings.require_processor_memory()
         self._services = services
+        self._compare_limits_with_memory()
         self._beside = beside or ThreadPoolExecutor(max_workers=2, thread_name_prefix="beside")
         self._load = load or _load_captioner
         self._captioner: Future[Captioner] = self._beside.submit(self._load, services)
+
+    def _compare_limits_with_memory(self) -> None:
+        settings = self._services.settings
+        if settings.accepted_pixels < settings.max_image_pixels:
+            log.error(
+                "MAX_IMAGE_PIXELS is %s, but %s MB of memory have room for %s pixels: larger pictures are refused",
+                f"{settings.max_image_pixels:,}",
+                f"{settings.aws_lambda_function_memory_size:,}",
+                f"{settings.accepted_pixels:,}",
+            )
 
     def captioner(self) -> Captioner:
         """The caption model, once it is loaded. Raises `ModelError` if it cannot be."""

@@ -136,7 +136,7 @@ def _download(stored: StoredObject, services: Services) -> bytes:
 def _decode(body: bytes, settings: Settings) -> Decoded:
     return decode(
         body,
-        max_pixels=settings.max_image_pixels,
+        max_pixels=settings.accepted_pixels,
         max_frames=settings.max_image_frames,
         formats=settings.allowed_formats,
         long_enough_for=settings.thumbnail_medium_pixels,
@@ -176,7 +176,7 @@ def _save(
 
 def _caption(picture: Decoded, captioner: Captioner) -> Caption:
     try:
-        return captioner.caption(picture.for_captioning())
+        return captioner.caption(picture.for_captioning(captioner.image_size))
     except Exception as error:
         # The engine is deterministic: what it raises for these pixels it would raise again, unless it was short of
         # something.

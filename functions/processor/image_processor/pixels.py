@@ -128,14 +128,17 @@ def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     """`picture` (L, RGB, RGBA or CMYK) as sRGB in mode L, RGB or RGBA.
 
     A profile that is broken, or made for another kind of picture, is ignored: the pixels are then taken
-    for sRGB, as browsers do. An alpha channel that is opaque everywhere is dropped.
+    for sRGB, as browsers do.
     """
     if profile:
         picture = _through_profile(picture, profile)
-    if picture.mode == "CMYK":
-        picture = picture.convert("RGB")
+    return picture.convert("RGB") if picture.mode == "CMYK" else picture
+
+
+def without_idle_alpha(picture: Image.Image) -> Image.Image:
+    """`picture`, in RGB if its alpha channel is opaque everywhere."""
     if picture.mode == "RGBA" and picture.getchannel("A").getextrema()[0] == 255:
-        picture = picture.convert("RGB")
+        return picture.convert("RGB")
     return picture
 
 
@@ -158,18 +161,21 @@ def _srgb() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
-def upright(picture: Image.Image, region: Region, orientation: int) -> tuple[Image.Image, Region]:
-    """`picture`, and the region of it that is covered, turned as EXIF `orientation` (1 to 8) says."""
+def upright(picture: Image.Image, orientation: int) -> Image.Image:
+    """`picture` turned as EXIF `orientation` (1 to 8) says."""
     transposition = _TRANSPOSITIONS.get(orientation)
-    if transposition is None:
-        return picture, region
+    return picture if transposition is None else picture.transpose(transposition)
+
+
+def upright_region(region: Region, size: tuple[int, int], orientation: int) -> Region:
+    """Where `region` of a picture of `size` (width, height) is once that is upright."""
     left, top, right, bottom = region
+    width, height = size
     if orientation >= 5:
         left, top, right, bottom = top, left, bottom, right
-    picture = picture.transpose(transposition)
-    width, height = picture.size
+        width, height = height, width
     if orientation in (2, 3, 6, 7):
         left, right = width - right, width - left
     if orientation in (3, 4, 7, 8):
         top, bottom = height - bottom, height - top
-    return picture, (left, top, right, bottom)
+    return left, top, right, bottom

@@ -8,7 +8,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from image_processor.decode import Decoded
+from image_processor.decoded import Decoded
 
 JPEG_QUALITY = 85
 REDUCING_GAP = 2.0
@@ -31,19 +31,23 @@ def render(decoded: Decoded, sizes: Mapping[str, int]) -> dict[str, Thumbnail]:
     No size should be larger than the `long_enough_for` that `decoded` was made for. A picture smaller
     than the square keeps its size. Opaque pictures become JPEG, those with transparency PNG.
     """
-    return {name: _encode(picture) for name, picture in scaled(decoded, sizes).items()}
+    pictures = scaled(decoded, sizes)
+    # A small original is the same picture in more than one size.
+    encoded = {id(picture): _encode(picture) for picture in {id(one): one for one in pictures.values()}.values()}
+    return {name: encoded[id(picture)] for name, picture in pictures.items()}
 
 
 def scaled(decoded: Decoded, sizes: Mapping[str, int]) -> dict[str, Image.Image]:
     """The pictures that `render` encodes, in the order of `sizes`."""
     pictures: dict[str, Image.Image] = {}
-    source, region = decoded.picture, decoded.region
+    source: Image.Image | None = None
     # From large to small, each made from the one before.
     for name, side in sorted(sizes.items(), key=lambda item: -item[1]):
         size = fitted(decoded.width, decoded.height, side)
-        if size != source.size:
-            source = source.resize(size, Image.Resampling.LANCZOS, box=region, reducing_gap=REDUCING_GAP)
-        region = (0, 0, *size)
+        if source is None:
+            source = decoded.resized(size, Image.Resampling.LANCZOS, REDUCING_GAP)
+        elif size != source.size:
+            source = source.resize(size, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
         pictures[name] = source
     return {name: pictures[name] for name in sizes}
 
@@ -62,5 +66,5 @@ def _encode(picture: Image.Image) -> Thumbnail:
         picture.save(body, "PNG")
     else:
         content_type = "image/jpeg"
-        picture.save(body, "JPEG", quality=JPEG_QUALITY, optimize=True, progressive=True)
+        picture.save(body, "JPEG", quality=JPEG_QUALITY, optimize=True)
     return Thumbnail(body.getvalue(), content_type, picture.width, picture.height)

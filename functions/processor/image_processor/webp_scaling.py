@@ -17,6 +17,9 @@ from functools import cache
 import numpy as np
 from PIL import Image, _webp
 
+THREADED_PIXELS = 1_000_000
+"""Below this, a second thread costs more than it saves."""
+
 _ABI_VERSION = 0x0209
 _RGB, _RGBA = 0, 1
 _OK, _OUT_OF_MEMORY = 0, 1
@@ -123,7 +126,7 @@ def scaled(data: bytes, canvas: tuple[int, int], size: tuple[int, int]) -> Image
     width, height = canvas if alpha and config.input.format == 1 else size
     samples = 4 if alpha else 3
     pixels = np.empty((height, width, samples), np.uint8)
-    config.options.use_threads = 1
+    config.options.use_threads = canvas[0] * canvas[1] >= THREADED_PIXELS
     if (width, height) != canvas:
         config.options.use_scaling = 1
         config.options.scaled_width, config.options.scaled_height = width, height
@@ -136,7 +139,7 @@ def scaled(data: bytes, canvas: tuple[int, int], size: tuple[int, int]) -> Image
     if status != _OK:
         raise OSError(f"libwebp does not decode this: status {status}")
     mode = "RGBA" if alpha else "RGB"
-    return Image.frombuffer(mode, (width, height), pixels.data, "raw", mode, 0, 1)
+    return Image.frombuffer(mode, (width, height), pixels, "raw", mode, 0, 1)
 
 
 def _first_picture(data: bytes, canvas: tuple[int, int]) -> bytes | None:

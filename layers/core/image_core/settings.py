@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import Annotated
 
@@ -84,16 +83,13 @@ class Settings(BaseSettings):
         """How long a claim holds: longer than the function can run."""
         return self.processor_timeout_seconds + LEASE_MARGIN_SECONDS
 
-    def require_processor_memory(self) -> None:
-        """Raises ValueError if this is a Lambda function with less memory than `processor_megabytes` says."""
-        memory = self.aws_lambda_function_memory_size
-        needed = processor_megabytes(self.max_image_pixels, self.max_image_bytes)
-        if memory is not None and memory < needed:
-            raise ValueError(
-                f"The function has {memory:,} MB; MAX_IMAGE_PIXELS of {self.max_image_pixels:,} and "
-                f"MAX_IMAGE_BYTES of {self.max_image_bytes:,} need {needed:,} MB. "
-                "Lower them or raise it."
-            )
+    @property
+    def accepted_pixels(self) -> int:
+        """`max_image_pixels`, or as many as this function's memory has room for beside the caption model."""
+        if self.aws_lambda_function_memory_size is None:
+            return self.max_image_pixels
+        room = (self.aws_lambda_function_memory_size - MODEL_MEGABYTES) * 1_000_000 - 2 * self.max_image_bytes
+        return max(0, min(self.max_image_pixels, room // DECODING_BYTES_PER_PIXEL))
 
     @property
     def thumbnail_pixels(self) -> dict[str, int]:

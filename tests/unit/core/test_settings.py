@@ -103,11 +103,11 @@ def test_formats_are_listed_with_commas_in_any_order_and_all_are_taken_by_defaul
     assert run(code, **names, ALLOWED_FORMATS="") == ",".join(NAMES)
 
 
-def test_a_function_with_too_little_memory_for_the_largest_picture_is_told_so() -> None:
+def test_no_picture_is_accepted_that_the_memory_of_the_function_has_no_room_for() -> None:
     names = {name.upper(): value for name, value in REQUIRED.items()}
-    code = "from image_core.settings import settings; settings().require_processor_memory(); print('enough')"
-    assert run(code, **names) == "enough", "elsewhere than on Lambda nobody says how much there is"
-    assert run(code, **names, AWS_LAMBDA_FUNCTION_MEMORY_SIZE="3900") == "enough"
-    with pytest.raises(ValueError, match=r"3,899 MB; MAX_IMAGE_PIXELS of 100,000,000 .* need 3,900 MB"):
-        made(aws_lambda_function_memory_size=3899).require_processor_memory()
-    made(aws_lambda_function_memory_size=3008, max_image_pixels=40_000_000).require_processor_memory()
+    code = "from image_core.settings import settings; print(settings().accepted_pixels)"
+    assert run(code, **names) == "100000000", "elsewhere than on Lambda nobody says how much there is"
+    assert run(code, **names, AWS_LAMBDA_FUNCTION_MEMORY_SIZE="3900") == "100000000"
+    assert run(code, **names, AWS_LAMBDA_FUNCTION_MEMORY_SIZE="3008") == str((3008 - 1700 - 100) * 1_000_000 // 21)
+    assert made(aws_lambda_function_memory_size=3008, max_image_pixels=40_000_000).accepted_pixels == 40_000_000
+    assert made(aws_lambda_function_memory_size=1024).accepted_pixels == 0

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import textwrap
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +17,11 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, PngImagePlugin
 
 from image_core.errors import CorruptImage, ImageError, TooManyPixels, UnsupportedFormat
-from image_processor.decode import SHORT_SIDE_PIXELS, Decoded, decode
+from image_processor import webp_scaling
+from image_processor.decode import SHORT_SIDE_PIXELS, Decoded, as_image_errors, decode
 from image_processor.exif_block import orientation_of
-from image_processor.pixels import upright
+from image_processor.pixels import upright, upright_region
+from image_processor.survey import Limits
 from tests import pictures
 
 MEDIUM = 300
@@ -185,7 +190,7 @@ def test_what_reaches_beyond_the_edge_of_the_original_turns_with_the_picture(ori
     picture.paste(255, (9, 0, 10, 8))  # half of this column, a quarter of this row
     picture.paste(255, (0, 7, 10, 8))
 
-    turned, region = upright(picture, (0, 0, 9.5, 7.25), orientation)
+    turned, region = upright(picture, orientation), upright_region((0, 0, 9.5, 7.25), (10, 8), orientation)
 
     left, top, right, bottom = region
     values = np.asarray(turned)
@@ -342,6 +347,127 @@ def test_a_profile_made_for_another_kind_of_picture_is_ignored() -> None:
     result = decoded(pictures.jpeg(mode="CMYK", icc_profile=pictures.swapped_profile()))
 
     assert pictures.same_scene(result.picture)
+
+
+def test_a_jpeg_whose_four_channels_are_stored_as_ycck_shows_its_colours() -> None:
+    cyan, magenta, yellow, black = pictures.scene(mode="CMYK").split()
+    luma, blue, red = Image.merge("RGB", (cyan, magenta, yellow)).convert("YCbCr").split()
+    # Pillow writes four channels inverted, as Adobe does, and does not transform them: so this is done here.
+    inverted = [channel.point(lambda value: 255 - value) for channel in (luma, blue, red)]
+    data = pictures.encode(Image.merge("CMYK", (*inverted, black)), "JPEG", quality=95, subsampling=0)
+    marker = data.index(b"Adobe")
+    transform = marker + 11
+
+    result = decoded(data[:transform] + b"\2" + data[transform + 1 :])
+
+    assert result.mode == "CMYK"
+    assert pictures.same_scene(result.picture)
+
+
+@pytest.mark.parametrize(
+    ("data", "bits", "alpha"),
+    [
+        (pictures.jpeg(), 8, False),
+        (pictures.png(mode="1"), 1, False),
+        (pictures.grey16_png(), 16, False),
+        (pictures.palette_png(transparency=1), 2, True),
+        (pictures.png(mode="RGBA"), 8, True),
+        (pictures.float_tiff(0, 1), 32, False),
+        (FILES["bmp"], 8, False),
+        (FILES["avif"], 8, False),
+        (FILES["heic"], 8, False),
+        (pictures.heic("ten_bits"), 10, False),
+        (pictures.heic("see_through"), 8, True),
+    ],
+)
+def test_depth_and_transparency_are_those_of_the_file(data: bytes, bits: int, alpha: bool) -> None:
+    result = decoded(data)
+
+    assert (result.bit_depth, result.alpha) == (bits, alpha)
+
+
+def test_the_square_that_the_model_sees_is_what_it_would_make_of_the_whole_picture() -> None:
+    full = pictures.noise(300, 200).resize((2305, 1601), Image.Resampling.BICUBIC)
+    exact = np.asarray(full.resize((384, 384), Image.Resampling.BICUBIC)).astype(int)
+
+    seen = decoded(pictures.encode(full, "PNG", compress_level=1)).for_captioning(384)
+
+    assert (seen.mode, seen.size) == ("RGB", (384, 384))
+    assert np.abs(np.asarray(seen).astype(int) - exact).mean() < 1.5
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_square_that_the_model_sees_is_upright_in_srgb_and_on_white(orientation: int) -> None:
+    picture = pictures.see_through()
+    data = pictures.encode(picture, "PNG", orientation=orientation, icc_profile=pictures.swapped_profile())
+
+    seen = decoded(data).for_captioning(64)
+
+    assert seen.getpixel((10, 10)) == pytest.approx(pictures.RED[::-1], abs=3)
+    assert seen.getpixel((10, 54)) == pytest.approx(pictures.BLUE[::-1], abs=3)
+    assert seen.getpixel((54, 10)) == seen.getpixel((54, 54)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [pictures.scene(1601, 1203), pictures.see_through(1601, 1203), pictures.scene(1601, 1203, mode="L")],
+    ids=["RGB", "RGBA", "L"],
+)
+@pytest.mark.parametrize("lossless", [True, False])
+def test_a_webp_that_libwebp_shrinks_is_the_one_that_pillow_decodes(picture: Image.Image, lossless: bool) -> None:
+    data = pictures.encode(picture, "WEBP", lossless=lossless, quality=95, exact=True)
+    whole = Image.open(BytesIO(data))
+
+    small = webp_scaling.scaled(data, (1601, 1203), (400, 300))
+
+    assert small is not None, "this Pillow has no libwebp to call"
+    shrunk = decoded(data).for_captioning(64)
+    by_pillow = Image.new("RGBA", whole.size, "white")
+    by_pillow.alpha_composite(whole.convert("RGBA"))
+    exact = np.asarray(by_pillow.convert("RGB").resize((64, 64), Image.Resampling.BICUBIC)).astype(int)
+    assert np.abs(np.asarray(shrunk).astype(int) - exact).mean() < 0.5
+    assert np.abs(np.asarray(shrunk).astype(int) - exact).max() < 12
+
+
+def test_a_webp_of_its_own_size_is_decoded_as_pillow_does_it_to_the_last_bit() -> None:
+    for data in (FILES["webp"], FILES["animated webp"], pictures.encode(pictures.see_through(), "WEBP")):
+        whole = Image.open(BytesIO(data))
+        picture = webp_scaling.scaled(data, whole.size, whole.size)
+        assert picture is not None
+        assert picture.tobytes() == whole.tobytes()
+
+
+def test_where_libwebp_cannot_be_called_pillow_decodes() -> None:
+    corner, other = (Image.new("RGBA", (120, 80)) for _ in range(2))
+    corner.paste("red", (20, 20, 40, 40))
+    other.paste("red", (60, 20, 80, 40))
+    data = pictures.encode(corner, "WEBP", save_all=True, append_images=[other], lossless=True)
+
+    assert webp_scaling.scaled(data, (120, 80), (120, 80)) is None, "its first frame leaves some of the canvas free"
+    assert decoded(data).picture.convert("RGB").getpixel((30, 30)) == (255, 0, 0)
+
+
+def test_memory_that_the_machine_lacks_is_not_the_fault_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "picture"
+    path.write_bytes(pictures.raw_png(9_000, 9_000, depth=8, colour=2, rows=b""))
+    code = """
+import resource, sys
+from pathlib import Path
+from image_processor.decode import decode
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000,) * 2)
+try:
+    decode(Path(sys.argv[1]), max_pixels=100_000_000, long_enough_for=300)
+except MemoryError:
+    print("less memory than a picture may take")
+"""
+    ran = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "less memory than a picture may take"
+
+
+def test_a_file_that_asks_for_more_memory_than_its_size_accounts_for_is_corrupt() -> None:
+    with pytest.raises(CorruptImage, match="memory"), as_image_errors(Limits(pixels=100, frames=1)):
+        raise MemoryError
 
 
 def test_nothing_but_pixels_is_left_in_the_picture() -> None:

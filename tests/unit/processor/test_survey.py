@@ -141,6 +141,14 @@ def test_a_jpeg_that_passes_over_its_pixels_too_often_is_refused() -> None:
         walked(with_scans(jpeg.MAX_SCANS - own + 1), "jpeg")
 
 
+def test_a_baseline_jpeg_with_a_scan_for_each_component_is_counted_too() -> None:
+    data = pictures.jpeg()
+    scan = data.rindex(b"\xff\xda")
+    one = segment(0xDA, b"\1\1\0\0\x3f\0") + b"\0"
+    with pytest.raises(TooManyPixels, match="100 times"):
+        walked(data[:scan] + one * (jpeg.MAX_SCANS + 1) + data[-2:], "jpeg")
+
+
 def test_what_looks_like_scans_inside_a_segment_is_not_counted() -> None:
     data = pictures.jpeg()
     after_tables = data.rindex(b"\xff\xda")

@@ -29,6 +29,11 @@ class Captioner(Protocol):
         """Name and revision of the model, such as "Salesforce/blip-image-captioning-base@<revision>"."""
         ...
 
+    @property
+    def image_size(self) -> int | None:
+        """Side in pixels of the square that it squeezes pictures into; None if it takes them as they are."""
+        ...
+
     def caption(self, picture: Image.Image) -> Caption:
         """Caption an upright RGB picture of any size. The text begins with the prompt, if there is one."""
         ...

@@ -33,6 +33,10 @@ class TransformersCaptioner:
     def model(self) -> str:
         return self._manifest.model
 
+    @property
+    def image_size(self) -> int:
+        return self._manifest.image_size
+
     def caption(self, picture: Image.Image) -> Caption:
         ids = self.caption_ids(picture)
         return caption_of(self._decode(ids[1:]), self._decode(ids[1 + len(self._prompt_ids) :]))

@@ -19,6 +19,7 @@ MAX_EXIF_SEGMENTS = 64
 """The standard has one. Pillow joins them, copying what it has at each."""
 
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
+_SEQUENTIAL = (0xC0, 0xC1, 0xC9)
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _ALONE = frozenset({0x00, 0x01, *range(0xD0, 0xD8)})
 # In entropy-coded data a byte of all ones is followed by zero, a restart or another of its kind.
@@ -28,6 +29,7 @@ _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 def walk(data: bytes, limits: Limits) -> Survey:
     at, segments, exif_segments, junk = 2, 0, 0, 0
     found: Survey | None = None
+    sequential, components = False, 0
     while True:
         start = at
         at = data.find(b"\xff", at)
@@ -48,6 +50,7 @@ def walk(data: bytes, limits: Limits) -> Survey:
                 raise cut_short()
             if marker in _FRAMES and found is None:
                 found = _frame(data[at + 2 : at + length])
+                sequential, components = marker in _SEQUENTIAL, data[at + 7]
                 check(found.width, found.height, 1, limits)
             if marker == _SOS:
                 break
@@ -58,7 +61,8 @@ def walk(data: bytes, limits: Limits) -> Survey:
             raise CorruptImage("The header is too long for a picture.")
     if found is None:
         raise CorruptImage
-    if _scans(data, at - 2) > MAX_SCANS:
+    # Where the first scan holds all components, decoders stop after it.
+    if not (sequential and data[at + 2] == components) and _scans(data, at - 2) > MAX_SCANS:
         raise TooManyPixels(f"The JPEG passes over its pixels more than {MAX_SCANS} times.")
     return found
 

@@ -45,7 +45,8 @@ def walk(data: bytes, limits: Limits) -> Survey:
         raise _camera_raw()
     try:
         (first,) = layout.offset.unpack_from(data, 8 if layout.big else 4)
-        tags, places = {}, {}
+        tags: dict[int, int] = {}
+        places: dict[int, int] = {}
         for tag, value, place in _whole_numbers(data, first, layout):
             tags.setdefault(tag, value)
             places.setdefault(tag, place)

@@ -1,0 +1,74 @@
+"""`python -m tests.fuzz --minutes 20`: mutated files, for as long as wanted.
+
+Prints what came of them, and the worst in time and in memory. Those two and every file that ended otherwise than it
+should are kept in .fuzz/; `python -m tests.fuzz FILE …` takes such files again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from tests.fuzz.campaign import LIMITS, Tally, work
+from tests.fuzz.watched import Watched
+
+
+def report(tally: Tally, minutes: float, first_seed: int) -> None:
+    print(f"{tally.cases:,} cases in {minutes:.1f} minutes, from seed {first_seed}")
+    for kind, count in tally.kinds.most_common():
+        print(f"  {count:9,}  {kind}")
+    print("by format: " + ", ".join(f"{name} {count:,}" for name, count in tally.formats.most_common()))
+    slowest, largest = tally.slowest, tally.largest
+    print(f"worst time   {slowest.amount:8.3f} s    ({slowest.kind}, {slowest.path}); limit {LIMITS.seconds:.0f} s")
+    print(
+        f"worst memory {largest.amount / 2**20:8.1f} MiB  ({largest.kind}, {largest.path}); "
+        f"limit {LIMITS.peak_bytes / 2**20:.0f} MiB; pictures of up to {LIMITS.max_pixels:,} pixels"
+    )
+    print(f"{len(tally.faults)} outside the list or the limits")
+    for path, fault in tally.faults[:50]:
+        print(f"  {path}: {fault}")
+
+
+def again(paths: list[Path]) -> int:
+    """Take files once more, one by one."""
+    faults = 0
+    with Watched() as watched:
+        for path in paths:
+            outcome = watched.take(path.read_bytes(), LIMITS)
+            fault = outcome.fault(LIMITS)
+            faults += fault is not None
+            print(
+                f"{path}: {outcome.kind}, {outcome.seconds:.3f} s, {outcome.peak_bytes / 2**20:.1f} MiB",
+                fault or "",
+            )
+    return faults
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="take these instead of mutated ones")
+    parser.add_argument("--minutes", type=float, default=20, help="default: %(default)g")
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="default: the time")
+    options = parser.parse_args()
+    if options.files:
+        sys.exit(min(1, again(options.files)))
+    started = time.time()
+    until = started + 60 * options.minutes
+    tally = Tally()
+    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
+        seeds = [options.seed + 1_000_000 * worker for worker in range(options.workers)]
+        for one in pool.map(work, seeds, [until] * options.workers):
+            tally.add(one)
+    report(tally, (time.time() - started) / 60, options.seed)
+    sys.exit(bool(tally.faults))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,343 @@
+"""Files that were made to break decoders, drawn anew: bombs, loops, lies about size, two formats in one."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from image_core.formats import NAMES
+from tests import exif_blocks, pictures
+from tests.fuzz.png_chunks import SIGNATURE, chunk, header, png, zeros
+from tests.fuzz.watched import Limits
+
+CORRUPT, TOO_MANY, UNSUPPORTED, SUCCESS = "corrupt_image", "too_many_pixels", "unsupported_format", "success"
+MIB = 2**20
+
+AS_DEPLOYED = Limits(max_pixels=100_000_000, seconds=30, peak_bytes=2_000_000_000, killed_after_seconds=120)
+REFUSED = Limits(max_pixels=100_000_000, seconds=1, peak_bytes=20_000_000)
+"""From the header, before any decoding."""
+SMALL = Limits(max_pixels=100_000_000, seconds=3, peak_bytes=64 * MIB)
+
+
+@dataclass(frozen=True)
+class Nasty:
+    """A file, made when it is needed, and what must come of it, within which limits."""
+
+    make: Callable[[], bytes]
+    outcomes: frozenset[str]
+    limits: Limits = field(default=SMALL)
+
+    @property
+    def slow(self) -> bool:
+        """Whether it takes seconds: as large as is accepted."""
+        return self.limits is AS_DEPLOYED
+
+
+def _nasty(make: Callable[[], bytes] | bytes, outcomes: str, limits: Limits = SMALL) -> Nasty:
+    return Nasty((lambda: make) if isinstance(make, bytes) else make, frozenset(outcomes.split()), limits)
+
+
+PIXEL = chunk(b"IDAT", zlib.compress(b"\0\1\2\3"))
+"""All of a picture of 1 × 1."""
+
+
+def png_with(*chunks: bytes) -> bytes:
+    """A picture of one pixel with those chunks before it."""
+    return png(header(1, 1), *chunks, PIXEL)
+
+
+def png_of_zeros(width: int, height: int, *, depth: int = 8, colour: int = 0, samples: int = 1) -> bytes:
+    stride = 1 + (width * depth * samples + 7) // 8
+    return png(header(width, height, depth=depth, colour=colour), chunk(b"IDAT", zeros(stride * height)))
+
+
+def jpeg_of(width: int, height: int, *, scans: int = 0, progressive: bool = True) -> bytes:
+    """A picture of 16 × 16 that says it is larger; `scans`: its last scan so many times."""
+    data = pictures.jpeg(16, 16, progressive=progressive)
+    frame = data.index(b"\xff\xc2" if progressive else b"\xff\xc0")
+    data = data[: frame + 5] + struct.pack(">HH", height, width) + data[frame + 9 :]
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * max(1, scans) + data[-2:]
+
+
+def jpeg_with(*segments: tuple[int, bytes]) -> bytes:
+    """A picture with further segments at its beginning: marker, payload."""
+    data = pictures.jpeg(16, 16)
+    more = b"".join(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body for marker, body in segments)
+    return data[:2] + more + data[2:]
+
+
+def gif_of(width: int, height: int, frames: int, *, frame: tuple[int, int] = (1, 1)) -> bytes:
+    one = b"\x2c" + struct.pack("<HHHHB", 0, 0, *frame, 0) + b"\x02\x02\x44\x01\x00"
+    colours = bytes(6)
+    return b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + colours + one * frames + b"\x3b"
+
+
+def webp_of(width: int, height: int) -> bytes:
+    """Lossless, of one colour: every code has one symbol, so that pixels take no bits at all."""
+    bits = (width - 1) | (height - 1) << 14
+    body = (
+        b"\x2f" + bits.to_bytes(4, "little") + (sum(0b0001 << 4 * i for i in range(5)) << 3).to_bytes(4, "little")
+    )
+    return _riff(_riff_chunk(b"VP8L", body + bytes(4)))
+
+
+def webp_canvas(width: int, height: int, picture: bytes) -> bytes:
+    """An extended header that says one size, before a picture of another."""
+    sizes = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return _riff(_riff_chunk(b"VP8X", bytes(4) + sizes) + picture[12:])
+
+
+def _riff(chunks: bytes) -> bytes:
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
+
+
+def _riff_chunk(name: bytes, body: bytes) -> bytes:
+    return name + struct.pack("<I", len(body)) + body + bytes(len(body) % 2)
+
+
+def tiff(
+    *entries: tuple[int, int, int, int], following: int = 0, order: str = "<", more: bytes = b"", data: bytes = b""
+) -> bytes:
+    """One directory at 8: tag, type, count, value. `data` come right behind it."""
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8)
+    body = struct.pack(f"{order}H", len(entries) + len(more) // 12)
+    for tag, kind, count, value in entries:
+        body += struct.pack(f"{order}HHI", tag, kind, count)
+        body += struct.pack(f"{order}HH", value, 0) if kind == 3 and count == 1 else struct.pack(f"{order}I", value)
+    return head + body + more + struct.pack(f"{order}I", following) + data
+
+
+def tiff_of(
+    width: int,
+    height: int,
+    *,
+    compression: int = 1,
+    data: bytes = b"\0",
+    following: int = 0,
+    strips: int = 1,
+    bits: int = 8,
+) -> bytes:
+    at = 8 + 2 + 12 * 9 + 4
+    return tiff(
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, 1, bits),
+        (259, 3, 1, compression),
+        (262, 3, 1, 1),
+        (273, 4, strips, at),
+        (277, 3, 1, 1),
+        (278, 4, 1, height),
+        (279, 4, strips, len(data) if strips == 1 else at),
+        following=following,
+        data=data,
+    )
+
+
+def bmp_of(
+    width: int, height: int, *, bits: int = 24, compression: int = 0, colours: int = 0, data: bytes = b""
+) -> bytes:
+    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, len(data), 0, 0, colours, 0)
+    return b"BM" + struct.pack("<IHHI", 54 + len(data), 0, 0, 54) + info + data
+
+
+def avif_saying(width: int, height: int) -> bytes:
+    data = pictures.encode(pictures.scene(16, 16), "AVIF", speed=10)
+    sizes = data.index(b"ispe") + 8
+    return data[:sizes] + struct.pack(">II", width, height) + data[sizes + 8 :]
+
+
+def box(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", 8 + len(body)) + name + body
+
+
+def nested_boxes(depth: int) -> bytes:
+    body = b""
+    for _ in range(depth):
+        body = box(b"moov", body)
+    return box(b"ftyp", b"avif\0\0\0\0avifmif1") + body
+
+
+_JPEG = pictures.jpeg(16, 16)
+_BROKEN = f"{CORRUPT} {TOO_MANY}"
+_ANY = f"{SUCCESS} {CORRUPT} {TOO_MANY}"
+
+NASTIES: dict[str, Nasty] = {
+    "nothing": _nasty(b"", CORRUPT, REFUSED),
+    **{
+        f"one byte, {value:#04x}": _nasty(bytes([value]), UNSUPPORTED, REFUSED)
+        for value in (0x00, 0x42, 0x89, 0xFF)
+    },
+    "a megabyte of zeros": _nasty(bytes(MIB), UNSUPPORTED, REFUSED),
+    **{
+        f"{name} signature alone": _nasty(head, CORRUPT, REFUSED)
+        for name, head in {
+            "jpeg": b"\xff\xd8\xff",
+            "png": SIGNATURE,
+            "gif": b"GIF89a",
+            "webp": b"RIFF\xff\xff\xff\xffWEBP",
+            "tiff": b"II*\0",
+            "avif": b"\0\0\0\x18ftypavif\0\0\0\0avifmif1",
+            "heic": b"\0\0\0\x18ftypheic\0\0\0\0heicmif1",
+            "bmp": b"BM" + bytes(12) + b"\x28\0\0\0",
+        }.items()
+        if name in NAMES
+    },
+    # Other formats that Pillow or libheif could open
+    "text": _nasty(pictures.TEXT, UNSUPPORTED, REFUSED),
+    "svg": _nasty(pictures.SVG, UNSUPPORTED, REFUSED),
+    "pdf": _nasty(pictures.PDF, UNSUPPORTED, REFUSED),
+    "postscript": _nasty(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n", UNSUPPORTED, REFUSED),
+    "photoshop": _nasty(b"8BPS\0\1" + bytes(80), UNSUPPORTED, REFUSED),
+    **{
+        kind: _nasty(partial(pictures.encode, pictures.scene(16, 16), kind), UNSUPPORTED, REFUSED)
+        for kind in ("ICO", "JPEG2000", "PPM", "TGA", "PCX", "ICNS", "DDS", "QOI")
+    },
+    # PNG
+    "png text bomb": _nasty(lambda: png_with(chunk(b"zTXt", b"Comment\0\0" + zeros(1 << 30))), _ANY),
+    "png international text bomb": _nasty(
+        lambda: png_with(chunk(b"iTXt", b"Comment\0\1\0\0\0" + zeros(1 << 30))), _ANY
+    ),
+    "png of many text bombs": _nasty(
+        lambda: png_with(*[chunk(b"zTXt", b"Comment\0\0" + zeros(1 << 20))] * 2_000), _ANY
+    ),
+    "png colour profile bomb": _nasty(lambda: png_with(chunk(b"iCCP", b"icc\0\0" + zeros(1 << 30))), _ANY),
+    "png with a gigabyte behind its one pixel": _nasty(
+        lambda: png(header(1, 1), chunk(b"IDAT", zeros(1 << 30))), _ANY
+    ),
+    "png of a million pieces": _nasty(
+        lambda: png(header(1, 1), *[chunk(b"IDAT", b"")] * 1_000_000, PIXEL), _BROKEN
+    ),
+    "png with a million texts": _nasty(lambda: png_with(*[chunk(b"tEXt", b"a\0b")] * 1_000_000), _BROKEN),
+    "png that is 2³¹ wide": _nasty(png(header(2**31 - 1, 1), PIXEL), TOO_MANY, REFUSED),
+    "png of 2³¹ times 2³¹": _nasty(png(header(2**31 - 1, 2**31 - 1), PIXEL), TOO_MANY, REFUSED),
+    "png wider than 2³¹": _nasty(png(header(2**32 - 1, 1), PIXEL), _BROKEN, REFUSED),
+    "png of no width": _nasty(png(header(0, 1), PIXEL), CORRUPT, REFUSED),
+    "png a pixel too large": _nasty(lambda: png_of_zeros(10_000, 10_001), TOO_MANY, REFUSED),
+    "png of a hundred megapixels": _nasty(lambda: png_of_zeros(10_000, 10_000), SUCCESS, AS_DEPLOYED),
+    "png of a hundred megapixels, 16 bits, alpha": _nasty(
+        lambda: png_of_zeros(10_000, 10_000, depth=16, colour=6, samples=4), SUCCESS, AS_DEPLOYED
+    ),
+    "png with a second, huge header": _nasty(png(header(1, 1), header(60_000, 60_000), PIXEL), _BROKEN, REFUSED),
+    "png without pixels": _nasty(png(header(1, 1)), CORRUPT),
+    "png whose header comes last": _nasty(png(PIXEL, header(1, 1)), CORRUPT),
+    "png of a depth that does not exist": _nasty(png(header(1, 1, depth=3), PIXEL), CORRUPT),
+    "png chunk longer than the file": _nasty(
+        SIGNATURE + header(1, 1) + chunk(b"IDAT", b"", length=2**31 - 1), CORRUPT
+    ),
+    "animated png of 2³¹ frames": _nasty(
+        png_with(chunk(b"acTL", struct.pack(">II", 2**31 - 1, 0))), TOO_MANY, REFUSED
+    ),
+    "png exif that repeats a megabyte": _nasty(
+        lambda: png_with(chunk(b"eXIf", exif_blocks.bomb(60_000, MIB)[6:])), SUCCESS
+    ),
+    # JPEG
+    "jpeg of 65,535 times 65,535": _nasty(lambda: jpeg_of(65_535, 65_535), TOO_MANY, REFUSED),
+    "jpeg of no height": _nasty(lambda: jpeg_of(16, 0), CORRUPT, REFUSED),
+    "jpeg of ten thousand scans": _nasty(lambda: jpeg_of(10_000, 10_000, scans=10_000), TOO_MANY, REFUSED),
+    "jpeg of ninety scans of a hundred megapixels": _nasty(
+        lambda: jpeg_of(10_000, 10_000, scans=80), _ANY, AS_DEPLOYED
+    ),
+    "jpeg that says it is large": _nasty(lambda: jpeg_of(10_000, 10_000, progressive=False), _ANY, AS_DEPLOYED),
+    "jpeg of forty thousand comments": _nasty(lambda: jpeg_with(*[(0xFE, b"x" * 1_000)] * 40_000), _ANY),
+    "jpeg of seven hundred exif segments": _nasty(
+        lambda: jpeg_with(*[(0xE1, b"Exif\0\0" + bytes(65_000))] * 700), _ANY
+    ),
+    "jpeg exif that repeats itself": _nasty(lambda: jpeg_with((0xE1, exif_blocks.bomb(4_000, 15_000))), SUCCESS),
+    "jpeg profile in 255 of 65,535 pieces": _nasty(
+        lambda: jpeg_with(*[(0xE2, b"ICC_PROFILE\0\1\xff" + bytes(65_000))] * 255), _ANY
+    ),
+    "jpeg with an archive behind it": _nasty(_JPEG + b"PK\3\4" + bytes(10_000), SUCCESS),
+    "jpeg in a jpeg's exif": _nasty(lambda: jpeg_with((0xE1, b"Exif\0\0" + _JPEG)), SUCCESS),
+    "jpeg of ten million fill bytes": _nasty(lambda: _JPEG[:2] + b"\xff" * 10_000_000 + _JPEG[2:], _ANY),
+    "jpeg with junk between its segments": _nasty(lambda: _JPEG[:20] + bytes(10_000_000) + _JPEG[20:], _BROKEN),
+    "mpo that counts to 2³²": _nasty(
+        lambda: pictures.mpo().replace(b"\x01\xb0\x04\x00\x01\0\0\0", b"\x01\xb0\x04\x00\xff\xff\xff\xff"), _ANY
+    ),
+    # GIF
+    "gif of 65,535 times 65,535": _nasty(gif_of(65_535, 65_535, 1), TOO_MANY, REFUSED),
+    "gif whose frame is larger than itself": _nasty(gif_of(1, 1, 1, frame=(65_535, 65_535)), _BROKEN),
+    "gif of a million frames": _nasty(lambda: gif_of(1, 1, 1_000_000), TOO_MANY, REFUSED),
+    "gif of a million crumbs": _nasty(
+        lambda: gif_of(1, 1, 1)[:-1] + b"\x21\xfe" + b"\x01x" * 1_000_000 + b"\0\x3b", _ANY
+    ),
+    "gif of a hundred megapixels in a few bytes": _nasty(gif_of(10_000, 10_000, 1), _ANY, AS_DEPLOYED),
+    "gif of no size": _nasty(gif_of(0, 0, 1, frame=(0, 0)), CORRUPT, REFUSED),
+    # WebP
+    "webp of 16,383 times 16,383": _nasty(webp_of(16_383, 16_383), TOO_MANY, REFUSED),
+    "webp of a hundred megapixels in forty bytes": _nasty(webp_of(10_000, 10_000), SUCCESS, AS_DEPLOYED),
+    "webp a pixel too large": _nasty(webp_of(10_000, 10_001), TOO_MANY, REFUSED),
+    "webp larger than its canvas": _nasty(webp_canvas(1, 1, webp_of(16_383, 16_383)), _BROKEN, REFUSED),
+    "webp smaller than its canvas": _nasty(webp_canvas(9_000, 9_000, webp_of(1, 1)), _ANY, AS_DEPLOYED),
+    "webp of 2²⁴ times 2²⁴": _nasty(webp_canvas(1 << 24, 1 << 24, webp_of(1, 1)), _BROKEN, REFUSED),
+    # TIFF
+    "tiff whose directory follows itself": _nasty(tiff_of(1, 1, following=8), _ANY),
+    "tiff whose directory is beyond the file": _nasty(b"II*\0" + b"\xff" * 4 + bytes(100), CORRUPT),
+    "tiff of 2³² times 2³²": _nasty(tiff_of(2**32 - 1, 2**32 - 1), _BROKEN, REFUSED),
+    "tiff of no size": _nasty(tiff_of(0, 0), CORRUPT, REFUSED),
+    "tiff of four billion strips": _nasty(tiff_of(100, 100, strips=2**32 - 1), CORRUPT),
+    "tiff of 65,535 bits a sample": _nasty(tiff_of(1, 1, bits=65_535), _BROKEN),
+    "tiff that says it is large": _nasty(tiff_of(10_000, 10_000), CORRUPT, AS_DEPLOYED),
+    "tiff of a hundred megapixels, deflated": _nasty(
+        lambda: tiff_of(10_000, 10_000, compression=8, data=zeros(100_000_000)), SUCCESS, AS_DEPLOYED
+    ),
+    "tiff with a gigabyte in a strip of one pixel": _nasty(
+        lambda: tiff_of(1, 1, compression=8, data=zeros(1 << 30)), _ANY
+    ),
+    "tiff with two widths": _nasty(
+        lambda: tiff((256, 4, 1, 1), (256, 4, 1, 60_000), (257, 4, 1, 60_000), (258, 3, 1, 8), (262, 3, 1, 1)),
+        _BROKEN,
+    ),
+    "tiff of 65,535 entries that share its bytes": _nasty(
+        lambda: b"II*\0" + exif_blocks.bomb(60_000, MIB)[10:], CORRUPT
+    ),
+    "tiff of a tile as large as all": _nasty(
+        lambda: tiff(
+            (256, 4, 1, 8),
+            (257, 4, 1, 8),
+            (258, 3, 1, 8),
+            (259, 3, 1, 8),
+            (262, 3, 1, 1),
+            (322, 4, 1, 1 << 20),
+            (323, 4, 1, 1 << 20),
+            (324, 4, 1, 8),
+            (325, 4, 1, 8),
+        ),
+        _BROKEN,
+    ),
+    "bigtiff that counts to 2⁶³": _nasty(b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 2**63) + bytes(100), CORRUPT),
+    "tiff of ten thousand directories": _nasty(
+        lambda: (
+            b"II*\0\x08\0\0\0"
+            + b"".join(struct.pack("<HI", 0, 8 + 6 * (i + 1)) for i in range(20_000))
+            + struct.pack("<HI", 0, 0)
+        ),
+        _BROKEN,
+    ),
+    # BMP
+    "bmp of 2³¹ times 2³¹": _nasty(bmp_of(2**31 - 1, 2**31 - 1), TOO_MANY, REFUSED),
+    "bmp of the least height there is": _nasty(bmp_of(1, -(2**31)), _BROKEN, REFUSED),
+    "bmp of negative width": _nasty(bmp_of(-5, 5, data=bytes(100)), _ANY),
+    "bmp that says it is large": _nasty(bmp_of(10_000, 10_000, data=bytes(100)), CORRUPT, AS_DEPLOYED),
+    "bmp of four billion colours": _nasty(bmp_of(1, 1, bits=8, colours=2**32 - 1, data=bytes(100)), _ANY),
+    "bmp run that covers a hundred megapixels": _nasty(
+        bmp_of(10_000, 10_000, bits=8, compression=1, data=b"\xff\1" * 1_000 + b"\0\1"), _ANY, AS_DEPLOYED
+    ),
+    "bmp of skips": _nasty(
+        bmp_of(10_000, 10_000, bits=8, compression=1, data=b"\0\2\xff\xff" * 1_000 + b"\0\1"), _ANY, AS_DEPLOYED
+    ),
+    # AVIF, HEIC
+    "avif that says it is 65,535 times 65,535": _nasty(lambda: avif_saying(65_535, 65_535), _BROKEN, REFUSED),
+    "avif that says it is large": _nasty(lambda: avif_saying(10_000, 10_000), _ANY, AS_DEPLOYED),
+    "avif of ten thousand nested boxes": _nasty(lambda: nested_boxes(10_000), CORRUPT),
+    "avif of a hundred thousand boxes": _nasty(
+        lambda: box(b"ftyp", b"avif\0\0\0\0avifmif1") + box(b"free", b"") * 100_000, CORRUPT
+    ),
+    "heic of nested boxes": _nasty(lambda: nested_boxes(10_000).replace(b"avif", b"heic"), CORRUPT),
+    "heic that is an avif": _nasty(
+        lambda: pictures.encode(pictures.scene(16, 16), "AVIF").replace(b"ftypavif", b"ftypheic", 1), _ANY
+    ),
+}

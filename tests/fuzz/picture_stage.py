@@ -1,0 +1,135 @@
+"""The process in which hostile files meet the picture stage: files come in at stdin, what came of them goes out.
+
+Each is taken as the pipeline takes it (decode, metadata, thumbnails, the model's array); what comes out is checked;
+time and memory are measured. Started by `tests.fuzz.watched`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import resource
+import struct
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from image_core.errors import CorruptImage, ImageError, TooManyPixels, UnsupportedFormat
+from image_core.formats import NAMES
+from image_processor.captioning.preprocess import Preprocessor
+from image_processor.decode import decode
+from image_processor.metadata import extract
+from image_processor.thumbnails import render
+
+LISTED = {error.code for error in (UnsupportedFormat, CorruptImage, TooManyPixels)}
+SUCCESS = "success"
+SIZES = {"small": 150, "medium": 300}
+REQUEST = struct.Struct("<QQ")
+"""Bytes of the file, pixels that are accepted."""
+
+ADDRESS_SPACE_BYTES = 8 * 2**30
+"""Beyond this an allocation fails: the machine is not to suffer."""
+REPEATED = 8
+"""One file in so many is taken twice, and must end the same way."""
+
+_preprocess = Preprocessor(384, (0.48, 0.46, 0.41), (0.27, 0.26, 0.28))
+
+
+class Wrong(Exception):
+    """Something came out, and it is not what it should be."""
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "w")
+    silence = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):  # libtiff and others complain there
+        os.dup2(silence, descriptor)
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+    _warm_up()
+    while head := requests.read(REQUEST.size):
+        length, max_pixels = REQUEST.unpack(head)
+        answers.write(json.dumps(_measured(requests.read(length), max_pixels)) + "\n")
+        answers.flush()
+
+
+def _warm_up() -> None:
+    """Each decoder's library is loaded once: not to be counted as any file's memory."""
+    for kind in ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "BMP"):
+        body = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(body, kind)
+        picture_stage(body.getvalue(), 1_000)
+    from image_processor import heic  # noqa: F401
+
+
+def _measured(data: bytes, max_pixels: int) -> dict[str, Any]:
+    reset_peak()
+    start, started = _status("VmRSS"), time.process_time()
+    outcome, detail = _outcome(data, max_pixels)
+    seconds, peak = time.process_time() - started, _status("VmHWM") - start
+    if hashlib.sha256(data).digest()[0] % REPEATED == 0 and (again := _outcome(data, max_pixels)) != (
+        outcome,
+        detail,
+    ):
+        outcome, detail = "unsteady", f"{outcome} {detail}; then {again}"
+    return {"outcome": outcome, "detail": detail, "seconds": seconds, "peak_bytes": max(0, peak)}
+
+
+def _outcome(data: bytes, max_pixels: int) -> tuple[str, str]:
+    try:
+        return SUCCESS, picture_stage(data, max_pixels)
+    except ImageError as error:
+        listed = error.code in LISTED
+        return (error.code if listed else f"unlisted {error.code}"), ""
+    except Exception as error:
+        return f"unlisted {type(error).__name__}", traceback.format_exc()[-2_000:]
+
+
+def picture_stage(data: bytes, max_pixels: int) -> str:
+    """What the pipeline does between download and caption. Raises what it raises, and Wrong; gives a digest."""
+    picture = decode(data, max_pixels=max_pixels, long_enough_for=max(SIZES.values()))
+    metadata = extract(picture, size_bytes=len(data), sha256="")
+    thumbnails = render(picture, SIZES)
+    array = _preprocess(picture.for_captioning())
+    digest = hashlib.sha256(json.dumps(metadata, allow_nan=False).encode() + array.tobytes())
+    _check(metadata["format"] in NAMES, f"format {metadata['format']}")
+    _check(0 < metadata["width"] * metadata["height"] <= max_pixels, "more pixels than are accepted")
+    _check(len(json.dumps(metadata["exif"])) <= 16_384, "long EXIF")
+    _check(array.shape == (1, 3, 384, 384) and bool(np.isfinite(array).all()), "the array")
+    for name, thumbnail in thumbnails.items():
+        with Image.open(io.BytesIO(thumbnail.body), formats=("JPEG", "PNG")) as shown:
+            shown.load()
+            _check(shown.size == (thumbnail.width, thumbnail.height), f"size of {name}")
+            _check(min(shown.size) >= 1 and max(shown.size) <= SIZES[name], f"size of {name}: {shown.size}")
+            _check(not {"exif", "icc_profile", "xmp", "comment"} & set(shown.info), f"{name} has {set(shown.info)}")
+        digest.update(thumbnail.body)
+    return digest.hexdigest()
+
+
+def _check(right: bool, what: str) -> None:
+    if not right:
+        raise Wrong(what)
+
+
+def reset_peak() -> None:
+    """The peak of this process's memory is counted from now on."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def _status(name: str) -> int:
+    """Bytes."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"no {name} on this system")
+
+
+if __name__ == "__main__":
+    main()

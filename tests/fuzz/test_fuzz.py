@@ -1,0 +1,100 @@
+"""Whatever the file: one of the listed outcomes, the same every time, within limits of time and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from tests import pictures
+from tests.fuzz.corpus import FORMATS, corpus
+from tests.fuzz.mutations import mutated
+from tests.fuzz.nasties import NASTIES
+from tests.fuzz.watched import Limits, Outcome, Watched
+
+CASES_PER_FORMAT = 60
+"""`make fuzz` runs as many as there is time for."""
+
+
+@pytest.fixture(scope="module")
+def watched() -> Iterator[Watched]:
+    with Watched() as process:
+        yield process
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_files_that_mutations_begin_with_are_all_good(kind: str, watched: Watched) -> None:
+    for data in corpus()[kind]:
+        outcome = watched.take(data, Limits())
+        assert (outcome.kind, outcome.fault(Limits())) == ("success", None)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_mutated_files_end_in_a_listed_way_within_the_limits(kind: str, watched: Watched) -> None:
+    @seed(20261121)
+    @settings(
+        max_examples=CASES_PER_FORMAT,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(data=mutated(kind))
+    def every_case(data: bytes) -> None:
+        assert watched.take(data, Limits()).fault(Limits()) is None
+
+    if corpus()[kind]:
+        every_case()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if nasty.slow else name for name, nasty in NASTIES.items()]
+)
+def test_nasty_files_end_as_they_should_within_the_limits(name: str, watched: Watched) -> None:
+    nasty = NASTIES[name]
+
+    outcome = watched.take(nasty.make(), nasty.limits)
+
+    assert outcome.fault(nasty.limits) is None
+    assert outcome.kind in nasty.outcomes
+
+
+# The watch itself
+
+
+@pytest.mark.parametrize(
+    ("outcome", "fault"),
+    [
+        (Outcome("success", "", 0.1, 1), None),
+        (Outcome("corrupt_image", "", 0.1, 1), None),
+        (Outcome("retries_exhausted", "", 0.1, 1), "retries_exhausted: "),
+        (Outcome("unlisted KeyError", "where", 0.1, 1), "unlisted KeyError: where"),
+        (Outcome("success", "", 5.1, 1), "5.1 s"),
+        (Outcome("success", "", 0.1, 2**29), "512 MiB"),
+    ],
+)
+def test_what_is_not_listed_or_takes_too_much_is_a_fault(outcome: Outcome, fault: str | None) -> None:
+    assert outcome.fault(Limits()) == fault
+
+
+def test_a_file_that_takes_too_long_is_given_up_and_the_next_gets_a_new_process(watched: Watched) -> None:
+    assert watched.take(pictures.jpeg(), Limits(killed_after_seconds=0)).kind == "hang"
+    assert watched.take(pictures.jpeg(), Limits()).kind == "success"
+
+
+def test_a_process_that_dies_is_told_and_the_next_file_gets_a_new_one(watched: Watched) -> None:
+    watched.take(pictures.jpeg(), Limits())
+    watched.kill()
+
+    assert watched.take(pictures.jpeg(), Limits()).kind == "crash SIGKILL"
+    assert watched.take(pictures.jpeg(), Limits()).kind == "success"
+
+
+def test_memory_is_measured_file_by_file(watched: Watched) -> None:
+    large, small = pictures.png(3_000, 1_000, mode="RGBA"), pictures.png()
+
+    watched.take(small, Limits())
+    peak = watched.take(large, Limits()).peak_bytes
+    assert peak > 8_000_000, "the picture alone takes 12 MB"
+    assert watched.take(small, Limits()).peak_bytes < peak / 2
