@@ -8,7 +8,7 @@ SOURCES := layers functions local ops models bench tests
 export PORT AWS_PORT WORKERS MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-containers check format model model-check bench demo-model clean
+.PHONY: help run test test-containers simulate check format model model-check bench demo-model clean
 
 help:  ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ test: $(VENV)/installed  ## Run the tests
 
 test-containers: $(VENV)/installed  ## Run what takes minutes: Lambda containers (Docker, Python 3.13 on PATH), large models
 	$(BIN)/pytest -m 'slow or containers' -s $(PYTEST)
+
+simulate: $(VENV)/installed  ## Run the simulator of failures (MINUTES=10) on every core
+	$(BIN)/python -m tests.simulation --minutes $(or $(MINUTES),10)
 
 check: $(VENV)/installed  ## Format, lint, types, template
 	$(BIN)/ruff format --check $(SOURCES)

@@ -12,9 +12,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from contextlib import nullcontext
 
 from tests import conftest  # no AWS account can be reached from here either
-
 from tests.simulation.bugs import BUGS
-from tests.simulation.many import many_images
+from tests.simulation.many import DUPLICATED, many_images
 from tests.simulation.simulation import Result, simulate, told
 
 SEEDS_A_TASK = 20
@@ -111,8 +110,10 @@ def _one(task: tuple[int, str | None]) -> Result:
 
 def _told_of_many(result: Result, images: int) -> str:
     counts = result.counts
+    killed = result.injected["killed after"] / max(1, result.events["invocations"])
     lines = [
         f"images {images}, calls {result.calls}, {result.seconds:.0f} s",
+        f"workers killed: {killed:.1%}; events duplicated: {DUPLICATED:.0%}",
         f"events: {_listed(result.events)}",
         f"faults injected: {_listed(result.injected)}",
         f"total {sum(counts.values())}, success {counts['success']}, failed {counts['failed']}; equal to a recount:"
@@ -132,8 +133,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--start", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="this one seed, with its trace")
     parser.add_argument("--steps", type=int, default=60, help="length of a trace")
-    parser.add_argument("--bug", choices=sorted(BUGS), help="put this bug in; exit code 0 if it is found in 2 minutes")
-    parser.add_argument("--images", type=int, help="one run with that many images, 20%% duplicates, 5%% killed workers")
+    parser.add_argument(
+        "--bug", choices=sorted(BUGS), help="put this bug in; exit code 0 if it is found in 2 minutes"
+    )
+    parser.add_argument(
+        "--images", type=int, help="one run with that many images, 20%% duplicates, 5%% killed workers"
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     return parser.parse_args()
 

@@ -21,6 +21,7 @@ from tests.simulation.world import World, serve
 
 Make = Callable[[str, dict[str, Any]], Any]
 Calls = Callable[[Make], None]
+Answers = list[tuple[str, dict[str, Any]]]
 
 PLAIN, VERSIONED = "plain", "versioned"
 
@@ -28,7 +29,9 @@ PLAIN, VERSIONED = "plain", "versioned"
 def s3_calls(make: Make) -> None:
     """Every operation that storage.py and ops use, in the cases that they tell apart."""
     for bucket in (PLAIN, VERSIONED):
-        put = make("put_object", {"Bucket": bucket, "Key": "a/é +%.png", "Body": b"one", "ContentType": "image/png"})
+        put = make(
+            "put_object", {"Bucket": bucket, "Key": "a/é +%.png", "Body": b"one", "ContentType": "image/png"}
+        )
         make("put_object", {"Bucket": bucket, "Key": "b", "Body": b"two", "IfNoneMatch": "*"})
         make("put_object", {"Bucket": bucket, "Key": "b", "Body": b"three", "IfNoneMatch": "*"})
         make("head_object", {"Bucket": bucket, "Key": "a/é +%.png"})
@@ -198,7 +201,8 @@ def sqs_calls(make: Make) -> None:
 @pytest.mark.parametrize("service", ["s3", "dynamodb", "sqs"])
 def test_the_fake_answers_as_moto_does(service: str, clients: Clients) -> None:
     calls: Calls = {"s3": s3_calls, "dynamodb": dynamodb_calls, "sqs": sqs_calls}[service]
-    of_moto, of_fake = [], []
+    of_moto: Answers = []
+    of_fake: Answers = []
     calls(_recorder(*_moto(service, clients), of_moto))
     calls(_recorder(*_fake(service), of_fake))
     assert len(of_fake) == len(of_moto)
@@ -216,9 +220,7 @@ def _moto(service: str, clients: Clients) -> tuple[Any, dict[str, str]]:
         names = {PLAIN: f"plain-{suffix}", VERSIONED: f"versioned-{suffix}"}
         for bucket in names.values():
             clients.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-        clients.s3.put_bucket_versioning(
-            Bucket=names[VERSIONED], VersioningConfiguration={"Status": "Enabled"}
-        )
+        clients.s3.put_bucket_versioning(Bucket=names[VERSIONED], VersioningConfiguration={"Status": "Enabled"})
         return clients.s3, names
     if service == "dynamodb":
         names = {"images": f"images-{suffix}", "stats": f"stats-{suffix}"}
@@ -246,7 +248,7 @@ def _fake(service: str) -> tuple[Any, dict[str, str]]:
     return sqs, {}
 
 
-def _recorder(client: Any, names: dict[str, str], answers: list[tuple[str, dict[str, Any]]]) -> Make:
+def _recorder(client: Any, names: dict[str, str], answers: Answers) -> Make:
     """Makes calls and writes down what came of them, without what differs by nature."""
 
     def make(operation: str, arguments: dict[str, Any]) -> Any:

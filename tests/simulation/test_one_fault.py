@@ -11,7 +11,7 @@ from tests.simulation.scenarios import EVENTS, ONE_FAULT, STORIES, orders, tell,
 from tests.simulation.simulation import Result, told
 
 EVERY_FAULT = {"an upload", "overwritten meanwhile", "deleted meanwhile", "reprocessed meanwhile"}
-"""Stories that meet with all faults in each run of the tests; the others with a death alone, but where time allows."""
+"""Stories that meet with all faults in each run of the tests; the others, of faults, with a death alone."""
 END: dict[str, dict[str, int]] = {
     name: {"success": 0} if "deleted" in name or "removed" in name else {"success": 1} for name in STORIES
 } | {"deleted and dropped anew": {"success": 1}}
