@@ -83,6 +83,7 @@ class Captioner:
         self._stack.world.sleep(conditions.caption_seconds())
         fault = conditions.caption_fault()
         if fault is not None:
+            self._stack.network.injected["captioner failed"] += 1
             raise fault
         return Caption(f"a photo of {picture.width} × {picture.height}")
 
