@@ -12,7 +12,7 @@ ENV ?= default
 export ALLOW_DEMO_MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run sam-local test test-containers fuzz check check-security deploy preflight format lock docs model model-check bench demo-model clean
+.PHONY: help run sam-local test test-containers fuzz simulate check check-security deploy preflight format lock docs model model-check bench demo-model clean
 
 help:  ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ test-containers: $(VENV)/installed  ## Run what takes minutes: Lambda containers
 
 fuzz: $(VENV)/installed  ## Feed mutated files to the picture stage (MINUTES=20); keeps what goes wrong in .fuzz
 	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),20) $(FUZZ)
+
+simulate: $(VENV)/installed  ## Run the simulator of failures (MINUTES=10) on every core
+	$(BIN)/python -m tests.simulation --minutes $(or $(MINUTES),10)
 
 check: $(VENV)/installed  ## Format, lint, types, template
 	$(BIN)/ruff format --check $(SOURCES)

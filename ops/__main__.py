@@ -31,7 +31,7 @@ CLEAN, DIFFERENT, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 def main(arguments: Sequence[str]) -> int:
     """Exit codes: see `ops.options.EXIT_CODES`."""
     options = parse(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         target = _target(options)
         services = target.connect(workers=options.workers)
@@ -46,6 +46,8 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("python -m ops: interrupted", file=sys.stderr)
         return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:

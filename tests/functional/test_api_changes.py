@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from botocore.exceptions import ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from image_core.events import looks_in_text
 from image_core.keys import new_image_id
 from image_core.models import Status
-from tests.functional.emulator import Stack, preceded_by, raising
+from image_recovery.sweep import sweep
+from tests.functional.emulator import Stack, done, preceded_by, raising
 from tests.functional.http_api import Api
 from tests.functional.images import LEASE_SECONDS, image_in, seen, stored_image
 
@@ -128,7 +129,8 @@ def test_deleting_twice_finds_nothing_the_second_time(stack: Stack, api: Api) ->
 def test_what_a_deletion_could_not_remove_is_left_to_the_sweep(stack: Stack, api: Api, operation: str) -> None:
     record = stored_image(stack, Status.SUCCESS)
     client = stack.dynamodb if operation == "delete_item" else stack.s3
-    client.plan(operation, raising(LOST))
+    # The first HEAD tells what is to be deleted.
+    client.plan(operation, *([done] if operation == "head_object" else []), raising(LOST))
     assert api.delete(f"/api/images/{record.image_id}").status == 204
     assert stack.the_record().status is Status.DELETING
     assert stack.counts() == {}
@@ -178,3 +180,25 @@ def test_what_is_being_deleted_can_be_neither_deleted_nor_reprocessed(stack: Sta
     path = f"/api/images/{record.image_id}"
     assert (api.delete(path).status, api.post(f"{path}/reprocess").status) == (404, 404)
     assert stack.every() == [record]
+
+
+def test_a_deletion_is_of_what_lies_in_the_bucket_though_nobody_has_looked_at_it_yet(
+    stack: Stack, api: Api
+) -> None:
+    record = stored_image(stack, Status.SUCCESS, b"old", key="photo.jpg")
+    stack.put("photo.jpg", b"new")
+    assert api.delete(f"/api/images/{record.image_id}").status == 204
+    assert stack.originals() == set()
+    assert stack.every() == []
+    assert stack.messages() == []
+
+
+def test_a_conflict_in_s3_leaves_the_deletion_to_the_sweep(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    conflict = ClientError({"Error": {"Code": "ConditionalRequestConflict", "Message": ""}}, "DeleteObject")
+    stack.s3.plan("delete_object", raising(conflict))
+    assert api.delete(f"/api/images/{record.image_id}").status == 204
+    assert stack.the_record().status is Status.DELETING
+    stack.clock.advance(31)
+    sweep(stack.services)
+    assert (stack.every(), stack.originals(), stack.thumbnails()) == ([], set(), set())

@@ -136,27 +136,33 @@ def test_a_file_that_is_overwritten_just_after_it_was_finished_keeps_its_new_thu
     assert_only_what_is_served_is_there(stack)
 
 
-def test_a_file_that_is_overwritten_before_it_is_fetched_is_taken_as_the_version_that_was_claimed(
-    stack: Stack,
+@pytest.mark.parametrize("versioned", [True, False])
+def test_a_file_that_is_overwritten_before_it_is_fetched_is_taken_as_it_is_then(
+    make_stack: Callable[..., Stack], versioned: bool
 ) -> None:
+    stack = make_stack(versioned=versioned)
+    captioner = FakeCaptioner()
     stack.put(KEY, pictures.jpeg(300, 200))
     stack.s3.plan("get_object", preceded_by(lambda: stack.put(KEY, pictures.jpeg(200, 300))))
-    look(stack)
-    assert stack.the_record().caption == "a photo of 300 × 200"
-    look(stack)
+    look(stack, captioner)
     assert stack.the_record().caption == "a photo of 200 × 300"
+    assert len(captioner.seen) == 1
+    assert_only_what_is_served_is_there(stack)
+    assert stack.counts() == {"success": 1}
 
 
-def test_in_a_bucket_without_versions_a_file_that_changed_before_it_was_fetched_is_left_to_its_own_event(
-    make_stack: Callable[..., Stack],
-) -> None:
-    stack = make_stack(versioned=False)
-    stack.put(KEY, pictures.jpeg(300, 200))
-    stack.s3.plan("get_object", preceded_by(lambda: stack.put(KEY, pictures.jpeg(200, 300))))
+@pytest.mark.parametrize("body", [pictures.jpeg(), b""], ids=["a picture", "an empty file"])
+def test_a_file_that_is_removed_after_it_was_seen_leaves_no_image_behind(stack: Stack, body: bytes) -> None:
+    def removed_and_looked_at() -> None:
+        stack.remove(KEY)
+        look(stack)  # its event comes before the claim, and finds no record
+
+    stack.put(KEY, body)
+    stack.dynamodb.plan("transact_write_items", preceded_by(removed_and_looked_at))
     look(stack)
-    assert (stack.the_record().status, stack.thumbnails()) == (Status.PROCESSING, set())
-    look(stack)
-    assert stack.the_record().caption == "a photo of 200 × 300"
+    assert stack.every() == []
+    assert stack.thumbnails() == set()
+    assert stack.counts() == {}
 
 
 # Deletion

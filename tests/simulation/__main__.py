@@ -13,7 +13,7 @@ from contextlib import nullcontext
 
 from tests import conftest  # no AWS account can be reached from here either
 from tests.simulation.bugs import BUGS
-from tests.simulation.many import many_images
+from tests.simulation.many import DUPLICATED, many_images
 from tests.simulation.simulation import Result, simulate, told
 
 SEEDS_A_TASK = 20
@@ -110,8 +110,10 @@ def _one(task: tuple[int, str | None]) -> Result:
 
 def _told_of_many(result: Result, images: int) -> str:
     counts = result.counts
+    killed = result.injected["killed after"] / max(1, result.events["invocations"])
     lines = [
         f"images {images}, calls {result.calls}, {result.seconds:.0f} s",
+        f"workers killed: {killed:.1%}; events duplicated: {DUPLICATED:.0%}",
         f"events: {_listed(result.events)}",
         f"faults injected: {_listed(result.injected)}",
         f"total {sum(counts.values())}, success {counts['success']}, failed {counts['failed']}; equal to a recount:"

@@ -31,6 +31,9 @@ class File:
         return hashlib.sha256(self.body).hexdigest()
 
 
+EMPTY = File(b"", "corrupt_image", {})
+
+
 def some_file(rng: random.Random, *, sniffable: bool = False) -> File:
     """A picture as a rule. `sniffable`: begins like one in any case, so that the API takes it."""
     kind = rng.random()
@@ -39,7 +42,7 @@ def some_file(rng: random.Random, *, sniffable: bool = False) -> File:
     if kind < 0.12 and not sniffable:
         return File(f"no picture {rng.random()}".encode(), "unsupported_format", {})
     if kind < 0.15 and not sniffable:
-        return File(b"", "corrupt_image", {})
+        return EMPTY
     # The number makes every file another one; now and then the same bytes come again.
     return picture(rng.choice(_COLOURS), rng.randrange(1_000_000) if rng.random() < 0.6 else 0)
 

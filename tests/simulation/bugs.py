@@ -8,17 +8,19 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from image_core.decisions import Decision
+from image_core.decisions import Decision, decide_dead_letter
+from image_core.deletion import mark
 from image_core.errors import Busy, Superseded
-from image_core.models import Record
+from image_core.models import Record, StoredObject
 from image_core.records import Records
 from image_core.records.counters import update_of
 from image_core.services import Services
 from image_core.sighting import Sighting, look_at_key
-from image_recovery import dead_letters
+from image_core.storage import Storage
 
+_mark = mark
 _look_at_key = look_at_key
-_decide_dead_letter = dead_letters.decide_dead_letter
+_decide_dead_letter = decide_dead_letter
 
 
 def _write_mine_or_not(self: Records, record: Record, change: Callable[[Record], Record]) -> Record:
@@ -64,10 +66,34 @@ def _bury_whoever_holds_it(record: Record | None, *rest: Any, **more: Any) -> De
     return Decision.GIVE_UP if decision is Decision.NOTHING and at_work else decision
 
 
+def _mark_what_was_claimed(record: Record, services: Services, stored: StoredObject | None = None) -> Record:
+    """`deletion.mark` as it was: what lies in the bucket is not asked for."""
+    return _mark(record, services)
+
+
+def _rev_after(self: Records, record: Record) -> int:
+    """`Records._rev_after` as it was: every record begins at 1."""
+    return record.rev + 1
+
+
+def _download_pinned(self: Storage, stored: StoredObject) -> bytes:
+    """`Storage.download` as it was: an old version is as good as the newest."""
+    assert stored.version_id is not None
+    answer = self._client.get_object(Bucket=self.uploads_bucket, Key=stored.key, VersionId=stored.version_id)
+    return answer["Body"].read()
+
+
 BUGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "attempt-condition": lambda: patch.object(Records, "_write_mine", _write_mine_or_not),
     "counting-apart": lambda: patch.object(Records, "_put", _put_then_count),
     "head-first": lambda: patch("image_processor.looks.look_at_key", _head_first),
     "greedy-dead-letters": lambda: patch("image_recovery.dead_letters.decide_dead_letter", _bury_whoever_holds_it),
+    # As it was before the simulator found it
+    "claimed-version": lambda: patch("image_api.routes.images.mark", _mark_what_was_claimed),
+    "revs-from-one": lambda: patch.object(Records, "_rev_after", _rev_after),
+    "pinned-download": lambda: patch.object(Storage, "download", _download_pinned),
+    "conflict-is-change": lambda: patch(
+        "image_core.storage._CHANGED_CODES", {"412", "PreconditionFailed", "ConditionalRequestConflict"}
+    ),
 }
 """By name: what puts the bug in for as long as it is entered."""

@@ -1,4 +1,4 @@
-"""DynamoDB as far as the pipeline uses it: conditions, transactions and their conflicts, indexes that lag, pages."""
+"""DynamoDB as far as the pipeline uses it: conditions, transactions and their conflicts, lagging indexes, pages."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class FakeDynamoDB:
         self.tables = {name: Table(properties) for name, properties in tables.items()}
         self._page = page
         self._numbers = itertools.count()
-        self.later: Callable[[float, Callable[[], object]], None] = lambda _, what: what()
+        self.later: Callable[[float, Callable[[], object]], object] = lambda _, what: what()
         self.lag: Callable[[], float] = lambda: 0
         self.hold: Callable[[], float] = lambda: 0
         self.on_write: Callable[[str, str, Attributes | None, Attributes | None], None] = lambda *_: None

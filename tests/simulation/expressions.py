@@ -1,4 +1,4 @@
-"""DynamoDB's expressions, by moto's parsers. Items are plain dicts of typed values and are never changed in place."""
+"""DynamoDB's expressions, by moto's parsers. Items are dicts of typed values and are never changed in place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from moto.dynamodb.comparisons import create_condition_expression_parser
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
-from moto.dynamodb.parsing.ast_nodes import (
+from moto.dynamodb.parsing.ast_nodes import (  # type: ignore[attr-defined]
     LeafNode,
     UpdateExpressionAction,
     UpdateExpressionAddAction,
@@ -36,7 +36,7 @@ def holds(item: Attributes | None, arguments: Mapping[str, Any]) -> bool:
 
 
 def updated(item: Attributes, arguments: Mapping[str, Any]) -> Attributes:
-    """The item after the `UpdateExpression` among a call's arguments: SET and ADD of values, ADD of numbers alone."""
+    """The item after the `UpdateExpression` among the arguments: SET and ADD of values, ADD of numbers alone."""
     names, values = arguments.get("ExpressionAttributeNames", {}), arguments["ExpressionAttributeValues"]
     after = dict(item)
     for action, path, value in _actions(arguments["UpdateExpression"]):

@@ -12,7 +12,8 @@ from tests.simulation.stack import Conditions, Stack
 from tests.simulation.users import User
 
 DUPLICATED = 0.20
-KILLED = 0.05
+DOOMED = 0.09
+"""Of the workers; some end before the call after which they were to die, so that 5% of all are killed."""
 _CALLS_OF_A_WORKER = 12
 
 
@@ -26,7 +27,7 @@ def many_images(images: int, seed: int = 0) -> Result:
         if not worker.startswith("worker"):
             return None
         if worker not in doomed:
-            doomed[worker] = rng.randrange(1, _CALLS_OF_A_WORKER) if rng.random() < KILLED else 0
+            doomed[worker] = rng.randrange(1, _CALLS_OF_A_WORKER) if rng.random() < DOOMED else 0
         if doomed[worker] == 0:
             return None
         doomed[worker] -= 1

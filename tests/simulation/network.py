@@ -1,4 +1,4 @@
-"""The way between the code and the services: what a call takes, what goes wrong with it, and the trace of it all."""
+"""The way between the code and the services: how long a call takes, what goes wrong with it, and the trace."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Fault(StrEnum):
     PAUSE = "paused"  # for longer than the lease
 
 
-BEFORE = {
+BEFORE: dict[Fault | None, Callable[[str, str], Exception]] = {
     Fault.THROTTLED: errors.throttled,
     Fault.SERVER_ERROR: errors.broken,
     Fault.RESET: lambda *_: errors.unreachable(),
@@ -86,7 +86,7 @@ class Step:
 
 
 class Network:
-    """Hands calls to the fakes. `faults` says what goes wrong with a call, `latency` how long it takes (seconds)."""
+    """Hands calls to the fakes. `faults` says what goes wrong with a call, `latency` how many seconds it takes."""
 
     def __init__(
         self,

@@ -38,6 +38,16 @@ def _then(seconds: float, *actions: Story) -> Story:
     return story
 
 
+def both(*actions: Story) -> Story:
+    """One right after the other."""
+
+    def story(user: User) -> None:
+        for action in actions:
+            action(user)
+
+    return story
+
+
 def _post(user: User) -> tuple[str, str] | None:
     return user.upload(FIRST, "photo.png")
 
@@ -83,11 +93,11 @@ STORIES: dict[str, Story] = {
     "removed early": _then(EARLY, _remove),
     "removed meanwhile": _then(MEANWHILE, _remove),
     "removed afterwards": _then(AFTERWARDS, _remove),
-    "deleted through both doors": _then(AFTERWARDS, lambda user: (_remove(user), _delete(user))),
+    "deleted through both doors": _then(AFTERWARDS, both(_remove, _delete)),
     "reprocessed meanwhile": _then(MEANWHILE, _reprocess),
     "reprocessed afterwards": _then(AFTERWARDS, _reprocess),
     "overwritten and deleted": _then(MEANWHILE, _overwrite, _delete),
-    "deleted and dropped anew": _then(AFTERWARDS, lambda user: (_delete(user), _overwrite(user))),
+    "deleted and dropped anew": _then(AFTERWARDS, both(_delete, _overwrite)),
 }
 
 ONE_FAULT = [
@@ -155,7 +165,7 @@ EVENTS: dict[str, list[Story]] = {
 
 def orders(events: int) -> list[tuple[int, ...]]:
     """Every order of so many events, with any of them twice (of three: at most one)."""
-    found = set()
+    found: set[tuple[int, ...]] = set()
     for copies in itertools.product((1, 2), repeat=events):
         if events < 3 or sum(copies) <= events + 1:
             pile = [event for event, count in enumerate(copies) for _ in range(count)]

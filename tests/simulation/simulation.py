@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ops.reconcile import Plan, reconcile
 from ops.report import Report
@@ -46,7 +47,7 @@ def simulate(seed: int) -> Result:
     def begin(watch: Watch) -> None:
         for number in range(users):
             user = User(f"user-{number + 1}", stack, watch, rng, lambda: rng.expovariate(1 / calm))
-            stack.world.at(rng.uniform(0, calm), lambda user=user: stack.world.start(user.name, user.live))
+            stack.world.at(rng.uniform(0, calm), partial(stack.world.start, user.name, user.live))
         reader = User("reader", stack, watch, rng, lambda: rng.expovariate(1 / calm))
         stack.world.start("reader", lambda: _read_on(reader))
         if meddle:

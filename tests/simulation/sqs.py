@@ -51,7 +51,7 @@ class FakeSQS:
     def receive_message(self, *, QueueUrl: str, MaxNumberOfMessages: int = 1) -> dict[str, Any]:
         """Up to that many messages; those that were received too often become dead letters instead."""
         queue, now = self._queue(QueueUrl, "ReceiveMessage"), self._now()
-        answer = []
+        answer: list[dict[str, Any]] = []
         for message in list(queue.messages.values()):
             if message.visible_at > now or len(answer) == MaxNumberOfMessages:
                 continue

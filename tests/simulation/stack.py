@@ -1,4 +1,4 @@
-"""The whole pipeline in virtual time: fakes for the services, Lambda's part played, everything else the real code."""
+"""The whole pipeline in virtual time: fakes for the services, Lambda's part played, all else the real code."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
-from urllib.parse import quote_plus
 
 from botocore.exceptions import BotoCoreError, ClientError
-from PIL import Image
 from ulid import ULID
 
 from image_core.errors import Busy, Superseded, Unavailable
@@ -22,12 +20,12 @@ from image_core.records import Records
 from image_core.services import Services
 from image_core.settings import Settings
 from image_core.storage import Storage
-from image_processor.captioning import Caption
 from image_processor.handler import Processor
 from image_recovery.handler import handle
 from tests.functional.emulator import resource
 from tests.simulation import api
 from tests.simulation.dynamodb import FakeDynamoDB
+from tests.simulation.lambdas import Captioner, Context, EventSource, notification
 from tests.simulation.network import Call, Client, Fault, Network
 from tests.simulation.s3 import Bucket, FakeS3, Version
 from tests.simulation.sqs import FakeQueue, FakeSQS
@@ -111,8 +109,18 @@ class Stack:
         self.hold_events: Callable[[dict[str, Any]], object] | None = None
         """Is given notifications instead of the queue, where a scenario has an order of its own for them."""
         self._sources = {
-            QUEUE: EventSource(self, QUEUE, conditions.concurrency, 1, self._process),
-            DEAD_LETTERS: EventSource(self, DEAD_LETTERS, 2, 10, self._recover),
+            QUEUE: EventSource(
+                self,
+                QUEUE,
+                conditions.concurrency,
+                1,
+                self.settings.processor_timeout_seconds,
+                "worker",
+                self._process,
+            ),
+            DEAD_LETTERS: EventSource(
+                self, DEAD_LETTERS, 2, 10, RECOVERY_TIMEOUT_SECONDS, "recovery", self._recover
+            ),
         }
         self.sqs.on_visible = lambda url, time: self._sources[url].expect(time)
 
@@ -150,7 +158,7 @@ class Stack:
         self.counts["sweeps"] += 1
         name = f"sweep-{self.counts['sweeps']}"
         process = Process(name)
-        self.world.at(RECOVERY_TIMEOUT_SECONDS, lambda: process.frozen or self.world.kill(process))
+        self.end_after(RECOVERY_TIMEOUT_SECONDS, process)
 
         def run() -> None:
             try:
@@ -160,6 +168,16 @@ class Stack:
                 self.network.note(name, f"ends with {fault!r}")
 
         self.world.start(name, run, process)
+
+    def end_after(self, seconds: float, process: Process) -> None:
+        """Lambda's time-out; a process that stands still meanwhile comes back later than anyone thinks."""
+
+        def end() -> None:
+            if process.alive and process.actors and not process.frozen:
+                self.network.injected["killed by its time-out"] += 1
+                self.world.kill(process)
+
+        self.world.at(seconds, end)
 
     def request(self, caller: str, method: str, url: str, **rest: Any) -> api.Answer | None:
         """A request from the thread at hand, in a process of its own. None: there was no answer."""
@@ -202,127 +220,6 @@ class Stack:
         return not any(queue.messages for queue in self.sqs.queues.values()) and not any(
             source.running for source in self._sources.values()
         )
-
-
-class EventSource:
-    """Lambda's poller of one queue: invokes a function, and deletes what it has dealt with."""
-
-    def __init__(
-        self,
-        stack: Stack,
-        url: str,
-        concurrency: int,
-        batch_size: int,
-        function: Callable[[dict[str, Any]], dict[str, Any]],
-    ) -> None:
-        self._stack = stack
-        self._url = url
-        self._concurrency = concurrency
-        self._batch_size = batch_size
-        self._function = function
-        self.running = 0
-        self._timeout = stack.settings.processor_timeout_seconds if url == QUEUE else RECOVERY_TIMEOUT_SECONDS
-
-    def expect(self, time: float) -> None:
-        """There may be a message at that time."""
-        self._stack.world.at(max(0, time - self._stack.world.now) + 0.05, self._poll)
-
-    def _poll(self) -> None:
-        stack = self._stack
-        if self.running >= self._concurrency:
-            return
-        found = stack.sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=self._batch_size)
-        messages = found.get("Messages", [])
-        if not messages:
-            return
-        self.running += 1
-        stack.counts["invocations"] += 1
-        role = "worker" if self._url == QUEUE else "recovery"
-        process = Process(f"{role}-{stack.counts['invocations']}")
-        stack.world.at(self._timeout, lambda: process.frozen or stack.world.kill(process))
-        stack.world.start(process.name, lambda: self._invoke(process.name, messages), process)
-
-    def _invoke(self, name: str, messages: list[dict[str, Any]]) -> None:
-        stack = self._stack
-        try:
-            answer = self._function(event_of(messages))
-            failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
-            for message in messages:
-                if message["MessageId"] not in failed and not stack.conditions.again():
-                    stack.sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
-            stack.network.note(name, "ends", f"comes back: {', '.join(sorted(failed))}" if failed else "")
-        finally:
-            self.running -= 1
-            stack.world.at(0.05, self._poll)
-
-
-class Captioner:
-    """Takes its time, and may fail; says how large the picture was."""
-
-    model = "simulated@1"
-
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
-
-    def caption(self, picture: Image.Image) -> Caption:
-        conditions = self._stack.conditions
-        self._stack.world.sleep(conditions.caption_seconds())
-        fault = conditions.caption_fault()
-        if fault is not None:
-            raise fault
-        return Caption(f"a photo of {picture.width} × {picture.height}")
-
-    def caption_ids(self, picture: Image.Image) -> list[int]:
-        raise NotImplementedError
-
-
-class Context:
-    """What Lambda tells a function of its invocation."""
-
-    aws_request_id = "simulated"
-
-    def __init__(self, world: World, timeout_seconds: float) -> None:
-        self._world = world
-        self._ends = world.now + timeout_seconds
-
-    def get_remaining_time_in_millis(self) -> int:
-        return max(0, int((self._ends - self._world.now) * 1000))
-
-
-def notification(bucket: str, event: str, key: str, version: Version) -> dict[str, Any]:
-    """As S3 tells of a change; a removal has no size and no ETag of a body."""
-    stored: dict[str, Any] = {"key": quote_plus(key, safe="/"), "versionId": version.version_id}
-    if version.body is not None:
-        stored |= {"size": len(version.body), "eTag": version.etag.strip('"')}
-    return {
-        "Records": [
-            {
-                "eventVersion": "2.1",
-                "eventSource": "aws:s3",
-                "eventName": event,
-                "s3": {"bucket": {"name": bucket, "arn": f"arn:aws:s3:::{bucket}"}, "object": stored},
-            }
-        ]
-    }
-
-
-def event_of(messages: list[dict[str, Any]]) -> dict[str, Any]:
-    """The event with which Lambda hands over messages."""
-    return {
-        "Records": [
-            {
-                "messageId": message["MessageId"],
-                "receiptHandle": message["ReceiptHandle"],
-                "body": message["Body"],
-                "attributes": message["Attributes"],
-                "messageAttributes": {},
-                "eventSource": "aws:sqs",
-                "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:sim",
-                "awsRegion": "eu-west-1",
-            }
-            for message in messages
-        ]
-    }
 
 
 # What a log may hold: everything else is a fault of the code, which some `except Exception` would hide.

@@ -21,6 +21,7 @@ from tests.simulation.world import World, serve
 
 Make = Callable[[str, dict[str, Any]], Any]
 Calls = Callable[[Make], None]
+Answers = list[tuple[str, dict[str, Any]]]
 
 PLAIN, VERSIONED = "plain", "versioned"
 
@@ -200,7 +201,8 @@ def sqs_calls(make: Make) -> None:
 @pytest.mark.parametrize("service", ["s3", "dynamodb", "sqs"])
 def test_the_fake_answers_as_moto_does(service: str, clients: Clients) -> None:
     calls: Calls = {"s3": s3_calls, "dynamodb": dynamodb_calls, "sqs": sqs_calls}[service]
-    of_moto, of_fake = [], []
+    of_moto: Answers = []
+    of_fake: Answers = []
     calls(_recorder(*_moto(service, clients), of_moto))
     calls(_recorder(*_fake(service), of_fake))
     assert len(of_fake) == len(of_moto)
@@ -246,7 +248,7 @@ def _fake(service: str) -> tuple[Any, dict[str, str]]:
     return sqs, {}
 
 
-def _recorder(client: Any, names: dict[str, str], answers: list[tuple[str, dict[str, Any]]]) -> Make:
+def _recorder(client: Any, names: dict[str, str], answers: Answers) -> Make:
     """Makes calls and writes down what came of them, without what differs by nature."""
 
     def make(operation: str, arguments: dict[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from image_core.keys import derived_image_id, upload_key
 from tests.simulation.api import HOST, Answer, multipart
-from tests.simulation.bodies import SIZES, File, some_file
+from tests.simulation.bodies import EMPTY, SIZES, File, some_file
 from tests.simulation.invariants import SHOWN, Watch
 from tests.simulation.stack import UPLOADS, Stack
 
@@ -156,8 +156,9 @@ class User:
         now = self.watch.record(image_id)
         gone = now is None or now["status"]["S"] == "deleting"
         unchanged = before is not None and now is not None and before["rev"] == now["rev"]
+        promised = unchanged and now is not None and "thumbnails" in now
         self.watch.expect(
-            (answer.status == 404 and gone) or (answer.status == 409 and not (unchanged and "thumbnails" in now)),
+            (answer.status == 404 and gone) or (answer.status == 409 and not promised),
             f"a thumbnail is readable: {size} of {image_id} answered {answer.status} {answer.body!r}",
         )
 
@@ -233,6 +234,12 @@ class User:
 
     def _begin_by_drop(self) -> tuple[str, str] | None:
         key = f"{self.name}/{self.rng.choice(NAMES)}"
+        others = sorted(self.watch.accepted)
+        if others and self.rng.random() < 0.1:
+            # Under an id that is somebody else's: it is an image of its own all the same.
+            key = f"uploads/{self.rng.choice(others)}/of {self.name}.png"
+        elif self.rng.random() < 0.05:
+            self.put(f"{self.name}/", EMPTY)  # what consoles make for a folder
         self.put(key, some_file(self.rng))
         return derived_image_id(UPLOADS, key), key
 

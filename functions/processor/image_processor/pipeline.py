@@ -48,8 +48,8 @@ def process(
 
     `captioner` gives the model, waiting for it to load if need be; `beside` runs what goes on while the caption is
     computed. Thumbnails and metadata that an earlier attempt saved are not made again. A permanent fault ends as
-    `failed`; where somebody else has taken over, nothing of this attempt remains but what is served; where the
-    object is not the claimed one any more, `Replaced` is raised, and its key must be looked at again. Any other fault
+    `failed`; where somebody else has taken over, nothing of this attempt remains but what is served. Raises
+    `Replaced` where the object is not the claimed one any more: its key must be looked at anew. Any other fault
     gives the image back and is raised as `Interrupted`; on the last attempt it ends as `failed` too.
     """
     started_ms = services.records.now_ms()

@@ -92,8 +92,9 @@ class Queue:
 
     def waiting(self) -> int:
         """About how many messages there are, received ones not counted."""
-        name = "ApproximateNumberOfMessages"
-        answer = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=[name])
+        answer = self._client.get_queue_attributes(
+            QueueUrl=self._url, AttributeNames=["ApproximateNumberOfMessages"]
+        )
         return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
     def hide(self, receipt_handle: str, seconds: float, *, queue_url: str | None = None) -> None:

@@ -87,8 +87,8 @@ class Storage:
     def download(self, stored: StoredObject) -> bytes:
         """The bytes of that version, as long as it is the newest. Raises `Replaced` if it is not, or gone.
 
-        Not by version id: an old version can be read still, and who claims one that was removed or overwritten since
-        it was seen may have missed the event of that.
+        Not by version id: an old version can be read still, and who claims one that was removed since it was seen
+        may have missed the event of that.
         """
         try:
             answer = self._client.get_object(Bucket=self.uploads_bucket, Key=stored.key, IfMatch=f'"{stored.etag}"')

@@ -304,8 +304,11 @@ class Records(Queries):
     # Writing
 
     def _rev_after(self, record: Record) -> int:
-        """The `rev` of the next write. A new record begins anywhere: an image that was deleted and dropped anew must
-        not pass through the revs of its predecessor, which some late worker may still hold."""
+        """The `rev` of the next write.
+
+        A new record begins anywhere: an image that was deleted and dropped anew must not pass through the revs of
+        its predecessor, which some late worker may still hold.
+        """
         return record.rev + 1 if record.rev else 1 + self._rng.getrandbits(40)
 
     def _write_mine(self, record: Record, change: Callable[[Record], Record]) -> Record:

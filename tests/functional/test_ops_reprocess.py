@@ -1,0 +1,68 @@
+"""Many images begun again: which, how many, how fast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from image_core.errors import CorruptImage, RetriesExhausted
+from image_core.models import Record, Status
+from ops.rate import RateLimit
+from ops.reprocess import Reprocessed, reprocess
+from tests.functional.emulator import Stack, preceded_by
+from tests.functional.images import LEASE_SECONDS, new_record, seen, stored_image
+
+
+@pytest.fixture
+def failed(stack: Stack) -> list[Record]:
+    """Three images that were given up, one that is damaged, and one that is well; the former three."""
+    given_up = [stored_image(stack, Status.PENDING) for _ in range(3)]
+    for record in given_up:
+        stack.records.give_up(record, stack.services.storage.head(record.key), RetriesExhausted())
+    damaged = stack.records.create(new_record(stack.records))
+    stack.records.fail(stack.records.claim(damaged, seen(damaged), lease_seconds=LEASE_SECONDS), CorruptImage())
+    stored_image(stack, Status.SUCCESS)
+    return given_up
+
+
+def run(stack: Stack, **wanted: Any) -> Reprocessed:
+    defaults: dict[str, Any] = {"status": Status.FAILED, "code": "retries_exhausted", "apply": True, "limit": None}
+    rate = RateLimit(2, now_ms=stack.clock, sleep=stack.clock.sleep)
+    return reprocess(stack.services, rate=rate, done=Reprocessed(), **(defaults | wanted))
+
+
+def test_without_apply_they_are_only_counted(stack: Stack, failed: list[Record]) -> None:
+    before = stack.every()
+    assert run(stack, apply=False) == Reprocessed(examined=4, matching=3, begun=0)
+    assert (stack.every(), stack.messages()) == (before, [])
+
+
+def test_those_with_the_code_are_begun_again_with_a_message_each(stack: Stack, failed: list[Record]) -> None:
+    began_ms = stack.clock.now_ms
+    assert run(stack) == Reprocessed(examined=4, matching=3, begun=3)
+    assert stack.counts() == {"pending": 3, "failed": 1, "success": 1}
+    assert len(stack.messages()) == 3
+    assert stack.clock.now_ms - began_ms == 1_000
+    assert run(stack) == Reprocessed(examined=1, matching=0, begun=0)
+
+
+def test_a_limit_is_one_of_those_that_match(stack: Stack, failed: list[Record]) -> None:
+    assert run(stack, limit=2).begun == 2
+    assert stack.counts()["pending"] == 2
+
+
+def test_all_that_succeeded_can_be_begun_again(stack: Stack, failed: list[Record]) -> None:
+    assert run(stack, status=Status.SUCCESS, code=None).begun == 1
+    assert stack.counts() == {"pending": 1, "failed": 4}
+
+
+def test_one_that_somebody_else_begins_at_the_same_time_is_left_to_them(stack: Stack, failed: list[Record]) -> None:
+    def deleted() -> None:
+        record = stack.others().get(failed[-1].image_id)
+        assert record is not None
+        stack.others().mark_deleting(record, deadline_seconds=30)
+
+    stack.dynamodb.plan("transact_write_items", preceded_by(deleted))
+    done = run(stack)
+    assert (done.matching, done.begun) == (3, 2)

@@ -1,0 +1,117 @@
+"""What the simulator has found, told as stories that need no chance, and stories at every moment around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.simulation.bodies import EMPTY, File
+from tests.simulation.bugs import BUGS
+from tests.simulation.network import Fault
+from tests.simulation.scenarios import FIRST, IMAGE_ID, KEY, SECOND, STORIES, Story, both, tell, with_one_fault
+from tests.simulation.simulation import Result, told
+from tests.simulation.users import User
+
+
+def _check(result: Result, where: str = "") -> None:
+    assert not result.violations, f"{where}\n{told(result, 100)}"
+
+
+def in_turn(*values: float) -> Callable[[], float]:
+    """The values one after another, the last again and again."""
+    left = list(values)
+    return lambda: left.pop(0) if len(left) > 1 else left[0]
+
+
+def test_an_image_that_was_overwritten_and_deleted_before_the_event_came_does_not_come_back() -> None:
+    def story(user: User) -> None:
+        user.put(KEY, FIRST)
+        user.stack.world.sleep(3)
+        user.put(KEY, SECOND)
+        user.stack.world.sleep(1)
+        user.delete(IMAGE_ID, KEY)
+
+    late = in_turn(0.1, 40)
+    result = tell(story, event_delays=lambda: [late()])
+    _check(result)
+    assert sum(result.counts.values()) == 0
+
+
+def test_a_worker_of_a_deleted_image_does_not_write_into_the_one_that_was_dropped_anew() -> None:
+    def story(user: User) -> None:
+        user.put(KEY, FIRST)
+        user.stack.world.sleep(0.5)
+        user.delete(IMAGE_ID, KEY)
+        user.put(KEY, SECOND)
+
+    # The first worker ends while the second has come just as far as the first had.
+    result = tell(story, caption_seconds=in_turn(3, 6), event_delays=lambda: [0.01])
+    _check(result)
+    assert result.counts["success"] == 1
+
+
+def _twice(user: User) -> None:
+    user.put(KEY, FIRST)
+
+
+ACTIONS: dict[str, tuple[Story, int]] = {
+    "overwritten": (lambda user: user.put(KEY, SECOND), 1),
+    "put again": (_twice, 1),
+    "removed": (lambda user: user.remove(KEY), 0),
+    "deleted": (lambda user: user.delete(IMAGE_ID, KEY), 0),
+    "reprocessed": (lambda user: user.reprocess(IMAGE_ID), 1),
+    "removed and dropped anew": (both(lambda user: user.remove(KEY), lambda user: user.put(KEY, SECOND)), 1),
+}
+MOMENTS = [number / 100 for number in range(0, 120, 2)]
+"""Seconds after the drop, from before the event until after the end; a call takes 0.02."""
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_what_happens_at_any_moment_of_the_processing_ends_well(name: str) -> None:
+    _at_any_moment(name, FIRST)
+
+
+def _at_any_moment(name: str, file: File) -> None:
+    action, ends = ACTIONS[name]
+    for moment in MOMENTS:
+
+        def story(user: User, moment: float = moment) -> None:
+            user.put(KEY, file)
+            user.stack.world.sleep(moment)
+            action(user)
+
+        # Transactions take long enough for others to look before they are through.
+        result = tell(story, event_delays=lambda: [0.005], caption_seconds=lambda: 0.2, hold=lambda: 0.15)
+        _check(result, f"{name} after {moment} s")
+        if name != "deleted":  # before there is a record, there is nothing to delete: 404
+            assert result.counts["success"] == ends, f"{name} after {moment} s"
+    print(f"{name}: at {len(MOMENTS)} moments")
+
+
+def test_an_empty_file_that_is_removed_at_any_moment_leaves_nothing() -> None:
+    _at_any_moment("removed", EMPTY)
+
+
+def test_a_deletion_that_meets_a_conflict_is_carried_through_later() -> None:
+    runs = list(with_one_fault(STORIES["deleted afterwards"], Fault.RACING))
+    assert len(runs) == 1
+    for number, result in runs:
+        _check(result, f"call {number}")
+
+
+@pytest.mark.parametrize(
+    ("bug", "test"),
+    [
+        (
+            "claimed-version",
+            test_an_image_that_was_overwritten_and_deleted_before_the_event_came_does_not_come_back,
+        ),
+        ("revs-from-one", test_a_worker_of_a_deleted_image_does_not_write_into_the_one_that_was_dropped_anew),
+        ("conflict-is-change", test_a_deletion_that_meets_a_conflict_is_carried_through_later),
+        ("pinned-download", lambda: _at_any_moment("removed", FIRST)),
+    ],
+)
+def test_without_its_correction_each_is_found_again(bug: str, test: Callable[[], None]) -> None:
+    with BUGS[bug](), pytest.raises(AssertionError):
+        test()
