@@ -76,6 +76,7 @@ model-check: $(VENV)/installed  ## Compare the model folders with their checksum
 bench: $(VENV)/installed  ## Measure captions and cold starts, as ratios; wants a quiet machine
 	$(BIN)/python -m bench.captions
 	$(BIN)/python -m bench.cold_start
+	$(BIN)/python -m bench.api
 
 demo-model: $(VENV)/installed  ## Train the demo caption model (about 30 minutes on two cores)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m models.demo.train
