@@ -28,7 +28,7 @@ def main() -> None:
     os.dup2(2, 1)  # our log is standard error
     signal.signal(signal.SIGTERM, _exit)
     threading.Thread(target=_stop_when_parent_ends, name="lifeline", daemon=True).start()
-    from samcli.cli.main import cli
+    from samcli.cli.main import cli  # type: ignore[import-untyped]
 
     cli(prog_name="sam")
 

@@ -61,7 +61,9 @@ def shows(answer: httpx.Response, expected: tuple[int, int]) -> None:
     assert pictures.same_scene(shown)
 
 
-def test_the_first_photograph_is_processed_by_cold_containers(stack: Stack, checked: Checked) -> None:
+def test_the_first_photograph_is_processed_by_containers_that_have_just_started(
+    stack: Stack, checked: Checked
+) -> None:
     started = time.monotonic()
     answer = stack.api.post("/api/images", files={"file": ("große Datei.jpg", PHOTOGRAPH)})
     assert answer.status_code == 202 and answer.json()["status"] == "pending"
@@ -72,7 +74,7 @@ def test_the_first_photograph_is_processed_by_cold_containers(stack: Stack, chec
     assert (data["metadata"]["width"], data["metadata"]["height"]) == (1600, 1200)
     assert data["metadata"]["exif"]["Orientation"] == 6
     assert data["metadata"]["caption"] and data["metadata"]["caption_model"]
-    checked(f"cold: a photograph posted as multipart form is a success, {seconds:.1f} s later")
+    checked(f"just started: a photograph posted as multipart form is a success, {seconds:.1f} s later")
     checked(f"its metadata are those of the upright picture; its caption: “{data['metadata']['caption']}”")
 
 
