@@ -24,12 +24,14 @@ from mangum import Mangum
 
 from image_api.app import create_app
 from image_api.observed import Observed
-from image_core.services import services
+from image_core.services import secrets_client, services
 from image_core.settings import settings
 from image_core.telemetry import instrumented
 
 app = Observed(create_app(services))
 services().prepare("dynamodb")
+if settings().api_key_secret_arn:
+    secrets_client(settings())  # the first call will want it
 
 # Without "off" start-up and shut-down would run on every request.
 handler = instrumented(Mangum(app, lifespan="off"), lambda: settings().log_level)

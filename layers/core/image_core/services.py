@@ -110,6 +110,7 @@ def _client(name: Any, configured: Settings, endpoint_url: str | None = None) ->
     return _session().client(name, config=config, endpoint_url=endpoint_url)
 
 
+@cache
 def secrets_client(configured: Settings) -> SecretsManagerClient:
     """Where the API key lies; only a stack with a key ever asks for it, while a caller waits."""
     from botocore.config import Config
