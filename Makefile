@@ -86,6 +86,7 @@ bench: $(VENV)/installed  ## Measure pictures, captions and cold starts, as rati
 	$(BIN)/python -m bench.images
 	$(BIN)/python -m bench.captions
 	$(BIN)/python -m bench.cold_start
+	$(BIN)/python -m bench.api
 
 demo-model: $(VENV)/installed  ## Train the demo caption model (about 30 minutes on two cores)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m models.demo.train

@@ -57,14 +57,18 @@ def function_environment(
 
 
 def sam_environment(
-    functions: Mapping[str, FunctionConfiguration], *, endpoint_url: str
+    functions: Mapping[str, FunctionConfiguration], *, endpoint_url: str, max_post_bytes: str
 ) -> dict[str, dict[str, str]]:
-    """The contents of a file for `sam local --env-vars`: containers reach this machine by another name."""
+    """The contents of a file for `sam local --env-vars`: containers reach this machine by another name.
+
+    `max_post_bytes`: a container's request is limited as Lambda's is.
+    """
     port = endpoint_url.rsplit(":", 1)[1]
     inside = f"http://host.docker.internal:{port}"
     return {
         logical_id: {
             **function.environment,
+            "MAX_POST_BYTES": max_post_bytes,
             "AWS_ENDPOINT_URL": inside,
             "S3_PUBLIC_ENDPOINT_URL": endpoint_url,
             "QUEUE_URL": function.environment["QUEUE_URL"].replace(endpoint_url, inside),

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local import logs
 from local.deploy import EventSource
-from local.function import InvocationError, LocalFunction, WorkerFailed
+from local.function import Function, InvocationError, WorkerFailed
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -67,7 +67,7 @@ class SqsPoller:
     """One poller of one mapping: reserves a worker, then looks for messages for it."""
 
     def __init__(
-        self, sqs: SQSClient, source: EventSource, function: LocalFunction, *, poll_seconds: float = 0.2
+        self, sqs: SQSClient, source: EventSource, function: Function, *, poll_seconds: float = 0.2
     ) -> None:
         self._sqs = sqs
         self._source = source

@@ -8,7 +8,7 @@ import queue
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from local import logs
 from local.child import Child, describe_exit
@@ -23,6 +23,27 @@ class InvocationError(Exception):
 
 class WorkerFailed(InvocationError):
     """A worker's process ended before it could take an invocation."""
+
+
+class Invoked(Protocol):
+    """Something that takes one event at a time."""
+
+    def invoke(self, event: Any) -> Any:
+        """What the handler returns; raises `InvocationError`."""
+
+
+class Function(Protocol):
+    """A function as its event sources see it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def workers(self) -> int: ...
+    @property
+    def pids(self) -> list[int]: ...
+    def wait_until_ready(self) -> None: ...
+    def reserve(self) -> contextlib.AbstractContextManager[Invoked]: ...
+    def stop(self) -> None: ...
 
 
 class Worker:
@@ -111,6 +132,11 @@ class LocalFunction:
             self._running[self._running.index(worker)] = successor
         logs.write(self.name, f"new worker, pid {successor.pid}")
         return successor
+
+    @property
+    def workers(self) -> int:
+        """How many invocations it takes at a time."""
+        return len(self._running)
 
     @property
     def pids(self) -> list[int]:

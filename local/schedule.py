@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from local import logs
-from local.function import InvocationError, LocalFunction
+from local.function import Function, InvocationError
 
 
 def scheduled_event(rule_arn: str, now: datetime) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def scheduled_event(rule_arn: str, now: datetime) -> dict[str, Any]:
 class Schedule:
     """Invokes `function` every `interval_seconds`, the first time after one interval."""
 
-    def __init__(self, function: LocalFunction, *, rule_arn: str, interval_seconds: float) -> None:
+    def __init__(self, function: Function, *, rule_arn: str, interval_seconds: float) -> None:
         self._function = function
         self._rule_arn = rule_arn
         self._interval_seconds = interval_seconds

@@ -19,9 +19,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local import environment, ports
 from local.child import Child, describe_exit
+from local.containers import CONTAINER_START_SECONDS, ContainerFunction, SamLocal, free_port, lambda_client
 from local.deploy import Deployment, deploy
 from local.event_source import SqsPoller
-from local.function import LocalFunction
+from local.function import Function, LocalFunction
 from local.options import Options
 from local.schedule import Schedule
 from local.template import parameter_values, read_template
@@ -30,6 +31,8 @@ _START_SECONDS = 180.0
 # `processor` must be in the command line of the processor's workers.
 _NAMES = {"ProcessorFunction": "processor", "RecoveryFunction": "recovery"}
 _API = "ApiFunction"
+# Answers under way are finished; `sam local` removes its containers.
+_GRACE_SECONDS = {"api": 30, "lambda": 30}
 
 # The local API takes whole uploads: no Lambda limits a request here.
 _EQUAL_PARAMETERS = {"MaxPostBytes": "MaxImageBytes"}
@@ -49,11 +52,13 @@ class LocalStack:
         self._options = options
         self._template = read_template()
         self._parameters = parameter_values(self._template, options.parameters)
-        self._parameters |= {name: self._parameters[other] for name, other in _EQUAL_PARAMETERS.items()}
+        self._max_post_bytes_of_lambda = self._parameters["MaxPostBytes"]
+        if not options.sam:
+            self._parameters |= {name: self._parameters[other] for name, other in _EQUAL_PARAMETERS.items()}
         self._stopping = threading.Event()
         self._children: list[Child] = []
         self._threads: list[threading.Thread] = []
-        self.functions: dict[str, LocalFunction] = {}
+        self.functions: dict[str, Function] = {}
         self._api_socket = ports.listen(options.host, options.port, option="PORT= or --port")
         self._aws_socket = (
             None
@@ -85,22 +90,26 @@ class LocalStack:
         except (BotoCoreError, ClientError) as error:
             raise StartFailed(f"cannot set up the stack at {self.aws_url}: {error}") from error
 
-        self._start_functions(process_env)
-        self._start_api(process_env)
+        self._write_env_file()
+        if self._options.sam:
+            self._start_containers(process_env, session)
+        else:
+            self._start_functions(process_env)
+            self._start_api(process_env)
         self._wait_for_functions()
         sqs = session.client(
             "sqs", endpoint_url=self.aws_url, config=Config(proxies={}, retries={"mode": "standard"})
         )
         for source in self.deployment.event_sources:
             function = self.functions[source.function]
-            for _ in function.pids:
+            for _ in range(function.workers):
                 self._run(f"{function.name}-queue", SqsPoller(sqs, source, function).run)
         for logical_id in self.deployment.scheduled_functions:
             function = self.functions[logical_id]
             rule_arn = f"arn:aws:events:{region}:123456789012:rule/local-{function.name}"
             schedule = Schedule(function, rule_arn=rule_arn, interval_seconds=self._options.sweep_seconds)
             self._run(f"{function.name}-schedule", schedule.run)
-        self._write_files()
+        self._write_ready_file()
 
     def _start_functions(self, process_env: Mapping[str, str]) -> None:
         for logical_id, name in _NAMES.items():
@@ -121,7 +130,19 @@ class LocalStack:
         self._wait_for(f"{self.api_url}/health", child)
         self._api_socket.close()
 
-    def _wait_for(self, url: str, child: Child) -> None:
+    def _start_containers(self, process_env: Mapping[str, str], session: boto3.Session) -> None:
+        """SAM's API, and the other functions behind SAM's Lambda."""
+        sam = SamLocal(self._options.env_file, self._parameters, process_env)
+        lambda_port, (api_host, api_port) = free_port(), self._api_socket.getsockname()[:2]
+        self._api_socket.close()  # SAM opens its own
+        self._children += [sam.start_lambda(lambda_port), sam.start_api(api_host, api_port)]
+        client = lambda_client(session, lambda_port, self.deployment.functions)
+        for logical_id, name in _NAMES.items():
+            self.functions[logical_id] = ContainerFunction(name, logical_id, client)
+        self._wait_for(f"http://127.0.0.1:{lambda_port}", self._children[-2])
+        self._wait_for(f"{self.api_url}/health", self._children[-1], seconds_a_try=CONTAINER_START_SECONDS)
+
+    def _wait_for(self, url: str, child: Child, *, seconds_a_try: float = 1) -> None:
         """Returns once `url` answers, whatever the status."""
         deadline = time.monotonic() + _START_SECONDS
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -129,7 +150,7 @@ class LocalStack:
             if child.exit_code is not None:
                 raise StartFailed(f"{child.name} did not start: {describe_exit(child.exit_code)}")
             try:
-                opener.open(url, timeout=1).close()
+                opener.open(url, timeout=seconds_a_try).close()
                 return
             except urllib.error.HTTPError:
                 return
@@ -188,12 +209,16 @@ class LocalStack:
             "pids": pids,
         }
 
-    def _write_files(self) -> None:
-        env = environment.sam_environment(self.deployment.functions, endpoint_url=self.aws_url)
+    def _write_env_file(self) -> None:
+        env = environment.sam_environment(
+            self.deployment.functions, endpoint_url=self.aws_url, max_post_bytes=self._max_post_bytes_of_lambda
+        )
         self._options.env_file.parent.mkdir(parents=True, exist_ok=True)
         self._options.env_file.write_text(json.dumps(env, indent=2) + "\n", encoding="utf-8")
         # For `python -m ops`: where everything is, and the settings that the functions run with.
         _write_whole(self._options.env_file.with_name("stack.json"), self._for_ops())
+
+    def _write_ready_file(self) -> None:
         if self._options.ready_file:
             _write_whole(self._options.ready_file, self.description())
 
@@ -216,12 +241,12 @@ class LocalStack:
         for function in self.functions.values():
             function.stop()
         for child in reversed(self._children):
-            child.stop(grace_seconds=3 if child.name == "api" else 0)
+            child.stop(grace_seconds=_GRACE_SECONDS.get(child.name, 0))
         for thread in self._threads:
             thread.join(timeout=5)
 
 
-def _wait_until_ready(function: LocalFunction, failures: list[str]) -> None:
+def _wait_until_ready(function: Function, failures: list[str]) -> None:
     try:
         function.wait_until_ready()
     except Exception as error:

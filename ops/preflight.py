@@ -52,7 +52,8 @@ class Deployment:
 
 def deployment(config: Mapping[str, Any], env: str, template: Template) -> Deployment:
     """The deployment that samconfig.toml describes under `env`. Raises `ConfigurationError`, `UnknownParameter`."""
-    from samcli.cli.types import CfnParameterOverridesType  # sam's own reading, not our idea of it
+    # sam's own reading, not our idea of it
+    from samcli.cli.types import CfnParameterOverridesType  # type: ignore[import-untyped]
 
     if env not in config:
         known = ", ".join(name for name, section in config.items() if isinstance(section, dict))

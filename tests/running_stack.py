@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 120
+STOP_SECONDS = 90
 FINISHED = ("success", "failed")
 
 
@@ -110,13 +111,13 @@ def until(look: Callable[[], Any], *, seconds: float) -> Any:
 
 
 @contextmanager
-def running_stack(folder: Path, *options: str) -> Iterator[Stack]:
+def running_stack(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[Stack]:
     """Starts a stack with these options, ends it afterwards; its log is printed where a test fails."""
     ready, log, env_file = folder / "ready.json", folder / "log", folder / "env.json"
     command = [sys.executable, "-m", "local", "--port", "0", "--aws-port", "0"]
     command += ["--ready-file", str(ready), "--env-file", str(env_file), *options]
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
     try:
         until(lambda: ready.exists() or process.poll() is not None, seconds=START_SECONDS)
         assert process.poll() is None, log.read_text()
@@ -138,7 +139,7 @@ def running_stack(folder: Path, *options: str) -> Iterator[Stack]:
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(timeout=30)
+            process.wait(timeout=STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import Executor
 
@@ -259,6 +260,17 @@ def test_a_file_dropped_anew_after_a_deletion_is_a_new_image_of_the_same_id(stac
     record = stack.the_record()
     assert record.image_id == derived_image_id(stack.uploads_bucket, KEY)
     assert (record.generation, record.created_ms) == (1, stack.clock.now_ms)
+
+
+def test_a_file_dropped_while_its_predecessor_is_being_forgotten_is_looked_at_again(stack: Stack) -> None:
+    stack.put(KEY, pictures.jpeg())
+    look(stack)
+    stack.remove(KEY)
+    stack.dynamodb.plan("delete_item", followed_by(lambda: stack.put(KEY, pictures.jpeg())))
+    look(stack)
+    assert stack.every() == []
+    (message,) = stack.messages()
+    assert json.loads(message["Body"])["Records"][0]["s3"]["object"]["key"] == KEY
 
 
 def test_an_upload_whose_event_comes_before_its_object_is_waited_for(stack: Stack) -> None:

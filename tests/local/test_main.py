@@ -118,7 +118,8 @@ def test_the_stack_is_the_one_of_the_template(stack, client):
     queue = sqs.get_queue_attributes(QueueUrl=ready["queue_url"], AttributeNames=["All"])["Attributes"]
     assert queue["VisibilityTimeout"] == "1"
     assert json.loads(queue["RedrivePolicy"])["maxReceiveCount"] == 2
-    (statement,) = json.loads(queue["Policy"])["Statement"]
+    allowed = [one for one in json.loads(queue["Policy"])["Statement"] if one["Effect"] == "Allow"]
+    (statement,) = allowed
     assert statement["Condition"]["ArnEquals"] == {"aws:SourceArn": f"arn:aws:s3:::{bucket}"}
     images = dynamodb.describe_table(TableName=ready["images_table_name"])["Table"]
     assert {index["IndexName"] for index in images["GlobalSecondaryIndexes"]} == {"by_created", "by_status"}

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
+from samcli.lib.providers.api_provider import ApiProvider
+from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
+from samcli.local.apigw.local_apigw_service import LocalApigwService
 
 from image_api.access import MIN_KEY_CHARACTERS
+from local.template import TEMPLATE
 from tests.iam.policies import allows, of_role
 from tests.iam.resolved import resolved
 
@@ -118,6 +123,28 @@ def schema_paths():
         raise AssertionError("the schema needs no services")
 
     return create_app(unused).openapi()["paths"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/", "/api/images", "/api/images/img_1/reprocess", "/api/uploads", "/health"])
+def test_under_sam_local_too_every_call_reaches_the_function(sam_local, method, path):
+    """A route of its own for POST must not make the other methods of its path vanish."""
+    assert sam_local.open(path, method=method).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def sam_local():
+    """sam's own server for HTTP APIs, which answers 200 instead of invoking the function."""
+    stacks, _ = SamLocalStackProvider.get_stacks(str(TEMPLATE))
+    runner = SimpleNamespace(is_debugging=lambda: False)
+    service = LocalApigwService(
+        ApiProvider(stacks).api, runner, static_dir=None, port=0, host="127.0.0.1", stderr=None, ssl_context=None
+    )
+    service.create()
+    app = service._app
+    assert app.view_functions
+    app.view_functions = dict.fromkeys(app.view_functions, lambda **_: "")
+    return app.test_client()
 
 
 def test_every_call_leaves_a_line_in_the_access_log(resources):

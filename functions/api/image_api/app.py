@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from image_api import access, cors, errors
 from image_api.answers import Answers
@@ -31,6 +32,8 @@ def create_app(
     def settings() -> Settings:
         return services().settings
 
+    # FastAPI would open a span of OpenTelemetry for each request, which nobody reads: image_api.observed measures.
+    quiet: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
     app = DocumentedApi(
         title=TITLE,
         description=DESCRIPTION,
@@ -38,6 +41,7 @@ def create_app(
         generate_unique_id_function=operation_id,
         # One address for each thing: `/api/images/` is not found, instead of a redirect that a POST may not follow.
         redirect_slashes=False,
+        telemetry=quiet,
     )
     app.state.services = services
     # From the innermost to the outermost.

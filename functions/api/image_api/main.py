@@ -12,15 +12,25 @@ import gc
 # Next to nothing of what an import allocates is ever freed; looking for it is a tenth of the cold start.
 gc.disable()
 
+from pydantic import BaseModel
+
+# FastAPI's models of OpenAPI are a quarter of its import, and /openapi.json alone needs them: it builds them then.
+BaseModel.model_config["defer_build"] = True
+import fastapi  # noqa: F401
+
+del BaseModel.model_config["defer_build"]
+
 from mangum import Mangum
 
 from image_api.app import create_app
-from image_core.services import services
+from image_core.services import secrets_client, services
 from image_core.settings import settings
 from image_core.telemetry import instrumented
 
 app = create_app(services)
 services().prepare("dynamodb")
+if settings().api_key_secret_arn:
+    secrets_client(settings())  # the first call will want it
 
 # Without "off" start-up and shut-down would run on every request.
 handler = instrumented(Mangum(app, lifespan="off"), lambda: settings().log_level)

@@ -131,6 +131,7 @@ def _client(
     )
 
 
+@cache
 def secrets_client(configured: Settings) -> SecretsManagerClient:
     """Where the API key lies; only a stack with a key ever asks for it, while a caller waits."""
     from botocore.config import Config

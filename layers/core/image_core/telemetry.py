@@ -145,7 +145,7 @@ def log_as_json(level: str = "INFO") -> None:
 def _json(end: str) -> logging.Formatter:
     return LambdaPowertoolsFormatter(
         json_serializer=lambda record: json.dumps(record, default=str, separators=(",", ":")) + end,
-        json_deserializer=lambda text: text,  # a message stays text, whatever a caller put into it
+        json_deserializer=str,  # a message stays text, whatever a caller put into it
         utc=True,
         use_rfc3339=True,
         serialize_stacktrace=False,  # the traceback is there already, as text

@@ -1,0 +1,258 @@
+"""`python -m bench.api`: the API function, from spawn to its first answer, and what a route costs once it is warm.
+
+Ours is what `sam build` makes (functions/Makefile). Theirs is bench/eager on the same packages, as pip installs
+them, compiled as well. Both read one record of a DynamoDB that answers at once. Rounds interleaved.
+"""
+
+# ruff: noqa: S603, S607  # programs of ours, with arguments of ours
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.report import machine, ratio, spread, table, verdict
+from image_core.models import Record, Status, ThumbnailInfo, Thumbnails
+from image_core.records.items import to_item
+
+REPOSITORY = Path(__file__).parents[1]
+WORK = REPOSITORY / ".bench" / "api"
+IMAGE_ID = "img_01kb5q3v8n0h2m4x6c8f0a2d4g"
+TO_EAGER, WARM_MS = 0.75, 0.5
+WARM_CALLS = 500
+LOCKED = ("layers/core", "functions/api")
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to write the function: the module of its handler, and where it and its packages lie."""
+
+    module: str
+    path: str
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="python -m bench.api", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="default: %(default)s")
+    rounds = parser.parse_args().rounds
+    python = _python()
+    version = subprocess.run([python, "-V"], capture_output=True, text=True, check=True).stdout.strip()
+    print(
+        f"\n## API\n\nSpawn to first answer, {rounds} rounds, {version}.\n{machine('fastapi', 'mangum', 'boto3')}\n"
+    )
+    ours, theirs = _ours(python), _theirs(python)
+    event = WORK / "event.json"
+    event.write_text(json.dumps(_event()))
+    with _Dynamodb() as url:
+        environment = _environment(url)
+        times: tuple[list[float], list[float]] = ([], [])
+        for number in range(rounds + 1):
+            for way, seconds in zip((theirs, ours), times, strict=True):
+                took = _first_answer(python, way, event, environment)
+                if number:  # the first round warms the page cache
+                    seconds.append(took)
+        warm = _warm(python, ours, event, environment)
+    rows = [["eager FastAPI + Mangum + boto3", spread(times[0]), "1.00"]]
+    rows.append(["this API", spread(times[1]), ratio(times[1], times[0])])
+    print(table(["", "seconds, median (range)", "of eager"], rows))
+    overhead_ms = (warm["call"] - warm["read"]) * 1000
+    print(
+        f"\nWarm, {WARM_CALLS} calls: {warm['call'] * 1000:.2f} ms, the read of it {warm['read'] * 1000:.2f} ms.\n"
+    )
+    print(verdict("spawn to first answer, of eager", median(times[1]) / median(times[0]), TO_EAGER, at_least=False))
+    print(verdict("warm overhead of a route, ms", overhead_ms, WARM_MS, at_least=False))
+
+
+def _python() -> str:
+    """Python 3.13, as on Lambda, where there is one."""
+    return shutil.which("python3.13") or sys.executable
+
+
+def _ours(python: str) -> Way:
+    shutil.rmtree(WORK, ignore_errors=True)
+    parts = []
+    for name, folder in (("CoreLayer", "layers/core"), ("ApiFunction", "functions/api")):
+        built = WORK / name
+        subprocess.run(
+            ["make", "--quiet", "-f", str(REPOSITORY / "functions/Makefile"), f"build-{name}", f"PYTHON={python}"],
+            cwd=REPOSITORY / folder,
+            env={**os.environ, "ARTIFACTS_DIR": str(built)},
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        parts.append(str(built / "python" if name == "CoreLayer" else built))
+    return Way("image_api.main", os.pathsep.join(reversed(parts)))
+
+
+def _theirs(python: str) -> Way:
+    target = WORK / "eager"
+    install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--target", str(target)]
+    for folder in LOCKED:
+        subprocess.run([*install, "-r", str(REPOSITORY / folder / "requirements.txt")], check=True)
+    shutil.copy(REPOSITORY / "bench" / "eager" / "eager_app.py", target)
+    compiling = [python, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(target)]
+    subprocess.run(compiling, check=True)
+    return Way("eager_app", str(target))
+
+
+def _environment(url: str) -> dict[str, str]:
+    plain = {name: os.environ[name] for name in ("PATH", "HOME", "PYENV_VERSION") if name in os.environ}
+    return plain | {
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONNOUSERSITE": "1",
+        "AWS_ENDPOINT_URL": url,
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "UPLOADS_BUCKET": "uploads",
+        "THUMBNAILS_BUCKET": "thumbnails",
+        "IMAGES_TABLE": "images",
+        "STATS_TABLE": "statistics",
+        "QUEUE_URL": f"{url}/queue",
+        "POWERTOOLS_METRICS_NAMESPACE": "image-pipeline",
+        "POWERTOOLS_SERVICE_NAME": "api",
+    }
+
+
+def _command(python: str, way: Way, event: Path, calls: int) -> list[str]:
+    # No site-packages: what is deployed, and nothing else, can be imported.
+    return [python, "-S", "-P", str(REPOSITORY / "bench" / "api_child.py"), way.module, str(event), str(calls)]
+
+
+def _first_answer(python: str, way: Way, event: Path, environment: dict[str, str]) -> float:
+    started = time.perf_counter()
+    with subprocess.Popen(
+        _command(python, way, event, 0), env={**environment, "PYTHONPATH": way.path}, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        told = _answer_of(process.stdout)
+        seconds = time.perf_counter() - started
+        process.stdout.read()
+    if told["answered"] != 200:
+        raise SystemExit(f"{way.module} answered {told}")
+    return seconds
+
+
+def _warm(python: str, way: Way, event: Path, environment: dict[str, str]) -> dict[str, float]:
+    done = subprocess.run(
+        _command(python, way, event, WARM_CALLS),
+        env={**environment, "PYTHONPATH": way.path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
+def _answer_of(stdout: Any) -> dict[str, Any]:
+    """The child's own line; metrics go there as well."""
+    for line in stdout:
+        told: dict[str, Any] = json.loads(line)
+        if "answered" in told:
+            return told
+    raise SystemExit("no answer; see above")
+
+
+def _event() -> dict[str, Any]:
+    path = f"/api/images/{IMAGE_ID}"
+    return {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": {"host": "api.example", "accept": "*/*", "user-agent": "bench"},
+        "pathParameters": {"image_id": IMAGE_ID},
+        "requestContext": {
+            "accountId": "123456789012",
+            "requestId": "JKJaXmPLvHcESHA=",
+            "stage": "$default",
+            "http": {
+                "method": "GET",
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.1",
+                "userAgent": "b",
+            },
+        },
+        "isBase64Encoded": False,
+    }
+
+
+def _item() -> dict[str, Any]:
+    sizes = {
+        size: ThumbnailInfo(f"{IMAGE_ID}/a/{size}", 150, 100, "image/jpeg", 5_000) for size in ("small", "medium")
+    }
+    return to_item(
+        Record(
+            image_id=IMAGE_ID,
+            key=f"uploads/{IMAGE_ID}/photo.jpg",
+            rev=4,
+            status=Status.SUCCESS,
+            generation=1,
+            created_ms=1_795_168_800_000,
+            original_name="photo.jpg",
+            source="api",
+            content_type="image/jpeg",
+            size_bytes=2_000_000,
+            version="v1",
+            metadata={
+                "width": 1920,
+                "height": 1080,
+                "format": "jpeg",
+                "size_bytes": 2_000_000,
+                "sha256": "0" * 64,
+                "exif": {"Make": "Canon", "Orientation": 6},
+            },
+            thumbnails=Thumbnails(attempt="a", version="v1", sizes=sizes),
+            caption="a red square",
+            caption_model="demo@1",
+            processed_ms=1_795_168_801_000,
+            processing_ms=420,
+        )
+    )
+
+
+class _Dynamodb:
+    """Answers every call with the one item, on a port of its own."""
+
+    def __enter__(self) -> str:
+        body = json.dumps({"Item": _item()}).encode()
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            wbufsize = -1  # head and body in one packet: two would wait for the acknowledgement of the first
+
+            def do_POST(self) -> None:  # the name that http.server calls
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(200)
+                self.send_header("Content-Type", "application/x-amz-json-1.0")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Not a word."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+
+
+if __name__ == "__main__":
+    main()

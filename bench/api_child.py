@@ -1,0 +1,48 @@
+"""A fresh process that answers `GET /api/images/{id}`, then many times more if told so. Started by `bench.api`.
+
+It runs on what is deployed alone: no packages of the development environment.
+"""
+
+import importlib
+import json
+import statistics
+import sys
+import time
+
+
+class Context:
+    aws_request_id = "request"
+    function_name = "api"
+
+
+def main() -> None:
+    """Entry point: module of the handler, file with the event, number of warm calls."""
+    module, path, calls = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123  # pathlib is not what is measured
+        event = json.load(file)
+    handler = importlib.import_module(module).handler
+    answer = handler(event, Context())
+    sys.stdout.write(json.dumps({"answered": answer["statusCode"]}) + "\n")
+    sys.stdout.flush()
+    if calls:
+        sys.stdout.write(json.dumps(_warm(handler, event, calls)) + "\n")
+
+
+def _warm(handler: object, event: object, calls: int) -> dict[str, float]:
+    """Seconds of a call, and of what it does besides answering: the read alone."""
+    from image_core.services import services
+
+    image_id = event["pathParameters"]["image_id"]  # type: ignore[index]
+    whole, read = [], []
+    for _ in range(calls):
+        started = time.perf_counter()
+        handler(event, Context())  # type: ignore[operator]
+        middle = time.perf_counter()
+        services().records.get(image_id)
+        whole.append(middle - started)
+        read.append(time.perf_counter() - middle)
+    return {"call": statistics.median(whole), "read": statistics.median(read)}
+
+
+if __name__ == "__main__":
+    main()

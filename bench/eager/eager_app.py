@@ -1,0 +1,26 @@
+"""What the tutorials show: FastAPI behind Mangum, boto3's client made at import. One read of DynamoDB."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import boto3
+from fastapi import FastAPI, HTTPException
+from mangum import Mangum
+
+dynamodb = boto3.client("dynamodb")
+app = FastAPI()
+
+
+@app.get("/api/images/{image_id}")
+def get_image(image_id: str) -> dict[str, Any]:
+    answer = dynamodb.get_item(
+        TableName=os.environ["IMAGES_TABLE"], Key={"image_id": {"S": image_id}}, ConsistentRead=True
+    )
+    if "Item" not in answer:
+        raise HTTPException(404)
+    return {name: next(iter(value.values())) for name, value in answer["Item"].items()}
+
+
+handler = Mangum(app, lifespan="off")
