@@ -1,7 +1,7 @@
 """`python -m bench.api_load`: the API under concurrent clients on the local stack, and what limits it.
 
-Calls and numbers of clients are interleaved, round by round. What limits a call is read off the CPU time of each process:
-moto answers one request at a time, our application is one process.
+Calls and numbers of clients are interleaved, round by round. What limits a call is read off the CPU time of each
+process: moto answers one request at a time, our application is one process.
 """
 
 from __future__ import annotations
@@ -52,11 +52,12 @@ class Run:
 
     @property
     def limit(self) -> str:
+        """Who had no time left; `latency`: nobody, each call waits for the steps of the one before."""
         busiest = max(self.busy, key=lambda name: self.busy[name])
         cores = len(os.sched_getaffinity(0))
         if self.busy[busiest] >= BUSY:
             return busiest
-        return "the machine's cores" if sum(self.busy.values()) >= BUSY * cores else "waiting"
+        return "the machine's cores" if sum(self.busy.values()) >= BUSY * cores else "latency"
 
 
 def main() -> None:
