@@ -32,8 +32,9 @@ format: $(VENV)/installed  ## Put the code into its format
 	$(BIN)/ruff check --fix --quiet $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-docs: $(VENV)/installed  ## Write docs/api.md from the OpenAPI schema
+docs: $(VENV)/installed  ## Write docs/api.md from the OpenAPI schema, and the reference in docs/cli.md
 	$(BIN)/python -m docs.api
+	$(BIN)/python -m docs.cli
 
 model: $(VENV)/installed  ## Fetch BLIP and export it into models/exported (FROM=folder: another checkpoint)
 	$(BIN)/python -m models.export $(if $(FROM),--from $(FROM))
