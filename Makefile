@@ -73,8 +73,9 @@ lock: $(VENV)/installed  ## Pin what is deployed, with hashes: requirements.in â
 	$(LOCK) functions/processor/requirements.in -o functions/processor/requirements.txt \
 		--overrides functions/processor/overrides.txt -c layers/core/requirements.txt
 
-docs: $(VENV)/installed  ## Write docs/api.md from the OpenAPI schema
+docs: $(VENV)/installed  ## Write docs/api.md from the OpenAPI schema, and the reference in docs/cli.md
 	$(BIN)/python -m docs.api
+	$(BIN)/python -m docs.cli
 
 model: $(VENV)/installed  ## Fetch BLIP and export it into models/exported (FROM=folder: another checkpoint)
 	$(BIN)/python -m models.export $(if $(FROM),--from $(FROM))
@@ -82,11 +83,12 @@ model: $(VENV)/installed  ## Fetch BLIP and export it into models/exported (FROM
 model-check: $(VENV)/installed  ## Compare the model folders with their checksums
 	$(BIN)/python -m models.check
 
-bench: $(VENV)/installed  ## Measure pictures, captions and cold starts, as ratios; wants a quiet machine
+bench: $(VENV)/installed  ## Measure pictures, captions, cold starts, the API under load; wants a quiet machine
 	$(BIN)/python -m bench.images
 	$(BIN)/python -m bench.captions
 	$(BIN)/python -m bench.cold_start
 	$(BIN)/python -m bench.api
+	$(BIN)/python -m bench.api_load
 
 demo-model: $(VENV)/installed  ## Train the demo caption model (about 30 minutes on two cores)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m models.demo.train

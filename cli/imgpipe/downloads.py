@@ -28,7 +28,7 @@ def safe_name(image: Image) -> str:
     """The image's own name as a file's name on any system: no folder, nothing hidden, nothing invisible."""
     last = image.name.replace("\\", "/").rpartition("/")[2]
     kept = "".join("_" if letter in '<>:"|?*' else letter for letter in unicodedata.normalize("NFC", last))
-    kept = "".join(letter for letter in kept if unicodedata.category(letter)[0] != "C").strip(" .")
+    kept = "".join(letter for letter in kept if letter.isprintable()).strip(" .")
     stem, dot, extension = kept.rpartition(".")
     if not dot or len(extension.encode()) > 16:
         stem, extension = kept, ""

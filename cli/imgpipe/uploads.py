@@ -112,9 +112,9 @@ class Uploader:
     def _way_for(self, file: LocalFile) -> Way:
         if self._way is not Way.AUTO:
             return self._way
-        # A form carries these letters as %22, %0A, %0D, which nobody turns back; JSON carries every name as it is.
-        too_large = file.size > self._max_post_bytes
-        return Way.PRESIGNED if too_large or any(letter in file.name for letter in '"\r\n') else Way.POST
+        # A form carries some letters as %22, %0A and the like, which nobody turns back; JSON carries them all.
+        is_mangled = any(letter in '"\\' or letter < " " for letter in file.name)
+        return Way.PRESIGNED if file.size > self._max_post_bytes or is_mangled else Way.POST
 
     def _is_worth_another_try(self, error: ApiError, file: LocalFile) -> bool:
         if error.http_status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and self._way is Way.AUTO:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def photos(tmp_path: Path) -> list[Path]:
     """Eight pictures in a folder, each another one, with names that no other test has."""
     folder = tmp_path / "photos"
     folder.mkdir()
-    paths = [folder / f"{tmp_path.name}-{number}.jpg" for number in range(8)]
+    name = uuid.uuid4().hex[:12]
+    paths = [folder / f"{name}-{number}.jpg" for number in range(8)]
     for number, path in enumerate(paths):
         path.write_bytes(jpeg(60 + number, 40))
     return paths

@@ -28,10 +28,8 @@ def utc_time(text: str | None) -> str | None:
         raise typer.BadParameter("A date or time such as 2026-11-20 or 2026-11-20T10:00:00Z.") from error
 
 
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", callback=_checked_ids, help="Ids of images.")]
-AnyIds = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID]...", callback=_checked_ids, help="Ids of images.")
-]
+Ids = Annotated[list[str], typer.Argument(metavar="ID", callback=_checked_ids, help="Ids of images.")]
+AnyIds = Annotated[list[str] | None, typer.Argument(metavar="ID", callback=_checked_ids, help="Ids of images.")]
 Id = Annotated[
     str, typer.Argument(metavar="ID", callback=lambda value: _checked_ids([value])[0], help="An image's id.")
 ]

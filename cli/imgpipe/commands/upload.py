@@ -29,7 +29,7 @@ _MARKS = {State.UPLOADED: ("✓", "green"), State.SKIPPED: ("=", "dim"), State.F
 
 def upload(
     context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Files; with --recursive also folders.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files; with --recursive also folders.")],
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Take the pictures in folders, and in theirs.")
     ] = False,

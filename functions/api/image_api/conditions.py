@@ -33,15 +33,15 @@ def json_answer(
     content = _serialised(body)
     tag = etag(content)
     if is_known(tag, if_none_match):
-        return unchanged(tag, _JSON)
+        return unchanged(tag, _JSON, headers)
     tagged = {"ETag": tag, "Cache-Control": REVALIDATED}
     return Response(content, media_type=_JSON, headers={**tagged, **(headers or {})})
 
 
-def unchanged(tag: str, media_type: str) -> Response:
+def unchanged(tag: str, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
     """304. It names the media type, because Mangum would name JSON, and caches take over what a 304 says."""
-    headers = {"ETag": tag, "Cache-Control": REVALIDATED}
-    return Response(status_code=304, media_type=media_type, headers=headers)
+    tagged = {"ETag": tag, "Cache-Control": REVALIDATED}
+    return Response(status_code=304, media_type=media_type, headers={**tagged, **(headers or {})})
 
 
 def etag(content: bytes) -> str:

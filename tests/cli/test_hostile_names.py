@@ -1,0 +1,124 @@
+"""Names that try to break a terminal, a header or a folder: they arrive as they are, and do no harm."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Imgpipe
+from tests.cli.door import Door, Reply, door_to, json_reply
+from tests.cli.terminals import in_a_terminal
+from tests.pictures import jpeg
+from tests.running_stack import Stack
+
+HOSTILE = [
+    "[red]red.jpg",
+    "[link=evil]here.jpg",
+    "\x1b]0;owned\x07.jpg",
+    "\x1b[2J\x1b[31mclear.jpg",
+    "new\nline.jpg",
+    "carriage\rreturn.jpg",
+    'quo"te.jpg',
+    "percent%22%0d%0a.jpg",
+    "tab\tbed.jpg",
+    "back\\slash.jpg",
+    "right\u202egpj.exe.jpg",
+    "bell\x07back\x08.jpg",
+    "c1\x9b31m.jpg",
+    "line\u2028separator.jpg",
+    "семейство 家族 🏞️👩\u200d👧.jpg",
+    "-rf.jpg",
+    "{task.fields[name]}.jpg",
+    "n" * 240 + ".jpg",
+]
+INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def test_they_survive_as_data_and_cannot_be_seen_at_work(imgpipe: Imgpipe, stack: Stack, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number, name in enumerate(HOSTILE):
+        (folder / name).write_bytes(jpeg(40 + number, 40))
+
+    run = imgpipe("upload", "--recursive", folder)
+
+    assert len(run.rows) == len(HOSTILE)
+    assert not INVISIBLE.search(run.out + run.err)
+    ids = [row[1] for row in run.rows]
+    assert {stack.image(image_id)["data"]["original_name"] for image_id in ids} == set(HOSTILE)
+
+    listed = imgpipe("list", "--limit", str(len(HOSTILE)))
+    assert not INVISIBLE.search(listed.out)
+    assert all(len(row) == 7 for row in listed.rows)
+
+    for image_id in ids:
+        stack.finished(image_id)
+    copies = tmp_path / "copies"
+    told = imgpipe("download", *ids, "--output", copies)
+    assert not INVISIBLE.search(told.out)
+    assert len(list(copies.iterdir())) == len(HOSTILE)
+    assert not [path for path in copies.iterdir() if INVISIBLE.search(path.name) or "\n" in path.name]
+    assert sorted(path.read_bytes() for path in copies.iterdir()) == sorted(
+        path.read_bytes() for path in folder.iterdir()
+    )
+
+
+@pytest.fixture
+def liar() -> Iterator[Door]:
+    """An API whose records have names that no file system would give."""
+    with door_to(None) as door:
+        yield door
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../escaped.jpg", "/tmp/escaped.jpg", "..\\..\\escaped.jpg", "..", ".", "", ".bashrc", "CON", "nul.jpg",
+     "a" * 5000, "\u202e\x00\x1b", "é" * 300 + ".jpg"],
+)  # fmt: skip
+def test_a_record_cannot_choose_where_a_download_goes(
+    imgpipe: Imgpipe, liar: Door, tmp_path: Path, name: str
+) -> None:
+    record = {"status": "success", "data": {"image_id": "img_1", "original_name": name}, "error": None}
+    liar.always("GET", "/api/images/img_1/thumbnails", lambda _: Reply(200, {"Content-Type": "image/jpeg"}, jpeg()))
+    liar.always("GET", "/api/images/img_1", lambda _: json_reply(200, record))
+    folder = tmp_path / "a" / "b" / "c"
+    folder.mkdir(parents=True)
+
+    imgpipe("--api", liar.url, "download", "img_1", "--size", "small", "--output", folder)
+
+    (path,) = folder.iterdir()
+    assert path.read_bytes() == jpeg()
+    assert len(os.fsencode(path.name)) <= 255
+    assert path.name.endswith("-small.jpg")
+    assert not path.name.startswith(".")
+    assert not [letter for letter in path.name if unicodedata.category(letter)[0] == "C"]
+    assert list(tmp_path.rglob("*.jpg")) == [path]
+
+
+def test_a_caption_cannot_steer_a_terminal(imgpipe: Imgpipe, liar: Door) -> None:
+    evil = "[bold]\x1b]0;owned\x07\u202e[/bold]"
+    record = {
+        "status": "success",
+        "data": {"image_id": "img_1", "original_name": evil, "title": evil, "metadata": {"caption": evil}},
+        "error": None,
+    }
+    liar.always("GET", "/api/images/img_1", lambda _: json_reply(200, record))
+    liar.always("GET", "/api/images", lambda _: json_reply(200, {"data": [record], "next_cursor": None}))
+    for arguments in (["show", "img_1"], ["list"], ["watch", "img_1"]):
+        shown, code = in_a_terminal([*imgpipe.command("--api", liar.url, *arguments)], imgpipe.environment)
+        assert code == 0
+        assert "owned\x07" not in shown
+        assert "\x1b]0" not in shown
+        assert "\u202e" not in shown
+        assert "[bold]" in shown
+
+
+def test_an_error_message_cannot_either(imgpipe: Imgpipe, liar: Door) -> None:
+    error = {"code": "odd", "message": "[red]\x1b[31mboo\r\n"}
+    liar.always("GET", "/api/stats", lambda _: json_reply(400, {"status": "error", "data": None, "error": error}))
+    assert imgpipe("--api", liar.url, "stats", code=1).err == "imgpipe: [red]\\x1b[31mboo\\x0d\\x0a\n"

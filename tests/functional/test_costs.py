@@ -1,0 +1,190 @@
+"""What lists and statistics cost: as many requests, and as many items read, at 100,000 records as at 1,000."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pytest
+
+from image_core.keys import derived_image_id
+from image_core.models import SHOWN_STATUSES, Record, Status
+from image_core.records import Records
+from image_core.records.counters import STATS_NAME, contribution
+from image_core.records.items import to_item
+from tests.functional.emulator import resource
+
+simulated = pytest.importorskip("tests.simulation.dynamodb")
+
+IMAGES, STATS, SHARDS = "images", "stats", 10
+FEW, MANY = 1_000, 100_000
+FIRST_MS = 1_795_168_800_000
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Requests and items read, by operation."""
+
+    requests: Counter[str]
+    items: Counter[str]
+
+
+class Counting:
+    """A client in front of a fake: it counts what is asked for, and what is read for it."""
+
+    def __init__(self, fake: Any) -> None:
+        self._fake = fake
+        self.requests: Counter[str] = Counter()
+        self.items: Counter[str] = Counter()
+
+    def cost(self) -> Cost:
+        """Since the last time."""
+        spent = Cost(self.requests, self.items)
+        self.requests, self.items = Counter(), Counter()
+        return spent
+
+    def query(self, **arguments: Any) -> Any:
+        assert "FilterExpression" not in arguments, "a filter reads what it throws away"
+        answer = self._fake.query(**arguments)
+        self._count("query", answer["ScannedCount"])
+        return answer
+
+    def batch_get_item(self, **arguments: Any) -> Any:
+        answer = self._fake.batch_get_item(**arguments)
+        self._count("batch_get_item", sum(map(len, answer["Responses"].values())))
+        return answer
+
+    def get_item(self, **arguments: Any) -> Any:
+        answer = self._fake.get_item(**arguments)
+        self._count("get_item", len(answer))
+        return answer
+
+    def scan(self, **_: Any) -> Any:
+        raise AssertionError("nothing that users call reads the whole table")
+
+    def _count(self, operation: str, items: int) -> None:
+        self.requests[operation] += 1
+        self.items[operation] += items
+
+
+def image(number: int) -> Record:
+    """Every status in turn, a second apart, some of them of one millisecond."""
+    status = SHOWN_STATUSES[number % len(SHOWN_STATUSES)]
+    return Record(
+        image_id=derived_image_id("costs", str(number)),
+        key=f"{number}.jpg",
+        rev=1,
+        status=status,
+        generation=1,
+        created_ms=FIRST_MS + number // 3 * 1000,
+        original_name=f"{number}.jpg",
+        source="bucket",
+        processing_ms=100 + number % 400 if status is Status.SUCCESS else None,
+    )
+
+
+@cache
+def table_of(size: int) -> Counting:
+    """A table with that many records, and the statistics that belong to them."""
+    client = Counting(
+        simulated.FakeDynamoDB({IMAGES: resource("ImagesTable"), STATS: resource("StatsTable")}, page=lambda: 10**9)
+    )
+    fake = client._fake
+    shards: list[Counter[str]] = [Counter() for _ in range(SHARDS)]
+    for number in range(size):
+        record = image(number)
+        fake.put_item(TableName=IMAGES, Item=to_item(record))
+        shards[number % SHARDS].update(contribution(record))
+    for shard, counts in enumerate(shards):
+        item = {name: {"N": str(count)} for name, count in counts.items()}
+        fake.put_item(TableName=STATS, Item={"name": {"S": STATS_NAME}, "shard": {"N": str(shard)}, **item})
+    return client
+
+
+def records_of(size: int) -> tuple[Counting, Records]:
+    client = table_of(size)
+    client.cost()
+    records = Records(client, images_table=IMAGES, stats_table=STATS, stats_shards=SHARDS)  # type: ignore[arg-type]
+    return client, records
+
+
+def pages(records: Records, count: int, **narrowed: Any) -> list[str]:
+    """The ids on that many pages of twenty."""
+    found, cursor = [], None
+    for _ in range(count):
+        page = records.page(limit=20, cursor=cursor, **narrowed)
+        found += [record.image_id for record in page.records]
+        cursor = page.next_cursor
+    return found
+
+
+def middle_of(size: int) -> int:
+    return FIRST_MS + size // 2 // 3 * 1000
+
+
+CALLS: dict[str, Callable[[Records, int], object]] = {
+    "the first page": lambda records, _: pages(records, 1),
+    "ten pages": lambda records, _: pages(records, 10),
+    "a page of a hundred": lambda records, _: records.page(limit=100),
+    "pages of a status": lambda records, _: pages(records, 3, status=Status.FAILED),
+    "statistics": lambda records, _: records.stats(),
+    "an image": lambda records, size: records.get(image(size // 2).image_id),
+}
+NARROWED: dict[str, Callable[[Records, int], object]] = {
+    "pages behind a time": lambda records, size: pages(records, 3, until_ms=middle_of(size)),
+    "pages between two times, of a status": lambda records, size: pages(
+        records, 2, status=Status.SUCCESS, from_ms=FIRST_MS, until_ms=middle_of(size)
+    ),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_the_tables() -> Iterator[None]:
+    yield
+    table_of.cache_clear()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_it_costs_the_same_at_a_thousand_and_at_a_hundred_thousand(call: str) -> None:
+    costs = {}
+    for size in (FEW, MANY):
+        client, records = records_of(size)
+        assert CALLS[call](records, size)
+        costs[size] = client.cost()
+    print(f"{call}: {dict(costs[FEW].requests)} requests, {dict(costs[FEW].items)} items read")
+    assert costs[FEW] == costs[MANY]
+    assert sum(costs[FEW].requests.values()) > 0
+
+
+@pytest.mark.parametrize("call", NARROWED)
+def test_narrowing_by_time_costs_the_same_too(call: str) -> None:
+    costs = {}
+    for size in (FEW, MANY):
+        client, records = records_of(size)
+        assert NARROWED[call](records, size)
+        costs[size] = client.cost()
+    print(f"{call}: {dict(costs[FEW].requests)} requests, {dict(costs[FEW].items)} items read")
+    assert costs[FEW] == costs[MANY]
+
+
+def test_a_page_is_a_query_of_its_size_and_one_more_and_a_batch_of_its_size() -> None:
+    client, records = records_of(MANY)
+    records.page(limit=20)
+    assert client.cost() == Cost(
+        Counter({"query": 1, "batch_get_item": 1}), Counter({"query": 21, "batch_get_item": 20})
+    )
+
+
+def test_statistics_are_one_query_of_as_many_items_as_there_are_shards() -> None:
+    client, records = records_of(MANY)
+    assert records.stats().counts == dict.fromkeys(SHOWN_STATUSES, MANY // 4)
+    assert client.cost() == Cost(Counter({"query": 1}), Counter({"query": SHARDS}))
+
+
+def test_the_whole_list_is_still_every_image_once() -> None:
+    _, records = records_of(FEW)
+    found = pages(records, FEW // 20)
+    assert len(found) == len(set(found)) == FEW
