@@ -38,7 +38,9 @@ class Metadata(BaseModel, extra="allow"):
     size_bytes: int
     sha256: str
     color_mode: str | None = Field(
-        None, examples=["rgb"], description="bilevel, grayscale, palette, rgb, cmyk, lab, ycbcr or hsv: in the file."
+        None,
+        examples=["rgb"],
+        description="bilevel, grayscale, palette, rgb, cmyk, lab, ycbcr or hsv: in the file.",
     )
     bit_depth: int | None = Field(None, examples=[8], description="Bits in a sample of the file, or in an index.")
     has_alpha: bool | None = Field(None, description="Whether the file can say what is transparent.")
