@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 import subprocess
+import tomllib
 from collections.abc import Iterator
 
 import httpx
@@ -19,25 +20,34 @@ from tests.running_stack import ROOT, START_SECONDS, running_stack, until
 
 pytestmark = pytest.mark.containers
 
+SAMCONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text())["default"]["local_start_api"]["parameters"]
+PORT, ENV_FILE = SAMCONFIG["port"], ROOT / SAMCONFIG["env_vars"]
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) != 0
+
 
 @pytest.fixture(scope="module")
 def api(built: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """`sam local start-api` on a stack whose processor runs here."""
+    """Exactly `sam local start-api`, as samconfig.toml has it, on a stack whose processor runs here."""
     folder = tmp_path_factory.mktemp("sam-local")
-    options = ["--aws-host", "0.0.0.0", "--workers", "1", "--model", "demo"]
-    with running_stack(folder, *options) as stack, socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
-        command = [str(SAM), "local", "start-api", "--port", str(port), "--skip-pull-image"]
-        command += ["--env-vars", str(stack.env_file)]
+    options = ["--aws-host", "0.0.0.0", "--workers", "1", "--model", "demo", "--env-file", str(ENV_FILE)]
+    with running_stack(folder, *options):
+        if not is_free(PORT):
+            pytest.skip(f"port {PORT}, samconfig.toml's, is in use on this machine")
         log = folder / "sam.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command, cwd=ROOT, env=sam_environment(), stdout=output, stderr=subprocess.STDOUT
+                [str(SAM), "local", "start-api"],
+                cwd=ROOT,
+                env=sam_environment() | {"SAM_SKIP_PULL_IMAGE": "true"},
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=60, trust_env=False) as client:
                 until(lambda: _answers(client) or process.poll() is not None, seconds=START_SECONDS)
                 assert process.poll() is None, log.read_text()
                 yield client
