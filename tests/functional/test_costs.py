@@ -16,8 +16,7 @@ from image_core.records import Records
 from image_core.records.counters import STATS_NAME, contribution
 from image_core.records.items import to_item
 from tests.functional.emulator import resource
-
-simulated = pytest.importorskip("tests.simulation.dynamodb")
+from tests.simulation import dynamodb as simulated
 
 IMAGES, STATS, SHARDS = "images", "stats", 10
 FEW, MANY = 1_000, 100_000

@@ -12,7 +12,7 @@ from PIL import Image
 from tests import pictures
 from tests.fuzz import png_chunks
 
-HEIC = Path(__file__).parents[1] / "unit" / "processor" / "heic"
+HEIC = Path(__file__).parents[1] / "heic"
 
 FORMATS = ("jpeg", "png", "webp", "gif", "avif", "heic", "tiff", "bmp")
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from tests.simulation.errors import cancelled, refusal
-from tests.simulation.expressions import Attributes, hash_key_of, holds, updated
+from tests.simulation.expressions import Attributes, holds, key_condition_of, updated
 
 Key = tuple[Any, ...]
 Entry = tuple[Any, Key]
@@ -117,15 +117,21 @@ class FakeDynamoDB:
         table = self._table(TableName, "Query")
         self.on_query(TableName)
         index = table.main if IndexName is None else table.indexes[IndexName]
-        hash_value = hash_key_of(condition, index.schema)
+        hash_value, between = key_condition_of(condition, index.schema)
         entries = index.entries.get(hash_value, [])
         first, last = 0, len(entries)
+        if between is not None:
+            first = bisect_left(entries, (between[0],), key=lambda entry: entry[0])
+            last = bisect_right(entries, (between[1],), key=lambda entry: entry[0])
         if ExclusiveStartKey is not None:
             start = (_some(index.key_in(ExclusiveStartKey))[1:], table.key(ExclusiveStartKey))
+            if between is not None and not between[0] <= start[0][0] <= between[1]:
+                text = "The provided starting key is outside query boundaries based on provided conditions"
+                raise refusal("dynamodb", "Query", "ValidationException", text)
             if ScanIndexForward:
-                first = bisect_right(entries, start)
+                first = max(first, bisect_right(entries, start))
             else:
-                last = bisect_left(entries, start)
+                last = min(last, bisect_left(entries, start))
         # The statistics are one small partition; a page of theirs is never cut.
         size = min(Limit, self._page()) if IndexName is not None else Limit
         matching = entries[first:last] if ScanIndexForward else entries[first:last][::-1]

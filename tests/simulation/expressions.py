@@ -48,17 +48,24 @@ def updated(item: Attributes, arguments: Mapping[str, Any]) -> Attributes:
     return after
 
 
-def hash_key_of(arguments: Mapping[str, Any], schema: list[dict[str, str]]) -> Any:
-    """The value of the hash key in a query's `KeyConditionExpression`; ranges are not asked for by the pipeline."""
+def key_condition_of(
+    arguments: Mapping[str, Any], schema: list[dict[str, str]]
+) -> tuple[Any, tuple[Any, Any] | None]:
+    """What a query's `KeyConditionExpression` asks for: the hash key; first and last range key where BETWEEN is."""
     hashes, ranges, _ = _key_condition(
         arguments["KeyConditionExpression"],
         _frozen(arguments.get("ExpressionAttributeValues")),
         _frozen(arguments.get("ExpressionAttributeNames")),
         _frozen(schema),
     )
+    between = None
     if ranges:
-        raise NotImplementedError("conditions on the range key")
-    return next(iter(hashes[0][1].values()))
+        ((_, comparison, bounds),) = ranges
+        if comparison != "BETWEEN":
+            raise NotImplementedError(f"{comparison} on the range key")
+        first, last = (next(iter(bound.values())) for bound in bounds)
+        between = (first, last)
+    return next(iter(hashes[0][1].values())), between
 
 
 def _moto_item(item: Attributes, expression: str, arguments: Mapping[str, Any]) -> Item:

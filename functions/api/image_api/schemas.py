@@ -29,7 +29,7 @@ class ErrorAnswer(BaseModel):
 
 
 class Metadata(BaseModel, extra="allow"):
-    """What the picture is; docs/metadata.md says more. Width and height are those of the upright picture, in pixels.
+    """What the picture is; docs/metadata.md says more. Width and height are the upright picture's, in pixels.
 
     Where the model had nothing to say, `caption` is null and `caption_reason` says why. `gps` is there only if the
     service shows where pictures were taken.
@@ -220,9 +220,17 @@ class HealthAnswer(BaseModel):
     caption_model: str | None
 
 
+class Limits(BaseModel):
+    """The largest files that are taken, in bytes: in a POST, and by `POST /api/uploads`."""
+
+    max_post_bytes: int = Field(examples=[4_000_000])
+    max_image_bytes: int = Field(examples=[50_000_000])
+
+
 class IndexAnswer(BaseModel):
     """What there is."""
 
     name: str
     documentation: str
     endpoints: dict[str, str]
+    limits: Limits

@@ -7,10 +7,11 @@ from fastapi import APIRouter, Request, Response
 from image_api.conditions import REVALIDATED, is_known
 from image_api.dependencies import Connected
 from image_api.gallery import PAGE, Asset, asset, content_security_policy
-from image_api.schemas import IndexAnswer
+from image_api.schemas import IndexAnswer, Limits
 from image_core.errors import NotFound
 
 router = APIRouter(tags=["service"])
+
 
 @router.get(
     "/",
@@ -36,6 +37,9 @@ def index(request: Request, services: Connected) -> Response | IndexAnswer:
             "stats": f"{base}api/stats",
             "health": f"{base}health",
         },
+        limits=Limits(
+            max_post_bytes=services.settings.max_post_bytes, max_image_bytes=services.settings.max_image_bytes
+        ),
     )
     return Response(answer.model_dump_json(), media_type="application/json", headers={"Vary": "Accept"})
 
