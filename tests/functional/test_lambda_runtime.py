@@ -49,6 +49,7 @@ def test_the_api_function_lists_and_takes_images(stack: Stack, tmp_path: Path) -
         listed = invoke(request("http_get.json", "/api/images", "limit=1"))
         accepted = invoke(load("http_post_multipart.json"))
         missing = invoke(request("http_get.json", "/nope"))
+        schema = invoke(request("http_get.json", "/openapi.json"))
     (shown,) = json.loads(listed["body"])["data"]
     image_id = json.loads(accepted["body"])["image_id"]
     assert (listed["statusCode"], listed["isBase64Encoded"]) == (200, False)
@@ -60,6 +61,7 @@ def test_the_api_function_lists_and_takes_images(stack: Stack, tmp_path: Path) -
     sent = base64.b64decode(load("http_post_multipart.json")["body"])
     stored = stack.s3.get_object(Bucket=stack.uploads_bucket, Key=f"uploads/{image_id}/my photo+1 é.png")
     assert stored["Body"].read() in sent
+    assert (schema["statusCode"], json.loads(schema["body"])["openapi"][:2]) == (200, "3.")
     assert (missing["statusCode"], json.loads(missing["body"])["error"]["code"]) == (404, "not_found")
 
 
