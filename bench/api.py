@@ -216,7 +216,7 @@ def _item() -> dict[str, Any]:
                 "sha256": "0" * 64,
                 "exif": {"Make": "Canon", "Orientation": 6},
             },
-            thumbnails=Thumbnails(attempt="a", version="v1", sizes=sizes),
+            thumbnails=Thumbnails(attempt="a", version="v1", generation=1, sizes=sizes),
             caption="a red square",
             caption_model="demo@1",
             processed_ms=1_795_168_801_000,

@@ -125,7 +125,10 @@ def _broken(module: str, one: Import) -> Iterator[str]:
     answers_aws_errors = module == "image_api.errors" and one.is_of("botocore.exceptions")
     if package in PIPELINE and one.is_of(*AWS) and not _is_of(module, *MAY_USE_AWS) and not answers_aws_errors:
         yield "AWS is called in records, storage and events alone"
-    if package in ("local", "models", "ops") and one.is_of(*(other for other in AROUND_IT if other != package)):
+    # The template is read in one place, whoever asks: the local stack, or the preflight of a deployment.
+    reads_the_template = package == "ops" and one.is_of("local.template")
+    around = [other for other in AROUND_IT if other != package]
+    if package in ("local", "models", "ops") and one.is_of(*around) and not reads_the_template:
         yield "nothing but tests and bench imports what stands around the pipeline"
     if _is_of(module, *PURE_STEPS) and one.is_of(*AWS, *STORES):
         yield "pure steps do no I/O"

@@ -247,9 +247,7 @@ class Stack:
 
     def _create_tables(self, dynamodb: Any) -> None:
         for table, resource_name in ((self.images_table, "ImagesTable"), (self.stats_table, "StatsTable")):
-            properties = resource(resource_name)
-            shape = {key: properties[key] for key in _TABLE_SHAPE if key in properties}
-            dynamodb.create_table(TableName=table, **shape)
+            dynamodb.create_table(TableName=table, **table_shape(resource_name))
 
     def _create_buckets(self, s3: Any, *, versioned: bool) -> None:
         for bucket in (self.uploads_bucket, self.thumbnails_bucket):
@@ -346,6 +344,12 @@ class Stack:
 @cache
 def _template() -> dict[str, Any]:
     return read_template()
+
+
+def table_shape(name: str) -> dict[str, Any]:
+    """What of a table in template.yaml decides how it answers, as `create_table` takes it."""
+    properties = resource(name)
+    return {key: properties[key] for key in _TABLE_SHAPE if key in properties}
 
 
 def resource(name: str) -> dict[str, Any]:

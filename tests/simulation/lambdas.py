@@ -74,6 +74,7 @@ class Captioner:
     """Takes its time, and may fail; says how large the picture was."""
 
     model = "simulated@1"
+    image_size: int | None = None
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack

@@ -263,8 +263,7 @@ def played(stack: Stack) -> Iterator[None]:
     try:
         with (
             api.threads_inline(),
-            patch("image_api.routes.images.new_image_id", new_image_id),
-            patch("image_api.routes.uploads.new_image_id", new_image_id),
+            patch("image_api.idempotency.new_image_id", new_image_id),
             patch("image_core.records.secrets.token_hex", lambda size: rng.randbytes(size).hex()),
         ):
             yield

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.functional.emulator import REGION, Clients, resource
+from tests.functional.emulator import REGION, Clients, resource, table_shape
 from tests.simulation.dynamodb import FakeDynamoDB
 from tests.simulation.network import Client, Network
 from tests.simulation.s3 import Bucket, FakeS3
@@ -225,8 +225,7 @@ def _moto(service: str, clients: Clients) -> tuple[Any, dict[str, str]]:
     if service == "dynamodb":
         names = {"images": f"images-{suffix}", "stats": f"stats-{suffix}"}
         for name, table in (("images", "ImagesTable"), ("stats", "StatsTable")):
-            properties = {key: value for key, value in resource(table).items() if key != "StreamSpecification"}
-            clients.dynamodb.create_table(TableName=names[name], **properties)
+            clients.dynamodb.create_table(TableName=names[name], **table_shape(table))
         return clients.dynamodb, names
     letters = clients.sqs.create_queue(QueueName=f"letters-{suffix}")["QueueUrl"]
     arn = clients.sqs.get_queue_attributes(QueueUrl=letters, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

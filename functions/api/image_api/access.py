@@ -6,6 +6,7 @@ valid until the next rotation, so that callers can be moved to the new one witho
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import hmac
 import logging
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 
-from image_api.errors import answer
+from image_api.errors import answer, documented
 from image_core.errors import Unauthorized, Unavailable
 
 if TYPE_CHECKING:
@@ -165,13 +166,14 @@ def document(schema: dict[str, Any]) -> None:
             "description": "Needed on stacks that have a key, as those on AWS do by default.",
         }
     }
-    refusal = {
-        "description": f"`{Unauthorized.code}`: {Unauthorized.default_message}",
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}},
-        "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    refusal = documented(Unauthorized)[Unauthorized.http_status]
+    del refusal["model"]  # FastAPI's word, which it has replaced in the rest of the schema by now
+    refusal["content"]["application/json"]["schema"] = {"$ref": "#/components/schemas/ErrorAnswer"}
+    refusal["headers"] = {
+        "WWW-Authenticate": {"description": "Names the header for the key.", "schema": {"type": "string"}}
     }
     for path, methods in schema["paths"].items():
         if not is_public(path, public_docs=True):
             for operation in methods.values():
                 operation["security"] = [{"ApiKey": []}, {}]
-                operation["responses"]["401"] = refusal
+                operation["responses"]["401"] = copy.deepcopy(refusal)

@@ -55,11 +55,10 @@ def process(
     started_ms = services.records.now_ms()
     try:
         try:
-            _guard_announced_size(record, stored)
             with stage("download"):
-                body = _download(stored, services)
+                body = _download(record, stored, services)
             sha256 = hashlib.sha256(body).hexdigest()
-            _guard_announced_sha256(record, sha256)
+            _guard_announced(record, sha256)
             with stage("decode"):
                 picture = _decode(body, services.settings)
             made = None if record.has_saved() else _make(picture, body, sha256, services.settings)
@@ -112,25 +111,25 @@ def give_back(record: Record, services: Services) -> float | None:
     return wait_seconds
 
 
-def _guard_announced_size(record: Record, stored: StoredObject) -> None:
-    """S3 checks what a presigned URL was signed for; an emulator or somebody's own write does not."""
-    if record.announced_bytes not in (None, stored.size_bytes):
-        raise UploadMismatch(f"{stored.size_bytes:,} bytes arrived, {record.announced_bytes:,} were announced.")
-
-
-def _guard_announced_sha256(record: Record, sha256: str) -> None:
-    if record.announced_sha256 not in (None, sha256):
-        raise UploadMismatch("The bytes that arrived have another SHA-256 than the announced one.")
-
-
-def _download(stored: StoredObject, services: Services) -> bytes:
-    limit = services.settings.max_image_bytes
-    if 0 < stored.size_bytes <= limit:
+def _download(record: Record, stored: StoredObject, services: Services) -> bytes:
+    """The file, unless its size alone says that it is none to be processed."""
+    limit, announced = services.settings.max_image_bytes, record.announced_bytes
+    if 0 < stored.size_bytes <= limit and announced in (None, stored.size_bytes):
         return services.storage.download(stored)
     now = services.storage.head(stored.key)
     if now is None or now.version != stored.version:
         raise Replaced
-    raise ImageTooLarge(f"The file has more than {limit:,} bytes.") if now.size_bytes else CorruptImage(_EMPTY)
+    if now.size_bytes == 0:
+        raise CorruptImage(_EMPTY)
+    if now.size_bytes > limit:
+        raise ImageTooLarge(f"The file has more than {limit:,} bytes.")
+    raise UploadMismatch(f"{now.size_bytes:,} bytes arrived, {announced:,} were announced.")
+
+
+def _guard_announced(record: Record, sha256: str) -> None:
+    """S3 checks what a presigned URL was signed for; an emulator or somebody's own write does not."""
+    if record.announced_sha256 not in (None, sha256):
+        raise UploadMismatch("The bytes that arrived have another SHA-256 than the announced one.")
 
 
 def _decode(body: bytes, settings: Settings) -> Decoded:

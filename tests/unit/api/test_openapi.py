@@ -100,7 +100,7 @@ def test_every_error_comes_with_an_example_of_its_own(schema: dict[str, Any], me
     for status, response in schema["paths"][path][method]["responses"].items():
         if status >= "400":
             examples = response["content"]["application/json"]["examples"]
-            assert set(examples) == (ROUTES[method, path] | ON_ALL)[status]
+            assert set(examples) == (ROUTES[method, path] | ON_ALL | ON_API)[status]
             for code, example in examples.items():
                 assert set(example["value"]) == {"status", "data", "error"}
                 assert ErrorAnswer.model_validate(example["value"]).error.code == code
