@@ -234,17 +234,26 @@ class _Run:
 
     def _counters(self, before: Reading, recounted: Counter[str]) -> None:
         records, report = self._services.records, self.report
-        after = records.counters()
-        for _ in range(_RECOUNTS):
-            if not after.moved_since(before):
-                break
-            # Something moved while the records were read: once more, and quicker, without looking at objects.
-            before, recounted = after, self._recount()
+        after, seen_before = before, None
+        for attempt in range(1 + _RECOUNTS):
+            if attempt:
+                # Quicker than the first time, without looking at objects.
+                before, recounted = after, self._recount()
             after = records.counters()
-        change = counter_difference(recounted, after.counts)
+            change = counter_difference(recounted, after.counts)
+            moved = after.moved_since(before)
+            if not moved and change in ({}, seen_before):
+                break
+            # A transaction under way can be half visible, the record moved and the counter not, or the other way
+            # round: a difference counts only if it is the same a while later, and nothing has moved meanwhile.
+            seen_before = None if moved else change
+            if seen_before:
+                self._sleep(self._plan.settle_seconds)
+        else:
+            moved = max(moved, 1)  # a difference that was another one each time
         detail = ", ".join(f"{name} {amount:+d}" for name, amount in change.items())
         found = Difference(Kind.COUNTERS, "", (), detail)
-        if moved := after.moved_since(before):
+        if moved:
             report.counters = (
                 f"cannot be compared: {moved} transitions went on during the last of {_RECOUNTS} recounts"
             )

@@ -75,6 +75,7 @@ class FakeDynamoDB:
         self.later: Callable[[float, Callable[[], object]], object] = lambda _, what: what()
         self.lag: Callable[[], float] = lambda: 0
         self.hold: Callable[[], float] = lambda: 0
+        self.mix: Callable[[list[Any]], object] = lambda _: None
         self.on_write: Callable[[str, str, Attributes | None, Attributes | None], None] = lambda *_: None
         self.on_query: Callable[[str], None] = lambda _: None
         self.caller: Callable[[], str] = lambda: ""
@@ -205,6 +206,7 @@ class FakeDynamoDB:
             if "ConditionalCheckFailed" in checks:
                 raise cancelled(*checks)
             self.under_way += 1
+            self.mix(writes)
             for position, (kind, arguments, table, key) in enumerate(writes):
                 if position == len(writes) - 1:
                     self.under_way -= 1

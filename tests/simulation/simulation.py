@@ -182,7 +182,8 @@ def drawn(rng: random.Random) -> Conditions:
         pause=lambda: rng.choice([1.0, 31.0, 70.0, 130.0]) * rng.uniform(0.9, 1.1),
         event_delays=event_delays,
         index_lag=lambda: rng.expovariate(1 / lag),
-        hold=lambda: rng.expovariate(1 / slow),
+        # Half a transaction is visible for less than reconcile waits (2 s); DynamoDB's takes milliseconds.
+        hold=lambda: min(1.5, rng.expovariate(1 / slow)),
         caption_seconds=lambda: min(15.0, rng.expovariate(1 / caption)),
         caption_fault=caption_fault,
         again=lambda: rng.random() < again,

@@ -89,6 +89,7 @@ class Stack:
         self.dynamodb.later = world.at
         self.dynamodb.lag = lambda: self.conditions.index_lag()
         self.dynamodb.hold = lambda: self.conditions.hold()
+        self.dynamodb.mix = world.rng.shuffle
         self.dynamodb.unprocessed = lambda: self.conditions.unprocessed()
         self.dynamodb.trailing = lambda: self.conditions.trailing()
         self.settings = Settings(

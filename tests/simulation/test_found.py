@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ops.reconcile import Plan, reconcile
 from tests.simulation.bodies import EMPTY, File
 from tests.simulation.bugs import BUGS
 from tests.simulation.network import Fault
@@ -98,6 +99,26 @@ def test_a_deletion_that_meets_a_conflict_is_carried_through_later() -> None:
     assert len(runs) == 1
     for number, result in runs:
         _check(result, f"call {number}")
+
+
+def _reconcile_at_any_moment(settle_seconds: float) -> None:
+    for moment in MOMENTS:
+
+        def story(user: User, moment: float = moment) -> None:
+            user.put(KEY, FIRST)
+            user.stack.world.sleep(moment)
+            plan = Plan(apply=True, min_age_seconds=1000, settle_seconds=settle_seconds)
+            reconcile(user.stack.services, plan, sleep=user.stack.world.sleep)
+
+        # For that long a record has moved and its counter has not, or the other way round.
+        result = tell(story, hold=lambda: 0.4)
+        _check(result, f"reconciled after {moment} s")
+
+
+def test_reconcile_corrects_no_counters_of_a_transaction_that_is_half_visible() -> None:
+    _reconcile_at_any_moment(settle_seconds=2)
+    with pytest.raises(AssertionError, match="counters equal a recount"):
+        _reconcile_at_any_moment(settle_seconds=0)
 
 
 @pytest.mark.parametrize(

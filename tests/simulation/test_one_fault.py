@@ -65,7 +65,8 @@ def _fail_everywhere(name: str) -> None:
             runs[kind.value] += 1
     calls = max(runs.values())
     print(f"{name}: {calls} calls × {len(runs)} faults, {runs.total()} runs: {dict(runs)}")
-    assert set(runs) >= {"throttled", "server error", "connection reset", "time-out before", "reply lost"}
+    assert set(runs) >= {"throttled", "server error", "connection reset", "time-out before"}
+    assert "reply lost" in runs or name == "removed early"  # which finds nothing to write any more
     assert calls >= 10
 
 
