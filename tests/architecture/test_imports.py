@@ -56,7 +56,7 @@ def test_every_module_of_the_core_has_its_layer() -> None:
         ("ops.reconcile", "from local.deploy import deploy", "imports what stands around"),
         ("imgpipe.client", "from image_core.models import Status", "client imports nothing of ours"),
         ("image_api.app", "import os\nX = os.environ['X']", "reads os.environ"),
-        ("image_core.settings", "import os\ndef f():\n    return os.getenv('X')", "reads os.getenv"),
+        ("image_core.keys", "import os\ndef f():\n    return os.getenv('X')", "reads os.getenv"),
         ("image_api.app", "from image_core.services import services\nS = services()", "services() while"),
         ("image_core.storage", "import boto3\nC = boto3.client('s3')", "boto3.client() while"),
         ("image_api.app", "def f(s=settings()):\n    pass", "settings() while"),

@@ -226,6 +226,10 @@ class Watch:
             fitting = {file.code} - {None}
             if self.stack.network.injected.total():
                 fitting |= {"retries_exhausted"} if file.code else {"retries_exhausted", "caption_failed"}
+            announced = record.get("announced_bytes", {}).get("N")
+            if announced is not None and int(announced) != len(newest.body):
+                # Overwritten before anybody looked at what was announced.
+                fitting |= {"upload_mismatch"}
             self.expect(error["code"] in fitting, f"failed says why: {image_id} {error['code']}, not {fitting}")
 
     def _records(self) -> Iterator[Attributes]:
