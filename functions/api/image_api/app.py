@@ -49,5 +49,6 @@ def create_app(
     cors.install(app, settings)
     errors.install(app)
     for routes in (images, files, uploads, service):
-        app.include_router(routes.router)
+        # Not include_router: it would make every route a second time, in the first request.
+        app.router.routes.extend(routes.router.routes)
     return app
