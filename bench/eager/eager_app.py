@@ -1,4 +1,4 @@
-"""What the tutorials show: FastAPI behind Mangum, boto3's client made at import. One read of DynamoDB."""
+"""What the tutorials show: FastAPI behind Mangum, the clients that such an API needs made at import. One read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from fastapi import FastAPI, HTTPException
 from mangum import Mangum
 
 dynamodb = boto3.client("dynamodb")
+s3 = boto3.client("s3")
+sqs = boto3.client("sqs")
 app = FastAPI()
 
 

@@ -73,6 +73,10 @@ def test_the_layer_describes_the_services_that_are_called_and_no_others(builds: 
     assert {path.name for path in data.iterdir() if path.is_dir()} == {"dynamodb", "s3", "secretsmanager", "sqs"}
 
 
+def test_the_layer_has_no_second_pydantic(builds: list[Path]) -> None:
+    assert not (artifact(builds[0], "CoreLayer") / "python" / "pydantic" / "v1").exists()
+
+
 @pytest.mark.parametrize(
     ("resource", "module"), [("ApiFunction", "image_api.app"), ("RecoveryFunction", "image_recovery.handler")]
 )

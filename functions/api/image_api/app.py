@@ -12,7 +12,7 @@ from image_api import access, cors, errors
 from image_api.answers import Answers
 from image_api.body_limit import BodyLimit
 from image_api.observed import Observed
-from image_api.openapi import DESCRIPTION, DocumentedApi, operation_id
+from image_api.openapi import DESCRIPTION, DocumentedApi
 from image_api.routes import files, gallery, images, posting, service, uploads
 from image_core.services import Services, secrets_client
 
@@ -38,7 +38,6 @@ def create_app(
         title=TITLE,
         description=DESCRIPTION,
         version="0.1.0",
-        generate_unique_id_function=operation_id,
         # One address for each thing: `/api/images/` is not found, instead of a redirect that a POST may not follow.
         redirect_slashes=False,
         telemetry=quiet,
@@ -52,5 +51,6 @@ def create_app(
     app.add_middleware(Answers)
     errors.install(app)
     for routes in (posting, images, files, uploads, service, gallery):
-        app.include_router(routes.router)
+        # Not include_router: it would make every route a second time, in the first request.
+        app.router.routes.extend(routes.router.routes)
     return app

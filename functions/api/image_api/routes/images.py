@@ -20,6 +20,7 @@ from image_api.dependencies import (
 )
 from image_api.errors import documented
 from image_api.media_types import TypedRoute
+from image_api.openapi import operation_id
 from image_api.parameters import CreatedAfter, CreatedBefore, IfMatch, IfNoneMatch, ImageId, milliseconds
 from image_api.schemas import AcceptedAnswer, ImageAnswer, ImagePatch, ListAnswer, ShownStatus
 from image_core.deletion import delete, mark
@@ -40,7 +41,9 @@ _UNCHANGED: dict[int | str, dict[str, Any]] = {
     304: {"description": "Nothing has changed (`If-None-Match`).", "headers": ETAG}
 }
 
-router = APIRouter(prefix="/api/images", tags=["images"], route_class=TypedRoute)
+router = APIRouter(
+    prefix="/api/images", tags=["images"], route_class=TypedRoute, generate_unique_id_function=operation_id
+)
 
 
 @router.get(

@@ -14,6 +14,7 @@ from image_api.dependencies import LOCATION_HEADER, PENDING_HEADERS, Connected, 
 from image_api.errors import documented
 from image_api.idempotency import digest_of, first_or_again, image_id_for
 from image_api.media_types import TypedRoute
+from image_api.openapi import operation_id
 from image_api.parameters import IdempotencyKey
 from image_api.schemas import MAX_NAME_CHARACTERS, AcceptedAnswer
 from image_core.errors import (
@@ -36,7 +37,9 @@ from image_core.telemetry import note
 
 log = logging.getLogger(__name__)
 
-router = APIRouter(prefix="/api/images", tags=["images"], route_class=TypedRoute)
+router = APIRouter(
+    prefix="/api/images", tags=["images"], route_class=TypedRoute, generate_unique_id_function=operation_id
+)
 
 
 @router.post(

@@ -6,10 +6,11 @@ from fastapi import APIRouter
 
 from image_api.dependencies import Connected
 from image_api.errors import documented
+from image_api.openapi import operation_id
 from image_api.presentation import stats_answer
 from image_api.schemas import HealthAnswer, StatsAnswer
 
-router = APIRouter(tags=["service"])
+router = APIRouter(tags=["service"], generate_unique_id_function=operation_id)
 
 
 @router.get(
