@@ -1,8 +1,18 @@
-"""What holds for every test: none can reach a real AWS account, whatever the developer's shell is set up for."""
+"""What holds for every test: none can reach a real AWS account, whatever the developer's shell is set up for; and
+which tests must run in one process when `make test` uses every core.
+"""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+TOGETHER = {"functional": "calls", "iam": "calls", "browser": "browser", "stack": "stack"}
+"""By folder. The rights that tests/iam judges are those of the calls that tests/functional made; the others share a
+running stack."""
 
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]
@@ -14,3 +24,10 @@ os.environ |= {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file share their fixtures, so they stay together as well."""
+    for item in items:
+        place = item.path.relative_to(TESTS)
+        item.add_marker(pytest.mark.xdist_group(TOGETHER.get(place.parts[0], str(place))))
