@@ -33,7 +33,7 @@ def many_images(stack: Stack, number: int) -> Iterator[None]:
         body, key = pictures.jpeg(width, height), f"seeded/one/{size}"
         stack.s3.put_object(Bucket=stack.thumbnails_bucket, Key=key, Body=body, ContentType="image/jpeg")
         infos[size] = ThumbnailInfo(key, width, height, "image/jpeg", len(body))
-    items = [to_item(_record(index, Thumbnails("one", "v1", infos))) for index in range(number)]
+    items = [to_item(_record(index, Thumbnails("one", "v1", 1, infos))) for index in range(number)]
 
     def write(requests: list[dict[str, Any]]) -> None:
         for start in range(0, number, BATCH):
