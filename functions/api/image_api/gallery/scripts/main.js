@@ -139,7 +139,9 @@ async function retryAll() {
     const ids = byId("search").value.trim() ? found().map((image) => image.data.image_id) : await allThatFailed();
     let done = 0;
     const work = async () => {
-      for (let id = ids.pop(); id; id = ids.pop()) done += (await attempt(() => reprocess(id))) ? 1 : 0;
+      for (let id = ids.pop(); id; id = ids.pop()) {
+        if (await attempt(() => reprocess(id))) done += 1;
+      }
     };
     await Promise.all(Array.from({ length: RETRIES_AT_ONCE }, work));
     toast(`${count(done, "image")} started again.`);
