@@ -69,7 +69,7 @@ def _photograph(browser: Browser, stack: Stack, state: str, prepare: Callable[[G
                 page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
                 if name in IN_README:
                     path = README_FOLDER / IN_README[name]
-                    page.screenshot(path=path, type="jpeg", quality=80, animations="disabled")
+                    page.screenshot(path=path, type="jpeg", quality=70, animations="disabled")
                 if page.locator("#uploads-cancel").is_visible():
                     page.locator("#uploads-cancel").click()
             print(FOLDER / f"{name}.png", flush=True)
