@@ -60,10 +60,10 @@ def _photograph(browser: Browser, stack: Stack, state: str, prepare: Callable[[G
         for width in WIDTHS:
             name = f"{state}-{scheme}-{width}"
             if state == "uploading":
-                _clear(stack)  # what the last page had sent when it was closed
+                until(lambda: stack.images() == [], seconds=10)
             with _page(browser, scheme, width) as page:
                 gallery = Gallery(page, str(stack.api.base_url)).open()
-                expect(page.locator("#model-name")).not_to_have_text("–")
+                expect(page.locator("#model-name")).to_have_text(re.compile(r"\w"))
                 prepare(gallery)
                 until(lambda page=page: _is_drawn(page), seconds=20)
                 page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
@@ -72,6 +72,7 @@ def _photograph(browser: Browser, stack: Stack, state: str, prepare: Callable[[G
                     page.screenshot(path=path, type="jpeg", quality=70, animations="disabled")
                 if page.locator("#uploads-cancel").is_visible():
                     page.locator("#uploads-cancel").click()
+                    expect(page.locator("#upload-list .note", has_text="Cancelled").nth(3)).to_be_visible()
             print(FOLDER / f"{name}.png", flush=True)
 
 
