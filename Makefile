@@ -12,7 +12,7 @@ ENV ?= default
 export ALLOW_DEMO_MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run sam-local test test-containers fuzz simulate check check-security deploy preflight format lock docs model model-check bench demo-model clean
+.PHONY: help run sam-local test test-containers screenshots fuzz simulate check check-security deploy preflight format lock docs model model-check bench demo-model clean
 
 help:  ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ test: $(VENV)/installed  ## Run the tests
 
 test-containers: $(VENV)/installed  ## Run what takes minutes: Lambda containers (Docker, Python 3.13 on PATH), large models
 	$(BIN)/pytest -m 'slow or containers' -s $(PYTEST)
+
+screenshots: $(VENV)/installed  ## Photograph the gallery in each state into .screenshots (Chromium), two of them for the README
+	$(BIN)/python -m tests.browser.screenshots
 
 fuzz: $(VENV)/installed  ## Feed mutated files to the picture stage (MINUTES=20); keeps what goes wrong in .fuzz
 	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),20) $(FUZZ)
@@ -94,7 +97,7 @@ demo-model: $(VENV)/installed  ## Train the demo caption model (about 30 minutes
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m models.demo.train
 
 clean:  ## Remove what was installed, built and cached
-	rm -rf $(VENV) $(CHECKOV) .aws-sam .bench .fuzz .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CHECKOV) .aws-sam .bench .fuzz .local .screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/installed: requirements.txt pyproject.toml

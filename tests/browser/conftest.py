@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,27 +9,16 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests import pictures
+from tests.browser.chromium import ARGUMENTS, executable
 from tests.browser.gallery import Gallery
 from tests.running_stack import Stack, running_stack
-
-# No sandbox: CI runs as root. The rest keeps Chromium from calling its maker.
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 
 SECONDS = 15
 expect.set_options(timeout=SECONDS * 1000)
 
 
 def _chromium() -> str:
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    found = executable()
     if found is None:
         pytest.skip("Chromium is not installed (apt-get install chromium; or CHROMIUM=/path/to/it)")
     return found

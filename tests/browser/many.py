@@ -1,9 +1,10 @@
-"""Many finished images at once, written into the running stack's own tables and buckets."""
+"""Images as they are at a moment of the pipeline, written into the running stack's own tables and buckets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -15,39 +16,62 @@ from tests import pictures
 from tests.running_stack import Stack
 
 BATCH = 25  # DynamoDB's most
+FAR_MS = 4_000_000_000_000  # a deadline that no sweep of today sees
+
+
+class Seed:
+    """Writes records past the functions, and takes them away in the end; the statistics do not know of them."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._dynamodb: Any = boto3.client(
+            "dynamodb",
+            endpoint_url=stack.s3.meta.endpoint_url,
+            region_name=stack.s3.meta.region_name,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        tables = self._dynamodb.list_tables()["TableNames"]
+        self._table = next(name for name in tables if "image" in name.lower())
+        self._ids: set[str] = set()
+        infos = {}
+        for size, (width, height) in {"small": (150, 100), "medium": (300, 200)}.items():
+            body, key = pictures.jpeg(width, height), f"seeded/one/{size}"
+            stack.s3.put_object(Bucket=stack.thumbnails_bucket, Key=key, Body=body, ContentType="image/jpeg")
+            infos[size] = ThumbnailInfo(key, width, height, "image/jpeg", len(body))
+        self.thumbnails = Thumbnails("one", "v1", 1, infos)
+
+    def put(self, records: Sequence[Record]) -> None:
+        self._ids.update(record.image_id for record in records)
+        self._write([{"PutRequest": {"Item": to_item(record)}} for record in records])
+
+    def remove(self) -> None:
+        self._write([{"DeleteRequest": {"Key": {"image_id": {"S": image_id}}}} for image_id in self._ids])
+
+    def _write(self, requests: list[dict[str, Any]]) -> None:
+        for start in range(0, len(requests), BATCH):
+            answer = self._dynamodb.batch_write_item(RequestItems={self._table: requests[start : start + BATCH]})
+            assert not answer["UnprocessedItems"]
+
+
+@contextmanager
+def seeding(stack: Stack) -> Iterator[Seed]:
+    seed = Seed(stack)
+    try:
+        yield seed
+    finally:
+        seed.remove()
 
 
 @contextmanager
 def many_images(stack: Stack, number: int) -> Iterator[None]:
-    """Images named "picture 000.jpg" and on, the last the newest, that share their thumbnails."""
-    dynamodb: Any = boto3.client(
-        "dynamodb",
-        endpoint_url=stack.s3.meta.endpoint_url,
-        region_name=stack.s3.meta.region_name,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-    table = next(name for name in dynamodb.list_tables()["TableNames"] if "image" in name.lower())
-    infos = {}
-    for size, (width, height) in {"small": (150, 100), "medium": (300, 200)}.items():
-        body, key = pictures.jpeg(width, height), f"seeded/one/{size}"
-        stack.s3.put_object(Bucket=stack.thumbnails_bucket, Key=key, Body=body, ContentType="image/jpeg")
-        infos[size] = ThumbnailInfo(key, width, height, "image/jpeg", len(body))
-    items = [to_item(_record(index, Thumbnails("one", "v1", infos))) for index in range(number)]
-
-    def write(requests: list[dict[str, Any]]) -> None:
-        for start in range(0, number, BATCH):
-            answer = dynamodb.batch_write_item(RequestItems={table: requests[start : start + BATCH]})
-            assert not answer["UnprocessedItems"]
-
-    write([{"PutRequest": {"Item": item}} for item in items])
-    try:
+    """Finished images named "picture 000.jpg" and on, the last the newest, that share their thumbnails."""
+    with seeding(stack) as seed:
+        seed.put([finished(index, seed.thumbnails) for index in range(number)])
         yield
-    finally:
-        write([{"DeleteRequest": {"Key": {"image_id": item["image_id"]}}} for item in items])
 
 
-def _record(index: int, thumbnails: Thumbnails) -> Record:
+def finished(index: int, thumbnails: Thumbnails) -> Record:
+    """A processed image."""
     created_ms = 1_790_000_000_000 + index
     return Record(
         image_id=new_image_id(),
@@ -77,4 +101,32 @@ def _record(index: int, thumbnails: Thumbnails) -> Record:
         caption_model="seeded",
         processed_ms=created_ms + 500,
         processing_ms=500,
+    )
+
+
+def claimed(done: Record) -> Record:
+    """`done` while a worker has it and has saved nothing yet."""
+    return replace(
+        captioning(done),
+        metadata=None,
+        thumbnails=None,
+    )
+
+
+def captioning(done: Record) -> Record:
+    """`done` between its thumbnails and its caption."""
+    return replace(
+        done,
+        status=Status.PROCESSING,
+        attempt="one",
+        attempts=1,
+        lease_until=FAR_MS,
+        deadline=FAR_MS,
+        finished_version=None,
+        finished_generation=None,
+        finished_attempt=None,
+        caption=None,
+        caption_model=None,
+        processed_ms=None,
+        processing_ms=None,
     )

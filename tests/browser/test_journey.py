@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests import pictures
 from tests.browser.gallery import PROCESSED, Gallery, expect_loaded
+from tests.browser.many import captioning, claimed, finished, seeding
 from tests.running_stack import Stack, until
 
 
@@ -29,6 +29,30 @@ def test_a_picked_photo_gets_its_thumbnail_and_caption_while_one_looks(
     expect(gallery.page.locator("#uploads")).to_be_hidden()
     expect(gallery.page.locator(".tile.success strong")).to_have_text("1")
     expect(gallery.page.locator("#times svg")).to_be_visible()
+
+
+def test_each_stage_is_told_and_thumbnails_are_there_before_the_caption(gallery: Gallery, stack: Stack) -> None:
+    with seeding(stack) as seed:
+        done = finished(0, seed.thumbnails)
+        seed.put([claimed(done)])
+        card = gallery.card("picture 000.jpg", "processing")
+        expect(card.locator(".state")).to_have_text("Making thumbnails")
+        assert card.locator("img").get_attribute("src") is None
+
+        seed.put([captioning(done)])
+        expect(card.locator(".state")).to_have_text("Writing the caption")
+        expect_loaded(card.locator("img"))
+        expect(card.locator(".caption")).to_have_text("")
+        loaded = card.locator("img").get_attribute("src")
+        detail = gallery.open_detail("picture 000.jpg")
+        expect(detail.locator(".facts")).to_contain_text("metadata done, thumbnails done, caption pending")
+
+        seed.put([done])
+        expect(detail.locator(".caption")).to_have_text("four fields of colour")
+        detail.get_by_role("button", name="Close").click()
+        card = gallery.finished("picture 000.jpg")
+        expect(card.locator(".caption")).to_have_text("four fields of colour")
+        assert card.locator("img").get_attribute("src") == loaded, "the thumbnail is not fetched again"
 
 
 def test_the_detail_shows_the_picture_whole_with_metadata_and_exif(gallery: Gallery, photo: Path) -> None:
@@ -117,6 +141,34 @@ def test_a_deletion_can_be_undone_and_is_done_only_after_that(gallery: Gallery, 
     expect(gallery.page.locator("#empty")).to_contain_text("No pictures yet")
 
 
+def test_who_leaves_the_page_does_not_undo(gallery: Gallery, photo: Path, stack: Stack) -> None:
+    gallery.upload(photo)
+    gallery.finished("my photo.jpg")
+    gallery.open_detail("my photo.jpg").get_by_role("button", name="Delete").click()
+    expect(gallery.cards).to_have_count(0)
+
+    gallery.page.goto("about:blank")
+
+    until(lambda: stack.images() == [], seconds=4)
+
+
+def test_all_that_failed_are_tried_again_at_once(gallery: Gallery, stack: Stack, page: Page) -> None:
+    ids = [stack.upload(pictures.jpeg(900, 600)[:2000], f"cut {number}.jpg") for number in range(3)]
+    for image_id in ids:
+        stack.finished(image_id)
+    retried: list[str] = []
+    page.on("response", lambda answer: retried.append(answer.url) if answer.status == 202 else None)
+    page.select_option("#status", "failed")
+    expect(gallery.cards).to_have_count(3)
+
+    page.get_by_role("button", name="Retry all that failed").click()
+
+    expect(page.locator(".toast")).to_contain_text("3 images started again")
+    assert sorted(url.split("/")[-2] for url in retried) == sorted(ids)
+    for image_id in ids:
+        assert stack.finished(image_id)["error"]["code"] == "corrupt_image"
+
+
 def test_an_image_is_processed_again_from_its_detail(gallery: Gallery, photo: Path, stack: Stack) -> None:
     gallery.upload(photo)
     gallery.finished("my photo.jpg")
@@ -149,9 +201,16 @@ def test_the_status_filter_lists_just_those(gallery: Gallery, stack: Stack, page
     expect(gallery.cards).to_have_count(2)
 
 
-@pytest.mark.parametrize("accept", ["*/*", "application/json"])
-def test_what_is_no_browser_gets_the_index(stack: Stack, accept: str) -> None:
-    answer = stack.api.get("/", headers={"Accept": accept})
+def test_an_address_opens_its_image_and_back_closes_it(gallery: Gallery, photo: Path, stack: Stack) -> None:
+    image_id = stack.upload(photo.read_bytes(), photo.name)
+    stack.finished(image_id)
+    page = gallery.page
 
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json()["endpoints"]["images"].endswith("/api/images")
+    page.goto("about:blank")
+    gallery.open(f"#{image_id}")
+    expect(page.locator("#detail h2")).to_have_text("my photo.jpg")
+    page.keyboard.press("Escape")
+    gallery.card("my photo.jpg").locator(".open").click()
+    expect(page.locator("#detail")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#detail")).to_be_hidden()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Route, expect
@@ -65,6 +66,56 @@ def test_what_is_refused_says_why_in_words(gallery: Gallery) -> None:
     expect(rows).to_have_count(0)
 
 
+def test_what_is_too_large_is_refused_before_a_byte_is_sent(gallery: Gallery) -> None:
+    asked: list[str] = []
+    gallery.page.on("request", lambda request: asked.append(request.url))
+    limits = gallery.page.evaluate(
+        "fetch('.', { headers: { Accept: 'application/json' } }).then((answer) => answer.json())"
+    )["limits"]
+
+    gallery.page.evaluate(
+        """(size) => {
+            const transfer = new DataTransfer();
+            const file = new File(["x"], "huge.jpg", { type: "image/jpeg" });
+            Object.defineProperty(File.prototype, "size", { get: () => size, configurable: true });
+            transfer.items.add(file);
+            document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true }));
+        }""",
+        limits["max_image_bytes"] + 1,
+    )
+
+    note = gallery.page.locator("#upload-list li", has_text="huge.jpg").locator(".note")
+    expect(note).to_contain_text("the most that is taken is")
+    assert not [url for url in asked if "/api/uploads" in url]
+
+
+def test_errors_that_are_not_ours_are_told_in_words(gallery: Gallery, photo: Path) -> None:
+    """What the bucket says of an expired link, and API Gateway of too large a body."""
+    expired = '<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>'
+
+    def refuse(route: Route) -> None:
+        if route.request.method != "PUT":
+            route.continue_()
+        else:
+            headers = {"Access-Control-Allow-Origin": "*"}
+            route.fulfill(status=403, body=expired, content_type="application/xml", headers=headers)
+
+    gallery.page.route(re.compile("^(?!.*/api/)"), refuse)
+    gallery.upload(photo)
+    note = gallery.page.locator("#upload-list li", has_text=photo.name).locator(".note")
+    expect(note).to_contain_text("link has expired")
+
+    gallery.page.unroute_all()
+    for status, words in ((413, "too large for the service"), (415, "does not take files of this kind")):
+        answer = {"status": status, "json": {"message": "x"}}
+        gallery.page.route("**/api/uploads", partial(Route.fulfill, **answer))
+        gallery.page.get_by_role("button", name="Retry failed").click()
+        expect(note).to_contain_text(words)
+        gallery.page.unroute_all()
+    gallery.page.get_by_role("button", name="Retry failed").click()
+    gallery.finished(photo.name)
+
+
 def test_an_image_that_failed_says_why_and_can_be_tried_again(gallery: Gallery) -> None:
     gallery.upload({"name": "cut.jpg", "mimeType": "image/jpeg", "buffer": pictures.jpeg(900, 600)[:3000]})
 
@@ -92,7 +143,9 @@ def test_a_slow_upload_shows_how_far_it_is_and_can_be_cancelled(
     expect(row.locator(".note")).to_have_text(re.compile(r"\d+\.\d KB of \d+\.\d KB"))
     row.get_by_role("button", name="Cancel").click()
     expect(row.locator(".note")).to_have_text("Cancelled")
-    assert stack.images() == []
+    stack.s3.put_object(Bucket=stack.bucket, Key="marker.png", Body=pictures.png(80, 60))
+    gallery.finished("marker.png")
+    expect(gallery.cards).to_have_count(1)
     slow["uploadThroughput"] = -1
     network.send("Network.emulateNetworkConditions", slow)
     row.get_by_role("button", name="Retry").click()

@@ -13,8 +13,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from PIL import Image
+from playwright.sync_api import expect, sync_playwright
 
 from tests import pictures
+from tests.browser.chromium import ARGUMENTS, executable
+from tests.browser.gallery import Gallery, expect_loaded
 from tests.containers.conftest import SAM, sam_environment
 from tests.running_stack import ROOT, START_SECONDS, running_stack, until
 
@@ -84,6 +87,33 @@ def test_a_three_megabyte_upload_goes_in_and_its_thumbnail_comes_out(api: httpx.
         assert pictures.same_scene(shown)
     original = httpx.get(api.get(f"{location}/original").headers["location"], trust_env=False)
     assert original.content == body
+
+
+def test_the_gallery_runs_on_it(api: httpx.Client) -> None:
+    """In Chromium: the page, a photo picked there and sent to the bucket, its thumbnail and caption."""
+    chromium = executable()
+    if chromium is None:
+        pytest.skip("Chromium is not installed (apt-get install chromium; or CHROMIUM=/path/to/it)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        page = browser.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        gallery = Gallery(page, str(api.base_url)).open()
+        name = "from the browser.jpg"
+        gallery.upload({"name": name, "mimeType": "image/jpeg", "buffer": pictures.jpeg(900, 600)})
+
+        card = gallery.finished(name)
+
+        expect_loaded(card.locator("img"))
+        expect(card.locator(".caption")).not_to_have_text("")
+        detail = gallery.open_detail(name)
+        expect(detail.locator(".shown img")).to_have_js_property("naturalWidth", 900)
+        detail.get_by_label("Title").fill("Over sam local")
+        detail.get_by_role("button", name="Save").click()
+        expect(detail.locator(".texts .note")).to_have_text("Saved")
+        browser.close()
+    assert faults == []
 
 
 def test_errors_keep_their_envelope(api: httpx.Client) -> None:

@@ -68,6 +68,19 @@ def test_every_module_is_compiled_and_never_checked_against_its_source(builds: l
         assert flags == 0b01, f"{compiled}: hash-based, unchecked"
 
 
+def test_the_api_brings_the_gallery_along(builds: list[Path]) -> None:
+    package, built = (
+        ROOT / "functions/api/image_api/gallery",
+        artifact(builds[0], "ApiFunction") / "image_api/gallery",
+    )
+    assets = [
+        path.relative_to(package) for path in package.rglob("*") if path.suffix in (".html", ".css", ".js", ".svg")
+    ]
+    assert len(assets) > 10
+    for path in assets:
+        assert (built / path).read_bytes() == (package / path).read_bytes()
+
+
 def test_the_layer_describes_the_services_that_are_called_and_no_others(builds: list[Path]) -> None:
     data = artifact(builds[0], "CoreLayer") / "python" / "botocore" / "data"
     assert {path.name for path in data.iterdir() if path.is_dir()} == {"dynamodb", "s3", "secretsmanager", "sqs"}

@@ -145,9 +145,8 @@ class Storage:
 
     def public_origin(self) -> str:
         """Scheme, host and port of the URLs that callers get for originals."""
-        url = urlsplit(
-            self._public_client.generate_presigned_url("head_bucket", Params={"Bucket": self.uploads_bucket})
-        )
+        parameters = {"Bucket": self.uploads_bucket, "Key": "any"}
+        url = urlsplit(self._public_client.generate_presigned_url("put_object", Params=parameters))
         return f"{url.scheme}://{url.netloc}"
 
     # Thumbnails

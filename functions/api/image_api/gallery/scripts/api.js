@@ -17,6 +17,17 @@ export class ApiError extends Error {
   }
 }
 
+// For answers that are not ours: API Gateway's own, or a proxy's.
+const PLAIN_WORDS = {
+  403: "The service does not allow this.",
+  413: "That is too large for the service.",
+  415: "The service does not take files of this kind.",
+  429: "The service has too much to do at the moment.",
+  502: "The service is out of order at the moment.",
+  503: "The service has too much to do at the moment.",
+  504: "The service took too long to answer.",
+};
+
 let askForKey = async () => {
   throw new ApiError(401, "unauthorized", "This stack wants an API key.");
 };
@@ -64,7 +75,7 @@ async function json(path, options = {}) {
   }
   if (!answer.ok || body === null) {
     const error = body?.error ?? {};
-    const message = error.message ?? body?.message ?? `The service answered ${answer.status}.`;
+    const message = error.message ?? PLAIN_WORDS[answer.status] ?? `The service answered ${answer.status}.`;
     throw new ApiError(answer.status, error.code ?? "error", message, Number(answer.headers.get("Retry-After")) || null);
   }
   const tag = answer.headers.get("ETag");
@@ -89,6 +100,8 @@ export function listImages({ limit = 50, cursor = null, status = "" } = {}) {
 
 /** One image, with `etag`. */
 export const getImage = (id) => json(image(id), { cache: "no-cache" });
+/** `{max_post_bytes, max_image_bytes}`. */
+export const getLimits = async () => (await json(".", { headers: { Accept: "application/json" } })).limits;
 export const getStatistics = () => json("api/stats");
 export const getHealth = () => json("health");
 export const reprocess = (id) => json(`${image(id)}/reprocess`, { method: "POST" });
@@ -96,7 +109,7 @@ export const reprocess = (id) => json(`${image(id)}/reprocess`, { method: "POST"
 /** Deletes an image; one that is gone already is as good. */
 export async function deleteImage(id) {
   try {
-    await json(image(id), { method: "DELETE" });
+    await json(image(id), { method: "DELETE", keepalive: true }); // also while the page is being left
   } catch (error) {
     if (error.status !== 404) throw error;
   }
@@ -105,7 +118,7 @@ export async function deleteImage(id) {
 /** Sets title, alt text and tags, unless somebody else was faster (412). */
 export const changeImage = (id, changes, etag) => json(image(id), send("PATCH", changes, etag ? { "If-Match": etag } : {}));
 
-/** A place for a file in the bucket: `{image_id, upload: {method, url, headers}}`. */
+/** A place for a file in the bucket: `{image_id, upload: {method, url, headers}}`; no `upload` if it is there already. */
 export const reserveUpload = (file, idempotencyKey, signal) =>
   json("api/uploads", { ...send("POST", file, { "Idempotency-Key": idempotencyKey }), signal });
 

@@ -15,9 +15,9 @@ export function setPreview(id, url) {
 function create(image, actions) {
   const id = image.data.image_id;
   const picture = el("img", { alt: "", loading: "lazy", decoding: "async", width: 300, height: 300 });
-  const name = el("span", { className: "name" });
+  const name = el("span", { className: "name", dir: "auto" });
   const text = el("span", { className: "caption", dir: "auto" });
-  const state = el("span", { className: "state" });
+  const state = el("span", { className: "state", dir: "auto" });
   const retry = el("button", { type: "button", className: "retry", text: "Retry", onclick: () => actions.retry(id) });
   const open = el(
     "button",
@@ -35,7 +35,7 @@ function update(card, image) {
   card.item.dataset.status = status;
   setText(card.name, title(image));
   setText(card.text, problem(image) || caption(image));
-  setText(card.state, progress(image));
+  setText(card.state, status === "success" ? (data.tags ?? []).join(" · ") : progress(image));
   card.retry.hidden = status !== "failed";
   card.retry.setAttribute("aria-label", `Retry ${title(image)}`);
   const described = altText(image);

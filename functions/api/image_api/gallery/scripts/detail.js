@@ -1,7 +1,9 @@
 // One image, large: the picture, what is known about it, and what can be done with it.
 
-import { changeImage, getImage, originalAddress, originalBlob, thumbnailBlob } from "./api.js";
-import { byId, el, fileSize, seconds, setText, toast } from "./dom.js";
+import { originalAddress, originalBlob, thumbnailBlob } from "./api.js";
+import { byId, el, setText, toast } from "./dom.js";
+import { showExif, showFacts } from "./facts.js";
+import { textsForm } from "./texts.js";
 import { showThumbnail } from "./thumbnails.js";
 import { altText, caption, problem, progress, thumbnailVersion, title } from "./words.js";
 
@@ -63,8 +65,8 @@ function build(image) {
     facts: el("dl", { className: "facts" }),
     exif: el("div", { className: "exif" }),
     close: button("Close", () => dialog.close(), { className: "close" }),
-    previous: button("Previous", () => step(-1)),
-    next: button("Next", () => step(1)),
+    previous: button("‹", () => step(-1), { className: "step", "aria-label": "Previous image" }),
+    next: button("›", () => step(1), { className: "step", "aria-label": "Next image" }),
     retry: button("Process again", () => actions.retry(id)),
     thumbnails: [button("Small", () => downloadThumbnail(id, "small")), button("Medium", () => downloadThumbnail(id, "medium"))],
   };
@@ -83,7 +85,7 @@ function build(image) {
         parts.model,
         parts.state,
         el("div", { className: "buttons", role: "group", "aria-label": "Download" }, el("span", { text: "Download:" }), original, parts.thumbnails),
-        form(image),
+        textsForm(image, actions.changed),
         parts.facts,
         parts.exif,
         el("div", { className: "buttons" }, parts.retry, remove),
@@ -118,8 +120,8 @@ export function updateDetail(image) {
   }
   parts.previous.disabled = !actions.neighbour(parts.id, -1);
   parts.next.disabled = !actions.neighbour(parts.id, 1);
-  facts(image);
-  exif(metadata?.exif ?? {}, metadata?.gps);
+  showFacts(parts.facts, image);
+  showExif(parts.exif, metadata?.exif ?? {}, metadata?.gps);
 }
 
 async function showWhole(shown) {
@@ -133,80 +135,6 @@ async function showWhole(shown) {
   } catch {
     // The thumbnail stays: the bucket may not allow this page to read it, or the browser cannot show it.
   }
-}
-
-const day = (text) => (text ? new Date(text).toLocaleString() : null);
-
-function facts({ data }) {
-  const about = data.metadata ?? {};
-  const known = {
-    File: data.original_name,
-    Size: about.width && `${about.width} × ${about.height} pixels, ${fileSize(about.size_bytes)}`,
-    Format: about.format && [about.format.toUpperCase(), about.color_mode, about.bit_depth && `${about.bit_depth} bits`].filter(Boolean).join(", "),
-    Frames: about.frames > 1 ? about.frames : null,
-    "Colour profile": about.icc_profile,
-    Added: day(data.created_at),
-    From: data.source === "bucket" ? "dropped into the bucket" : "uploaded",
-    Processed: data.processed_at && `${day(data.processed_at)}, in ${seconds(data.processing_time_seconds)}`,
-    "SHA-256": about.sha256,
-    Id: data.image_id,
-  };
-  const rows = Object.entries(known).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  replaceIfNew(parts.facts, rows, () => rows.flatMap(([name, value]) => [el("dt", { text: name }), el("dd", { dir: "auto", text: String(value) })]));
-}
-
-function exif(tags, position) {
-  const rows = Object.entries(tags).map(([name, value]) => [name, typeof value === "object" ? JSON.stringify(value) : String(value)]);
-  if (position) rows.push(["Position", `${position.latitude}, ${position.longitude}`]);
-  replaceIfNew(parts.exif, rows, () => {
-    if (!rows.length) return [];
-    const body = rows.map(([name, value]) => el("tr", {}, el("th", { scope: "row", text: name }), el("td", { dir: "auto", text: value })));
-    return [el("details", {}, el("summary", { text: `EXIF (${rows.length})` }), el("table", {}, el("tbody", {}, body)))];
-  });
-}
-
-function replaceIfNew(node, value, make) {
-  const key = JSON.stringify(value);
-  if (node.dataset.shows === key) return;
-  node.dataset.shows = key;
-  node.replaceChildren(...make());
-}
-
-function form({ data }) {
-  const field = (label, input) => el("label", {}, label, input);
-  const heading = el("input", { name: "title", maxlength: 200, value: data.title ?? "", placeholder: data.original_name });
-  const alternative = el("textarea", { name: "alt_text", maxlength: 1000, rows: 2, placeholder: data.metadata?.caption ?? "" });
-  alternative.value = data.alt_text ?? "";
-  const tags = el("input", { name: "tags", value: (data.tags ?? []).join(", "), placeholder: "holiday, mountains" });
-  const note = el("span", { className: "note", role: "status" });
-  const node = el(
-    "form",
-    { className: "texts" },
-    field("Title", heading),
-    field("Alt text (what the picture shows, for those who cannot see it)", alternative),
-    field("Tags, with commas between them", tags),
-    el("div", { className: "buttons" }, el("button", { className: "primary", text: "Save" }), note),
-  );
-  let etag = null;
-  // What is guarded is what the user saw when beginning to write.
-  node.addEventListener("input", () => setText(note, ""), { passive: true });
-  node.addEventListener("focusin", () => (etag ??= getImage(data.image_id).then((answer) => answer.etag, () => null)), { passive: true });
-  node.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const words = tags.value.split(",").map((tag) => tag.trim()).filter(Boolean);
-    const changes = { title: heading.value.trim() || null, alt_text: alternative.value.trim() || null, tags: [...new Set(words)] };
-    try {
-      const answer = await changeImage(data.image_id, changes, await etag);
-      etag = Promise.resolve(answer.etag ?? null);
-      delete answer.etag;
-      setText(note, "Saved");
-      actions.changed(answer);
-    } catch (error) {
-      if (error.status === 412) etag = null;
-      setText(note, error.status === 412 ? "Somebody else has changed it since. Save again to keep yours." : error.message);
-    }
-  });
-  return node;
 }
 
 async function downloadOriginal(id) {

@@ -1,16 +1,19 @@
 // The page: connects what happens to what is shown.
 
-import { deleteImage, onKeyNeeded, reprocess } from "./api.js";
+import { deleteImage, listImages, reprocess } from "./api.js";
 import { focusCard, render, setPreview } from "./cards.js";
 import { closeDetail, installDetail, openDetail, openImage, updateDetail } from "./detail.js";
 import { announce, byId, count, el, setText, toast } from "./dom.js";
-import { filesOfDrop, picturesAmong } from "./files.js";
 import { Images, isFinished } from "./images.js";
+import { installIncoming } from "./incoming.js";
+import { installKey } from "./key.js";
 import { refreshModel, refreshStatistics } from "./statistics.js";
 import { installUploads, upload, uploadsAreOpen } from "./uploads.js";
 import { matches } from "./words.js";
 
 const UNDO_SECONDS = 5;
+const RETRIES_AT_ONCE = 4;
+const MORE_AGAIN_MS = 4000; // where the next page did not come
 const TOP_PIXELS = 300; // scrolled further down, new images wait until they are asked for
 
 const images = new Images(() => window.scrollY > TOP_PIXELS);
@@ -41,6 +44,10 @@ function draw() {
     drawEmpty(shown.length, query);
     const open = openImage() && images.get(openImage());
     if (open) updateDetail(open);
+    else if (openImage()) {
+      closeDetail();
+      toast("The image was deleted elsewhere.");
+    }
     tellWhatIsDone();
   });
 }
@@ -87,15 +94,22 @@ byId("newer").addEventListener("click", () => {
 });
 byId("search").addEventListener("input", draw);
 byId("status").addEventListener("change", () => attempt(() => images.filter(byId("status").value)));
-byId("retry-all").addEventListener("click", () => found().filter((image) => image.status === "failed").forEach((image) => retry(image.data.image_id)));
+byId("retry-all").addEventListener("click", () => attempt(retryAll));
 
 new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && more(), { rootMargin: "800px" }).observe(byId("more"));
 
 async function more() {
   if (images.ended) return;
   setText(byId("more"), "Loading …");
-  await attempt(() => images.loadMore());
-  setText(byId("more"), "");
+  try {
+    await images.loadMore();
+  } catch (error) {
+    if (error.transient) setTimeout(more, MORE_AGAIN_MS);
+    else toast(error.message);
+    return;
+  } finally {
+    setText(byId("more"), "");
+  }
   // A page that did not fill the window leaves the end in sight, which the observer does not tell twice.
   if (!images.ended && byId("more").getBoundingClientRect().top < window.innerHeight + 800) requestAnimationFrame(more);
 }
@@ -117,12 +131,43 @@ async function retry(id) {
   images.refreshSoon();
 }
 
+/** All that failed, loaded or not; with a search, those found. */
+async function retryAll() {
+  const button = byId("retry-all");
+  button.disabled = true;
+  try {
+    const ids = byId("search").value.trim() ? found().map((image) => image.data.image_id) : await allThatFailed();
+    let done = 0;
+    const work = async () => {
+      for (let id = ids.pop(); id; id = ids.pop()) {
+        if (await attempt(() => reprocess(id))) done += 1;
+      }
+    };
+    await Promise.all(Array.from({ length: RETRIES_AT_ONCE }, work));
+    toast(`${count(done, "image")} started again.`);
+  } finally {
+    button.disabled = false;
+    images.refreshSoon();
+  }
+}
+
+async function allThatFailed() {
+  const ids = [];
+  for (let cursor = null, first = true; first || cursor; first = false) {
+    const page = await listImages({ limit: 100, cursor, status: "failed" });
+    ids.push(...page.data.map((image) => image.data.image_id));
+    cursor = page.next_cursor;
+  }
+  return ids;
+}
+
 function remove(id) {
   closeDetail();
   images.hide(id, true);
-  toast("The image is deleted", "Undo", {
+  const end = toast("The image is deleted", "Undo", {
     seconds: UNDO_SECONDS,
     onend: async (reason) => {
+      window.removeEventListener("pagehide", end);
       if (reason === "action") {
         images.hide(id, false);
         requestAnimationFrame(() => requestAnimationFrame(() => focusCard(id)));
@@ -138,18 +183,13 @@ function remove(id) {
       images.refreshSoon();
     },
   });
-}
-
-function take(files) {
-  const [pictures, others] = picturesAmong([...files]);
-  if (others) toast(`${count(others, "file")} left out: not pictures.`);
-  if (pictures.length) upload(pictures);
+  window.addEventListener("pagehide", end); // who leaves does not undo
 }
 
 // ---- the open image is in the address, so that "back" closes it and a link opens it
 
 async function followHash() {
-  const id = decodeURIComponent(location.hash.slice(1));
+  const id = location.hash.slice(1);
   if (!/^img_\w+$/.test(id)) {
     if (openImage()) closeDetail();
     return;
@@ -177,35 +217,7 @@ window.addEventListener("hashchange", followHash);
 
 // ---- files come in
 
-const inputs = { pick: "files", "pick-folder": "folder", "take-photo": "camera" };
-for (const [button, input] of Object.entries(inputs)) {
-  byId(button).addEventListener("click", () => byId(input).click());
-  byId(input).addEventListener("change", (event) => {
-    take(event.target.files);
-    event.target.value = ""; // so that the same file can be picked again
-  });
-}
-document.addEventListener("paste", (event) => {
-  if (event.clipboardData?.files.length) take(event.clipboardData.files);
-});
-
-let dragDepth = 0;
-const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
-const dragging = (change) => {
-  dragDepth = Math.max(0, dragDepth + change);
-  byId("drop-target").classList.toggle("over", dragDepth > 0);
-};
-document.addEventListener("dragenter", (event) => holdsFiles(event) && dragging(1));
-document.addEventListener("dragleave", (event) => holdsFiles(event) && dragging(-1));
-document.addEventListener("dragover", (event) => holdsFiles(event) && event.preventDefault());
-document.addEventListener("drop", async (event) => {
-  if (!holdsFiles(event)) return;
-  event.preventDefault();
-  dragDepth = 0;
-  dragging(0);
-  take(await filesOfDrop(event.dataTransfer));
-});
-
+installIncoming(upload);
 installUploads(async (id, preview) => {
   setPreview(id, preview);
   await attempt(() => images.look(id));
@@ -213,20 +225,9 @@ installUploads(async (id, preview) => {
 });
 window.addEventListener("beforeunload", (event) => uploadsAreOpen() && event.preventDefault());
 
-// ---- the key
-
-onKeyNeeded(async (wrong) => {
-  const dialog = byId("key-dialog");
-  setText(byId("key-text"), wrong ? "That key was refused." : "This stack wants a key. It is kept for this tab only.");
-  byId("key").value = "";
-  if (!dialog.open) dialog.showModal();
-  await new Promise((resolve) => byId("key-form").addEventListener("submit", resolve, { once: true }));
-  return byId("key").value;
-});
-byId("key-dialog").addEventListener("cancel", (event) => event.preventDefault()); // nothing works without it
-
 // ---- and off it goes
 
+installKey();
 await attempt(() => images.filter(""));
 images.start();
 followHash();

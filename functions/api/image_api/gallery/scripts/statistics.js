@@ -9,7 +9,7 @@ const TIMES = [
   ["p99", "99% within"],
 ];
 const WIDTH = 220;
-const ROW = 22;
+const ROW = 20;
 
 const tile = (name, part) => document.querySelector(`.tile.${name} ${part}`);
 
@@ -57,8 +57,10 @@ export async function refreshStatistics() {
 /** Asks which caption model is in use and says loudly if it is only the demo; null while there is none. */
 export async function refreshModel() {
   const { caption_model: model } = await getHealth();
-  setText(byId("model-name"), model ?? "none loaded yet");
-  byId("demo").hidden = !/demo/i.test(model ?? "");
-  byId("model").classList.toggle("warning", !byId("demo").hidden);
+  const isDemo = /demo/i.test(model ?? "");
+  const known = model && `Captions by ${model.replace(/(@.{12}).*/, "$1")}`; // a revision is 40 characters
+  setText(byId("model-name"), isDemo ? "Demo captions" : (known ?? "No caption model is loaded yet"));
+  byId("demo").hidden = !isDemo;
+  byId("model").classList.toggle("warning", isDemo);
   return model;
 }

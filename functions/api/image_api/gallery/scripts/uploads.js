@@ -1,13 +1,12 @@
-// Uploads: straight to the bucket by presigned URL, a few at a time, each with its progress, cancel and retry.
+// The list of uploads: a few at a time, each with its progress, cancel and retry.
 
-import { ApiError, reserveUpload } from "./api.js";
+import { ApiError } from "./api.js";
 import { announce, byId, count, el, fileSize, setText } from "./dom.js";
-import { mediaType } from "./files.js";
+import { transfer } from "./transfer.js";
 
 const AT_ONCE = 3;
 const TRIES = 4;
 const FIRST_WAIT_MS = 500;
-const LONGEST_NAME = 255;
 const PREVIEW_BYTES = 20_000_000;
 
 const uploads = [];
@@ -63,7 +62,7 @@ async function run(one) {
   one.abort = new AbortController();
   set(one, "sending", "Starting");
   try {
-    const id = await withRetries(one, () => send(one));
+    const id = await withRetries(one, () => transfer(one.file, one.key, one.abort.signal, (sent) => showProgress(one, sent)));
     const preview = one.file.size <= PREVIEW_BYTES ? URL.createObjectURL(one.file) : null;
     set(one, "done", "Uploaded");
     onUploaded(id, preview);
@@ -74,6 +73,11 @@ async function run(one) {
   }
   active -= 1;
   next();
+}
+
+function showProgress(one, sent) {
+  one.bar.value = sent;
+  setText(one.note, `${fileSize(sent)} of ${fileSize(one.file.size)}`);
 }
 
 async function withRetries(one, attempt) {
@@ -91,45 +95,6 @@ async function withRetries(one, attempt) {
       one.abort.signal.throwIfAborted();
     }
   }
-}
-
-async function send(one) {
-  const { file } = one;
-  if (file.size === 0) throw new ApiError(400, "empty_file", "The file is empty.");
-  const name = file.name.slice(-LONGEST_NAME);
-  const { signal } = one.abort;
-  // The same key each time: a reservation whose answer got lost is given again, not made twice.
-  const wanted = { filename: name, content_type: mediaType(file) || "application/octet-stream", size: file.size };
-  const reserved = await reserveUpload(wanted, one.key, signal);
-  await put(reserved.upload, file, signal, (sent) => {
-    one.bar.value = sent;
-    setText(one.note, `${fileSize(sent)} of ${fileSize(file.size)}`);
-  });
-  return reserved.image_id;
-}
-
-// fetch tells nothing of what has been sent; XMLHttpRequest does.
-function put({ method, url, headers }, file, signal, onprogress) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    const fail = (status, code, message) => reject(new ApiError(status, code, message));
-    request.open(method, url);
-    for (const [name, value] of Object.entries(headers)) {
-      if (!["host", "content-length"].includes(name.toLowerCase())) request.setRequestHeader(name, value); // the browser's
-    }
-    request.upload.addEventListener("progress", (event) => onprogress(event.loaded));
-    request.addEventListener("load", () => {
-      // 412: the object is there already, so an earlier try had arrived and its answer was lost.
-      if (request.status < 300 || request.status === 412) resolve();
-      else if (request.status === 403) fail(403, "refused", "The bucket refused the upload. Has the link expired?");
-      else fail(request.status, "refused", `The bucket answered ${request.status}.`);
-    });
-    request.addEventListener("error", () => fail(0, "unreachable", "The connection broke."));
-    request.addEventListener("timeout", () => fail(0, "unreachable", "The connection is too slow."));
-    request.addEventListener("abort", () => fail(0, "aborted", "Cancelled."));
-    signal.addEventListener("abort", () => request.abort(), { once: true });
-    request.send(file);
-  });
 }
 
 function cancel(one) {

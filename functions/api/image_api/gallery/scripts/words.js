@@ -36,5 +36,11 @@ export function matches(image, query) {
   return query.toLocaleLowerCase().split(/\s+/u).every((word) => text.includes(word));
 }
 
-/** Changes whenever another attempt made the thumbnails. */
-export const thumbnailVersion = (image) => image.data.processed_at ?? image.status;
+/** How each step of the pipeline stands, in a line. */
+export const stages = ({ data }) =>
+  Object.entries(data.stages)
+    .map(([stage, state]) => `${stage} ${state}`)
+    .join(", ");
+
+/** Changes with the picture: the digest of the file that the thumbnails were made of. */
+export const thumbnailVersion = (image) => image.data.metadata?.sha256?.slice(0, 16) ?? "";

@@ -1,0 +1,17 @@
+// The question for the API key, where the stack wants one.
+
+import { onKeyNeeded } from "./api.js";
+import { byId, setText } from "./dom.js";
+
+/** From now on a call that is refused asks the user for the key. */
+export function installKey() {
+  const dialog = byId("key-dialog");
+  dialog.addEventListener("cancel", (event) => event.preventDefault()); // nothing works without it
+  onKeyNeeded(async (wrong) => {
+    setText(byId("key-text"), wrong ? "That key was refused." : "This stack wants a key. It is kept for this tab only.");
+    byId("key").value = "";
+    if (!dialog.open) dialog.showModal();
+    await new Promise((resolve) => byId("key-form").addEventListener("submit", resolve, { once: true }));
+    return byId("key").value.trim();
+  });
+}

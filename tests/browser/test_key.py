@@ -1,0 +1,117 @@
+"""The gallery of a stack that wants a key: started here with ApiKeyRequired=true, as those on AWS are."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests import pictures
+from tests.browser.gallery import Gallery, expect_loaded
+from tests.running_stack import Stack, running_stack
+
+KEY_HEADER = "x-api-key"
+
+
+@dataclass(frozen=True)
+class Locked:
+    """A stack, and its key."""
+
+    stack: Stack
+    key: str
+
+
+@pytest.fixture(scope="module")
+def locked(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+    folder = tmp_path_factory.mktemp("locked")
+    options = ["--workers", "1", "--model", "demo", "--parameter", "ApiKeyRequired=true"]
+    with running_stack(folder, *options) as stack:
+        key = json.loads((folder / "ready.json").read_text())["api_key"]
+        yield Locked(stack, key)
+
+
+def enter(page: Page, key: str) -> None:
+    dialog = page.locator("#key-dialog")
+    expect(dialog).to_be_visible()
+    dialog.get_by_label("Key").fill(key)
+    dialog.get_by_role("button").click()
+
+
+def test_with_its_key_a_stack_is_used_as_any_other_and_the_bucket_never_sees_the_key(
+    context: BrowserContext, page: Page, locked: Locked, photo: Path
+) -> None:
+    sent: list[tuple[str, str | None]] = []
+    page.on("request", lambda request: sent.append((request.url, request.headers.get(KEY_HEADER))))
+    address = str(locked.stack.api.base_url)
+    page.goto(address)
+
+    enter(page, "wrong" * 8)
+    expect(page.locator("#key-dialog")).to_contain_text("refused")
+    enter(page, f" {locked.key} ")
+
+    gallery = Gallery(page, address)
+    expect(page.locator("#empty")).to_contain_text("No pictures yet")
+    gallery.upload(photo)
+    picture = gallery.finished("my photo.jpg").locator("img")
+    expect(picture).to_have_attribute("src", re.compile("^blob:"))
+    expect_loaded(picture)
+    detail = gallery.open_detail("my photo.jpg")
+    expect(detail.locator(".shown img")).to_have_js_property("naturalWidth", 900)
+    with page.expect_download() as downloading:
+        detail.get_by_role("button", name="Original").click()
+    assert Path(downloading.value.path()).read_bytes() == photo.read_bytes()
+    detail.get_by_label("Tags").fill("locked")
+    detail.get_by_role("button", name="Save").click()
+    expect(detail.locator(".texts .note")).to_have_text("Saved")
+
+    to_api = [key for url, key in sent if url.startswith(address)]
+    elsewhere = [(url, key) for url, key in sent if not url.startswith(address)]
+    assert locked.key in to_api
+    assert any(url.startswith(locked.stack.s3.meta.endpoint_url) for url, _ in elsewhere), "the bucket was called"
+    assert {key for _, key in elsewhere} == {None}
+    assert not [url for url, _ in sent if locked.key in url]
+
+
+def test_the_key_is_kept_for_the_tab_alone(context: BrowserContext, page: Page, locked: Locked) -> None:
+    address = str(locked.stack.api.base_url)
+    page.goto(address)
+    enter(page, locked.key)
+    expect(page.locator("#key-dialog")).to_be_hidden()
+
+    page.reload()
+    expect(page.locator(".tile.total strong")).not_to_have_text("–")
+    expect(page.locator("#key-dialog")).to_be_hidden()
+    assert page.evaluate("Object.keys(localStorage).length") == 0
+    assert context.cookies() == []
+
+    other = context.new_page()
+    other.goto(address)
+    expect(other.locator("#key-dialog")).to_be_visible()
+
+
+def test_pictures_that_come_with_a_key_are_fetched_only_near_what_is_seen(page: Page, locked: Locked) -> None:
+    headers = {"X-Api-Key": locked.key}
+    for number in range(12):
+        body = pictures.jpeg(60, 40, quality=90 - number)
+        files = {"file": (f"{number}.jpg", body)}
+        assert locked.stack.api.post("/api/images", files=files, headers=headers).status_code == 202
+    page.set_viewport_size({"width": 390, "height": 500})
+    fetched: list[str] = []
+    page.on("request", lambda request: fetched.append(request.url) if "/thumbnails/" in request.url else None)
+    page.goto(str(locked.stack.api.base_url))
+    enter(page, locked.key)
+    gallery = Gallery(page, "")
+    expect(page.locator('.card[data-status="success"]').nth(11)).to_be_attached(timeout=30_000)
+
+    expect_loaded(gallery.cards.first.locator("img"))
+    seen = len(fetched)
+    last = gallery.cards.last.locator("img")
+    assert last.get_attribute("src") is None
+    last.scroll_into_view_if_needed()
+    expect(last).to_have_attribute("src", re.compile("^blob:"))
+    assert len(fetched) > seen

@@ -1,0 +1,140 @@
+"""The gallery as it is served: to whom, how, and under which policy. What it does is tested in `tests/browser`."""
+
+from __future__ import annotations
+
+import gzip
+import re
+
+import boto3
+import pytest
+
+from image_api.gallery import FOLDER, PAGE, asset
+from image_core.services import connect
+from tests.functional.emulator import Stack
+from tests.functional.http_api import Answer, Api, request
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+TYPES = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+def page_of(api: Api, **headers: str) -> Answer:
+    return api.get("/", accept=BROWSER, **headers)
+
+
+def policy_of(answer: Answer) -> dict[str, list[str]]:
+    parts = (part.split() for part in answer.headers["content-security-policy"].split(";"))
+    return {name: sources for name, *sources in parts}
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", ""])
+def test_what_is_no_browser_gets_the_index(api: Api, accept: str) -> None:
+    answer = api.get("/", accept=accept)
+
+    assert answer.json()["endpoints"]["images"].endswith("/api/images")
+    assert "Accept" in answer.headers["vary"]
+
+
+def test_a_browser_gets_the_page(api: Api) -> None:
+    answer = page_of(api)
+
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.body == (FOLDER / PAGE).read_bytes()
+    assert "Accept" in answer.headers["vary"], "no cache gives a browser's page to curl"
+
+
+def test_everything_that_the_page_names_is_there_and_of_its_kind(api: Api) -> None:
+    """As is everything that its scripts import, so that no module is left out of what is served or preloaded."""
+    page = page_of(api).body.decode()
+    named = set(re.findall(r'(?:href|src)="assets/([^"]+)"', page))
+    imported = {
+        name
+        for path in (FOLDER / "scripts").iterdir()
+        for name in re.findall(r'from "\./([^"]+)"', path.read_text())
+    }
+
+    assert imported <= named, "preloaded, or the browser finds them one after the other"
+    for name in named:
+        answer = api.get(f"/assets/{name}")
+        assert answer.status == 200, name
+        assert answer.headers["content-type"] == TYPES[name[name.rindex(".") :]]
+    assert {path.name for path in FOLDER.rglob("*.*") if path.suffix in TYPES} == named, "nothing is served in vain"
+
+
+@pytest.mark.parametrize("path", ["/", "/assets/main.js"])
+def test_what_is_known_is_not_sent_again(api: Api, path: str) -> None:
+    first = api.get(path, accept=BROWSER)
+
+    again = api.get(path, accept=BROWSER, if_none_match=first.headers["etag"])
+
+    assert (again.status, again.body) == (304, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+    assert first.headers["cache-control"] == "private, no-cache", "scripts of two releases never mix"
+    assert api.get(path, accept=BROWSER, if_none_match='"other"').status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/assets/main.js"])
+def test_it_is_compressed_for_those_who_say_so(api: Api, path: str) -> None:
+    plain = api.get(path, accept=BROWSER)
+
+    packed = api.get(path, accept=BROWSER, accept_encoding="gzip, deflate, br")
+
+    assert packed.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == plain.body
+    assert "content-encoding" not in plain.headers
+    assert "Accept-Encoding" in plain.headers["vary"]
+    assert len(packed.body) < len(plain.body)
+
+
+@pytest.mark.parametrize("path", ["/", "/assets/main.js"])
+def test_head_is_answered_as_get_without_its_body(api: Api, path: str) -> None:
+    get = api.get(path, accept=BROWSER)
+    head = api.send(request("http_get.json", path, method="HEAD", headers={"accept": BROWSER}))
+
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["etag"] == get.headers["etag"]
+
+
+@pytest.mark.parametrize("name", ["nothing.js", PAGE, "__init__.py", "..%2F__init__.py", "scripts%2Fmain.js"])
+def test_nothing_else_of_the_package_can_be_fetched(api: Api, name: str) -> None:
+    answer = api.get(f"/assets/{name}")
+
+    assert (answer.status, answer.code) == (404, "not_found")
+
+
+def test_the_policy_is_strict_and_names_the_bucket_alone(api: Api, stack: Stack) -> None:
+    policy = policy_of(page_of(api))
+
+    assert policy["default-src"] == ["'none'"]
+    assert policy["script-src"] == policy["style-src"] == ["'self'"]
+    assert policy["img-src"] == ["'self'", "blob:"]
+    assert policy["connect-src"] == ["'self'", stack.services.storage.public_origin()]
+    assert policy["base-uri"] == policy["form-action"] == policy["frame-ancestors"] == ["'none'"]
+
+
+def test_on_aws_the_policy_names_the_host_that_presigned_addresses_have(stack: Stack) -> None:
+    on_aws = {"aws_endpoint_url": None, "s3_public_endpoint_url": None, "uploads_bucket": "uploads-of-ours"}
+    settings = stack.services.settings.model_copy(update=on_aws)
+    services = connect(settings, session=boto3.Session("a", "b", region_name="eu-west-1"))
+    storage = services.storage
+    api = Api(lambda: services)
+
+    sources = policy_of(page_of(api))["connect-src"]
+
+    upload, _ = storage.presign_upload("a/b.jpg", content_type="image/jpeg", size_bytes=1, sha256=None, seconds=60)
+    download = storage.presign_download("a/b.jpg", name="b.jpg", content_type="image/jpeg", seconds=60)
+    assert sources == ["'self'", "https://uploads-of-ours.s3.eu-west-1.amazonaws.com"]
+    assert upload.startswith(f"{sources[1]}/") and download.startswith(f"{sources[1]}/")
+
+
+def test_the_page_has_no_script_style_or_handler_of_its_own() -> None:
+    """What the policy would refuse, and what would need it to be loosened."""
+    page = asset(PAGE)
+    assert page is not None
+    text = page.body.decode()
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", text)
+    scripts = "\n".join(path.read_text() for path in (FOLDER / "scripts").iterdir())
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", scripts)
