@@ -143,8 +143,7 @@ class Client:
 
     async def original(self, image_id: str, receive: Receiver) -> None:
         """As `thumbnail`, for the file as it was uploaded."""
-        # For JSON the API would answer the address in a body.
-        response = await self._connection.call("GET", f"{_path(image_id)}/original", headers={"Accept": "*/*"})
+        response = await self._connection.call("GET", f"{_path(image_id)}/original")
         if not response.has_redirect_location:
             raise Unreachable("The API's answer does not say where the original is.")
         url = str(response.url.join(response.headers["Location"]))

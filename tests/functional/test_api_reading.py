@@ -102,14 +102,14 @@ def test_urls_are_on_the_host_that_the_caller_used(stack: Stack, api: Api) -> No
     "image_id", ["img_01kb5q3v8n0h2m4x6c8f0a2d4g", "img_short", "..", "%2e%2e", "é", "x" * 500]
 )
 def test_an_unknown_image_is_not_found(api: Api, image_id: str) -> None:
-    for rest in ("", "/thumbnails/small", "/original"):
+    for rest in ("", "/thumbnails/small", "/original", "/original/address"):
         answer = api.get(f"/api/images/{image_id}{rest}")
         assert (answer.status, answer.code) == (404, "not_found")
 
 
 def test_an_image_that_is_being_deleted_is_not_found(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.DELETING)
-    for path in ("", "/thumbnails/small", "/original"):
+    for path in ("", "/thumbnails/small", "/original", "/original/address"):
         answer = api.get(f"/api/images/{record.image_id}{path}")
         assert (answer.status, answer.code) == (404, "not_found")
 
@@ -337,6 +337,18 @@ def test_the_original_is_a_short_way_off_as_an_attachment(stack: Stack, api: Api
     assert query["response-content-disposition"] == [
         "attachment; filename=\"my _photo_+1 e.jpg\"; filename*=UTF-8''my%20%22photo%22%2B1%20%C3%A9.jpg"
     ]
+
+
+def test_the_address_of_the_original_can_be_had_without_a_redirect(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    path = f"/api/images/{record.image_id}/original"
+    answer = api.get(f"{path}/address")
+
+    assert answer.status == 200
+    assert answer.headers["cache-control"] == "no-store"
+    address, redirected = urlsplit(answer.json()["data"]["url"]), urlsplit(api.get(path).headers["location"])
+    assert (address.netloc, address.path) == (redirected.netloc, redirected.path)
+    assert parse_qs(address.query).keys() == parse_qs(redirected.query).keys()
 
 
 def test_the_original_can_be_had_as_soon_as_it_has_arrived(stack: Stack, api: Api) -> None:

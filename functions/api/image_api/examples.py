@@ -81,10 +81,17 @@ STATS: dict[str, Any] = {
     "processing_time_seconds": {"p50": 0.41, "p95": 0.55, "p99": 0.61},
 }
 
+ORIGINAL: dict[str, Any] = {
+    "status": "success",
+    "data": {"url": "https://uploads.s3.eu-west-1.amazonaws.com/uploads/photo.jpg?X-Amz-Signature=0123"},
+    "error": None,
+}
+
 OF_MODELS = {
     "ImageAnswer": IMAGE,
     "AcceptedAnswer": ACCEPTED,
     "ListAnswer": PAGE,
+    "OriginalAnswer": ORIGINAL,
     "UploadAnswer": UPLOAD,
     "StatsAnswer": STATS,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
 
 from image_api.conditions import ETAG, REVALIDATED, is_known, unchanged
@@ -69,10 +69,6 @@ def _thumbnail(record: Record, size: str) -> ThumbnailInfo:
     "/original",
     status_code=307,
     responses={
-        200: {
-            "model": OriginalAnswer,
-            "description": "Where the file is, for a short time (`Accept: application/json`).",
-        },
         307: {
             "description": "`Location` is where the file is, for a short time.",
             "headers": {"Location": {"description": "A presigned URL.", "schema": {"type": "string"}}},
@@ -82,25 +78,34 @@ def _thumbnail(record: Record, size: str) -> ThumbnailInfo:
     response_class=Response,
     summary="The original file",
 )
-def get_original(image_id: ImageId, request: Request, services: Connected) -> Response:
-    """Redirects to the file as it was uploaded, as an attachment under its own name.
+def get_original(image_id: ImageId, services: Connected) -> Response:
+    """Redirects to the file as it was uploaded, as an attachment under its own name."""
+    url = _presigned(find_record(image_id, services), services)
+    return RedirectResponse(url, status_code=307, headers={"Cache-Control": "no-store"})
 
-    Who asks for `application/json` gets the address instead: a script in a page cannot see where it is redirected
-    to, and must not send its key there.
-    """
+
+@router.get(
+    "/original/address",
+    responses=documented(NotFound, NotReady),
+    response_description="The address.",
+    summary="Where the original file is",
+)
+def get_original_address(image_id: ImageId, services: Connected) -> OriginalAnswer:
+    """What `/original` redirects to, for those who must not follow a redirect: a script in a page cannot see where
+    it leads, and would send its key there."""
     record = find_record(image_id, services)
+    url = _presigned(record, services)
+    return OriginalAnswer(status=shown_status(record), data=OriginalLocation(url=url))
+
+
+def _presigned(record: Record, services: Services) -> str:
     _require_arrival(record, services)
-    url = services.storage.presign_download(
+    return services.storage.presign_download(
         record.key,
         name=record.original_name,
         content_type=record.content_type,
         seconds=services.settings.download_url_seconds,
     )
-    headers = {"Cache-Control": "no-store", "Vary": "Accept"}
-    if "application/json" in request.headers.get("accept", ""):
-        body = OriginalAnswer(status=shown_status(record), data=OriginalLocation(url=url))
-        return Response(body.model_dump_json(), media_type="application/json", headers=headers)
-    return RedirectResponse(url, status_code=307, headers=headers)
 
 
 def _require_arrival(record: Record, services: Services) -> None:

@@ -135,7 +135,7 @@ export async function thumbnailBlob(id, size) {
 
 /** A short-lived address of the original file in the bucket. */
 export async function originalAddress(id) {
-  const answer = await json(`${image(id)}/original`, { headers: { Accept: "application/json" } });
+  const answer = await json(`${image(id)}/original/address`);
   return answer.data.url;
 }
 
