@@ -5,11 +5,11 @@ which tests must run in one process when `make test` uses every core.
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
-TESTS = Path(__file__).parent
 TOGETHER = {"functional": "calls", "iam": "calls", "browser": "browser", "stack": "stack"}
 """By folder. The rights that tests/iam judges are those of the calls that tests/functional made; the others share a
 running stack."""
@@ -26,9 +26,14 @@ os.environ |= {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file share their fixtures, so they stay together as well."""
-    for item in items:
-        place = item.path.relative_to(TESTS)
-        item.add_marker(pytest.mark.xdist_group(TOGETHER.get(place.parts[0], str(place))))
+class Scheduling(LoadFileScheduling):
+    """The tests of a file share their fixtures, so they stay together; and some folders do."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return TOGETHER.get(file.split("/")[1], file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
