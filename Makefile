@@ -25,7 +25,7 @@ sam-local: $(VENV)/installed  ## The same in Lambda's containers (Docker, Python
 	@exec $(BIN)/python -m local --sam
 
 test: $(VENV)/installed  ## Run the tests
-	$(BIN)/pytest --numprocesses auto --dist loadfile $(PYTEST)
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-containers: $(VENV)/installed  ## Run what takes minutes: Lambda containers (Docker, Python 3.13 on PATH), large models
 	$(BIN)/pytest -m 'slow or containers' -s $(PYTEST)

@@ -13,6 +13,8 @@ from xdist.scheduler import LoadFileScheduling
 TOGETHER = {"functional": "calls", "iam": "calls", "browser": "browser", "stack": "stack"}
 """By folder. The rights that tests/iam judges are those of the calls that tests/functional made; the others share a
 running stack."""
+SLOWEST = ("stack", "browser", "models", "cli", "simulation")
+"""Folders that are begun with, so that no core waits for them in the end."""
 
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]
@@ -24,6 +26,11 @@ os.environ |= {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folders = {name: place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: folders.get(item.nodeid.split("/")[1], len(folders)))
 
 
 class Scheduling(LoadFileScheduling):
