@@ -141,5 +141,5 @@ def peak_bytes(count: int) -> int:
 
 def test_memory_does_not_grow_with_the_number_of_images() -> None:
     peak_bytes(1_000)  # whatever is built once
-    few, many = peak_bytes(1_500), peak_bytes(6_000)
+    few, many = peak_bytes(2_000), peak_bytes(12_000)
     assert many < 1.3 * few, (few, many)
