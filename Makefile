@@ -24,11 +24,13 @@ sam-local: $(VENV)/installed  ## The same in Lambda's containers (Docker, Python
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam build
 	@exec $(BIN)/python -m local --sam
 
+# tests/conftest.py says what stays together, and in which order.
+IN_PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 test: $(VENV)/installed  ## Run the tests
-	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST)
+	$(BIN)/pytest $(IN_PARALLEL) $(PYTEST)
 
 test-containers: $(VENV)/installed  ## Run what takes minutes: Lambda containers (Docker, Python 3.13 on PATH), large models
-	$(BIN)/pytest -m 'slow or containers' -s $(PYTEST)
+	$(BIN)/pytest -m 'slow or containers' -rP $(IN_PARALLEL) $(PYTEST)
 
 screenshots: $(VENV)/installed  ## Photograph the gallery in each state into .screenshots (Chromium), two of them for the README
 	$(BIN)/python -m tests.browser.screenshots

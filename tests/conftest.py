@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-TOGETHER = {"functional": "calls", "iam": "calls", "browser": "browser", "stack": "stack"}
+TOGETHER = {
+    **dict.fromkeys(("functional", "iam"), "calls"),
+    **{folder: folder for folder in ("browser", "stack", "containers")},
+}
 """By folder. The rights that tests/iam judges are those of the calls that tests/functional made; the others share a
-running stack."""
-SLOWEST = ("stack", "browser", "models", "cli", "simulation")
+running stack, or what `sam build` built."""
+SLOWEST = ("functional", "browser", "stack", "models", "cli", "simulation")
 """Folders that are begun with, so that no core waits for them in the end."""
 
 for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -31,6 +34,12 @@ os.environ |= {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     folders = {name: place for place, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: folders.get(item.nodeid.split("/")[1], len(folders)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a quarter of the time tests wait, for a browser, a timer, another process."""
+    return (os.cpu_count() or 1) + 1
 
 
 class Scheduling(LoadFileScheduling):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests import pictures
 from tests.browser.gallery import Gallery, expect_loaded
@@ -115,3 +115,27 @@ def test_pictures_that_come_with_a_key_are_fetched_only_near_what_is_seen(page: 
     last.scroll_into_view_if_needed()
     expect(last).to_have_attribute("src", re.compile("^blob:"))
     assert len(fetched) > seen
+
+
+def test_a_thumbnail_that_comes_late_does_not_replace_the_original(
+    context: BrowserContext, page: Page, locked: Locked, photo: Path
+) -> None:
+    headers = {"X-Api-Key": locked.key}
+    with photo.open("rb") as file:
+        posted = locked.stack.api.post("/api/images", files={"file": ("late.jpg", file)}, headers=headers)
+    image_id = posted.json()["image_id"]
+    page.goto(str(locked.stack.api.base_url))
+    enter(page, locked.key)
+    gallery = Gallery(page, "")
+    expect_loaded(gallery.finished("late.jpg").locator("img"))
+
+    held: list[Route] = []
+    page.route(f"**/api/images/{image_id}/thumbnails/medium*", lambda route: held.append(route))  # no builtins
+    shown = gallery.open_detail("late.jpg").locator(".shown img")
+    expect(shown).to_have_js_property("naturalWidth", 900)
+    assert len(held) == 1
+    with page.expect_event("requestfinished", lambda request: "/thumbnails/medium" in request.url):
+        held[0].continue_()
+    # Whatever the page does with the answer it has done after a few turns of its loop.
+    page.evaluate("async () => { for (let turn = 0; turn < 20; turn++) await new Promise(requestAnimationFrame); }")
+    expect(shown).to_have_js_property("naturalWidth", 900)

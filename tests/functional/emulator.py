@@ -46,7 +46,7 @@ class _QuietHandler(MotoRequestHandler):
 def served() -> Iterator[str]:
     """moto on a free port, one request at a time (its transactions are not thread-safe); its URL."""
     server = make_server("127.0.0.1", 0, application(), threaded=True, request_handler=_QuietHandler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -11,6 +11,7 @@ from typing import Any
 from mangum import Mangum
 
 from image_api.app import create_app
+from image_api.routing import one_at_a_time
 from image_core.services import Services
 from tests.events import Event, load
 
@@ -46,7 +47,7 @@ class Api:
     """The function, called with events."""
 
     def __init__(self, services: Callable[[], Services], **dependencies: Any) -> None:
-        self._handler = Mangum(create_app(services, **dependencies), lifespan="off")
+        self._handler = one_at_a_time(Mangum(create_app(services, **dependencies), lifespan="off"))
 
     def send(self, event: Event) -> Answer:
         context: Any = object()

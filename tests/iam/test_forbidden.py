@@ -72,6 +72,7 @@ OF_OTHERS = {
         ("s3:PutObject", AN_ORIGINAL),
         ("s3:DeleteObject", AN_ORIGINAL),
         ("s3:AbortMultipartUpload", AN_ORIGINAL),
+        ("s3:GetObjectVersion", AN_ORIGINAL),
         ("s3:GetObject", A_THUMBNAIL),
         ("dynamodb:Query", f"{IMAGES}/index/by_created"),
         ("dynamodb:Query", f"{IMAGES}/index/by_status"),

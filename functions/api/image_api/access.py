@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 
 from image_api.errors import answer, documented
+from image_api.routing import run_waiting
 from image_core.errors import Unauthorized, Unavailable
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class ApiKeyGuard:
         try:
             valid = self._ring.known(presented) if presented else False
             if valid is None:
-                valid = await run_in_threadpool(self._ring.read_and_judge, secret_arn, str(presented))
+                valid = await run_waiting(self._ring.read_and_judge, secret_arn, str(presented))
         except Unavailable as error:
             return answer(error.http_status, error.code, error.message, {"Retry-After": str(int(REREAD_SECONDS))})
         if valid:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
-from image_api import access, cors, errors
+from image_api import access, cors, errors, schemas
 from image_api.answers import Answers
 from image_api.body_limit import BodyLimit
 from image_api.observed import Observed
@@ -41,6 +42,7 @@ def create_app(
         # One address for each thing: `/api/images/` is not found, instead of a redirect that a POST may not follow.
         redirect_slashes=False,
         telemetry=quiet,
+        lifespan=_served,
     )
     app.state.services = services
     # From the innermost to the outermost.
@@ -53,4 +55,12 @@ def create_app(
     for routes in (posting, images, files, uploads, service, gallery):
         # Not include_router: it would make every route a second time, in the first request.
         app.router.routes.extend(routes.router.routes)
+    app.state.thumbnail_path = str(app.url_path_for("get_thumbnail", image_id="{image_id}", size="{size}"))
     return app
+
+
+@asynccontextmanager
+async def _served(_: FastAPI) -> AsyncIterator[None]:
+    """What a server does before the first request, because it answers in threads; on Lambda nobody waits for it."""
+    schemas.build()
+    yield

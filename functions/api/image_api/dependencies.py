@@ -28,7 +28,7 @@ PENDING_HEADERS = {
 LOCATION_HEADER = {"Location": {"description": "Where to watch the image.", "schema": {"type": "string"}}}
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:  # a plain function would get a thread
     connected: Services = request.app.state.services()
     return connected
 
@@ -56,9 +56,11 @@ def with_record(image_id: str, services: Services, change: Callable[[Record], _T
 
 def present(record: Record, request: Request, services: Services) -> ImageAnswer:
     """The envelope of one image, with URLs on the host that the caller used."""
+    # As request.url_for, which would look through all routes, twice for each image of a page.
+    base, path = str(request.base_url).rstrip("/"), request.app.state.thumbnail_path
     return image_answer(
         record,
-        lambda image_id, size: str(request.url_for("get_thumbnail", image_id=image_id, size=size)),
+        lambda image_id, size: base + path.format(image_id=image_id, size=size),
         expose_gps=services.settings.expose_gps,
     )
 

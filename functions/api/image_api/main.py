@@ -8,9 +8,13 @@ needs is built here.
 from __future__ import annotations
 
 import gc
+import sys
 
 # Next to nothing of what an import allocates is ever freed; looking for it is a tenth of the cold start.
 gc.disable()
+
+# Of each parameter FastAPI asks whether it is of pydantic version 1, which it would import, or look for, each time.
+sys.modules["pydantic.v1"] = None  # type: ignore[assignment]  # "not there", as importlib has it
 
 from pydantic import BaseModel
 
@@ -23,6 +27,7 @@ del BaseModel.model_config["defer_build"]
 from mangum import Mangum
 
 from image_api.app import create_app
+from image_api.routing import one_at_a_time
 from image_core.services import secrets_client, services
 from image_core.settings import settings
 from image_core.telemetry import instrumented
@@ -33,7 +38,7 @@ if settings().api_key_secret_arn:
     secrets_client(settings())  # the first call will want it
 
 # Without "off" start-up and shut-down would run on every request.
-handler = instrumented(Mangum(app, lifespan="off"), lambda: settings().log_level)
+handler = instrumented(one_at_a_time(Mangum(app, lifespan="off")), lambda: settings().log_level)
 
 gc.freeze()
 gc.enable()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 
 from image_api import access, examples
 from image_api.answers import REQUEST_ID
@@ -36,11 +35,6 @@ class DocumentedApi(FastAPI):
         if self.openapi_schema is None:
             self.openapi_schema = _corrected(super().openapi())
         return self.openapi_schema
-
-
-def operation_id(route: APIRoute) -> str:
-    """The function's name: what generated clients call the operation."""
-    return route.name
 
 
 def _corrected(schema: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 MAX_NAME_CHARACTERS = 1024
 """Of a file's name: no less than any key of S3's can hold."""
@@ -13,14 +13,26 @@ ShownStatus = Literal["pending", "processing", "success", "failed"]
 Stage = Literal["pending", "done", "failed"]
 
 
-class ErrorBody(BaseModel):
+class _Model(BaseModel):
+    """Built when it is first used: no request needs all of them, and a cold start waits for every one."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+def build() -> None:
+    """Builds them all. Where several threads answer, that must be done before: two may not build one at a time."""
+    for model in _Model.__subclasses__():
+        model.model_rebuild()
+
+
+class ErrorBody(_Model):
     """What went wrong: `code` is stable, `message` is for people."""
 
     code: str = Field(examples=["not_found"])
     message: str = Field(examples=["There is no such image."])
 
 
-class ErrorAnswer(BaseModel):
+class ErrorAnswer(_Model):
     """The envelope of a call that failed."""
 
     status: Literal["error"] = "error"
@@ -28,7 +40,7 @@ class ErrorAnswer(BaseModel):
     error: ErrorBody
 
 
-class Metadata(BaseModel, extra="allow"):
+class Metadata(_Model, extra="allow"):
     """What the picture is; docs/metadata.md says more. Width and height are the upright picture's, in pixels.
 
     Where the model had nothing to say, `caption` is null and `caption_reason` says why. `gps` is there only if the
@@ -60,14 +72,14 @@ class Metadata(BaseModel, extra="allow"):
     )
 
 
-class ThumbnailUrls(BaseModel):
+class ThumbnailUrls(_Model):
     """Where the thumbnails are."""
 
     small: str
     medium: str
 
 
-class Stages(BaseModel):
+class Stages(_Model):
     """How far the pipeline has come."""
 
     metadata: Stage
@@ -75,7 +87,7 @@ class Stages(BaseModel):
     caption: Stage
 
 
-class ImageData(BaseModel):
+class ImageData(_Model):
     """One image. What is not known yet is null."""
 
     image_id: str = Field(examples=["img_01kb5q3v8n0h2m4x6c8f0a2d4g"])
@@ -95,7 +107,7 @@ class ImageData(BaseModel):
     stages: Stages
 
 
-class ImageAnswer(BaseModel):
+class ImageAnswer(_Model):
     """One image: `status` is the image's."""
 
     status: ShownStatus
@@ -103,13 +115,13 @@ class ImageAnswer(BaseModel):
     error: ErrorBody | None = None
 
 
-class OriginalLocation(BaseModel):
+class OriginalLocation(_Model):
     """Where the original file is. The URL is signed and good for a few minutes."""
 
     url: str
 
 
-class OriginalAnswer(BaseModel):
+class OriginalAnswer(_Model):
     """The address of an original file."""
 
     status: ShownStatus
@@ -117,7 +129,7 @@ class OriginalAnswer(BaseModel):
     error: None = None
 
 
-class AcceptedAnswer(BaseModel):
+class AcceptedAnswer(_Model):
     """An image that was taken and will be processed: `ImageAnswer` with the id at hand."""
 
     image_id: str
@@ -126,7 +138,7 @@ class AcceptedAnswer(BaseModel):
     error: ErrorBody | None = None
 
 
-class ImagePatch(BaseModel, extra="forbid"):
+class ImagePatch(_Model, extra="forbid"):
     """What to change, as a JSON merge patch (RFC 7396): a member that is left out stays, null clears."""
 
     title: str | None = Field(None, min_length=1, max_length=200, examples=["Lake at dawn"])
@@ -144,7 +156,7 @@ class ImagePatch(BaseModel, extra="forbid"):
     )
 
 
-class ListAnswer(BaseModel):
+class ListAnswer(_Model):
     """A page of images, newest first. `next_cursor` asks for the next page; null on the last."""
 
     status: Literal["success"] = "success"
@@ -158,7 +170,7 @@ def _whole(number: object) -> object:
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
-class UploadRequest(BaseModel, extra="forbid"):
+class UploadRequest(_Model, extra="forbid"):
     """An upload that is to go straight to the bucket. What is announced here is signed, and compared on arrival."""
 
     filename: str = Field(max_length=MAX_NAME_CHARACTERS, examples=["photo.jpg"])
@@ -174,7 +186,7 @@ class UploadRequest(BaseModel, extra="forbid"):
     )
 
 
-class PresignedUpload(BaseModel):
+class PresignedUpload(_Model):
     """The request to send: exactly these headers, the file as its body."""
 
     method: Literal["PUT"] = "PUT"
@@ -184,7 +196,7 @@ class PresignedUpload(BaseModel):
     )
 
 
-class UploadAnswer(BaseModel):
+class UploadAnswer(_Model):
     """A reservation: nothing is listed until the file arrives."""
 
     image_id: str = Field(examples=["img_01kb5q3v8n0h2m4x6c8f0a2d4g"])
@@ -192,7 +204,7 @@ class UploadAnswer(BaseModel):
     expires_at: str = Field(examples=["2026-11-20T10:15:00Z"])
 
 
-class ProcessingTimes(BaseModel):
+class ProcessingTimes(_Model):
     """Percentiles in seconds, within 5%; null while nothing has been processed."""
 
     p50: float | None
@@ -200,7 +212,7 @@ class ProcessingTimes(BaseModel):
     p99: float | None
 
 
-class StatsAnswer(BaseModel):
+class StatsAnswer(_Model):
     """Counts of images; rates are over the finished ones, times over the successful ones."""
 
     total: int
@@ -213,21 +225,21 @@ class StatsAnswer(BaseModel):
     processing_time_seconds: ProcessingTimes
 
 
-class HealthAnswer(BaseModel):
+class HealthAnswer(_Model):
     """The service answers. `caption_model` is the one that a processor last loaded; null before the first."""
 
     status: Literal["ok"] = "ok"
     caption_model: str | None
 
 
-class Limits(BaseModel):
+class Limits(_Model):
     """The largest files that are taken, in bytes: in a POST, and by `POST /api/uploads`."""
 
     max_post_bytes: int = Field(examples=[4_000_000])
     max_image_bytes: int = Field(examples=[50_000_000])
 
 
-class IndexAnswer(BaseModel):
+class IndexAnswer(_Model):
     """What there is."""
 
     name: str

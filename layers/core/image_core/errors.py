@@ -17,14 +17,14 @@
     │   ├── BadCursor            400 bad_cursor
     │   ├── Unauthorized         401 unauthorized
     │   ├── NotFound             404 not_found
+    │   ├── MethodNotAllowed     405 method_not_allowed
     │   ├── NotReady             409 not_ready
     │   ├── ProcessingFailed     409 processing_failed
     │   ├── KeyReused            409 idempotency_key_reused
     │   ├── ImageDeleted         409 image_deleted
-    │   ├── MethodNotAllowed     405 method_not_allowed
     │   ├── PreconditionFailed   412 precondition_failed
-    │   ├── WrongMediaType       415 unsupported_media_type
     │   ├── TooLarge             413 too_large
+    │   ├── WrongMediaType       415 unsupported_media_type
     │   ├── InternalError        500 internal_error
     │   └── Unavailable          503 unavailable
     Superseded                   the record has moved on: somebody else's turn, stop quietly

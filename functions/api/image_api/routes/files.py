@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from fastapi.responses import RedirectResponse
 
+from image_api import routing
 from image_api.conditions import ETAG, REVALIDATED, is_known, unchanged
 from image_api.dependencies import RETRY_AFTER_SECONDS, Connected, find_record
 from image_api.errors import documented
-from image_api.openapi import operation_id
 from image_api.parameters import IfNoneMatch, ImageId, Size
 from image_api.presentation import shown_status
 from image_api.schemas import OriginalAnswer, OriginalLocation
@@ -16,7 +16,7 @@ from image_core.errors import NotFound, NotReady, ProcessingFailed
 from image_core.models import Record, Status, ThumbnailInfo
 from image_core.services import Services
 
-router = APIRouter(prefix="/api/images/{image_id}", tags=["files"], generate_unique_id_function=operation_id)
+router = routing.router("files", "/api/images/{image_id}")
 
 _TRIES = 3
 _MEDIA_TYPES = ("image/jpeg", "image/png")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
+from image_api import routing
 from image_api.conditions import REVALIDATED, is_known
 from image_api.dependencies import Connected
 from image_api.gallery import PAGE, Asset, asset, content_security_policy
-from image_api.openapi import operation_id
 from image_api.schemas import IndexAnswer, Limits
 from image_core.errors import NotFound
 
-router = APIRouter(tags=["service"], generate_unique_id_function=operation_id)
+router = routing.router("service")
 
 
 @router.get(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
+from image_api import routing
 from image_api.conditions import ETAG, json_answer, require_match
 from image_api.dependencies import (
     LOCATION_HEADER,
@@ -19,8 +20,6 @@ from image_api.dependencies import (
     with_record,
 )
 from image_api.errors import documented
-from image_api.media_types import TypedRoute
-from image_api.openapi import operation_id
 from image_api.parameters import CreatedAfter, CreatedBefore, IfMatch, IfNoneMatch, ImageId, milliseconds
 from image_api.schemas import AcceptedAnswer, ImageAnswer, ImagePatch, ListAnswer, ShownStatus
 from image_core.deletion import delete, mark
@@ -41,9 +40,7 @@ _UNCHANGED: dict[int | str, dict[str, Any]] = {
     304: {"description": "Nothing has changed (`If-None-Match`).", "headers": ETAG}
 }
 
-router = APIRouter(
-    prefix="/api/images", tags=["images"], route_class=TypedRoute, generate_unique_id_function=operation_id
-)
+router = routing.router("images", "/api/images")
 
 
 @router.get(

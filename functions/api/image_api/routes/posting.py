@@ -7,14 +7,13 @@ import logging
 from contextlib import suppress
 from functools import partial
 
-from fastapi import APIRouter, Request, Response, UploadFile
+from fastapi import Request, Response, UploadFile
 
+from image_api import routing
 from image_api.body_limit import file_too_large_message
 from image_api.dependencies import LOCATION_HEADER, PENDING_HEADERS, Connected, accepted
 from image_api.errors import documented
 from image_api.idempotency import digest_of, first_or_again, image_id_for
-from image_api.media_types import TypedRoute
-from image_api.openapi import operation_id
 from image_api.parameters import IdempotencyKey
 from image_api.schemas import MAX_NAME_CHARACTERS, AcceptedAnswer
 from image_core.errors import (
@@ -37,9 +36,7 @@ from image_core.telemetry import note
 
 log = logging.getLogger(__name__)
 
-router = APIRouter(
-    prefix="/api/images", tags=["images"], route_class=TypedRoute, generate_unique_id_function=operation_id
-)
+router = routing.router("images", "/api/images")
 
 
 @router.post(

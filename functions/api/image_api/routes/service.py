@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
+from image_api import routing
 from image_api.dependencies import Connected
 from image_api.errors import documented
-from image_api.openapi import operation_id
 from image_api.presentation import stats_answer
 from image_api.schemas import HealthAnswer, StatsAnswer
 
-router = APIRouter(tags=["service"], generate_unique_id_function=operation_id)
+router = routing.router("service")
 
 
 @router.get(

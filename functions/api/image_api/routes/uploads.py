@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
+from image_api import routing
 from image_api.body_limit import largest_file_message
 from image_api.dependencies import LOCATION_HEADER, PENDING_HEADERS, Connected, accepted
 from image_api.errors import documented
 from image_api.idempotency import digest_of, first_or_again, image_id_for
-from image_api.media_types import TypedRoute
-from image_api.openapi import operation_id
 from image_api.parameters import IdempotencyKey
 from image_api.presentation import iso_time
 from image_api.schemas import AcceptedAnswer, PresignedUpload, UploadAnswer, UploadRequest
@@ -28,9 +27,7 @@ from image_core.models import Record, Status
 from image_core.services import Services
 from image_core.telemetry import note
 
-router = APIRouter(
-    prefix="/api/uploads", tags=["uploads"], route_class=TypedRoute, generate_unique_id_function=operation_id
-)
+router = routing.router("uploads", "/api/uploads")
 
 
 @router.post(

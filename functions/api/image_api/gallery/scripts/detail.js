@@ -4,7 +4,7 @@ import { originalAddress, originalBlob, thumbnailBlob } from "./api.js";
 import { byId, el, setText, toast } from "./dom.js";
 import { showExif, showFacts } from "./facts.js";
 import { textsForm } from "./texts.js";
-import { showThumbnail } from "./thumbnails.js";
+import { replaceThumbnail, showThumbnail } from "./thumbnails.js";
 import { altText, caption, problem, progress, thumbnailVersion, title } from "./words.js";
 
 // What browsers can show; larger files are for downloading.
@@ -130,7 +130,7 @@ async function showWhole(shown) {
     const original = new Image();
     original.src = url;
     await original.decode();
-    shown.picture.src = url;
+    replaceThumbnail(shown.picture, url);
     setTimeout(() => URL.revokeObjectURL(url), 10_000); // shown by then
   } catch {
     // The thumbnail stays: the bucket may not allow this page to read it, or the browser cannot show it.

@@ -4,7 +4,7 @@ import { hasKey, thumbnailAddress, thumbnailBlob } from "./api.js";
 
 const NEAR = "400px"; // fetched this far ahead of what is seen
 
-const wanted = new Map(); // element → {id, size}
+const wanted = new Map(); // element → {id, size, shown}
 const watcher = new IntersectionObserver(
   (entries) => {
     for (const { target, isIntersecting } of entries) {
@@ -15,16 +15,17 @@ const watcher = new IntersectionObserver(
 );
 
 async function load(img) {
-  const { id, size } = wanted.get(img);
-  watcher.unobserve(img);
-  wanted.delete(img);
+  const { id, size, shown } = wanted.get(img);
+  dropThumbnail(img);
   try {
-    const url = URL.createObjectURL(await thumbnailBlob(id, size));
+    const blob = await thumbnailBlob(id, size);
+    if (img.dataset.shown !== shown) return; // meanwhile it shows something newer
+    const url = URL.createObjectURL(blob);
     img.addEventListener("load", () => URL.revokeObjectURL(url), { once: true });
     img.addEventListener("error", () => URL.revokeObjectURL(url), { once: true });
     img.src = url;
   } catch {
-    img.dispatchEvent(new Event("error"));
+    if (img.dataset.shown === shown) img.dispatchEvent(new Event("error"));
   }
 }
 
@@ -37,8 +38,15 @@ export function showThumbnail(img, id, size, version) {
     img.src = thumbnailAddress(id, size, version);
     return;
   }
-  wanted.set(img, { id, size });
+  wanted.set(img, { id, size, shown });
   watcher.observe(img);
+}
+
+/** Shows something else in the place of a thumbnail, also of one that is still on its way. */
+export function replaceThumbnail(img, url) {
+  dropThumbnail(img);
+  delete img.dataset.shown;
+  img.src = url;
 }
 
 /** Lets go of an element that leaves the page. */

@@ -1,0 +1,49 @@
+"""`python trim_botocore.py DATA SERVICE…`: leaves of botocore's data what clients of these services read.
+
+Called by the Makefile beside it. A cold start parses what is there: every region of every service, and the
+documentation of every operation and shape.
+"""
+
+import gzip
+import json
+import shutil
+import sys
+from pathlib import Path
+
+
+def trim(data: Path, services: list[str]) -> None:
+    """Trims botocore's folder `data` in place; the same bytes each time."""
+    for folder in data.iterdir():
+        if folder.is_dir() and folder.name not in services:
+            shutil.rmtree(folder)
+    for examples in data.glob("*/*/examples-1.json"):
+        examples.unlink()
+    endpoints = data / "endpoints.json"
+    known = json.loads(endpoints.read_text(encoding="utf-8"))
+    for partition in known["partitions"]:
+        partition["services"] = {name: of for name, of in partition["services"].items() if name in services}
+    endpoints.write_text(_compact(known), encoding="utf-8")
+    for model in data.glob("*/*/service-2.json.gz"):
+        described = _undocumented(json.loads(gzip.decompress(model.read_bytes())))
+        model.write_bytes(gzip.compress(_compact(described).encode(), mtime=0))
+
+
+def _undocumented(described: object) -> object:
+    if isinstance(described, list):
+        return [_undocumented(one) for one in described]
+    if isinstance(described, dict):
+        # A structure may have a member of that name: that one is described by an object.
+        return {
+            name: _undocumented(of)
+            for name, of in described.items()
+            if not (name == "documentation" and isinstance(of, str))
+        }
+    return described
+
+
+def _compact(known: object) -> str:
+    return json.dumps(known, separators=(",", ":"))
+
+
+if __name__ == "__main__":
+    trim(Path(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,1 @@
+"""The gallery in a real browser. A package, for pytest: its fixtures of that scope end with it."""

@@ -1,0 +1,73 @@
+"""Where the function of a route runs: in a thread under a server, where it is called on Lambda."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from mangum import Mangum
+
+from image_api import routing
+from tests.functional.http_api import request
+
+
+def app(seen: list[int]) -> FastAPI:
+    router = routing.router("service")
+
+    @router.get("/health")
+    def health() -> dict[str, int]:
+        seen.append(threading.get_ident())
+        return {"calls": len(seen)}
+
+    app = FastAPI()
+    app.router.routes.extend(router.routes)
+    return app
+
+
+def test_on_lambda_a_route_runs_where_it_is_called() -> None:
+    seen: list[int] = []
+    handler = routing.one_at_a_time(Mangum(app(seen), lifespan="off"))
+    context: Any = object()
+
+    answer = handler(request("http_get.json", "/health"), context)
+
+    assert (answer["statusCode"], answer["body"]) == (200, '{"calls":1}')
+    assert seen == [threading.get_ident()]
+
+
+def test_under_a_server_a_route_runs_in_a_thread_of_its_own() -> None:
+    seen: list[int] = []
+
+    async def call() -> int:
+        transport = httpx.ASGITransport(app(seen))
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            return (await client.get("/health")).status_code
+
+    assert asyncio.run(call()) == 200
+    assert seen != [threading.get_ident()]
+
+
+def test_a_server_builds_all_models_before_its_first_request() -> None:
+    # In a process of its own: here they may have been built by other tests.
+    script = """if True:
+        import asyncio
+        from image_api import schemas
+        from image_api.app import create_app
+
+        app = create_app(lambda: None)
+        unbuilt = lambda: sum(not one.__pydantic_complete__ for one in schemas._Model.__subclasses__())
+
+        async def main():
+            before = unbuilt()
+            async with app.router.lifespan_context(app):
+                print(before > 0, unbuilt())
+
+        asyncio.run(main())
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "0"]
