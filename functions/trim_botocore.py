@@ -32,11 +32,10 @@ def _undocumented(described: object) -> object:
     if isinstance(described, list):
         return [_undocumented(one) for one in described]
     if isinstance(described, dict):
-        # A structure may have a member of that name: that one is described by an object.
+        # Emptied, for botocore asks for some of them. A structure's member of that name is described by an object.
         return {
-            name: _undocumented(of)
+            name: "" if name == "documentation" and isinstance(of, str) else _undocumented(of)
             for name, of in described.items()
-            if not (name == "documentation" and isinstance(of, str))
         }
     return described
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from unittest.mock import patch
 from urllib.parse import urlsplit
 
-import anyio.to_thread
-
 from image_api.app import create_app
+from image_api.routing import alone
 from image_core.services import Services
 
 HOST = "api.simulated"
@@ -33,21 +31,10 @@ class Answer:
         return json.loads(self.body)
 
 
-@contextmanager
-def threads_inline() -> Iterator[None]:
-    """Routes run in the thread that calls the application, instead of in a pool's: one is awake at a time."""
-
-    async def inline(func: Callable[..., Any], *args: Any, **_: Any) -> Any:
-        return func(*args)
-
-    with patch.object(anyio.to_thread, "run_sync", inline):
-        yield
-
-
 def request(
     services: Services, method: str, url: str, *, headers: dict[str, str] | None = None, body: bytes = b""
 ) -> Answer:
-    """One request, to its end. Since threads are inline, nothing is awaited that would need an event loop."""
+    """One request, to its end. As on Lambda, routes run in this thread: nothing needs an event loop."""
     parts = urlsplit(url)
     given = {"host": HOST, "content-length": str(len(body))} | (headers or {})
     scope = {
@@ -74,11 +61,8 @@ def request(
 
     _connected[:] = [services]
     running = _app()(scope, receive, send)
-    try:
+    with alone(), suppress(StopIteration):
         running.send(None)
-    except StopIteration:
-        pass
-    else:
         running.close()
         raise RuntimeError(f"{method} {url} waited for an event loop")
     start, *bodies = sent

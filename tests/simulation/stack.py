@@ -263,7 +263,6 @@ def played(stack: Stack) -> Iterator[None]:
         logger.propagate = False
     try:
         with (
-            api.threads_inline(),
             patch("image_api.idempotency.new_image_id", new_image_id),
             patch("image_core.records.secrets.token_hex", lambda size: rng.randbytes(size).hex()),
         ):

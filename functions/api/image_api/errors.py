@@ -56,7 +56,7 @@ def documented(*errors: type[RequestError]) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Makes every fault of `app` an envelope."""
+    """Makes every fault of `app` an envelope. The handlers are async: for others a thread would be started."""
     app.add_exception_handler(RequestError, _request_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
@@ -76,7 +76,7 @@ def unhandled(error: Exception) -> JSONResponse:
     return answer(InternalError.http_status, InternalError.code, InternalError.default_message)
 
 
-def _request_error(_: Request, error: Exception) -> JSONResponse:
+async def _request_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestError)
     after = error.retry_after_seconds
     if after is None and isinstance(error, Unavailable):
@@ -85,13 +85,13 @@ def _request_error(_: Request, error: Exception) -> JSONResponse:
     return answer(error.http_status, error.code, error.message, headers)
 
 
-def _validation_error(_: Request, error: Exception) -> JSONResponse:
+async def _validation_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     faults = [f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()]
     return answer(InvalidRequest.http_status, InvalidRequest.code, "; ".join(faults))
 
 
-def _http_error(request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     """What the framework refuses: an unknown address or method, or a form that it cannot read."""
     assert isinstance(error, HTTPException)
     if error.status_code == HTTPStatus.NOT_FOUND:
@@ -115,7 +115,7 @@ def _allowed(request: Request) -> str:
     return ", ".join(allowed)
 
 
-def _aws_error(_: Request, error: Exception) -> JSONResponse:
+async def _aws_error(_: Request, error: Exception) -> JSONResponse:
     if kind_of(error) is not Kind.TRANSIENT:
         return unhandled(error)  # asking again would not help
     log.error("AWS did not do what was asked", exc_info=error)

@@ -7,7 +7,8 @@ there, so they run where they are called.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -29,16 +30,23 @@ _HINTS = {
 _is_alone: ContextVar[bool] = ContextVar("is_alone", default=False)
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """While nobody else waits to be answered by this thread."""
+    before = _is_alone.set(True)
+    try:
+        yield
+    finally:
+        _is_alone.reset(before)
+
+
 def one_at_a_time(handler: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A Lambda handler during whose calls nobody else is waited for."""
+    """A Lambda handler that answers one request at a time."""
 
     @wraps(handler)
     def call(event: Any, context: Any) -> Any:
-        before = _is_alone.set(True)
-        try:
+        with alone():
             return handler(event, context)
-        finally:
-            _is_alone.reset(before)
 
     return call
 

@@ -13,26 +13,26 @@ ShownStatus = Literal["pending", "processing", "success", "failed"]
 Stage = Literal["pending", "done", "failed"]
 
 
-class _Model(BaseModel):
-    """Built when it is first used: no request needs all of them, and a cold start waits for every one."""
+class _Answer(BaseModel):
+    """An answer, built when it is first used: no request needs them all, and a cold start would wait for each."""
 
     model_config = ConfigDict(defer_build=True)
 
 
 def build() -> None:
     """Builds them all. Where several threads answer, that must be done before: two may not build one at a time."""
-    for model in _Model.__subclasses__():
+    for model in _Answer.__subclasses__():
         model.model_rebuild()
 
 
-class ErrorBody(_Model):
+class ErrorBody(_Answer):
     """What went wrong: `code` is stable, `message` is for people."""
 
     code: str = Field(examples=["not_found"])
     message: str = Field(examples=["There is no such image."])
 
 
-class ErrorAnswer(_Model):
+class ErrorAnswer(_Answer):
     """The envelope of a call that failed."""
 
     status: Literal["error"] = "error"
@@ -40,7 +40,7 @@ class ErrorAnswer(_Model):
     error: ErrorBody
 
 
-class Metadata(_Model, extra="allow"):
+class Metadata(_Answer, extra="allow"):
     """What the picture is; docs/metadata.md says more. Width and height are the upright picture's, in pixels.
 
     Where the model had nothing to say, `caption` is null and `caption_reason` says why. `gps` is there only if the
@@ -72,14 +72,14 @@ class Metadata(_Model, extra="allow"):
     )
 
 
-class ThumbnailUrls(_Model):
+class ThumbnailUrls(_Answer):
     """Where the thumbnails are."""
 
     small: str
     medium: str
 
 
-class Stages(_Model):
+class Stages(_Answer):
     """How far the pipeline has come."""
 
     metadata: Stage
@@ -87,7 +87,7 @@ class Stages(_Model):
     caption: Stage
 
 
-class ImageData(_Model):
+class ImageData(_Answer):
     """One image. What is not known yet is null."""
 
     image_id: str = Field(examples=["img_01kb5q3v8n0h2m4x6c8f0a2d4g"])
@@ -107,7 +107,7 @@ class ImageData(_Model):
     stages: Stages
 
 
-class ImageAnswer(_Model):
+class ImageAnswer(_Answer):
     """One image: `status` is the image's."""
 
     status: ShownStatus
@@ -115,13 +115,13 @@ class ImageAnswer(_Model):
     error: ErrorBody | None = None
 
 
-class OriginalLocation(_Model):
+class OriginalLocation(_Answer):
     """Where the original file is. The URL is signed and good for a few minutes."""
 
     url: str
 
 
-class OriginalAnswer(_Model):
+class OriginalAnswer(_Answer):
     """The address of an original file."""
 
     status: ShownStatus
@@ -129,7 +129,7 @@ class OriginalAnswer(_Model):
     error: None = None
 
 
-class AcceptedAnswer(_Model):
+class AcceptedAnswer(_Answer):
     """An image that was taken and will be processed: `ImageAnswer` with the id at hand."""
 
     image_id: str
@@ -138,7 +138,7 @@ class AcceptedAnswer(_Model):
     error: ErrorBody | None = None
 
 
-class ImagePatch(_Model, extra="forbid"):
+class ImagePatch(BaseModel, extra="forbid"):
     """What to change, as a JSON merge patch (RFC 7396): a member that is left out stays, null clears."""
 
     title: str | None = Field(None, min_length=1, max_length=200, examples=["Lake at dawn"])
@@ -156,7 +156,7 @@ class ImagePatch(_Model, extra="forbid"):
     )
 
 
-class ListAnswer(_Model):
+class ListAnswer(_Answer):
     """A page of images, newest first. `next_cursor` asks for the next page; null on the last."""
 
     status: Literal["success"] = "success"
@@ -170,7 +170,7 @@ def _whole(number: object) -> object:
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
-class UploadRequest(_Model, extra="forbid"):
+class UploadRequest(BaseModel, extra="forbid"):
     """An upload that is to go straight to the bucket. What is announced here is signed, and compared on arrival."""
 
     filename: str = Field(max_length=MAX_NAME_CHARACTERS, examples=["photo.jpg"])
@@ -186,7 +186,7 @@ class UploadRequest(_Model, extra="forbid"):
     )
 
 
-class PresignedUpload(_Model):
+class PresignedUpload(_Answer):
     """The request to send: exactly these headers, the file as its body."""
 
     method: Literal["PUT"] = "PUT"
@@ -196,7 +196,7 @@ class PresignedUpload(_Model):
     )
 
 
-class UploadAnswer(_Model):
+class UploadAnswer(_Answer):
     """A reservation: nothing is listed until the file arrives."""
 
     image_id: str = Field(examples=["img_01kb5q3v8n0h2m4x6c8f0a2d4g"])
@@ -204,7 +204,7 @@ class UploadAnswer(_Model):
     expires_at: str = Field(examples=["2026-11-20T10:15:00Z"])
 
 
-class ProcessingTimes(_Model):
+class ProcessingTimes(_Answer):
     """Percentiles in seconds, within 5%; null while nothing has been processed."""
 
     p50: float | None
@@ -212,7 +212,7 @@ class ProcessingTimes(_Model):
     p99: float | None
 
 
-class StatsAnswer(_Model):
+class StatsAnswer(_Answer):
     """Counts of images; rates are over the finished ones, times over the successful ones."""
 
     total: int
@@ -225,21 +225,21 @@ class StatsAnswer(_Model):
     processing_time_seconds: ProcessingTimes
 
 
-class HealthAnswer(_Model):
+class HealthAnswer(_Answer):
     """The service answers. `caption_model` is the one that a processor last loaded; null before the first."""
 
     status: Literal["ok"] = "ok"
     caption_model: str | None
 
 
-class Limits(_Model):
+class Limits(_Answer):
     """The largest files that are taken, in bytes: in a POST, and by `POST /api/uploads`."""
 
     max_post_bytes: int = Field(examples=[4_000_000])
     max_image_bytes: int = Field(examples=[50_000_000])
 
 
-class IndexAnswer(_Model):
+class IndexAnswer(_Answer):
     """What there is."""
 
     name: str

@@ -60,7 +60,7 @@ def test_a_server_builds_all_models_before_its_first_request() -> None:
         from image_api.app import create_app
 
         app = create_app(lambda: None)
-        unbuilt = lambda: sum(not one.__pydantic_complete__ for one in schemas._Model.__subclasses__())
+        unbuilt = lambda: sum(not one.__pydantic_complete__ for one in schemas._Answer.__subclasses__())
 
         async def main():
             before = unbuilt()
