@@ -45,7 +45,7 @@ def main() -> None:
     logging.basicConfig()
     log_as_json()
     read_until_parent_ends()
-    config = uvicorn.Config(arguments.app, log_config=_LOG_CONFIG, timeout_graceful_shutdown=2, lifespan="off")
+    config = uvicorn.Config(arguments.app, log_config=_LOG_CONFIG, timeout_graceful_shutdown=2, lifespan="on")
     uvicorn.Server(config).run(sockets=[listening])
 
 
