@@ -1,4 +1,4 @@
-"""An ASGI application that answers everything with its settings."""
+"""An ASGI application that answers everything with its settings, once its start-up has run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ import json
 import os
 from typing import Any
 
+started: list[bool] = []
+
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "lifespan":
+        for event in ("startup", "shutdown"):
+            await receive()
+            started.append(True)
+            await send({"type": f"lifespan.{event}.complete"})
+        return
     names = (
         "UPLOADS_BUCKET",
         "MAX_POST_BYTES",
@@ -16,5 +24,9 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         "CAPTION_MODEL_DIR",
     )
     body = json.dumps({name: os.environ.get(name) for name in names} | {"caption_model": "demo-model"}).encode()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+    # Without its start-up the application must not be served: image_api.app builds its models there.
+    status = 200 if started else 500
+    await send(
+        {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]}
+    )
     await send({"type": "http.response.body", "body": body})
