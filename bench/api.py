@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -75,8 +74,11 @@ def main() -> None:
 
 
 def _python() -> str:
-    """Python 3.13, as on Lambda, where there is one."""
-    return shutil.which("python3.13") or sys.executable
+    """Python 3.13, as on Lambda: the pinned packages are for it. pyenv's shim may be there without it."""
+    found = shutil.which("python3.13")
+    if found is None or subprocess.run([found, "-V"], capture_output=True, check=False).returncode != 0:
+        raise SystemExit("Python 3.13 must be on PATH (with pyenv: PYENV_VERSION=3.13.0)")
+    return found
 
 
 def _ours(python: str) -> Way:

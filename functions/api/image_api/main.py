@@ -13,7 +13,7 @@ import sys
 # Next to nothing of what an import allocates is ever freed; looking for it is a tenth of the cold start.
 gc.disable()
 
-# Of each parameter FastAPI asks whether it is of pydantic's version 1 and searches the path for that anew.
+# Of each parameter FastAPI asks whether it is of pydantic's version 1, and searches the path for that each time.
 sys.modules["pydantic.v1"] = None  # type: ignore[assignment]  # "not there", as importlib has it
 
 from pydantic import BaseModel

@@ -20,7 +20,7 @@ class _Answer(BaseModel):
 
 
 def build() -> None:
-    """Builds them all. Where several threads answer, that must be done before: two may not build one at a time."""
+    """Builds them all: a server's first act, for pydantic can fail where two threads build one at once."""
     for model in _Answer.__subclasses__():
         model.model_rebuild()
 
