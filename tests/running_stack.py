@@ -54,6 +54,11 @@ class Stack:
                 return found
             parameters["cursor"] = page["next_cursor"]
 
+    def clear(self) -> None:
+        """Deletes all images."""
+        for image in self.images():
+            self.api.delete(f"/api/images/{image['data']['image_id']}")
+
     def finished(self, image_id: str, *, seconds: float = 60) -> dict[str, Any]:
         """The image, once it is `success` or `failed`."""
         return until(lambda: (i := self.image(image_id))["status"] in FINISHED and i, seconds=seconds)

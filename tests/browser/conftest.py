@@ -43,8 +43,7 @@ def stack(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture
 def empty(stack: Stack) -> Stack:
     """The stack without images."""
-    for image in stack.images():
-        stack.api.delete(f"/api/images/{image['data']['image_id']}")
+    stack.clear()
     return stack
 
 

@@ -122,7 +122,7 @@ def _upload_slowly(gallery: Gallery) -> None:
 
 def _fill(stack: Stack) -> None:
     """Drawings, two files that cannot be read, and one image with words of a user."""
-    _clear(stack)
+    stack.clear()
     ids = []
     for number in range(DRAWINGS):
         picture = draw(TEST_SEEDS.start + FIRST + number).picture.resize((900, 900))
@@ -136,11 +136,6 @@ def _fill(stack: Stack) -> None:
         stack.finished(image_id)
     words = {"title": "Evening, drawn by a rule", "alt_text": "A drawing", "tags": ["drawn", "evening"]}
     assert stack.api.patch(f"/api/images/{ids[-1]}", json=words).status_code == 200
-
-
-def _clear(stack: Stack) -> None:
-    for image in stack.images():
-        stack.api.delete(f"/api/images/{image['data']['image_id']}")
 
 
 def _open_detail(gallery: Gallery) -> None:

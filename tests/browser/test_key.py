@@ -130,7 +130,9 @@ def test_a_thumbnail_that_comes_late_does_not_replace_the_original(
     expect_loaded(gallery.finished("late.jpg").locator("img"))
 
     held: list[Route] = []
-    page.route(f"**/api/images/{image_id}/thumbnails/medium*", lambda route: held.append(route))  # no builtins
+    page.route(
+        f"**/api/images/{image_id}/thumbnails/medium*", lambda route: held.append(route)
+    )  # no built-in can be a handler
     shown = gallery.open_detail("late.jpg").locator(".shown img")
     expect(shown).to_have_js_property("naturalWidth", 900)
     assert len(held) == 1
