@@ -1,7 +1,7 @@
-"""`python trim_botocore.py DATA SERVICE…`: leaves of botocore's data what clients of these services read.
+"""`python trim_botocore.py DATA SERVICE…`: keep only the data that clients of these services read.
 
-Called by the Makefile beside it. A cold start parses what is there: every region of every service, and the
-documentation of every operation and shape.
+The Makefile beside it and the processor's Dockerfile run it. A cold start parses all of the data: every region of
+every service, and the documentation of every operation and shape.
 """
 
 import gzip

@@ -90,6 +90,14 @@ def test_what_the_dockerfile_copies_is_in_the_build_context():
         assert any(f"{folder}/".startswith(f"{path}/") or path.startswith(f"{folder}/") for path in allowed), source
 
 
+def test_the_image_is_built_with_nothing_but_python():
+    """AWS's base image has no find, xargs, tar or which."""
+    dockerfile = (ROOT / "functions/processor/Dockerfile").read_text().replace("\\\n", " ")
+    commands = [line.removeprefix("RUN ") for line in dockerfile.splitlines() if line.startswith("RUN ")]
+    programs = {part.split()[0] for command in commands for part in re.split(r"&&|\|\||[;|]", command)}
+    assert programs == {"python3"}
+
+
 # Settings
 
 
