@@ -21,8 +21,8 @@ from statistics import median
 from typing import Any
 
 from bench.report import machine, ratio, spread, table, verdict
-from image_core.models import Record, Status, ThumbnailInfo, Thumbnails
-from image_core.records.items import to_item
+from image_core.model import Record, Status, ThumbnailInfo, Thumbnails
+from image_core.stores.items import to_item
 
 REPOSITORY = Path(__file__).parents[1]
 WORK = REPOSITORY / ".bench" / "api"

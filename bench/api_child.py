@@ -30,7 +30,7 @@ def main() -> None:
 
 def _warm(handler: object, event: object, calls: int) -> dict[str, float]:
     """Seconds of a call, of the read in it, and of what it does besides: medians."""
-    from image_core.records import Records
+    from image_core.stores.images import Records
 
     get, read = Records.get, []
 

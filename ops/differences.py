@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from image_core.keys import claimed_image_id, derived_image_id, is_folder_marker, thumbnail_owner
-from image_core.models import Record, Status, StoredObject
-from image_core.storage import Listed
+from image_core.model import Record, Status, StoredObject
+from image_core.stores.objects import Listed
 
 
 class Kind(StrEnum):
@@ -77,7 +77,7 @@ def _about(record: Record, kind: Kind, detail: str) -> Difference:
 
 
 def possible_ids(bucket: str, key: str) -> list[str]:
-    """The ids under one of which a record of this key may be, the likelier first (see sighting.py)."""
+    """The ids under one of which a record of this key may be, the likelier first (see lifecycle/state.py)."""
     claimed, derived = claimed_image_id(key), derived_image_id(bucket, key)
     return [derived] if claimed is None else [claimed, derived]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from image_core.errors import IMAGE_ERRORS
-from image_core.models import Status
+from image_core.model import Status
 from ops.target import LOCAL_FILE
 
 EXIT_CODES = """exit codes:

@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
-from image_core.deletion import delete
 from image_core.errors import Superseded
-from image_core.events import Look
-from image_core.faults import Kind as FaultKind
-from image_core.faults import kind_of
 from image_core.keys import thumbnail_owner, thumbnail_prefix
-from image_core.models import SHOWN_STATUSES, Record
-from image_core.records.counters import Reading, contribution
+from image_core.lifecycle.delete import delete
+from image_core.lifecycle.state import look_at_key
+from image_core.model import SHOWN_STATUSES, Record
+from image_core.retry import Kind as FaultKind
+from image_core.retry import kind_of
 from image_core.services import Services
-from image_core.sighting import look_at_key
+from image_core.stores.counters import Reading, contribution
+from image_core.stores.queue import Look
 from image_recovery.sweep import sweep_image
 from ops.differences import (
     Difference,

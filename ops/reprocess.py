@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from image_core.errors import Superseded
-from image_core.events import Look
-from image_core.models import Record, Status
+from image_core.model import Record, Status
 from image_core.services import Services
+from image_core.stores.queue import Look
 from ops.rate import RateLimit
 
 _PAGE = 100

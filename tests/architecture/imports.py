@@ -24,16 +24,16 @@ FOLDERS = {
 AROUND_IT = ("local", "ops", "tests", "bench")
 """What stands around the pipeline; nothing of it imports these."""
 
-# errors, models ← keys, settings ← records, storage, events ← what is built of them; imports go to the left.
+# errors, model ← keys, settings ← stores ← services ← lifecycle; imports go to the left.
 LAYERS = (
-    {"errors", "faults", "models", "histogram", "formats"},
-    {"keys", "settings", "decisions", "telemetry"},
-    {"records", "storage", "events"},
+    {"errors", "retry", "model", "histogram", "formats"},
+    {"keys", "settings", "telemetry"},
+    {"stores"},
     {"services"},
-    {"sighting", "deletion", "ending"},
+    {"lifecycle"},
 )
 AWS = ("boto3", "botocore")
-MAY_USE_AWS = ("image_core.services", "image_core.records", "image_core.storage", "image_core.events")
+MAY_USE_AWS = ("image_core.services", "image_core.stores")
 """`image_api.errors` may besides import `botocore.exceptions`, to answer them."""
 SETTINGS = "image_core.settings"
 INIT_MODULES = ("image_processor.main", "image_api.main")
@@ -41,7 +41,7 @@ INIT_MODULES = ("image_processor.main", "image_api.main")
 PURE_STEPS = tuple(
     f"image_processor.{step}" for step in ("decode", "exif", "metadata", "thumbnails", "pixels", "captioning")
 )
-STORES = ("image_core.services", "image_core.records", "image_core.storage", "image_core.events")
+STORES = MAY_USE_AWS
 WEB = ("fastapi", "starlette", "mangum", "uvicorn", "httpx", "requests")
 PICTURES = ("PIL", "numpy", "torch", "transformers", "onnxruntime")
 
@@ -126,7 +126,7 @@ def _broken(module: str, one: Import) -> Iterator[str]:
         yield "the client imports nothing of ours"
     answers_aws_errors = module == "image_api.errors" and one.is_of("botocore.exceptions")
     if package in PIPELINE and one.is_of(*AWS) and not _is_of(module, *MAY_USE_AWS) and not answers_aws_errors:
-        yield "AWS is called in records, storage and events alone"
+        yield "AWS is called in the stores alone"
     # The template is read in one place, whoever asks: the local stack, or the preflight of a deployment.
     reads_the_template = package == "ops" and one.is_of("local.template")
     around = [other for other in AROUND_IT if other != package]

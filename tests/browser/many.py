@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 
 from image_core.keys import new_image_id
-from image_core.models import Record, Status, ThumbnailInfo, Thumbnails
-from image_core.records.items import to_item
+from image_core.model import Record, Status, ThumbnailInfo, Thumbnails
+from image_core.stores.items import to_item
 from tests import pictures
 from tests.running_stack import Stack
 

@@ -16,13 +16,13 @@ from botocore.config import Config
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
-from image_core.events import Queue
-from image_core.models import Record
-from image_core.records import Records
-from image_core.records.counters import recount
+from image_core.model import Record
 from image_core.services import Services
 from image_core.settings import Settings
-from image_core.storage import Storage
+from image_core.stores.counters import recount
+from image_core.stores.images import Records
+from image_core.stores.objects import Storage
+from image_core.stores.queue import Queue
 from local.aws import application
 from local.template import read_template
 from tests.iam import calls

@@ -6,8 +6,8 @@ from typing import Any
 
 from image_core.errors import CaptionFailed
 from image_core.keys import new_image_id, upload_key
-from image_core.models import Outcome, Record, Status, StoredObject, ThumbnailInfo
-from image_core.records import Records
+from image_core.model import Outcome, Record, Status, StoredObject, ThumbnailInfo
+from image_core.stores.images import Records
 from tests.functional.emulator import Stack
 
 LEASE_SECONDS = 30

@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from image_core.keys import derived_image_id
-from image_core.models import Status
+from image_core.model import Status
 from image_processor.handler import Processor
 from image_recovery.handler import handle
 from tests import pictures

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from image_core.errors import RetriesExhausted
-from image_core.models import Status
+from image_core.model import Status
 from image_processor.handler import Processor
 from tests import pictures
 from tests.functional.captioners import FakeCaptioner

@@ -7,8 +7,8 @@ import json
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from image_core.events import looks_in_text
-from image_core.models import Status
+from image_core.model import Status
+from image_core.stores.queue import looks_in_text
 from image_recovery.sweep import sweep
 from tests.functional.emulator import Stack, done, preceded_by, raising
 from tests.functional.http_api import Api

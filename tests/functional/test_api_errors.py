@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from image_core.models import Status
+from image_core.model import Status
 from image_core.services import Services
 from tests import pictures
 from tests.functional.emulator import Stack, raising

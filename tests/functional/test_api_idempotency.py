@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
-from image_core.models import IDEMPOTENCY_KEY_MS, Record, Status
+from image_core.model import IDEMPOTENCY_KEY_MS, Record, Status
 from image_recovery.sweep import sweep
 from tests import pictures
 from tests.events import Event

@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from image_core.errors import CorruptImage, UploadIncomplete
-from image_core.models import SHOWN_STATUSES, Status
-from image_core.records import Records
+from image_core.model import SHOWN_STATUSES, Status
+from image_core.stores.images import Records
 from tests.events import load
 from tests.functional.emulator import Stack, preceded_by
 from tests.functional.http_api import BASE, HOST, Api

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from image_core.keys import is_image_id
-from image_core.models import Status
+from image_core.model import Status
 from tests import pictures
 from tests.events import Event, load
 from tests.functional.emulator import Stack, done_but_raising, preceded_by, raising

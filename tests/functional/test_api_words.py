@@ -9,7 +9,7 @@ import pytest
 
 from image_core.errors import CaptionFailed, RetriesExhausted
 from image_core.keys import new_image_id
-from image_core.models import Record, Status
+from image_core.model import Record, Status
 from tests.functional.emulator import Stack, preceded_by
 from tests.functional.http_api import Answer, Api, request
 from tests.functional.images import LEASE_SECONDS, METADATA, image_in, made_by, outcome, seen, stored_image

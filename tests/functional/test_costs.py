@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from image_core.keys import derived_image_id
-from image_core.models import SHOWN_STATUSES, Record, Status
-from image_core.records import Records
-from image_core.records.counters import STATS_NAME, contribution
-from image_core.records.items import to_item
+from image_core.model import SHOWN_STATUSES, Record, Status
+from image_core.stores.counters import STATS_NAME, contribution
+from image_core.stores.images import Records
+from image_core.stores.items import to_item
 from tests.functional.emulator import resource
 from tests.simulation import dynamodb as simulated
 

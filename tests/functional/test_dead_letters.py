@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from image_core.events import Look, notification_of
-from image_core.models import Record, Status
+from image_core.model import Record, Status
+from image_core.stores.queue import Look, notification_of
 from image_processor.handler import Processor
 from image_recovery.handler import handle
 from tests import pictures

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from image_core.models import Status
+from image_core.model import Status
 from tests import pictures
 from tests.events import load
 from tests.functional import lambda_runtime

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from image_core.errors import BadCursor, Unavailable
-from image_core.models import SHOWN_STATUSES, Record, Status
-from image_core.records.items import created_order
-from image_core.records.queries import Listing, encode_cursor
+from image_core.model import SHOWN_STATUSES, Record, Status
+from image_core.stores.items import created_order
+from image_core.stores.queries import Listing, encode_cursor
 from tests.functional.emulator import Act, Call, Stack, done, followed_by
 from tests.functional.images import LEASE_SECONDS, image_in, new_record, outcome, seen
 

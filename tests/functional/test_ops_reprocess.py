@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from image_core.errors import CorruptImage, RetriesExhausted
-from image_core.models import Record, Status
+from image_core.model import Record, Status
 from ops.rate import RateLimit
 from ops.reprocess import Reprocessed, reprocess
 from tests.functional.emulator import Stack, preceded_by

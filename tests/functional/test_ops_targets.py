@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
-from image_core.events import looks_in_text
+from image_core.stores.queue import looks_in_text
 from local.deploy import STACK_NAME, Deployment, deploy
 from local.template import parameter_values, read_template
 from ops import __main__ as program

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from image_core.errors import UploadIncomplete
-from image_core.events import Look, UnknownMessage, notification_of
 from image_core.keys import derived_image_id, new_image_id, upload_key
-from image_core.models import Status
+from image_core.model import Status
+from image_core.stores.queue import Look, UnknownMessage, notification_of
 from image_processor.handler import Processor
 from tests import pictures
 from tests.events import Event, load

@@ -8,11 +8,11 @@ from concurrent.futures import Executor
 
 import pytest
 
-from image_core.deletion import delete
 from image_core.errors import Busy, Superseded
-from image_core.events import Look
 from image_core.keys import derived_image_id
-from image_core.models import Record, Status
+from image_core.lifecycle.delete import delete
+from image_core.model import Record, Status
+from image_core.stores.queue import Look
 from image_processor.handler import Processor
 from image_processor.looks import look_at
 from tests import pictures

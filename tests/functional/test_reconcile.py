@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from image_core.errors import RetriesExhausted, UploadIncomplete
 from image_core.keys import derived_image_id, new_image_id, thumbnail_key
-from image_core.models import Record, Status
+from image_core.model import Record, Status
 from image_processor.handler import Processor
 from ops.differences import Kind
 from ops.reconcile import Plan, TooManyFaults, new_report, reconcile

@@ -20,8 +20,8 @@ from image_core.errors import (
     Unavailable,
     UploadIncomplete,
 )
-from image_core.models import Record, Status
-from image_core.records import Records
+from image_core.model import Record, Status
+from image_core.stores.images import Records
 from tests.functional.emulator import Stack, done_but_raising, preceded_by, raising, repeated
 from tests.functional.images import LEASE_SECONDS, METADATA, image_in, made_by, new_record, outcome, seen
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from image_core.models import Record, Status
+from image_core.model import Record, Status
 from image_core.services import connect
 from image_processor.handler import Processor
 from image_processor.watchdog import RESERVE_SECONDS

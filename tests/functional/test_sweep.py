@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
-from image_core.events import looks_in_text
-from image_core.models import Record, Status
+from image_core.model import Record, Status
+from image_core.stores.queue import looks_in_text
 from image_recovery.handler import handle
 from image_recovery.sweep import sweep
 from tests.events import load

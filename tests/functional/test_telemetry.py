@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from image_core.models import Status
+from image_core.model import Status
 from tests import pictures
 from tests.emf import Metric, emitted, lines, metric, shown
 from tests.events import load

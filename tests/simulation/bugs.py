@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from image_core.decisions import Decision, decide_dead_letter
-from image_core.deletion import mark
 from image_core.errors import Busy, Superseded
-from image_core.models import Record, StoredObject
-from image_core.records import Records
-from image_core.records.counters import update_of
+from image_core.lifecycle.decide import Decision, decide_dead_letter
+from image_core.lifecycle.delete import mark
+from image_core.lifecycle.state import Sighting, look_at_key
+from image_core.model import Record, StoredObject
 from image_core.services import Services
-from image_core.sighting import Sighting, look_at_key
-from image_core.storage import Storage
+from image_core.stores.counters import update_of
+from image_core.stores.images import Records
+from image_core.stores.objects import Storage
 
 _mark = mark
 _look_at_key = look_at_key
@@ -93,7 +93,7 @@ BUGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "revs-from-one": lambda: patch.object(Records, "_rev_after", _rev_after),
     "pinned-download": lambda: patch.object(Storage, "download", _download_pinned),
     "conflict-is-change": lambda: patch(
-        "image_core.storage._CHANGED_CODES", {"412", "PreconditionFailed", "ConditionalRequestConflict"}
+        "image_core.stores.objects._CHANGED_CODES", {"412", "PreconditionFailed", "ConditionalRequestConflict"}
     ),
 }
 """By name: what puts the bug in for as long as it is entered."""

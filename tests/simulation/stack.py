@@ -15,11 +15,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ulid import ULID
 
 from image_core.errors import Busy, Superseded, Unavailable
-from image_core.events import Queue
-from image_core.records import Records
 from image_core.services import Services
 from image_core.settings import Settings
-from image_core.storage import Storage
+from image_core.stores.images import Records
+from image_core.stores.objects import Storage
+from image_core.stores.queue import Queue
 from image_processor.handler import Processor
 from image_recovery.handler import handle
 from tests.functional.emulator import resource
@@ -264,7 +264,7 @@ def played(stack: Stack) -> Iterator[None]:
     try:
         with (
             patch("image_api.idempotency.new_image_id", new_image_id),
-            patch("image_core.records.secrets.token_hex", lambda size: rng.randbytes(size).hex()),
+            patch("image_core.stores.images.secrets.token_hex", lambda size: rng.randbytes(size).hex()),
         ):
             yield
             stack.world.close()

@@ -11,7 +11,7 @@ from image_api.presentation import image_answer
 from image_api.schemas import AcceptedAnswer, ImageAnswer
 from image_core.errors import NotFound, Superseded, Unavailable
 from image_core.keys import is_image_id
-from image_core.models import Record, Status
+from image_core.model import Record, Status
 from image_core.services import Services
 
 _T = TypeVar("_T")

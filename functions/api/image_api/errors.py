@@ -23,7 +23,7 @@ from image_core.errors import (
     RequestError,
     Unavailable,
 )
-from image_core.faults import Kind, kind_of
+from image_core.retry import Kind, kind_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

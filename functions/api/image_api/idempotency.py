@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from image_core.errors import ImageDeleted, KeyReused, Superseded, Unavailable
 from image_core.keys import new_image_id, requested_image_id
-from image_core.models import Record, Status
+from image_core.model import Record, Status
 from image_core.services import Services
 
 _TRIES = 5

@@ -18,7 +18,7 @@ from image_api.schemas import (
     ThumbnailUrls,
 )
 from image_core.histogram import percentile
-from image_core.models import Record, Stats, Status
+from image_core.model import Record, Stats, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable

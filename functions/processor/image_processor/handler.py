@@ -14,10 +14,10 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from image_core.errors import Busy, LookAgain
-from image_core.events import Look, looks_in, looks_in_text
-from image_core.faults import retry_seconds
+from image_core.retry import retry_seconds
 from image_core.services import Services, services
 from image_core.settings import settings
+from image_core.stores.queue import Look, looks_in, looks_in_text
 from image_core.telemetry import instrumented, measure, observed
 from image_processor.captioning import Captioner, find_model_dir, load_captioner
 from image_processor.looks import look_at

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
 
-from image_core.decisions import Decision, decide_event
-from image_core.deletion import delete
-from image_core.ending import end
 from image_core.errors import Busy, RetriesExhausted, Superseded
-from image_core.events import Look
 from image_core.keys import is_folder_marker
-from image_core.models import Record
+from image_core.lifecycle.act import end
+from image_core.lifecycle.decide import Decision, decide_event
+from image_core.lifecycle.delete import delete
+from image_core.lifecycle.state import Sighting, look_at_key
+from image_core.model import Record
 from image_core.services import Services
-from image_core.sighting import Sighting, look_at_key
+from image_core.stores.queue import Look
 from image_core.telemetry import note
 from image_processor.captioning import Captioner
 from image_processor.pipeline import process

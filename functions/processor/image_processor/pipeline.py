@@ -9,7 +9,6 @@ from concurrent.futures import Executor
 from contextvars import copy_context
 from functools import partial
 
-from image_core.ending import end
 from image_core.errors import (
     CaptionFailed,
     CorruptImage,
@@ -21,9 +20,10 @@ from image_core.errors import (
     Superseded,
     UploadMismatch,
 )
-from image_core.faults import Kind, kind_of, retry_seconds
 from image_core.keys import thumbnail_key, thumbnail_prefix
-from image_core.models import Outcome, Record, StoredObject, ThumbnailInfo
+from image_core.lifecycle.act import end
+from image_core.model import Outcome, Record, StoredObject, ThumbnailInfo
+from image_core.retry import Kind, kind_of, retry_seconds
 from image_core.services import Services
 from image_core.settings import Settings
 from image_core.telemetry import stage

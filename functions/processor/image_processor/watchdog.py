@@ -8,8 +8,8 @@ from threading import Timer
 from types import TracebackType
 
 from image_core.errors import Interrupted, Superseded
-from image_core.faults import FIRST_RETRY_SECONDS
-from image_core.models import Record
+from image_core.model import Record
+from image_core.retry import FIRST_RETRY_SECONDS
 from image_core.services import Services
 from image_processor.pipeline import give_back
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 
-from image_core.decisions import Decision, decide_dead_letter
-from image_core.deletion import delete
 from image_core.errors import Busy, RetriesExhausted, Superseded
-from image_core.events import Look
 from image_core.keys import is_folder_marker
+from image_core.lifecycle.decide import Decision, decide_dead_letter
+from image_core.lifecycle.delete import delete
+from image_core.lifecycle.state import look_at_key
 from image_core.services import Services
-from image_core.sighting import look_at_key
+from image_core.stores.queue import Look
 from image_core.telemetry import count, note
 from image_recovery.sweep import give_up
 

@@ -10,9 +10,9 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from image_core.errors import Busy
-from image_core.events import UnknownMessage, looks_in_text
 from image_core.services import Services, services
 from image_core.settings import settings
+from image_core.stores.queue import UnknownMessage, looks_in_text
 from image_core.telemetry import count, instrumented, observed
 from image_recovery.dead_letters import bury
 from image_recovery.sweep import sweep

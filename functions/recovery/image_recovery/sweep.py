@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
-from image_core.decisions import Decision, decide_sweep
-from image_core.deletion import delete
-from image_core.ending import end
 from image_core.errors import ImageError, RetriesExhausted, Superseded, UploadIncomplete
-from image_core.events import Look
-from image_core.models import UNFINISHED_STATUSES, Record, StoredObject
+from image_core.lifecycle.act import end
+from image_core.lifecycle.decide import Decision, decide_sweep
+from image_core.lifecycle.delete import delete
+from image_core.model import UNFINISHED_STATUSES, Record, StoredObject
 from image_core.services import Services
+from image_core.stores.queue import Look
 from image_core.telemetry import count, note, observed
 
 log = logging.getLogger(__name__)

@@ -8,10 +8,10 @@ from functools import cache, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
-from image_core.events import Queue
-from image_core.records import Records
 from image_core.settings import Settings, settings
-from image_core.storage import Storage
+from image_core.stores.images import Records
+from image_core.stores.objects import Storage
+from image_core.stores.queue import Queue
 from image_core.telemetry import request_id
 
 if TYPE_CHECKING:

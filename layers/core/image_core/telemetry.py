@@ -22,7 +22,7 @@ from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.metrics import EphemeralMetrics
 from aws_lambda_powertools.metrics.functions import is_metrics_disabled
 
-from image_core.models import Record, Status
+from image_core.model import Record, Status
 
 Handler = Callable[[Any, Any], Any]
 

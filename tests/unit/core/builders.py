@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from image_core.models import Record, Status, StoredObject, ThumbnailInfo, Thumbnails
+from image_core.model import Record, Status, StoredObject, ThumbnailInfo, Thumbnails
 
 IMAGE_ID = "img_01kb5q3v8n0h2m4x6c8f0a2d4g"
 NOW_MS = 1_795_168_800_000  # 2026-11-20T10:00:00Z

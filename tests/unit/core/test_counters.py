@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_core.histogram import bucket_of
-from image_core.models import SHOWN_STATUSES, Status
-from image_core.records.counters import contribution, difference, recount, stats_of_shards, update_of
+from image_core.model import SHOWN_STATUSES, Status
+from image_core.stores.counters import contribution, difference, recount, stats_of_shards, update_of
 from tests.unit.core.builders import record
 
 SHARDS = 3

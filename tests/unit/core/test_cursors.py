@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_core.errors import BadCursor
-from image_core.models import Status
-from image_core.records.items import created_order, status_order
-from image_core.records.queries import Listing, decode_cursor, encode_cursor
+from image_core.model import Status
+from image_core.stores.items import created_order, status_order
+from image_core.stores.queries import Listing, decode_cursor, encode_cursor
 from tests.unit.core.builders import IMAGE_ID, NOW_MS, record
 
 CREATED = created_order(NOW_MS, IMAGE_ID)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_core.models import SHOWN_STATUSES, Record, Status, ThumbnailInfo, Thumbnails
-from image_core.records.items import created_order, deadline_of, from_item, status_order, to_item
+from image_core.model import SHOWN_STATUSES, Record, Status, ThumbnailInfo, Thumbnails
+from image_core.stores.items import created_order, deadline_of, from_item, status_order, to_item
 from tests.unit.core.builders import IMAGE_ID, NOW_MS, record
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -15,7 +15,7 @@ from werkzeug.http import parse_options_header
 
 from image_core.services import Services, connect
 from image_core.settings import Settings
-from image_core.storage import attachment_disposition
+from image_core.stores.objects import attachment_disposition
 
 KEY = "uploads/img_01kb5q3v8n0h2m4x6c8f0a2d4g/my photo+1 é.jpg"
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"

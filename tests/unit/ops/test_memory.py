@@ -8,9 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from image_core.keys import thumbnail_key
-from image_core.models import Record, Status, StoredObject, ThumbnailInfo, Thumbnails
-from image_core.records.counters import Reading
-from image_core.storage import Listed
+from image_core.model import Record, Status, StoredObject, ThumbnailInfo, Thumbnails
+from image_core.stores.counters import Reading
+from image_core.stores.objects import Listed
 from ops.differences import Kind
 from ops.reconcile import Plan, reconcile
 from ops.report import Report

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from image_core.models import Status
+from image_core.model import Status
 from ops.options import parse
 
 

@@ -13,7 +13,7 @@ from image_api.parameters import IfNoneMatch, ImageId, Size
 from image_api.presentation import shown_status
 from image_api.schemas import OriginalAnswer, OriginalLocation
 from image_core.errors import NotFound, NotReady, ProcessingFailed
-from image_core.models import Record, Status, ThumbnailInfo
+from image_core.model import Record, Status, ThumbnailInfo
 from image_core.services import Services
 
 router = routing.router("files", "/api/images/{image_id}")

@@ -22,7 +22,6 @@ from image_api.dependencies import (
 from image_api.errors import documented
 from image_api.parameters import CreatedAfter, CreatedBefore, IfMatch, IfNoneMatch, ImageId, milliseconds
 from image_api.schemas import AcceptedAnswer, ImageAnswer, ImagePatch, ListAnswer, ShownStatus
-from image_core.deletion import delete, mark
 from image_core.errors import (
     BadCursor,
     InvalidRequest,
@@ -31,8 +30,9 @@ from image_core.errors import (
     TooLarge,
     WrongMediaType,
 )
-from image_core.events import Look
-from image_core.models import Record, Status
+from image_core.lifecycle.delete import delete, mark
+from image_core.model import Record, Status
+from image_core.stores.queue import Look
 
 log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from image_core.errors import (
 )
 from image_core.formats import SNIFFED_BYTES, identify, media_type, named
 from image_core.keys import upload_key
-from image_core.models import Record, Status
+from image_core.model import Record, Status
 from image_core.services import Services
 from image_core.telemetry import note
 

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from image_core.errors import Replaced
 from image_core.keys import safe_name
-from image_core.models import StoredObject
+from image_core.model import StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from image_core.errors import BadCursor, Unavailable
 from image_core.keys import is_image_id
-from image_core.models import SHOWN_STATUSES, Record, Status
-from image_core.records.items import LISTED, deadline_of, from_item
+from image_core.model import SHOWN_STATUSES, Record, Status
+from image_core.stores.items import LISTED, deadline_of, from_item
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

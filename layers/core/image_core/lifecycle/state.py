@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from image_core.keys import claimed_image_id, derived_image_id
-from image_core.models import Record, Status, StoredObject
+from image_core.model import Record, Status, StoredObject
 from image_core.services import Services
 
 

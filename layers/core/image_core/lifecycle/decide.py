@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from image_core.errors import Busy
-from image_core.models import Record, Status, StoredObject
+from image_core.model import Record, Status, StoredObject
 
 _DELETION_SECONDS = 60.0
 """A deletion that is past its deadline waits for the sweep; looking more often only makes dead letters."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_core.errors import IMAGE_ERRORS, ModelError
-from image_core.faults import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, Kind, kind_of, retry_seconds
+from image_core.retry import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, Kind, kind_of, retry_seconds
 
 
 def answer(code: str, status: int = 400) -> ClientError:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from image_core.errors import Superseded
-from image_core.events import Look
 from image_core.keys import thumbnail_prefix
-from image_core.models import Record, Status, StoredObject
+from image_core.model import Record, Status, StoredObject
 from image_core.services import Services
+from image_core.stores.queue import Look
 
 
 def delete(record: Record, services: Services) -> None:

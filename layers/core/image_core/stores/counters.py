@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from image_core.histogram import bucket_of
-from image_core.models import SHOWN_STATUSES, Record, Stats, Status
+from image_core.model import SHOWN_STATUSES, Record, Stats, Status
 
 STATS_NAME = "images"
 """Hash key of the counter items; the range key is the shard's number."""

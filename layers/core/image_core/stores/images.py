@@ -14,9 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from image_core.errors import ImageError, Superseded, Unavailable
-from image_core.faults import Kind, kind_of_code
 from image_core.formats import media_type
-from image_core.models import (
+from image_core.model import (
     IDEMPOTENCY_KEY_MS,
     Outcome,
     Record,
@@ -26,7 +25,8 @@ from image_core.models import (
     ThumbnailInfo,
     Thumbnails,
 )
-from image_core.records.counters import (
+from image_core.retry import Kind, kind_of_code
+from image_core.stores.counters import (
     STATS_NAME,
     Reading,
     added_up,
@@ -35,8 +35,8 @@ from image_core.records.counters import (
     reading_of_shards,
     update_of,
 )
-from image_core.records.items import from_item, to_item
-from image_core.records.queries import Page, Queries
+from image_core.stores.items import from_item, to_item
+from image_core.stores.queries import Page, Queries
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from image_core.keys import thumbnail_prefix
-from image_core.models import Record
+from image_core.model import Record
 from image_core.services import Services
 from image_core.telemetry import image_ended
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_core.events import Look, Queue, UnknownMessage, looks_in, looks_in_text, notification_of
+from image_core.stores.queue import Look, Queue, UnknownMessage, looks_in, looks_in_text, notification_of
 from tests.events import load
 
 ODD_KEYS = {

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from image_core.models import SHOWN_STATUSES, Record, Status, ThumbnailInfo, Thumbnails
+from image_core.model import SHOWN_STATUSES, Record, Status, ThumbnailInfo, Thumbnails
 
 LISTED = "images"
 """Hash key of `by_created`: one partition, written once per image."""

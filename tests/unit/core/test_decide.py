@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from image_core.decisions import MAX_POSTPONES, Decision, decide_dead_letter, decide_event, decide_sweep
 from image_core.errors import Busy
-from image_core.models import Record, Status, StoredObject
+from image_core.lifecycle.decide import MAX_POSTPONES, Decision, decide_dead_letter, decide_event, decide_sweep
+from image_core.model import Record, Status, StoredObject
 from tests.unit.core.builders import NOW_MS, record, stored
 
 MAX_ATTEMPTS = 3
