@@ -16,6 +16,7 @@ from botocore.config import Config
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
+from image_core.clock import Clock
 from image_core.model import Record
 from image_core.services import Services
 from image_core.settings import Settings
@@ -65,7 +66,7 @@ class Clients:
         self.secretsmanager: Any = session.client("secretsmanager", endpoint_url=url, config=_CONFIG)
 
 
-class Clock:
+class FakeClock:
     """Time that passes when a test says so."""
 
     def __init__(self) -> None:
@@ -208,7 +209,7 @@ class Stack:
     def __init__(
         self, clients: Clients, *, tables_alone: bool = False, versioned: bool = True, **settings: Any
     ) -> None:
-        self.clock = Clock()
+        self.clock = FakeClock()
         arns: dict[str, str] = {}
         self.s3, self.dynamodb, self.sqs = (Client(c, arns) for c in (clients.s3, clients.dynamodb, clients.sqs))
         self.secrets = Client(clients.secretsmanager, arns)
@@ -262,8 +263,7 @@ class Stack:
             images_table=self.images_table,
             stats_table=self.stats_table,
             stats_shards=self.settings.stats_shards,
-            now_ms=self.clock,
-            sleep=self.clock.sleep,
+            clock=Clock(self.clock, self.clock.sleep),
             rng=random.Random(seed),
         )
 
@@ -279,6 +279,7 @@ class Stack:
                 public_client=s3,
             ),
             queue=Queue(sqs, self.queue_url),
+            clock=Clock(self.clock, self.clock.sleep),
         )
 
     # What a test does, and what it sees: past the layer for which it may have planned something

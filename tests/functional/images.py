@@ -30,7 +30,7 @@ METADATA = {
 def new_record(records: Records, **fields: Any) -> Record:
     """What the API begins with; not written yet."""
     image_id = new_image_id()
-    now_ms = records.now_ms()
+    now_ms = records.clock.now_ms()
     defaults: dict[str, Any] = {
         "image_id": image_id,
         "key": upload_key(image_id, "photo.jpg"),

@@ -23,7 +23,7 @@ from image_core.errors import (
     RequestError,
     Unavailable,
 )
-from image_core.retry import Kind, kind_of
+from image_core.retry import is_transient
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -116,7 +116,7 @@ def _allowed(request: Request) -> str:
 
 
 async def _aws_error(_: Request, error: Exception) -> JSONResponse:
-    if kind_of(error) is not Kind.TRANSIENT:
+    if not is_transient(error):
         return unhandled(error)  # asking again would not help
     log.error("AWS did not do what was asked", exc_info=error)
     headers = {"Retry-After": str(_RETRY_AFTER_SECONDS)}

@@ -9,7 +9,8 @@
     │   ├── UploadIncomplete     upload_incomplete
     │   ├── UploadMismatch       upload_mismatch
     │   ├── CaptionFailed        caption_failed
-    │   └── RetriesExhausted     retries_exhausted
+    │   ├── RetriesExhausted     retries_exhausted
+    │   └── InternalFailure      internal_error
     ├── RequestError             a call that cannot be answered; `http_status` says how
     │   ├── InvalidRequest       422 invalid_request
     │   ├── EmptyFile            400 empty_file
@@ -29,9 +30,9 @@
     │   └── Unavailable          503 unavailable
     Superseded                   the record has moved on: somebody else's turn, stop quietly
     └── Replaced                 the object that was seen is not there any more: look at its key anew
-    LookAgain                    the key must be looked at again after `retry_after_seconds`
+    RetryLater                   the image must be handled again after `retry_after_seconds`
     ├── Busy                     another worker holds the image
-    └── Interrupted              a fault that may pass ended the attempt; the image is free for the next one
+    └── Interrupted              a transient error ended the attempt; the next one can begin
     ModelError                   the caption model's folder cannot be used; an operator must act
 
 Messages are for people and never hold a stack, an ARN or a bucket name.
@@ -95,6 +96,13 @@ class CaptionFailed(ImageError):
 class RetriesExhausted(ImageError):
     code = "retries_exhausted"
     default_message = "Processing failed repeatedly and was given up. Reprocess the image to try again."
+
+
+class InternalFailure(ImageError):
+    """A bug of ours stopped the processing: every retry would end the same way."""
+
+    code = "internal_error"
+    default_message = "An internal error stopped the processing of this image. Reprocess it after an update."
 
 
 class RequestError(PipelineError):
@@ -208,23 +216,20 @@ class Replaced(Superseded):
     """The object that was seen has been overwritten or removed since."""
 
 
-class LookAgain(Exception):
-    """Nothing more can be done about this image now.
-
-    `retry_after_seconds`: when it makes sense to look at it again.
-    """
+class RetryLater(Exception):
+    """Nothing more can be done about this image now; handle it again in `retry_after_seconds`."""
 
     def __init__(self, message: str, retry_after_seconds: float) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
 
 
-class Busy(LookAgain):
-    """Somebody else is at work on this image."""
+class Busy(RetryLater):
+    """Another worker has the image."""
 
 
-class Interrupted(LookAgain):
-    """The attempt ended without an outcome, by a fault that may pass; the lease was given back."""
+class Interrupted(RetryLater):
+    """The attempt ended without an outcome because of a transient error; its lease was given back."""
 
 
 class ModelError(Exception):
@@ -242,6 +247,7 @@ IMAGE_ERRORS: dict[str, type[ImageError]] = {
         UploadMismatch,
         CaptionFailed,
         RetriesExhausted,
+        InternalFailure,
     )
 }
 """The codes that a `failed` record can carry."""

@@ -8,6 +8,7 @@ from functools import cache, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
+from image_core.clock import Clock
 from image_core.settings import Settings, settings
 from image_core.stores.images import Records
 from image_core.stores.objects import Storage
@@ -50,6 +51,7 @@ class Services:
     records: Records
     storage: Storage
     queue: Queue
+    clock: Clock
     clients: Mapping[str, ClientAtFirstUse] = field(default_factory=dict)
 
     def prepare(self, *names: str) -> None:
@@ -76,6 +78,7 @@ EMULATOR_READ_SECONDS = 20.0
 
 def connect(configured: Settings, *, session: Session | None = None, connections: int = 10) -> Services:
     """Nothing is built or called yet. `connections`: how many calls of a client may run at a time."""
+    clock = Clock()
     client = partial(_client, configured=configured, session=session, connections=connections)
     clients = {name: ClientAtFirstUse(partial(client, name)) for name in ("dynamodb", "s3", "sqs")}
     dynamodb, s3, sqs = (cast("Any", client) for client in clients.values())
@@ -89,6 +92,7 @@ def connect(configured: Settings, *, session: Session | None = None, connections
             images_table=configured.images_table,
             stats_table=configured.stats_table,
             stats_shards=configured.stats_shards,
+            clock=clock,
             request_id=request_id,
         ),
         storage=Storage(
@@ -98,6 +102,7 @@ def connect(configured: Settings, *, session: Session | None = None, connections
             public_client=signer,
         ),
         queue=Queue(sqs, configured.queue_url),
+        clock=clock,
         clients=clients,
     )
 

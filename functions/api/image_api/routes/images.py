@@ -32,7 +32,7 @@ from image_core.errors import (
 )
 from image_core.lifecycle.delete import delete, mark
 from image_core.model import Record, Status
-from image_core.stores.queue import Look
+from image_core.stores.queue import ObjectEvent
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ def reprocess_image(image_id: ImageId, request: Request, response: Response, ser
 
     record = with_record(image_id, services, begin)
     try:
-        services.queue.send(Look(services.storage.uploads_bucket, record.key))
+        services.queue.send(ObjectEvent(services.storage.uploads_bucket, record.key))
     except Exception:
         # The record says that it is to be done: the sweep sends the message.
         log.exception("the message of a reprocessing could not be sent")

@@ -65,7 +65,7 @@ def upload_image(
     """
     content_type = _checked(file, services)
     name = file.filename or "image"
-    now_ms = services.records.now_ms()
+    now_ms = services.clock.now_ms()
     image_id = image_id_for("POST /api/images", idempotency_key)
     note(image_id=image_id)
     new = Record(
