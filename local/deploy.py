@@ -1,17 +1,19 @@
-"""Brings template.yaml up: by CloudFormation, and by the services' own calls where moto's falls short."""
+"""Creating the resources of template.yaml at an emulator: by CloudFormation, and by the services' own calls where
+moto's CloudFormation ignores a property.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from local import secrets
-from local.expressions import Expressions
-from local.template import Template, translate
+from local.resolve import ResolvedTemplate
+from local.template import Template
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 
 STACK_NAME = "image-pipeline"
 
-_CREATED = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue"}
-# moto's CloudFormation passes these over, so they are set through S3's own API.
+_CREATED = {"AWS::DynamoDB::Table": "TableName", "AWS::S3::Bucket": "BucketName", "AWS::SQS::Queue": "QueueName"}
+"""What the emulator gets, and the property that names it."""
+
+# moto's CloudFormation ignores these, so they are set through S3's own API.
 _BUCKET_PROPERTIES_SET_LATER = ("VersioningConfiguration", "NotificationConfiguration", "LifecycleConfiguration")
 
 
@@ -59,140 +63,99 @@ class Deployment:
 
 
 def deploy(template: Template, parameters: Mapping[str, str], *, session: Session, endpoint_url: str) -> Deployment:
-    """Creates the stack (or updates it, at an endpoint that keeps its state) and reads back what it is."""
-    region = session.region_name
-    translated = translate(template, region=region, parameters=parameters)
-    resources: Template = translated["Resources"]
+    """Create the stack (or update it, at an endpoint that keeps its state) and return what it is."""
 
-    cloudformation = session.client("cloudformation", endpoint_url=endpoint_url)
-    s3 = session.client("s3", endpoint_url=endpoint_url)
-    sqs = session.client("sqs", endpoint_url=endpoint_url)
+    def client(service: Any) -> Any:
+        return session.client(service, endpoint_url=endpoint_url)
 
-    functions = _of_type(resources, "AWS::Lambda::Function")
-    mappings = _of_type(resources, "AWS::Lambda::EventSourceMapping")
-    buckets = _of_type(resources, "AWS::S3::Bucket")
-    wanted = {
-        "functions": {
-            name: {
-                "handler": properties.get("Handler") or properties["ImageConfig"]["Command"][0],
-                "timeout": properties["Timeout"],
-                "memory": properties["MemorySize"],
-                "environment": properties["Environment"]["Variables"],
-            }
-            for name, properties in functions.items()
-        },
-        "queues": {
-            name: {"arn": mapping["EventSourceArn"], "batch_size": mapping["BatchSize"]}
-            for name, mapping in mappings.items()
-        },
-        "buckets": {
-            name: {key: properties.get(key) for key in ("BucketName", *_BUCKET_PROPERTIES_SET_LATER)}
-            for name, properties in buckets.items()
-        },
-        "policies": {
-            name: {"queues": properties["Queues"], "document": properties["PolicyDocument"]}
-            for name, properties in _of_type(resources, "AWS::SQS::QueuePolicy").items()
-        },
-        "outputs": {
-            name: output["Value"]
-            for name, output in translated["Outputs"].items()
-            if _refers_only_to(output["Value"], resources)
-        },
+    refs: dict[str, str] = {}
+    stack = ResolvedTemplate(
+        parameters,
+        region=session.region_name,
+        account=client("sts").get_caller_identity()["Account"],
+        stack=STACK_NAME,
+        template=template,
+        refs=refs,
+    )
+    outputs: dict[str, str] = {}
+    for logical_id, properties in stack.resources("AWS::SecretsManager::Secret").items():
+        refs[logical_id], value = secrets.make(client("secretsmanager"), f"{STACK_NAME}-{logical_id}", properties)
+        outputs[logical_id.removesuffix("Secret")] = value
+    created = _created(stack)
+    _create(client("cloudformation"), created)
+    sqs = client("sqs")
+    # CloudFormation names a queue's URL on AWS; this one is at the endpoint.
+    refs |= {name: _queue_url(sqs, stack.arn(name)) for name in stack.resources("AWS::SQS::Queue")}
+    for policy in stack.resources("AWS::SQS::QueuePolicy").values():
+        for url in policy["Queues"]:
+            sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy["PolicyDocument"])})
+    for bucket in stack.resources("AWS::S3::Bucket").values():
+        _configure_bucket(client("s3"), bucket)
+    outputs |= {
+        name: str(stack.value(output["Value"]))
+        for name, output in stack.template["Outputs"].items()
+        if not _referred(output["Value"], stack.template["Resources"].keys() - created.keys())
     }
-    secret_resources = _of_type(resources, "AWS::SecretsManager::Secret")
-    expressions = Expressions()
-    asked = expressions.numbered(secrets.marked(wanted, secret_resources))
-    _create(cloudformation, _reduced(translated, expressions), parameters)
-    known: Any = expressions.replaced(asked, _outputs(cloudformation))
-
-    for policy in known["policies"].values():
-        for queue in policy["queues"]:
-            url = _queue_url(sqs, queue)
-            sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy["document"])})
-    for bucket in known["buckets"].values():
-        _configure_bucket(s3, bucket)
-    known["outputs"] |= {
-        name: _queue_url(sqs, value) for name, value in known["outputs"].items() if name.endswith("QueueUrl")
-    }
-    manager = session.client("secretsmanager", endpoint_url=endpoint_url)
-    for function in known["functions"].values():
-        for variable, value in function["environment"].items():
-            if (logical_id := secrets.marked_secret(str(value))) is not None:
-                arn, secret = secrets.make(manager, f"{STACK_NAME}-{logical_id}", secret_resources[logical_id])
-                function["environment"][variable] = arn
-                known["outputs"][logical_id.removesuffix("Secret")] = secret
-        queue_url = function["environment"].get("QUEUE_URL")
-        if queue_url:
-            function["environment"]["QUEUE_URL"] = _queue_url(sqs, queue_url)
-
     return Deployment(
         functions={
             name: FunctionConfiguration(
-                handler=function["handler"],
-                timeout_seconds=float(function["timeout"]),
-                memory_megabytes=int(function["memory"]),
-                environment={key: str(value) for key, value in function["environment"].items()},
+                handler=function.get("Handler") or function["ImageConfig"]["Command"][0],
+                timeout_seconds=float(function["Timeout"]),
+                memory_megabytes=int(function["MemorySize"]),
+                environment={key: str(value) for key, value in function["Environment"]["Variables"].items()},
             )
-            for name, function in known["functions"].items()
+            for name, function in stack.resources("AWS::Lambda::Function").items()
         },
         event_sources=tuple(
             EventSource(
-                function=mapping["FunctionName"]["Ref"],
-                queue_url=_queue_url(sqs, known["queues"][name]["arn"]),
-                queue_arn=known["queues"][name]["arn"],
-                batch_size=int(known["queues"][name]["batch_size"]),
+                function=stack.template["Resources"][name]["Properties"]["FunctionName"]["Ref"],
+                queue_url=_queue_url(sqs, mapping["EventSourceArn"]),
+                queue_arn=mapping["EventSourceArn"],
+                batch_size=int(mapping["BatchSize"]),
                 reports_item_failures="ReportBatchItemFailures" in mapping.get("FunctionResponseTypes", []),
             )
-            for name, mapping in mappings.items()
+            for name, mapping in stack.resources("AWS::Lambda::EventSourceMapping").items()
         ),
         scheduled_functions=tuple(
             target["Arn"]["Fn::GetAtt"][0]
-            for rule in _of_type(resources, "AWS::Events::Rule").values()
-            if "ScheduleExpression" in rule
-            for target in rule["Targets"]
+            for resource in stack.template["Resources"].values()
+            if resource["Type"] == "AWS::Events::Rule" and "ScheduleExpression" in resource["Properties"]
+            for target in resource["Properties"]["Targets"]
         ),
-        outputs=known["outputs"],
-        region=region,
+        outputs=outputs,
+        region=session.region_name,
     )
 
 
-def _of_type(resources: Template, resource_type: str) -> dict[str, Template]:
+def _created(stack: ResolvedTemplate) -> dict[str, Template]:
+    """The resources that the emulator gets, by logical id: named, expressions resolved, order stated."""
+    names = [name for resource_type in _CREATED for name in stack.resources(resource_type)]
+    unresolved = stack.template["Resources"]
     return {
-        name: resource["Properties"] for name, resource in resources.items() if resource["Type"] == resource_type
+        name: {
+            "Type": resource_type,
+            "Properties": _without_later({name_property: stack.name(name)} | properties),
+            # Resolved expressions no longer tell CloudFormation what comes first.
+            "DependsOn": _referred(_without_later(unresolved[name].get("Properties", {})), names),
+        }
+        for resource_type, name_property in _CREATED.items()
+        for name, properties in stack.resources(resource_type).items()
     }
 
 
-def _refers_only_to(value: Any, resources: Template) -> bool:
-    """Whether an output needs nothing but resources that are created here."""
-    absent = [name for name, resource in resources.items() if resource["Type"] not in _CREATED]
+def _without_later(properties: Template) -> Template:
+    return {key: value for key, value in properties.items() if key not in _BUCKET_PROPERTIES_SET_LATER}
+
+
+def _referred(value: Any, names: Iterable[str]) -> list[str]:
+    """Those of `names` that an unresolved expression in `value` refers to."""
     text = json.dumps(value)
-    return not any(f'"{name}"' in text or f"${{{name}" in text for name in absent)
+    return [name for name in names if f'"{name}"' in text or f"${{{name}" in text]
 
 
-def _reduced(translated: Template, expressions: Expressions) -> Template:
-    """The template with the resources that are created, and an output for each expression."""
-    created = {}
-    for name, resource in translated["Resources"].items():
-        if resource["Type"] in _CREATED:
-            properties = {
-                key: value
-                for key, value in resource.get("Properties", {}).items()
-                if key not in _BUCKET_PROPERTIES_SET_LATER
-            }
-            created[name] = {"Type": resource["Type"], "Properties": properties}
-            if "Condition" in resource:
-                created[name]["Condition"] = resource["Condition"]
-    kept: Template = {key: translated[key] for key in ("Parameters", "Conditions", "Mappings") if key in translated}
-    outputs = {name: {"Value": expression} for name, expression in expressions.by_output.items()}
-    return {"AWSTemplateFormatVersion": "2010-09-09", **kept, "Resources": created, "Outputs": outputs}
-
-
-def _create(cloudformation: CloudFormationClient, template: Template, parameters: Mapping[str, str]) -> None:
-    request: Any = {
-        "StackName": STACK_NAME,
-        "TemplateBody": json.dumps(template),
-        "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-    }
+def _create(cloudformation: CloudFormationClient, resources: Mapping[str, Template]) -> None:
+    template = {"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources}
+    request: Any = {"StackName": STACK_NAME, "TemplateBody": json.dumps(template)}
     try:
         cloudformation.create_stack(**request)
         cloudformation.get_waiter("stack_create_complete").wait(StackName=STACK_NAME, WaiterConfig={"Delay": 1})
@@ -206,25 +169,18 @@ def _create(cloudformation: CloudFormationClient, template: Template, parameters
         cloudformation.get_waiter("stack_update_complete").wait(StackName=STACK_NAME, WaiterConfig={"Delay": 1})
 
 
-def _outputs(cloudformation: CloudFormationClient) -> dict[str, str]:
-    stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
-    return {output["OutputKey"]: output.get("OutputValue", "") for output in stack.get("Outputs", [])}
-
-
-def _queue_url(sqs: SQSClient, arn_or_url: str) -> str:
-    """The queue's URL at this endpoint; moto's CloudFormation names the one on AWS."""
-    name = arn_or_url.replace("/", ":").rsplit(":", 1)[1]
-    return sqs.get_queue_url(QueueName=name)["QueueUrl"]
+def _queue_url(sqs: SQSClient, arn: str) -> str:
+    return sqs.get_queue_url(QueueName=arn.rsplit(":", 1)[1])["QueueUrl"]
 
 
 def _configure_bucket(s3: S3Client, bucket: Template) -> None:
     name = bucket["BucketName"]
-    if versioning := bucket["VersioningConfiguration"]:
+    if versioning := bucket.get("VersioningConfiguration"):
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=versioning)
-    if lifecycle := bucket["LifecycleConfiguration"]:
+    if lifecycle := bucket.get("LifecycleConfiguration"):
         rules: Any = [_lifecycle_rule(rule) for rule in lifecycle["Rules"]]
         s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": rules})
-    if notifications := bucket["NotificationConfiguration"]:
+    if notifications := bucket.get("NotificationConfiguration"):
         queues: Any = [
             {"QueueArn": entry["Queue"], "Events": [entry["Event"]]}
             for entry in notifications["QueueConfigurations"]

@@ -21,7 +21,8 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.iam.resolved import REGION, STACK, Resolved, resolved
+from local.resolve import ResolvedTemplate
+from tests.iam.resolved import REGION, STACK, resolved
 from tests.template.conftest import EVERYTHING_ON
 
 PASSED_OVER = {
@@ -43,7 +44,7 @@ PASSED_OVER = {
 class Deployed:
     """A stack in moto, and clients to look at it."""
 
-    def __init__(self, url: str, stack: Resolved) -> None:
+    def __init__(self, url: str, stack: ResolvedTemplate) -> None:
         self._url = url
         self.stack = stack
         urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST")).close()
