@@ -20,7 +20,6 @@ from image_core.clock import Clock
 from image_core.model import Record
 from image_core.services import Services
 from image_core.settings import Settings
-from image_core.stores.counters import recount
 from image_core.stores.images import Records
 from image_core.stores.objects import Storage
 from image_core.stores.queue import Queue
@@ -28,6 +27,7 @@ from local.aws import application
 from local.template import read_template
 from tests.iam import calls
 from tests.iam.resolved import resolved
+from tests.recount import recount
 
 REGION = "eu-west-1"
 # One try: a fault that a test causes is to be seen, not waited for. As in image_core.services otherwise.
