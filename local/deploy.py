@@ -1,15 +1,15 @@
-"""Creating the resources of template.yaml at an emulator: by CloudFormation, and by the services' own calls where
-moto's CloudFormation ignores a property.
+"""Creating the resources of template.yaml at an emulator, by the services' own calls.
+
+Not by its CloudFormation: moto's ignores many properties, and needs libraries that nothing else here does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import ClientError
 
 from local import secrets
 from local.resolve import ResolvedTemplate
@@ -17,17 +17,19 @@ from local.template import Template
 
 if TYPE_CHECKING:
     from boto3 import Session
-    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
 STACK_NAME = "image-pipeline"
 
-_CREATED = {"AWS::DynamoDB::Table": "TableName", "AWS::S3::Bucket": "BucketName", "AWS::SQS::Queue": "QueueName"}
-"""What the emulator gets, and the property that names it."""
-
-# moto's CloudFormation ignores these, so they are set through S3's own API.
-_BUCKET_PROPERTIES_SET_LATER = ("VersioningConfiguration", "NotificationConfiguration", "LifecycleConfiguration")
+_CREATED = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue"}
+_QUEUE_ATTRIBUTES = {
+    "VisibilityTimeout",
+    "MessageRetentionPeriod",
+    "ReceiveMessageWaitTimeSeconds",
+    "RedrivePolicy",
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Deployment:
 
 
 def deploy(template: Template, parameters: Mapping[str, str], *, session: Session, endpoint_url: str) -> Deployment:
-    """Create the stack (or update it, at an endpoint that keeps its state) and return what it is."""
+    """Create the resources that are not there yet, and return what the stack is."""
 
     def client(service: Any) -> Any:
         return session.client(service, endpoint_url=endpoint_url)
@@ -81,20 +83,16 @@ def deploy(template: Template, parameters: Mapping[str, str], *, session: Sessio
     for logical_id, properties in stack.resources("AWS::SecretsManager::Secret").items():
         refs[logical_id], value = secrets.make(client("secretsmanager"), f"{STACK_NAME}-{logical_id}", properties)
         outputs[logical_id.removesuffix("Secret")] = value
-    created = _created(stack)
-    _create(client("cloudformation"), created)
-    sqs = client("sqs")
-    # CloudFormation names a queue's URL on AWS; this one is at the endpoint.
-    refs |= {name: _queue_url(sqs, stack.arn(name)) for name in stack.resources("AWS::SQS::Queue")}
-    for policy in stack.resources("AWS::SQS::QueuePolicy").values():
-        for url in policy["Queues"]:
-            sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy["PolicyDocument"])})
+    sqs, s3, dynamodb = client("sqs"), client("s3"), client("dynamodb")
+    refs |= _create_queues(sqs, stack)
+    for logical_id, properties in stack.resources("AWS::DynamoDB::Table").items():
+        _create_table(dynamodb, stack.name(logical_id), properties)
     for bucket in stack.resources("AWS::S3::Bucket").values():
-        _configure_bucket(client("s3"), bucket)
+        _create_bucket(s3, bucket, region=session.region_name)
     outputs |= {
         name: str(stack.value(output["Value"]))
         for name, output in stack.template["Outputs"].items()
-        if not _referred(output["Value"], stack.template["Resources"].keys() - created.keys())
+        if not _refers_to(output["Value"], _absent(stack))
     }
     return Deployment(
         functions={
@@ -127,54 +125,77 @@ def deploy(template: Template, parameters: Mapping[str, str], *, session: Sessio
     )
 
 
-def _created(stack: ResolvedTemplate) -> dict[str, Template]:
-    """The resources that the emulator gets, by logical id: named, expressions resolved, order stated."""
-    names = [name for resource_type in _CREATED for name in stack.resources(resource_type)]
-    unresolved = stack.template["Resources"]
-    return {
-        name: {
-            "Type": resource_type,
-            "Properties": _without_later({name_property: stack.name(name)} | properties),
-            # Resolved expressions no longer tell CloudFormation what comes first.
-            "DependsOn": _referred(_without_later(unresolved[name].get("Properties", {})), names),
-        }
-        for resource_type, name_property in _CREATED.items()
-        for name, properties in stack.resources(resource_type).items()
+def table_arguments(properties: Template) -> dict[str, Any]:
+    """The arguments of `create_table` for a table of the template, without its name."""
+    arguments: dict[str, Any] = {
+        key: properties[key]
+        for key in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+        if key in properties
     }
+    if stream := properties.get("StreamSpecification"):
+        arguments["StreamSpecification"] = {"StreamEnabled": True, **stream}
+    return arguments
 
 
-def _without_later(properties: Template) -> Template:
-    return {key: value for key, value in properties.items() if key not in _BUCKET_PROPERTIES_SET_LATER}
-
-
-def _referred(value: Any, names: Iterable[str]) -> list[str]:
-    """Those of `names` that an unresolved expression in `value` refers to."""
-    text = json.dumps(value)
-    return [name for name in names if f'"{name}"' in text or f"${{{name}" in text]
-
-
-def _create(cloudformation: CloudFormationClient, resources: Mapping[str, Template]) -> None:
-    template = {"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources}
-    request: Any = {"StackName": STACK_NAME, "TemplateBody": json.dumps(template)}
+def _create_table(dynamodb: DynamoDBClient, name: str, properties: Template) -> None:
+    """Create the table, or add the indexes that an existing one lacks."""
+    arguments = table_arguments(properties)
     try:
-        cloudformation.create_stack(**request)
-        cloudformation.get_waiter("stack_create_complete").wait(StackName=STACK_NAME, WaiterConfig={"Delay": 1})
-    except cloudformation.exceptions.AlreadyExistsException:
-        try:
-            cloudformation.update_stack(**request)
-        except ClientError as error:
-            if "No updates" not in str(error):
-                raise
-            return
-        cloudformation.get_waiter("stack_update_complete").wait(StackName=STACK_NAME, WaiterConfig={"Delay": 1})
+        table = dynamodb.describe_table(TableName=name)["Table"]
+    except dynamodb.exceptions.ResourceNotFoundException:
+        dynamodb.create_table(TableName=name, **arguments)
+        return
+    existing = {index["IndexName"] for index in table.get("GlobalSecondaryIndexes", [])}
+    for index in arguments.get("GlobalSecondaryIndexes", []):
+        if index["IndexName"] not in existing:
+            dynamodb.update_table(
+                TableName=name,
+                AttributeDefinitions=arguments["AttributeDefinitions"],
+                GlobalSecondaryIndexUpdates=[{"Create": index}],
+            )
 
 
-def _queue_url(sqs: SQSClient, arn: str) -> str:
-    return sqs.get_queue_url(QueueName=arn.rsplit(":", 1)[1])["QueueUrl"]
+def _create_queues(sqs: SQSClient, stack: ResolvedTemplate) -> dict[str, str]:
+    """The queues' URLs by logical id. All are created first: a redrive policy names another queue."""
+    queues = stack.resources("AWS::SQS::Queue")
+    urls = {name: sqs.create_queue(QueueName=stack.name(name))["QueueUrl"] for name in queues}
+    for name, properties in queues.items():
+        attributes: Any = {
+            key: json.dumps(value) if isinstance(value, dict) else str(value)
+            for key, value in properties.items()
+            if key in _QUEUE_ATTRIBUTES
+        }
+        sqs.set_queue_attributes(QueueUrl=urls[name], Attributes=attributes)
+    for policy in stack.resources("AWS::SQS::QueuePolicy").values():
+        for queue in policy["Queues"]:
+            sqs.set_queue_attributes(
+                QueueUrl=_queue_url(sqs, queue), Attributes={"Policy": json.dumps(policy["PolicyDocument"])}
+            )
+    return urls
 
 
-def _configure_bucket(s3: S3Client, bucket: Template) -> None:
+def _refers_to(value: Any, names: Iterable[str]) -> bool:
+    """Whether an unresolved expression in `value` refers to one of these resources."""
+    text = json.dumps(value)
+    return any(f'"{name}"' in text or f"${{{name}" in text for name in names)
+
+
+def _absent(stack: ResolvedTemplate) -> list[str]:
+    """The resources that are not created here, by logical id."""
+    resources: Template = stack.template["Resources"]
+    return [name for name, resource in resources.items() if resource["Type"] not in _CREATED]
+
+
+def _queue_url(sqs: SQSClient, arn_or_url: str) -> str:
+    return sqs.get_queue_url(QueueName=arn_or_url.replace("/", ":").rsplit(":", 1)[1])["QueueUrl"]
+
+
+def _create_bucket(s3: S3Client, bucket: Template, *, region: str) -> None:
+    """Create the bucket, or bring an existing one up to date."""
     name = bucket["BucketName"]
+    elsewhere: Any = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=name, **({} if region == "us-east-1" else elsewhere))
     if versioning := bucket.get("VersioningConfiguration"):
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=versioning)
     if lifecycle := bucket.get("LifecycleConfiguration"):

@@ -1,4 +1,4 @@
-"""The template's secrets: moto's CloudFormation ignores them, so Secrets Manager's own API creates them."""
+"""Creating the template's secrets at an emulator."""
 
 from __future__ import annotations
 

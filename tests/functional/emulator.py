@@ -24,6 +24,7 @@ from image_core.stores.images import Records
 from image_core.stores.objects import Storage
 from image_core.stores.queue import Queue
 from local.aws import application
+from local.deploy import table_arguments
 from local.template import read_template
 from tests.iam import calls
 from tests.iam.resolved import resolved
@@ -33,9 +34,6 @@ REGION = "eu-west-1"
 # One try: a fault that a test causes is to be seen, not waited for. As in image_core.services otherwise.
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 1})
 _S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "path"}))
-
-
-_TABLE_SHAPE = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
 
 
 class _QuietHandler(MotoRequestHandler):
@@ -348,9 +346,10 @@ def _template() -> dict[str, Any]:
 
 
 def table_shape(name: str) -> dict[str, Any]:
-    """What of a table in template.yaml decides how it answers, as `create_table` takes it."""
-    properties = resource(name)
-    return {key: properties[key] for key in _TABLE_SHAPE if key in properties}
+    """How to create a table of template.yaml, without its stream: nothing here reads it, and moto keeps it all."""
+    arguments = table_arguments(resource(name))
+    arguments.pop("StreamSpecification", None)
+    return arguments
 
 
 def resource(name: str) -> dict[str, Any]:
