@@ -10,7 +10,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -24,6 +23,7 @@ from local.deploy import Deployment, deploy
 from local.event_source import SqsPoller
 from local.function import Function, LocalFunction
 from local.options import Options
+from local.private_files import write_private_json
 from local.schedule import Schedule
 from local.template import parameter_values, read_template
 
@@ -213,14 +213,13 @@ class LocalStack:
         env = environment.sam_environment(
             self.deployment.functions, endpoint_url=self.aws_url, max_post_bytes=self._max_post_bytes_of_lambda
         )
-        self._options.env_file.parent.mkdir(parents=True, exist_ok=True)
-        self._options.env_file.write_text(json.dumps(env, indent=2) + "\n", encoding="utf-8")
+        write_private_json(self._options.env_file, env)
         # For `python -m ops`: where everything is, and the settings that the functions run with.
-        _write_whole(self._options.env_file.with_name("stack.json"), self._for_ops())
+        write_private_json(self._options.env_file.with_name("stack.json"), self._for_ops())
 
     def _write_ready_file(self) -> None:
         if self._options.ready_file:
-            _write_whole(self._options.ready_file, self.description())
+            write_private_json(self._options.ready_file, self.description())
 
     def _for_ops(self) -> dict[str, Any]:
         variables: dict[str, str] = {}
@@ -261,13 +260,6 @@ def _session(*, external: bool, region: str) -> boto3.Session:
         aws_access_key_id=environment.DUMMY_CREDENTIALS["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=environment.DUMMY_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
     )
-
-
-def _write_whole(path: Path, content: Mapping[str, Any]) -> None:
-    """As JSON, and never to be seen half-written."""
-    half_written = path.with_name(path.name + ".part")
-    half_written.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    half_written.replace(path)
 
 
 def _snake_case(name: str) -> str:
