@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from local import secrets
 from local.expressions import Expressions
+from local.services import RESOURCE_TYPES
 from local.template import Template, translate
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 STACK_NAME = "image-pipeline"
 
-_CREATED = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue"}
 # moto's CloudFormation passes these over, so they are set through S3's own API.
 _BUCKET_PROPERTIES_SET_LATER = ("VersioningConfiguration", "NotificationConfiguration", "LifecycleConfiguration")
 
@@ -164,7 +164,7 @@ def _of_type(resources: Template, resource_type: str) -> dict[str, Template]:
 
 def _refers_only_to(value: Any, resources: Template) -> bool:
     """Whether an output needs nothing but resources that are created here."""
-    absent = [name for name, resource in resources.items() if resource["Type"] not in _CREATED]
+    absent = [name for name, resource in resources.items() if resource["Type"] not in RESOURCE_TYPES]
     text = json.dumps(value)
     return not any(f'"{name}"' in text or f"${{{name}" in text for name in absent)
 
@@ -173,7 +173,7 @@ def _reduced(translated: Template, expressions: Expressions) -> Template:
     """The template with the resources that are created, and an output for each expression."""
     created = {}
     for name, resource in translated["Resources"].items():
-        if resource["Type"] in _CREATED:
+        if resource["Type"] in RESOURCE_TYPES:
             properties = {
                 key: value
                 for key, value in resource.get("Properties", {}).items()

@@ -110,7 +110,8 @@ class LocalStack:
         fds = [listening.fileno() for listening in self._aws_sockets]
         arguments = [argument for fd in fds for argument in ("--fd", str(fd))]
         arguments += [argument for page in self._pages() for argument in ("--origin", page)]
-        child = Child("aws", "local.aws", arguments, process_env, pass_fds=fds)
+        env = environment.emulator_environment(process_env)
+        child = Child("aws", "local.aws", arguments, env, pass_fds=fds)
         self._children.append(child)
         self._wait_for(self.aws_url, child)
         for listening in self._aws_sockets:
