@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -20,8 +22,10 @@ from moto.s3.models import FakeDeleteMarker, s3_backends
 from moto.sqs.models import sqs_backends
 from werkzeug.serving import make_server
 
+from local import moto_patches
 from local.deletions import Deletion, DeletionEvents, object_removed_event, read_out
 from local.lifeline import read_until_parent_ends
+from local.moto_patches import objects
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -63,6 +67,7 @@ class _QuietHandler(MotoRequestHandler):
 
 def application() -> WSGIApplication:
     """moto as `python -m local` serves it."""
+    moto_patches.apply()
     # Deleting the last version of a key makes moto describe it in an event; a delete marker lacks what it needs.
     FakeDeleteMarker.etag = ""  # type: ignore[attr-defined]
     FakeDeleteMarker.size = 0  # type: ignore[attr-defined]
@@ -74,7 +79,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.aws")
     parser.add_argument("--fd", type=int, required=True, help="the listening socket")
     listening = socket.socket(fileno=parser.parse_args().fd)
-    read_until_parent_ends()
+    read_until_parent_ends(at_end=objects.remove_folder)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # Python's own end removes the folder too
     host, port = listening.getsockname()[:2]
     server = make_server(
         host, port, application(), threaded=True, request_handler=_QuietHandler, fd=listening.fileno()
