@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -21,10 +23,11 @@ from moto.s3.models import FakeDeleteMarker, s3_backends
 from moto.sqs.models import sqs_backends
 from werkzeug.serving import make_server
 
-from local import cors
+from local import cors, moto_patches
 from local.deletions import Deletion, DeletionEvents, object_removed_event, read_out
 from local.gate import Gate, WsgiGate
 from local.lifeline import read_until_parent_ends
+from local.moto_patches import objects
 from local.services import create_application, hide_docker
 
 if TYPE_CHECKING:
@@ -67,6 +70,7 @@ class _QuietHandler(MotoRequestHandler):
 
 def application() -> WSGIApplication:
     """moto as `python -m local` serves it."""
+    moto_patches.apply()
     # Deleting the last version of a key makes moto describe it in an event; a delete marker lacks what it needs.
     FakeDeleteMarker.etag = ""  # type: ignore[attr-defined]
     FakeDeleteMarker.size = 0  # type: ignore[attr-defined]
@@ -80,7 +84,8 @@ def main() -> None:
     add("--fd", type=int, required=True, action="append", help="a listening socket; may be repeated")
     add("--origin", default=[], action="append", help="pages that may use presigned URLs; may be repeated")
     arguments = parser.parse_args()
-    read_until_parent_ends()
+    read_until_parent_ends(at_end=objects.remove_folder)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # Python's own end removes the folder too
     hide_docker()
     sockets = [socket.socket(fileno=fd) for fd in arguments.fd]
     hosts = ["host.docker.internal", *(listening.getsockname()[0] for listening in sockets)]

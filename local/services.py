@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-SERVICES = frozenset({"dynamodb", "s3", "secretsmanager", "sqs", "sts"})
+SERVICES = frozenset({"dynamodb", "dynamodbstreams", "s3", "secretsmanager", "sqs", "sts"})
 """By the names of moto's backends. CloudFormation is not one of them: it creates resources of any service."""
 
 

@@ -162,7 +162,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
         (
             "POST",
             "/",
-            authorization("dynamodb") | {"X-Amz-Target": "DynamoDBStreams_20120810.ListStreams"},
+            authorization("dynamodb") | {"X-Amz-Target": "AWSEvents.ListRules"},
             "{}",
             REFUSED,
         ),
