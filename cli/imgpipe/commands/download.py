@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from enum import StrEnum
 from functools import cache, partial
 from pathlib import Path
@@ -52,7 +51,7 @@ def download(
         raise typer.Exit(USAGE)
 
     async def act(client: Client) -> int:
-        taken: Counter[str] = Counter()
+        taken: set[str] = set()
         code = OK
 
         async def one(image_id: str) -> None:
@@ -92,16 +91,13 @@ def download(
     session.run(act)
 
 
-def _own_name(image: Image, size: Size, content_type: str, taken: Counter[str]) -> str:
-    """The image's name; with its id where another of this batch has that name, as file systems compare them."""
-    name = safe_name(image)
-    if size is not Size.ORIGINAL:
-        name = thumbnail_name(image, size, content_type)
-    taken[name.casefold()] += 1
-    if taken[name.casefold()] == 1:
-        return name
-    path = Path(name)
-    return f"{path.stem}-{image.image_id}{path.suffix}"
+def _own_name(image: Image, size: Size, content_type: str, taken: set[str]) -> str:
+    """The image's name, with its id appended if another image of this batch has that name on any file system."""
+    path = Path(safe_name(image) if size is Size.ORIGINAL else thumbnail_name(image, size, content_type))
+    while path.name.casefold() in taken:
+        path = path.with_name(f"{path.stem}-{image.image_id}{path.suffix}")
+    taken.add(path.name.casefold())
+    return path.name
 
 
 def _tell(terminal: Terminal, image_id: str, path: Path, length: int) -> None:
