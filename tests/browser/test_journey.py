@@ -45,7 +45,7 @@ def test_each_stage_is_told_and_thumbnails_are_there_before_the_caption(gallery:
         expect(card.locator(".caption")).to_have_text("")
         loaded = card.locator("img").get_attribute("src")
         detail = gallery.open_detail("picture 000.jpg")
-        expect(detail.locator(".facts")).to_contain_text("metadata done, thumbnails done, caption pending")
+        expect(detail.locator(".metadata")).to_contain_text("metadata done, thumbnails done, caption pending")
 
         seed.put([done])
         expect(detail.locator(".caption")).to_have_text("four fields of colour")
@@ -64,7 +64,7 @@ def test_the_detail_shows_the_picture_whole_with_metadata_and_exif(gallery: Gall
 
     expect(detail.locator(".shown img")).to_have_attribute("src", re.compile("^blob:"))
     assert detail.locator(".shown img").evaluate("(img) => img.naturalWidth") > 300
-    expect(detail.locator(".facts")).to_contain_text("900 × 600 pixels")
+    expect(detail.locator(".metadata")).to_contain_text("900 × 600 pixels")
     detail.locator("summary").click()
     expect(detail.locator(".exif table")).to_contain_text("Orientation")
 
@@ -91,7 +91,7 @@ def test_title_alt_text_and_tags_are_kept_and_shown(gallery: Gallery, photo: Pat
     detail.get_by_label("Alt text").fill("Red, green, blue and yellow")
     detail.get_by_label("Tags").fill("drawn, colours, drawn")
     detail.get_by_role("button", name="Save").click()
-    expect(detail.locator(".texts .note")).to_have_text("Saved")
+    expect(detail.locator(".details-form .note")).to_have_text("Saved")
     detail.get_by_role("button", name="Close").click()
 
     expect(gallery.card("Four fields").locator("img")).to_have_attribute("alt", "Red, green, blue and yellow")
@@ -116,10 +116,10 @@ def test_a_change_made_elsewhere_is_not_overwritten_unseen(gallery: Gallery, pho
     detail.get_by_label("Title").fill("Mine")
     detail.get_by_role("button", name="Save").click()
 
-    expect(detail.locator(".texts .note")).to_contain_text("Somebody else")
+    expect(detail.locator(".details-form .note")).to_contain_text("Somebody else")
     assert stack.image(image_id)["data"]["title"] == "Theirs"
     detail.get_by_role("button", name="Save").click()
-    expect(detail.locator(".texts .note")).to_have_text("Saved")
+    expect(detail.locator(".details-form .note")).to_have_text("Saved")
     assert stack.image(image_id)["data"]["title"] == "Mine"
 
 

@@ -67,7 +67,7 @@ def test_with_its_key_a_stack_is_used_as_any_other_and_the_bucket_never_sees_the
     assert Path(downloading.value.path()).read_bytes() == photo.read_bytes()
     detail.get_by_label("Tags").fill("locked")
     detail.get_by_role("button", name="Save").click()
-    expect(detail.locator(".texts .note")).to_have_text("Saved")
+    expect(detail.locator(".details-form .note")).to_have_text("Saved")
 
     to_api = [key for url, key in sent if url.startswith(address)]
     elsewhere = [(url, key) for url, key in sent if not url.startswith(address)]

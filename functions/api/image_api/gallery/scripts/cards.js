@@ -2,7 +2,7 @@
 
 import { byId, el, setText } from "./dom.js";
 import { dropThumbnail, showThumbnail } from "./thumbnails.js";
-import { altText, caption, problem, progress, thumbnailVersion, title } from "./words.js";
+import { altText, caption, problem, progress, thumbnailVersion, title } from "./display.js";
 
 const cards = new Map(); // id → its elements
 const previews = new Map(); // id → blob URL of the file that this page uploaded

@@ -2,10 +2,10 @@
 
 import { originalAddress, originalBlob, thumbnailBlob } from "./api.js";
 import { byId, el, setText, toast } from "./dom.js";
-import { showExif, showFacts } from "./facts.js";
-import { textsForm } from "./texts.js";
+import { showExif, showMetadata } from "./metadata.js";
+import { detailsForm } from "./details_form.js";
 import { replaceThumbnail, showThumbnail } from "./thumbnails.js";
-import { altText, caption, problem, progress, thumbnailVersion, title } from "./words.js";
+import { altText, caption, problem, progress, thumbnailVersion, title } from "./display.js";
 
 // What browsers can show; larger files are for downloading.
 const SHOWN_WHOLE = new Set(["jpeg", "png", "gif", "webp", "avif", "bmp"]);
@@ -62,7 +62,7 @@ function build(image) {
     caption: el("p", { className: "caption", dir: "auto" }),
     model: el("p", { className: "model" }),
     state: el("p", { className: "state" }),
-    facts: el("dl", { className: "facts" }),
+    metadata: el("dl", { className: "metadata" }),
     exif: el("div", { className: "exif" }),
     close: button("Close", () => dialog.close(), { className: "close" }),
     previous: button("‹", () => step(-1), { className: "step", "aria-label": "Previous image" }),
@@ -85,8 +85,8 @@ function build(image) {
         parts.model,
         parts.state,
         el("div", { className: "buttons", role: "group", "aria-label": "Download" }, el("span", { text: "Download:" }), original, parts.thumbnails),
-        textsForm(image, actions.changed),
-        parts.facts,
+        detailsForm(image, actions.changed),
+        parts.metadata,
         parts.exif,
         el("div", { className: "buttons" }, parts.retry, remove),
       ),
@@ -120,7 +120,7 @@ export function updateDetail(image) {
   }
   parts.previous.disabled = !actions.neighbour(parts.id, -1);
   parts.next.disabled = !actions.neighbour(parts.id, 1);
-  showFacts(parts.facts, image);
+  showMetadata(parts.metadata, image);
   showExif(parts.exif, metadata?.exif ?? {}, metadata?.gps);
 }
 

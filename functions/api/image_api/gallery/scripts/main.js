@@ -9,7 +9,7 @@ import { installIncoming } from "./incoming.js";
 import { installKey } from "./key.js";
 import { refreshModel, refreshStatistics } from "./statistics.js";
 import { installUploads, upload, uploadsAreOpen } from "./uploads.js";
-import { matches } from "./words.js";
+import { matches } from "./display.js";
 
 const UNDO_SECONDS = 5;
 const RETRIES_AT_ONCE = 4;

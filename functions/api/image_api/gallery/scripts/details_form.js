@@ -4,7 +4,7 @@ import { changeImage, getImage } from "./api.js";
 import { el, setText } from "./dom.js";
 
 /** The form for one image; `changed` gets the answer once the words are saved. */
-export function textsForm({ data }, changed) {
+export function detailsForm({ data }, changed) {
   const field = (label, input) => el("label", {}, label, input);
   const heading = el("input", { name: "title", maxlength: 200, value: data.title ?? "", placeholder: data.original_name });
   const alternative = el("textarea", { name: "alt_text", maxlength: 1000, rows: 2, placeholder: data.metadata?.caption ?? "" });
@@ -13,7 +13,7 @@ export function textsForm({ data }, changed) {
   const note = el("span", { className: "note", role: "status" });
   const node = el(
     "form",
-    { className: "texts" },
+    { className: "details-form" },
     field("Title", heading),
     field("Alt text (what the picture shows, for those who cannot see it)", alternative),
     field("Tags, with commas between them", tags),

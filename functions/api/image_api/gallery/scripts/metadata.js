@@ -1,12 +1,12 @@
 // What is known about an image, as tables.
 
 import { el, fileSize, seconds } from "./dom.js";
-import { stages } from "./words.js";
+import { stages } from "./display.js";
 
 const day = (text) => (text ? new Date(text).toLocaleString() : null);
 
 /** Fills a <dl> with what is known of the file. */
-export function showFacts(list, { data }) {
+export function showMetadata(list, { data }) {
   const about = data.metadata ?? {};
   const known = {
     File: data.original_name,
