@@ -163,7 +163,8 @@ export class Images extends EventTarget {
       this.#wait = BUSY_MS;
       this.#emit("round", null);
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
+      // Whatever failed may work in the next round: the page never stops following its images.
+      if (!(error instanceof ApiError)) console.error(error);
       wait = Math.max((error.retryAfter ?? 0) * 1000, Math.min(this.#wait * 2, LONGEST_MS));
       this.#wait = wait;
     }
