@@ -138,7 +138,10 @@ class Client:
     async def thumbnail(self, image_id: str, size: str, receive: Receiver) -> None:
         """Hands the answer with a thumbnail's bytes to `receive`, again from the start where it breaks off."""
         await self._connection.call(
-            "GET", f"{_path(image_id)}/thumbnails/{size}", receive=receive, headers={"Accept": "*/*"}
+            "GET",
+            f"{_path(image_id)}/thumbnails/{quote(size, safe='')}",
+            receive=receive,
+            headers={"Accept": "*/*"},
         )
 
     async def original(self, image_id: str, receive: Receiver) -> None:

@@ -68,6 +68,12 @@ class Image:
         return str(self._data.get("original_name") or "image")
 
     @property
+    def thumbnails(self) -> Mapping[str, Any]:
+        """URLs of the thumbnails by the name of their size; empty before they are made."""
+        found = self.get("thumbnails")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
     def caption(self) -> str | None:
         found = self.metadata.get("caption")
         return str(found) if found else None

@@ -78,10 +78,8 @@ def _details(image: Image) -> Iterator[tuple[str, Cell]]:
         seconds = image.get("processing_time_seconds")
         yield "processed", time_text(image.get("processed_at")) + (f" (in {seconds} s)" if seconds else "")
     yield from _metadata(image.metadata, image.dimensions)
-    thumbnails = image.get("thumbnails")
-    if isinstance(thumbnails, Mapping):
-        for size, url in thumbnails.items():
-            yield f"{size} thumbnail", str(url)
+    for size, url in image.thumbnails.items():
+        yield f"{size} thumbnail", str(url)
     stages = image.get("stages")
     if isinstance(stages, Mapping):
         yield "stages", ", ".join(f"{stage} {state}" for stage, state in stages.items())
