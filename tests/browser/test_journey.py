@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests import pictures
 from tests.browser.gallery import PROCESSED, Gallery, expect_loaded
@@ -80,6 +81,44 @@ def test_downloads_are_the_original_and_the_thumbnails(gallery: Gallery, photo: 
         body = Path(downloading.value.path()).read_bytes()
         assert check is None or body == check
         assert body.startswith(b"\xff\xd8")
+
+
+def test_an_image_shows_the_thumbnail_sizes_that_it_has(gallery: Gallery, stack: Stack, page: Page) -> None:
+    """Whatever the stack's sizes are called: here the record of one image has others than the default ones."""
+    sizes = {"thumb": (64, 48), "large": (1024, 768)}
+    fetched: list[str] = []
+
+    def other_sizes(route: Route) -> None:
+        body = route.fetch().json()
+        images = body["data"] if isinstance(body["data"], list) else [body]
+        for image in images:
+            base = f"{stack.api.base_url}api/images/{image['data']['image_id']}/thumbnails/"
+            image["data"]["thumbnails"] = {size: base + size for size in sizes}
+        route.fulfill(json=body)
+
+    def thumbnail(route: Route) -> None:
+        size = route.request.url.split("/thumbnails/")[1].split("?")[0]
+        fetched.append(size)
+        route.fulfill(body=pictures.jpeg(*sizes[size]), content_type="image/jpeg")
+
+    page.route(re.compile(r"/api/images(\?.*|/img_\w+)$"), other_sizes)
+    page.route("**/thumbnails/**", thumbnail)
+    with seeding(stack) as seed:
+        tiff = finished(0, seed.thumbnails)
+        seed.put([replace(tiff, metadata={**(tiff.metadata or {}), "format": "tiff"})])
+        card = gallery.finished("picture 000.jpg").locator("img")
+        expect_loaded(card)
+
+        detail = gallery.open_detail("picture 000.jpg")
+
+        expect(detail.locator(".shown img")).to_have_js_property("naturalWidth", 1024)
+        buttons = detail.get_by_role("group", name="Download").get_by_role("button")
+        expect(buttons).to_have_text(["Original", "Thumb", "Large"])
+        with page.expect_download() as downloading:
+            buttons.nth(1).click()
+        assert Path(downloading.value.path()).read_bytes() == pictures.jpeg(*sizes["thumb"])
+        assert downloading.value.suggested_filename.endswith("-thumb.jpg")
+        assert set(fetched) == set(sizes)
 
 
 def test_title_alt_text_and_tags_are_kept_and_shown(gallery: Gallery, photo: Path, stack: Stack) -> None:

@@ -42,5 +42,14 @@ export const stages = ({ data }) =>
     .map(([stage, state]) => `${stage} ${state}`)
     .join(", ");
 
+/** The names of the thumbnails that the image has; the API's configuration chooses them. */
+export const thumbnailSizes = (image) => Object.keys(image.data.thumbnails ?? {});
+
+/** The size to show: the first of `preferred` that the image has, else its last; null without thumbnails. */
+export function thumbnailSize(image, ...preferred) {
+  const sizes = thumbnailSizes(image);
+  return preferred.find((size) => sizes.includes(size)) ?? sizes.at(-1) ?? null;
+}
+
 /** Changes with the picture: the digest of the file that the thumbnails were made of. */
 export const thumbnailVersion = (image) => image.data.metadata?.sha256?.slice(0, 16) ?? "";

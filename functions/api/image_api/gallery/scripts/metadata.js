@@ -1,6 +1,6 @@
 // What is known about an image, as tables.
 
-import { el, fileSize, seconds } from "./dom.js";
+import { el, fileSize, replaceIfNew, seconds } from "./dom.js";
 import { stages } from "./display.js";
 
 const day = (text) => (text ? new Date(text).toLocaleString() : null);
@@ -34,11 +34,4 @@ export function showExif(place, tags, position) {
     const body = rows.map(([name, value]) => el("tr", {}, el("th", { scope: "row", text: name }), el("td", { dir: "auto", text: value })));
     return [el("details", {}, el("summary", { text: `EXIF (${rows.length})` }), el("table", {}, el("tbody", {}, body)))];
   });
-}
-
-function replaceIfNew(node, value, make) {
-  const key = JSON.stringify(value);
-  if (node.dataset.shows === key) return;
-  node.dataset.shows = key;
-  node.replaceChildren(...make());
 }
