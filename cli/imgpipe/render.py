@@ -71,7 +71,9 @@ def _details(image: Image) -> Iterator[tuple[str, Cell]]:
         yield "error", styled(f"{image.error_code}: {image.error_message}", "red")
     for name in ("title", "alt_text", "tags"):
         value = image.get(name)
-        if value:
+        if name == "alt_text" and value == "":
+            yield "alt text", "(decorative)"
+        elif value:
             yield name.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     yield "created", time_text(image.get("created_at"))
     if image.get("processed_at"):

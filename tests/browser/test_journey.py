@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Page, Route, expect
+import pytest
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests import pictures
 from tests.browser.gallery import PROCESSED, Gallery, expect_loaded
@@ -121,6 +123,26 @@ def test_an_image_shows_the_thumbnail_sizes_that_it_has(gallery: Gallery, stack:
         assert set(fetched) == set(sizes)
 
 
+def save(detail: Locator) -> None:
+    detail.get_by_role("button", name="Save").click()
+    expect(detail.locator(".details-form .note")).to_have_text("Saved")
+
+
+def chips(detail: Locator) -> Locator:
+    return detail.locator(".tags .chip")
+
+
+@pytest.fixture
+def described(gallery: Gallery, stack: Stack) -> str:
+    """The id of an image on the page that has a title, tags with commas, and is decorative."""
+    image_id = stack.upload(pictures.jpeg(900, 600), "wall.jpg")
+    stack.finished(image_id)
+    words = {"title": "Wall", "alt_text": "", "tags": ["Paris, France", "stone"]}
+    stack.api.patch(f"/api/images/{image_id}", json=words)
+    gallery.finished("Wall")
+    return image_id
+
+
 def test_title_alt_text_and_tags_are_kept_and_shown(gallery: Gallery, photo: Path, stack: Stack) -> None:
     gallery.upload(photo)
     gallery.finished("my photo.jpg")
@@ -128,38 +150,149 @@ def test_title_alt_text_and_tags_are_kept_and_shown(gallery: Gallery, photo: Pat
 
     detail.get_by_label("Title").fill("Four fields")
     detail.get_by_label("Alt text").fill("Red, green, blue and yellow")
-    detail.get_by_label("Tags").fill("drawn, colours, drawn")
-    detail.get_by_role("button", name="Save").click()
-    expect(detail.locator(".details-form .note")).to_have_text("Saved")
+    for tag in ("drawn", "Paris, France", "drawn"):
+        detail.get_by_label("Add a tag").fill(tag)
+        detail.get_by_label("Add a tag").press("Enter")
+    expect(chips(detail).locator("span")).to_have_text(["drawn", "Paris, France"])
+    detail.get_by_label("Add a tag").fill("typed, not entered")
+    save(detail)
+    expect(chips(detail)).to_have_count(3)
+    detail.get_by_role("button", name="Remove tag drawn").click()
+    expect(detail.get_by_role("button", name="Remove tag Paris, France")).to_be_focused()
+    save(detail)
     detail.get_by_role("button", name="Close").click()
 
     expect(gallery.card("Four fields").locator("img")).to_have_attribute("alt", "Red, green, blue and yellow")
     data = stack.images()[0]["data"]
-    assert (data["title"], data["tags"]) == ("Four fields", ["drawn", "colours"])
-    gallery.page.fill("#search", "colours")
+    assert (data["title"], data["tags"]) == ("Four fields", ["Paris, France", "typed, not entered"])
+    gallery.page.fill("#search", "paris, france")
     expect(gallery.cards).to_have_count(1)
     gallery.page.fill("#search", "mountain")
     expect(gallery.cards).to_have_count(0)
     expect(gallery.page.locator("#empty")).to_contain_text("Nothing found")
 
 
-def test_a_change_made_elsewhere_is_not_overwritten_unseen(gallery: Gallery, photo: Path, stack: Stack) -> None:
-    gallery.upload(photo)
-    gallery.finished("my photo.jpg")
-    detail = gallery.open_detail("my photo.jpg")
-    image_id = stack.images()[0]["data"]["image_id"]
+def test_saving_sends_what_was_changed_and_nothing_else(gallery: Gallery, stack: Stack, described: str) -> None:
+    sent: list[Any] = []
+    gallery.page.on(
+        "request", lambda request: sent.append(request.post_data_json) if request.method == "PATCH" else None
+    )
+    before = stack.image(described)["data"]
+    detail = gallery.open_detail("Wall")
 
-    with gallery.page.expect_response(lambda answer: answer.url.endswith(image_id)):
-        detail.get_by_label("Title").focus()
-    stack.api.patch(f"/api/images/{image_id}", json={"title": "Theirs"})
-    detail.get_by_label("Title").fill("Mine")
     detail.get_by_role("button", name="Save").click()
+    expect(detail.locator(".details-form .note")).to_have_text("Nothing has changed.")
+    detail.get_by_label("Title").fill("Old wall")
+    save(detail)
 
-    expect(detail.locator(".details-form .note")).to_contain_text("Somebody else")
-    assert stack.image(image_id)["data"]["title"] == "Theirs"
-    detail.get_by_role("button", name="Save").click()
-    expect(detail.locator(".details-form .note")).to_have_text("Saved")
-    assert stack.image(image_id)["data"]["title"] == "Mine"
+    assert sent == [{"title": "Old wall"}]
+    after = stack.image(described)["data"]
+    assert (
+        (after["alt_text"], after["tags"])
+        == (before["alt_text"], before["tags"])
+        == ("", ["Paris, France", "stone"])
+    )
+
+
+def test_a_decorative_picture_is_silent_until_it_gets_words(gallery: Gallery, stack: Stack, described: str) -> None:
+    """An empty alt text is not the same as none, where the caption stands in."""
+    expect(gallery.card("Wall").locator("img")).to_have_attribute("alt", "")
+    detail = gallery.open_detail("Wall")
+    expect(detail.locator(".shown img")).to_have_attribute("alt", "")
+    decorative = detail.get_by_label("Decorative")
+    expect(decorative).to_be_checked()
+    expect(detail.get_by_label("Alt text")).to_be_disabled()
+
+    decorative.uncheck()
+    save(detail)
+    data = stack.image(described)["data"]
+    assert data["alt_text"] is None
+    expect(detail.locator(".shown img")).to_have_attribute("alt", data["metadata"]["caption"])
+    expect(gallery.card("Wall").locator("img")).to_have_attribute("alt", data["metadata"]["caption"])
+
+    decorative.check()
+    save(detail)
+    assert stack.image(described)["data"]["alt_text"] == ""
+    expect(gallery.card("Wall").locator("img")).to_have_attribute("alt", "")
+
+
+def test_the_form_has_the_limits_of_the_api(gallery: Gallery, stack: Stack, described: str) -> None:
+    """Counted as the API does, where an emoji is one character."""
+    schema = stack.api.get("/openapi.json").json()["components"]["schemas"]["ImagePatch"]["properties"]
+
+    def of_kind(name: str, kind: str) -> dict[str, Any]:
+        return next(option for option in schema[name]["anyOf"] if option["type"] == kind)
+
+    tags = of_kind("tags", "array")
+    detail = gallery.open_detail("Wall")
+    detail.get_by_label("Decorative").uncheck()
+    for label, limit in (
+        ("Title", of_kind("title", "string")["maxLength"]),
+        ("Alt text", of_kind("alt_text", "string")["maxLength"]),
+        ("Add a tag", tags["items"]["maxLength"]),
+    ):
+        field = detail.get_by_label(label)
+        for length, is_valid in ((limit, True), (limit + 1, False)):
+            field.fill("🖼" * length)
+            assert field.evaluate("(field) => field.checkValidity()") is is_valid, (label, length)
+        field.fill("")
+    field.evaluate(
+        """(field, tags) => {
+            for (const tag of tags) {
+                field.value = tag;
+                field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter" }));
+            }
+        }""",
+        [f"tag {number}" for number in range(tags["maxItems"])],
+    )
+    expect(chips(detail)).to_have_count(tags["maxItems"])
+    field.fill("one more")
+    assert field.evaluate("(field) => field.checkValidity()") is False
+
+    field.fill("")
+    detail.get_by_label("Title").fill("🖼" * 200)
+    detail.get_by_label("Alt text").fill("🖼" * 2000)
+    save(detail)
+
+
+def test_a_caption_that_comes_while_one_writes_is_no_conflict(gallery: Gallery, stack: Stack) -> None:
+    with seeding(stack) as seed:
+        done = finished(0, seed.thumbnails)
+        seed.put([captioning(done)])
+        gallery.card("picture 000.jpg", "processing").wait_for()
+        detail = gallery.open_detail("picture 000.jpg")
+        detail.get_by_label("Title").fill("Mine")
+
+        seed.put([done])
+        expect(detail.locator(".caption")).to_have_text("four fields of colour")
+        expect(detail.get_by_label("Title")).to_have_value("Mine")
+        save(detail)
+
+        assert stack.image(done.image_id)["data"]["title"] == "Mine"
+
+
+def test_the_form_follows_the_record_until_one_types(gallery: Gallery, stack: Stack, described: str) -> None:
+    detail = gallery.open_detail("Wall")
+    stack.api.patch(f"/api/images/{described}", json={"title": "Theirs", "tags": ["new"], "alt_text": "A wall"})
+
+    expect(detail.get_by_label("Title")).to_have_value("Theirs")
+    expect(detail.get_by_label("Alt text")).to_have_value("A wall")
+    expect(chips(detail).locator("span")).to_have_text(["new"])
+    detail.get_by_label("Alt text").fill("Mine")
+    stack.api.patch(f"/api/images/{described}", json={"title": "Theirs again"})
+    expect(detail.locator("h2")).to_have_text("Theirs again")
+    expect(detail.get_by_label("Title")).to_have_value("Theirs")
+    expect(detail.get_by_label("Alt text")).to_have_value("Mine")
+
+
+def test_arrow_keys_in_the_form_do_not_leave_the_image(gallery: Gallery, stack: Stack, described: str) -> None:
+    stack.finished(stack.upload(pictures.jpeg(90, 60), "other.jpg"))
+    gallery.finished("other.jpg")
+    detail = gallery.open_detail("Wall")
+    detail.get_by_label("Title").fill("Typed")
+    for name in ("Save", "Remove tag stone"):
+        detail.get_by_role("button", name=name).press("ArrowLeft")
+    expect(detail.get_by_label("Title")).to_have_value("Typed")
 
 
 def test_a_deletion_can_be_undone_and_is_done_only_after_that(gallery: Gallery, photo: Path, stack: Stack) -> None:

@@ -65,7 +65,7 @@ def test_with_its_key_a_stack_is_used_as_any_other_and_the_bucket_never_sees_the
     with page.expect_download() as downloading:
         detail.get_by_role("button", name="Original").click()
     assert Path(downloading.value.path()).read_bytes() == photo.read_bytes()
-    detail.get_by_label("Tags").fill("locked")
+    detail.get_by_label("Add a tag").fill("locked")
     detail.get_by_role("button", name="Save").click()
     expect(detail.locator(".details-form .note")).to_have_text("Saved")
 

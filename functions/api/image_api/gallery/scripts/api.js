@@ -78,8 +78,7 @@ async function json(path, options = {}) {
     const message = error.message ?? PLAIN_WORDS[answer.status] ?? `The service answered ${answer.status}.`;
     throw new ApiError(answer.status, error.code ?? "error", message, Number(answer.headers.get("Retry-After")) || null);
   }
-  const tag = answer.headers.get("ETag");
-  return tag === null ? body : { ...body, etag: tag };
+  return body;
 }
 
 const send = (method, body, headers = {}) => ({
@@ -98,7 +97,7 @@ export function listImages({ limit = 50, cursor = null, status = "" } = {}) {
   return json(`api/images?${query}`);
 }
 
-/** One image, with `etag`. */
+/** One image. */
 export const getImage = (id) => json(image(id), { cache: "no-cache" });
 /** `{max_post_bytes, max_image_bytes}`. */
 export const getLimits = async () => (await json(".", { headers: { Accept: "application/json" } })).limits;
@@ -115,7 +114,7 @@ export async function deleteImage(id) {
   }
 }
 
-/** Sets title, alt text and tags, unless somebody else was faster (412). */
+/** Sets title, alt text or tags; 412 if these texts are no longer those with this `text_etag`. */
 export const changeImage = (id, changes, etag) => json(image(id), send("PATCH", changes, etag ? { "If-Match": etag } : {}));
 
 /** A place for a file in the bucket: `{image_id, upload: {method, url, headers}}`; no `upload` if it is there already. */

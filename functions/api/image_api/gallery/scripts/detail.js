@@ -15,7 +15,7 @@ const dialog = byId("detail");
 let parts = null; // the elements of the open image
 let actions = null;
 
-/** `actions`: `get(id)`, `neighbour(id, step)`, `retry(id)`, `remove(id)`, `changed(answer)`, `closed(id)`. */
+/** `actions`: `get(id)`, `refresh(id)`, `neighbour(id, step)`, `retry(id)`, `remove(id)`, `changed(image)`, `closed(id)`. */
 export function installDetail(given) {
   actions = given;
   dialog.addEventListener("close", () => {
@@ -27,7 +27,7 @@ export function installDetail(given) {
   // A click on the backdrop hits the dialog itself.
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("keydown", (event) => {
-    if (event.target.closest("input, textarea, select")) return;
+    if (event.target.closest("form")) return; // another image would take the place of what was typed
     if (event.key === "ArrowLeft") step(-1);
     else if (event.key === "ArrowRight") step(1);
   });
@@ -40,6 +40,7 @@ export function openDetail(id) {
   build(image);
   if (!dialog.open) dialog.showModal();
   parts.close.focus();
+  actions.refresh(id); // the list may be a while old
 }
 
 /** The id of the open image, or null. */
@@ -69,6 +70,7 @@ function build(image) {
     previous: button("‹", () => step(-1), { className: "step", "aria-label": "Previous image" }),
     next: button("›", () => step(1), { className: "step", "aria-label": "Next image" }),
     retry: button("Process again", () => actions.retry(id)),
+    form: detailsForm(image, actions.changed),
     downloads: el("div", { className: "buttons", role: "group", "aria-label": "Download" }),
   };
   const remove = button("Delete", () => actions.remove(id), { className: "danger" });
@@ -85,7 +87,7 @@ function build(image) {
         parts.model,
         parts.state,
         parts.downloads,
-        detailsForm(image, actions.changed),
+        parts.form.node,
         parts.metadata,
         parts.exif,
         el("div", { className: "buttons" }, parts.retry, remove),
@@ -121,6 +123,7 @@ export function updateDetail(image) {
   }
   parts.previous.disabled = !actions.neighbour(parts.id, -1);
   parts.next.disabled = !actions.neighbour(parts.id, 1);
+  parts.form.update(image);
   showMetadata(parts.metadata, image);
   showExif(parts.exif, metadata?.exif ?? {}, metadata?.gps);
 }

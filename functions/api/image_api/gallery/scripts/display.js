@@ -3,8 +3,8 @@
 /** The user's title, else the file's name. */
 export const title = (image) => image.data.title || image.data.original_name || image.data.image_id;
 
-/** What a screen reader says for the picture: the user's own text, else the caption, else the name. */
-export const altText = (image) => image.data.alt_text || caption(image) || title(image);
+/** What a screen reader says for the picture: the person's own text, which is empty for a decoration; else caption or name. */
+export const altText = (image) => image.data.alt_text ?? (caption(image) || title(image));
 
 export const caption = (image) => image.data.metadata?.caption ?? "";
 

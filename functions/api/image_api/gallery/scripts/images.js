@@ -195,7 +195,6 @@ export class Images extends EventTarget {
   async look(id) {
     try {
       const image = await this.#ask(() => getImage(id));
-      delete image.etag;
       this.put([image], { hold: false });
     } catch (error) {
       if (error.status !== 404) throw error;

@@ -201,13 +201,14 @@ async function followHash() {
 
 installDetail({
   get: (id) => images.get(id),
+  refresh: (id) => attempt(() => images.look(id)),
   neighbour(id, by) {
     const ids = found().map((image) => image.data.image_id);
     return ids.includes(id) ? ids[ids.indexOf(id) + by] : undefined;
   },
   retry,
   remove,
-  changed: (answer) => images.put([answer], { hold: false }),
+  changed: (image) => images.put([image], { hold: false }),
   closed(id) {
     if (location.hash) history.replaceState(null, "", location.pathname + location.search);
     focusCard(id);
