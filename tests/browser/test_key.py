@@ -51,7 +51,7 @@ def test_with_its_key_a_stack_is_used_as_any_other_and_the_bucket_never_sees_the
     page.goto(address)
 
     enter(page, "wrong" * 8)
-    expect(page.locator("#key-dialog")).to_contain_text("refused")
+    expect(page.locator("#key-dialog")).to_contain_text("not valid")
     enter(page, f" {locked.key} ")
 
     gallery = Gallery(page, address)

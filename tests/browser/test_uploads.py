@@ -85,7 +85,7 @@ def test_what_is_too_large_is_refused_before_a_byte_is_sent(gallery: Gallery) ->
     )
 
     note = gallery.page.locator("#upload-list li", has_text="huge.jpg").locator(".note")
-    expect(note).to_contain_text("the most that is taken is")
+    expect(note).to_contain_text("; the limit is")
     assert not [url for url in asked if "/api/uploads" in url]
 
 
@@ -106,7 +106,7 @@ def test_errors_that_are_not_ours_are_told_in_words(gallery: Gallery, photo: Pat
     expect(note).to_contain_text("link has expired")
 
     gallery.page.unroute_all()
-    for status, words in ((413, "too large for the service"), (415, "does not take files of this kind")):
+    for status, words in ((413, "too large for the service"), (415, "does not support files of this kind")):
         answer = {"status": status, "json": {"message": "x"}}
         gallery.page.route("**/api/uploads", partial(Route.fulfill, **answer))
         gallery.page.get_by_role("button", name="Retry failed").click()

@@ -5,7 +5,7 @@ import { ApiError, getImage, listImages } from "./api.js";
 const PAGE = 50;
 const BUSY_MS = 1000;
 const IDLE_MS = 4000;
-const LONGEST_MS = 30000; // where the service does not answer
+const LONGEST_MS = 30000; // where the service does not respond
 const SINGLE_LOOKS = 8; // unfinished images beyond the first page that are asked for in one round
 
 export const FINISHED = new Set(["success", "failed"]);
@@ -86,10 +86,10 @@ export class Images extends EventTarget {
     this.#emit("change", null); // also where the page was empty
   }
 
-  /** Takes in answers about images. New ones are held back if `hold`, changed ones never. */
-  put(answers, { hold = this.#holdsNewer() } = {}) {
+  /** Takes in images. New ones are held back if `hold`, changed ones never. */
+  put(received, { hold = this.#holdsNewer() } = {}) {
     const changed = [];
-    for (const image of answers) {
+    for (const image of received) {
       const id = image.data.image_id;
       const known = this.get(id);
       if (this.#status && image.status !== this.#status && !known) continue;
@@ -204,9 +204,9 @@ export class Images extends EventTarget {
 
   async #ask(question) {
     try {
-      const answer = await question();
+      const response = await question();
       this.#emit("connection", null);
-      return answer;
+      return response;
     } catch (error) {
       if (error.transient) this.#emit("connection", error);
       throw error;

@@ -126,8 +126,8 @@ async function attempt(work) {
 }
 
 async function retry(id) {
-  const answer = await attempt(() => reprocess(id));
-  if (answer) images.put([{ status: answer.status, data: answer.data, error: null }], { hold: false });
+  const response = await attempt(() => reprocess(id));
+  if (response) images.put([{ status: response.status, data: response.data, error: null }], { hold: false });
   images.refreshSoon();
 }
 

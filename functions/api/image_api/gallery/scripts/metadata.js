@@ -13,7 +13,7 @@ export function showMetadata(list, { data }) {
     Size: about.width && `${about.width} × ${about.height} pixels, ${fileSize(about.size_bytes)}`,
     Format: about.format && [about.format.toUpperCase(), about.color_mode, about.bit_depth && `${about.bit_depth} bits`].filter(Boolean).join(", "),
     Frames: about.frames > 1 ? about.frames : null,
-    "Colour profile": about.icc_profile,
+    "Color profile": about.icc_profile,
     Added: day(data.created_at),
     From: data.source === "bucket" ? "dropped into the bucket" : "uploaded",
     Processed: data.processed_at && [day(data.processed_at), data.processing_time_seconds !== null && `in ${seconds(data.processing_time_seconds)}`].filter(Boolean).join(", "),
