@@ -13,7 +13,7 @@ import httpx
 from imgpipe.connection import Connection, Receiver, document
 from imgpipe.errors import ApiError, NotFound, Unreachable
 from imgpipe.files import Body
-from imgpipe.images import Image
+from imgpipe.images import Image, checked_id
 from imgpipe.retries import Waiting, nobody, retry_after
 
 MAX_POST_BYTES = 4_000_000
@@ -50,7 +50,7 @@ class Client:
         return told if isinstance(told, int) and told > 0 else MAX_POST_BYTES
 
     async def post_image(self, body: Body, key: str, waiting: Waiting = nobody) -> str:
-        """Posts a file; its image's id. The same `key` again means the same image."""
+        """Posts a file; returns its image's id. The same `key` again means the same image."""
         response = await self._connection.call(
             "POST",
             "/api/images",
@@ -58,7 +58,7 @@ class Client:
             headers={"Idempotency-Key": key},
             waiting=waiting,
         )
-        return _text(document(response), "image_id")
+        return checked_id(document(response).get("image_id"))
 
     async def reserve(
         self, body: Body, sha256: str, key: str, waiting: Waiting = nobody
@@ -73,7 +73,7 @@ class Client:
             "POST", "/api/uploads", json=wanted, headers={"Idempotency-Key": key}, waiting=waiting
         )
         answer = document(response)
-        image_id = _text(answer, "image_id")
+        image_id = checked_id(answer.get("image_id"))
         if response.status_code == HTTPStatus.OK:
             return image_id, None
         upload = answer.get("upload")
@@ -101,7 +101,7 @@ class Client:
     async def look(self, image_id: str) -> tuple[Image, float | None]:
         """One image, and in how many seconds the API wants to be asked again (None: it does not say)."""
         response = await self._connection.call("GET", _path(image_id))
-        return Image(document(response)), retry_after(response)
+        return _image(response, image_id), retry_after(response)
 
     async def images(self, *, page: int = LARGEST_PAGE, **filters: str | None) -> AsyncIterator[Image]:
         """All images that the filters (`status`, `created_after`, `created_before`) let through, newest first."""
@@ -111,7 +111,7 @@ class Client:
             response = await self._connection.call("GET", "/api/images", params=parameters)
             answer = document(response)
             for item in answer.get("data") or []:
-                yield Image(item)
+                yield Image(item if isinstance(item, dict) else {})
             if not answer.get("next_cursor"):
                 return
             parameters["cursor"] = answer["next_cursor"]
@@ -133,12 +133,15 @@ class Client:
     async def reprocess(self, image_id: str) -> Image:
         """Has an image processed again."""
         response = await self._connection.call("POST", f"{_path(image_id)}/reprocess")
-        return Image(document(response))
+        return _image(response, image_id)
 
     async def thumbnail(self, image_id: str, size: str, receive: Receiver) -> None:
         """Hands the answer with a thumbnail's bytes to `receive`, again from the start where it breaks off."""
         await self._connection.call(
-            "GET", f"{_path(image_id)}/thumbnails/{size}", receive=receive, headers={"Accept": "*/*"}
+            "GET",
+            f"{_path(image_id)}/thumbnails/{quote(size, safe='')}",
+            receive=receive,
+            headers={"Accept": "*/*"},
         )
 
     async def original(self, image_id: str, receive: Receiver) -> None:
@@ -154,6 +157,14 @@ class Client:
 
 def _path(image_id: str) -> str:
     return f"/api/images/{quote(image_id, safe='')}"
+
+
+def _image(response: httpx.Response, image_id: str) -> Image:
+    """The image in a response about `image_id`."""
+    image = Image(document(response))
+    if image.image_id != image_id:
+        raise Unreachable(f"The response is about {image.image_id}, the request was about {image_id}.")
+    return image
 
 
 def _text(answer: dict[str, Any], name: str) -> str:

@@ -1,4 +1,4 @@
-"""Downloading: under a name that is safe here, whole or not at all, and over nothing that was there before."""
+"""Downloads: into one folder, under a safe name, whole or not at all, and replacing nothing unless told to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from imgpipe.errors import FileFault
 from imgpipe.images import Image
 
 MAX_NAME_BYTES = 200
-_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+_PORTS = (f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³")
+_RESERVED = {"con", "conin$", "conout$", "prn", "aux", "nul", *_PORTS}
+"""Device names on Windows, with any extension and with spaces before it."""
+
 _EXTENSIONS = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif"}
 
 Fetch = Callable[[Callable[[httpx.Response], Awaitable[None]]], Awaitable[None]]
@@ -33,7 +36,7 @@ def safe_name(image: Image) -> str:
     if not dot or len(extension.encode()) > 16:
         stem, extension = kept, ""
     stem = stem.encode()[: MAX_NAME_BYTES - len(extension.encode())].decode(errors="ignore").rstrip(" .")
-    if not stem or stem.partition(".")[0].lower() in _RESERVED:
+    if not stem or stem.partition(".")[0].rstrip(" ").lower() in _RESERVED:
         stem = f"{image.image_id}{'-' if stem else ''}{stem}"
     return f"{stem}.{extension}" if extension else stem
 
@@ -47,46 +50,63 @@ def thumbnail_name(image: Image, size: str, content_type: str) -> str:
 async def keep(
     fetch: Fetch, folder: Path, name: Callable[[httpx.Response], str], *, force: bool
 ) -> tuple[Path, int]:
-    """Writes what `fetch` brings to `folder/name`, and gives its path and size in bytes.
+    """Writes the response body to `folder/name`; returns the file's path and its size in bytes.
 
-    First beside it, then in one step under its name: whoever looks sees the whole file or none. Raises `FileFault`,
-    also if there is such a file and `force` is not given.
+    The body goes to a temporary file in the same folder, which then gets its name in one step: other programs see
+    the whole file or none. Nothing outside `folder` is written: `name` must not lead elsewhere, and a symbolic link
+    under that name is replaced, not followed. Raises `FileFault`, also if the file exists and `force` is not given.
     """
-    beside = folder / f".imgpipe-{secrets.token_hex(8)}.part"
+    partial = folder / f".imgpipe-{secrets.token_hex(8)}.part"
     target, size = folder, 0
 
     async def receive(response: httpx.Response) -> None:
         nonlocal target, size
-        target = folder / name(response)
-        if not force and target.exists():
-            raise FileFault(f"{target} is there already; --force replaces it")
-        with beside.open("wb") as stream:
+        target = folder / _single_component(name(response))
+        if not force and os.path.lexists(target):
+            raise _exists(target)
+        # "x" follows no symbolic link; on a retry the part that came before is thrown away.
+        partial.unlink(missing_ok=True)
+        with partial.open("xb") as stream:
             size = await _copy(response, stream)
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         await fetch(receive)
-        _put_in_place(beside, target, force=force)
+        _put_in_place(partial, target, force=force)
     except OSError as error:
         raise FileFault(f"{target}: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
-            beside.unlink()
+            partial.unlink()
     return target, size
 
 
-def _put_in_place(beside: Path, target: Path, *, force: bool) -> None:
+def _single_component(name: str) -> str:
+    if (
+        name in ("", ".", "..")
+        or "\0" in name
+        or any(separator in name for separator in (os.sep, os.altsep or os.sep))
+    ):
+        raise FileFault(f"{name!r} cannot be a file's name in that folder; --output FILE gives it another one")
+    return name
+
+
+def _put_in_place(partial: Path, target: Path, *, force: bool) -> None:
     if force:
-        beside.replace(target)
+        partial.replace(target)
         return
     try:
-        os.link(beside, target)  # unlike a rename it never replaces anything
+        os.link(partial, target)  # unlike a rename it never replaces anything
     except FileExistsError as error:
-        raise FileFault(f"{target} is there already; --force replaces it") from error
+        raise _exists(target) from error
     except OSError:  # a file system without hard links
-        if target.exists():
-            raise FileFault(f"{target} is there already; --force replaces it") from None
-        beside.rename(target)
+        if os.path.lexists(target):
+            raise _exists(target) from None
+        partial.rename(target)
+
+
+def _exists(target: Path) -> FileFault:
+    return FileFault(f"{target} exists already; --force replaces it")
 
 
 async def print_out(fetch: Fetch) -> int:

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from imgpipe.errors import Unreachable
+
 FINISHED = ("success", "failed")
+_ID = re.compile(r"img_[0-9a-hjkmnp-tv-z]{26}")
+
+
+def is_image_id(text: str) -> bool:
+    """Whether `text` has the form of an image id."""
+    return _ID.fullmatch(text) is not None
+
+
+def checked_id(text: object) -> str:
+    """`text` from an API response if it is an image id; ids become parts of file names and URLs.
+
+    Raises `Unreachable` for anything else: an image pipeline never sends it.
+    """
+    if isinstance(text, str) and is_image_id(text):
+        return text
+    raise Unreachable(f"The response has an invalid image id, {str(text)[:80]!r}. Check --api or IMGPIPE_API.")
 
 
 @dataclass(frozen=True)
 class Image:
-    """What `GET /api/images/{image_id}` answers; `raw` is all of it. What is not known yet is None."""
+    """What `GET /api/images/{image_id}` returns; `raw` is all of it. Fields that are not known yet are None.
+
+    Raises `Unreachable` if the id is not one that an image pipeline makes.
+    """
 
     raw: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        checked_id(self._data.get("image_id"))
 
     @property
     def _data(self) -> Mapping[str, Any]:
@@ -41,6 +66,12 @@ class Image:
     @property
     def name(self) -> str:
         return str(self._data.get("original_name") or "image")
+
+    @property
+    def thumbnails(self) -> Mapping[str, Any]:
+        """URLs of the thumbnails by the name of their size; empty before they are made."""
+        found = self.get("thumbnails")
+        return found if isinstance(found, Mapping) else {}
 
     @property
     def caption(self) -> str | None:

@@ -71,17 +71,17 @@ def _details(image: Image) -> Iterator[tuple[str, Cell]]:
         yield "error", styled(f"{image.error_code}: {image.error_message}", "red")
     for name in ("title", "alt_text", "tags"):
         value = image.get(name)
-        if value:
+        if name == "alt_text" and value == "":
+            yield "alt text", "(decorative)"
+        elif value:
             yield name.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     yield "created", time_text(image.get("created_at"))
     if image.get("processed_at"):
         seconds = image.get("processing_time_seconds")
         yield "processed", time_text(image.get("processed_at")) + (f" (in {seconds} s)" if seconds else "")
     yield from _metadata(image.metadata, image.dimensions)
-    thumbnails = image.get("thumbnails")
-    if isinstance(thumbnails, Mapping):
-        for size, url in thumbnails.items():
-            yield f"{size} thumbnail", str(url)
+    for size, url in image.thumbnails.items():
+        yield f"{size} thumbnail", str(url)
     stages = image.get("stages")
     if isinstance(stages, Mapping):
         yield "stages", ", ".join(f"{stage} {state}" for stage, state in stages.items())

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests import pictures
 from tests.browser.gallery import PROCESSED, Gallery, expect_loaded
@@ -45,7 +48,7 @@ def test_each_stage_is_told_and_thumbnails_are_there_before_the_caption(gallery:
         expect(card.locator(".caption")).to_have_text("")
         loaded = card.locator("img").get_attribute("src")
         detail = gallery.open_detail("picture 000.jpg")
-        expect(detail.locator(".facts")).to_contain_text("metadata done, thumbnails done, caption pending")
+        expect(detail.locator(".metadata")).to_contain_text("metadata done, thumbnails done, caption pending")
 
         seed.put([done])
         expect(detail.locator(".caption")).to_have_text("four fields of colour")
@@ -64,7 +67,7 @@ def test_the_detail_shows_the_picture_whole_with_metadata_and_exif(gallery: Gall
 
     expect(detail.locator(".shown img")).to_have_attribute("src", re.compile("^blob:"))
     assert detail.locator(".shown img").evaluate("(img) => img.naturalWidth") > 300
-    expect(detail.locator(".facts")).to_contain_text("900 × 600 pixels")
+    expect(detail.locator(".metadata")).to_contain_text("900 × 600 pixels")
     detail.locator("summary").click()
     expect(detail.locator(".exif table")).to_contain_text("Orientation")
 
@@ -82,6 +85,64 @@ def test_downloads_are_the_original_and_the_thumbnails(gallery: Gallery, photo: 
         assert body.startswith(b"\xff\xd8")
 
 
+def test_an_image_shows_the_thumbnail_sizes_that_it_has(gallery: Gallery, stack: Stack, page: Page) -> None:
+    """Whatever the stack's sizes are called: here the record of one image has others than the default ones."""
+    sizes = {"thumb": (64, 48), "large": (1024, 768)}
+    fetched: list[str] = []
+
+    def other_sizes(route: Route) -> None:
+        body = route.fetch().json()
+        images = body["data"] if isinstance(body["data"], list) else [body]
+        for image in images:
+            base = f"{stack.api.base_url}api/images/{image['data']['image_id']}/thumbnails/"
+            image["data"]["thumbnails"] = {size: base + size for size in sizes}
+        route.fulfill(json=body)
+
+    def thumbnail(route: Route) -> None:
+        size = route.request.url.split("/thumbnails/")[1].split("?")[0]
+        fetched.append(size)
+        route.fulfill(body=pictures.jpeg(*sizes[size]), content_type="image/jpeg")
+
+    page.route(re.compile(r"/api/images(\?.*|/img_\w+)$"), other_sizes)
+    page.route("**/thumbnails/**", thumbnail)
+    with seeding(stack) as seed:
+        tiff = finished(0, seed.thumbnails)
+        seed.put([replace(tiff, metadata={**(tiff.metadata or {}), "format": "tiff"})])
+        card = gallery.finished("picture 000.jpg").locator("img")
+        expect_loaded(card)
+
+        detail = gallery.open_detail("picture 000.jpg")
+
+        expect(detail.locator(".shown img")).to_have_js_property("naturalWidth", 1024)
+        buttons = detail.get_by_role("group", name="Download").get_by_role("button")
+        expect(buttons).to_have_text(["Original", "Thumb", "Large"])
+        with page.expect_download() as downloading:
+            buttons.nth(1).click()
+        assert Path(downloading.value.path()).read_bytes() == pictures.jpeg(*sizes["thumb"])
+        assert downloading.value.suggested_filename.endswith("-thumb.jpg")
+        assert set(fetched) == set(sizes)
+
+
+def save(detail: Locator) -> None:
+    detail.get_by_role("button", name="Save").click()
+    expect(detail.locator(".details-form .note")).to_have_text("Saved")
+
+
+def chips(detail: Locator) -> Locator:
+    return detail.locator(".tags .chip")
+
+
+@pytest.fixture
+def described(gallery: Gallery, stack: Stack) -> str:
+    """The id of an image on the page that has a title, tags with commas, and is decorative."""
+    image_id = stack.upload(pictures.jpeg(900, 600), "wall.jpg")
+    stack.finished(image_id)
+    words = {"title": "Wall", "alt_text": "", "tags": ["Paris, France", "stone"]}
+    stack.api.patch(f"/api/images/{image_id}", json=words)
+    gallery.finished("Wall")
+    return image_id
+
+
 def test_title_alt_text_and_tags_are_kept_and_shown(gallery: Gallery, photo: Path, stack: Stack) -> None:
     gallery.upload(photo)
     gallery.finished("my photo.jpg")
@@ -89,38 +150,181 @@ def test_title_alt_text_and_tags_are_kept_and_shown(gallery: Gallery, photo: Pat
 
     detail.get_by_label("Title").fill("Four fields")
     detail.get_by_label("Alt text").fill("Red, green, blue and yellow")
-    detail.get_by_label("Tags").fill("drawn, colours, drawn")
-    detail.get_by_role("button", name="Save").click()
-    expect(detail.locator(".texts .note")).to_have_text("Saved")
+    for tag in ("drawn", "Paris, France", "drawn"):
+        detail.get_by_label("Add a tag").fill(tag)
+        detail.get_by_label("Add a tag").press("Enter")
+    expect(chips(detail).locator("span")).to_have_text(["drawn", "Paris, France"])
+    detail.get_by_label("Add a tag").fill("typed, not entered")
+    save(detail)
+    expect(chips(detail)).to_have_count(3)
+    detail.get_by_role("button", name="Remove tag drawn").click()
+    expect(detail.get_by_role("button", name="Remove tag Paris, France")).to_be_focused()
+    save(detail)
     detail.get_by_role("button", name="Close").click()
 
     expect(gallery.card("Four fields").locator("img")).to_have_attribute("alt", "Red, green, blue and yellow")
     data = stack.images()[0]["data"]
-    assert (data["title"], data["tags"]) == ("Four fields", ["drawn", "colours"])
-    gallery.page.fill("#search", "colours")
+    assert (data["title"], data["tags"]) == ("Four fields", ["Paris, France", "typed, not entered"])
+    gallery.page.fill("#search", "paris, france")
     expect(gallery.cards).to_have_count(1)
     gallery.page.fill("#search", "mountain")
     expect(gallery.cards).to_have_count(0)
     expect(gallery.page.locator("#empty")).to_contain_text("Nothing found")
 
 
-def test_a_change_made_elsewhere_is_not_overwritten_unseen(gallery: Gallery, photo: Path, stack: Stack) -> None:
-    gallery.upload(photo)
-    gallery.finished("my photo.jpg")
-    detail = gallery.open_detail("my photo.jpg")
-    image_id = stack.images()[0]["data"]["image_id"]
+def test_saving_sends_what_was_changed_and_nothing_else(gallery: Gallery, stack: Stack, described: str) -> None:
+    sent: list[Any] = []
+    gallery.page.on(
+        "request", lambda request: sent.append(request.post_data_json) if request.method == "PATCH" else None
+    )
+    before = stack.image(described)["data"]
+    detail = gallery.open_detail("Wall")
 
-    with gallery.page.expect_response(lambda answer: answer.url.endswith(image_id)):
-        detail.get_by_label("Title").focus()
-    stack.api.patch(f"/api/images/{image_id}", json={"title": "Theirs"})
+    detail.get_by_role("button", name="Save").click()
+    expect(detail.locator(".details-form .note")).to_have_text("Nothing has changed.")
+    detail.get_by_label("Title").fill("Old wall")
+    save(detail)
+
+    assert sent == [{"title": "Old wall"}]
+    after = stack.image(described)["data"]
+    assert (
+        (after["alt_text"], after["tags"])
+        == (before["alt_text"], before["tags"])
+        == ("", ["Paris, France", "stone"])
+    )
+
+
+def test_a_decorative_picture_is_silent_until_it_gets_words(gallery: Gallery, stack: Stack, described: str) -> None:
+    """An empty alt text is not the same as none, where the caption stands in."""
+    expect(gallery.card("Wall").locator("img")).to_have_attribute("alt", "")
+    detail = gallery.open_detail("Wall")
+    expect(detail.locator(".shown img")).to_have_attribute("alt", "")
+    decorative = detail.get_by_label("Decorative")
+    expect(decorative).to_be_checked()
+    expect(detail.get_by_label("Alt text")).to_be_disabled()
+
+    decorative.uncheck()
+    save(detail)
+    data = stack.image(described)["data"]
+    assert data["alt_text"] is None
+    expect(detail.locator(".shown img")).to_have_attribute("alt", data["metadata"]["caption"])
+    expect(gallery.card("Wall").locator("img")).to_have_attribute("alt", data["metadata"]["caption"])
+
+    decorative.check()
+    save(detail)
+    assert stack.image(described)["data"]["alt_text"] == ""
+    expect(gallery.card("Wall").locator("img")).to_have_attribute("alt", "")
+
+
+def test_the_form_has_the_limits_of_the_api(gallery: Gallery, stack: Stack, described: str) -> None:
+    """Counted as the API does, where an emoji is one character."""
+    schema = stack.api.get("/openapi.json").json()["components"]["schemas"]["ImagePatch"]["properties"]
+
+    def of_kind(name: str, kind: str) -> dict[str, Any]:
+        return next(option for option in schema[name]["anyOf"] if option["type"] == kind)
+
+    tags = of_kind("tags", "array")
+    detail = gallery.open_detail("Wall")
+    detail.get_by_label("Decorative").uncheck()
+    for label, limit in (
+        ("Title", of_kind("title", "string")["maxLength"]),
+        ("Alt text", of_kind("alt_text", "string")["maxLength"]),
+        ("Add a tag", tags["items"]["maxLength"]),
+    ):
+        field = detail.get_by_label(label)
+        for length, is_valid in ((limit, True), (limit + 1, False)):
+            field.fill("🖼" * length)
+            assert field.evaluate("(field) => field.checkValidity()") is is_valid, (label, length)
+        field.fill("")
+    field.evaluate(
+        """(field, tags) => {
+            for (const tag of tags) {
+                field.value = tag;
+                field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter" }));
+            }
+        }""",
+        [f"tag {number}" for number in range(tags["maxItems"])],
+    )
+    expect(chips(detail)).to_have_count(tags["maxItems"])
+    field.fill("one more")
+    assert field.evaluate("(field) => field.checkValidity()") is False
+
+    field.fill("")
+    detail.get_by_label("Title").fill("🖼" * 200)
+    detail.get_by_label("Alt text").fill("🖼" * 2000)
+    save(detail)
+
+
+@pytest.mark.parametrize("is_kept", [True, False], ids=["mine", "theirs"])
+def test_what_another_person_saved_is_shown_and_one_chooses(
+    gallery: Gallery, stack: Stack, described: str, is_kept: bool
+) -> None:
+    """Also what they saved before the first key was pressed here."""
+    detail = gallery.open_detail("Wall")
+    expect(detail.get_by_label("Title")).to_have_value("Wall")
+    gallery.page.route(re.compile(r"/api/images\?"), lambda route: None)  # the page hears nothing of it
+    theirs = {"title": "Theirs", "tags": ["Rome, Italy"]}
+    stack.api.patch(f"/api/images/{described}", json=theirs)
     detail.get_by_label("Title").fill("Mine")
     detail.get_by_role("button", name="Save").click()
 
-    expect(detail.locator(".texts .note")).to_contain_text("Somebody else")
-    assert stack.image(image_id)["data"]["title"] == "Theirs"
-    detail.get_by_role("button", name="Save").click()
-    expect(detail.locator(".texts .note")).to_have_text("Saved")
-    assert stack.image(image_id)["data"]["title"] == "Mine"
+    conflict = detail.get_by_role("alert")
+    expect(conflict).to_contain_text("Somebody else saved this")
+    expect(conflict.locator("dt")).to_have_text(["Title", "Tags"])
+    expect(conflict.locator("dd")).to_have_text(["Theirs", "Rome, Italy"])
+    expect(detail.get_by_role("button", name="Save")).to_be_hidden()
+    detail.get_by_label("Title").press("Enter")
+    expect(conflict).to_be_visible()
+    assert stack.image(described)["data"]["title"] == "Theirs"
+
+    conflict.get_by_role("button", name="Keep mine" if is_kept else "Use theirs").click()
+
+    expect(conflict).to_be_hidden()
+    expect(chips(detail).locator("span")).to_have_text(["Rome, Italy"])
+    title = "Mine" if is_kept else "Theirs"
+    expect(detail.get_by_label("Title")).to_have_value(title)
+    data = stack.image(described)["data"]
+    assert (data["title"], data["alt_text"], data["tags"]) == (title, "", ["Rome, Italy"])
+
+
+def test_a_caption_that_comes_while_one_writes_is_no_conflict(gallery: Gallery, stack: Stack) -> None:
+    with seeding(stack) as seed:
+        done = finished(0, seed.thumbnails)
+        seed.put([captioning(done)])
+        gallery.card("picture 000.jpg", "processing").wait_for()
+        detail = gallery.open_detail("picture 000.jpg")
+        detail.get_by_label("Title").fill("Mine")
+
+        seed.put([done])
+        expect(detail.locator(".caption")).to_have_text("four fields of colour")
+        expect(detail.get_by_label("Title")).to_have_value("Mine")
+        save(detail)
+
+        assert stack.image(done.image_id)["data"]["title"] == "Mine"
+
+
+def test_the_form_follows_the_record_until_one_types(gallery: Gallery, stack: Stack, described: str) -> None:
+    detail = gallery.open_detail("Wall")
+    stack.api.patch(f"/api/images/{described}", json={"title": "Theirs", "tags": ["new"], "alt_text": "A wall"})
+
+    expect(detail.get_by_label("Title")).to_have_value("Theirs")
+    expect(detail.get_by_label("Alt text")).to_have_value("A wall")
+    expect(chips(detail).locator("span")).to_have_text(["new"])
+    detail.get_by_label("Alt text").fill("Mine")
+    stack.api.patch(f"/api/images/{described}", json={"title": "Theirs again"})
+    expect(detail.locator("h2")).to_have_text("Theirs again")
+    expect(detail.get_by_label("Title")).to_have_value("Theirs")
+    expect(detail.get_by_label("Alt text")).to_have_value("Mine")
+
+
+def test_arrow_keys_in_the_form_do_not_leave_the_image(gallery: Gallery, stack: Stack, described: str) -> None:
+    stack.finished(stack.upload(pictures.jpeg(90, 60), "other.jpg"))
+    gallery.finished("other.jpg")
+    detail = gallery.open_detail("Wall")
+    detail.get_by_label("Title").fill("Typed")
+    for name in ("Save", "Remove tag stone"):
+        detail.get_by_role("button", name=name).press("ArrowLeft")
+    expect(detail.get_by_label("Title")).to_have_value("Typed")
 
 
 def test_a_deletion_can_be_undone_and_is_done_only_after_that(gallery: Gallery, photo: Path, stack: Stack) -> None:

@@ -51,7 +51,7 @@ def test_with_its_key_a_stack_is_used_as_any_other_and_the_bucket_never_sees_the
     page.goto(address)
 
     enter(page, "wrong" * 8)
-    expect(page.locator("#key-dialog")).to_contain_text("refused")
+    expect(page.locator("#key-dialog")).to_contain_text("not valid")
     enter(page, f" {locked.key} ")
 
     gallery = Gallery(page, address)
@@ -65,9 +65,9 @@ def test_with_its_key_a_stack_is_used_as_any_other_and_the_bucket_never_sees_the
     with page.expect_download() as downloading:
         detail.get_by_role("button", name="Original").click()
     assert Path(downloading.value.path()).read_bytes() == photo.read_bytes()
-    detail.get_by_label("Tags").fill("locked")
+    detail.get_by_label("Add a tag").fill("locked")
     detail.get_by_role("button", name="Save").click()
-    expect(detail.locator(".texts .note")).to_have_text("Saved")
+    expect(detail.locator(".details-form .note")).to_have_text("Saved")
 
     to_api = [key for url, key in sent if url.startswith(address)]
     elsewhere = [(url, key) for url, key in sent if not url.startswith(address)]

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+IMAGE_ID = "img_01kb5q3v8n0h2m4x6c8f0a2d4g"
+"""The id of an image that only a planned response knows."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -49,11 +52,14 @@ class Imgpipe:
             **environment,
         }
 
-    def __call__(self, *arguments: str | Path, code: int | None = 0, stdin: str = "") -> Run:
-        """Runs it to its end, which is to be this exit code."""
+    def __call__(
+        self, *arguments: str | Path, code: int | None = 0, stdin: str = "", cwd: Path | None = None
+    ) -> Run:
+        """Runs it to its end, in `cwd` if given, and expects this exit code."""
         done = subprocess.run(
             self.command(*arguments),
             env=self.environment,
+            cwd=cwd,
             input=stdin.encode(),
             capture_output=True,
             timeout=120,

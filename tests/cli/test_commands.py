@@ -87,6 +87,12 @@ def test_one_image_is_shown_with_all_that_is_known(
     assert rows["caption"] == stack.image(image_id)["data"]["metadata"]["caption"]
 
 
+def test_a_decorative_picture_is_shown_as_such(imgpipe: Imgpipe, stack: Stack, image_id: str) -> None:
+    assert "alt text" not in {row[0] for row in imgpipe("show", image_id).rows}
+    stack.api.patch(f"/api/images/{image_id}", json={"alt_text": ""})
+    assert ["alt text", "(decorative)"] in imgpipe("show", image_id).rows
+
+
 def test_statistics_are_those_of_the_api(imgpipe: Imgpipe, stack: Stack, image_id: str) -> None:
     told = imgpipe("stats", "--json").document
     assert told == stack.api.get("/api/stats").json()

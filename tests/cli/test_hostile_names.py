@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import Imgpipe
+from tests.cli.command import IMAGE_ID, Imgpipe
 from tests.cli.door import Door, Reply, door_to, json_reply
 from tests.cli.terminals import in_a_terminal
 from tests.pictures import jpeg
@@ -83,13 +83,15 @@ def liar() -> Iterator[Door]:
 def test_a_record_cannot_choose_where_a_download_goes(
     imgpipe: Imgpipe, liar: Door, tmp_path: Path, name: str
 ) -> None:
-    record = {"status": "success", "data": {"image_id": "img_1", "original_name": name}, "error": None}
-    liar.always("GET", "/api/images/img_1/thumbnails", lambda _: Reply(200, {"Content-Type": "image/jpeg"}, jpeg()))
-    liar.always("GET", "/api/images/img_1", lambda _: json_reply(200, record))
+    record = {"status": "success", "data": {"image_id": IMAGE_ID, "original_name": name}, "error": None}
+    liar.always(
+        "GET", f"/api/images/{IMAGE_ID}/thumbnails", lambda _: Reply(200, {"Content-Type": "image/jpeg"}, jpeg())
+    )
+    liar.always("GET", f"/api/images/{IMAGE_ID}", lambda _: json_reply(200, record))
     folder = tmp_path / "a" / "b" / "c"
     folder.mkdir(parents=True)
 
-    imgpipe("--api", liar.url, "download", "img_1", "--size", "small", "--output", folder)
+    imgpipe("--api", liar.url, "download", IMAGE_ID, "--size", "small", "--output", folder)
 
     (path,) = folder.iterdir()
     assert path.read_bytes() == jpeg()
@@ -104,12 +106,12 @@ def test_a_caption_cannot_steer_a_terminal(imgpipe: Imgpipe, liar: Door) -> None
     evil = "[bold]\x1b]0;owned\x07\u202e[/bold]"
     record = {
         "status": "success",
-        "data": {"image_id": "img_1", "original_name": evil, "title": evil, "metadata": {"caption": evil}},
+        "data": {"image_id": IMAGE_ID, "original_name": evil, "title": evil, "metadata": {"caption": evil}},
         "error": None,
     }
-    liar.always("GET", "/api/images/img_1", lambda _: json_reply(200, record))
+    liar.always("GET", f"/api/images/{IMAGE_ID}", lambda _: json_reply(200, record))
     liar.always("GET", "/api/images", lambda _: json_reply(200, {"data": [record], "next_cursor": None}))
-    for arguments in (["show", "img_1"], ["list"], ["watch", "img_1"]):
+    for arguments in (["show", IMAGE_ID], ["list"], ["watch", IMAGE_ID]):
         shown, code = in_a_terminal([*imgpipe.command("--api", liar.url, *arguments)], imgpipe.environment)
         assert code == 0
         assert "owned\x07" not in shown

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import Imgpipe
+from tests.cli.command import IMAGE_ID, Imgpipe
 from tests.cli.door import Door, Reply, door_to, error_reply, json_reply
 from tests.pictures import jpeg
 
@@ -117,17 +117,19 @@ def test_the_bucket_is_never_given_the_key(imgpipe: Imgpipe, door: Door, bucket:
     picture.write_bytes(jpeg())
     signed = {"Content-Type": "image/jpeg", "If-None-Match": "*", "X-Signed": "1"}
     upload = {"method": "PUT", "url": f"{bucket.url}/key?signature=abc", "headers": signed}
-    image = {"status": "success", "data": {"image_id": "img_1", "original_name": "a.jpg"}, "error": None}
-    door.always("POST", "/api/uploads", lambda _: json_reply(201, {"image_id": "img_1", "upload": upload}))
+    image = {"status": "success", "data": {"image_id": IMAGE_ID, "original_name": "a.jpg"}, "error": None}
+    door.always("POST", "/api/uploads", lambda _: json_reply(201, {"image_id": IMAGE_ID, "upload": upload}))
     door.always(
-        "GET", "/api/images/img_1/original", lambda _: Reply(307, {"Location": f"{bucket.url}/key?signature=abc"})
+        "GET",
+        f"/api/images/{IMAGE_ID}/original",
+        lambda _: Reply(307, {"Location": f"{bucket.url}/key?signature=abc"}),
     )
-    door.always("GET", "/api/images/img_1", lambda _: json_reply(200, image))
+    door.always("GET", f"/api/images/{IMAGE_ID}", lambda _: json_reply(200, image))
     door.always("GET", "/", lambda _: json_reply(200, {"limits": {"max_post_bytes": 1}}))
     imgpipe.environment["IMGPIPE_API_KEY"] = KEY
 
     up = imgpipe("upload", picture)
-    down = imgpipe("download", "img_1", "--output", tmp_path / "copy.jpg")
+    down = imgpipe("download", IMAGE_ID, "--output", tmp_path / "copy.jpg")
 
     put, get = bucket.seen
     assert {name: put.headers[name.lower()] for name in signed} == signed
@@ -157,7 +159,7 @@ def test_global_options_stand_before_or_behind_the_command(imgpipe: Imgpipe, doo
 
 
 def test_a_reader_that_has_had_enough_is_no_fault(imgpipe: Imgpipe, door: Door) -> None:
-    item = {"status": "success", "data": {"image_id": "img_1", "original_name": "a" * 1000}}
+    item = {"status": "success", "data": {"image_id": IMAGE_ID, "original_name": "a" * 1000}}
     door.always("GET", "/api/images", lambda _: json_reply(200, {"data": [item] * 1000, "next_cursor": "more"}))
     command = " ".join(imgpipe.command("list", "--all", "--json"))
     run = subprocess.run(
@@ -182,8 +184,8 @@ def test_large_files_are_never_whole_in_memory(imgpipe: Imgpipe, door: Door, buc
     """Peak memory of sending 45 MB, posted or put, is that of sending almost nothing."""
     door.always("GET", "/", lambda _: json_reply(200, {"limits": {"max_post_bytes": 50_000_000}}))
     upload = {"url": f"{bucket.url}/key", "headers": {}}
-    door.always("POST", "/api/uploads", lambda _: json_reply(201, {"image_id": "img_1", "upload": upload}))
-    door.always("POST", "/api/images", lambda _: json_reply(202, {"image_id": "img_1"}))
+    door.always("POST", "/api/uploads", lambda _: json_reply(201, {"image_id": IMAGE_ID, "upload": upload}))
+    door.always("POST", "/api/images", lambda _: json_reply(202, {"image_id": IMAGE_ID}))
     small, large = tmp_path / "small.jpg", tmp_path / "large.jpg"
     small.write_bytes(jpeg())
     large.write_bytes(jpeg() + bytes(45_000_000))

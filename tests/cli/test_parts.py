@@ -10,29 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from image_core.formats import identify
 from imgpipe.errors import BadUsage, FileFault
 from imgpipe.files import Body, look_at
 from imgpipe.journal import Journal
 from imgpipe.retries import Retries, retry_after
-from imgpipe.signatures import HEAD_BYTES, media_type
 from imgpipe.text import harmless, size_text
-from tests.pictures import animated, encode, jpeg, mpo, png, scene
-
-
-@pytest.mark.parametrize(
-    "picture",
-    [jpeg(), png(), mpo(), animated("gif"), *(encode(scene(), kind) for kind in ("webp", "tiff", "bmp", "avif"))],
-)
-def test_pictures_are_known_by_the_signatures_that_the_api_knows(picture: bytes) -> None:
-    assert media_type(picture[:HEAD_BYTES]) == f"image/{identify(picture)}"
-
-
-@pytest.mark.parametrize(
-    "head", [b"", b"BM is a text", b"RIFF____WAVE", b"%PDF-1.7", b"<svg/>", b"\0\0\0\x18ftypisom"]
-)
-def test_what_is_no_picture_is_none(head: bytes) -> None:
-    assert media_type(head) is None
+from tests.pictures import jpeg
 
 
 @pytest.mark.parametrize(

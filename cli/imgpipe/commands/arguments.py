@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+from imgpipe.images import is_image_id
 
 
 def _checked_ids(ids: list[str]) -> list[str]:
     for image_id in ids or []:
-        if not _ID.fullmatch(image_id):
-            raise typer.BadParameter(f"{image_id!r} is no image's id.")
+        if not is_image_id(image_id):
+            raise typer.BadParameter(f"{image_id!r} is not an image id. `imgpipe list` shows the ids.")
     return list(dict.fromkeys(ids or []))
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from enum import StrEnum
+import re
+from collections.abc import Awaitable, Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated
@@ -16,25 +16,35 @@ from imgpipe.batches import for_each
 from imgpipe.client import Client
 from imgpipe.commands.arguments import Ids, Jobs
 from imgpipe.downloads import Fetch, keep, print_out, safe_name, thumbnail_name
-from imgpipe.errors import OK, SOME_FAILED, USAGE, ImgpipeError
+from imgpipe.errors import OK, SOME_FAILED, USAGE, ImgpipeError, NotFound
 from imgpipe.images import Image
 from imgpipe.session import session_of
 from imgpipe.terminal import Terminal, failure
 from imgpipe.text import size_text
 
+ORIGINAL = "original"
+_SIZE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
-class Size(StrEnum):
-    """What there is of an image."""
 
-    SMALL = "small"
-    MEDIUM = "medium"
-    ORIGINAL = "original"
+def _checked_size(size: str) -> str:
+    if not _SIZE.fullmatch(size):
+        raise typer.BadParameter(
+            f"{size!r} is not the name of a size. `imgpipe show ID` lists an image's thumbnails."
+        )
+    return size
 
 
 def download(
     context: typer.Context,
     ids: Ids,
-    size: Annotated[Size, typer.Option(help="A thumbnail, or the file as it was uploaded.")] = Size.ORIGINAL,
+    size: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            callback=_checked_size,
+            help="A thumbnail size of the API (small, medium, ...), or original: the file as it was uploaded.",
+        ),
+    ] = ORIGINAL,
     output: Annotated[
         str,
         typer.Option("--output", "-o", help="A folder; for one image also a file's name, or - for stdout."),
@@ -52,16 +62,12 @@ def download(
         raise typer.Exit(USAGE)
 
     async def act(client: Client) -> int:
-        taken: Counter[str] = Counter()
+        taken: set[str] = set()
         code = OK
 
         async def one(image_id: str) -> None:
             image = await client.image(image_id)
-            fetch: Fetch = (
-                partial(client.original, image_id)
-                if size is Size.ORIGINAL
-                else partial(client.thumbnail, image_id, size)
-            )
+            fetch = partial(client.original, image_id) if size == ORIGINAL else _thumbnail(client, image, size)
             if output == "-":
                 await print_out(fetch)
                 return
@@ -92,16 +98,32 @@ def download(
     session.run(act)
 
 
-def _own_name(image: Image, size: Size, content_type: str, taken: Counter[str]) -> str:
-    """The image's name; with its id where another of this batch has that name, as file systems compare them."""
-    name = safe_name(image)
-    if size is not Size.ORIGINAL:
-        name = thumbnail_name(image, size, content_type)
-    taken[name.casefold()] += 1
-    if taken[name.casefold()] == 1:
-        return name
-    path = Path(name)
-    return f"{path.stem}-{image.image_id}{path.suffix}"
+def _thumbnail(client: Client, image: Image, size: str) -> Fetch:
+    """Fetches a thumbnail. Raises `NotFound` with the sizes that there are if there is none of this size."""
+
+    async def fetch(receive: Callable[[httpx.Response], Awaitable[None]]) -> None:
+        if image.thumbnails and size not in image.thumbnails:
+            raise _no_thumbnail(image, size)
+        try:
+            await client.thumbnail(image.image_id, size, receive)
+        except NotFound as error:
+            raise error if size in image.thumbnails else _no_thumbnail(image, size, error.code) from error
+
+    return fetch
+
+
+def _no_thumbnail(image: Image, size: str, code: str = "not_found") -> NotFound:
+    there_are = ", ".join((*image.thumbnails, ORIGINAL))
+    return NotFound(404, code, f"This image ({image.status}) has no thumbnail {size!r}. It has: {there_are}.")
+
+
+def _own_name(image: Image, size: str, content_type: str, taken: set[str]) -> str:
+    """The image's name, with its id appended if another image of this batch has that name on any file system."""
+    path = Path(safe_name(image) if size == ORIGINAL else thumbnail_name(image, size, content_type))
+    while path.name.casefold() in taken:
+        path = path.with_name(f"{path.stem}-{image.image_id}{path.suffix}")
+    taken.add(path.name.casefold())
+    return path.name
 
 
 def _tell(terminal: Terminal, image_id: str, path: Path, length: int) -> None:

@@ -2,7 +2,7 @@
 
 const KEY = "imgpipe-api-key";
 
-/** What the API, or the way to it, did not do. `status` is 0 where no answer came. */
+/** An error of the API or of the connection to it. `status` is 0 if there was no response. */
 export class ApiError extends Error {
   constructor(status, code, message, retryAfter = null) {
     super(message);
@@ -17,19 +17,20 @@ export class ApiError extends Error {
   }
 }
 
-// For answers that are not ours: API Gateway's own, or a proxy's.
+// For responses of API Gateway or a proxy, which do not have the API's error format.
+// What to do is said where they are shown: beside a Retry button, or while the page tries again.
 const PLAIN_WORDS = {
   403: "The service does not allow this.",
   413: "That is too large for the service.",
-  415: "The service does not take files of this kind.",
-  429: "The service has too much to do at the moment.",
-  502: "The service is out of order at the moment.",
-  503: "The service has too much to do at the moment.",
-  504: "The service took too long to answer.",
+  415: "The service does not support files of this kind.",
+  429: "The service is busy.",
+  502: "The service failed.",
+  503: "The service is busy.",
+  504: "The service took too long to respond.",
 };
 
 let askForKey = async () => {
-  throw new ApiError(401, "unauthorized", "This stack wants an API key.");
+  throw new ApiError(401, "unauthorized", "An API key is required.");
 };
 let asking = null;
 
@@ -48,14 +49,14 @@ async function call(path, options = {}) {
     const key = sessionStorage.getItem(KEY);
     const headers = new Headers(options.headers);
     if (key) headers.set("X-Api-Key", key);
-    let answer;
+    let response;
     try {
-      answer = await fetch(address(path), { ...options, headers });
+      response = await fetch(address(path), { ...options, headers });
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw new ApiError(0, "unreachable", "The service cannot be reached.");
     }
-    if (answer.status !== 401) return answer;
+    if (response.status !== 401) return response;
     // Many calls may be refused at once: one question, and only those that used the newest key ask again.
     if (sessionStorage.getItem(KEY) === key) {
       asking ??= askForKey(key !== null).finally(() => (asking = null));
@@ -65,21 +66,20 @@ async function call(path, options = {}) {
 }
 
 async function json(path, options = {}) {
-  const answer = await call(path, options);
-  if (answer.status === 204) return null;
+  const response = await call(path, options);
+  if (response.status === 204) return null;
   let body = null;
   try {
-    body = await answer.json();
+    body = await response.json();
   } catch {
-    // API Gateway's own errors need not be JSON of ours.
+    // An error of API Gateway need not be JSON.
   }
-  if (!answer.ok || body === null) {
+  if (!response.ok || body === null) {
     const error = body?.error ?? {};
-    const message = error.message ?? PLAIN_WORDS[answer.status] ?? `The service answered ${answer.status}.`;
-    throw new ApiError(answer.status, error.code ?? "error", message, Number(answer.headers.get("Retry-After")) || null);
+    const message = error.message ?? PLAIN_WORDS[response.status] ?? `The service responded with status ${response.status}.`;
+    throw new ApiError(response.status, error.code ?? "error", message, Number(response.headers.get("Retry-After")) || null);
   }
-  const tag = answer.headers.get("ETag");
-  return tag === null ? body : { ...body, etag: tag };
+  return body;
 }
 
 const send = (method, body, headers = {}) => ({
@@ -98,7 +98,7 @@ export function listImages({ limit = 50, cursor = null, status = "" } = {}) {
   return json(`api/images?${query}`);
 }
 
-/** One image, with `etag`. */
+/** One image. */
 export const getImage = (id) => json(image(id), { cache: "no-cache" });
 /** `{max_post_bytes, max_image_bytes}`. */
 export const getLimits = async () => (await json(".", { headers: { Accept: "application/json" } })).limits;
@@ -115,7 +115,7 @@ export async function deleteImage(id) {
   }
 }
 
-/** Sets title, alt text and tags, unless somebody else was faster (412). */
+/** Sets title, alt text or tags; 412 if these texts are no longer those with this `text_etag`. */
 export const changeImage = (id, changes, etag) => json(image(id), send("PATCH", changes, etag ? { "If-Match": etag } : {}));
 
 /** A place for a file in the bucket: `{image_id, upload: {method, url, headers}}`; no `upload` if it is there already. */
@@ -128,20 +128,20 @@ export const thumbnailAddress = (id, size, version) =>
 
 /** A thumbnail's bytes, fetched with the key. */
 export async function thumbnailBlob(id, size) {
-  const answer = await call(`${image(id)}/thumbnails/${size}`);
-  if (!answer.ok) throw new ApiError(answer.status, "error", "There is no thumbnail.");
-  return answer.blob();
+  const response = await call(`${image(id)}/thumbnails/${size}`);
+  if (!response.ok) throw new ApiError(response.status, "error", "There is no thumbnail.");
+  return response.blob();
 }
 
 /** A short-lived address of the original file in the bucket. */
 export async function originalAddress(id) {
-  const answer = await json(`${image(id)}/original/address`);
-  return answer.data.url;
+  const response = await json(`${image(id)}/original/address`);
+  return response.data.url;
 }
 
 /** The original's bytes, straight from the bucket and without the key. */
 export async function originalBlob(id) {
-  const answer = await fetch(await originalAddress(id));
-  if (!answer.ok) throw new ApiError(answer.status, "error", "The bucket refused the file.");
-  return answer.blob();
+  const response = await fetch(await originalAddress(id));
+  if (!response.ok) throw new ApiError(response.status, "error", "The bucket refused the file.");
+  return response.blob();
 }

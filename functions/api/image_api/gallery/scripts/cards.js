@@ -2,7 +2,7 @@
 
 import { byId, el, setText } from "./dom.js";
 import { dropThumbnail, showThumbnail } from "./thumbnails.js";
-import { altText, caption, problem, progress, thumbnailVersion, title } from "./words.js";
+import { altText, caption, problem, progress, thumbnailSize, thumbnailVersion, title } from "./display.js";
 
 const cards = new Map(); // id → its elements
 const previews = new Map(); // id → blob URL of the file that this page uploaded
@@ -41,8 +41,9 @@ function update(card, image) {
   const described = altText(image);
   if (card.picture.alt !== described) card.picture.alt = described;
   const preview = previews.get(data.image_id);
-  if (data.thumbnails) {
-    showThumbnail(card.picture, data.image_id, "medium", thumbnailVersion(image));
+  const size = thumbnailSize(image, "medium");
+  if (size) {
+    showThumbnail(card.picture, data.image_id, size, thumbnailVersion(image));
     if (preview) {
       URL.revokeObjectURL(preview);
       previews.delete(data.image_id);

@@ -1,11 +1,11 @@
 // One image, large: the picture, what is known about it, and what can be done with it.
 
 import { originalAddress, originalBlob, thumbnailBlob } from "./api.js";
-import { byId, el, setText, toast } from "./dom.js";
-import { showExif, showFacts } from "./facts.js";
-import { textsForm } from "./texts.js";
+import { byId, el, replaceIfNew, setText, toast } from "./dom.js";
+import { showExif, showMetadata } from "./metadata.js";
+import { detailsForm } from "./details_form.js";
 import { replaceThumbnail, showThumbnail } from "./thumbnails.js";
-import { altText, caption, problem, progress, thumbnailVersion, title } from "./words.js";
+import { altText, caption, problem, progress, thumbnailSize, thumbnailSizes, thumbnailVersion, title } from "./display.js";
 
 // What browsers can show; larger files are for downloading.
 const SHOWN_WHOLE = new Set(["jpeg", "png", "gif", "webp", "avif", "bmp"]);
@@ -15,7 +15,7 @@ const dialog = byId("detail");
 let parts = null; // the elements of the open image
 let actions = null;
 
-/** `actions`: `get(id)`, `neighbour(id, step)`, `retry(id)`, `remove(id)`, `changed(answer)`, `closed(id)`. */
+/** `actions`: `get(id)`, `refresh(id)`, `neighbour(id, step)`, `retry(id)`, `remove(id)`, `changed(image)`, `closed(id)`. */
 export function installDetail(given) {
   actions = given;
   dialog.addEventListener("close", () => {
@@ -27,7 +27,7 @@ export function installDetail(given) {
   // A click on the backdrop hits the dialog itself.
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("keydown", (event) => {
-    if (event.target.closest("input, textarea, select")) return;
+    if (event.target.closest("form")) return; // another image would take the place of what was typed
     if (event.key === "ArrowLeft") step(-1);
     else if (event.key === "ArrowRight") step(1);
   });
@@ -40,6 +40,7 @@ export function openDetail(id) {
   build(image);
   if (!dialog.open) dialog.showModal();
   parts.close.focus();
+  actions.refresh(id); // the list may be a while old
 }
 
 /** The id of the open image, or null. */
@@ -52,9 +53,10 @@ function step(by) {
   if (id) openDetail(id);
 }
 
+const button = (text, onclick, properties = {}) => el("button", { type: "button", text, onclick, ...properties });
+
 function build(image) {
   const id = image.data.image_id;
-  const button = (text, onclick, properties = {}) => el("button", { type: "button", text, onclick, ...properties });
   parts = {
     id,
     heading: el("h2", { id: "detail-title", dir: "auto" }),
@@ -62,15 +64,15 @@ function build(image) {
     caption: el("p", { className: "caption", dir: "auto" }),
     model: el("p", { className: "model" }),
     state: el("p", { className: "state" }),
-    facts: el("dl", { className: "facts" }),
+    metadata: el("dl", { className: "metadata" }),
     exif: el("div", { className: "exif" }),
     close: button("Close", () => dialog.close(), { className: "close" }),
     previous: button("‹", () => step(-1), { className: "step", "aria-label": "Previous image" }),
     next: button("›", () => step(1), { className: "step", "aria-label": "Next image" }),
     retry: button("Process again", () => actions.retry(id)),
-    thumbnails: [button("Small", () => downloadThumbnail(id, "small")), button("Medium", () => downloadThumbnail(id, "medium"))],
+    form: detailsForm(image, actions.changed),
+    downloads: el("div", { className: "buttons", role: "group", "aria-label": "Download" }),
   };
-  const original = button("Original", () => downloadOriginal(id));
   const remove = button("Delete", () => actions.remove(id), { className: "danger" });
   dialog.replaceChildren(
     el("header", {}, parts.heading, parts.previous, parts.next, parts.close),
@@ -84,9 +86,9 @@ function build(image) {
         parts.caption,
         parts.model,
         parts.state,
-        el("div", { className: "buttons", role: "group", "aria-label": "Download" }, el("span", { text: "Download:" }), original, parts.thumbnails),
-        textsForm(image, actions.changed),
-        parts.facts,
+        parts.downloads,
+        parts.form.node,
+        parts.metadata,
         parts.exif,
         el("div", { className: "buttons" }, parts.retry, remove),
       ),
@@ -106,23 +108,36 @@ export function updateDetail(image) {
   setText(parts.state, problem(image) ? `Failed: ${problem(image)} (${image.error?.code ?? "error"})` : progress(image));
   parts.state.dataset.status = image.status;
   parts.picture.alt = altText(image);
-  parts.picture.hidden = !data.thumbnails;
-  for (const one of parts.thumbnails) one.disabled = !data.thumbnails;
+  const size = thumbnailSize(image, "large", "medium");
+  parts.picture.hidden = !size;
+  showDownloads(parts.downloads, image);
   if (metadata) {
     // The place is kept from the start, so that nothing moves when the original replaces the thumbnail.
     parts.picture.width = metadata.width;
     parts.picture.height = metadata.height;
   }
-  if (data.thumbnails && !parts.whole) showThumbnail(parts.picture, parts.id, "medium", thumbnailVersion(image));
-  if (data.thumbnails && !parts.whole && SHOWN_WHOLE.has(metadata?.format) && metadata.size_bytes <= SHOWN_WHOLE_BYTES) {
+  if (size && !parts.whole) showThumbnail(parts.picture, parts.id, size, thumbnailVersion(image));
+  if (size && !parts.whole && SHOWN_WHOLE.has(metadata?.format) && metadata.size_bytes <= SHOWN_WHOLE_BYTES) {
     parts.whole = true;
     showWhole(parts);
   }
   parts.previous.disabled = !actions.neighbour(parts.id, -1);
   parts.next.disabled = !actions.neighbour(parts.id, 1);
-  showFacts(parts.facts, image);
+  parts.form.update(image);
+  showMetadata(parts.metadata, image);
   showExif(parts.exif, metadata?.exif ?? {}, metadata?.gps);
 }
+
+function showDownloads(group, image) {
+  const id = image.data.image_id;
+  replaceIfNew(group, thumbnailSizes(image), (sizes) => [
+    el("span", { text: "Download:" }),
+    button("Original", () => downloadOriginal(id)),
+    ...sizes.map((size) => button(capitalized(size), () => downloadThumbnail(id, size))),
+  ]);
+}
+
+const capitalized = (name) => name.charAt(0).toUpperCase() + name.slice(1);
 
 async function showWhole(shown) {
   try {

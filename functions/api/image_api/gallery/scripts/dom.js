@@ -34,6 +34,14 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Fills an element with what `make(value)` returns, only where `value` differs from the last call. */
+export function replaceIfNew(node, value, make) {
+  const key = JSON.stringify(value);
+  if (node.dataset.shows === key) return;
+  node.dataset.shows = key;
+  node.replaceChildren(...make(value));
+}
+
 let announced;
 
 /** Tells screen readers. What follows within half a second replaces what came before. */

@@ -5,7 +5,7 @@ import { ApiError, getImage, listImages } from "./api.js";
 const PAGE = 50;
 const BUSY_MS = 1000;
 const IDLE_MS = 4000;
-const LONGEST_MS = 30000; // where the service does not answer
+const LONGEST_MS = 30000; // where the service does not respond
 const SINGLE_LOOKS = 8; // unfinished images beyond the first page that are asked for in one round
 
 export const FINISHED = new Set(["success", "failed"]);
@@ -86,10 +86,10 @@ export class Images extends EventTarget {
     this.#emit("change", null); // also where the page was empty
   }
 
-  /** Takes in answers about images. New ones are held back if `hold`, changed ones never. */
-  put(answers, { hold = this.#holdsNewer() } = {}) {
+  /** Takes in images. New ones are held back if `hold`, changed ones never. */
+  put(received, { hold = this.#holdsNewer() } = {}) {
     const changed = [];
-    for (const image of answers) {
+    for (const image of received) {
       const id = image.data.image_id;
       const known = this.get(id);
       if (this.#status && image.status !== this.#status && !known) continue;
@@ -163,7 +163,8 @@ export class Images extends EventTarget {
       this.#wait = BUSY_MS;
       this.#emit("round", null);
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
+      // Whatever failed may work in the next round: the page never stops following its images.
+      if (!(error instanceof ApiError)) console.error(error);
       wait = Math.max((error.retryAfter ?? 0) * 1000, Math.min(this.#wait * 2, LONGEST_MS));
       this.#wait = wait;
     }
@@ -194,7 +195,6 @@ export class Images extends EventTarget {
   async look(id) {
     try {
       const image = await this.#ask(() => getImage(id));
-      delete image.etag;
       this.put([image], { hold: false });
     } catch (error) {
       if (error.status !== 404) throw error;
@@ -204,9 +204,9 @@ export class Images extends EventTarget {
 
   async #ask(question) {
     try {
-      const answer = await question();
+      const response = await question();
       this.#emit("connection", null);
-      return answer;
+      return response;
     } catch (error) {
       if (error.transient) this.#emit("connection", error);
       throw error;

@@ -1,4 +1,4 @@
-// The question for the API key, where the stack wants one.
+// The dialog that asks for the API key, for stacks that require one.
 
 import { onKeyNeeded } from "./api.js";
 import { byId, setText } from "./dom.js";
@@ -8,7 +8,7 @@ export function installKey() {
   const dialog = byId("key-dialog");
   dialog.addEventListener("cancel", (event) => event.preventDefault()); // nothing works without it
   onKeyNeeded(async (wrong) => {
-    setText(byId("key-text"), wrong ? "That key was refused." : "This stack wants a key. It is kept for this tab only.");
+    setText(byId("key-text"), wrong ? "That key is not valid. Try again." : "An API key is required. It is kept for this tab only.");
     byId("key").value = "";
     if (!dialog.open) dialog.showModal();
     await new Promise((resolve) => byId("key-form").addEventListener("submit", resolve, { once: true }));

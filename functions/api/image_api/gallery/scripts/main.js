@@ -9,7 +9,7 @@ import { installIncoming } from "./incoming.js";
 import { installKey } from "./key.js";
 import { refreshModel, refreshStatistics } from "./statistics.js";
 import { installUploads, upload, uploadsAreOpen } from "./uploads.js";
-import { matches } from "./words.js";
+import { matches } from "./display.js";
 
 const UNDO_SECONDS = 5;
 const RETRIES_AT_ONCE = 4;
@@ -126,8 +126,8 @@ async function attempt(work) {
 }
 
 async function retry(id) {
-  const answer = await attempt(() => reprocess(id));
-  if (answer) images.put([{ status: answer.status, data: answer.data, error: null }], { hold: false });
+  const response = await attempt(() => reprocess(id));
+  if (response) images.put([{ status: response.status, data: response.data, error: null }], { hold: false });
   images.refreshSoon();
 }
 
@@ -201,13 +201,14 @@ async function followHash() {
 
 installDetail({
   get: (id) => images.get(id),
+  refresh: (id) => attempt(() => images.look(id)),
   neighbour(id, by) {
     const ids = found().map((image) => image.data.image_id);
     return ids.includes(id) ? ids[ids.indexOf(id) + by] : undefined;
   },
   retry,
   remove,
-  changed: (answer) => images.put([answer], { hold: false }),
+  changed: (image) => images.put([image], { hold: false }),
   closed(id) {
     if (location.hash) history.replaceState(null, "", location.pathname + location.search);
     focusCard(id);

@@ -1,7 +1,7 @@
 // The statistics: totals, rates, and the processing times as a small chart.
 
 import { getHealth, getStatistics } from "./api.js";
-import { byId, seconds, setText, svg } from "./dom.js";
+import { byId, replaceIfNew, seconds, setText, svg } from "./dom.js";
 
 const TIMES = [
   ["p50", "half within"],
@@ -47,11 +47,7 @@ export async function refreshStatistics() {
   const finished = stats.success + stats.failed;
   setText(tile("success", "small"), finished ? stats.success_rate : "");
   setText(tile("failed", "small"), finished ? stats.failure_rate : "");
-  const times = byId("times");
-  const key = JSON.stringify(stats.processing_time_seconds);
-  if (times.dataset.shows === key) return;
-  times.dataset.shows = key;
-  times.replaceChildren(chart(stats.processing_time_seconds, stats.average_processing_time_seconds));
+  replaceIfNew(byId("times"), stats.processing_time_seconds, (times) => [chart(times, stats.average_processing_time_seconds)]);
 }
 
 /** Asks which caption model is in use and says loudly if it is only the demo; null while there is none. */

@@ -6,11 +6,11 @@ import { mediaType } from "./files.js";
 
 const LONGEST_NAME = 255;
 
-// What the bucket may answer, for people. It knows nothing of us, and its own words are XML.
+// The bucket's errors, for people. Its own messages are XML.
 const REFUSALS = {
-  400: "What arrived is not the file as it was announced. Has it changed meanwhile?",
+  400: "The file that arrived is not the one that was announced. If it has changed, add it again.",
   403: "The bucket refused the upload: its link has expired, or this device's clock is wrong.",
-  404: "The bucket is not there any more.",
+  404: "The bucket does not exist any more.",
   413: "The file is too large for the bucket.",
 };
 
@@ -19,20 +19,20 @@ let limits = null;
 /** Uploads a file and resolves to its image's id. `key` makes trying again safe; `onprogress` gets the bytes sent. */
 export async function transfer(file, key, signal, onprogress) {
   if (file.size === 0) throw new ApiError(400, "empty_file", "The file is empty.");
-  // One question for all files; where it is not answered the API refuses what is too large itself.
+  // Asked once for all files. Without limits the API itself rejects files that are too large.
   limits ??= getLimits().catch(() => (limits = null));
   const most = (await limits)?.max_image_bytes ?? Infinity;
   if (file.size > most) {
-    throw new ApiError(413, "too_large", `The file has ${fileSize(file.size)}; the most that is taken is ${fileSize(most)}.`);
+    throw new ApiError(413, "too_large", `The file is ${fileSize(file.size)}; the limit is ${fileSize(most)}.`);
   }
-  // The same key each time: a reservation whose answer got lost is given again, not made twice.
+  // The same key each time: a reservation whose response got lost is returned again, not made twice.
   const wanted = {
     filename: file.name.slice(-LONGEST_NAME),
     content_type: mediaType(file) || "application/octet-stream",
     size: file.size,
   };
   const reserved = await reserveUpload(wanted, key, signal);
-  // Without an address the file has arrived already, by a try whose answer was lost.
+  // Without an address the file has arrived already, by a try whose response was lost.
   if (reserved.upload) await put(reserved.upload, file, signal, onprogress);
   return reserved.image_id;
 }
@@ -48,9 +48,9 @@ function put({ method, url, headers }, file, signal, onprogress) {
     }
     request.upload.addEventListener("progress", (event) => onprogress(event.loaded));
     request.addEventListener("load", () => {
-      // 412: the object is there already, so an earlier try had arrived and its answer was lost.
+      // 412: the object is there already, so an earlier try had arrived and its response was lost.
       if (request.status < 300 || request.status === 412) resolve();
-      else fail(request.status, "refused", REFUSALS[request.status] ?? `The bucket answered ${request.status}.`);
+      else fail(request.status, "refused", REFUSALS[request.status] ?? `The bucket responded with status ${request.status}.`);
     });
     request.addEventListener("error", () => fail(0, "unreachable", "The connection broke."));
     request.addEventListener("abort", () => fail(0, "aborted", "Cancelled."));

@@ -35,7 +35,7 @@ export const uploadsAreOpen = () => uploads.some(isOpen);
 const isOpen = (one) => one.state === "waiting" || one.state === "sending";
 
 function create(file) {
-  const one = { file, state: "waiting", key: randomKey(), abort: null, sent: 0 };
+  const one = { file, state: "waiting", key: randomKey(), isRefused: false, abort: null };
   one.bar = el("progress", { max: Math.max(file.size, 1), value: 0, "aria-label": `Progress of ${file.name}` });
   one.note = el("span", { className: "note", text: fileSize(file.size) });
   one.button = el("button", { type: "button", onclick: () => (isOpen(one) ? cancel(one) : again(one)) });
@@ -69,7 +69,10 @@ async function run(one) {
     remove(one);
   } catch (error) {
     if (one.abort.signal.aborted) set(one, "cancelled", "Cancelled");
-    else set(one, "failed", error instanceof ApiError ? error.message : "The file could not be read.");
+    else {
+      one.isRefused = error instanceof ApiError && !error.transient;
+      set(one, "failed", error instanceof ApiError ? error.message : "The file could not be read.");
+    }
   }
   active -= 1;
   next();
@@ -104,7 +107,10 @@ function cancel(one) {
 }
 
 function again(one) {
-  one.key = randomKey(); // what was refused or has expired is not asked for again
+  // After a lost connection or a cancel the file may have arrived all the same: the same key finds its image. A key
+  // that was refused would be refused again.
+  if (one.isRefused) one.key = randomKey();
+  one.isRefused = false;
   one.bar.value = 0;
   set(one, "waiting", "Waiting");
   next();

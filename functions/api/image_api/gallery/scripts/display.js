@@ -3,8 +3,8 @@
 /** The user's title, else the file's name. */
 export const title = (image) => image.data.title || image.data.original_name || image.data.image_id;
 
-/** What a screen reader says for the picture: the user's own text, else the caption, else the name. */
-export const altText = (image) => image.data.alt_text || caption(image) || title(image);
+/** What a screen reader says for the picture: the person's own text, which is empty for a decoration; else caption or name. */
+export const altText = (image) => image.data.alt_text ?? (caption(image) || title(image));
 
 export const caption = (image) => image.data.metadata?.caption ?? "";
 
@@ -41,6 +41,15 @@ export const stages = ({ data }) =>
   Object.entries(data.stages)
     .map(([stage, state]) => `${stage} ${state}`)
     .join(", ");
+
+/** The names of the thumbnails that the image has; the API's configuration chooses them. */
+export const thumbnailSizes = (image) => Object.keys(image.data.thumbnails ?? {});
+
+/** The size to show: the first of `preferred` that the image has, else its last; null without thumbnails. */
+export function thumbnailSize(image, ...preferred) {
+  const sizes = thumbnailSizes(image);
+  return preferred.find((size) => sizes.includes(size)) ?? sizes.at(-1) ?? null;
+}
 
 /** Changes with the picture: the digest of the file that the thumbnails were made of. */
 export const thumbnailVersion = (image) => image.data.metadata?.sha256?.slice(0, 16) ?? "";

@@ -1,19 +1,19 @@
 // What is known about an image, as tables.
 
-import { el, fileSize, seconds } from "./dom.js";
-import { stages } from "./words.js";
+import { el, fileSize, replaceIfNew, seconds } from "./dom.js";
+import { stages } from "./display.js";
 
 const day = (text) => (text ? new Date(text).toLocaleString() : null);
 
 /** Fills a <dl> with what is known of the file. */
-export function showFacts(list, { data }) {
+export function showMetadata(list, { data }) {
   const about = data.metadata ?? {};
   const known = {
     File: data.original_name,
     Size: about.width && `${about.width} × ${about.height} pixels, ${fileSize(about.size_bytes)}`,
     Format: about.format && [about.format.toUpperCase(), about.color_mode, about.bit_depth && `${about.bit_depth} bits`].filter(Boolean).join(", "),
     Frames: about.frames > 1 ? about.frames : null,
-    "Colour profile": about.icc_profile,
+    "Color profile": about.icc_profile,
     Added: day(data.created_at),
     From: data.source === "bucket" ? "dropped into the bucket" : "uploaded",
     Processed: data.processed_at && [day(data.processed_at), data.processing_time_seconds !== null && `in ${seconds(data.processing_time_seconds)}`].filter(Boolean).join(", "),
@@ -34,11 +34,4 @@ export function showExif(place, tags, position) {
     const body = rows.map(([name, value]) => el("tr", {}, el("th", { scope: "row", text: name }), el("td", { dir: "auto", text: value })));
     return [el("details", {}, el("summary", { text: `EXIF (${rows.length})` }), el("table", {}, el("tbody", {}, body)))];
   });
-}
-
-function replaceIfNew(node, value, make) {
-  const key = JSON.stringify(value);
-  if (node.dataset.shows === key) return;
-  node.dataset.shows = key;
-  node.replaceChildren(...make());
 }

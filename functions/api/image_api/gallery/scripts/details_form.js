@@ -1,0 +1,210 @@
+// The form for a person's own words about an image: title, alt text, tags.
+
+import { changeImage, getImage } from "./api.js";
+import { count, el, setText } from "./dom.js";
+import { tagsInput } from "./tags_input.js";
+
+// As in the API's schema of PATCH, which counts code points; a test compares the two.
+const LONGEST_TITLE = 200;
+const LONGEST_ALT_TEXT = 2000;
+
+/**
+ * The form for one image: `{node, update(image)}`. `update` shows a newer record unless the person has typed something;
+ * `saved` gets the response to each change, and the record that another person saved.
+ */
+export function detailsForm(image, saved) {
+  const id = image.data.image_id;
+  const fields = [titleField(), altTextField(), tagsField()];
+  const note = el("span", { className: "note", role: "status" });
+  const save = el("button", { className: "primary", text: "Save" });
+  const conflict = el("div", { className: "conflict", role: "alert", tabindex: -1, hidden: true });
+  const node = el(
+    "form",
+    { className: "details-form" },
+    fields.map((field) => field.node),
+    conflict,
+    el("div", { className: "buttons" }, save, note),
+  );
+
+  let base; // the record that the form was filled from
+  let isSaving = false;
+  const filled = new Map(); // field → its state when it was filled
+  const fillField = (field, data) => {
+    field.show(data);
+    filled.set(field, field.state());
+  };
+  const isChanged = (field) => field.state() !== filled.get(field);
+
+  function fill(data) {
+    base = data;
+    for (const field of fields) fillField(field, data);
+    hideConflict();
+  }
+
+  function hideConflict() {
+    save.hidden = false;
+    if (conflict.contains(document.activeElement)) save.focus();
+    conflict.hidden = true;
+    conflict.replaceChildren();
+  }
+
+  async function send(etag) {
+    const changed = fields.filter(isChanged);
+    if (isSaving) return;
+    if (!changed.length) return void setText(note, "Nothing has changed.");
+    isSaving = true;
+    hideConflict();
+    setText(note, "Saving …");
+    const sent = new Map(changed.map((field) => [field, field.state()]));
+    try {
+      const response = await changeImage(id, Object.fromEntries(changed.map((field) => [field.name, field.value()])), etag);
+      base = response.data;
+      for (const field of fields) {
+        const isSame = sent.has(field) ? field.state() === sent.get(field) : !isChanged(field);
+        if (isSame) fillField(field, base);
+        else filled.set(field, null); // typed while the request was on its way: still to be saved
+      }
+      setText(note, "Saved");
+      saved(response);
+    } catch (error) {
+      if (error.status === 412) await askWhichToKeep();
+      else setText(note, error.message);
+    } finally {
+      isSaving = false;
+    }
+  }
+
+  /** Another person has saved since: shows what, and leaves the choice. */
+  async function askWhichToKeep() {
+    let theirs;
+    try {
+      theirs = await getImage(id);
+    } catch (error) {
+      return void setText(note, error.status === 404 ? "The image was deleted." : error.message);
+    }
+    const other = theirs.data;
+    const rows = fields.filter(({ name }) => JSON.stringify(other[name]) !== JSON.stringify(base[name]));
+    conflict.replaceChildren(
+      el("p", { text: "Somebody else saved this in the meantime:" }),
+      el("dl", {}, rows.flatMap((field) => [el("dt", { text: field.label }), el("dd", { dir: "auto" }, field.describe(other))])),
+      el(
+        "div",
+        { className: "buttons" },
+        el("button", { type: "button", text: "Keep mine", onclick: () => node.reportValidity() && send(other.text_etag) }),
+        el("button", {
+          type: "button",
+          text: "Use theirs",
+          onclick() {
+            fill(other);
+            setText(note, "");
+          },
+        }),
+      ),
+    );
+    setText(note, "Not saved yet.");
+    save.hidden = true;
+    conflict.hidden = false;
+    conflict.focus();
+    saved(theirs);
+  }
+
+  node.addEventListener("input", () => setText(note, ""), { passive: true });
+  node.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (conflict.hidden) send(base.text_etag);
+    else conflict.focus(); // Enter in a field is not a choice
+  });
+  fill(image.data);
+  fields.forEach((field) => field.hint?.(image));
+
+  return {
+    node,
+    update(newer) {
+      fields.forEach((field) => field.hint?.(newer));
+      if (!isSaving && !fields.some(isChanged) && !isSameText(newer.data, base)) fill(newer.data);
+    },
+  };
+}
+
+const isSameText = (one, other) =>
+  ["title", "alt_text", "tags", "text_etag"].every((name) => JSON.stringify(one[name]) === JSON.stringify(other[name]));
+
+// Each field: `show(data)` fills it, `state()` tells whether it was touched, `value()` is what PATCH gets, `describe(data)`
+// says what another record has there.
+
+function titleField() {
+  const input = el("input", { name: "title" });
+  const check = limitLength(input, LONGEST_TITLE);
+  return {
+    name: "title",
+    label: "Title",
+    node: el("label", {}, "Title", input),
+    show(data) {
+      input.value = data.title ?? "";
+      check();
+    },
+    hint: ({ data }) => (input.placeholder = data.original_name),
+    state: () => input.value,
+    value: () => input.value.trim() || null,
+    describe: (data) => data.title ?? "none",
+  };
+}
+
+function altTextField() {
+  const input = el("textarea", { name: "alt_text", rows: 2 });
+  const decorative = el("input", { type: "checkbox", name: "decorative" });
+  const check = limitLength(input, LONGEST_ALT_TEXT);
+  let caption = ""; // what screen readers get without an alt text
+  const showDecorative = () => {
+    input.disabled = decorative.checked;
+    input.placeholder = decorative.checked ? "" : caption;
+  };
+  decorative.addEventListener("change", showDecorative);
+  return {
+    name: "alt_text",
+    label: "Alt text",
+    node: el(
+      "div",
+      { className: "field" },
+      el("label", {}, "Alt text (what the picture shows, for people who cannot see it)", input),
+      el("label", { className: "choice" }, decorative, "Decorative: screen readers skip the picture"),
+    ),
+    show(data) {
+      input.value = data.alt_text ?? "";
+      decorative.checked = data.alt_text === "";
+      showDecorative();
+      check();
+    },
+    hint({ data }) {
+      caption = data.metadata?.caption ?? "";
+      showDecorative();
+    },
+    state: () => JSON.stringify([decorative.checked, input.value]),
+    value: () => (decorative.checked ? "" : input.value.trim() || null),
+    describe: (data) => (data.alt_text === "" ? "decorative" : (data.alt_text ?? "none")),
+  };
+}
+
+function tagsField() {
+  const tags = tagsInput();
+  return {
+    name: "tags",
+    label: "Tags",
+    node: tags.node,
+    show: (data) => tags.show(data.tags ?? []),
+    state: () => JSON.stringify([tags.value(), tags.pending()]),
+    value: () => tags.value(),
+    describe: ({ tags: other }) =>
+      other?.length ? el("ul", { className: "chips" }, other.map((tag) => el("li", { className: "chip", dir: "auto", text: tag }))) : "none",
+  };
+}
+
+/** Refuses more than `most` characters, without cutting what is typed or pasted; returns the check. */
+function limitLength(input, most) {
+  const check = () => {
+    const length = [...input.value.trim()].length; // `maxlength` would count an emoji as two
+    input.setCustomValidity(length > most ? `The limit is ${count(most, "character")}; this is ${length.toLocaleString("en")}.` : "");
+  };
+  input.addEventListener("input", check);
+  return check;
+}

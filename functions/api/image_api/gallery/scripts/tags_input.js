@@ -1,0 +1,83 @@
+// Tags as chips with one input to add more. A tag may contain anything, commas included.
+
+import { announce, count, el } from "./dom.js";
+
+// As in the API's schema of PATCH; a test compares the two.
+const LONGEST_TAG = 64;
+const MOST_TAGS = 50;
+
+/** `{node, show(tags), value(), pending()}`. `value` includes what is typed and not added yet. */
+export function tagsInput() {
+  let tags = [];
+  const chips = el("ul", { className: "chips", "aria-label": "Tags of this image" });
+  const input = el("input", { name: "tag", "aria-label": "Add a tag", placeholder: "Add a tag", "aria-describedby": "tags-hint", autocomplete: "off", enterkeyhint: "done" });
+  const node = el(
+    "div",
+    { className: "field", role: "group", "aria-labelledby": "tags-label" },
+    el("span", { id: "tags-label", className: "label", text: "Tags" }),
+    el("div", { className: "tags", onclick: (event) => event.target === event.currentTarget && input.focus() }, chips, input),
+    el("span", { id: "tags-hint", className: "hint", text: "Press Enter after each tag." }),
+  );
+
+  const pending = () => input.value.trim();
+  const value = () => [...new Set(pending() ? [...tags, pending()] : tags)];
+
+  function check() {
+    const length = [...pending()].length;
+    let problem = "";
+    if (length > LONGEST_TAG) problem = `The limit for a tag is ${count(LONGEST_TAG, "character")}; this is ${length}.`;
+    else if (value().length > MOST_TAGS) problem = `The limit is ${count(MOST_TAGS, "tag")}.`;
+    input.setCustomValidity(problem);
+  }
+
+  function draw() {
+    chips.replaceChildren(
+      ...tags.map((tag) =>
+        el(
+          "li",
+          { className: "chip" },
+          el("span", { dir: "auto", text: tag }),
+          el("button", { type: "button", text: "×", "aria-label": `Remove tag ${tag}`, onclick: () => remove(tag) }),
+        ),
+      ),
+    );
+    chips.hidden = tags.length === 0; // an empty list would be read out
+  }
+
+  function add() {
+    tags = value();
+    input.value = "";
+    check();
+    draw();
+  }
+
+  function remove(tag) {
+    const at = tags.indexOf(tag);
+    tags = tags.filter((other) => other !== tag);
+    check();
+    draw();
+    announce(`Tag ${tag} removed`);
+    (chips.children[Math.min(at, tags.length - 1)]?.querySelector("button") ?? input).focus();
+    node.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
+  input.addEventListener("input", check);
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.isComposing || !pending()) return;
+    event.preventDefault(); // Enter in an empty input saves the form
+    check();
+    if (input.reportValidity()) add();
+  });
+
+  return {
+    node,
+    show(given) {
+      tags = [...given];
+      input.value = "";
+      check();
+      draw();
+    },
+    value,
+    pending,
+  };
+}
