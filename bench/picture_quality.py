@@ -30,8 +30,8 @@ from bench.picture_ways import (
     vips_thumbnails,
 )
 from image_processor.captioning.preprocess import Preprocessor
-from image_processor.decode import decode
-from image_processor.thumbnails import scaled
+from image_processor.picture.decode import decode
+from image_processor.picture.thumbnails import scaled
 
 Pixels = NDArray[np.float64]
 

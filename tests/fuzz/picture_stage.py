@@ -23,9 +23,9 @@ from PIL import Image
 from image_core.errors import CorruptImage, ImageError, TooManyPixels, UnsupportedFormat
 from image_core.formats import NAMES
 from image_processor.captioning.preprocess import Preprocessor
-from image_processor.decode import decode
-from image_processor.metadata import extract
-from image_processor.thumbnails import render
+from image_processor.picture.decode import decode
+from image_processor.picture.metadata import extract
+from image_processor.picture.thumbnails import render
 
 LISTED = {error.code for error in (UnsupportedFormat, CorruptImage, TooManyPixels)}
 SUCCESS = "success"
@@ -66,7 +66,7 @@ def _warm_up() -> None:
         body = io.BytesIO()
         Image.new("RGB", (8, 8)).save(body, kind)
         picture_stage(body.getvalue(), 1_000)
-    from image_processor import heic  # noqa: F401
+    from image_processor.picture.formats import heic  # noqa: F401
 
 
 def _measured(data: bytes, max_pixels: int) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from io import BytesIO
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from image_processor.decode import decode
-from image_processor.thumbnails import render
+from image_processor.picture.decode import decode
+from image_processor.picture.thumbnails import render
 
 SIZES = {"small": 150, "medium": 300}
 _COLOURS = ["red", "green", "blue", "yellow"]

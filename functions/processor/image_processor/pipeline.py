@@ -27,9 +27,9 @@ from image_core.services import Services
 from image_core.settings import Settings
 from image_core.telemetry import stage
 from image_processor.captioning import Caption, Captioner
-from image_processor.decode import Decoded, decode
-from image_processor.metadata import extract
-from image_processor.thumbnails import Thumbnail, render
+from image_processor.picture.decode import Decoded, decode
+from image_processor.picture.metadata import extract
+from image_processor.picture.thumbnails import Thumbnail, render
 
 log = logging.getLogger(__name__)
 

@@ -17,11 +17,10 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, PngImagePlugin
 
 from image_core.errors import CorruptImage, ImageError, TooManyPixels, UnsupportedFormat
-from image_processor import webp_scaling
-from image_processor.decode import SHORT_SIDE_PIXELS, Decoded, as_image_errors, decode
-from image_processor.exif_block import orientation_of
-from image_processor.pixels import upright, upright_region
-from image_processor.survey import Limits
+from image_processor.picture.decode import SHORT_SIDE_PIXELS, Decoded, as_image_errors, decode
+from image_processor.picture.exif.embedded import orientation_of
+from image_processor.picture.formats import Limits, libwebp
+from image_processor.picture.pixels import upright, upright_region
 from tests import pictures
 
 MEDIUM = 300
@@ -418,7 +417,7 @@ def test_a_webp_that_libwebp_shrinks_is_the_one_that_pillow_decodes(picture: Ima
     data = pictures.encode(picture, "WEBP", lossless=lossless, quality=95, exact=True)
     whole = Image.open(BytesIO(data))
 
-    small = webp_scaling.scaled(data, (1601, 1203), (400, 300))
+    small = libwebp.scaled(data, (1601, 1203), (400, 300))
 
     assert small is not None, "this Pillow has no libwebp to call"
     shrunk = decoded(data).for_captioning(64)
@@ -432,7 +431,7 @@ def test_a_webp_that_libwebp_shrinks_is_the_one_that_pillow_decodes(picture: Ima
 def test_a_webp_of_its_own_size_is_decoded_as_pillow_does_it_to_the_last_bit() -> None:
     for data in (FILES["webp"], FILES["animated webp"], pictures.encode(pictures.see_through(), "WEBP")):
         whole = Image.open(BytesIO(data))
-        picture = webp_scaling.scaled(data, whole.size, whole.size)
+        picture = libwebp.scaled(data, whole.size, whole.size)
         assert picture is not None
         assert picture.tobytes() == whole.tobytes()
 
@@ -443,7 +442,7 @@ def test_where_libwebp_cannot_be_called_pillow_decodes() -> None:
     other.paste("red", (60, 20, 80, 40))
     data = pictures.encode(corner, "WEBP", save_all=True, append_images=[other], lossless=True)
 
-    assert webp_scaling.scaled(data, (120, 80), (120, 80)) is None, "its first frame leaves some of the canvas free"
+    assert libwebp.scaled(data, (120, 80), (120, 80)) is None, "its first frame leaves some of the canvas free"
     assert decoded(data).picture.convert("RGB").getpixel((30, 30)) == (255, 0, 0)
 
 
@@ -453,7 +452,7 @@ def test_memory_that_the_machine_lacks_is_not_the_fault_of_the_file(tmp_path: Pa
     code = """
 import resource, sys
 from pathlib import Path
-from image_processor.decode import decode
+from image_processor.picture.decode import decode
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000,) * 2)
 try:

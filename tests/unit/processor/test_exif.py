@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL.ExifTags import GPS, Base
 from PIL.TiffImagePlugin import IFDRational
 
-from image_processor.exif import MAX_JSON_BYTES, Exif, orientation, read_exif
-from image_processor.exif.directories import MAX_ENTRIES
-from image_processor.exif.names import NAMES
+from image_processor.picture.exif import MAX_JSON_BYTES, Exif, orientation, read_exif
+from image_processor.picture.exif.ifd import MAX_ENTRIES
+from image_processor.picture.exif.names import NAMES
 from tests import exif_blocks, pictures
 from tests.exif_blocks import ASCII, BYTE, DOUBLE, LONG, SRATIONAL, UNDEFINED, UTF_8, rationals, shorts, text
 

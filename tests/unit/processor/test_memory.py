@@ -25,8 +25,8 @@ CHILD = """
 import json, sys, time
 from pathlib import Path
 from image_core.errors import ImageError
-from image_processor.decode import decode
-from image_processor.thumbnails import render
+from image_processor.picture.decode import decode
+from image_processor.picture.thumbnails import render
 from tests import pictures
 
 def work(body):

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from PIL.ExifTags import Base
 
-from image_processor.decode import decode
-from image_processor.metadata import extract, profile_name
+from image_processor.picture.decode import decode
+from image_processor.picture.metadata import extract, profile_name
 from tests import exif_blocks, pictures
 from tests.unit.processor.test_exif import CAMERA
 

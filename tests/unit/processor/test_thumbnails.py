@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from image_processor.decode import decode
-from image_processor.thumbnails import Thumbnail, render
+from image_processor.picture.decode import decode
+from image_processor.picture.thumbnails import Thumbnail, render
 from tests import pictures
 
 SIZES = {"small": 150, "medium": 300}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from image_core.errors import CorruptImage
-from image_processor.survey.findings import Limits, Survey, check, cut_short
+from image_processor.picture.formats.file_info import Limits, Survey, check, cut_short
 
 MAX_RUN_LENGTH_BYTES = 8_000_000
 """Pillow unpacks run-length coding in Python, a microsecond for every two bytes."""

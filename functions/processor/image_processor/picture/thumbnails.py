@@ -8,7 +8,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from image_processor.decoded import Decoded
+from image_processor.picture.decoded import Decoded
 
 JPEG_QUALITY = 85
 REDUCING_GAP = 2.0

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from image_core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
-from image_processor.decode import decode
-from image_processor.survey import Limits, Survey, bmp, gif, jpeg, png, survey, tiff, webp
+from image_processor.picture.decode import decode
+from image_processor.picture.formats import Limits, Survey, bmp, gif, jpeg, png, survey, tiff, webp
 from tests import pictures
 
 LIMITS = Limits(pixels=1_000_000, frames=50)

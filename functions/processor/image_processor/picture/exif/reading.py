@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from image_processor.exif import names
-from image_processor.exif.directories import Value, read_directories
-from image_processor.exif.position import Position, position
-from image_processor.exif.values import (
+from image_processor.picture.exif import names
+from image_processor.picture.exif.ifd import Value, read_directories
+from image_processor.picture.exif.position import Position, position
+from image_processor.picture.exif.values import (
     JsonValue,
     TooLong,
     commented,

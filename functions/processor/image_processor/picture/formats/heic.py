@@ -12,7 +12,7 @@ from pi_heif import options
 from pi_heif.as_plugin import HeifImageFile
 from PIL import Image
 
-from image_processor.captioning.cpus import usable_cpus
+from image_processor.cpus import usable_cpus
 
 MAX_THREADS = 4
 

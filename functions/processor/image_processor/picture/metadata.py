@@ -8,9 +8,9 @@ from typing import Any
 
 from PIL import ImageCms
 
-from image_processor.decode import Decoded
-from image_processor.exif import read_exif
-from image_processor.exif.values import clean
+from image_processor.picture.decode import Decoded
+from image_processor.picture.exif import read_exif
+from image_processor.picture.exif.values import clean
 
 MAX_PROFILE_NAME = 128
 """Characters."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from image_processor.exif.directories import Value
-from image_processor.exif.values import date, number, numbers_of, text_of
+from image_processor.picture.exif.ifd import Value
+from image_processor.picture.exif.values import date, number, numbers_of, text_of
 
 Position = dict[str, float | str]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from image_processor import pixels
+from image_processor.picture import pixels
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from image_core.errors import CorruptImage, TooManyPixels
-from image_processor.survey.findings import Limits, Survey, check, cut_short
+from image_processor.picture.formats.file_info import Limits, Survey, check, cut_short
 
 MAX_SCANS = 100
 """Each scan is a pass over the whole picture, and may be a few bytes long. Encoders make 1 to 4, progressive ones

@@ -20,10 +20,10 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 from image_core.errors import CorruptImage, ImageError, TooManyPixels, UnsupportedFormat
 from image_core.formats import NAMES, SNIFFED_BYTES, identify
 from image_core.settings import DECODING_BYTES_PER_PIXEL
-from image_processor import pixels, webp_scaling
-from image_processor.decoded import Decoded
-from image_processor.exif_block import exif_of, exif_of_tiff, orientation_of
-from image_processor.survey import Limits, Survey, check, survey
+from image_processor.picture import pixels
+from image_processor.picture.decoded import Decoded
+from image_processor.picture.exif.embedded import exif_of, exif_of_tiff, orientation_of
+from image_processor.picture.formats import Limits, Survey, check, libwebp, survey
 
 __all__ = ["LONG_SIDE_PIXELS", "SHORT_SIDE_PIXELS", "Decoded", "as_image_errors", "decode"]
 
@@ -115,7 +115,7 @@ def _open(data: bytes, kind: str, found: Survey | None, limits: Limits) -> Image
     if found and found.orientation_at is not None:
         data = _lying_as_stored(data, found.orientation_at)
     if kind == "heic":
-        from image_processor import heic  # most processes never see one
+        from image_processor.picture.formats import heic  # most processes never see one
 
         image = heic.opened(data)
     else:
@@ -193,7 +193,7 @@ def _reduced(
     x, y = factors
     if kind == "webp":
         size = max(1, round(width / x)), max(1, round(height / y))
-        smaller = webp_scaling.scaled(data, (width, height), size)
+        smaller = libwebp.scaled(data, (width, height), size)
         if smaller and smaller.size == size:
             return pixels.reduced(smaller, (1, 1)), (width / size[0], height / size[1])
         return pixels.reduced(smaller or image, factors), (x, y)

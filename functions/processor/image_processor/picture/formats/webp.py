@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from image_core.errors import CorruptImage
-from image_processor.survey.findings import Limits, Survey, cut_short
+from image_processor.picture.formats.file_info import Limits, Survey, cut_short
 
 MAX_CHUNKS = 100_000
 """Each frame of an animation is one."""

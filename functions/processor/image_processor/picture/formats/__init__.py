@@ -7,8 +7,8 @@ have decoders that tell from the header alone, so those two are not walked.
 
 from __future__ import annotations
 
-from image_processor.survey import bmp, gif, jpeg, png, tiff, webp
-from image_processor.survey.findings import Limits, Survey, check
+from image_processor.picture.formats import bmp, gif, jpeg, png, tiff, webp
+from image_processor.picture.formats.file_info import Limits, Survey, check
 
 __all__ = ["Limits", "Survey", "check", "survey"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from image_core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
-from image_processor.survey.findings import Limits, Survey, check, cut_short
+from image_processor.picture.formats.file_info import Limits, Survey, check, cut_short
 
 MAX_PIECES = 500_000
 """Strips, tiles, or numbers in any one tag. A picture of 100 megapixels in tiles of 16 × 16 has 391,000."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from image_core.errors import CorruptImage
-from image_processor.survey.findings import Limits, Survey, check, cut_short
+from image_processor.picture.formats.file_info import Limits, Survey, check, cut_short
 
 MIN_SUB_BLOCK_BYTES = 8
 """On average. Encoders fill sub-blocks with 255 bytes; readers in Python take half a microsecond for each."""

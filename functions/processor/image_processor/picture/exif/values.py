@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from image_processor.exif.directories import ASCII, BYTE, UNDEFINED, UTF_8, Number, Value
+from image_processor.picture.exif.ifd import ASCII, BYTE, UNDEFINED, UTF_8, Number, Value
 
 JsonValue = None | bool | int | float | str | list["JsonValue"]
 
