@@ -74,7 +74,7 @@ def qualities(data: bytes) -> dict[str, Quality]:
 
 
 def _ours(data: bytes) -> dict[str, Pixels]:
-    decoded = decode(data, max_pixels=MAX_PIXELS, long_enough_for=max(SIZES.values()))
+    decoded = decode(data, max_pixels=MAX_PIXELS, largest_thumbnail=max(SIZES.values()))
     return {name: _pixels(one) for name, one in scaled(decoded, SIZES).items()}
 
 

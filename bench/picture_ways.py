@@ -49,7 +49,7 @@ def ours() -> Way:
     preprocess = Preprocessor(SIDE, MEAN, STD)
 
     def work(data: bytes) -> Result:
-        picture = decode(data, max_pixels=MAX_PIXELS, long_enough_for=max(SIZES.values()))
+        picture = decode(data, max_pixels=MAX_PIXELS, largest_thumbnail=max(SIZES.values()))
         metadata = extract(picture, size_bytes=len(data), sha256="")
         thumbnails = render(picture, SIZES)
         array = preprocess(picture.for_captioning(SIDE))

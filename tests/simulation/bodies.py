@@ -64,7 +64,7 @@ def _png(colour: str, number: int) -> bytes:
 
 @cache
 def _thumbnails(colour: str) -> dict[str, bytes]:
-    decoded = decode(_png(colour, 0), max_pixels=1000, long_enough_for=SIZES["medium"])
+    decoded = decode(_png(colour, 0), max_pixels=1000, largest_thumbnail=max(SIZES.values()))
     return {size: made.body for size, made in render(decoded, SIZES).items()}
 
 

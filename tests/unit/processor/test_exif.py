@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL.ExifTags import GPS, Base
 from PIL.TiffImagePlugin import IFDRational
 
-from image_processor.picture.exif import MAX_JSON_BYTES, Exif, orientation, read_exif
+from image_processor.picture.exif import MAX_JSON_BYTES, Exif, read_exif
 from image_processor.picture.exif.ifd import MAX_ENTRIES
 from image_processor.picture.exif.names import NAMES
 from tests import exif_blocks, pictures
@@ -83,18 +83,34 @@ def test_blocks_are_read_in_either_byte_order_and_as_bigtiff(order: str, big: bo
         {"Make": "A long enough name", "Orientation": 8, "ExposureTime": 0.004},
         {"latitude": -33.8583333, "longitude": 151.2},
     )
-    assert orientation(block) == 8
 
 
 @pytest.mark.parametrize("value", [0, 9, 4000])
 def test_an_orientation_that_does_not_exist_is_left_out(value: int) -> None:
-    assert tags(main={Base.Orientation: value}) == {}
-    assert orientation(pictures.exif(orientation=value)) == 1
+    found = read_exif(pictures.exif(orientation=value))
+
+    assert (found.tags, found.orientation) == ({}, 1)
 
 
 @pytest.mark.parametrize("value", range(1, 9))
 def test_each_orientation_that_exists_is_found(value: int) -> None:
-    assert orientation(pictures.exif(orientation=value)) == value
+    found = read_exif(pictures.exif(orientation=value))
+
+    assert (found.tags, found.orientation) == ({"Orientation": value}, value)
+
+
+def test_only_the_main_directory_has_an_orientation() -> None:
+    assert read_exif(exif_blocks.block(exif=[shorts(0x0112, 6)])).orientation == 1
+    assert read_exif(exif_blocks.block([shorts(0x0112, 8)], [shorts(0x0112, 6)])).orientation == 8
+
+
+def test_a_container_that_says_how_its_picture_is_turned_has_the_last_word() -> None:
+    turned, silent = read_exif(pictures.exif(orientation=6)), Exif()
+
+    assert turned.oriented(1).tags == {"Orientation": 1}
+    assert turned.oriented(8).orientation == 8
+    assert silent.oriented(3).tags == {"Orientation": 3}
+    assert silent.oriented(1).tags == {}
 
 
 def test_rationals_are_numbers() -> None:
@@ -405,7 +421,6 @@ def test_a_position_that_is_too_long_is_none() -> None:
 )
 def test_broken_exif_is_no_exif(block: bytes) -> None:
     assert read_exif(block) == Exif({}, {})
-    assert orientation(block) == 1
 
 
 @pytest.mark.parametrize("at", [8, 0xFFFFFFFF])
@@ -428,8 +443,9 @@ def test_of_a_tag_that_stands_twice_the_first_counts() -> None:
     assert read_exif(exif_blocks.block([text(0x010F, b"one"), text(0x010F, b"two")])).tags == {"Make": "one"}
 
 
-def test_many_tags_that_share_a_megabyte_take_neither_its_time_nor_its_memory_again() -> None:
-    block = exif_blocks.bomb(60_000, 1_000_000)
+@pytest.mark.parametrize("shared_bytes", [1_000_000, 64 * 1024])
+def test_many_tags_that_share_their_bytes_take_neither_time_nor_memory_again(shared_bytes: int) -> None:
+    block = exif_blocks.bomb(60_000, shared_bytes)
     tracemalloc.start()
     started = time.process_time()
 

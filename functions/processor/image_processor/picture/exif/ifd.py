@@ -1,40 +1,26 @@
-"""The directories in an EXIF block, which is a TIFF file (TIFF 6.0; BigTIFF): tag numbers and raw values.
+"""TIFF's image file directories (IFDs), which EXIF blocks consist of as well: the one reader for all formats.
 
-Nothing is believed: offsets and counts that lead out of the block, and types that do not exist, make an entry that
-is not there. Only the directories that are wanted are followed, each once, so a loop is no loop here.
+TIFF 6.0 and BigTIFF, in both byte orders. Nothing in the file is trusted: an entry whose type does not exist, or
+whose values lie outside the data, is skipped. Values are copied only when they are read.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 MAX_ENTRIES = 1_000
-"""In one directory; cameras write fewer than 100."""
+"""Entries that `directory` reads; cameras write fewer than 100."""
 MAX_VALUE_BYTES = 64 * 1024
-"""Longer values are noted and not read: no text of that length has room in a record."""
+"""Longer values are not read: a record has no room for them."""
 
-ORIENTATION = 0x0112
-EXIF_DIRECTORY, GPS_DIRECTORY = 0x8769, 0x8825
-
-BYTE, ASCII, UNDEFINED, UTF_8 = 1, 2, 7, 129
+BYTE, ASCII, SHORT, LONG, UNDEFINED, LONG8, UTF_8 = 1, 2, 3, 4, 7, 16, 129
+UNSIGNED = {BYTE: "B", SHORT: "H", LONG: "I", LONG8: "Q"}
 _RATIONALS = {5: "I", 10: "i"}
-_NUMBERS = {
-    1: "B",
-    3: "H",
-    4: "I",
-    6: "b",
-    7: "B",
-    8: "h",
-    9: "i",
-    11: "f",
-    12: "d",
-    13: "I",
-    16: "Q",
-    17: "q",
-    18: "Q",
-}
+_NUMBERS = UNSIGNED | {6: "b", UNDEFINED: "B", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I", 17: "q", 18: "Q"}
 _SIZES = {ASCII: 1, UTF_8: 1, **dict.fromkeys(_RATIONALS, 8)} | {
     kind: struct.calcsize(f"={code}") for kind, code in _NUMBERS.items()
 }
@@ -44,114 +30,141 @@ Number = int | float | None
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """The value of one tag: of TIFF's type `kind`, as its bytes; None if there are too many of them."""
+    """The value of a tag: its TIFF type, and its bytes in the file's byte order; None if it is too long to read."""
 
-    kind: int
-    raw: bytes | None
+    type: int
     order: str
+    data: memoryview | bytes | None
+
+    @property
+    def raw(self) -> bytes | None:
+        """A copy of the bytes."""
+        return None if self.data is None else bytes(self.data)
 
     def numbers(self) -> list[Number]:
-        """The numbers it holds, rationals divided; None for what is no number (0/0, 1/0)."""
-        if self.raw is None:
+        """Return the numbers, with rationals divided; None stands for a division by zero. Empty for text."""
+        if self.data is None:
             return []
-        if (code := _RATIONALS.get(self.kind)) is not None:
-            parts = struct.unpack(f"{self.order}{len(self.raw) // 4}{code}", self.raw)
+        if (code := _RATIONALS.get(self.type)) is not None:
+            parts = struct.unpack(f"{self.order}{len(self.data) // 4}{code}", self.data)
             return [_divided(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
-        if (code := _NUMBERS.get(self.kind)) is not None:
-            return list(struct.unpack(f"{self.order}{len(self.raw) // _SIZES[self.kind]}{code}", self.raw))
+        if (code := _NUMBERS.get(self.type)) is not None:
+            return list(struct.unpack(f"{self.order}{len(self.data) // _SIZES[self.type]}{code}", self.data))
         return []
 
 
 Directory = dict[int, Value]
 
 
-@dataclass(frozen=True)
-class Directories:
-    """The main directory and the two that it points to; empty where there is none."""
+class Entry(NamedTuple):
+    """An entry of a directory, as the file has it: `length` values of TIFF's `type`; `at` is its own offset."""
 
-    main: Directory = field(default_factory=dict)
-    exif: Directory = field(default_factory=dict)
-    gps: Directory = field(default_factory=dict)
-
-
-def read_directories(block: bytes) -> Directories:
-    """The directories of an EXIF block, with or without "Exif" before it, or of a TIFF file. Never raises."""
-    layout = _layout(block)
-    if layout is None:
-        return Directories()
-    main = layout.directory(layout.first)
-    return Directories(main, *(_pointed_to(layout, main, tag) for tag in (EXIF_DIRECTORY, GPS_DIRECTORY)))
+    tag: int
+    type: int
+    length: int
+    at: int
 
 
-def orientation(block: bytes) -> int:
-    """1 to 8; 1 if there is none, or none that makes sense."""
-    layout = _layout(block)
-    value = layout.directory(layout.first).get(ORIENTATION) if layout else None
-    found = value.numbers()[:1] if value else []
-    return next((one for one in found if isinstance(one, int) and 1 <= one <= 8), 1)
+class Structure:
+    """The directories in a block of data, found by their offsets."""
 
+    def __init__(self, data: memoryview, order: str, *, big: bool) -> None:
+        self._data, self._order, self._big = data, order, big
+        self._count = struct.Struct(order + ("Q" if big else "H"))
+        self._entry = struct.Struct(order + ("HHQQ" if big else "HHII"))
+        self._word = struct.Struct(order + ("Q" if big else "I"))
+        (self.first,) = self._word.unpack_from(data, 8 if big else 4)
 
-def _pointed_to(layout: _Layout, main: Directory, tag: int) -> Directory:
-    pointer = main.get(tag)
-    offsets = pointer.numbers() if pointer else []
-    return layout.directory(offsets[0]) if offsets and isinstance(offsets[0], int) else {}
+    def chain(self) -> Iterator[int]:
+        """Yield the offsets of the main directories, which point each to the next; a loop ends the chain."""
+        seen: set[int] = set()
+        offset: int | None = self.first
+        while offset and offset not in seen and self._claimed(offset) is not None:
+            yield offset
+            seen.add(offset)
+            offset = self._next(offset)
 
+    def is_complete(self, offset: int) -> bool:
+        """Return whether all entries that the directory claims to have lie in the data."""
+        claimed = self._claimed(offset)
+        return claimed is not None and self._end(offset, claimed) <= len(self._data)
 
-@dataclass(frozen=True)
-class _Layout:
-    """Where things stand in this block, and in which byte order."""
-
-    block: memoryview
-    order: str
-    big: bool
-    first: int
+    def entries(self, offset: int) -> Iterator[Entry]:
+        """Yield the entries of the directory at `offset`, as far as they lie in the data."""
+        claimed, start = self._claimed(offset) or 0, offset + self._count.size
+        there = min(claimed, (len(self._data) - start) // self._entry.size)
+        for at in range(start, self._end(offset, there), self._entry.size):
+            tag, kind, length, _ = self._entry.unpack_from(self._data, at)
+            yield Entry(tag, kind, length, at)
 
     def directory(self, offset: int) -> Directory:
+        """Read the first MAX_ENTRIES of a directory. Of a tag that occurs twice, the first counts."""
         found: Directory = {}
-        for tag, value in self._entries(offset):
-            found.setdefault(tag, value)
+        for entry in islice(self.entries(offset), MAX_ENTRIES):
+            if entry.tag not in found and (value := self._value(entry)) is not None:
+                found[entry.tag] = value
         return found
 
-    def _entries(self, offset: int) -> Iterator[tuple[int, Value]]:
-        head, entry = ("Q", "HHQ8s") if self.big else ("H", "HHI4s")
-        count_bytes, entry_bytes = struct.calcsize(f"={head}"), struct.calcsize(f"={entry}")
-        if not 0 < offset <= len(self.block) - count_bytes:
-            return
-        (count,) = struct.unpack_from(f"{self.order}{head}", self.block, offset)
-        offset += count_bytes
-        there = (len(self.block) - offset) // entry_bytes
-        for at in range(offset, offset + min(count, there, MAX_ENTRIES) * entry_bytes, entry_bytes):
-            tag, kind, length, inline = struct.unpack_from(f"{self.order}{entry}", self.block, at)
-            value = self._value(kind, length, inline)
-            if value is not None:
-                yield tag, value
+    def pointed_to(self, directory: Directory, tag: int) -> Directory:
+        """Read the directory whose offset is the value of `tag`; empty if there is none."""
+        pointer = directory.get(tag)
+        offsets = pointer.numbers() if pointer else []
+        return self.directory(offsets[0]) if offsets and isinstance(offsets[0], int) else {}
 
-    def _value(self, kind: int, length: int, inline: bytes) -> Value | None:
-        size = _SIZES.get(kind, 0) * length
+    def first_number(self, entry: Entry) -> int | None:
+        """Return the first value of an entry of an UNSIGNED type, whether the others lie in the data or not."""
+        code = UNSIGNED.get(entry.type)
+        at = self._values_at(entry)
+        if code is None or at is None or at + _SIZES[entry.type] > len(self._data):
+            return None
+        number: int = struct.unpack_from(self._order + code, self._data, at)[0]
+        return number
+
+    def packed_short(self, tag: int, value: int) -> bytes:
+        """Encode an entry of one SHORT."""
+        return struct.pack(self._order + ("HHQH6x" if self._big else "HHIH2x"), tag, SHORT, 1, value)
+
+    def _value(self, entry: Entry) -> Value | None:
+        size, at = _SIZES.get(entry.type, 0) * entry.length, self._values_at(entry)
+        if at is None or at + size > len(self._data):
+            return None
+        return Value(entry.type, self._order, self._data[at : at + size] if size <= MAX_VALUE_BYTES else None)
+
+    def _values_at(self, entry: Entry) -> int | None:
+        """Values that fit into the entry stand in it; others where it says."""
+        size = _SIZES.get(entry.type, 0) * entry.length
         if not size:
             return None
-        if size <= len(inline):
-            return Value(kind, inline[:size], self.order)
-        (at,) = struct.unpack(f"{self.order}{'Q' if self.big else 'I'}", inline)
-        if at + size > len(self.block):
+        inline = entry.at + self._entry.size - self._word.size
+        at: int = inline if size <= self._word.size else self._word.unpack_from(self._data, inline)[0]
+        return at
+
+    def _claimed(self, offset: int) -> int | None:
+        """How many entries the directory at `offset` says it has."""
+        if not 0 < offset <= len(self._data) - self._count.size:
             return None
-        return Value(kind, bytes(self.block[at : at + size]) if size <= MAX_VALUE_BYTES else None, self.order)
+        claimed: int = self._count.unpack_from(self._data, offset)[0]
+        return claimed
+
+    def _end(self, offset: int, entries: int) -> int:
+        return offset + self._count.size + entries * self._entry.size
+
+    def _next(self, offset: int) -> int | None:
+        end = self._end(offset, self._claimed(offset) or 0)
+        if end + self._word.size > len(self._data):
+            return None
+        following: int = self._word.unpack_from(self._data, end)[0]
+        return following
 
 
-def _layout(block: bytes) -> _Layout | None:
-    start = 0
-    while start < 12 and block[start : start + 6] == b"Exif\0\0":  # twice, by some writers
-        start += 6
-    order = {b"II": "<", b"MM": ">"}.get(block[start : start + 2])
-    if order is None or len(block) < start + 16:
+def parse(data: bytes | memoryview) -> Structure | None:
+    """Return the directories of `data`, which begins with a TIFF header; None if it does not."""
+    view = memoryview(data)
+    order = {b"II": "<", b"MM": ">"}.get(bytes(view[:2]))
+    if order is None or len(view) < 16:
         return None
-    view = memoryview(block)[start:]
     (version,) = struct.unpack_from(f"{order}H", view, 2)
-    if version == 42:
-        return _Layout(view, order, False, struct.unpack_from(f"{order}I", view, 4)[0])
-    if version == 43:
-        return _Layout(view, order, True, struct.unpack_from(f"{order}Q", view, 8)[0])
-    return None
+    return Structure(view, order, big=version == 43) if version in (42, 43) else None
 
 
 def _divided(numerator: int, denominator: int) -> Number:

@@ -1,4 +1,4 @@
-"""Single values as plain JSON: no NaN, no NUL, nothing undecodable, nothing that a reader could trip over."""
+"""Single values as plain JSON: no NaN, no NUL, nothing that cannot be decoded or that breaks its reader."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_TEXT_BYTES = 16 * 1024
 MAX_NUMBERS = 1_000
 
 _JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
-"""They format, and so are not printable, but emoji and several scripts are spelled with them."""
+"""Not printable, but emoji and several scripts are spelled with them."""
 
 _DATE = re.compile(r"(\d{4})[:/.-](\d\d)[:/.-](\d\d)(?:[ T](\d\d):(\d\d):(\d\d))?[\s:]*", re.ASCII)
 _OFFSET = re.compile(r"[+-](?:0\d|1[0-4]):[0-5]\d|Z", re.ASCII)
@@ -21,21 +21,21 @@ _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 class TooLong(Exception):
-    """The value has no room in a record."""
+    """A record has no room for the value."""
 
 
 def plain(value: Value) -> JsonValue:
-    """Text, a number or a list of numbers (null for those that are none); None where nothing is left.
+    """Return text, a number or a list of numbers (null for invalid ones); None if nothing is left.
 
     Raises TooLong.
     """
-    if value.kind in (ASCII, UTF_8):
+    if value.type in (ASCII, UTF_8):
         return text_of(value)
-    if value.kind in (BYTE, UNDEFINED):
+    if value.type in (BYTE, UNDEFINED):
         # Versions ("0232") are text, codes such as SceneType a single byte; the rest is binary.
         if value.raw is not None and len(value.raw) == 1:
             return value.raw[0]
-        raw = _bounded(value).rstrip(b"\0")
+        raw = _trimmed(value).rstrip(b"\0")
         return clean(raw.decode("ascii")) if raw.isascii() and raw.decode("ascii").isprintable() else None
     numbers = [number(one) for one in numbers_of(value)]
     if len(numbers) == 1:
@@ -44,28 +44,28 @@ def plain(value: Value) -> JsonValue:
 
 
 def numbers_of(value: Value | None) -> list[Number]:
-    """The numbers of a value. Raises TooLong."""
+    """Return the numbers of a value, none if it is missing. Raises TooLong."""
     if value is None:
         return []
-    if value.raw is None or len(value.raw) > 8 * MAX_NUMBERS:
+    if value.data is None or len(value.data) > 8 * MAX_NUMBERS:
         raise TooLong
     return value.numbers()
 
 
 def number(value: Number) -> int | float | None:
-    """A finite number within what DynamoDB and JSON's readers hold, or None."""
+    """Return `value` if it is finite and DynamoDB and readers of JSON can hold it, else None."""
     if value is None or not math.isfinite(value) or abs(value) > 1e100 or 0 < abs(value) < 1e-100:
         return None
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
 def text_of(value: Value | None) -> str | None:
-    """What stands before the first NUL: many a camera leaves rubbish behind it. Raises TooLong."""
-    return decoded(_bounded(value).partition(b"\0")[0]) if value else None
+    """Return the text before the first NUL: some cameras leave garbage after it. Raises TooLong."""
+    return _decoded(_trimmed(value).partition(b"\0")[0]) if value else None
 
 
-def decoded(raw: bytes) -> str | None:
-    """EXIF says ASCII; what is valid UTF-8 was meant as that, and everything else is read as Latin-1."""
+def _decoded(raw: bytes) -> str | None:
+    """EXIF says ASCII, and writers do not keep to it: read UTF-8 if it is valid, else Latin-1."""
     try:
         return clean(raw.decode("utf-8"))
     except UnicodeDecodeError:
@@ -73,31 +73,32 @@ def decoded(raw: bytes) -> str | None:
 
 
 def clean(text: str) -> str | None:
-    """Without control characters, directions, unassigned characters and surrogates; None if nothing is left."""
+    """Replace control characters, directions, unassigned characters and surrogates by spaces; None if nothing is
+    left."""
     if not text.isprintable():
         text = "".join(c if c.isprintable() or c in _JOINERS else " " for c in text)
     return text.strip(f" {_JOINERS}") or None
 
 
-def copyright_of(value: Value) -> str | None:
-    """The photographer's, NUL, the editor's: as one text."""
-    parts = (decoded(part) for part in _bounded(value).split(b"\0", 2)[:2])
+def copyright_text(value: Value) -> str | None:
+    """Join the photographer's copyright and, after a NUL, the editor's. Raises TooLong."""
+    parts = (_decoded(part) for part in _trimmed(value).split(b"\0", 2)[:2])
     return "; ".join(part for part in parts if part) or None
 
 
-def utf_16(value: Value) -> str | None:
-    """Windows' own tags."""
-    return clean(_bounded(value).decode("utf-16-le", "replace").partition("\0")[0])
+def windows_text(value: Value) -> str | None:
+    """Return the text of one of Microsoft's tags, which are UTF-16. Raises TooLong."""
+    return clean(_trimmed(value).decode("utf-16-le", "replace").partition("\0")[0])
 
 
-def commented(value: Value) -> str | None:
-    """A text that begins with the eight bytes that name its character set. Raises TooLong."""
-    if value.kind in (ASCII, UTF_8):
+def user_comment(value: Value) -> str | None:
+    """Return a text that begins with eight bytes that name its character set. Raises TooLong."""
+    if value.type in (ASCII, UTF_8):
         return text_of(value)
-    raw = _bounded(value)
+    raw = _trimmed(value)
     charset, text = raw[:8], raw[8:]
     if charset == b"UNICODE\0":
-        # The standard leaves the byte order open; one order makes far more of the text ASCII.
+        # The standard leaves the byte order open. The zeros of ASCII characters show it.
         little = text[1::2].count(0) >= text[0::2].count(0)
         return clean(text.decode("utf-16-le" if little else "utf-16-be", "replace").strip("\0"))
     if charset in (b"ASCII\0\0\0", bytes(8)):
@@ -106,8 +107,8 @@ def commented(value: Value) -> str | None:
 
 
 def date(value: Value, fraction: Value | None = None, offset: Value | None = None) -> str | None:
-    """ISO 8601: with a fraction of a second and an offset from UTC where they are known; a day alone where no
-    time is."""
+    """Return ISO 8601, with a fraction of a second and an offset from UTC if they are known; a day without a time
+    stays a day. None for anything else. Raises TooLong."""
     match = _DATE.fullmatch(text_of(value) or "")
     if match is None:
         return None
@@ -128,9 +129,10 @@ def _days(year: int, month: int) -> int:
     return _DAYS[month - 1] if month != 2 or leap else 28
 
 
-def _bounded(value: Value) -> bytes:
-    """The bytes less the NULs that fill the space after them, but an even number of them, for UTF-16."""
-    length = len(value.raw.rstrip(b"\0")) if value.raw is not None else MAX_TEXT_BYTES + 1
-    if value.raw is None or length > MAX_TEXT_BYTES:
+def _trimmed(value: Value) -> bytes:
+    """Return the bytes without the NULs at their end, but an even number of bytes, for UTF-16. Raises TooLong."""
+    raw = value.raw
+    length = len(raw.rstrip(b"\0")) if raw is not None else 0
+    if raw is None or length > MAX_TEXT_BYTES:
         raise TooLong
-    return value.raw[: length + length % 2]
+    return raw[: length + length % 2]

@@ -1,27 +1,45 @@
-"""HEIC, through pi-heif: libheif and libde265, which decode and do not encode.
+"""HEIC (HEVC in HEIF): libheif tells size and frames from the header alone.
 
-libheif turns the picture as the file's `irot` and `imir` say, and pi-heif sets the orientation in the EXIF to 1.
-Importing this loads the libraries, some 5 MB.
+It is called through pi-heif, whose libraries decode and do not encode.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from io import BytesIO
+from types import ModuleType
+from typing import Self
 
-from pi_heif import options
-from pi_heif.as_plugin import HeifImageFile
 from PIL import Image
 
 from image_processor.cpus import usable_cpus
+from image_processor.picture.exif import Exif
+from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, ImageFile
 
 MAX_THREADS = 4
 
-# Pictures inside the picture that nobody asks for.
-options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False
-options.DECODE_THREADS = min(MAX_THREADS, usable_cpus())
+
+class Heic(ImageFile):
+    name = "heic"
+
+    @classmethod
+    def open(cls, data: bytes, limits: DecodeLimits) -> Self:
+        image: Image.Image = _pi_heif().HeifImageFile(BytesIO(data))
+        frames: int = getattr(image, "n_frames", 1)
+        return cls(data, image, FileInfo(*image.size, int(image.info["bit_depth"]), frames).within(limits))
+
+    def exif(self) -> Exif:
+        """libheif turns the picture as the boxes `irot` and `imir` say; EXIF has no say in it."""
+        return super().exif().oriented(1)
 
 
-def opened(data: bytes) -> Image.Image:
-    """The header is read, no pixel decoded yet. Raises SyntaxError for what libheif does not take."""
-    image: Image.Image = HeifImageFile(BytesIO(data))
-    return image
+@cache
+def _pi_heif() -> ModuleType:
+    """Load the libraries, some 5 MB, which most processes never need."""
+    from pi_heif import as_plugin, options
+
+    # Pictures inside the picture, which nothing here uses.
+    options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False
+    options.DECODE_THREADS = min(MAX_THREADS, usable_cpus())
+    module: ModuleType = as_plugin
+    return module

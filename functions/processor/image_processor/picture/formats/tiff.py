@@ -1,111 +1,86 @@
-"""TIFF 6.0 and BigTIFF: the chain of directories, and of the first one what decides about memory."""
+"""TIFF 6.0 and BigTIFF: the chain of directories, and the tags of the first that decide about memory."""
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import islice
+
+from PIL import Image
 
 from image_core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
-from image_processor.picture.formats.file_info import Limits, Survey, check, cut_short
+from image_processor.picture.exif import Exif, ifd, names, read_exif
+from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, ImageFile, cut_short
 
 MAX_PIECES = 500_000
 """Strips, tiles, or numbers in any one tag. A picture of 100 megapixels in tiles of 16 × 16 has 391,000."""
 
-_WIDTH, _HEIGHT, _BITS, _ORIENTATION = 256, 257, 258, 274
+_WIDTH, _HEIGHT, _BITS = 256, 257, 258
 _TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS, _SUB_FILE_TYPE, _DNG_VERSION = 322, 323, 330, 254, 50706
-_UNITS = {1: "B", 3: "H", 4: "I", 16: "Q"}
-"""Types of whole numbers."""
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """How numbers and directories are written: BigTIFF has wider ones."""
+class Tiff(ImageFile):
+    name = "tiff"
 
-    order: str
-    big: bool
+    @staticmethod
+    def inspect(data: bytes, limits: DecodeLimits) -> FileInfo:
+        structure = ifd.parse(data)
+        if data[8:10] == b"CR":
+            raise _camera_raw()
+        if structure is None or not structure.is_complete(structure.first):
+            raise cut_short()
+        tags = _first_numbers(structure)
+        if _DNG_VERSION in tags or (tags.get(_SUB_FILE_TYPE, 0) & 1 and _SUB_IFDS in tags):
+            raise _camera_raw()
+        if _WIDTH not in tags or _HEIGHT not in tags:
+            raise CorruptImage
+        frames = sum(1 for _ in islice(structure.chain(), limits.frames + 1))
+        info = FileInfo(tags[_WIDTH], tags[_HEIGHT], tags.get(_BITS, 1), frames).within(limits)
+        # A tile is unpacked whole, even if the picture covers only a corner of it. Rows of tiles of 1,024 pixels
+        # reach beyond the picture, too.
+        if tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_HEIGHT, 0) > max(limits.pixels, 1 << 20):
+            raise TooManyPixels(f"A tile of the image has more than {limits.pixels:,} pixels.")
+        return info
 
-    @property
-    def count(self) -> struct.Struct:
-        return struct.Struct(self.order + ("Q" if self.big else "H"))
+    @classmethod
+    def _opened(cls, data: bytes) -> Image.Image:
+        image = super()._opened(_as_stored(data))
+        image.getexif()[names.ORIENTATION] = 1  # else Pillow follows an orientation in XMP
+        return image
 
-    @property
-    def offset(self) -> struct.Struct:
-        return struct.Struct(self.order + ("Q" if self.big else "I"))
+    def exif(self) -> Exif:
+        """The tags of a TIFF are its EXIF."""
+        return read_exif(self.data)
 
-    @property
-    def entry(self) -> struct.Struct:
-        return struct.Struct(self.order + ("HHQ8s" if self.big else "HHI4s"))
-
-
-def walk(data: bytes, limits: Limits) -> Survey:
-    order = "<" if data.startswith(b"II") else ">"
-    layout = _Layout(order, big=data[2:4] in (b"+\0", b"\0+"))
-    if data[8:10] == b"CR":
-        raise _camera_raw()
-    try:
-        (first,) = layout.offset.unpack_from(data, 8 if layout.big else 4)
-        tags: dict[int, int] = {}
-        places: dict[int, int] = {}
-        for tag, value, place in _whole_numbers(data, first, layout):
-            tags.setdefault(tag, value)
-            places.setdefault(tag, place)
-        frames = _frames(data, first, layout, limits)
-    except struct.error as error:
-        raise cut_short() from error
-    if _DNG_VERSION in tags or (tags.get(_SUB_FILE_TYPE, 0) & 1 and _SUB_IFDS in tags):
-        raise _camera_raw()
-    if _WIDTH not in tags or _HEIGHT not in tags:
-        raise CorruptImage
-    check(tags[_WIDTH], tags[_HEIGHT], frames, limits)
-    # A tile is unpacked whole, also where the picture covers a corner of it. Rows of tiles of 1,024 reach beyond,
-    # too.
-    if tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_HEIGHT, 0) > max(limits.pixels, 1 << 20):
-        raise TooManyPixels(f"A tile of the image has more than {limits.pixels:,} pixels.")
-    orientation = tags.get(_ORIENTATION, 1)
-    return Survey(
-        width=tags[_WIDTH],
-        height=tags[_HEIGHT],
-        bit_depth=tags.get(_BITS, 1),
-        frames=frames,
-        orientation=orientation if 2 <= orientation <= 8 else 1,
-        orientation_at=places.get(_ORIENTATION),
-    )
+    def dpi(self) -> object:
+        """It is in the tags, and Pillow invents one if it is not."""
+        return None
 
 
 def _camera_raw() -> UnsupportedFormat:
-    # What can be read in those is a preview: its size is not the picture's.
-    return UnsupportedFormat("Raw files of cameras are not taken.")
+    # What can be decoded of them is a preview: its size is not the picture's.
+    return UnsupportedFormat("Raw files of cameras are not supported.")
 
 
-def _whole_numbers(data: bytes, at: int, layout: _Layout) -> Iterator[tuple[int, int, int]]:
-    """(tag, first value, where that is) of the whole numbers in the directory at `at`."""
-    (entries,) = layout.count.unpack_from(data, at)
-    at += layout.count.size
-    if entries * layout.entry.size > len(data):
-        raise cut_short()
-    for place in range(at, at + entries * layout.entry.size, layout.entry.size):
-        tag, kind, values, _ = layout.entry.unpack_from(data, place)
-        if kind not in _UNITS or not values:
-            continue
-        if values > MAX_PIECES and _UNITS[kind] != "B":
+def _first_numbers(structure: ifd.Structure) -> dict[int, int]:
+    """Return the first number of each tag of the first directory that holds unsigned numbers."""
+    tags: dict[int, int] = {}
+    for entry in structure.entries(structure.first):
+        if entry.length > MAX_PIECES and entry.type in ifd.UNSIGNED and entry.type != ifd.BYTE:
             raise CorruptImage(f"The TIFF is made of more than {MAX_PIECES:,} pieces.")
-        number = struct.Struct(layout.order + _UNITS[kind])
-        inline = place + layout.entry.size - layout.offset.size
-        where = inline if values * number.size <= layout.offset.size else layout.offset.unpack_from(data, inline)[0]
-        if where + number.size <= len(data):
-            yield tag, number.unpack_from(data, where)[0], where
+        if entry.tag not in tags and (number := structure.first_number(entry)) is not None:
+            tags[entry.tag] = number
+    return tags
 
 
-def _frames(data: bytes, first: int, layout: _Layout, limits: Limits) -> int:
-    """Directories in the chain, up to one more than are allowed. A chain that bites its tail ends there."""
-    seen: set[int] = set()
-    at = first
-    while at and at not in seen and len(seen) <= limits.frames and at + layout.count.size <= len(data):
-        seen.add(at)
-        (entries,) = layout.count.unpack_from(data, at)
-        following = at + layout.count.size + entries * layout.entry.size
-        if following + layout.offset.size > len(data):
-            break
-        (at,) = layout.offset.unpack_from(data, following)
-    return len(seen)
+def _as_stored(data: bytes) -> bytes:
+    """Return the file with an orientation of 1: Pillow turns TIFFs at full size, which takes twice the memory."""
+    structure = ifd.parse(data)
+    if structure is None:
+        return data
+    entries = structure.entries(structure.first)
+    places = [entry.at for entry in entries if entry.tag == names.ORIENTATION]
+    if not places:
+        return data
+    upright, patched = structure.packed_short(names.ORIENTATION, 1), bytearray(data)
+    for at in places:
+        patched[at : at + len(upright)] = upright
+    return bytes(patched)
