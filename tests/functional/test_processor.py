@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from image_core.errors import UploadIncomplete
 from image_core.keys import derived_image_id, new_image_id, upload_key
 from image_core.model import Status
+from image_core.settings import Settings
 from image_core.stores.queue import ObjectEvent, UnknownMessage, notification_of
 from image_processor.handler import Processor
 from tests import pictures
@@ -116,6 +119,30 @@ def test_a_picture_smaller_than_the_thumbnails_is_not_enlarged(
     thumbnails = stack.the_record().thumbnails
     assert thumbnails is not None
     assert {(info.width, info.height) for info in thumbnails.sizes.values()} == {(40, 20)}
+
+
+def test_the_largest_thumbnail_is_made_of_enough_pixels_whatever_its_name(
+    stack: Stack, captioner: FakeCaptioner
+) -> None:
+    class ThreeSizes(Settings):
+        @property
+        def thumbnail_pixels(self) -> dict[str, int]:
+            return {"large": 1024, "small": 150, "medium": 300}
+
+    services = replace(stack.services, settings=ThreeSizes(**stack.settings.model_dump()))
+    original = pictures.noise(1024, 1024).convert("L").resize((1536, 1536), Image.Resampling.BICUBIC)
+    exact = np.asarray(original.resize((1024, 1024), Image.Resampling.LANCZOS)).astype(int)
+    stack.put("photo.jpg", pictures.encode(original, "BMP"))
+
+    Processor(services, lambda _: captioner)(messages(notification(stack)))
+
+    made = stack.the_record().thumbnails
+    assert made is not None
+    body = services.storage.get_thumbnail(made.sizes["large"].key)
+    assert body is not None
+    large = np.asarray(Image.open(BytesIO(body)))
+    assert large.shape == (1024, 1024)
+    assert np.abs(large - exact).mean() < 10, "enlarged from 768 pixels, it is 16"
 
 
 def test_the_time_it_took_is_in_the_record_and_the_statistics(stack: Stack) -> None:

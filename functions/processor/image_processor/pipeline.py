@@ -130,7 +130,7 @@ def _decode(body: bytes, settings: Settings) -> Decoded:
         max_pixels=settings.accepted_pixels,
         max_frames=settings.max_image_frames,
         formats=settings.allowed_formats,
-        largest_thumbnail=settings.thumbnail_medium_pixels,
+        largest_thumbnail=max(settings.thumbnail_pixels.values()),
     )
 
 
