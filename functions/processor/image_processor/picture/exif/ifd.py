@@ -168,6 +168,4 @@ def parse(data: bytes | memoryview) -> Structure | None:
 
 
 def _divided(numerator: int, denominator: int) -> Number:
-    if denominator == 0:
-        return None
-    return numerator // denominator if numerator % denominator == 0 else numerator / denominator
+    return numerator / denominator if denominator else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import datetime
 
 from image_processor.picture.exif.ifd import ASCII, BYTE, UNDEFINED, UTF_8, Number, Value
 
@@ -17,7 +18,6 @@ _JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 
 _DATE = re.compile(r"(\d{4})[:/.-](\d\d)[:/.-](\d\d)(?:[ T](\d\d):(\d\d):(\d\d))?[\s:]*", re.ASCII)
 _OFFSET = re.compile(r"[+-](?:0\d|1[0-4]):[0-5]\d|Z", re.ASCII)
-_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 class TooLong(Exception):
@@ -100,9 +100,9 @@ def user_comment(value: Value) -> str | None:
     if charset == b"UNICODE\0":
         # The standard leaves the byte order open. The zeros of ASCII characters show it.
         little = text[1::2].count(0) >= text[0::2].count(0)
-        return clean(text.decode("utf-16-le" if little else "utf-16-be", "replace").strip("\0"))
+        return clean(text.decode("utf-16-le" if little else "utf-16-be", "replace"))
     if charset in (b"ASCII\0\0\0", bytes(8)):
-        return clean(text.decode("utf-8", "replace").strip("\0")) if text.strip(b"\0 ") else None
+        return clean(text.decode("utf-8", "replace"))
     return None
 
 
@@ -112,21 +112,16 @@ def date(value: Value, fraction: Value | None = None, offset: Value | None = Non
     match = _DATE.fullmatch(text_of(value) or "")
     if match is None:
         return None
-    year, month, day, hour, minute, second = match.groups()
-    if int(year) == 0 or not 1 <= int(month) <= 12 or not 1 <= int(day) <= _days(int(year), int(month)):
+    numbers = [int(part) for part in match.groups() if part is not None]
+    try:
+        moment = datetime(*numbers)  # type: ignore[arg-type]
+    except ValueError:
         return None
-    if hour is None:
-        return f"{year}-{month}-{day}"
-    if int(hour) > 23 or int(minute) > 59 or int(second) > 59:
-        return None
+    if len(numbers) == 3:
+        return moment.date().isoformat()
     digits, known = text_of(fraction) or "", text_of(offset) or ""
     parts = f".{digits}" if digits.isascii() and digits.isdigit() and len(digits) <= 9 else ""
-    return f"{year}-{month}-{day}T{hour}:{minute}:{second}{parts}{known if _OFFSET.fullmatch(known) else ''}"
-
-
-def _days(year: int, month: int) -> int:
-    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    return _DAYS[month - 1] if month != 2 or leap else 28
+    return f"{moment.isoformat()}{parts}{known if _OFFSET.fullmatch(known) else ''}"
 
 
 def _trimmed(value: Value) -> bytes:
