@@ -30,8 +30,8 @@ from bench.picture_ways import (
     vips_thumbnails,
 )
 from image_processor.captioning.preprocess import Preprocessor
-from image_processor.decode import decode
-from image_processor.thumbnails import scaled
+from image_processor.picture.decode import decode
+from image_processor.picture.thumbnails import scaled
 
 Pixels = NDArray[np.float64]
 
@@ -74,7 +74,7 @@ def qualities(data: bytes) -> dict[str, Quality]:
 
 
 def _ours(data: bytes) -> dict[str, Pixels]:
-    decoded = decode(data, max_pixels=MAX_PIXELS, long_enough_for=max(SIZES.values()))
+    decoded = decode(data, max_pixels=MAX_PIXELS, largest_thumbnail=max(SIZES.values()))
     return {name: _pixels(one) for name, one in scaled(decoded, SIZES).items()}
 
 

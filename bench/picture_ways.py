@@ -18,7 +18,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from bench.contestants import Turn
 from image_processor.captioning.preprocess import Preprocessor
-from image_processor.thumbnails import fitted
+from image_processor.picture.thumbnails import fitted
 
 SIZES = {"small": 150, "medium": 300}
 SIDE = 384
@@ -42,14 +42,14 @@ Way = Callable[[bytes], Result]
 
 def ours() -> Way:
     """As `pipeline.process` does it between download and caption."""
-    from image_processor.decode import decode
-    from image_processor.metadata import extract
-    from image_processor.thumbnails import render
+    from image_processor.picture.decode import decode
+    from image_processor.picture.metadata import extract
+    from image_processor.picture.thumbnails import render
 
     preprocess = Preprocessor(SIDE, MEAN, STD)
 
     def work(data: bytes) -> Result:
-        picture = decode(data, max_pixels=MAX_PIXELS, long_enough_for=max(SIZES.values()))
+        picture = decode(data, max_pixels=MAX_PIXELS, largest_thumbnail=max(SIZES.values()))
         metadata = extract(picture, size_bytes=len(data), sha256="")
         thumbnails = render(picture, SIZES)
         array = preprocess(picture.for_captioning(SIDE))

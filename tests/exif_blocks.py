@@ -1,9 +1,11 @@
-"""EXIF blocks byte by byte: for what Pillow would not write."""
+"""EXIF blocks and TIFF files byte by byte: for what Pillow would not write."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+
+from tests import pictures
 
 Entry = tuple[int, int, int, bytes | int]
 """Tag, type, count, and the value: its bytes, or the offset to write in their place."""
@@ -34,6 +36,36 @@ def block(
     signature = {"<": b"II", ">": b"MM"}[order]
     header = struct.pack(f"{order}H", 43 if big else 42) + (struct.pack(f"{order}HH", 8, 0) if big else b"")
     return prefix + signature + header + struct.pack(f"{order}{word}", at[0]) + directories + bytes(values.stored)
+
+
+def tiff(
+    main: Sequence[Entry] = (),
+    exif: Sequence[Entry] = (),
+    gps: Sequence[Entry] = (),
+    *,
+    order: str = "<",
+    big: bool = False,
+    orientation: int = 1,
+) -> bytes:
+    """An uncompressed TIFF of the scene with these tags, stored so that `orientation` makes it upright. It has an
+    orientation tag only if `main` has one."""
+    picture = pictures.stored(pictures.scene(), orientation)
+    pixels = picture.tobytes()
+
+    def with_pixels_at(offset: int) -> bytes:
+        layout = [
+            shorts(256, picture.width, order=order),
+            shorts(257, picture.height, order=order),
+            shorts(258, 8, 8, 8, order=order),
+            shorts(262, 2, order=order),
+            (273, LONG, 1, struct.pack(f"{order}I", offset)),
+            shorts(277, 3, order=order),
+            shorts(278, picture.height, order=order),
+            (279, LONG, 1, struct.pack(f"{order}I", len(pixels))),
+        ]
+        return block(sorted([*layout, *main]), exif, gps, order=order, big=big, prefix=b"")
+
+    return with_pixels_at(len(with_pixels_at(0))) + pixels
 
 
 def text(tag: int, value: bytes, kind: int = ASCII) -> Entry:

@@ -38,9 +38,7 @@ MAY_USE_AWS = ("image_core.services", "image_core.stores")
 SETTINGS = "image_core.settings"
 INIT_MODULES = ("image_processor.main", "image_api.main")
 """Importing these is Lambda's INIT phase, and meant to set things up."""
-PURE_STEPS = tuple(
-    f"image_processor.{step}" for step in ("decode", "exif", "metadata", "thumbnails", "pixels", "captioning")
-)
+PURE_STEPS = ("image_processor.picture", "image_processor.captioning")
 STORES = MAY_USE_AWS
 WEB = ("fastapi", "starlette", "mangum", "uvicorn", "httpx", "requests")
 PICTURES = ("PIL", "numpy", "torch", "transformers", "onnxruntime")

@@ -30,7 +30,7 @@ def test_every_module_of_the_core_has_its_layer() -> None:
 @pytest.mark.parametrize(
     ("module", "source", "rule"),
     [
-        ("image_api.app", "import image_processor.decode", "functions never import each other"),
+        ("image_api.app", "import image_processor.picture.decode", "functions never import each other"),
         ("image_processor.handler", "from image_recovery import handler", "functions never import each other"),
         ("image_recovery.handler", "def f():\n    import image_api.app", "functions never import each other"),
         ("image_core.stores.objects", "import fastapi", "no web and no pictures"),
@@ -44,9 +44,13 @@ def test_every_module_of_the_core_has_its_layer() -> None:
         ("image_api.routes.files", "from botocore.exceptions import ClientError", "AWS is called in"),
         ("image_api.errors", "import botocore.config", "AWS is called in"),
         ("image_core.lifecycle.delete", "import botocore", "AWS is called in"),
-        ("image_processor.decode", "import boto3.session", "pure steps do no I/O"),
+        ("image_processor.picture.decode", "import boto3.session", "pure steps do no I/O"),
         ("image_processor.captioning.caption", "from image_core.services import services", "pure steps do no I/O"),
-        ("image_processor.thumbnails", "from image_core.stores.objects import Storage", "pure steps do no I/O"),
+        (
+            "image_processor.picture.thumbnails",
+            "from image_core.stores.objects import Storage",
+            "pure steps do no I/O",
+        ),
         ("image_api.main", "import local.aws", "what stands around it"),
         ("image_recovery.handler", "from tests import pictures", "what stands around it"),
         ("image_core.keys", "import ops", "what stands around it"),
@@ -80,7 +84,7 @@ def test_a_source_that_breaks_a_rule_is_caught(module: str, source: str, rule: s
         ("image_core.services", "def connect():\n    import boto3\n    return boto3.client('s3')"),
         ("image_processor.main", "from image_processor.handler import processor\nprocessor()"),
         ("image_api.main", "from mangum import Mangum\nhandler = Mangum(create_app(services))"),
-        ("image_processor.thumbnails", "from PIL import Image\nfrom image_core.errors import CorruptImage"),
+        ("image_processor.picture.thumbnails", "from PIL import Image\nfrom image_core.errors import CorruptImage"),
         ("ops.reconcile", "from image_core.lifecycle.engine import handle_deadline\nfrom ops.report import Report"),
         ("local.api", "import os\nimport image_api.main\nX = os.environ['X']"),
     ],

@@ -22,19 +22,20 @@ def demo_model() -> Path | None:
 
 
 class FakeCaptioner:
-    """Says how large the picture was that it saw; `meanwhile` happens while it looks at it."""
+    """Says whether the picture that it saw has colors; `meanwhile` happens while it looks at it."""
 
     model = "fake@1"
-    image_size: int | None = None
+    image_size = 64
 
     def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
         self.meanwhile = meanwhile
-        self.seen: list[tuple[int, int]] = []
+        self.seen: list[Image.Image] = []
 
     def caption(self, picture: Image.Image) -> Caption:
-        self.seen.append(picture.size)
+        self.seen.append(picture)
         self.meanwhile()
-        return Caption(f"a photo of {picture.width} × {picture.height}")
+        red, green, blue = picture.split()
+        return Caption("a gray photo" if red == green == blue else "a color photo")
 
     def caption_ids(self, picture: Image.Image) -> list[int]:
         raise NotImplementedError

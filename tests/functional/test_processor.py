@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from image_core.errors import UploadIncomplete
 from image_core.keys import derived_image_id, new_image_id, upload_key
 from image_core.model import Status
+from image_core.settings import Settings
 from image_core.stores.queue import ObjectEvent, UnknownMessage, notification_of
 from image_processor.handler import Processor
 from tests import pictures
@@ -74,7 +77,7 @@ def test_a_dropped_picture_gets_a_record_metadata_thumbnails_and_a_caption(
         "exif": {"Make": "Canon"},
     }
     assert (record.content_type, record.size_bytes) == ("image/jpeg", len(body))
-    assert (record.caption, record.caption_model) == ("a photo of 400 × 200", "fake@1")
+    assert (record.caption, record.caption_model) == ("a color photo", "fake@1")
     assert record.thumbnails is not None
     sizes = {size: (info.width, info.height) for size, info in record.thumbnails.sizes.items()}
     assert sizes == {"small": (150, 75), "medium": (300, 150)}
@@ -104,7 +107,8 @@ def test_the_captioner_sees_the_upright_picture(
 ) -> None:
     stack.put("photo.jpg", pictures.jpeg(400, 200, orientation=8))
     process(notification(stack))
-    assert captioner.seen == [(400, 200)]
+    [seen] = captioner.seen
+    assert pictures.same_scene(seen)
 
 
 def test_a_picture_smaller_than_the_thumbnails_is_not_enlarged(
@@ -115,6 +119,30 @@ def test_a_picture_smaller_than_the_thumbnails_is_not_enlarged(
     thumbnails = stack.the_record().thumbnails
     assert thumbnails is not None
     assert {(info.width, info.height) for info in thumbnails.sizes.values()} == {(40, 20)}
+
+
+def test_the_largest_thumbnail_is_made_of_enough_pixels_whatever_its_name(
+    stack: Stack, captioner: FakeCaptioner
+) -> None:
+    class ThreeSizes(Settings):
+        @property
+        def thumbnail_pixels(self) -> dict[str, int]:
+            return {"large": 1024, "small": 150, "medium": 300}
+
+    services = replace(stack.services, settings=ThreeSizes(**stack.settings.model_dump()))
+    original = pictures.noise(1024, 1024).convert("L").resize((1536, 1536), Image.Resampling.BICUBIC)
+    exact = np.asarray(original.resize((1024, 1024), Image.Resampling.LANCZOS)).astype(int)
+    stack.put("photo.jpg", pictures.encode(original, "BMP"))
+
+    Processor(services, lambda _: captioner)(messages(notification(stack)))
+
+    made = stack.the_record().thumbnails
+    assert made is not None
+    body = services.storage.get_thumbnail(made.sizes["large"].key)
+    assert body is not None
+    large = np.asarray(Image.open(BytesIO(body)))
+    assert large.shape == (1024, 1024)
+    assert np.abs(large - exact).mean() < 10, "enlarged from 768 pixels, it is 16"
 
 
 def test_the_time_it_took_is_in_the_record_and_the_statistics(stack: Stack) -> None:

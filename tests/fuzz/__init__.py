@@ -1,4 +1,4 @@
-"""Hostile files: drawn pictures mutated, and known nasties, through the whole picture stage in a watched process.
+"""Hostile files through the whole picture stage in a watched process: mutated pictures, and known attacks.
 
 `test_fuzz.py` runs a fixed number of seeded cases; `python -m tests.fuzz` (`make fuzz`) runs for as long as wanted.
 """

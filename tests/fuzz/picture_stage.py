@@ -23,9 +23,10 @@ from PIL import Image
 from image_core.errors import CorruptImage, ImageError, TooManyPixels, UnsupportedFormat
 from image_core.formats import NAMES
 from image_processor.captioning.preprocess import Preprocessor
-from image_processor.decode import decode
-from image_processor.metadata import extract
-from image_processor.thumbnails import render
+from image_processor.picture.decode import decode
+from image_processor.picture.metadata import extract
+from image_processor.picture.thumbnails import render
+from tests import pictures
 
 LISTED = {error.code for error in (UnsupportedFormat, CorruptImage, TooManyPixels)}
 SUCCESS = "success"
@@ -66,7 +67,7 @@ def _warm_up() -> None:
         body = io.BytesIO()
         Image.new("RGB", (8, 8)).save(body, kind)
         picture_stage(body.getvalue(), 1_000)
-    from image_processor import heic  # noqa: F401
+    picture_stage(pictures.heic(), 10_000)
 
 
 def _measured(data: bytes, max_pixels: int) -> dict[str, Any]:
@@ -94,10 +95,10 @@ def _outcome(data: bytes, max_pixels: int) -> tuple[str, str]:
 
 def picture_stage(data: bytes, max_pixels: int) -> str:
     """What the pipeline does between download and caption. Raises what it raises, and Wrong; gives a digest."""
-    picture = decode(data, max_pixels=max_pixels, long_enough_for=max(SIZES.values()))
+    picture = decode(data, max_pixels=max_pixels, largest_thumbnail=max(SIZES.values()))
     metadata = extract(picture, size_bytes=len(data), sha256="")
     thumbnails = render(picture, SIZES)
-    array = _preprocess(picture.for_captioning())
+    array = _preprocess(picture.for_captioning(384))
     digest = hashlib.sha256(json.dumps(metadata, allow_nan=False).encode() + array.tobytes())
     _check(metadata["format"] in NAMES, f"format {metadata['format']}")
     _check(0 < metadata["width"] * metadata["height"] <= max_pixels, "more pixels than are accepted")

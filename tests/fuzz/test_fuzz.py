@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests import pictures
 from tests.fuzz.corpus import FORMATS, corpus
+from tests.fuzz.hostile import HOSTILE_FILES
 from tests.fuzz.mutations import mutated
-from tests.fuzz.nasties import NASTIES
 from tests.fuzz.watched import Limits, Outcome, Watched
 
 CASES_PER_FORMAT = 60
@@ -49,15 +49,16 @@ def test_mutated_files_end_in_a_listed_way_within_the_limits(kind: str, watched:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if nasty.slow else name for name, nasty in NASTIES.items()]
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if file.slow else name for name, file in HOSTILE_FILES.items()],
 )
-def test_nasty_files_end_as_they_should_within_the_limits(name: str, watched: Watched) -> None:
-    nasty = NASTIES[name]
+def test_hostile_files_end_as_they_should_within_the_limits(name: str, watched: Watched) -> None:
+    hostile = HOSTILE_FILES[name]
 
-    outcome = watched.take(nasty.make(), nasty.limits)
+    outcome = watched.take(hostile.make(), hostile.limits)
 
-    assert outcome.fault(nasty.limits) is None
-    assert outcome.kind in nasty.outcomes
+    assert outcome.fault(hostile.limits) is None
+    assert outcome.kind in hostile.outcomes
 
 
 # The watch itself

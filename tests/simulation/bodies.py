@@ -11,8 +11,8 @@ from io import BytesIO
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from image_processor.decode import decode
-from image_processor.thumbnails import render
+from image_processor.picture.decode import decode
+from image_processor.picture.thumbnails import render
 
 SIZES = {"small": 150, "medium": 300}
 _COLOURS = ["red", "green", "blue", "yellow"]
@@ -64,7 +64,7 @@ def _png(colour: str, number: int) -> bytes:
 
 @cache
 def _thumbnails(colour: str) -> dict[str, bytes]:
-    decoded = decode(_png(colour, 0), max_pixels=1000, long_enough_for=SIZES["medium"])
+    decoded = decode(_png(colour, 0), max_pixels=1000, largest_thumbnail=max(SIZES.values()))
     return {size: made.body for size, made in render(decoded, SIZES).items()}
 
 

@@ -27,9 +27,10 @@ from image_core.services import Services
 from image_core.settings import Settings
 from image_core.telemetry import stage
 from image_processor.captioning import Caption, Captioner
-from image_processor.decode import Decoded, decode
-from image_processor.metadata import extract
-from image_processor.thumbnails import Thumbnail, render
+from image_processor.picture.decode import decode
+from image_processor.picture.decoded import Decoded
+from image_processor.picture.metadata import extract
+from image_processor.picture.thumbnails import Thumbnail, render
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ def _decode(body: bytes, settings: Settings) -> Decoded:
         max_pixels=settings.accepted_pixels,
         max_frames=settings.max_image_frames,
         formats=settings.allowed_formats,
-        long_enough_for=settings.thumbnail_medium_pixels,
+        largest_thumbnail=max(settings.thumbnail_pixels.values()),
     )
 
 

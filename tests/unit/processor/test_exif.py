@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL.ExifTags import GPS, Base
 from PIL.TiffImagePlugin import IFDRational
 
-from image_processor.exif import MAX_JSON_BYTES, Exif, orientation, read_exif
-from image_processor.exif.directories import MAX_ENTRIES
-from image_processor.exif.names import NAMES
+from image_processor.picture.exif import MAX_JSON_BYTES, Exif, read_exif
+from image_processor.picture.exif.ifd import MAX_ENTRIES
+from image_processor.picture.exif.names import NAMES
 from tests import exif_blocks, pictures
 from tests.exif_blocks import ASCII, BYTE, DOUBLE, LONG, SRATIONAL, UNDEFINED, UTF_8, rationals, shorts, text
 
@@ -83,18 +83,34 @@ def test_blocks_are_read_in_either_byte_order_and_as_bigtiff(order: str, big: bo
         {"Make": "A long enough name", "Orientation": 8, "ExposureTime": 0.004},
         {"latitude": -33.8583333, "longitude": 151.2},
     )
-    assert orientation(block) == 8
 
 
 @pytest.mark.parametrize("value", [0, 9, 4000])
 def test_an_orientation_that_does_not_exist_is_left_out(value: int) -> None:
-    assert tags(main={Base.Orientation: value}) == {}
-    assert orientation(pictures.exif(orientation=value)) == 1
+    found = read_exif(pictures.exif(orientation=value))
+
+    assert (found.tags, found.orientation) == ({}, 1)
 
 
 @pytest.mark.parametrize("value", range(1, 9))
 def test_each_orientation_that_exists_is_found(value: int) -> None:
-    assert orientation(pictures.exif(orientation=value)) == value
+    found = read_exif(pictures.exif(orientation=value))
+
+    assert (found.tags, found.orientation) == ({"Orientation": value}, value)
+
+
+def test_only_the_main_directory_has_an_orientation() -> None:
+    assert read_exif(exif_blocks.block(exif=[shorts(0x0112, 6)])).orientation == 1
+    assert read_exif(exif_blocks.block([shorts(0x0112, 8)], [shorts(0x0112, 6)])).orientation == 8
+
+
+def test_a_container_that_says_how_its_picture_is_turned_has_the_last_word() -> None:
+    turned, silent = read_exif(pictures.exif(orientation=6)), Exif()
+
+    assert turned.oriented(1).tags == {"Orientation": 1}
+    assert turned.oriented(8).orientation == 8
+    assert silent.oriented(3).tags == {"Orientation": 3}
+    assert silent.oriented(1).tags == {}
 
 
 def test_rationals_are_numbers() -> None:
@@ -150,6 +166,7 @@ def test_text_has_no_control_characters_no_blanks_around_it_and_ends_at_the_firs
 def test_text_cannot_turn_the_direction_of_what_stands_beside_it_but_keeps_what_it_is_spelled_with() -> None:
     family = "👨\N{ZERO WIDTH JOINER}👩"
 
+    assert tags(main={Base.Artist: "\N{ZERO WIDTH JOINER} ".encode()}) == {}
     assert tags(main={Base.Artist: f"a\N{RIGHT-TO-LEFT OVERRIDE}b {family}".encode()}) == {
         "Artist": f"a b {family}"
     }
@@ -164,26 +181,40 @@ def test_text_in_utf_8_is_read_as_what_it_is_and_everything_else_as_latin_1() ->
     assert read_exif(block).tags == {"ImageTitle": "写真"}
 
 
-def test_the_copyright_of_photographer_and_editor_are_both_shown() -> None:
-    assert tags(main={Base.Copyright: "Ann\0Bob\0"}) == {"Copyright": "Ann; Bob"}
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("Ann\0Bob\0", "Ann; Bob"), ("Ann\0 \0", "Ann"), (" \0Bob\0", "Bob"), ("Ann\0Bob\0rubbish\0", "Ann; Bob")],
+)
+def test_the_copyright_of_photographer_and_editor_are_both_shown(value: str, shown: str) -> None:
+    assert tags(main={Base.Copyright: value}) == {"Copyright": shown}
 
 
 def test_windows_own_tags_are_read_in_utf_16() -> None:
-    block = exif_blocks.block([text(0x9C9B, "Zoë\0".encode("utf-16-le"), kind=BYTE)])
+    block = exif_blocks.block(
+        [
+            text(0x9C9B, "Zoë\0rubbish".encode("utf-16-le"), kind=BYTE),
+            text(0x9C9C, b"o\0k\0\0\xd8", kind=BYTE),  # half of a character
+        ]
+    )
 
-    assert read_exif(block).tags == {"XPTitle": "Zoë"}
+    assert read_exif(block).tags == {"XPTitle": "Zoë", "XPComment": "ok\N{REPLACEMENT CHARACTER}"}
 
 
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
         (b"ASCII\0\0\0a day out\0\0", "a day out"),
+        (bytes(8) + b"a day out", "a day out"),
+        (b"ASCII\0\0\0caf\xe9", "caf\N{REPLACEMENT CHARACTER}"),
+        (b"UNICODE\0" + "\0写a真".encode("utf-16-le"), "写a真"),
+        (b"UNICODE\0" + "写a真b".encode("utf-16-be"), "写a真b"),
+        ("a day out", "a day out"),
         (b"UNICODE\0" + "Zoë".encode("utf-16-le"), "Zoë"),
         (b"UNICODE\0" + "Zoë".encode("utf-16-be"), "Zoë"),
         (b"UNICODE\0" + b"\x61\xd8" * 4, "\N{REPLACEMENT CHARACTER}" * 4),
     ],
 )
-def test_a_user_comment_is_read_in_the_character_set_it_names(value: bytes, shown: str) -> None:
+def test_a_user_comment_is_read_in_the_character_set_it_names(value: bytes | str, shown: str) -> None:
     assert tags(details={Base.UserComment: value}) == {"UserComment": shown}
 
 
@@ -220,6 +251,8 @@ def test_dates_are_iso_8601_with_fraction_and_offset_where_they_are_known() -> N
         dated("2024:06:30 23:59:59", SubsecTimeOriginal="042", OffsetTimeOriginal="-03:00")
         == "2024-06-30T23:59:59.042-03:00"
     )
+    assert dated("2024:06:30 23:59:59", SubsecTimeOriginal="123456789") == "2024-06-30T23:59:59.123456789"
+    assert dated("2024:06:30 23:59:59", SubsecTimeOriginal="1234567890") == "2024-06-30T23:59:59"
     assert dated("2024:06:30 23:59:59", SubsecTimeOriginal="x") == "2024-06-30T23:59:59"
 
 
@@ -240,6 +273,9 @@ def test_each_date_has_an_offset_of_its_own() -> None:
         ("2024:06:30", "2024-06-30"),
         ("2024:06:30   :  :  ", "2024-06-30"),
         ("2024:02:29 00:00:00", "2024-02-29T00:00:00"),
+        ("2000:02:29 00:00:00", "2000-02-29T00:00:00"),
+        ("0001:01:01 23:59:59", "0001-01-01T23:59:59"),
+        ("9999:12:31 00:00:00", "9999-12-31T00:00:00"),
     ],
 )
 def test_dates_that_writers_spell_otherwise_are_read(value: str, shown: str) -> None:
@@ -254,7 +290,13 @@ def test_dates_that_writers_spell_otherwise_are_read(value: str, shown: str) -> 
         "yesterday",
         "2024:02:30 00:00:00",
         "2023:02:29 00:00:00",
+        "1900:02:29 00:00:00",
+        "2024:00:01 00:00:00",
+        "2024:01:00 00:00:00",
         "2024:13:01 00:00:00",
+        "2024:01:01 00:60:00",
+        "2024:01:01 00:00:60",
+        "2024:02:30",
         "2024:01:01 24:00:00",
         "٢٠٢٤:01:01 00:00:00",
     ],
@@ -337,6 +379,11 @@ def test_a_position_has_time_direction_and_accuracy_where_they_make_sense() -> N
     [
         {"GPSDateStamp": "2024:06:31", "GPSTimeStamp": (1, 2, 3)},
         {"GPSDateStamp": "2024:06:30", "GPSTimeStamp": (24, 0, 0)},
+        {"GPSDateStamp": "2024:06:30", "GPSTimeStamp": (0, 60, 0)},
+        {"GPSDateStamp": "2024:06:30", "GPSTimeStamp": (0, 0, 60)},
+        {"GPSDateStamp": "2024:06:30", "GPSTimeStamp": (IFDRational(0, 0), 1, 2)},
+        {"GPSDateStamp": "2024:06:30", "GPSTimeStamp": (1, IFDRational(0, 0), 2)},
+        {"GPSDateStamp": "2024:06:30", "GPSTimeStamp": (1, 2, IFDRational(0, 0))},
         {"GPSDateStamp": "2024:06:30", "GPSTimeStamp": (1, 2)},
         {"GPSTimeStamp": (1, 2, 3)},
         {"GPSImgDirection": 400.0},
@@ -346,6 +393,12 @@ def test_a_position_has_time_direction_and_accuracy_where_they_make_sense() -> N
 )
 def test_what_makes_no_sense_beside_a_position_is_left_out(changed: dict[str, object]) -> None:
     assert placed(**changed) == {"latitude": 52.51, "longitude": 13.37}
+
+
+def test_midnight_is_a_time() -> None:
+    found = placed(GPSDateStamp="2024:06:30", GPSTimeStamp=(0, 0, 0))
+
+    assert found["timestamp"] == "2024-06-30T00:00:00Z"
 
 
 def test_tags_that_fit_are_not_marked_as_truncated() -> None:
@@ -405,7 +458,6 @@ def test_a_position_that_is_too_long_is_none() -> None:
 )
 def test_broken_exif_is_no_exif(block: bytes) -> None:
     assert read_exif(block) == Exif({}, {})
-    assert orientation(block) == 1
 
 
 @pytest.mark.parametrize("at", [8, 0xFFFFFFFF])
@@ -428,8 +480,9 @@ def test_of_a_tag_that_stands_twice_the_first_counts() -> None:
     assert read_exif(exif_blocks.block([text(0x010F, b"one"), text(0x010F, b"two")])).tags == {"Make": "one"}
 
 
-def test_many_tags_that_share_a_megabyte_take_neither_its_time_nor_its_memory_again() -> None:
-    block = exif_blocks.bomb(60_000, 1_000_000)
+@pytest.mark.parametrize("shared_bytes", [1_000_000, 64 * 1024])
+def test_many_tags_that_share_their_bytes_take_neither_time_nor_memory_again(shared_bytes: int) -> None:
+    block = exif_blocks.bomb(60_000, shared_bytes)
     tracemalloc.start()
     started = time.process_time()
 

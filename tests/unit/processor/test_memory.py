@@ -25,14 +25,14 @@ CHILD = """
 import json, sys, time
 from pathlib import Path
 from image_core.errors import ImageError
-from image_processor.decode import decode
-from image_processor.thumbnails import render
+from image_processor.picture.decode import decode
+from image_processor.picture.thumbnails import render
 from tests import pictures
 
 def work(body):
-    decoded = decode(body, max_pixels=int(sys.argv[2]), long_enough_for=300)
+    decoded = decode(body, max_pixels=int(sys.argv[2]), largest_thumbnail=300)
     render(decoded, {"small": 150, "medium": 300})
-    decoded.for_captioning().resize((384, 384))
+    decoded.for_captioning(384)
     return [decoded.width, decoded.height]
 
 def kibibytes(name):

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import struct
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from PIL.ExifTags import Base
+from PIL.PngImagePlugin import PngInfo
 
-from image_processor.decode import decode
-from image_processor.metadata import extract, profile_name
+from image_processor.picture.decode import decode
+from image_processor.picture.metadata import extract, profile_name
+from image_processor.picture.thumbnails import render
 from tests import exif_blocks, pictures
+from tests.exif_blocks import ASCII, BYTE, DOUBLE, LONG, RATIONAL, SHORT, UNDEFINED, UTF_8, rationals, shorts, text
 from tests.unit.processor.test_exif import CAMERA
 
 SHA256 = "0" * 64
 
 
 def metadata(data: bytes) -> dict[str, Any]:
-    decoded = decode(data, max_pixels=10_000_000, long_enough_for=300)
+    decoded = decode(data, max_pixels=10_000_000, largest_thumbnail=300)
     return extract(decoded, size_bytes=len(data), sha256=SHA256)
 
 
@@ -53,6 +58,170 @@ def test_metadata_reads_the_same_from_every_format_that_carries_exif(kind: str) 
         "PhotographicSensitivity": 200,
     }
     assert gps == {"latitude": 52.51, "longitude": 13.37}
+
+
+def test_every_tag_of_a_tiff_that_other_formats_show_is_shown() -> None:
+    camera = [rationals(0x829A, (1, 250)), text(0xA436, "写真".encode(), UTF_8)]
+    gps = [text(1, b"N\0"), rationals(2, (52, 1)), text(3, b"E\0"), rationals(4, (13, 1))]
+    main = [
+        text(0x010D, b"Contract\0"),
+        text(0x010E, "Zoë, 写真".encode()),
+        text(0x010F, b"Acme\0"),
+        text(0x011D, b"Front\0"),
+        text(0x013C, b"studio-7\0"),
+        shorts(0x4746, 4),
+        text(0x9C9B, "Zoë\0".encode("utf-16-le"), BYTE),
+        text(0x9C9E, "a;b\0".encode("utf-16-le"), BYTE),
+    ]
+
+    result = metadata(exif_blocks.tiff(main, camera, gps))
+
+    assert result["exif"] == {
+        "DocumentName": "Contract",
+        "ImageDescription": "Zoë, 写真",
+        "Make": "Acme",
+        "PageName": "Front",
+        "HostComputer": "studio-7",
+        "Rating": 4,
+        "XPTitle": "Zoë",
+        "XPKeywords": "a;b",
+        "ExposureTime": 0.004,
+        "ImageTitle": "写真",
+    }
+    assert result["gps"] == {"latitude": 52.0, "longitude": 13.0}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        (0x0131, DOUBLE, 1, struct.pack("<d", 1.5)),
+        rationals(0x0131, (3, 2)),
+        (0x0131, 200, 1, b"\0\0\0\0"),
+        (0x0131, ASCII, 0xFFFFFFFF, 8),
+        text(0x0131, b"\xff\xfe\xfd", UNDEFINED),
+    ],
+    ids=["double", "rational", "unknown type", "beyond the end", "binary"],
+)
+def test_one_odd_value_in_a_tiff_costs_no_other_tag(odd: exif_blocks.Entry) -> None:
+    shown = metadata(exif_blocks.tiff([text(0x010F, b"Acme\0"), odd, text(0x013C, b"studio-7\0")]))["exif"]
+
+    assert (shown["Make"], shown["HostComputer"]) == ("Acme", "studio-7")
+
+
+def test_the_tags_of_a_bigtiff_are_shown() -> None:
+    data = exif_blocks.tiff([text(0x010D, b"Contract of many pages\0")], [rationals(0x829A, (1, 250))], big=True)
+
+    assert metadata(data)["exif"] == {"DocumentName": "Contract of many pages", "ExposureTime": 0.004}
+
+
+ORIENTATIONS: dict[str, exif_blocks.Entry] = {
+    "SHORT": (0x0112, SHORT, 1, b"\6\0"),
+    "BYTE": (0x0112, BYTE, 1, b"\6"),
+    "UNDEFINED": (0x0112, UNDEFINED, 1, b"\6"),
+    "LONG": (0x0112, LONG, 1, b"\6\0\0\0"),
+    "two SHORTs": (0x0112, SHORT, 2, b"\6\0\6\0"),
+    "signed": (0x0112, 8, 1, b"\6\0"),
+    "RATIONAL": (0x0112, RATIONAL, 1, struct.pack("<2I", 6, 1)),
+    "three SHORTs": (0x0112, SHORT, 3, b"\6\0\1\0\1\0"),
+}
+NOT_ORIENTATIONS: dict[str, exif_blocks.Entry] = {
+    "text": (0x0112, ASCII, 1, b"6"),
+    "0": (0x0112, SHORT, 1, b"\0\0"),
+    "9": (0x0112, SHORT, 1, b"\t\0"),
+    "a fraction": (0x0112, RATIONAL, 1, struct.pack("<2I", 13, 2)),
+    "outside the file": (0x0112, SHORT, 3, 0x0FFFFFFF),
+}
+
+
+def carrying(kind: str, entry: exif_blocks.Entry, orientation: int, *, big: bool = False) -> bytes:
+    """The scene, stored so that `orientation` makes it upright, with one tag."""
+    if kind == "TIFF":
+        return exif_blocks.tiff([entry], orientation=orientation, big=big)
+    block = exif_blocks.block([entry], big=big, prefix=b"" if kind == "PNG" else b"Exif\0\0")
+    return pictures.encode(pictures.stored(pictures.scene(), orientation), kind, exif=block)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("big", [False, True], ids=["", "big"])
+@pytest.mark.parametrize("name", ORIENTATIONS)
+def test_the_orientation_that_is_shown_is_the_one_that_turns_the_picture(kind: str, big: bool, name: str) -> None:
+    data = carrying(kind, ORIENTATIONS[name], 6, big=big)
+    decoded = decode(data, max_pixels=10_000_000, largest_thumbnail=300)
+
+    thumbnail = Image.open(BytesIO(render(decoded, {"medium": 300})["medium"].body))
+
+    shown = metadata(data)
+    assert (shown["width"], shown["height"], shown["exif"]) == (120, 80, {"Orientation": 6})
+    assert thumbnail.size == (120, 80)
+    assert pictures.same_scene(thumbnail, tolerance=25)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("name", NOT_ORIENTATIONS)
+def test_an_orientation_that_does_not_exist_is_not_shown_and_turns_nothing(kind: str, name: str) -> None:
+    data = carrying(kind, NOT_ORIENTATIONS[name], 1)
+    decoded = decode(data, max_pixels=10_000_000, largest_thumbnail=300)
+
+    thumbnail = Image.open(BytesIO(render(decoded, {"medium": 300})["medium"].body))
+
+    shown = metadata(data)
+    assert (shown["width"], shown["height"], shown["exif"]) == (120, 80, {})
+    assert pictures.same_scene(thumbnail, tolerance=25)
+
+
+def test_of_two_orientations_in_a_tiff_the_first_counts() -> None:
+    data = exif_blocks.tiff([ORIENTATIONS["SHORT"], shorts(0x0112, 3)][::-1], orientation=3)
+
+    assert metadata(data)["exif"] == {"Orientation": 3}
+
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_an_orientation_in_xmp_alone_turns_no_format(kind: str) -> None:
+    options: dict[str, Any] = {"tiffinfo": {700: XMP}} if kind == "TIFF" else {"xmp": XMP}
+    if kind == "PNG":
+        text_chunks = PngInfo()
+        text_chunks.add_itxt("XML:com.adobe.xmp", XMP.decode())
+        options = {"pnginfo": text_chunks}
+    decoded = decode(
+        pictures.encode(pictures.scene(), kind, **options), max_pixels=10_000_000, largest_thumbnail=300
+    )
+
+    thumbnail = Image.open(BytesIO(render(decoded, {"medium": 300})["medium"].body))
+
+    assert thumbnail.size == (decoded.width, decoded.height) == (120, 80)
+    assert pictures.same_scene(thumbnail, tolerance=25)
+
+
+def test_the_orientation_of_a_heic_is_the_one_of_its_boxes_whatever_its_exif_says() -> None:
+    data = pictures.heic("orientation_6")
+    start, end = data.index(b"Exif\0\0MM\0*"), data.index(b"Drawn\0") + 6
+    # pi-heif sets the orientation to 1, but does not find it behind a second prefix.
+    block = b"Exif\0\0Exif\0\0" + b"II*\0\x08\0\0\0" + struct.pack("<HHHIHHI", 1, 0x0112, SHORT, 1, 6, 0, 0)
+    data = data[:start] + block.ljust(end - start, b"\0") + data[end:]
+    decoded = decode(data, max_pixels=10_000, largest_thumbnail=300)
+
+    thumbnail = Image.open(BytesIO(render(decoded, {"medium": 300})["medium"].body))
+
+    assert metadata(data)["exif"] == {"Orientation": 1}
+    assert (decoded.width, decoded.height) == thumbnail.size == (120, 80)
+    assert pictures.same_scene(thumbnail, tolerance=25)
+
+
+def test_the_exif_of_a_turned_avif_is_read_as_the_file_has_it() -> None:
+    words = "Zoë, 写真"
+    # Pillow writes no UTF-8 itself.
+    placeholder = "x" * len(words.encode())
+    picture = pictures.stored(pictures.scene(), 6)
+    block = pictures.exif(orientation=6, main={Base.ImageDescription: placeholder})
+    data = pictures.encode(picture, "AVIF", exif=block).replace(placeholder.encode(), words.encode())
+
+    shown = metadata(data)
+
+    assert (shown["width"], shown["height"]) == (120, 80)
+    assert shown["exif"] == {"ImageDescription": words, "Orientation": 6}
 
 
 def test_an_image_without_exif_has_empty_exif_and_no_position() -> None:

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from image_processor.decode import decode
-from image_processor.thumbnails import Thumbnail, render
+from image_processor.picture.decode import decode
+from image_processor.picture.thumbnails import Thumbnail, render
 from tests import pictures
 
 SIZES = {"small": 150, "medium": 300}
 
 
 def thumbnails(data: bytes, sizes: dict[str, int] = SIZES) -> dict[str, Thumbnail]:
-    return render(decode(data, max_pixels=20_000_000, long_enough_for=max(sizes.values())), sizes)
+    return render(decode(data, max_pixels=20_000_000, largest_thumbnail=max(sizes.values())), sizes)
 
 
 def opened(thumbnail: Thumbnail) -> Image.Image:
@@ -184,6 +184,13 @@ def test_nothing_but_pixels_is_in_a_thumbnail(kind: str, transparent: bool) -> N
             # Tables, frame and scan; the first application segment is JFIF, which says the density of nothing.
             assert found == {"E0", "DB", "C0", "C4", "DA"}
             assert thumbnail.body[2:20] == b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
+
+
+def test_a_thumbnail_that_the_decoded_picture_is_too_small_for_is_an_error_and_not_enlarged() -> None:
+    small = decode(pictures.png(1600, 1600), max_pixels=20_000_000, largest_thumbnail=300)
+
+    with pytest.raises(ValueError, match="large would be enlarged"):
+        render(small, {"medium": 300, "large": 1024})
 
 
 def test_thumbnails_are_named_and_ordered_as_asked_for() -> None:

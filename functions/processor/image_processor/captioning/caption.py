@@ -30,8 +30,8 @@ class Captioner(Protocol):
         ...
 
     @property
-    def image_size(self) -> int | None:
-        """Side in pixels of the square that it squeezes pictures into; None if it takes them as they are."""
+    def image_size(self) -> int:
+        """Side in pixels of the square that it squeezes pictures into."""
         ...
 
     def caption(self, picture: Image.Image) -> Caption:

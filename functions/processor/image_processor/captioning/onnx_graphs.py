@@ -15,8 +15,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from image_core.errors import ModelError
-from image_processor.captioning.cpus import usable_cpus
 from image_processor.captioning.model_folder import MANIFEST_NAME, Graphs
+from image_processor.cpus import usable_cpus
 
 Floats = NDArray[np.float32]
 Array = NDArray[Any]

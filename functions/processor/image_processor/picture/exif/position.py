@@ -1,12 +1,12 @@
-"""Where, when and in which direction a picture was taken, from the GPS directory."""
+"""Where, when and in which direction a picture was taken: the GPS directory."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-from image_processor.exif.directories import Value
-from image_processor.exif.values import date, number, numbers_of, text_of
+from image_processor.picture.exif.ifd import Value
+from image_processor.picture.exif.values import date, number, numbers_of, text_of
 
 Position = dict[str, float | str]
 
@@ -16,15 +16,15 @@ _DATE, _ERROR = 0x1D, 0x1F
 
 _BELOW = (1, 3)
 """Below sea level, or below the ellipsoid."""
-_MAX_METRES = 1e7
+_MAX_METERS = 1e7
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def position(tags: Mapping[int, Value]) -> Position:
-    """`latitude` and `longitude` in degrees, north and east positive, and what else is known and makes sense:
+    """Return `latitude` and `longitude` in degrees, north and east positive, and what else is valid:
 
-    `altitude` in metres above the sea, `accuracy` in metres, `direction` that the camera looked at in degrees from
-    north, clockwise (`direction_reference`: "true" or "magnetic" north), `timestamp` in UTC. Empty without a place.
+    `altitude` in meters above the sea, `accuracy` in meters, `direction` of the camera in degrees clockwise from
+    north (`direction_reference`: "true" or "magnetic" north), `timestamp` in UTC. Empty without a valid place.
     Raises TooLong.
     """
     latitude = _degrees(tags, _LATITUDE, _LATITUDE_REF, "NS", 90)
@@ -32,10 +32,10 @@ def position(tags: Mapping[int, Value]) -> Position:
     if latitude is None or longitude is None:
         return {}
     found: Position = {"latitude": latitude, "longitude": longitude}
-    if (altitude := _one(tags, _ALTITUDE)) is not None and abs(altitude) < _MAX_METRES:
+    if (altitude := _one(tags, _ALTITUDE)) is not None and abs(altitude) < _MAX_METERS:
         below = numbers_of(tags.get(_ALTITUDE_REF))[:1]
         found["altitude"] = round(-altitude if below and below[0] in _BELOW else altitude, 2)
-    if (accuracy := _one(tags, _ERROR)) is not None and 0 < accuracy < _MAX_METRES:
+    if (accuracy := _one(tags, _ERROR)) is not None and 0 < accuracy < _MAX_METERS:
         found["accuracy"] = round(accuracy, 2)
     if (direction := _one(tags, _DIRECTION)) is not None and 0 <= direction <= 360:
         found["direction"] = round(direction % 360, 2)
@@ -53,7 +53,7 @@ def _one(tags: Mapping[int, Value], tag: int) -> int | float | None:
 
 
 def _degrees(tags: Mapping[int, Value], tag: int, reference: int, letters: str, limit: int) -> float | None:
-    """Degrees, minutes and seconds as degrees, to 1e-7 (about a centimetre); None if they make no sense."""
+    """Return degrees, minutes and seconds as degrees, to 1e-7 (about a centimeter); None if they are invalid."""
     side = (text_of(tags.get(reference)) or "").upper()
     parts = [number(part) for part in numbers_of(tags.get(tag))]
     if not 1 <= len(parts) <= 3 or side not in tuple(letters):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from image_processor.captioning.cpus import usable_cpus
+from image_processor.cpus import usable_cpus
 
 SCHEDULED = len(os.sched_getaffinity(0))
 

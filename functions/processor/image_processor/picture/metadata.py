@@ -1,4 +1,4 @@
-"""What an image is and what it says about itself, as plain JSON values: docs/metadata.md."""
+"""What an image is and what its file says about it, as plain JSON values: docs/metadata.md."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import Any
 
 from PIL import ImageCms
 
-from image_processor.decode import Decoded
-from image_processor.exif import read_exif
-from image_processor.exif.values import clean
+from image_processor.picture.decoded import Decoded
+from image_processor.picture.exif.values import clean
 
 MAX_PROFILE_NAME = 128
 """Characters."""
 MAX_DPI = 1e6
-CENTIMETRES_PER_INCH = 2.54
+CENTIMETERS_PER_INCH = 2.54
 
-_INCH, _CENTIMETRE = 2, 3
+_INCH, _CENTIMETER = 2, 3
 
-# Pillow's modes, less what alpha and bit depth say already.
+# Pillow's modes, without what alpha and bit depth say already.
 _COLOR_MODES = {
     "1": "bilevel",
     "L": "grayscale",
@@ -41,9 +40,8 @@ _COLOR_MODES = {
 
 
 def extract(decoded: Decoded, *, size_bytes: int, sha256: str) -> dict[str, Any]:
-    """The metadata of an image, fit for JSON; `gps` only where the image says where it was taken, and apart from
-    `exif` because it is private."""
-    exif = read_exif(decoded.exif)
+    """Return the metadata of an image as JSON values. `gps` is apart from `exif` because it is private; it is
+    missing if the file has no valid position."""
     metadata: dict[str, Any] = {
         "width": decoded.width,
         "height": decoded.height,
@@ -55,21 +53,21 @@ def extract(decoded: Decoded, *, size_bytes: int, sha256: str) -> dict[str, Any]
         "has_alpha": decoded.alpha,
         "frames": decoded.frames,
         "icc_profile": profile_name(decoded.icc_profile),
-        "dpi": resolution(decoded, exif.tags),
-        "exif": exif.tags,
+        "dpi": resolution(decoded),
+        "exif": dict(decoded.exif.tags),
     }
-    if exif.position:
-        metadata["gps"] = exif.position
+    if decoded.exif.position:
+        metadata["gps"] = decoded.exif.position
     return metadata
 
 
 def color_mode(mode: str) -> str:
-    """What the samples of a pixel mean, from Pillow's mode."""
+    """Return what the samples of a pixel mean, from Pillow's mode."""
     return "grayscale" if mode.startswith("I;16") else _COLOR_MODES.get(mode, mode.lower())
 
 
 def profile_name(profile: bytes) -> str | None:
-    """What an ICC profile calls itself; None if there is none, or it is broken."""
+    """Return the name in an ICC profile; None if there is no profile, or it is broken."""
     if not profile:
         return None
     try:
@@ -79,24 +77,17 @@ def profile_name(profile: bytes) -> str | None:
     return clean((description or "")[:MAX_PROFILE_NAME])
 
 
-def resolution(decoded: Decoded, tags: Mapping[str, object]) -> list[float] | None:
-    """Pixels per inch across and down, to a hundredth: as the file's own header says, else its EXIF; None where
-    neither says any that makes sense."""
-    return _plausible(_in_header(decoded)) or _plausible(_in_exif(tags))
-
-
-def _in_header(decoded: Decoded) -> tuple[float, float] | None:
-    # Where a JPEG or a TIFF says none, Pillow makes one up. A TIFF's own tags are its EXIF.
-    if decoded.format == "tiff" or (decoded.format == "jpeg" and decoded.info.get("jfif_unit") not in (1, 2)):
-        return None
-    return decoded.dpi
+def resolution(decoded: Decoded) -> list[float] | None:
+    """Return pixels per inch across and down, to a hundredth, from the file's header or else its EXIF; None if
+    neither has a plausible value."""
+    return _plausible(decoded.dpi) or _plausible(_in_exif(decoded.exif.tags))
 
 
 def _in_exif(tags: Mapping[str, object]) -> tuple[float, float] | None:
     across, down, unit = tags.get("XResolution"), tags.get("YResolution"), tags.get("ResolutionUnit", _INCH)
-    if not isinstance(across, int | float) or not isinstance(down, int | float) or unit not in (_INCH, _CENTIMETRE):
+    if not isinstance(across, int | float) or not isinstance(down, int | float) or unit not in (_INCH, _CENTIMETER):
         return None
-    scale = CENTIMETRES_PER_INCH if unit == _CENTIMETRE else 1.0
+    scale = CENTIMETERS_PER_INCH if unit == _CENTIMETER else 1.0
     return across * scale, down * scale
 
 

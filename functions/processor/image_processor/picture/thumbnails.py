@@ -1,4 +1,4 @@
-"""Thumbnails: upright, fitted into a square, never enlarged, and nothing in them but pixels."""
+"""Thumbnails: upright, fitted into a square, never enlarged, and without metadata."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from io import BytesIO
 
 from PIL import Image
 
-from image_processor.decoded import Decoded
+from image_processor.picture.decoded import Decoded
 
 JPEG_QUALITY = 85
 REDUCING_GAP = 2.0
-"""Averaging comes before Lanczos where that still leaves it twice the pixels it makes."""
+"""Averaging comes before Lanczos as long as it leaves twice the pixels that Lanczos makes."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Thumbnail:
 
 
 def render(decoded: Decoded, sizes: Mapping[str, int]) -> dict[str, Thumbnail]:
-    """A thumbnail for each name in `sizes`, whose value is the side in pixels of the square it fits into.
+    """Return a thumbnail for each name in `sizes`, whose value is the side in pixels of the square it fits into.
 
-    No size should be larger than the `long_enough_for` that `decoded` was made for. A picture smaller
-    than the square keeps its size. Opaque pictures become JPEG, those with transparency PNG.
+    A picture smaller than the square keeps its size. Opaque pictures become JPEG, those with transparency PNG.
+    Raises ValueError if a size is larger than the `largest_thumbnail` that the picture was decoded for.
     """
     pictures = scaled(decoded, sizes)
     # A small original is the same picture in more than one size.
@@ -38,12 +38,14 @@ def render(decoded: Decoded, sizes: Mapping[str, int]) -> dict[str, Thumbnail]:
 
 
 def scaled(decoded: Decoded, sizes: Mapping[str, int]) -> dict[str, Image.Image]:
-    """The pictures that `render` encodes, in the order of `sizes`."""
+    """Return the pictures that `render` encodes, in the order of `sizes`."""
     pictures: dict[str, Image.Image] = {}
     source: Image.Image | None = None
     # From large to small, each made from the one before.
     for name, side in sorted(sizes.items(), key=lambda item: -item[1]):
         size = fitted(decoded.width, decoded.height, side)
+        if max(size) > max(decoded.stored.size):
+            raise ValueError(f"{name} would be enlarged: decode the picture for thumbnails of {side} pixels")
         if source is None:
             source = decoded.resized(size, Image.Resampling.LANCZOS, REDUCING_GAP)
         elif size != source.size:
@@ -53,8 +55,8 @@ def scaled(decoded: Decoded, sizes: Mapping[str, int]) -> dict[str, Image.Image]
 
 
 def fitted(width: int, height: int, side: int) -> tuple[int, int]:
-    """Width and height, in proportion, of a picture brought into a square of `side` pixels: at least 1
-    each, and no larger than it was."""
+    """Return width and height of a picture fitted into a square of `side` pixels: in proportion, at least 1 each,
+    and no larger than they were."""
     scale = min(1.0, side / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 

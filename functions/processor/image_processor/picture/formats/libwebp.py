@@ -1,17 +1,14 @@
-"""WebP decoded at a smaller scale, which libwebp can do and Pillow does not ask it for.
+"""libwebp's decoder, called through ctypes because Pillow does not offer its scaling.
 
 Pillow decodes each WebP as an animation, at full size and into three copies: 15 bytes a pixel. libwebp shrinks
-while it decodes, row by row, in the threads it has for that. It is called here through ctypes, in the very library
-that Pillow has loaded; where Pillow was built without such a library to call, its own way remains. Structures are
-those of libwebp's `decode.h`, whose layout its ABI version (checked by libwebp) stands for. Decision 8 has the
-figures.
+while it decodes, row by row and in threads. The library is the one that Pillow has loaded; where Pillow was built
+without one to call, Pillow decodes. The structures are those of libwebp's `decode.h`; libwebp checks the ABI
+version that their layout belongs to. Decision 8 has the figures.
 """
 
 from __future__ import annotations
 
 import ctypes
-import struct
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -87,8 +84,7 @@ class _Config(ctypes.Structure):
 
 @cache
 def _libwebp() -> ctypes.CDLL | None:
-    """The library that Pillow's extension is linked with: what a library needs is searched for its symbols as
-    well."""
+    """Return the library that Pillow's extension is linked with: symbols are searched in dependencies, too."""
     try:
         library = ctypes.CDLL(_webp.__file__)
         for function in (
@@ -105,21 +101,21 @@ def _libwebp() -> ctypes.CDLL | None:
     return library if library.WebPInitDecoderConfigInternal(ctypes.byref(_Config()), _ABI_VERSION) else None
 
 
-def scaled(data: bytes, canvas: tuple[int, int], size: tuple[int, int]) -> Image.Image | None:
-    """The first picture of a WebP, `size` (width, height) instead of `canvas`, in RGB or RGBA.
+def decode(picture: bytes, canvas: tuple[int, int], size: tuple[int, int]) -> Image.Image | None:
+    """Decode a file, or a frame of an animation, of `canvas` (width, height) pixels to `size`, in RGB or RGBA.
 
-    None where this cannot be had from libwebp: in an animation whose first picture leaves some of the canvas free.
-    A picture with transparency whose colours are stored apart from it (lossy with alpha) comes at full size, for
-    the colours of what is not seen would get into their neighbours. Raises OSError for damage, MemoryError.
+    None if there is no libwebp to call, or the picture has another size than `canvas`. A picture whose transparency
+    is stored apart from its colors (lossy with alpha) is decoded at full size, so that hidden colors do not bleed
+    into visible pixels. Raises OSError if the picture is damaged, MemoryError.
     """
-    library, picture = _libwebp(), _first_picture(data, canvas)
-    if library is None or picture is None:
+    library = _libwebp()
+    if library is None:
         return None
     config = _Config()
     library.WebPInitDecoderConfigInternal(ctypes.byref(config), _ABI_VERSION)
     status = library.WebPGetFeaturesInternal(picture, len(picture), ctypes.byref(config.input), _ABI_VERSION)
     if status != _OK:
-        raise OSError(f"libwebp reads no header: status {status}")
+        raise OSError(f"libwebp cannot read the header: status {status}")
     if (config.input.width, config.input.height) != canvas:
         return None
     alpha = bool(config.input.has_alpha)
@@ -137,29 +133,6 @@ def scaled(data: bytes, canvas: tuple[int, int], size: tuple[int, int]) -> Image
     if status == _OUT_OF_MEMORY:
         raise MemoryError
     if status != _OK:
-        raise OSError(f"libwebp does not decode this: status {status}")
+        raise OSError(f"libwebp cannot decode the picture: status {status}")
     mode = "RGBA" if alpha else "RGB"
     return Image.frombuffer(mode, (width, height), pixels, "raw", mode, 0, 1)
-
-
-def _first_picture(data: bytes, canvas: tuple[int, int]) -> bytes | None:
-    """`data`, or of an animation the first frame, if that fills the canvas."""
-    for name, start, length in _chunks(data):
-        if name == b"ANMF":
-            header = data[start : start + 16]
-            across, down = (1 + int.from_bytes(header[at : at + 3], "little") for at in (6, 9))
-            if header[:6] != bytes(6) or (across, down) != canvas:
-                return None
-            return data[start + 16 : start + length]
-    return data
-
-
-def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """(name, start, length) up to the first that holds pixels; a still picture begins with one, or with VP8X."""
-    at = 12
-    while at + 8 <= len(data):
-        name, length = struct.unpack_from("<4sI", data, at)
-        yield name, at + 8, length
-        if name in (b"ANMF", b"VP8 ", b"VP8L"):
-            return
-        at += 8 + length + (length & 1)

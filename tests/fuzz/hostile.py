@@ -23,7 +23,7 @@ SMALL = Limits(max_pixels=100_000_000, seconds=3, peak_bytes=64 * MIB)
 
 
 @dataclass(frozen=True)
-class Nasty:
+class HostileFile:
     """A file, made when it is needed, and what must come of it, within which limits."""
 
     make: Callable[[], bytes]
@@ -36,8 +36,8 @@ class Nasty:
         return self.limits is AS_DEPLOYED
 
 
-def _nasty(make: Callable[[], bytes] | bytes, outcomes: str, limits: Limits = SMALL) -> Nasty:
-    return Nasty((lambda: make) if isinstance(make, bytes) else make, frozenset(outcomes.split()), limits)
+def _file(make: Callable[[], bytes] | bytes, outcomes: str, limits: Limits = SMALL) -> HostileFile:
+    return HostileFile((lambda: make) if isinstance(make, bytes) else make, frozenset(outcomes.split()), limits)
 
 
 PIXEL = chunk(b"IDAT", zlib.compress(b"\0\1\2\3"))
@@ -165,15 +165,14 @@ _JPEG = pictures.jpeg(16, 16)
 _BROKEN = f"{CORRUPT} {TOO_MANY}"
 _ANY = f"{SUCCESS} {CORRUPT} {TOO_MANY}"
 
-NASTIES: dict[str, Nasty] = {
-    "nothing": _nasty(b"", CORRUPT, REFUSED),
+HOSTILE_FILES: dict[str, HostileFile] = {
+    "nothing": _file(b"", CORRUPT, REFUSED),
     **{
-        f"one byte, {value:#04x}": _nasty(bytes([value]), UNSUPPORTED, REFUSED)
-        for value in (0x00, 0x42, 0x89, 0xFF)
+        f"one byte, {value:#04x}": _file(bytes([value]), UNSUPPORTED, REFUSED) for value in (0x00, 0x42, 0x89, 0xFF)
     },
-    "a megabyte of zeros": _nasty(bytes(MIB), UNSUPPORTED, REFUSED),
+    "a megabyte of zeros": _file(bytes(MIB), UNSUPPORTED, REFUSED),
     **{
-        f"{name} signature alone": _nasty(head, CORRUPT, REFUSED)
+        f"{name} signature alone": _file(head, CORRUPT, REFUSED)
         for name, head in {
             "jpeg": b"\xff\xd8\xff",
             "png": SIGNATURE,
@@ -187,114 +186,112 @@ NASTIES: dict[str, Nasty] = {
         if name in NAMES
     },
     # Other formats that Pillow or libheif could open
-    "text": _nasty(pictures.TEXT, UNSUPPORTED, REFUSED),
-    "svg": _nasty(pictures.SVG, UNSUPPORTED, REFUSED),
-    "pdf": _nasty(pictures.PDF, UNSUPPORTED, REFUSED),
-    "postscript": _nasty(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n", UNSUPPORTED, REFUSED),
-    "photoshop": _nasty(b"8BPS\0\1" + bytes(80), UNSUPPORTED, REFUSED),
+    "text": _file(pictures.TEXT, UNSUPPORTED, REFUSED),
+    "svg": _file(pictures.SVG, UNSUPPORTED, REFUSED),
+    "pdf": _file(pictures.PDF, UNSUPPORTED, REFUSED),
+    "postscript": _file(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n", UNSUPPORTED, REFUSED),
+    "photoshop": _file(b"8BPS\0\1" + bytes(80), UNSUPPORTED, REFUSED),
     **{
-        kind: _nasty(partial(pictures.encode, pictures.scene(16, 16), kind), UNSUPPORTED, REFUSED)
+        kind: _file(partial(pictures.encode, pictures.scene(16, 16), kind), UNSUPPORTED, REFUSED)
         for kind in ("ICO", "JPEG2000", "PPM", "TGA", "PCX", "ICNS", "DDS", "QOI")
     },
     # PNG
-    "png text bomb": _nasty(lambda: png_with(chunk(b"zTXt", b"Comment\0\0" + zeros(1 << 30))), _ANY),
-    "png international text bomb": _nasty(
+    "png text bomb": _file(lambda: png_with(chunk(b"zTXt", b"Comment\0\0" + zeros(1 << 30))), _ANY),
+    "png international text bomb": _file(
         lambda: png_with(chunk(b"iTXt", b"Comment\0\1\0\0\0" + zeros(1 << 30))), _ANY
     ),
-    "png of many text bombs": _nasty(
+    "png of many text bombs": _file(
         lambda: png_with(*[chunk(b"zTXt", b"Comment\0\0" + zeros(1 << 20))] * 2_000), _ANY
     ),
-    "png colour profile bomb": _nasty(lambda: png_with(chunk(b"iCCP", b"icc\0\0" + zeros(1 << 30))), _ANY),
-    "png with a gigabyte behind its one pixel": _nasty(
+    "png colour profile bomb": _file(lambda: png_with(chunk(b"iCCP", b"icc\0\0" + zeros(1 << 30))), _ANY),
+    "png with a gigabyte behind its one pixel": _file(
         lambda: png(header(1, 1), chunk(b"IDAT", zeros(1 << 30))), _ANY
     ),
-    "png of a million pieces": _nasty(
-        lambda: png(header(1, 1), *[chunk(b"IDAT", b"")] * 1_000_000, PIXEL), _BROKEN
-    ),
-    "png with a million texts": _nasty(lambda: png_with(*[chunk(b"tEXt", b"a\0b")] * 1_000_000), _BROKEN),
-    "png that is 2³¹ wide": _nasty(png(header(2**31 - 1, 1), PIXEL), TOO_MANY, REFUSED),
-    "png of 2³¹ times 2³¹": _nasty(png(header(2**31 - 1, 2**31 - 1), PIXEL), TOO_MANY, REFUSED),
-    "png wider than 2³¹": _nasty(png(header(2**32 - 1, 1), PIXEL), _BROKEN, REFUSED),
-    "png of no width": _nasty(png(header(0, 1), PIXEL), CORRUPT, REFUSED),
-    "png a pixel too large": _nasty(lambda: png_of_zeros(10_000, 10_001), TOO_MANY, REFUSED),
-    "png of a hundred megapixels": _nasty(lambda: png_of_zeros(10_000, 10_000), SUCCESS, AS_DEPLOYED),
-    "png of a hundred megapixels, 16 bits, alpha": _nasty(
+    "png of a million pieces": _file(lambda: png(header(1, 1), *[chunk(b"IDAT", b"")] * 1_000_000, PIXEL), _BROKEN),
+    "png with a million texts": _file(lambda: png_with(*[chunk(b"tEXt", b"a\0b")] * 1_000_000), _BROKEN),
+    "png that is 2³¹ wide": _file(png(header(2**31 - 1, 1), PIXEL), TOO_MANY, REFUSED),
+    "png of 2³¹ times 2³¹": _file(png(header(2**31 - 1, 2**31 - 1), PIXEL), TOO_MANY, REFUSED),
+    "png wider than 2³¹": _file(png(header(2**32 - 1, 1), PIXEL), _BROKEN, REFUSED),
+    "png of no width": _file(png(header(0, 1), PIXEL), CORRUPT, REFUSED),
+    "png a pixel too large": _file(lambda: png_of_zeros(10_000, 10_001), TOO_MANY, REFUSED),
+    "png of a hundred megapixels": _file(lambda: png_of_zeros(10_000, 10_000), SUCCESS, AS_DEPLOYED),
+    "png of a hundred megapixels, 16 bits, alpha": _file(
         lambda: png_of_zeros(10_000, 10_000, depth=16, colour=6, samples=4), SUCCESS, AS_DEPLOYED
     ),
-    "png with a second, huge header": _nasty(png(header(1, 1), header(60_000, 60_000), PIXEL), _BROKEN, REFUSED),
-    "png without pixels": _nasty(png(header(1, 1)), CORRUPT),
-    "png whose header comes last": _nasty(png(PIXEL, header(1, 1)), CORRUPT),
-    "png of a depth that does not exist": _nasty(png(header(1, 1, depth=3), PIXEL), CORRUPT),
-    "png chunk longer than the file": _nasty(
+    "png with a second, huge header": _file(png(header(1, 1), header(60_000, 60_000), PIXEL), _BROKEN, REFUSED),
+    "png without pixels": _file(png(header(1, 1)), CORRUPT),
+    "png whose header comes last": _file(png(PIXEL, header(1, 1)), CORRUPT),
+    "png of a depth that does not exist": _file(png(header(1, 1, depth=3), PIXEL), CORRUPT),
+    "png chunk longer than the file": _file(
         SIGNATURE + header(1, 1) + chunk(b"IDAT", b"", length=2**31 - 1), CORRUPT
     ),
-    "animated png of 2³¹ frames": _nasty(
+    "animated png of 2³¹ frames": _file(
         png_with(chunk(b"acTL", struct.pack(">II", 2**31 - 1, 0))), TOO_MANY, REFUSED
     ),
-    "png exif that repeats a megabyte": _nasty(
+    "png exif that repeats a megabyte": _file(
         lambda: png_with(chunk(b"eXIf", exif_blocks.bomb(60_000, MIB)[6:])), SUCCESS
     ),
     # JPEG
-    "jpeg of 65,535 times 65,535": _nasty(lambda: jpeg_of(65_535, 65_535), TOO_MANY, REFUSED),
-    "jpeg of no height": _nasty(lambda: jpeg_of(16, 0), CORRUPT, REFUSED),
-    "jpeg of ten thousand scans": _nasty(lambda: jpeg_of(10_000, 10_000, scans=10_000), TOO_MANY, REFUSED),
-    "jpeg of ninety scans of a hundred megapixels": _nasty(
+    "jpeg of 65,535 times 65,535": _file(lambda: jpeg_of(65_535, 65_535), TOO_MANY, REFUSED),
+    "jpeg of no height": _file(lambda: jpeg_of(16, 0), CORRUPT, REFUSED),
+    "jpeg of ten thousand scans": _file(lambda: jpeg_of(10_000, 10_000, scans=10_000), TOO_MANY, REFUSED),
+    "jpeg of ninety scans of a hundred megapixels": _file(
         lambda: jpeg_of(10_000, 10_000, scans=80), _ANY, AS_DEPLOYED
     ),
-    "jpeg that says it is large": _nasty(lambda: jpeg_of(10_000, 10_000, progressive=False), _ANY, AS_DEPLOYED),
-    "jpeg of forty thousand comments": _nasty(lambda: jpeg_with(*[(0xFE, b"x" * 1_000)] * 40_000), _ANY),
-    "jpeg of seven hundred exif segments": _nasty(
+    "jpeg that says it is large": _file(lambda: jpeg_of(10_000, 10_000, progressive=False), _ANY, AS_DEPLOYED),
+    "jpeg of forty thousand comments": _file(lambda: jpeg_with(*[(0xFE, b"x" * 1_000)] * 40_000), _ANY),
+    "jpeg of seven hundred exif segments": _file(
         lambda: jpeg_with(*[(0xE1, b"Exif\0\0" + bytes(65_000))] * 700), _ANY
     ),
-    "jpeg exif that repeats itself": _nasty(lambda: jpeg_with((0xE1, exif_blocks.bomb(4_000, 15_000))), SUCCESS),
-    "jpeg profile in 255 of 65,535 pieces": _nasty(
+    "jpeg exif that repeats itself": _file(lambda: jpeg_with((0xE1, exif_blocks.bomb(4_000, 15_000))), SUCCESS),
+    "jpeg profile in 255 of 65,535 pieces": _file(
         lambda: jpeg_with(*[(0xE2, b"ICC_PROFILE\0\1\xff" + bytes(65_000))] * 255), _ANY
     ),
-    "jpeg with an archive behind it": _nasty(_JPEG + b"PK\3\4" + bytes(10_000), SUCCESS),
-    "jpeg in a jpeg's exif": _nasty(lambda: jpeg_with((0xE1, b"Exif\0\0" + _JPEG)), SUCCESS),
-    "jpeg of ten million fill bytes": _nasty(lambda: _JPEG[:2] + b"\xff" * 10_000_000 + _JPEG[2:], _ANY),
-    "jpeg with junk between its segments": _nasty(lambda: _JPEG[:20] + bytes(10_000_000) + _JPEG[20:], _BROKEN),
-    "mpo that counts to 2³²": _nasty(
+    "jpeg with an archive behind it": _file(_JPEG + b"PK\3\4" + bytes(10_000), SUCCESS),
+    "jpeg in a jpeg's exif": _file(lambda: jpeg_with((0xE1, b"Exif\0\0" + _JPEG)), SUCCESS),
+    "jpeg of ten million fill bytes": _file(lambda: _JPEG[:2] + b"\xff" * 10_000_000 + _JPEG[2:], _ANY),
+    "jpeg with junk between its segments": _file(lambda: _JPEG[:20] + bytes(10_000_000) + _JPEG[20:], _BROKEN),
+    "mpo that counts to 2³²": _file(
         lambda: pictures.mpo().replace(b"\x01\xb0\x04\x00\x01\0\0\0", b"\x01\xb0\x04\x00\xff\xff\xff\xff"), _ANY
     ),
     # GIF
-    "gif of 65,535 times 65,535": _nasty(gif_of(65_535, 65_535, 1), TOO_MANY, REFUSED),
-    "gif whose frame is larger than itself": _nasty(gif_of(1, 1, 1, frame=(65_535, 65_535)), _BROKEN),
-    "gif of a million frames": _nasty(lambda: gif_of(1, 1, 1_000_000), TOO_MANY, REFUSED),
-    "gif of a million crumbs": _nasty(
+    "gif of 65,535 times 65,535": _file(gif_of(65_535, 65_535, 1), TOO_MANY, REFUSED),
+    "gif whose frame is larger than itself": _file(gif_of(1, 1, 1, frame=(65_535, 65_535)), _BROKEN),
+    "gif of a million frames": _file(lambda: gif_of(1, 1, 1_000_000), TOO_MANY, REFUSED),
+    "gif of a million crumbs": _file(
         lambda: gif_of(1, 1, 1)[:-1] + b"\x21\xfe" + b"\x01x" * 1_000_000 + b"\0\x3b", _ANY
     ),
-    "gif of a hundred megapixels in a few bytes": _nasty(gif_of(10_000, 10_000, 1), _ANY, AS_DEPLOYED),
-    "gif of no size": _nasty(gif_of(0, 0, 1, frame=(0, 0)), CORRUPT, REFUSED),
+    "gif of a hundred megapixels in a few bytes": _file(gif_of(10_000, 10_000, 1), _ANY, AS_DEPLOYED),
+    "gif of no size": _file(gif_of(0, 0, 1, frame=(0, 0)), CORRUPT, REFUSED),
     # WebP
-    "webp of 16,383 times 16,383": _nasty(webp_of(16_383, 16_383), TOO_MANY, REFUSED),
-    "webp of a hundred megapixels in forty bytes": _nasty(webp_of(10_000, 10_000), SUCCESS, AS_DEPLOYED),
-    "webp a pixel too large": _nasty(webp_of(10_000, 10_001), TOO_MANY, REFUSED),
-    "webp larger than its canvas": _nasty(webp_canvas(1, 1, webp_of(16_383, 16_383)), _BROKEN, REFUSED),
-    "webp smaller than its canvas": _nasty(webp_canvas(9_000, 9_000, webp_of(1, 1)), _ANY, AS_DEPLOYED),
-    "webp of 2²⁴ times 2²⁴": _nasty(webp_canvas(1 << 24, 1 << 24, webp_of(1, 1)), _BROKEN, REFUSED),
+    "webp of 16,383 times 16,383": _file(webp_of(16_383, 16_383), TOO_MANY, REFUSED),
+    "webp of a hundred megapixels in forty bytes": _file(webp_of(10_000, 10_000), SUCCESS, AS_DEPLOYED),
+    "webp a pixel too large": _file(webp_of(10_000, 10_001), TOO_MANY, REFUSED),
+    "webp larger than its canvas": _file(webp_canvas(1, 1, webp_of(16_383, 16_383)), _BROKEN, REFUSED),
+    "webp smaller than its canvas": _file(webp_canvas(9_000, 9_000, webp_of(1, 1)), _ANY, AS_DEPLOYED),
+    "webp of 2²⁴ times 2²⁴": _file(webp_canvas(1 << 24, 1 << 24, webp_of(1, 1)), _BROKEN, REFUSED),
     # TIFF
-    "tiff whose directory follows itself": _nasty(tiff_of(1, 1, following=8), _ANY),
-    "tiff whose directory is beyond the file": _nasty(b"II*\0" + b"\xff" * 4 + bytes(100), CORRUPT),
-    "tiff of 2³² times 2³²": _nasty(tiff_of(2**32 - 1, 2**32 - 1), _BROKEN, REFUSED),
-    "tiff of no size": _nasty(tiff_of(0, 0), CORRUPT, REFUSED),
-    "tiff of four billion strips": _nasty(tiff_of(100, 100, strips=2**32 - 1), CORRUPT),
-    "tiff of 65,535 bits a sample": _nasty(tiff_of(1, 1, bits=65_535), _BROKEN),
-    "tiff that says it is large": _nasty(tiff_of(10_000, 10_000), CORRUPT, AS_DEPLOYED),
-    "tiff of a hundred megapixels, deflated": _nasty(
+    "tiff whose directory follows itself": _file(tiff_of(1, 1, following=8), _ANY),
+    "tiff whose directory is beyond the file": _file(b"II*\0" + b"\xff" * 4 + bytes(100), CORRUPT),
+    "tiff of 2³² times 2³²": _file(tiff_of(2**32 - 1, 2**32 - 1), _BROKEN, REFUSED),
+    "tiff of no size": _file(tiff_of(0, 0), CORRUPT, REFUSED),
+    "tiff of four billion strips": _file(tiff_of(100, 100, strips=2**32 - 1), CORRUPT),
+    "tiff of 65,535 bits a sample": _file(tiff_of(1, 1, bits=65_535), _BROKEN),
+    "tiff that says it is large": _file(tiff_of(10_000, 10_000), CORRUPT, AS_DEPLOYED),
+    "tiff of a hundred megapixels, deflated": _file(
         lambda: tiff_of(10_000, 10_000, compression=8, data=zeros(100_000_000)), SUCCESS, AS_DEPLOYED
     ),
-    "tiff with a gigabyte in a strip of one pixel": _nasty(
+    "tiff with a gigabyte in a strip of one pixel": _file(
         lambda: tiff_of(1, 1, compression=8, data=zeros(1 << 30)), _ANY
     ),
-    "tiff with two widths": _nasty(
+    "tiff with two widths": _file(
         lambda: tiff((256, 4, 1, 1), (256, 4, 1, 60_000), (257, 4, 1, 60_000), (258, 3, 1, 8), (262, 3, 1, 1)),
         _BROKEN,
     ),
-    "tiff of 65,535 entries that share its bytes": _nasty(
+    "tiff of 65,535 entries that share its bytes": _file(
         lambda: b"II*\0" + exif_blocks.bomb(60_000, MIB)[10:], CORRUPT
     ),
-    "tiff of a tile as large as all": _nasty(
+    "tiff of a tile as large as all": _file(
         lambda: tiff(
             (256, 4, 1, 8),
             (257, 4, 1, 8),
@@ -308,8 +305,8 @@ NASTIES: dict[str, Nasty] = {
         ),
         _BROKEN,
     ),
-    "bigtiff that counts to 2⁶³": _nasty(b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 2**63) + bytes(100), CORRUPT),
-    "tiff of ten thousand directories": _nasty(
+    "bigtiff that counts to 2⁶³": _file(b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 2**63) + bytes(100), CORRUPT),
+    "tiff of ten thousand directories": _file(
         lambda: (
             b"II*\0\x08\0\0\0"
             + b"".join(struct.pack("<HI", 0, 8 + 6 * (i + 1)) for i in range(20_000))
@@ -318,26 +315,26 @@ NASTIES: dict[str, Nasty] = {
         _BROKEN,
     ),
     # BMP
-    "bmp of 2³¹ times 2³¹": _nasty(bmp_of(2**31 - 1, 2**31 - 1), TOO_MANY, REFUSED),
-    "bmp of the least height there is": _nasty(bmp_of(1, -(2**31)), _BROKEN, REFUSED),
-    "bmp of negative width": _nasty(bmp_of(-5, 5, data=bytes(100)), _ANY),
-    "bmp that says it is large": _nasty(bmp_of(10_000, 10_000, data=bytes(100)), CORRUPT, AS_DEPLOYED),
-    "bmp of four billion colours": _nasty(bmp_of(1, 1, bits=8, colours=2**32 - 1, data=bytes(100)), _ANY),
-    "bmp run that covers a hundred megapixels": _nasty(
+    "bmp of 2³¹ times 2³¹": _file(bmp_of(2**31 - 1, 2**31 - 1), TOO_MANY, REFUSED),
+    "bmp of the least height there is": _file(bmp_of(1, -(2**31)), _BROKEN, REFUSED),
+    "bmp of negative width": _file(bmp_of(-5, 5, data=bytes(100)), _ANY),
+    "bmp that says it is large": _file(bmp_of(10_000, 10_000, data=bytes(100)), CORRUPT, AS_DEPLOYED),
+    "bmp of four billion colours": _file(bmp_of(1, 1, bits=8, colours=2**32 - 1, data=bytes(100)), _ANY),
+    "bmp run that covers a hundred megapixels": _file(
         bmp_of(10_000, 10_000, bits=8, compression=1, data=b"\xff\1" * 1_000 + b"\0\1"), _ANY, AS_DEPLOYED
     ),
-    "bmp of skips": _nasty(
+    "bmp of skips": _file(
         bmp_of(10_000, 10_000, bits=8, compression=1, data=b"\0\2\xff\xff" * 1_000 + b"\0\1"), _ANY, AS_DEPLOYED
     ),
     # AVIF, HEIC
-    "avif that says it is 65,535 times 65,535": _nasty(lambda: avif_saying(65_535, 65_535), _BROKEN, REFUSED),
-    "avif that says it is large": _nasty(lambda: avif_saying(10_000, 10_000), _ANY, AS_DEPLOYED),
-    "avif of ten thousand nested boxes": _nasty(lambda: nested_boxes(10_000), CORRUPT),
-    "avif of a hundred thousand boxes": _nasty(
+    "avif that says it is 65,535 times 65,535": _file(lambda: avif_saying(65_535, 65_535), _BROKEN, REFUSED),
+    "avif that says it is large": _file(lambda: avif_saying(10_000, 10_000), _ANY, AS_DEPLOYED),
+    "avif of ten thousand nested boxes": _file(lambda: nested_boxes(10_000), CORRUPT),
+    "avif of a hundred thousand boxes": _file(
         lambda: box(b"ftyp", b"avif\0\0\0\0avifmif1") + box(b"free", b"") * 100_000, CORRUPT
     ),
-    "heic of nested boxes": _nasty(lambda: nested_boxes(10_000).replace(b"avif", b"heic"), CORRUPT),
-    "heic that is an avif": _nasty(
+    "heic of nested boxes": _file(lambda: nested_boxes(10_000).replace(b"avif", b"heic"), CORRUPT),
+    "heic that is an avif": _file(
         lambda: pictures.encode(pictures.scene(16, 16), "AVIF").replace(b"ftypavif", b"ftypheic", 1), _ANY
     ),
 }

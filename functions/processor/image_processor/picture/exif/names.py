@@ -1,6 +1,6 @@
-"""Tags that are shown, by the names that the standard gives them (CIPA DC-008, EXIF 3.0; TIFF 6.0).
+"""The tags that are shown, with their names in the standard (CIPA DC-008, EXIF 3.0; TIFF 6.0).
 
-Not among them: where and how pixels are stored, maker notes, embedded pictures, and tables in binary.
+Left out: where and how pixels are stored, maker notes, embedded pictures, and binary tables.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DATES = {
     DATE_TIME_ORIGINAL: (0x9291, 0x9011),
     DATE_TIME_DIGITIZED: (0x9292, 0x9012),
 }
-"""Where each date has its fraction of a second, and its offset from UTC."""
+"""The tags that hold each date's fraction of a second, and its offset from UTC."""
 
 WINDOWS_TEXT = {
     0x9C9B: "XPTitle",
@@ -26,7 +26,7 @@ WINDOWS_TEXT = {
     0x9C9E: "XPKeywords",
     0x9C9F: "XPSubject",
 }
-"""Microsoft's, in UTF-16."""
+"""Microsoft's tags, in UTF-16."""
 
 NAMES = {
     0x010D: "DocumentName",

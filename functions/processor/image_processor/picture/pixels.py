@@ -1,7 +1,7 @@
-"""From the decoder's pixels to a small sRGB picture: reduce, convert, colour profile, orientation.
+"""From the decoder's pixels to a small sRGB picture: reduce, convert, color profile, orientation.
 
-Pictures are converted and reduced in strips, so that no second picture of full size ever exists; what
-looks at each pixel a second time (colour profile, turning) happens on the reduced picture.
+Pictures are converted and reduced in strips, so that no second picture of full size ever exists. What visits each
+pixel a second time (color profile, turning) is done to the reduced picture.
 """
 
 from __future__ import annotations
@@ -30,12 +30,9 @@ _TRANSPOSITIONS = {
 
 _DEEP_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 
-Region = tuple[float, float, float, float]
-"""Left, top, right, bottom in pixels, not rounded."""
-
 
 def reduced(image: Image.Image, factors: tuple[int, int]) -> Image.Image:
-    """`image` in mode L, RGB, RGBA or CMYK, averaged over blocks of `factors` (x, y) pixels.
+    """Return `image` in mode L, RGB, RGBA or CMYK, averaged over blocks of `factors` (x, y) pixels.
 
     Its size is that of the loaded `image` divided by the factors, rounded up. Transparency of any kind
     becomes RGBA; more than 8 bits a sample are scaled to 8, not clipped.
@@ -55,7 +52,7 @@ def reduced(image: Image.Image, factors: tuple[int, int]) -> Image.Image:
 
 
 def _strips(image: Image.Image, multiple: int) -> Iterator[tuple[int, Image.Image]]:
-    """(top, strip) pairs over the full width; each but the last has a multiple of `multiple` rows."""
+    """Yield (top, strip) pairs over the full width; each but the last has a multiple of `multiple` rows."""
     width, height = image.size
     rows = multiple * max(1, STRIP_PIXELS // (width * multiple))
     for top in range(0, height, rows):
@@ -63,14 +60,14 @@ def _strips(image: Image.Image, multiple: int) -> Iterator[tuple[int, Image.Imag
 
 
 def _converter(image: Image.Image, transparent: bool) -> tuple[Callable[[Image.Image], Image.Image], str]:
-    """What turns a strip of `image` into an 8-bit mode that can be reduced, and that mode."""
+    """Return a function that turns a strip of `image` into an 8-bit mode that can be reduced, and that mode."""
     mode = image.mode
     if mode in _DEEP_MODES:
         low, high = _range(image)
         key = image.info.get("transparency")
         return (lambda strip: _eight_bits(strip, low, high, key)), "RGBA" if transparent else "L"
     if transparent:
-        _fit_colour_key(image)
+        _fit_color_key(image)
     if mode in ("RGBA", "RGBa", "LA", "PA") or transparent:
         return (lambda strip: strip.convert("RGBA")), "RGBA"
     if mode == "La":  # Pillow converts it to LA alone
@@ -79,15 +76,15 @@ def _converter(image: Image.Image, transparent: bool) -> tuple[Callable[[Image.I
     return (lambda strip: strip.convert(target)), target
 
 
-def _fit_colour_key(image: Image.Image) -> None:
-    """Scale a 16-bit RGB colour key to the 8 bits that Pillow has made of the pixels."""
+def _fit_color_key(image: Image.Image) -> None:
+    """Scale a 16-bit RGB color key to the 8 bits that Pillow has made of the pixels."""
     key = image.info["transparency"]
     if isinstance(key, tuple) and max(key) > 255:
         image.info["transparency"] = tuple(value >> 8 for value in key)
 
 
 def _range(image: Image.Image) -> tuple[float, float]:
-    """The values that stand for black and white in a picture of more than 8 bits a sample."""
+    """Return the values that stand for black and white in a picture of more than 8 bits a sample."""
     if image.mode.startswith("I;16"):
         bits = _tiff_bits(image)
         return 0.0, float(2**bits - 1)
@@ -97,7 +94,7 @@ def _range(image: Image.Image) -> tuple[float, float]:
         finite = values[np.isfinite(values)]
         if finite.size:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
-    # Nothing in the file says what white is: take the usual scale that holds the values, else their range.
+    # The file does not say what white is: take the usual scale that holds the values, else their range.
     for white in (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0):
         if low >= 0 and high <= white:
             return 0.0, white
@@ -105,7 +102,7 @@ def _range(image: Image.Image) -> tuple[float, float]:
 
 
 def _tiff_bits(image: Image.Image) -> int:
-    """Bits in a sample: TIFF keeps 12-bit scans in 16."""
+    """Return the bits in a sample: TIFF keeps 12-bit scans in 16."""
     tags: Any = getattr(image, "tag_v2", {})
     bits = tags.get(258, (16,))
     return 12 if bits in (12, (12,)) else 16
@@ -115,9 +112,9 @@ def _eight_bits(strip: Image.Image, low: float, high: float, key: object) -> Ima
     values = np.asarray(strip)
     with np.errstate(all="ignore"):
         scaled = np.rint((values.astype(np.float64) - low) * (255.0 / (high - low)))
-    # Not a number is black; infinities are black and white.
-    grey: npt.NDArray[np.uint8] = np.nan_to_num(np.clip(scaled, 0, 255), nan=0.0).astype(np.uint8)
-    picture = Image.fromarray(grey)
+    # NaN is black; infinities are black and white.
+    gray: npt.NDArray[np.uint8] = np.nan_to_num(np.clip(scaled, 0, 255), nan=0.0).astype(np.uint8)
+    picture = Image.fromarray(gray)
     if not isinstance(key, int):
         return picture
     alpha = Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))
@@ -125,10 +122,10 @@ def _eight_bits(strip: Image.Image, low: float, high: float, key: object) -> Ima
 
 
 def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """`picture` (L, RGB, RGBA or CMYK) as sRGB in mode L, RGB or RGBA.
+    """Return `picture` (L, RGB, RGBA or CMYK) as sRGB in mode L, RGB or RGBA.
 
-    A profile that is broken, or made for another kind of picture, is ignored: the pixels are then taken
-    for sRGB, as browsers do.
+    A profile that is broken, or made for another kind of picture, is ignored: the pixels are then read as sRGB, as
+    browsers do.
     """
     if profile:
         picture = _through_profile(picture, profile)
@@ -136,7 +133,7 @@ def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def without_idle_alpha(picture: Image.Image) -> Image.Image:
-    """`picture`, in RGB if its alpha channel is opaque everywhere."""
+    """Return `picture`, in RGB if its alpha channel is opaque everywhere."""
     if picture.mode == "RGBA" and picture.getchannel("A").getextrema()[0] == 255:
         return picture.convert("RGB")
     return picture
@@ -162,20 +159,6 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 
 
 def upright(picture: Image.Image, orientation: int) -> Image.Image:
-    """`picture` turned as EXIF `orientation` (1 to 8) says."""
+    """Return `picture` turned as EXIF `orientation` (1 to 8) says."""
     transposition = _TRANSPOSITIONS.get(orientation)
     return picture if transposition is None else picture.transpose(transposition)
-
-
-def upright_region(region: Region, size: tuple[int, int], orientation: int) -> Region:
-    """Where `region` of a picture of `size` (width, height) is once that is upright."""
-    left, top, right, bottom = region
-    width, height = size
-    if orientation >= 5:
-        left, top, right, bottom = top, left, bottom, right
-        width, height = height, width
-    if orientation in (2, 3, 6, 7):
-        left, right = width - right, width - left
-    if orientation in (3, 4, 7, 8):
-        top, bottom = height - bottom, height - top
-    return left, top, right, bottom

@@ -10,17 +10,15 @@ import pytest
 from PIL import Image
 
 from image_core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
-from image_processor.decode import decode
-from image_processor.survey import Limits, Survey, bmp, gif, jpeg, png, survey, tiff, webp
+from image_processor.picture.decode import decode
+from image_processor.picture.formats import FORMATS, DecodeLimits, FileInfo, bmp, jpeg, png, tiff, webp
 from tests import pictures
 
-LIMITS = Limits(pixels=1_000_000, frames=50)
+LIMITS = DecodeLimits(pixels=1_000_000, frames=50)
 
 
-def walked(data: bytes, kind: str) -> Survey:
-    found = survey(data, kind, LIMITS)
-    assert found is not None
-    return found
+def inspect(data: bytes, kind: str, limits: DecodeLimits = LIMITS) -> FileInfo:
+    return FORMATS[kind].inspect(data, limits)
 
 
 def segment(marker: int, body: bytes) -> bytes:
@@ -69,7 +67,7 @@ def long(value: int) -> bytes:
 def test_size_depth_and_number_of_frames_are_known_before_decoding(
     kind: str, data: bytes, frames: int, bits: int
 ) -> None:
-    found = walked(data, kind)
+    found = inspect(data, kind)
 
     assert (found.width, found.height, found.frames) == (120, 80, frames)
     if kind != "gif":
@@ -79,44 +77,34 @@ def test_size_depth_and_number_of_frames_are_known_before_decoding(
 def test_the_bits_of_a_gif_are_those_of_its_palette() -> None:
     four_colours = Image.open(BytesIO(pictures.palette_png()))
 
-    found = walked(pictures.encode(four_colours, "GIF"), "gif")
+    found = inspect(pictures.encode(four_colours, "GIF"), "gif")
 
     assert (found.frames, found.bit_depth) == (1, 2)
-
-
-def test_the_orientation_of_a_tiff_is_found_where_it_is() -> None:
-    data = pictures.encode(pictures.scene(), "TIFF", orientation=6)
-
-    found = walked(data, "tiff")
-
-    assert found.orientation == 6
-    assert found.orientation_at
-    assert data[found.orientation_at] == 6
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "webp", "tiff", "bmp"])
 def test_a_pixel_more_than_is_accepted_is_too_many(kind: str) -> None:
     data = pictures.encode(pictures.scene(), kind)
 
-    assert survey(data, kind, Limits(120 * 80, 1))
+    assert inspect(data, kind, DecodeLimits(120 * 80, 1))
     with pytest.raises(TooManyPixels, match="9,599 pixels"):
-        survey(data, kind, Limits(120 * 80 - 1, 1))
+        inspect(data, kind, DecodeLimits(120 * 80 - 1, 1))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "TIFF", "AVIF"])
 def test_a_frame_more_than_is_accepted_is_too_many(kind: str) -> None:
     data = pictures.animated(kind)
 
-    assert decode(data, max_pixels=10_000, max_frames=3, long_enough_for=300).frames == 3
+    assert decode(data, max_pixels=10_000, max_frames=3, largest_thumbnail=300).frames == 3
     with pytest.raises(TooManyPixels, match="more than 2 frames"):
-        decode(data, max_pixels=10_000, max_frames=2, long_enough_for=300)
+        decode(data, max_pixels=10_000, max_frames=2, largest_thumbnail=300)
 
 
 @pytest.mark.parametrize(("data", "frames"), [(pictures.mpo(), 2), (pictures.heic("two_pictures"), 2)])
 def test_pictures_beside_the_first_count_as_frames(data: bytes, frames: int) -> None:
-    assert decode(data, max_pixels=10_000, long_enough_for=300).frames == frames
+    assert decode(data, max_pixels=10_000, largest_thumbnail=300).frames == frames
     with pytest.raises(TooManyPixels, match="frames"):
-        decode(data, max_pixels=10_000, max_frames=1, long_enough_for=300)
+        decode(data, max_pixels=10_000, max_frames=1, largest_thumbnail=300)
 
 
 @pytest.mark.parametrize("kind", ["png", "webp"])
@@ -125,7 +113,7 @@ def test_a_file_is_whole_or_it_is_cut_short_wherever_it_ends(kind: str) -> None:
 
     for end in range(16, len(data)):
         with pytest.raises(CorruptImage):
-            walked(data[:end], kind)
+            inspect(data[:end], kind)
 
 
 def test_a_jpeg_that_passes_over_its_pixels_too_often_is_refused() -> None:
@@ -136,9 +124,9 @@ def test_a_jpeg_that_passes_over_its_pixels_too_often_is_refused() -> None:
         return data[:-2] + scan * more + data[-2:]
 
     own = data.count(b"\xff\xda")
-    assert walked(with_scans(jpeg.MAX_SCANS - own), "jpeg")
+    assert inspect(with_scans(jpeg.MAX_SCANS - own), "jpeg")
     with pytest.raises(TooManyPixels, match="100 times"):
-        walked(with_scans(jpeg.MAX_SCANS - own + 1), "jpeg")
+        inspect(with_scans(jpeg.MAX_SCANS - own + 1), "jpeg")
 
 
 def test_a_baseline_jpeg_with_a_scan_for_each_component_is_counted_too() -> None:
@@ -146,7 +134,7 @@ def test_a_baseline_jpeg_with_a_scan_for_each_component_is_counted_too() -> None
     scan = data.rindex(b"\xff\xda")
     one = segment(0xDA, b"\1\1\0\0\x3f\0") + b"\0"
     with pytest.raises(TooManyPixels, match="100 times"):
-        walked(data[:scan] + one * (jpeg.MAX_SCANS + 1) + data[-2:], "jpeg")
+        inspect(data[:scan] + one * (jpeg.MAX_SCANS + 1) + data[-2:], "jpeg")
 
 
 def test_what_looks_like_scans_inside_a_segment_is_not_counted() -> None:
@@ -154,8 +142,8 @@ def test_what_looks_like_scans_inside_a_segment_is_not_counted() -> None:
     after_tables = data.rindex(b"\xff\xda")
     harmless = segment(0xFE, b"\xff\xda" * 500)
 
-    assert walked(data[:after_tables] + harmless + data[after_tables:], "jpeg")
-    assert walked(data + b"\xff\xda" * 500, "jpeg"), "nor what follows the end of the picture"
+    assert inspect(data[:after_tables] + harmless + data[after_tables:], "jpeg")
+    assert inspect(data + b"\xff\xda" * 500, "jpeg"), "nor what follows the end of the picture"
 
 
 @pytest.mark.parametrize(
@@ -170,13 +158,13 @@ def test_what_looks_like_scans_inside_a_segment_is_not_counted() -> None:
 def test_a_jpeg_whose_header_never_seems_to_end_is_corrupt(name: str, header: bytes) -> None:
     data = pictures.jpeg()
     with pytest.raises(CorruptImage, match="header is too long"):
-        walked(data[:2] + header + data[2:], "jpeg")
+        inspect(data[:2] + header + data[2:], "jpeg")
 
 
 def test_a_profile_in_many_segments_is_no_reason_to_refuse_a_jpeg() -> None:
     data = pictures.jpeg(icc_profile=pictures.swapped_profile() + bytes(3_000_000), comment=b"x" * 60_000)
     assert len(data) > 3_000_000
-    assert walked(data, "jpeg").width == 120
+    assert inspect(data, "jpeg").width == 120
 
 
 @pytest.mark.parametrize(
@@ -184,14 +172,14 @@ def test_a_profile_in_many_segments_is_no_reason_to_refuse_a_jpeg() -> None:
 )
 def test_a_jpeg_without_a_frame_header_is_corrupt(data: bytes) -> None:
     with pytest.raises(CorruptImage):
-        walked(data + b"\xff" * 8, "jpeg")
+        inspect(data + b"\xff" * 8, "jpeg")
 
 
 @pytest.mark.parametrize(("name", "most"), [(b"teST", png.MAX_CHUNKS), (b"iCCP", png.MAX_PROFILES)])
 def test_a_png_made_of_very_many_pieces_is_corrupt(name: bytes, most: int) -> None:
     data = pictures.png()
     with pytest.raises(CorruptImage, match="pieces"):
-        walked(data[:33] + chunk(name, b"") * (most + 1) + data[33:], "png")
+        inspect(data[:33] + chunk(name, b"") * (most + 1) + data[33:], "png")
 
 
 def packed_chunk(name: bytes, size: int) -> bytes:
@@ -205,28 +193,28 @@ def test_text_or_a_profile_of_a_png_may_be_large_but_no_bomb(name: bytes) -> Non
     data = pictures.png()
     large, bomb = (data[:33] + packed_chunk(name, size) + data[33:] for size in (3_000_000, 100_000_000))
 
-    assert decode(large, max_pixels=10_000, long_enough_for=300).width == 120
+    assert decode(large, max_pixels=10_000, largest_thumbnail=300).width == 120
     with pytest.raises(CorruptImage):
-        decode(bomb, max_pixels=10_000, long_enough_for=300)
+        decode(bomb, max_pixels=10_000, largest_thumbnail=300)
 
 
 def test_a_gif_made_of_very_small_pieces_is_corrupt() -> None:
     head = b"GIF89a" + struct.pack("<HHBBB", 9, 9, 0, 0, 0)
     comment = b"\x21\xfe" + b"\1x" * 1_000_000 + b"\0"
     with pytest.raises(CorruptImage, match="pieces"):
-        walked(head + comment, "gif")
+        inspect(head + comment, "gif")
 
 
 def test_a_first_picture_that_reaches_beyond_the_screen_of_a_gif_enlarges_it() -> None:
     data = bytearray(pictures.encode(pictures.scene(), "GIF"))
     data[6:10] = struct.pack("<HH", 10, 10)
 
-    found = walked(bytes(data), "gif")
-    result = decode(bytes(data), max_pixels=1_000_000, long_enough_for=300)
+    found = inspect(bytes(data), "gif")
+    result = decode(bytes(data), max_pixels=1_000_000, largest_thumbnail=300)
 
     assert (found.width, found.height) == (result.width, result.height) == (120, 80)
     with pytest.raises(TooManyPixels):
-        survey(bytes(data), "gif", Limits(9_000, 1))
+        inspect(bytes(data), "gif", DecodeLimits(9_000, 1))
 
 
 def test_the_chain_of_pages_of_a_tiff_may_bite_its_tail() -> None:
@@ -237,7 +225,7 @@ def test_the_chain_of_pages_of_a_tiff_may_bite_its_tail() -> None:
         b"II*\0" + long(first) + directory(*entries, following=first + size) + directory(*entries, following=first)
     )
 
-    assert walked(data, "tiff").frames == 2
+    assert inspect(data, "tiff").frames == 2
 
 
 def test_pages_of_a_tiff_are_counted_no_further_than_they_are_accepted() -> None:
@@ -245,7 +233,7 @@ def test_pages_of_a_tiff_are_counted_no_further_than_they_are_accepted() -> None
     size = len(directory(*entry))
     pages = b"".join(directory(*entry, following=8 + at * size) for at in range(1, 60))
     with pytest.raises(TooManyPixels, match="50 frames"):
-        walked(b"II*\0" + long(8) + pages + directory(*entry), "tiff")
+        inspect(b"II*\0" + long(8) + pages + directory(*entry), "tiff")
 
 
 @pytest.mark.parametrize("tag", [273, 279, 324, 258])
@@ -253,7 +241,7 @@ def test_a_tiff_made_of_very_many_pieces_is_corrupt(tag: int) -> None:
     count = tiff.MAX_PIECES + 1
     ifd = directory((256, 4, 1, long(1)), (257, 4, 1, long(1)), (tag, 4, count, long(8)))
     with pytest.raises(CorruptImage, match="pieces"):
-        walked(b"II*\0" + long(8) + ifd + bytes(4 * count), "tiff")
+        inspect(b"II*\0" + long(8) + ifd + bytes(4 * count), "tiff")
 
 
 def test_a_tile_of_more_pixels_than_are_accepted_is_refused_however_small_the_picture() -> None:
@@ -261,7 +249,7 @@ def test_a_tile_of_more_pixels_than_are_accepted_is_refused_however_small_the_pi
         (256, 4, 1, long(9)), (257, 4, 1, long(9)), (322, 4, 1, long(65_536)), (323, 4, 1, long(65_536))
     )
     with pytest.raises(TooManyPixels, match="tile"):
-        walked(b"II*\0" + long(8) + ifd, "tiff")
+        inspect(b"II*\0" + long(8) + ifd, "tiff")
 
 
 SIZE = (256, 4, 1, long(1)), (257, 4, 1, long(1))
@@ -278,20 +266,20 @@ SIZE = (256, 4, 1, long(1)), (257, 4, 1, long(1))
 )
 def test_raw_files_of_cameras_are_unsupported_though_they_hold_a_tiff(data: bytes) -> None:
     with pytest.raises(UnsupportedFormat, match="Raw"):
-        walked(data, "tiff")
+        inspect(data, "tiff")
 
 
 @pytest.mark.parametrize("data", [b"II*\0\xff\xff\xff\xff", b"II*\0" + long(8) + b"\xff\xff", b"II+\0" + bytes(12)])
 def test_a_tiff_whose_directory_is_not_there_is_corrupt(data: bytes) -> None:
     with pytest.raises(CorruptImage):
-        walked(data, "tiff")
+        inspect(data, "tiff")
 
 
 def test_a_webp_made_of_very_many_pieces_is_corrupt() -> None:
     whole = pictures.encode(pictures.see_through(), "WEBP")
     first = whole[20:30]
     with pytest.raises(CorruptImage, match="pieces"):
-        walked(riff((b"VP8X", first), *[(b"JUNK", b"")] * (webp.MAX_CHUNKS + 1)), "webp")
+        inspect(riff((b"VP8X", first), *[(b"JUNK", b"")] * (webp.MAX_CHUNKS + 1)), "webp")
 
 
 @pytest.mark.parametrize(
@@ -299,15 +287,15 @@ def test_a_webp_made_of_very_many_pieces_is_corrupt() -> None:
 )
 def test_a_webp_that_does_not_say_how_large_it_is_is_corrupt(first: tuple[bytes, bytes]) -> None:
     with pytest.raises(CorruptImage):
-        walked(riff(first), "webp")
+        inspect(riff(first), "webp")
 
 
 def test_a_run_length_coded_bmp_of_many_megabytes_is_corrupt() -> None:
     header = struct.pack("<IiiHHIIiiII", 40, 100, 100, 1, 8, 1, 0, 0, 0, 0, 0)
     data = b"BM" + struct.pack("<IHHI", 0, 0, 0, 54) + header
-    assert walked(data, "bmp").width == 100
+    assert inspect(data, "bmp").width == 100
     with pytest.raises(CorruptImage, match="run-length"):
-        walked(data + bytes(bmp.MAX_RUN_LENGTH_BYTES), "bmp")
+        inspect(data + bytes(bmp.MAX_RUN_LENGTH_BYTES), "bmp")
 
 
 @pytest.mark.parametrize("kind", ["png", "gif", "bmp", "tiff"])
@@ -319,21 +307,16 @@ def test_a_picture_without_pixels_is_corrupt(kind: str) -> None:
         "tiff": b"II*\0" + long(8) + directory((256, 4, 1, long(0)), (257, 4, 1, long(9))),
     }[kind]
     with pytest.raises(CorruptImage):
-        walked(data, kind)
-
-
-def test_formats_whose_decoders_tell_from_the_header_are_not_walked() -> None:
-    assert survey(pictures.heic(), "heic", LIMITS) is None
-    assert survey(pictures.encode(pictures.scene(), "AVIF"), "avif", LIMITS) is None
+        inspect(data, kind)
 
 
 def test_a_gif_is_read_up_to_where_it_breaks_off() -> None:
     data = pictures.animated("GIF")
-    assert walked(data, "gif").frames == 3
-    assert walked(data[:-1], "gif").frames == 3, "many lack the trailer"
-    assert walked(data[:-4], "gif").frames == 2
+    assert inspect(data, "gif").frames == 3
+    assert inspect(data[:-1], "gif").frames == 3, "many lack the trailer"
+    assert inspect(data[:-4], "gif").frames == 2
     with pytest.raises(CorruptImage, match="no picture"):
-        gif.walk(data[:13], LIMITS)
+        inspect(data[:13], "gif")
 
 
 def test_a_bmp_upside_down_has_the_height_it_has() -> None:
@@ -341,4 +324,4 @@ def test_a_bmp_upside_down_has_the_height_it_has() -> None:
     pictures.scene().save(body, "BMP")
     data = bytearray(body.getvalue())
     data[22:26] = struct.pack("<i", -80)
-    assert walked(bytes(data), "bmp").height == 80
+    assert inspect(bytes(data), "bmp").height == 80

@@ -1,0 +1,22 @@
+"""One module for each format: how its files are inspected before they are decoded, and how they are decoded.
+
+Decoders find out most of what `inspect` does, but too late: after the memory is allocated, or after junk was read
+byte by byte. What they find out in time is left to them.
+"""
+
+from __future__ import annotations
+
+from image_processor.picture.formats.avif import Avif
+from image_processor.picture.formats.bmp import Bmp
+from image_processor.picture.formats.gif import Gif
+from image_processor.picture.formats.heic import Heic
+from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, ImageFile
+from image_processor.picture.formats.jpeg import Jpeg
+from image_processor.picture.formats.png import Png
+from image_processor.picture.formats.tiff import Tiff
+from image_processor.picture.formats.webp import WebP
+
+__all__ = ["FORMATS", "DecodeLimits", "FileInfo", "ImageFile"]
+
+FORMATS: dict[str, type[ImageFile]] = {one.name: one for one in (Jpeg, Png, Gif, WebP, Tiff, Bmp, Avif, Heic)}
+"""By the keys of `image_core.formats.NAMES`."""

@@ -1,0 +1,31 @@
+"""AVIF (AV1 in HEIF): libavif tells size and frames from the header alone."""
+
+from __future__ import annotations
+
+from typing import Any, Self, cast
+
+from image_processor.picture.exif import Exif, read_exif
+from image_processor.picture.formats.image_file import MAX_EXIF_BYTES, DecodeLimits, FileInfo, ImageFile
+
+
+class Avif(ImageFile):
+    name = "avif"
+
+    @classmethod
+    def open(cls, data: bytes, limits: DecodeLimits) -> Self:
+        image = cls._opened(data)
+        frames: int = getattr(image, "n_frames", 1)
+        return cls(data, image, FileInfo(*image.size, _bit_depth(data), frames).within(limits))
+
+    def exif(self) -> Exif:
+        """Read the EXIF as the file has it, with the orientation of the boxes `irot` and `imir`. Pillow puts that
+        orientation into the EXIF it shows, writes all of it anew, and damages text."""
+        _, _, _, _, block, orientation, _ = cast("Any", self.image)._decoder.get_info()
+        return read_exif((block or b"")[:MAX_EXIF_BYTES]).oriented(orientation)
+
+
+def _bit_depth(data: bytes) -> int:
+    """AV1 in ISOBMFF, 2.3: `av1C` has a version, a profile, then flags, of which two say 10 or 12 bits."""
+    at = data.find(b"av1C")
+    flags = data[at + 6] if 0 <= at < len(data) - 6 else 0
+    return 8 + 2 * (flags >> 6 & 1) + 2 * (flags >> 6 & flags >> 5 & 1)

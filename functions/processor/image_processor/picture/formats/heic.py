@@ -1,0 +1,45 @@
+"""HEIC (HEVC in HEIF): libheif tells size and frames from the header alone.
+
+It is called through pi-heif, whose libraries decode and do not encode.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from io import BytesIO
+from types import ModuleType
+from typing import Self
+
+from PIL import Image
+
+from image_processor.cpus import usable_cpus
+from image_processor.picture.exif import Exif
+from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, ImageFile
+
+MAX_THREADS = 4
+
+
+class Heic(ImageFile):
+    name = "heic"
+
+    @classmethod
+    def open(cls, data: bytes, limits: DecodeLimits) -> Self:
+        image: Image.Image = _pi_heif().HeifImageFile(BytesIO(data))
+        frames: int = getattr(image, "n_frames", 1)
+        return cls(data, image, FileInfo(*image.size, int(image.info["bit_depth"]), frames).within(limits))
+
+    def exif(self) -> Exif:
+        """libheif turns the picture as the boxes `irot` and `imir` say; EXIF has no say in it."""
+        return super().exif().oriented(1)
+
+
+@cache
+def _pi_heif() -> ModuleType:
+    """Load the libraries, some 5 MB, which most processes never need."""
+    from pi_heif import as_plugin, options
+
+    # Pictures inside the picture, which nothing here uses.
+    options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False
+    options.DECODE_THREADS = min(MAX_THREADS, usable_cpus())
+    module: ModuleType = as_plugin
+    return module

@@ -1,0 +1,108 @@
+"""What files of all formats have in common: they are inspected, opened, and decoded at a reduced scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from typing import ClassVar, NamedTuple, Self
+
+from PIL import Image
+
+from image_core.errors import CorruptImage, TooManyPixels
+from image_processor.picture import pixels
+from image_processor.picture.exif import Exif, read_exif
+
+MAX_EXIF_BYTES = 1 << 20
+"""The rest of a longer EXIF block is ignored."""
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """`pixels` of one picture, `frames` in one file."""
+
+    pixels: int
+    frames: int
+
+    def check(self, width: int, height: int, frames: int = 1) -> None:
+        """Raise CorruptImage if there is no pixel, TooManyPixels if there are too many pixels or frames."""
+        if width < 1 or height < 1:
+            raise CorruptImage("The image has no pixels.")
+        if width * height > self.pixels:
+            raise TooManyPixels(f"The image has more than {self.pixels:,} pixels.")
+        if frames > self.frames:
+            raise TooManyPixels(f"The file has more than {self.frames:,} frames.")
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """`width` and `height` as stored, in pixels; `bit_depth` in bits a sample, or an index of a palette."""
+
+    width: int
+    height: int
+    bit_depth: int = 8
+    frames: int = 1
+
+    def within(self, limits: DecodeLimits) -> Self:
+        """Return this, or raise what `DecodeLimits.check` raises."""
+        limits.check(self.width, self.height, self.frames)
+        return self
+
+
+class Reduced(NamedTuple):
+    """A picture in mode L, RGB, RGBA or CMYK, and how many pixels of the original, across and down, became one."""
+
+    picture: Image.Image
+    across: float
+    down: float
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFile:
+    """An open file, not decoded yet. Each format overrides what Pillow does not do well, or not early enough."""
+
+    name: ClassVar[str]
+    """The format, a key of `image_core.formats.NAMES`."""
+
+    data: bytes
+    image: Image.Image
+    info: FileInfo
+
+    @classmethod
+    def open(cls, data: bytes, limits: DecodeLimits) -> Self:
+        """Check the file's structure and read its header; no pixel is decoded. Raises what `inspect` raises."""
+        info = cls.inspect(data, limits)
+        image = cls._opened(data)
+        limits.check(*image.size)
+        return cls(data, image, info)
+
+    @staticmethod
+    def inspect(data: bytes, limits: DecodeLimits) -> FileInfo:
+        """Read the file's structure, before any decoder sees it.
+
+        Raises TooManyPixels (more pixels, frames, or passes over them than allowed), UnsupportedFormat (camera raw)
+        and CorruptImage (cut short, or built so that reading it takes too long).
+        """
+        raise NotImplementedError
+
+    def reduce(self, factors: tuple[int, int]) -> Reduced:
+        """Decode the picture and average blocks of `factors` (across, down) pixels."""
+        self.image.load()
+        return Reduced(pixels.reduced(self.image, factors), *factors)
+
+    def exif(self) -> Exif:
+        """Return the EXIF of a decoded file, with the orientation that turns the picture."""
+        block = self.image.info.get("exif")
+        return read_exif(block[:MAX_EXIF_BYTES]) if isinstance(block, bytes) else Exif()
+
+    def dpi(self) -> object:
+        """Return pixels per inch (across, down) from the file's header; not checked."""
+        return self.image.info.get("dpi")
+
+    @classmethod
+    def _opened(cls, data: bytes) -> Image.Image:
+        return Image.open(BytesIO(data), formats=[cls.name.upper()])
+
+
+def cut_short() -> CorruptImage:
+    """Return the error for a file that ends too early."""
+    return CorruptImage("The file is cut short.")

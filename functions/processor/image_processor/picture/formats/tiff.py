@@ -1,0 +1,86 @@
+"""TIFF 6.0 and BigTIFF: the chain of directories, and the tags of the first that decide about memory."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from PIL import Image
+
+from image_core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
+from image_processor.picture.exif import Exif, ifd, names, read_exif
+from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, ImageFile, cut_short
+
+MAX_PIECES = 500_000
+"""Strips, tiles, or numbers in any one tag. A picture of 100 megapixels in tiles of 16 × 16 has 391,000."""
+
+_WIDTH, _HEIGHT, _BITS = 256, 257, 258
+_TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS, _SUB_FILE_TYPE, _DNG_VERSION = 322, 323, 330, 254, 50706
+
+
+class Tiff(ImageFile):
+    name = "tiff"
+
+    @staticmethod
+    def inspect(data: bytes, limits: DecodeLimits) -> FileInfo:
+        structure = ifd.parse(data)
+        if data[8:10] == b"CR":
+            raise _camera_raw()
+        if structure is None or not structure.is_complete(structure.first):
+            raise cut_short()
+        tags = _first_numbers(structure)
+        if _DNG_VERSION in tags or (tags.get(_SUB_FILE_TYPE, 0) & 1 and _SUB_IFDS in tags):
+            raise _camera_raw()
+        if _WIDTH not in tags or _HEIGHT not in tags:
+            raise CorruptImage
+        frames = sum(1 for _ in islice(structure.chain(), limits.frames + 1))
+        info = FileInfo(tags[_WIDTH], tags[_HEIGHT], tags.get(_BITS, 1), frames).within(limits)
+        # A tile is unpacked whole, even if the picture covers only a corner of it. Rows of tiles of 1,024 pixels
+        # reach beyond the picture, too.
+        if tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_HEIGHT, 0) > max(limits.pixels, 1 << 20):
+            raise TooManyPixels(f"A tile of the image has more than {limits.pixels:,} pixels.")
+        return info
+
+    @classmethod
+    def _opened(cls, data: bytes) -> Image.Image:
+        image = super()._opened(_as_stored(data))
+        image.getexif()[names.ORIENTATION] = 1  # else Pillow follows an orientation in XMP
+        return image
+
+    def exif(self) -> Exif:
+        """The tags of a TIFF are its EXIF."""
+        return read_exif(self.data)
+
+    def dpi(self) -> object:
+        """It is in the tags, and Pillow invents one if it is not."""
+        return None
+
+
+def _camera_raw() -> UnsupportedFormat:
+    # What can be decoded of them is a preview: its size is not the picture's.
+    return UnsupportedFormat("Raw files of cameras are not supported.")
+
+
+def _first_numbers(structure: ifd.Structure) -> dict[int, int]:
+    """Return the first number of each tag of the first directory that holds unsigned numbers."""
+    tags: dict[int, int] = {}
+    for entry in structure.entries(structure.first):
+        if entry.length > MAX_PIECES and entry.type in ifd.UNSIGNED and entry.type != ifd.BYTE:
+            raise CorruptImage(f"The TIFF is made of more than {MAX_PIECES:,} pieces.")
+        if entry.tag not in tags and (number := structure.first_number(entry)) is not None:
+            tags[entry.tag] = number
+    return tags
+
+
+def _as_stored(data: bytes) -> bytes:
+    """Return the file with an orientation of 1: Pillow turns TIFFs at full size, which takes twice the memory."""
+    structure = ifd.parse(data)
+    if structure is None:
+        return data
+    entries = structure.entries(structure.first)
+    places = [entry.at for entry in entries if entry.tag == names.ORIENTATION]
+    if not places:
+        return data
+    upright, patched = structure.packed_short(names.ORIENTATION, 1), bytearray(data)
+    for at in places:
+        patched[at : at + len(upright)] = upright
+    return bytes(patched)
