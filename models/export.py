@@ -15,19 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_core.errors import ModelError
-from image_processor.captioning.model_folder import (
-    MANIFEST_NAME,
-    Graphs,
-    Manifest,
-    TokenIds,
-    read_manifest,
-    weights_revision,
-    write_manifest,
-)
+from image_processor.captioning.model_folder import MANIFEST_NAME, Graphs, Manifest, TokenIds, read_manifest
 from models.blip import Checkpoint, load_checkpoint
 from models.decoder_graph import decoder_graph
 from models.encoder_graph import encoder_graph
 from models.fetch import LICENCE, REPOSITORY, REVISION, HubUnreachable, fetch
+from models.manifest import weights_revision, write_manifest
 from models.parity import compare, sample_pictures
 
 TARGET = Path(__file__).parent / "exported"

@@ -35,7 +35,7 @@ def load_captioner(
     if max_new_tokens < 1:
         raise ModelError(f"CAPTION_MAX_TOKENS is {max_new_tokens}; it must be at least 1")
     if engine == "onnx" or (engine == "auto" and read_manifest(model_dir).graphs is not None):
-        from image_processor.captioning.onnx_engine import OnnxCaptioner
+        from image_processor.captioning.onnx_captioner import OnnxCaptioner
 
         return OnnxCaptioner(model_dir, prompt=prompt, max_new_tokens=max_new_tokens)
     from image_processor.captioning.transformers_engine import TransformersCaptioner
