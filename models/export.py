@@ -1,4 +1,4 @@
-"""`python -m models.export`: a BLIP checkpoint as a model folder of the onnx engine.
+"""`python -m models.export`: a BLIP checkpoint as a model folder for ONNX Runtime.
 
 Fetches Salesforce/blip-image-captioning-base, or takes any BLIP captioning checkpoint (`--from FOLDER`), writes its
 graphs, compares them with transformers on the spot, and only then puts the folder into its place.
@@ -22,6 +22,7 @@ from models.encoder_graph import encoder_graph
 from models.fetch import LICENCE, REPOSITORY, REVISION, HubUnreachable, fetch
 from models.manifest import weights_revision, write_manifest
 from models.parity import compare, sample_pictures
+from models.reference import Reference
 
 TARGET = Path(__file__).parent / "exported"
 CANNOT_EXPORT, UNREACHABLE = 1, 3
@@ -72,7 +73,9 @@ def export(source: Path, target: Path, origin: Origin, pictures: int = COMPARED_
         checkpoint.tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
         manifest = _describe(checkpoint, folder, origin)
         print(f"compares the graphs with transformers on {pictures} pictures", flush=True)
-        comparison = compare(checkpoint, folder, sample_pictures(pictures), max_new_tokens=origin.max_new_tokens)
+        comparison = compare(
+            Reference(checkpoint), folder, sample_pictures(pictures), max_new_tokens=origin.max_new_tokens
+        )
         print(comparison)
         if not comparison.close:
             raise ModelError(f"the export of {source} differs from the checkpoint: {comparison}")

@@ -43,7 +43,7 @@ class TokenIds(_Strict):
 
 
 class Graphs(_Strict):
-    """What the onnx engine must know of the graphs that it runs."""
+    """What the captioner must know about the graphs that it runs."""
 
     encoder: str = "encoder.onnx"
     decoder: str = "decoder.onnx"
