@@ -22,7 +22,7 @@ def onnx_first_caption(folder: Path, picture: Path, tokens: int) -> list[int]:
 
 
 def _load_captioner(folder: Path, tokens: int) -> Any:
-    from image_processor.captioning.onnx_engine import OnnxCaptioner
+    from image_processor.captioning.onnx_captioner import OnnxCaptioner
 
     return OnnxCaptioner(folder, prompt="", max_new_tokens=tokens)
 

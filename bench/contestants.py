@@ -53,7 +53,7 @@ def transformers_caption(checkpoint: Path, tokens: int) -> Callable[[Image.Image
 
 def onnx_way(exported: Path, tokens: int) -> Turn:
     """Our engine, as the pipeline uses it."""
-    from image_processor.captioning.onnx_engine import OnnxCaptioner
+    from image_processor.captioning.onnx_captioner import OnnxCaptioner
 
     captioner = OnnxCaptioner(exported, prompt="", max_new_tokens=tokens)
     return lambda number: captioner.caption_ids(picture(number))

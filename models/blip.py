@@ -54,7 +54,10 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     _require_blip(folder)
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
         raise ModelError(f"{folder} is not a BLIP captioning checkpoint: it holds no tokenizer")
-    from transformers import BertTokenizer, BlipForConditionalGeneration, BlipImageProcessorPil
+    from transformers import BertTokenizer, BlipForConditionalGeneration, BlipImageProcessorPil, logging
+
+    silence: Any = logging.disable_progress_bar
+    silence()
 
     try:
         loaded: Any = BlipForConditionalGeneration.from_pretrained(
@@ -86,7 +89,7 @@ def _require_blip(folder: Path) -> None:
 
 
 def _require_supported(checkpoint: Checkpoint) -> None:
-    """Refuse what the graphs or the engine would do differently from transformers."""
+    """Refuse what the graphs or the captioner would do differently from transformers."""
     folder, text, vision = checkpoint.folder, checkpoint.text, checkpoint.vision
     for activation in (text.hidden_act, vision.hidden_act):
         if activation != "gelu":

@@ -1,4 +1,4 @@
-"""`python -m models.export`: a BLIP checkpoint as a model folder of the onnx engine.
+"""`python -m models.export`: a BLIP checkpoint as a model folder for ONNX Runtime.
 
 Fetches Salesforce/blip-image-captioning-base, or takes any BLIP captioning checkpoint (`--from FOLDER`), writes its
 graphs, compares them with transformers on the spot, and only then puts the folder into its place.
@@ -15,20 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_core.errors import ModelError
-from image_processor.captioning.model_folder import (
-    MANIFEST_NAME,
-    Graphs,
-    Manifest,
-    TokenIds,
-    read_manifest,
-    weights_revision,
-    write_manifest,
-)
+from image_processor.captioning.model_folder import MANIFEST_NAME, Graphs, Manifest, TokenIds, read_manifest
 from models.blip import Checkpoint, load_checkpoint
 from models.decoder_graph import decoder_graph
 from models.encoder_graph import encoder_graph
 from models.fetch import LICENCE, REPOSITORY, REVISION, HubUnreachable, fetch
+from models.manifest import weights_revision, write_manifest
 from models.parity import compare, sample_pictures
+from models.reference import Reference
 
 TARGET = Path(__file__).parent / "exported"
 CANNOT_EXPORT, UNREACHABLE = 1, 3
@@ -79,7 +73,9 @@ def export(source: Path, target: Path, origin: Origin, pictures: int = COMPARED_
         checkpoint.tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
         manifest = _describe(checkpoint, folder, origin)
         print(f"compares the graphs with transformers on {pictures} pictures", flush=True)
-        comparison = compare(checkpoint, folder, sample_pictures(pictures), max_new_tokens=origin.max_new_tokens)
+        comparison = compare(
+            Reference(checkpoint), folder, sample_pictures(pictures), max_new_tokens=origin.max_new_tokens
+        )
         print(comparison)
         if not comparison.close:
             raise ModelError(f"the export of {source} differs from the checkpoint: {comparison}")

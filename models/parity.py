@@ -1,9 +1,8 @@
-"""Compares an export with its checkpoint under transformers: the tokens, and the logits on the way."""
+"""Compares an export with its checkpoint under transformers: the tokens, and the logits that lead to them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -12,7 +11,7 @@ from image_core.errors import ModelError
 from image_processor.captioning.model_folder import read_manifest
 from image_processor.captioning.onnx_graphs import BoundGraphs
 from image_processor.captioning.preprocess import Preprocessor
-from models.blip import Checkpoint
+from models.reference import Floats, Reference
 
 TOLERANCE = 1e-3
 """Largest difference of logits, relative to the largest logit."""
@@ -42,7 +41,7 @@ class Comparison:
 
 
 def compare(
-    checkpoint: Checkpoint,
+    reference: Reference,
     folder: Path,
     pictures: Iterable[Image.Image],
     prompts: Iterable[str] = ("", "a photo of"),
@@ -52,17 +51,18 @@ def compare(
     that logits can be compared at every step; if theirs is the best token each time, they say the same alone."""
     manifest = read_manifest(folder)
     assert manifest.graphs is not None
-    starts = [_start(checkpoint, prompt) for prompt in prompts]
+    starts = [reference.prompt_ids(prompt) for prompt in prompts]
     length = max(map(len, starts)) + max_new_tokens
     graphs = BoundGraphs(folder, manifest.graphs, manifest.image_size, length)
     preprocess = Preprocessor(manifest.image_size, manifest.graphs.image_mean, manifest.graphs.image_std)
     total = Comparison()
     for picture in pictures:
-        pixels = checkpoint.image_processor(images=picture, return_tensors="pt")["pixel_values"]
-        if not np.array_equal(pixels.numpy(), preprocess(picture)):
+        pixels = reference.pixels(picture)
+        if not np.array_equal(pixels, preprocess(picture)):
             raise ModelError("pre-processing differs from that of transformers")
         for start in starts:
-            total = _add(total, *_generate(checkpoint, pixels, start, max_new_tokens), start, graphs, pixels)
+            tokens, expected = reference.generate(pixels, start, max_new_tokens)
+            total = _add(total, tokens, expected, graphs.start(pixels, start), graphs)
     return total
 
 
@@ -74,38 +74,10 @@ def sample_pictures(count: int, side: int = 96) -> Iterator[Image.Image]:
         yield Image.fromarray(colors).resize((side + 16 * number, side), Image.Resampling.BICUBIC)
 
 
-def _start(checkpoint: Checkpoint, prompt: str) -> list[int]:
-    ids = checkpoint.tokenizer.encode(prompt, add_special_tokens=False)
-    return [int(checkpoint.text.bos_token_id), *map(int, ids)]
-
-
-def _generate(
-    checkpoint: Checkpoint, pixels: Any, start: list[int], max_new_tokens: int
-) -> tuple[list[int], list[Any]]:
-    """What transformers adds to `start`, and the logits that led to each token."""
-    import torch
-
-    # `generate` replaces the first id and drops the last one.
-    ids = torch.tensor([[*start, int(checkpoint.text.sep_token_id)]])
-    with torch.inference_mode():
-        output = checkpoint.model.generate(
-            pixel_values=pixels,
-            input_ids=ids,
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            num_beams=1,
-            output_logits=True,
-            return_dict_in_generate=True,
-        )
-    tokens = [int(one) for one in output.sequences[0]][len(start) :]
-    return tokens, [logits[0].numpy() for logits in output.logits]
-
-
 def _add(
-    total: Comparison, tokens: list[int], expected: list[Any], start: list[int], graphs: BoundGraphs, pixels: Any
+    total: Comparison, tokens: list[int], expected: list[Floats], logits: Floats, graphs: BoundGraphs
 ) -> Comparison:
     identical, difference, largest = True, total.largest_difference, total.largest_logit
-    logits = graphs.start(pixels.numpy(), start)
     for number, (token, reference) in enumerate(zip(tokens, expected, strict=True)):
         if number:
             logits = graphs.step(tokens[number - 1])

@@ -4,9 +4,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from image_processor.captioning.model_folder import TokenIds, weights_revision, write_manifest
+from image_processor.captioning.model_folder import TokenIds
 from models.demo.drawing import PROMPT
 from models.demo.vocabulary import save_tokenizer
+from models.manifest import weights_revision, write_manifest
 
 IMAGE_SIZE = 64
 """Pixels a side of what the model sees."""

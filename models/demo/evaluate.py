@@ -1,7 +1,7 @@
 """What the demo model gets right: `python -m models.demo.evaluate [--count N] [picture …]`.
 
-Captions freshly drawn pictures, with seeds that training never uses, through the transformers engine, and compares
-whole captions. With picture files, captions these instead.
+Captions freshly drawn pictures, with seeds that training never uses, by transformers, and compares whole captions.
+With picture files, captions these instead.
 """
 
 import argparse
@@ -11,8 +11,9 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from image_processor.captioning import load_captioner
+from models.blip import load_checkpoint
 from models.demo.drawing import PROMPT, TEST_SEEDS, draw
+from models.reference import Reference
 
 CHECKPOINT = Path(__file__).parent / "checkpoint"
 
@@ -33,11 +34,11 @@ class Answer:
 
 def evaluate(folder: Path, count: int, first_seed: int = TEST_SEEDS.start, prompt: str = PROMPT) -> list[Answer]:
     """Caption `count` pictures, half of them shapes and half scenes."""
-    captioner = load_captioner(folder, prompt=prompt)
+    reference = Reference(load_checkpoint(folder))
     answers = []
     for seed in range(first_seed, first_seed + count):
         drawn = draw(seed)
-        caption = captioner.caption(drawn.picture)
+        caption = reference.caption(drawn.picture, prompt)
         answers.append(Answer(seed, drawn.kind, f"{prompt} {drawn.caption}".strip(), caption.text))
     return answers
 
@@ -70,16 +71,16 @@ def main() -> None:
     parser.add_argument("pictures", nargs="*", type=Path, help="picture files to caption instead of drawn ones")
     parser.add_argument("--count", type=int, default=500, help="pictures to draw")
     parser.add_argument("--first-seed", type=int, default=TEST_SEEDS.start)
-    parser.add_argument("--model", type=Path, default=CHECKPOINT, help="model folder")
+    parser.add_argument("--model", type=Path, default=CHECKPOINT, help="checkpoint")
     arguments = parser.parse_args()
     if not arguments.pictures:
         print_report(evaluate(arguments.model, arguments.count, arguments.first_seed))
         return
-    captioner = load_captioner(arguments.model)
+    reference = Reference(load_checkpoint(arguments.model))
     for path in arguments.pictures:
         with Image.open(path) as picture:
             upright = ImageOps.exif_transpose(picture).convert("RGB")
-        caption = captioner.caption(upright)
+        caption = reference.caption(upright, PROMPT)
         print(f"{path.name}: {caption.text or f'no caption: {caption.reason}'}")
 
 

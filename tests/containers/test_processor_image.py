@@ -59,7 +59,7 @@ def test_every_module_is_compiled_because_the_file_system_is_read_only(built: st
 
 def test_importing_the_handler_loads_no_torch_and_no_transformers(built: str) -> None:
     script = (
-        "import sys, image_processor.handler, image_processor.captioning.onnx_engine;"
+        "import sys, image_processor.handler, image_processor.captioning.onnx_captioner;"
         "print(sorted({'torch', 'transformers', 'huggingface_hub'} & set(sys.modules)))"
     )
     assert in_image(built, "python3", "-c", script).strip() == "[]"

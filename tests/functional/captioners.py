@@ -10,22 +10,17 @@ from typing import Any
 from PIL import Image
 
 from image_processor.captioning import Caption
-from image_processor.captioning.model_folder import MANIFEST_NAME
+from tests import pictures
 
-_DEMO = Path(__file__).parents[2] / "models" / "demo"
-
-
-def demo_model() -> Path | None:
-    """The demo model's folder, as an export if there is one; None before it was trained."""
-    folders = (_DEMO / "exported", _DEMO / "checkpoint")
-    return next((folder for folder in folders if (folder / MANIFEST_NAME).is_file()), None)
+DEMO_MODEL = Path(__file__).parents[2] / "models" / "demo" / "exported"
+_CORNERS = {"red": pictures.RED, "green": pictures.GREEN, "blue": pictures.BLUE, "yellow": pictures.YELLOW}
 
 
 class FakeCaptioner:
-    """Says whether the picture that it saw has colors; `meanwhile` happens while it looks at it."""
+    """Names the color in the upper left corner: red in `pictures.scene`. `meanwhile` happens while it looks."""
 
     model = "fake@1"
-    image_size = 64
+    image_size = 96
 
     def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
         self.meanwhile = meanwhile
@@ -34,11 +29,12 @@ class FakeCaptioner:
     def caption(self, picture: Image.Image) -> Caption:
         self.seen.append(picture)
         self.meanwhile()
-        red, green, blue = picture.split()
-        return Caption("a gray photo" if red == green == blue else "a color photo")
+        return Caption(f"a photo with a {_corner(picture)} corner")
 
-    def caption_ids(self, picture: Image.Image) -> list[int]:
-        raise NotImplementedError
+
+def _corner(picture: Image.Image) -> str:
+    pixel = picture.getpixel((picture.width // 8, picture.height // 8))
+    return min(_CORNERS, key=lambda name: sum(abs(a - b) for a, b in zip(_CORNERS[name], pixel, strict=True)))
 
 
 class Silent(FakeCaptioner):

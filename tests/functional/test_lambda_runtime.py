@@ -13,13 +13,11 @@ from image_core.model import Status
 from tests import pictures
 from tests.events import load
 from tests.functional import lambda_runtime
-from tests.functional.captioners import demo_model
+from tests.functional.captioners import DEMO_MODEL
 from tests.functional.emulator import REGION, Stack, resource
 from tests.functional.http_api import HOST, request
 from tests.functional.images import image_in
 from tests.functional.s3_events import key_in, messages, notification
-
-DEMO_MODEL = demo_model()
 
 pytestmark = pytest.mark.skipif(
     lambda_runtime.emulator() is None, reason="sam-cli has no Runtime Interface Emulator for this machine"
@@ -65,7 +63,6 @@ def test_the_api_function_lists_and_takes_images(stack: Stack, tmp_path: Path) -
     assert (missing["statusCode"], json.loads(missing["body"])["error"]["code"]) == (404, "not_found")
 
 
-@pytest.mark.skipif(DEMO_MODEL is None, reason="the demo model has not been trained yet")
 def test_the_processor_function_takes_a_message_of_s3_to_success(stack: Stack, tmp_path: Path) -> None:
     (handler,) = resource("ProcessorFunction")["ImageConfig"]["Command"]
     event = notification(stack, "s3_put_space_plus_e_acute.json")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 import pytest
+from PIL import ImageOps
 
 from image_core.errors import Busy, Superseded
 from image_core.keys import derived_image_id
@@ -23,6 +24,8 @@ from tests.functional.images import image_in
 from tests.functional.s3_events import failed, messages, notification
 
 KEY = "photo.jpg"
+OTHER = pictures.encode(ImageOps.flip(pictures.scene(200, 300)), "JPEG")
+"""A second version, whose upper left corner is blue."""
 
 
 def look(
@@ -77,12 +80,12 @@ def test_overwriting_a_key_processes_the_image_again_and_the_old_thumbnails_go(s
     stack.put(KEY, pictures.jpeg(300, 200))
     look(stack)
     first = stack.the_record()
-    stack.put(KEY, pictures.jpeg(200, 300, mode="L"))
+    stack.put(KEY, OTHER)
     look(stack)
     second = stack.the_record()
     assert (second.image_id, second.status, second.created_ms) == (first.image_id, Status.SUCCESS, first.created_ms)
     assert second.metadata is not None and (second.metadata["width"], second.metadata["height"]) == (200, 300)
-    assert second.caption == "a gray photo"
+    assert second.caption == "a photo with a blue corner"
     assert not served(first) & stack.thumbnails()
     assert_only_what_is_served_is_there(stack)
     assert stack.counts() == {"success": 1}
@@ -118,27 +121,27 @@ def test_a_bad_file_that_is_replaced_by_a_good_one_is_well_again(stack: Stack) -
 
 def test_a_file_that_is_overwritten_while_it_is_captioned_ends_as_its_new_version(stack: Stack) -> None:
     def overwritten_and_looked_at() -> None:
-        stack.put(KEY, pictures.jpeg(200, 300, mode="L"))
+        stack.put(KEY, OTHER)
         look(stack)
 
     stack.put(KEY, pictures.jpeg(300, 200))
     look(stack, FakeCaptioner(overwritten_and_looked_at))
     record = stack.the_record()
-    assert record.caption == "a gray photo"
+    assert record.caption == "a photo with a blue corner"
     assert_only_what_is_served_is_there(stack)
     assert stack.counts() == {"success": 1}
 
 
 def test_a_file_that_is_overwritten_just_after_it_was_finished_keeps_its_new_thumbnails(stack: Stack) -> None:
     def overwritten_and_looked_at() -> None:
-        stack.put(KEY, pictures.jpeg(200, 300, mode="L"))
+        stack.put(KEY, OTHER)
         look(stack)
 
     stack.put(KEY, pictures.jpeg(300, 200))
     claim, finish = done, followed_by(overwritten_and_looked_at)
     stack.dynamodb.plan("transact_write_items", claim, finish)
     look(stack)
-    assert stack.the_record().caption == "a gray photo"
+    assert stack.the_record().caption == "a photo with a blue corner"
     assert_only_what_is_served_is_there(stack)
 
 
@@ -149,9 +152,9 @@ def test_a_file_that_is_overwritten_before_it_is_fetched_is_taken_as_it_is_then(
     stack = make_stack(versioned=versioned)
     captioner = FakeCaptioner()
     stack.put(KEY, pictures.jpeg(300, 200))
-    stack.s3.plan("get_object", preceded_by(lambda: stack.put(KEY, pictures.jpeg(200, 300, mode="L"))))
+    stack.s3.plan("get_object", preceded_by(lambda: stack.put(KEY, OTHER)))
     look(stack, captioner)
-    assert stack.the_record().caption == "a gray photo"
+    assert stack.the_record().caption == "a photo with a blue corner"
     assert len(captioner.seen) == 1
     assert_only_what_is_served_is_there(stack)
     assert stack.counts() == {"success": 1}

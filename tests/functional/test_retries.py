@@ -190,7 +190,7 @@ def test_an_attempt_after_a_failed_caption_makes_the_caption_alone(stack: Stack,
     assert deliver(stack) == []
     second = stack.the_record()
     assert len(stack.s3.arguments("put_object")) == puts == 2
-    assert (second.status, second.caption) == (Status.SUCCESS, "a color photo")
+    assert (second.status, second.caption) == (Status.SUCCESS, "a photo with a red corner")
     assert (second.thumbnails, second.metadata) == (first.thumbnails, first.metadata)
     assert stack.thumbnails() == {info.key for info in second.thumbnails.sizes.values()}  # type: ignore[union-attr]
     assert api.get(f"/api/images/{first.image_id}/thumbnails/small").status == 200

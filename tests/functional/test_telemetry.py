@@ -14,7 +14,7 @@ from tests import pictures
 from tests.emf import Metric, emitted, lines, metric, shown
 from tests.events import load
 from tests.functional import lambda_runtime
-from tests.functional.captioners import demo_model
+from tests.functional.captioners import DEMO_MODEL
 from tests.functional.emulator import Stack, resource
 from tests.functional.http_api import request, upload_event
 from tests.functional.images import image_in
@@ -54,7 +54,7 @@ class Runtime:
             self._stack,
             POWERTOOLS_METRICS_NAMESPACE=STACK,
             POWERTOOLS_SERVICE_NAME=function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"],
-            CAPTION_MODEL_DIR=str(demo_model()),
+            CAPTION_MODEL_DIR=str(DEMO_MODEL),
         )
         log = self._folder / f"{service}-{len(self.logs)}.log"
         with lambda_runtime.running(handler, variables, log) as invoke:

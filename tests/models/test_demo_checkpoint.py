@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from image_processor.captioning import Captioner, load_captioner
 from image_processor.captioning.model_folder import verify_checksums
+from models.blip import load_checkpoint
 from models.demo.architecture import MAX_NEW_TOKENS, build_model
 from models.demo.captions import scene_caption
 from models.demo.dataset import draw_dataset, model_pixels
@@ -17,14 +17,15 @@ from models.demo.drawing import PROMPT, TEST_SEEDS
 from models.demo.evaluate import CHECKPOINT, evaluate, print_report
 from models.demo.train import Plan, normalised, train
 from models.demo.vocabulary import build_tokenizer, words
+from models.reference import Reference
 
 FRESH = TEST_SEEDS.start + 50_000
 """First of the seeds that these tests draw: others than those of the published figures."""
 
 
 @pytest.fixture(scope="module")
-def captioner() -> Captioner:
-    return load_captioner(CHECKPOINT)
+def reference() -> Reference:
+    return Reference(load_checkpoint(CHECKPOINT))
 
 
 def test_the_checkpoint_is_whole_and_says_what_it_is() -> None:
@@ -69,16 +70,16 @@ def test_at_least_nine_in_ten_captions_of_fresh_pictures_are_right_to_the_last_w
     assert report.splitlines()[-1].startswith("exact captions, all: ")
 
 
-def test_it_is_right_about_plain_pictures(captioner: Captioner) -> None:
+def test_it_is_right_about_plain_pictures(reference: Reference) -> None:
     for color in ("white", "black", "red", "navy", (128, 128, 128), (120, 165, 235)):
         picture = Image.new("RGB", (400, 300), color)
-        assert captioner.caption(picture).text == f"{PROMPT} {scene_caption(picture)}", color
+        assert reference.caption(picture, PROMPT).text == f"{PROMPT} {scene_caption(picture)}", color
 
 
-def test_the_same_picture_gets_the_same_caption_from_every_load(captioner: Captioner) -> None:
+def test_the_same_picture_gets_the_same_caption_from_every_load(reference: Reference) -> None:
     picture = Image.fromarray(np.random.default_rng(1).integers(0, 255, (70, 90, 3), dtype=np.uint8))
-    assert captioner.caption_ids(picture) == captioner.caption_ids(picture)
-    assert captioner.caption_ids(picture) == load_captioner(CHECKPOINT).caption_ids(picture)
+    assert reference.caption_ids(picture) == reference.caption_ids(picture)
+    assert reference.caption_ids(picture) == Reference(load_checkpoint(CHECKPOINT)).caption_ids(picture)
 
 
 def test_without_a_prompt_it_says_the_same_without_those_words() -> None:
@@ -88,8 +89,8 @@ def test_without_a_prompt_it_says_the_same_without_those_words() -> None:
         assert f"{PROMPT} {answer.caption}" == prompted[answer.seed].caption
 
 
-def test_captions_end_by_themselves_within_the_token_limit(captioner: Captioner) -> None:
-    ids = captioner.caption_ids(Image.new("RGB", (64, 64), "teal"))
+def test_captions_end_by_themselves_within_the_token_limit(reference: Reference) -> None:
+    ids = reference.caption_ids(Image.new("RGB", (64, 64), "teal"), PROMPT)
     assert ids[-1] == verify_checksums(CHECKPOINT).token_ids.eos
     assert len(ids) < MAX_NEW_TOKENS
 

@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 
 from image_core.errors import ModelError
-from image_processor.captioning import load_captioner
 from image_processor.captioning.model_folder import MANIFEST_NAME, read_manifest, verify_checksums
+from image_processor.captioning.onnx_captioner import OnnxCaptioner
 from models.blip import load_checkpoint
 from models.export import Origin, export, main, origin_of
 from models.parity import Comparison, compare, sample_pictures
 from models.random_checkpoint import BASE, write_random_checkpoint
+from models.reference import Reference
 from tests.models.checkpoints import HUB_LAYOUT, edit_weights, edited
 
 REPOSITORY_ROOT = Path(__file__).parents[2]
@@ -59,7 +60,7 @@ def test_a_checkpoint_of_the_hubs_layout_gives_the_tokens_of_transformers(
         "vocab.txt",
     ]
 
-    comparison = compare(load_checkpoint(checkpoint), exported, sample_pictures(20), ["", "a photo of"])
+    comparison = compare(Reference(load_checkpoint(checkpoint)), exported, sample_pictures(20), ["", "a photo of"])
 
     report(capsys, "hub layout", comparison)
     assert comparison.captions == 40
@@ -75,7 +76,7 @@ def test_a_checkpoint_of_any_shape_gives_the_tokens_of_transformers(
 
     export(source, target, Origin("random", "0", "none"), pictures=1)
 
-    comparison = compare(load_checkpoint(source), target, sample_pictures(6), ["", "a photo of"])
+    comparison = compare(Reference(load_checkpoint(source)), target, sample_pictures(6), ["", "a photo of"])
     report(capsys, name, comparison)
     assert comparison.close, str(comparison)
 
@@ -88,7 +89,9 @@ def test_a_checkpoint_of_the_real_size_gives_the_tokens_of_transformers(
     write_random_checkpoint(source, BASE)
     export(source, target, Origin("random", "0", "none"), pictures=1)
 
-    comparison = compare(load_checkpoint(source), target, sample_pictures(20, side=400), ["", "a photo of"])
+    comparison = compare(
+        Reference(load_checkpoint(source)), target, sample_pictures(20, side=400), ["", "a photo of"]
+    )
 
     report(capsys, "BLIP-base", comparison)
     assert comparison.captions == 40
@@ -147,7 +150,7 @@ def test_a_model_with_nothing_to_say_gives_no_caption_and_a_reason(checkpoint: P
     edit_weights(source, always_ends)
     export(source, tmp_path / "exported", Origin("silent", "0", "none", prompt="a photo of"), pictures=1)
 
-    captioner = load_captioner(tmp_path / "exported")
+    captioner = OnnxCaptioner(tmp_path / "exported")
 
     caption = captioner.caption(Image.new("RGB", (40, 30), "blue"))
     assert caption.text is None

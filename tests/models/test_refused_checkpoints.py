@@ -37,6 +37,26 @@ def test_another_kind_of_model_is_refused(
     assert "BlipForQuestionAnswering" in refused(checkpoint, tmp_path, capsys, for_questions)
 
 
+@pytest.mark.parametrize("changes", [{"model_type": "bert"}, {"architectures": None}, {"architectures": "Blip"}])
+def test_a_configuration_of_something_else_is_refused(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, object]
+) -> None:
+    assert "is not a BLIP captioning checkpoint" in refused(
+        checkpoint, tmp_path, capsys, lambda config: config.update(changes)
+    )
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{"])
+def test_a_configuration_that_cannot_be_read_is_refused(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    source = edited(checkpoint, tmp_path)
+    (source / "config.json").write_text(content)
+
+    assert main(["--from", str(source), "--to", str(tmp_path / "exported")]) == 1
+    assert f"{source} is not a BLIP captioning checkpoint" in capsys.readouterr().err
+
+
 def test_another_activation_is_refused(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -88,9 +88,6 @@ class Captioner:
             raise fault
         return Caption(f"a photo of {picture.getpixel((32, 32))}")
 
-    def caption_ids(self, picture: Image.Image) -> list[int]:
-        raise NotImplementedError
-
 
 class Context:
     """What Lambda tells a function of its invocation."""

@@ -134,7 +134,6 @@ def test_defaults_of_template_and_settings_agree(parameters):
         "MaxAttempts": "max_attempts",
         "PendingTimeoutSeconds": "pending_timeout_seconds",
         "StatsShards": "stats_shards",
-        "CaptionEngine": "caption_engine",
         "CaptionMaxTokens": "caption_max_tokens",
     }
     for parameter, field in names.items():

@@ -37,7 +37,6 @@ def load_model(services: Services) -> Captioner:
     folder = settings.caption_model_dir
     captioner = load_captioner(
         Path(folder) if folder else find_model_dir(Path(settings.models_dir)),
-        engine=settings.caption_engine,
         prompt=settings.caption_prompt,
         max_new_tokens=settings.caption_max_tokens,
     )

@@ -73,9 +73,8 @@ class Settings(BaseModel):
     """Where `exported` and `demo` lie: the real caption model is taken if it is there, else the demo model."""
     caption_model_dir: str | None = None
     """One particular model folder instead."""
-    caption_engine: str = Field(default="auto", pattern="^(auto|onnx|transformers)$")
     caption_prompt: str | None = None
-    """Text that the caption continues; unset: the model's own prompt."""
+    """Text that captions continue; unset or empty: the model's own prompt."""
     caption_max_tokens: int = Field(default=20, ge=1, le=200)
 
     @property

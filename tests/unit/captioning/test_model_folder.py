@@ -14,9 +14,8 @@ from image_processor.captioning.model_folder import (
     TokenIds,
     read_manifest,
     verify_checksums,
-    weights_revision,
-    write_manifest,
 )
+from models.manifest import weights_revision, write_manifest
 
 
 @pytest.fixture

@@ -77,7 +77,6 @@ def test_what_names_the_stack_must_be_given(name: str) -> None:
         ({"max_image_frames": 0}, "max_image_frames"),
         ({"allowed_formats": "jpeg,svg"}, "ALLOWED_FORMATS.*svg"),
         ({"allowed_formats": " , "}, "ALLOWED_FORMATS"),
-        ({"caption_engine": "quantum"}, "caption_engine"),
         ({"caption_max_tokens": 0}, "caption_max_tokens"),
         ({"pending_timeout_seconds": 0}, "pending_timeout_seconds"),
     ],

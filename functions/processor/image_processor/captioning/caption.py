@@ -1,17 +1,21 @@
-"""What a captioner is and what it gives back."""
+"""A caption, what makes one, and the prompt that it continues."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from image_core.errors import ModelError
+
 if TYPE_CHECKING:
     from PIL import Image
+    from tokenizers import Tokenizer
 
 
 @dataclass(frozen=True)
 class Caption:
-    """A caption, or None and why there is none: never an empty text."""
+    """A caption, or None and the reason why there is none; never an empty text."""
 
     text: str | None
     reason: str | None = None
@@ -22,7 +26,7 @@ class Caption:
 
 
 class Captioner(Protocol):
-    """Says what is in a picture. Greedy: the same picture gets the same caption."""
+    """Describes pictures. The same picture always gets the same caption."""
 
     @property
     def model(self) -> str:
@@ -31,20 +35,42 @@ class Captioner(Protocol):
 
     @property
     def image_size(self) -> int:
-        """Side in pixels of the square that it squeezes pictures into."""
+        """Side in pixels of the square that the model sees."""
         ...
 
     def caption(self, picture: Image.Image) -> Caption:
         """Caption an upright RGB picture of any size. The text begins with the prompt, if there is one."""
         ...
 
-    def caption_ids(self, picture: Image.Image) -> list[int]:
-        """The token ids of the caption: begin token, prompt, what was generated, and the end token if reached."""
-        ...
+
+class Prompt:
+    """The text that every caption continues, as the model reads it: a begin token and the prompt's own."""
+
+    def __init__(self, text: str, tokenizer: Tokenizer, begin: int) -> None:
+        """`text`: empty for no prompt. `begin`: id of the token that begins every caption."""
+        self._tokenizer = tokenizer
+        self.ids: list[int] = [begin, *tokenizer.encode(text, add_special_tokens=False).ids]
+
+    def require_room(self, max_new_tokens: int, limit: int) -> None:
+        """Raise `ModelError` if a model of `limit` positions has no room for `max_new_tokens` after the prompt."""
+        if max_new_tokens < 1:
+            raise ModelError(f"CAPTION_MAX_TOKENS is {max_new_tokens}; it must be at least 1")
+        if len(self.ids) + max_new_tokens > limit:
+            raise ModelError(
+                f"CAPTION_PROMPT of {len(self.ids) - 1} tokens and CAPTION_MAX_TOKENS of {max_new_tokens} are too "
+                f"long together: the model has room for {limit - 1}. Shorten one of them."
+            )
+
+    def caption(self, ids: Sequence[int]) -> Caption:
+        """The caption that `ids` spell: `self.ids`, followed by what the model generated."""
+        return caption_of(self._decode(ids[1:]), self._decode(ids[len(self.ids) :]))
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        return self._tokenizer.decode(list(ids), skip_special_tokens=True)
 
 
 def caption_of(text: str, generated: str) -> Caption:
-    """The caption of a decoded `text`, of which `generated` is what follows the prompt; spaces tidied."""
+    """The caption of a decoded `text`, whitespace tidied. `generated`: the part of it that follows the prompt."""
     if not generated.strip():
         return Caption(None, "the model had nothing to say about this picture")
     return Caption(" ".join(text.split()))

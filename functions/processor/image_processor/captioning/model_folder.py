@@ -43,7 +43,7 @@ class TokenIds(_Strict):
 
 
 class Graphs(_Strict):
-    """What the onnx engine must know of the graphs that it runs."""
+    """What the captioner must know about the graphs that it runs."""
 
     encoder: str = "encoder.onnx"
     decoder: str = "decoder.onnx"
@@ -116,43 +116,10 @@ def verify_checksums(folder: Path, *, small_ones_alone: bool = False) -> Manifes
     return manifest
 
 
-def write_manifest(
-    folder: Path,
-    *,
-    name: str,
-    revision: str,
-    licence: str,
-    prompt: str,
-    image_size: int,
-    token_ids: TokenIds,
-    max_new_tokens: int,
-    graphs: Graphs | None = None,
-) -> Manifest:
-    """Write `model.json` over all other files in the folder; the last step of making a model folder."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST_NAME)
-    manifest = Manifest(
-        name=name,
-        revision=revision,
-        licence=licence,
-        prompt=prompt,
-        image_size=image_size,
-        token_ids=token_ids,
-        max_new_tokens=max_new_tokens,
-        graphs=graphs,
-        files={
-            path.relative_to(folder).as_posix(): FileEntry(bytes=path.stat().st_size, sha256=_sha256(path))
-            for path in paths
-        },
-    )
-    (folder / MANIFEST_NAME).write_text(
-        manifest.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8"
-    )
-    return manifest
-
-
-def weights_revision(weights: Path) -> str:
-    """A short name for these very weights, for a model that has no revision of its own."""
-    return _sha256(weights)[:12]
+def sha256_of(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_size(folder: Path, name: str, expected: int) -> None:
@@ -165,10 +132,5 @@ def _check_size(folder: Path, name: str, expected: int) -> None:
 
 
 def _check_sum(folder: Path, name: str, expected: str) -> None:
-    if _sha256(folder / name) != expected:
+    if sha256_of(folder / name) != expected:
         raise ModelError(f"{folder / name} is damaged: its SHA-256 is not the one in {MANIFEST_NAME}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The onnx engine says what transformers says, without transformers; and what is wrong with a folder, at once."""
+"""The captioner says what transformers says, without transformers; and what is wrong with a folder, at once."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ import pytest
 from PIL import Image
 
 from image_core.errors import ModelError
-from image_processor.captioning import Captioner, find_model_dir, load_captioner
+from image_processor.captioning import find_model_dir, load_captioner
+from image_processor.captioning.onnx_captioner import OnnxCaptioner
 from models.blip import load_checkpoint
 from models.check import main as check
 from models.demo.drawing import TEST_SEEDS, draw
 from models.parity import compare
+from models.reference import Reference
 
+PROMPT = "a photo of"
+"""The demo model's own."""
 MODELS = Path(__file__).parents[3] / "models"
 CHECKPOINT, EXPORTED = MODELS / "demo" / "checkpoint", MODELS / "demo" / "exported"
 
@@ -43,13 +47,13 @@ print(load_captioner(Path(sys.argv[1])).caption(Image.new("RGB", (90, 60), "red"
 
 
 @pytest.fixture(scope="module")
-def captioner() -> Captioner:
-    return load_captioner(EXPORTED)
+def captioner() -> OnnxCaptioner:
+    return OnnxCaptioner(EXPORTED)
 
 
 @pytest.fixture(scope="module")
-def reference() -> Captioner:
-    return load_captioner(CHECKPOINT, engine="transformers")
+def reference() -> Reference:
+    return Reference(load_checkpoint(CHECKPOINT))
 
 
 @pytest.fixture
@@ -59,11 +63,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_200_drawn_pictures_get_the_tokens_of_transformers_with_and_without_prompt(
-    capsys: pytest.CaptureFixture[str],
+    reference: Reference, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pictures = (draw(seed).picture for seed in TEST_SEEDS[:200])
 
-    comparison = compare(load_checkpoint(CHECKPOINT), EXPORTED, pictures, ["", "a photo of"])
+    comparison = compare(reference, EXPORTED, pictures, ["", "a photo of"])
 
     with capsys.disabled():
         print(f"\n  demo model: {comparison}")
@@ -71,42 +75,42 @@ def test_200_drawn_pictures_get_the_tokens_of_transformers_with_and_without_prom
     assert comparison.close, str(comparison)
 
 
-def test_both_engines_give_the_same_text(captioner: Captioner, reference: Captioner) -> None:
+def test_the_text_is_that_of_transformers(captioner: OnnxCaptioner, reference: Reference) -> None:
     for seed in TEST_SEEDS[200:210]:
         picture = draw(seed).picture
-        assert captioner.caption(picture) == reference.caption(picture)
-        assert captioner.caption_ids(picture) == reference.caption_ids(picture)
+        assert captioner.caption(picture) == reference.caption(picture, PROMPT)
+        assert captioner.caption_ids(picture) == reference.caption_ids(picture, PROMPT)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20_000, 3), (3, 20_000), (64, 64), (65, 63)])
 def test_a_picture_of_any_proportions_is_captioned_as_by_transformers(
-    captioner: Captioner, reference: Captioner, size: tuple[int, int]
+    captioner: OnnxCaptioner, reference: Reference, size: tuple[int, int]
 ) -> None:
     picture = Image.linear_gradient("L").resize(size).convert("RGB")
 
-    assert captioner.caption_ids(picture) == reference.caption_ids(picture)
+    assert captioner.caption_ids(picture) == reference.caption_ids(picture, PROMPT)
 
 
 @pytest.mark.parametrize("prompt", ["", "a picture of a", "a photo of a red circle on a dark"])
-def test_a_caption_continues_the_prompt_that_is_asked_for(prompt: str) -> None:
+def test_a_caption_continues_the_prompt_that_is_asked_for(reference: Reference, prompt: str) -> None:
     picture = draw(TEST_SEEDS[0]).picture
 
     caption = load_captioner(EXPORTED, prompt=prompt).caption(picture)
 
-    assert caption == load_captioner(CHECKPOINT, engine="transformers", prompt=prompt).caption(picture)
+    assert caption == reference.caption(picture, prompt)
     assert (caption.text or prompt).startswith(prompt)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
-def test_a_caption_has_no_more_tokens_than_asked_for(captioner: Captioner, limit: int) -> None:
+def test_a_caption_has_no_more_tokens_than_asked_for(captioner: OnnxCaptioner, limit: int) -> None:
     picture = draw(TEST_SEEDS[0]).picture
 
-    ids = load_captioner(EXPORTED, max_new_tokens=limit).caption_ids(picture)
+    ids = OnnxCaptioner(EXPORTED, max_new_tokens=limit).caption_ids(picture)
 
     assert ids == captioner.caption_ids(picture)[: 1 + 3 + limit]
 
 
-def test_a_caption_does_not_depend_on_the_one_before(captioner: Captioner) -> None:
+def test_a_caption_does_not_depend_on_the_one_before(captioner: OnnxCaptioner) -> None:
     first, second = (draw(seed).picture for seed in TEST_SEEDS[:2])
 
     before = captioner.caption_ids(first)
@@ -115,7 +119,7 @@ def test_a_caption_does_not_depend_on_the_one_before(captioner: Captioner) -> No
     assert captioner.caption_ids(first) == before
 
 
-def test_threads_take_turns(captioner: Captioner) -> None:
+def test_threads_take_turns(captioner: OnnxCaptioner) -> None:
     pictures = [draw(seed).picture for seed in TEST_SEEDS[:8]]
     alone = [captioner.caption_ids(picture) for picture in pictures]
 
@@ -148,22 +152,22 @@ def test_torch_and_transformers_need_not_be_installed() -> None:
     assert not imported & {"torch", "transformers", "onnx"}
 
 
-def test_an_export_is_preferred_to_a_checkpoint_and_a_real_model_to_the_demo(tmp_path: Path) -> None:
-    for name in ("demo/checkpoint", "demo/exported", "exported"):
+def test_the_real_model_is_preferred_to_the_demo(tmp_path: Path) -> None:
+    for name in ("demo/exported", "exported"):
         path = tmp_path / name
         path.mkdir(parents=True)
         (path / "model.json").touch()
         assert find_model_dir(tmp_path) == path
 
 
-def test_a_checkpoint_has_no_graphs_for_the_onnx_engine() -> None:
-    with pytest.raises(ModelError, match=r"CAPTION_ENGINE is onnx.*checkpoint"):
-        load_captioner(CHECKPOINT, engine="onnx")
+def test_a_checkpoint_without_graphs_is_refused_with_what_to_do() -> None:
+    with pytest.raises(ModelError, match=rf"without ONNX graphs.* make model FROM={CHECKPOINT}"):
+        load_captioner(CHECKPOINT)
 
 
-def test_an_export_has_no_checkpoint_for_the_transformers_engine() -> None:
-    with pytest.raises(ModelError, match=r"exported is not a BLIP captioning checkpoint"):
-        load_captioner(EXPORTED, engine="transformers")
+def test_no_room_for_a_caption_is_an_error_that_names_the_setting() -> None:
+    with pytest.raises(ModelError, match="CAPTION_MAX_TOKENS is 0"):
+        load_captioner(EXPORTED, max_new_tokens=0)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -236,11 +240,10 @@ def test_a_prompt_beyond_the_limit_is_refused_while_loading() -> None:
         load_captioner(EXPORTED, prompt="a " * 250)
 
 
-def test_the_longest_prompt_works_as_in_transformers() -> None:
+def test_the_longest_prompt_works_as_in_transformers(reference: Reference) -> None:
     picture = draw(TEST_SEEDS[0]).picture
     prompt = "a " * 250
 
-    ids = load_captioner(EXPORTED, prompt=prompt, max_new_tokens=5).caption_ids(picture)
+    ids = OnnxCaptioner(EXPORTED, prompt=prompt, max_new_tokens=5).caption_ids(picture)
 
-    expected = load_captioner(CHECKPOINT, engine="transformers", prompt=prompt, max_new_tokens=5)
-    assert ids == expected.caption_ids(picture)
+    assert ids == reference.caption_ids(picture, prompt, 5)

@@ -1,7 +1,7 @@
-"""The onnx engine: an export of `models.export` under ONNX Runtime, without torch and transformers.
+"""The captioner: a folder that `models.export` wrote, run by ONNX Runtime.
 
 Gives the tokens of `BlipForConditionalGeneration.generate`, greedy: begin token, prompt, then at each step the most
-likely token, until the end token or as many as were asked for.
+likely token, until the end token or the limit.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from image_core.errors import ModelError
-from image_processor.captioning.caption import Caption, caption_of
+from image_processor.captioning.caption import Caption, Prompt
 from image_processor.captioning.model_folder import Graphs, Manifest, verify_checksums
 from image_processor.captioning.onnx_graphs import BoundGraphs
 from image_processor.captioning.preprocess import Preprocessor
@@ -22,21 +22,17 @@ TOKENIZER_NAME = "tokenizer.json"
 
 
 class OnnxCaptioner:
-    """One caption at a time; more threads wait for each other."""
+    """One caption at a time; other threads wait."""
 
     def __init__(self, folder: Path, *, prompt: str | None = None, max_new_tokens: int = 20) -> None:
         """Load the export in `folder`. Raises `ModelError`; arguments as for `load_captioner`."""
         self._manifest = verify_checksums(folder, small_ones_alone=True)
         graphs = _require_graphs(folder, self._manifest)
+        words = self._manifest.prompt if prompt is None else prompt
+        self._prompt = Prompt(words, _load_tokenizer(folder), self._manifest.token_ids.bos)
+        self._prompt.require_room(max_new_tokens, graphs.max_positions)
         self._max_new_tokens = max_new_tokens
-        self._tokenizer = _load_tokenizer(folder)
-        self._prompt_ids = self._tokenize(self._manifest.prompt if prompt is None else prompt)
-        length = 1 + len(self._prompt_ids) + max_new_tokens
-        if length > graphs.max_positions:
-            raise ModelError(
-                f"CAPTION_PROMPT of {len(self._prompt_ids)} tokens and CAPTION_MAX_TOKENS of {max_new_tokens} are "
-                f"too long together: the model in {folder} has room for {graphs.max_positions - 1}"
-            )
+        length = len(self._prompt.ids) + max_new_tokens
         self._preprocess = Preprocessor(self._manifest.image_size, graphs.image_mean, graphs.image_std)
         self._graphs = BoundGraphs(folder, graphs, self._manifest.image_size, length)
         self._lock = Lock()
@@ -50,33 +46,26 @@ class OnnxCaptioner:
         return self._manifest.image_size
 
     def caption(self, picture: Image.Image) -> Caption:
-        ids = self.caption_ids(picture)
-        return caption_of(self._decode(ids[1:]), self._decode(ids[1 + len(self._prompt_ids) :]))
+        return self._prompt.caption(self.caption_ids(picture))
 
     def caption_ids(self, picture: Image.Image) -> list[int]:
+        """Token ids of the caption: begin token, prompt, generated tokens, and the end token if reached."""
         pixels = self._preprocess(picture)
-        special = self._manifest.token_ids
-        ids = [special.bos, *self._prompt_ids]
+        ids = list(self._prompt.ids)
         with self._lock:
             logits = self._graphs.start(pixels, ids)
             for left in range(self._max_new_tokens, 0, -1):
                 ids.append(int(logits.argmax()))
-                if ids[-1] == special.eos or left == 1:
+                if ids[-1] == self._manifest.token_ids.eos or left == 1:
                     break
                 logits = self._graphs.step(ids[-1])
         return ids
-
-    def _tokenize(self, prompt: str) -> list[int]:
-        return self._tokenizer.encode(prompt, add_special_tokens=False).ids
-
-    def _decode(self, ids: list[int]) -> str:
-        return self._tokenizer.decode(ids, skip_special_tokens=True)
 
 
 def _require_graphs(folder: Path, manifest: Manifest) -> Graphs:
     graphs = manifest.graphs
     if graphs is None:
-        raise ModelError(f"CAPTION_ENGINE is onnx, but there is no ONNX export in {folder}")
+        raise ModelError(f"{folder} holds a checkpoint without ONNX graphs. Export it: make model FROM={folder}")
     for name in (graphs.encoder, graphs.decoder, TOKENIZER_NAME):
         if name not in manifest.files:
             raise ModelError(f"{folder} is incomplete: {name} is not in its model.json")

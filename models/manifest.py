@@ -1,0 +1,46 @@
+"""Writes `model.json`, and names models that have no revision of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from image_processor.captioning.model_folder import MANIFEST_NAME, FileEntry, Graphs, Manifest, TokenIds, sha256_of
+
+
+def write_manifest(
+    folder: Path,
+    *,
+    name: str,
+    revision: str,
+    licence: str,
+    prompt: str,
+    image_size: int,
+    token_ids: TokenIds,
+    max_new_tokens: int,
+    graphs: Graphs | None = None,
+) -> Manifest:
+    """Write `model.json` over all other files in the folder; the last step of making a model folder."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST_NAME)
+    manifest = Manifest(
+        name=name,
+        revision=revision,
+        licence=licence,
+        prompt=prompt,
+        image_size=image_size,
+        token_ids=token_ids,
+        max_new_tokens=max_new_tokens,
+        graphs=graphs,
+        files={
+            path.relative_to(folder).as_posix(): FileEntry(bytes=path.stat().st_size, sha256=sha256_of(path))
+            for path in paths
+        },
+    )
+    (folder / MANIFEST_NAME).write_text(
+        manifest.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8"
+    )
+    return manifest
+
+
+def weights_revision(weights: Path) -> str:
+    """A short name for these very weights, for a model that has no revision of its own."""
+    return sha256_of(weights)[:12]

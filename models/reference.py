@@ -1,0 +1,61 @@
+"""The reference: BLIP run by transformers and torch. Exports are compared with it."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from image_processor.captioning.caption import Caption, caption_of
+from models.blip import Checkpoint
+
+Floats = NDArray[np.float32]
+
+
+class Reference:
+    """`BlipForConditionalGeneration.generate`, greedy, in fp32. Slow."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._model, self._tokenizer = checkpoint.model, checkpoint.tokenizer
+        self._image_processor = checkpoint.image_processor
+
+    def pixels(self, picture: Image.Image) -> Floats:
+        """(1, 3, side, side): the picture as the model sees it."""
+        inputs = self._image_processor(images=picture.convert("RGB"), return_tensors="np")
+        pixels: Floats = inputs["pixel_values"]
+        return pixels
+
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """Begin token and prompt."""
+        words = self._tokenizer.encode(prompt, add_special_tokens=False)
+        return [int(self._model.config.text_config.bos_token_id), *map(int, words)]
+
+    def generate(self, pixels: Floats, start: list[int], max_new_tokens: int) -> tuple[list[int], list[Floats]]:
+        """The tokens that transformers adds to `start`, and the logits that each was chosen from."""
+        import torch
+
+        # A new tensor for each picture: `generate` overwrites its first id, and drops the last one.
+        ids = torch.tensor([[*start, int(self._model.config.text_config.sep_token_id)]])
+        with torch.inference_mode():
+            output = self._model.generate(
+                pixel_values=torch.from_numpy(pixels),
+                input_ids=ids,
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                num_beams=1,
+                output_logits=True,
+                return_dict_in_generate=True,
+            )
+        tokens = [int(one) for one in output.sequences[0]][len(start) :]
+        return tokens, [logits[0].numpy() for logits in output.logits]
+
+    def caption(self, picture: Image.Image, prompt: str = "", max_new_tokens: int = 20) -> Caption:
+        """As `Captioner.caption`."""
+        ids, begin = self.caption_ids(picture, prompt, max_new_tokens), len(self.prompt_ids(prompt))
+        return caption_of(self._decode(ids[1:]), self._decode(ids[begin:]))
+
+    def caption_ids(self, picture: Image.Image, prompt: str = "", max_new_tokens: int = 20) -> list[int]:
+        """As `OnnxCaptioner.caption_ids`."""
+        start = self.prompt_ids(prompt)
+        return start + self.generate(self.pixels(picture), start, max_new_tokens)[0]
+
+    def _decode(self, ids: list[int]) -> str:
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True))
