@@ -11,7 +11,7 @@ from typing import Any
 from mangum import Mangum
 
 from image_api.app import create_app
-from image_api.routing import one_at_a_time
+from image_api.http.routing import one_at_a_time
 from image_core.services import Services
 from tests.events import Event, load
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from image_api.app import create_app
-from image_api.routing import alone
+from image_api.http.routing import alone
 from image_core.services import Services
 
 HOST = "api.simulated"

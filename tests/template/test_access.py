@@ -10,7 +10,7 @@ from samcli.lib.providers.api_provider import ApiProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 from samcli.local.apigw.local_apigw_service import LocalApigwService
 
-from image_api.access import MIN_KEY_CHARACTERS
+from image_api.http.api_key import MIN_KEY_CHARACTERS
 from local.template import TEMPLATE
 from tests.iam.policies import allows, of_role
 from tests.iam.resolved import resolved

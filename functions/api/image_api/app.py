@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
-from image_api import access, cors, errors, schemas
-from image_api.answers import Answers
-from image_api.body_limit import BodyLimit
-from image_api.observed import Observed
+from image_api import schemas
+from image_api.http import api_key, cors, error_responses
+from image_api.http.body_limit import BodyLimit
+from image_api.http.request_metrics import Observed
+from image_api.http.response_headers import Answers
 from image_api.openapi import DESCRIPTION, DocumentedApi
 from image_api.routes import files, gallery, images, posting, service, uploads
 from image_core.services import Services, secrets_client
@@ -33,7 +34,7 @@ def create_app(
     def settings() -> Settings:
         return services().settings
 
-    # FastAPI would open a span of OpenTelemetry for each request, which nobody reads: image_api.observed measures.
+    # FastAPI would open an OpenTelemetry span for each request, which nobody reads: http.request_metrics measures.
     quiet: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
     app = DocumentedApi(
         title=TITLE,
@@ -47,11 +48,11 @@ def create_app(
     app.state.services = services
     # From the innermost to the outermost.
     app.add_middleware(BodyLimit, settings=settings)
-    access.install(app, settings, lambda: secrets(settings()))
+    api_key.install(app, settings, lambda: secrets(settings()))
     cors.install(app, settings)
     app.add_middleware(Observed)
     app.add_middleware(Answers)
-    errors.install(app)
+    error_responses.install(app)
     for routes in (posting, images, files, uploads, service, gallery):
         # Not include_router: it would make every route a second time, in the first request.
         app.router.routes.extend(routes.router.routes)

@@ -27,7 +27,7 @@ del BaseModel.model_config["defer_build"]
 from mangum import Mangum
 
 from image_api.app import create_app
-from image_api.routing import one_at_a_time
+from image_api.http.routing import one_at_a_time
 from image_core.services import secrets_client, services
 from image_core.settings import settings
 from image_core.telemetry import instrumented

@@ -6,8 +6,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from image_api import access, examples
-from image_api.answers import REQUEST_ID
+from image_api import examples
+from image_api.http import api_key
+from image_api.http.response_headers import REQUEST_ID
 from image_core.errors import IMAGE_ERRORS
 
 _FRAMEWORKS_OWN = ("HTTPValidationError", "ValidationError")
@@ -38,7 +39,7 @@ class DocumentedApi(FastAPI):
 
 
 def _corrected(schema: dict[str, Any]) -> dict[str, Any]:
-    access.document(schema)
+    api_key.document(schema)
     for operations in schema["paths"].values():
         for operation in operations.values():
             for parameter in operation.get("parameters", []):

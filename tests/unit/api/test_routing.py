@@ -12,7 +12,7 @@ import httpx
 from fastapi import FastAPI
 from mangum import Mangum
 
-from image_api import routing
+from image_api.http import routing
 from tests.functional.http_api import request
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import Response
 from fastapi.responses import RedirectResponse
 
-from image_api import routing
-from image_api.conditions import ETAG, REVALIDATED, is_known, unchanged
 from image_api.dependencies import RETRY_AFTER_SECONDS, Connected, find_record
-from image_api.errors import documented
+from image_api.http import routing
+from image_api.http.conditional import ETAG, REVALIDATED, is_known, unchanged
+from image_api.http.error_responses import documented
 from image_api.parameters import IfNoneMatch, ImageId, Size
 from image_api.presentation import shown_status
 from image_api.schemas import OriginalAnswer, OriginalLocation

@@ -7,8 +7,6 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 
-from image_api import routing
-from image_api.conditions import ETAG, json_answer, require_match
 from image_api.dependencies import (
     LOCATION_HEADER,
     PENDING_HEADERS,
@@ -19,7 +17,9 @@ from image_api.dependencies import (
     present,
     with_record,
 )
-from image_api.errors import documented
+from image_api.http import routing
+from image_api.http.conditional import ETAG, json_answer, require_match
+from image_api.http.error_responses import documented
 from image_api.parameters import CreatedAfter, CreatedBefore, IfMatch, IfNoneMatch, ImageId, milliseconds
 from image_api.schemas import AcceptedAnswer, ImageAnswer, ImagePatch, ListAnswer, ShownStatus
 from image_core.errors import (

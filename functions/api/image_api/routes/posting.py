@@ -9,10 +9,10 @@ from functools import partial
 
 from fastapi import Request, Response, UploadFile
 
-from image_api import routing
-from image_api.body_limit import file_too_large_message
 from image_api.dependencies import LOCATION_HEADER, PENDING_HEADERS, Connected, accepted
-from image_api.errors import documented
+from image_api.http import routing
+from image_api.http.body_limit import file_too_large_message
+from image_api.http.error_responses import documented
 from image_api.idempotency import digest_of, first_or_again, image_id_for
 from image_api.parameters import IdempotencyKey
 from image_api.schemas import MAX_NAME_CHARACTERS, AcceptedAnswer

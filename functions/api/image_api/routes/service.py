@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from image_api import routing
 from image_api.dependencies import Connected
-from image_api.errors import documented
+from image_api.http import routing
+from image_api.http.error_responses import documented
 from image_api.presentation import stats_answer
 from image_api.schemas import HealthAnswer, StatsAnswer
 

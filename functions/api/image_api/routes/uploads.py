@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import Request, Response
 
-from image_api import routing
-from image_api.body_limit import largest_file_message
 from image_api.dependencies import LOCATION_HEADER, PENDING_HEADERS, Connected, accepted
-from image_api.errors import documented
+from image_api.http import routing
+from image_api.http.body_limit import largest_file_message
+from image_api.http.error_responses import documented
 from image_api.idempotency import digest_of, first_or_again, image_id_for
 from image_api.parameters import IdempotencyKey
 from image_api.presentation import iso_time

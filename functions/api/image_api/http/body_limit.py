@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from image_api.errors import answer
+from image_api.http.error_responses import answer
 from image_core.errors import TooLarge
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
 
-from image_api.errors import answer, documented
-from image_api.routing import run_waiting
+from image_api.http.error_responses import answer, documented
+from image_api.http.routing import run_waiting
 from image_core.errors import Unauthorized, Unavailable
 
 if TYPE_CHECKING:

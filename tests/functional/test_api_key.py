@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from image_api.access import KEPT_SECONDS, OUTAGE_SECONDS, REREAD_SECONDS, KeyRing, is_public
 from image_api.app import create_app
+from image_api.http.api_key import KEPT_SECONDS, OUTAGE_SECONDS, REREAD_SECONDS, KeyRing, is_public
 from image_core.errors import Unavailable
 from tests import pictures
 from tests.functional.emulator import Client, Clients, Stack, raising
