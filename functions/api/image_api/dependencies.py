@@ -7,9 +7,10 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request, Response
 
+from image_api.http.errors import NotFound
 from image_api.presentation import image_answer
 from image_api.schemas import AcceptedAnswer, ImageAnswer
-from image_core.errors import NotFound, Superseded, Unavailable
+from image_core.errors import Superseded, Unavailable
 from image_core.keys import is_image_id
 from image_core.model import Record, Status
 from image_core.services import Services

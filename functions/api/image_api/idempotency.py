@@ -9,7 +9,8 @@ import hashlib
 import json
 from collections.abc import Callable
 
-from image_core.errors import ImageDeleted, KeyReused, Superseded, Unavailable
+from image_api.http.errors import ImageDeleted, KeyReused
+from image_core.errors import Superseded, Unavailable
 from image_core.keys import new_image_id, requested_image_id
 from image_core.model import Record, Status
 from image_core.services import Services

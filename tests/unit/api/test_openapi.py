@@ -9,9 +9,9 @@ import pytest
 
 from image_api import examples, schemas
 from image_api.app import create_app
+from image_api.http.errors import HTTP_STATUS, RequestError
 from image_api.schemas import ErrorAnswer
-from image_core import errors
-from image_core.errors import IMAGE_ERRORS, PipelineError, RequestError
+from image_core.errors import IMAGE_ERRORS, ImageError, PipelineError
 
 IMAGE = "/api/images/{image_id}"
 _FILE = {"400": {"unsupported_format", "empty_file"}, "409": {"idempotency_key_reused", "image_deleted"}}
@@ -73,11 +73,7 @@ def test_every_error_has_the_shape_of_our_envelope(schema: dict[str, Any], metho
             assert reference == "#/components/schemas/ErrorAnswer"
 
 
-ALL_CODES = {
-    error.code
-    for error in vars(errors).values()
-    if isinstance(error, type) and issubclass(error, RequestError) and error is not RequestError
-}
+ALL_CODES = {error.code for error in HTTP_STATUS}
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -141,12 +137,19 @@ def test_an_upload_is_documented_as_a_form_with_a_file(schema: dict[str, Any]) -
     assert schema["components"]["schemas"][reference]["required"] == ["file"]
 
 
-def test_every_public_error_has_a_code_of_its_own_kind_and_a_message() -> None:
-    public = [
-        error
-        for error in vars(errors).values()
-        if isinstance(error, type) and issubclass(error, PipelineError) and "code" in vars(error)
-    ]
-    assert all(error.code and error.default_message for error in public)
-    named = [error for error in public if issubclass(error, errors.ImageError)]
-    assert {error.code for error in named} == set(IMAGE_ERRORS)
+def every_subclass(error: type) -> list[Any]:
+    return [one for child in error.__subclasses__() for one in (child, *every_subclass(child))]
+
+
+def test_every_error_of_a_call_has_a_status_a_code_and_a_message() -> None:
+    assert {error for error in every_subclass(RequestError) if error.__module__.startswith("image_")} <= set(
+        HTTP_STATUS
+    )
+    for error in HTTP_STATUS:
+        assert error.code != PipelineError.code and error.default_message != PipelineError.default_message
+
+
+def test_every_error_of_an_image_has_a_code_of_its_own_and_a_message() -> None:
+    assert set(IMAGE_ERRORS.values()) == set(every_subclass(ImageError))
+    for code, error in IMAGE_ERRORS.items():
+        assert error.code == code != PipelineError.code and error.default_message != PipelineError.default_message

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
 
-from image_api.http.error_responses import answer, documented
+from image_api.http.error_responses import documented, error_response
+from image_api.http.errors import HTTP_STATUS, Unauthorized
 from image_api.http.routing import run_waiting
-from image_core.errors import Unauthorized, Unavailable
+from image_core.errors import Unavailable
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -144,11 +145,11 @@ class ApiKeyGuard:
             if valid is None:
                 valid = await run_waiting(self._ring.read_and_judge, secret_arn, str(presented))
         except Unavailable as error:
-            return answer(error.http_status, error.code, error.message, {"Retry-After": str(int(REREAD_SECONDS))})
+            return error_response(error, {"Retry-After": str(int(REREAD_SECONDS))})
         if valid:
             return None
         challenge = {"WWW-Authenticate": f'ApiKey realm="image pipeline", header="{HEADER}"'}
-        return answer(Unauthorized.http_status, Unauthorized.code, Unauthorized.default_message, challenge)
+        return error_response(Unauthorized(), challenge)
 
 
 def install(app: FastAPI, settings: Callable[[], Settings], secrets: Callable[[], SecretsManagerClient]) -> None:
@@ -166,7 +167,7 @@ def document(schema: dict[str, Any]) -> None:
             "description": "Needed on stacks that have a key, as those on AWS do by default.",
         }
     }
-    refusal = documented(Unauthorized)[Unauthorized.http_status]
+    refusal = documented(Unauthorized)[HTTP_STATUS[Unauthorized]]
     del refusal["model"]  # FastAPI's word, which it has replaced in the rest of the schema by now
     refusal["content"]["application/json"]["schema"] = {"$ref": "#/components/schemas/ErrorAnswer"}
     refusal["headers"] = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from image_api.http.error_responses import answer
-from image_core.errors import TooLarge
+from image_api.http.error_responses import error_response
+from image_api.http.errors import TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ class BodyLimit:
             limit, message = settings.max_post_bytes + MULTIPART_OVERHEAD_BYTES, file_too_large_message(settings)
         else:
             limit, message = MAX_JSON_BYTES, _JSON_TOO_LARGE
-        refusal = answer(TooLarge.http_status, TooLarge.code, message, {"Connection": "close"})
+        refusal = error_response(TooLarge(message), {"Connection": "close"})
         declared = dict(scope["headers"]).get(b"content-length", b"")
         if declared.isdigit() and int(declared) > limit:
             await refusal(scope, receive, send)

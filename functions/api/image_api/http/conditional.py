@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import Response
 
-from image_core.errors import PreconditionFailed
+from image_api.http.errors import PreconditionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,9 +1,8 @@
-"""Errors become HTTP here, and only here: one envelope for all, no framework's own bodies."""
+"""Every error becomes a response here: one envelope for all, never a body of the framework's own."""
 
 from __future__ import annotations
 
 import logging
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,16 +12,17 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from image_api.schemas import ErrorAnswer, ErrorBody
-from image_core.errors import (
+from image_api.http.errors import (
+    HTTP_STATUS,
     InternalError,
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
     NotReady,
     RequestError,
-    Unavailable,
 )
+from image_api.schemas import ErrorAnswer, ErrorBody
+from image_core.errors import PipelineError, Unavailable
 from image_core.retry import Kind, kind_of
 
 if TYPE_CHECKING:
@@ -37,13 +37,13 @@ _RETRY_AFTER = {
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
-def documented(*errors: type[RequestError]) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that may answer with these errors, and with those that every route may have."""
+def documented(*errors: type[PipelineError]) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI `responses` of a route with these errors, and with the two that every route can have."""
     by_status: dict[int | str, dict[str, Any]] = {}
-    every: tuple[type[RequestError], ...] = (*errors, InternalError, Unavailable)
+    every: tuple[type[PipelineError], ...] = (*errors, InternalError, Unavailable)
     for error in every:
         response = by_status.setdefault(
-            error.http_status,
+            HTTP_STATUS[error],
             {"model": ErrorAnswer, "description": "", "content": {"application/json": {"examples": {}}}},
         )
         line = f"`{error.code}`: {error.default_message}"
@@ -56,54 +56,53 @@ def documented(*errors: type[RequestError]) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Makes every fault of `app` an envelope. The handlers are async: for others a thread would be started."""
-    app.add_exception_handler(RequestError, _request_error)
+    """Register the handlers of `app`. They are async: Starlette would start a thread for others."""
+    for error in HTTP_STATUS:
+        app.add_exception_handler(error, _pipeline_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientError, _aws_error)
     app.add_exception_handler(BotoCoreError, _aws_error)
 
 
-def answer(http_status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """The envelope of an error."""
-    body = ErrorAnswer(error=ErrorBody(code=code, message=message))
-    return JSONResponse(body.model_dump(), http_status, headers)
+def error_response(error: PipelineError, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The envelope of `error`, with its status from `HTTP_STATUS`."""
+    body = ErrorAnswer(error=ErrorBody(code=error.code, message=error.message))
+    return JSONResponse(body.model_dump(), HTTP_STATUS[type(error)], headers)
 
 
-def unhandled(error: Exception) -> JSONResponse:
-    """The answer to what nobody thought of."""
+def unforeseen(error: Exception) -> JSONResponse:
+    """Log an error that no handler knows, and return 500."""
     log.error("unhandled", exc_info=error)
-    return answer(InternalError.http_status, InternalError.code, InternalError.default_message)
+    return error_response(InternalError())
 
 
-async def _request_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestError)
-    after = error.retry_after_seconds
-    if after is None and isinstance(error, Unavailable):
+async def _pipeline_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, PipelineError)
+    after = error.retry_after_seconds if isinstance(error, RequestError) else None
+    if isinstance(error, Unavailable):
         after = _RETRY_AFTER_SECONDS
-    headers = {} if after is None else {"Retry-After": str(after)}
-    return answer(error.http_status, error.code, error.message, headers)
+    return error_response(error, {} if after is None else {"Retry-After": str(after)})
 
 
 async def _validation_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    faults = [f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()]
-    return answer(InvalidRequest.http_status, InvalidRequest.code, "; ".join(faults))
+    found = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
+    return error_response(InvalidRequest("; ".join(found)))
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
-    """What the framework refuses: an unknown address or method, or a form that it cannot read."""
+    """The framework's own refusals: an unknown path or method, or a form that it cannot read."""
     assert isinstance(error, HTTPException)
-    if error.status_code == HTTPStatus.NOT_FOUND:
-        return answer(NotFound.http_status, NotFound.code, "There is nothing at this address.")
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        refused = MethodNotAllowed
-        return answer(refused.http_status, refused.code, refused.default_message, {"Allow": _allowed(request)})
-    return answer(InvalidRequest.http_status, InvalidRequest.code, str(error.detail))
+    if error.status_code == HTTP_STATUS[NotFound]:
+        return error_response(NotFound("There is nothing at this address."))
+    if error.status_code == HTTP_STATUS[MethodNotAllowed]:
+        return error_response(MethodNotAllowed(), {"Allow": _allowed_methods(request)})
+    return error_response(InvalidRequest(str(error.detail)))
 
 
-def _allowed(request: Request) -> str:
-    """Every method that the address takes; the framework names those of the first route that has it."""
+def _allowed_methods(request: Request) -> str:
+    """All methods of the request's path; the framework lists those of the first matching route only."""
     allowed = [
         method
         for method in _METHODS
@@ -117,7 +116,6 @@ def _allowed(request: Request) -> str:
 
 async def _aws_error(_: Request, error: Exception) -> JSONResponse:
     if kind_of(error) is not Kind.TRANSIENT:
-        return unhandled(error)  # asking again would not help
-    log.error("AWS did not do what was asked", exc_info=error)
-    headers = {"Retry-After": str(_RETRY_AFTER_SECONDS)}
-    return answer(Unavailable.http_status, Unavailable.code, Unavailable.default_message, headers)
+        return unforeseen(error)  # a later try would fail as well
+    log.error("a call to AWS failed", exc_info=error)
+    return error_response(Unavailable(), {"Retry-After": str(_RETRY_AFTER_SECONDS)})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
 
-from image_api.http.error_responses import unhandled
+from image_api.http.error_responses import unforeseen
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -48,7 +48,7 @@ class Answers:
         except Exception as error:
             if has_started:
                 raise
-            await unhandled(error)(inner, receive, finished)
+            await unforeseen(error)(inner, receive, finished)
 
 
 def request_id_of(scope: Scope) -> str:

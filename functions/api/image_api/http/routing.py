@@ -17,7 +17,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
-from image_core.errors import WrongMediaType
+from image_api.http.errors import WrongMediaType
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

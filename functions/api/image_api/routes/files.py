@@ -9,10 +9,10 @@ from image_api.dependencies import RETRY_AFTER_SECONDS, Connected, find_record
 from image_api.http import routing
 from image_api.http.conditional import ETAG, REVALIDATED, is_known, unchanged
 from image_api.http.error_responses import documented
+from image_api.http.errors import NotFound, NotReady, ProcessingFailed
 from image_api.parameters import IfNoneMatch, ImageId, Size
 from image_api.presentation import shown_status
 from image_api.schemas import OriginalAnswer, OriginalLocation
-from image_core.errors import NotFound, NotReady, ProcessingFailed
 from image_core.model import Record, Status, ThumbnailInfo
 from image_core.services import Services
 

@@ -8,8 +8,8 @@ from image_api.dependencies import Connected
 from image_api.gallery import PAGE, Asset, asset, content_security_policy
 from image_api.http import routing
 from image_api.http.conditional import REVALIDATED, is_known
+from image_api.http.errors import NotFound
 from image_api.schemas import IndexAnswer, Limits
-from image_core.errors import NotFound
 
 router = routing.router("service")
 

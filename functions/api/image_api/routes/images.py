@@ -20,16 +20,10 @@ from image_api.dependencies import (
 from image_api.http import routing
 from image_api.http.conditional import ETAG, json_answer, require_match
 from image_api.http.error_responses import documented
+from image_api.http.errors import InvalidRequest, NotFound, PreconditionFailed, TooLarge, WrongMediaType
 from image_api.parameters import CreatedAfter, CreatedBefore, IfMatch, IfNoneMatch, ImageId, milliseconds
 from image_api.schemas import AcceptedAnswer, ImageAnswer, ImagePatch, ListAnswer, ShownStatus
-from image_core.errors import (
-    BadCursor,
-    InvalidRequest,
-    NotFound,
-    PreconditionFailed,
-    TooLarge,
-    WrongMediaType,
-)
+from image_core.errors import BadCursor
 from image_core.lifecycle.delete import delete, mark
 from image_core.model import Record, Status
 from image_core.stores.queue import Look

@@ -13,21 +13,19 @@ from image_api.dependencies import LOCATION_HEADER, PENDING_HEADERS, Connected, 
 from image_api.http import routing
 from image_api.http.body_limit import file_too_large_message
 from image_api.http.error_responses import documented
-from image_api.idempotency import digest_of, first_or_again, image_id_for
-from image_api.parameters import IdempotencyKey
-from image_api.schemas import MAX_NAME_CHARACTERS, AcceptedAnswer
-from image_core.errors import (
+from image_api.http.errors import (
     EmptyFile,
     ImageDeleted,
     InvalidRequest,
     KeyReused,
-    Superseded,
     TooLarge,
-    Unavailable,
     UnsupportedUpload,
-    UploadIncomplete,
     WrongMediaType,
 )
+from image_api.idempotency import digest_of, first_or_again, image_id_for
+from image_api.parameters import IdempotencyKey
+from image_api.schemas import MAX_NAME_CHARACTERS, AcceptedAnswer
+from image_core.errors import Superseded, Unavailable, UploadIncomplete
 from image_core.formats import SNIFFED_BYTES, identify, media_type, named
 from image_core.keys import upload_key
 from image_core.model import Record, Status

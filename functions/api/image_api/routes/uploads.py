@@ -8,11 +8,7 @@ from image_api.dependencies import LOCATION_HEADER, PENDING_HEADERS, Connected, 
 from image_api.http import routing
 from image_api.http.body_limit import largest_file_message
 from image_api.http.error_responses import documented
-from image_api.idempotency import digest_of, first_or_again, image_id_for
-from image_api.parameters import IdempotencyKey
-from image_api.presentation import iso_time
-from image_api.schemas import AcceptedAnswer, PresignedUpload, UploadAnswer, UploadRequest
-from image_core.errors import (
+from image_api.http.errors import (
     EmptyFile,
     ImageDeleted,
     InvalidRequest,
@@ -21,6 +17,10 @@ from image_core.errors import (
     UnsupportedUpload,
     WrongMediaType,
 )
+from image_api.idempotency import digest_of, first_or_again, image_id_for
+from image_api.parameters import IdempotencyKey
+from image_api.presentation import iso_time
+from image_api.schemas import AcceptedAnswer, PresignedUpload, UploadAnswer, UploadRequest
 from image_core.formats import media_type, named
 from image_core.keys import upload_key
 from image_core.model import Record, Status
