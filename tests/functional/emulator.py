@@ -279,6 +279,7 @@ class Stack:
                 public_client=s3,
             ),
             queue=Queue(sqs, self.queue_url),
+            secrets=self.secrets,  # type: ignore[arg-type]
         )
 
     # What a test does, and what it sees: past the layer for which it may have planned something

@@ -87,7 +87,7 @@ def test_where_a_picture_was_taken_is_shown_only_if_that_is_wanted(
     claimed = image_in(stack.records, Status.PROCESSING)
     gps = {"latitude": 52.51, "longitude": 13.37}
     stack.records.save(claimed, metadata=METADATA | {"gps": gps}, thumbnails=made_by(claimed))
-    metadata = Api(lambda: stack.services).get(f"/api/images/{claimed.image_id}").json()["data"]["metadata"]
+    metadata = Api(stack.services).get(f"/api/images/{claimed.image_id}").json()["data"]["metadata"]
     assert metadata.get("gps") == (gps if shown else None)
 
 

@@ -17,7 +17,7 @@ PAGE, OTHER_PAGE, STRANGER = "https://a.example", "https://b.example", "https://
 def make_api(make_stack: Callable[..., Stack]) -> Callable[..., Api]:
     def make(**settings: Any) -> Api:
         stack = make_stack(**settings)
-        return Api(lambda: stack.services, secrets=lambda _: stack.secrets)
+        return Api(stack.services)
 
     return make
 

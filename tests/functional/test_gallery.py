@@ -120,7 +120,7 @@ def test_on_aws_the_policy_names_the_host_that_presigned_addresses_have(stack: S
     settings = stack.services.settings.model_copy(update=on_aws)
     services = connect(settings, session=boto3.Session("a", "b", region_name="eu-west-1"))
     storage = services.storage
-    api = Api(lambda: services)
+    api = Api(services)
 
     sources = policy_of(page_of(api))["connect-src"]
 

@@ -30,8 +30,8 @@ LOCATION_HEADER = {"Location": {"description": "Where to watch the image.", "sch
 
 
 async def _services(request: Request) -> Services:  # a plain function would get a thread
-    connected: Services = request.app.state.services()
-    return connected
+    services: Services = request.app.state.services
+    return services
 
 
 Connected = Annotated[Services, Depends(_services)]

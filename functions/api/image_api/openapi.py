@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from fastapi import FastAPI
 
 from image_api import examples
 from image_api.http import api_key
+from image_api.http.error_responses import documented
+from image_api.http.errors import HTTP_STATUS, Unauthorized
 from image_api.http.response_headers import REQUEST_ID
 from image_core.errors import IMAGE_ERRORS
 
@@ -39,7 +42,7 @@ class DocumentedApi(FastAPI):
 
 
 def _corrected(schema: dict[str, Any]) -> dict[str, Any]:
-    api_key.document(schema)
+    _document_api_key(schema)
     for operations in schema["paths"].values():
         for operation in operations.values():
             for parameter in operation.get("parameters", []):
@@ -60,6 +63,30 @@ def _corrected(schema: dict[str, Any]) -> dict[str, Any]:
             if described.get("contentMediaType") == "application/octet-stream":
                 described["format"] = "binary"
     return schema
+
+
+def _document_api_key(schema: dict[str, Any]) -> None:
+    """Add the security scheme, and the 401 of every path that may need a key."""
+    schema.setdefault("components", {})["securitySchemes"] = {
+        "ApiKey": {
+            "type": "apiKey",
+            "in": "header",
+            "name": api_key.HEADER,
+            "description": "Required on stacks that have a key, as those on AWS do by default.",
+        }
+    }
+    status = HTTP_STATUS[Unauthorized]
+    refusal = documented(Unauthorized)[status]
+    del refusal["model"]  # FastAPI's keyword; in the rest of the schema FastAPI has replaced it by now
+    refusal["content"]["application/json"]["schema"] = {"$ref": "#/components/schemas/ErrorAnswer"}
+    refusal["headers"] = {
+        "WWW-Authenticate": {"description": "Names the header for the key.", "schema": {"type": "string"}}
+    }
+    for path, methods in schema["paths"].items():
+        if not api_key.is_public(path, public_docs=True):
+            for operation in methods.values():
+                operation["security"] = [{"ApiKey": []}, {}]
+                operation["responses"][str(status)] = copy.deepcopy(refusal)
 
 
 def _without_null(parameter: dict[str, Any]) -> None:

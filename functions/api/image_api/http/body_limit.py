@@ -1,4 +1,8 @@
-"""Bounds the request's body, before anything keeps it: what is sent beyond the limit is not read."""
+"""The limit of a request's body, checked before anything reads the body.
+
+On Lambda the declared length would do, since API Gateway sends whole bodies. The local server also gets chunked
+bodies, which declare nothing: they are cut off where they exceed the limit, instead of being kept in memory.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +13,14 @@ from image_api.http.error_responses import error_response
 from image_api.http.errors import TooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from image_core.settings import Settings
 
 MULTIPART_OVERHEAD_BYTES = 16_384
-"""What boundaries, part headers and a long file name may add to a file."""
+"""Most that boundaries, part headers and a long file name add to a file."""
 MAX_JSON_BYTES = 65_536
-"""Of a body that is no file. The longest that makes sense is a PATCH of some 30,000 bytes."""
+"""For JSON. The longest useful body is a PATCH of some 30,000 bytes."""
 
 
 class _BodyTooLarge(Exception):
@@ -26,21 +28,19 @@ class _BodyTooLarge(Exception):
 
 
 class BodyLimit:
-    """ASGI middleware. `settings()` is asked at each request, so that nothing is configured at import."""
+    """ASGI middleware: 413 for a body over the limit of its call."""
 
-    def __init__(self, app: ASGIApp, settings: Callable[[], Settings]) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._settings = settings
+        self._file = settings.max_post_bytes + MULTIPART_OVERHEAD_BYTES, file_too_large_message(settings)
+        self._json = MAX_JSON_BYTES, _JSON_TOO_LARGE
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS", "DELETE"):
             await self._app(scope, receive, send)
             return
-        settings = self._settings()
-        if scope["method"] == "POST" and scope["path"] == "/api/images":
-            limit, message = settings.max_post_bytes + MULTIPART_OVERHEAD_BYTES, file_too_large_message(settings)
-        else:
-            limit, message = MAX_JSON_BYTES, _JSON_TOO_LARGE
+        is_file = scope["method"] == "POST" and scope["path"] == "/api/images"
+        limit, message = self._file if is_file else self._json
         refusal = error_response(TooLarge(message), {"Connection": "close"})
         declared = dict(scope["headers"]).get(b"content-length", b"")
         if declared.isdigit() and int(declared) > limit:
@@ -58,7 +58,7 @@ class BodyLimit:
             return message
 
         async def unless_exceeded(message: Message) -> None:
-            # FastAPI answers 400 to whatever goes wrong while it reads a form: that answer is replaced by ours.
+            # FastAPI turns any error while it reads a form into a 400; that response is replaced by the 413.
             if not exceeded:
                 await send(message)
 

@@ -1,4 +1,4 @@
-"""What holds for every answer, whoever gives it: a request id, no sniffing, a rule for caches; and HEAD as GET."""
+"""Headers of every response: request id, no sniffing, a rule for caches. HEAD is served as GET without the body."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 REQUEST_ID = "X-Request-Id"
 
 
-class Answers:
-    """ASGI middleware, the outermost: what it adds stands on errors too, unforeseen ones included."""
+class ResponseHeaders:
+    """ASGI middleware, the outermost, so that errors get these headers too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -29,7 +29,7 @@ class Answers:
         is_head = scope["method"] == "HEAD"
         has_started = False
 
-        async def finished(message: Message) -> None:
+        async def with_headers(message: Message) -> None:
             nonlocal has_started
             if message["type"] == "http.response.start":
                 has_started = True
@@ -44,14 +44,14 @@ class Answers:
         state = {**scope.get("state", {}), "request_id": request_id}
         inner = {**scope, "method": "GET" if is_head else scope["method"], "state": state}
         try:
-            await self._app(inner, receive, finished)
+            await self._app(inner, receive, with_headers)
         except Exception as error:
             if has_started:
                 raise
-            await unforeseen(error)(inner, receive, finished)
+            await unforeseen(error)(inner, receive, with_headers)
 
 
 def request_id_of(scope: Scope) -> str:
-    """API Gateway's id, which its access log has too; else one of our own. No caller chooses it."""
+    """API Gateway's id, which its access log has too; else a new one. Callers cannot choose it."""
     context = scope.get("aws.event", {}).get("requestContext", {})
     return str(context.get("requestId") or uuid.uuid4().hex)
