@@ -27,6 +27,7 @@ from image_core.retry import Kind, kind_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +72,32 @@ def error_response(error: PipelineError, headers: dict[str, str] | None = None) 
     return JSONResponse(body.model_dump(), HTTP_STATUS[type(error)], headers)
 
 
-def unforeseen(error: Exception) -> JSONResponse:
-    """Log an error that no handler knows, and return 500."""
+class UnforeseenErrors:
+    """ASGI middleware: 500 for errors that no handler knows. Inside CORS, so that pages can read that response.
+
+    Starlette's own handler for `Exception` is outside of all middleware.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_started = False
+
+        async def noting_the_start(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting_the_start)
+        except Exception as error:
+            if has_started or scope["type"] != "http":
+                raise
+            await _unforeseen(error)(scope, receive, send)
+
+
+def _unforeseen(error: Exception) -> JSONResponse:
     log.error("unhandled", exc_info=error)
     return error_response(InternalError())
 
@@ -116,6 +141,6 @@ def _allowed_methods(request: Request) -> str:
 
 async def _aws_error(_: Request, error: Exception) -> JSONResponse:
     if kind_of(error) is not Kind.TRANSIENT:
-        return unforeseen(error)  # a later try would fail as well
+        return _unforeseen(error)  # a later try would fail as well
     log.error("a call to AWS failed", exc_info=error)
     return error_response(Unavailable(), {"Retry-After": str(_RETRY_AFTER_SECONDS)})

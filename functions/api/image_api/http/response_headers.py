@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
 
-from image_api.http.error_responses import unforeseen
-
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,12 +25,9 @@ class ResponseHeaders:
             return
         request_id = request_id_of(scope)
         is_head = scope["method"] == "HEAD"
-        has_started = False
 
         async def with_headers(message: Message) -> None:
-            nonlocal has_started
             if message["type"] == "http.response.start":
-                has_started = True
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID] = request_id
                 headers["X-Content-Type-Options"] = "nosniff"
@@ -43,12 +38,7 @@ class ResponseHeaders:
 
         state = {**scope.get("state", {}), "request_id": request_id}
         inner = {**scope, "method": "GET" if is_head else scope["method"], "state": state}
-        try:
-            await self._app(inner, receive, with_headers)
-        except Exception as error:
-            if has_started:
-                raise
-            await unforeseen(error)(inner, receive, with_headers)
+        await self._app(inner, receive, with_headers)
 
 
 def request_id_of(scope: Scope) -> str:
