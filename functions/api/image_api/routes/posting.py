@@ -30,7 +30,7 @@ from image_core.formats import SNIFFED_BYTES, identify, media_type, named
 from image_core.keys import upload_key
 from image_core.model import Record, Status
 from image_core.services import Services
-from image_core.telemetry import note
+from image_core.telemetry import image_ended, note
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +123,6 @@ def _store(record: Record, file: UploadFile, services: Services) -> None:
     except Exception as error:
         # Whatever it was: nothing will come for this record, and the caller must know.
         log.exception("an upload could not be stored")
-        with suppress(Superseded):  # it was stored after all, and somebody is at it
-            services.records.give_up(record, None, UploadIncomplete())
+        with suppress(Superseded):  # it was stored after all, and the processor works on it
+            image_ended(services.records.give_up(record, None, UploadIncomplete()))
         raise Unavailable from error
