@@ -111,7 +111,7 @@ def test_a_format_that_is_not_allowed_is_refused_by_name_posted_or_announced(
         api.post_json("/api/uploads", wanted | {"content_type": "image/png"}),
     ):
         assert (answer.status, answer.code) == (400, "unsupported_format")
-        assert answer.json()["error"]["message"] == "Formats that are taken: JPEG, WebP."
+        assert answer.json()["error"]["message"] == "Supported formats: JPEG, WebP."
     assert api.post_json("/api/uploads", wanted | {"content_type": "image/webp"}).status == 201
 
 

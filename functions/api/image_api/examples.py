@@ -1,4 +1,4 @@
-"""Answers as the documentation shows them. A test holds them against the schemas."""
+"""Example responses for the documentation. A test validates them against the schemas."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ ORIGINAL: dict[str, Any] = {
 }
 
 OF_MODELS = {
-    "ImageAnswer": IMAGE,
-    "AcceptedAnswer": ACCEPTED,
-    "ListAnswer": PAGE,
-    "OriginalAnswer": ORIGINAL,
-    "UploadAnswer": UPLOAD,
-    "StatsAnswer": STATS,
+    "ImageResponse": IMAGE,
+    "AcceptedResponse": ACCEPTED,
+    "ListResponse": PAGE,
+    "OriginalResponse": ORIGINAL,
+    "UploadResponse": UPLOAD,
+    "StatsResponse": STATS,
 }
 """By the name of the model in `schemas`."""

@@ -1,4 +1,4 @@
-"""Parameters that several calls take, or whose form needs words of its own."""
+"""Parameters of several calls."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _valid_time(text: str) -> str:
     return text
 
 
-# Both are documented alone: what does not fit is simply not found.
+# The patterns are for the documentation only: a malformed value gets a 404, not a 422.
 ImageId = Annotated[
     str,
     Path(
@@ -66,8 +66,8 @@ IdempotencyKey = Annotated[
         max_length=255,
         pattern=r"^[!-~]+$",
         description=(
-            "Any text of your own (a UUID, say) that stands for this request. Sent again with the same request, it"
-            " makes no second image: so a call whose answer got lost can be made again."
+            "A text of your choice for this request, for example a UUID. Safe to retry: the same key never creates"
+            " a second image."
         ),
         examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
     ),
@@ -75,10 +75,10 @@ IdempotencyKey = Annotated[
 IfMatch = Annotated[
     str | None,
     Header(
-        alias="If-Match", description="An `ETag` of this image: 412, and nothing done, if it has changed since."
+        alias="If-Match", description="An `ETag` of this image: 412, and no change, if the image has changed since."
     ),
 ]
 IfNoneMatch = Annotated[
     str | None,
-    Header(alias="If-None-Match", description="An `ETag` from before: 304, and no body, if nothing has changed."),
+    Header(alias="If-None-Match", description="An earlier `ETag`: 304 without a body if nothing has changed."),
 ]

@@ -1,4 +1,4 @@
-"""Records as the API shows them: pure functions from `Record` to the schemas."""
+"""From `Record` to the schemas: pure functions."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from image_api.schemas import (
     ErrorBody,
-    ImageAnswer,
     ImageData,
+    ImageResponse,
     Metadata,
     ProcessingTimes,
     ShownStatus,
     Stage,
     Stages,
-    StatsAnswer,
+    StatsResponse,
     ThumbnailUrls,
 )
 from image_core.histogram import percentile
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PRIVATE_METADATA = "gps"
-"""Where the picture was taken: shown only if `EXPOSE_GPS` is on."""
+"""Where the picture was taken: shown only if `EXPOSE_GPS` is set."""
 
 
 def shown_status(record: Record) -> ShownStatus:
-    """The status that users see: a reservation is `pending` until its file arrives."""
+    """The status that users see. A reservation is `pending` until its file arrives."""
     return "pending" if record.status is Status.RESERVED else cast("ShownStatus", record.status.value)
 
 
-def image_answer(record: Record, thumbnail_url: Callable[[str, str], str], *, expose_gps: bool) -> ImageAnswer:
+def image_response(record: Record, thumbnail_url: Callable[[str, str], str], *, expose_gps: bool) -> ImageResponse:
     """The envelope of one image. `thumbnail_url(image_id, size)` gives the URLs."""
-    return ImageAnswer(
+    return ImageResponse(
         status=shown_status(record),
         data=image_data(record, thumbnail_url, expose_gps=expose_gps),
         error=ErrorBody(**record.error) if record.error else None,
@@ -65,13 +65,13 @@ def image_data(record: Record, thumbnail_url: Callable[[str, str], str], *, expo
     )
 
 
-def stats_answer(stats: Stats) -> StatsAnswer:
-    """The statistics as they are shown."""
+def stats_response(stats: Stats) -> StatsResponse:
+    """The statistics, with rates and seconds."""
     success, failed = stats.counts.get(Status.SUCCESS, 0), stats.counts.get(Status.FAILED, 0)
     in_progress = stats.counts.get(Status.PENDING, 0) + stats.counts.get(Status.PROCESSING, 0)
     finished = success + failed
     times = {name: percentile(stats.histogram, f) for name, f in (("p50", 0.50), ("p95", 0.95), ("p99", 0.99))}
-    return StatsAnswer(
+    return StatsResponse(
         total=in_progress + finished,
         in_progress=in_progress,
         success=success,

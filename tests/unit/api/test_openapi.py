@@ -10,7 +10,7 @@ import pytest
 from docs.api import offline_app
 from image_api import examples, schemas
 from image_api.http.errors import HTTP_STATUS, RequestError
-from image_api.schemas import ErrorAnswer
+from image_api.schemas import ErrorResponse
 from image_core.errors import IMAGE_ERRORS, ImageError, PipelineError
 
 IMAGE = "/api/images/{image_id}"
@@ -66,7 +66,7 @@ def test_every_error_has_the_shape_of_our_envelope(schema: dict[str, Any], metho
     for status, response in schema["paths"][path][method]["responses"].items():
         if status >= "400":
             reference = response["content"]["application/json"]["schema"]["$ref"]
-            assert reference == "#/components/schemas/ErrorAnswer"
+            assert reference == "#/components/schemas/ErrorResponse"
 
 
 ALL_CODES = {error.code for error in HTTP_STATUS}
@@ -96,7 +96,7 @@ def test_every_error_comes_with_an_example_of_its_own(schema: dict[str, Any], me
             assert set(examples) == (ROUTES[method, path] | ON_ALL | ON_API)[status]
             for code, example in examples.items():
                 assert set(example["value"]) == {"status", "data", "error"}
-                assert ErrorAnswer.model_validate(example["value"]).error.code == code
+                assert ErrorResponse.model_validate(example["value"]).error.code == code
 
 
 @pytest.mark.parametrize(("name", "example"), examples.OF_MODELS.items())

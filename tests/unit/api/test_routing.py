@@ -61,7 +61,7 @@ def test_a_server_builds_all_models_before_its_first_request() -> None:
         from docs.api import offline_app
 
         app = offline_app()
-        unbuilt = lambda: sum(not one.__pydantic_complete__ for one in schemas._Answer.__subclasses__())
+        unbuilt = lambda: sum(not one.__pydantic_complete__ for one in schemas._Response.__subclasses__())
 
         async def main():
             before = unbuilt()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from image_api.http.error_responses import error_response
 from image_api.http.errors import TooLarge
+from image_api.limits import post_limit_message
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,6 +24,12 @@ MAX_JSON_BYTES = 65_536
 """For JSON. The longest useful body is a PATCH of some 30,000 bytes."""
 
 
+_JSON_TOO_LARGE = (
+    f"The body is larger than {MAX_JSON_BYTES:,} bytes, the limit of this call."
+    " Send a file with POST /api/images, or to the URL that POST /api/uploads returns."
+)
+
+
 class _BodyTooLarge(Exception):
     pass
 
@@ -32,7 +39,7 @@ class BodyLimit:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._file = settings.max_post_bytes + MULTIPART_OVERHEAD_BYTES, file_too_large_message(settings)
+        self._file = settings.max_post_bytes + MULTIPART_OVERHEAD_BYTES, post_limit_message(settings)
         self._json = MAX_JSON_BYTES, _JSON_TOO_LARGE
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,28 +73,3 @@ class BodyLimit:
             await self._app(scope, bounded, unless_exceeded)
         if exceeded:
             await refusal(scope, receive, send)
-
-
-_JSON_TOO_LARGE = (
-    f"The body is larger than {MAX_JSON_BYTES:,} bytes, the most that this call takes."
-    " A file is sent with POST /api/images, or to the URL that POST /api/uploads gives."
-)
-
-
-def file_too_large_message(settings: Settings) -> str:
-    """What to say about a file that is too large to be posted, and the way round."""
-    posted, largest = settings.max_post_bytes, settings.max_image_bytes
-    if posted == largest:
-        return largest_file_message(settings)
-    return (
-        f"The file is larger than {posted:,} bytes, the most that can be posted."
-        f" POST /api/uploads gives a URL to which up to {largest:,} bytes can be sent."
-    )
-
-
-def largest_file_message(settings: Settings) -> str:
-    """What to say about a file that is too large for any call."""
-    return (
-        f"The file is larger than {settings.max_image_bytes:,} bytes, the most that is taken."
-        " Scale the picture down, then send it with POST /api/uploads."
-    )

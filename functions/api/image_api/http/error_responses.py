@@ -21,7 +21,7 @@ from image_api.http.errors import (
     NotReady,
     RequestError,
 )
-from image_api.schemas import ErrorAnswer, ErrorBody
+from image_api.schemas import ErrorBody, ErrorResponse
 from image_core.errors import PipelineError, Unavailable
 from image_core.retry import Kind, kind_of
 
@@ -45,11 +45,11 @@ def documented(*errors: type[PipelineError]) -> dict[int | str, dict[str, Any]]:
     for error in every:
         response = by_status.setdefault(
             HTTP_STATUS[error],
-            {"model": ErrorAnswer, "description": "", "content": {"application/json": {"examples": {}}}},
+            {"model": ErrorResponse, "description": "", "content": {"application/json": {"examples": {}}}},
         )
         line = f"`{error.code}`: {error.default_message}"
         response["description"] = f"{response['description']}\n\n{line}".strip()
-        example = ErrorAnswer(error=ErrorBody(code=error.code, message=error.default_message))
+        example = ErrorResponse(error=ErrorBody(code=error.code, message=error.default_message))
         response["content"]["application/json"]["examples"][error.code] = {"value": example.model_dump()}
         if error in (NotReady, Unavailable):
             response["headers"] = _RETRY_AFTER
@@ -68,7 +68,7 @@ def install(app: FastAPI) -> None:
 
 def error_response(error: PipelineError, headers: dict[str, str] | None = None) -> JSONResponse:
     """The envelope of `error`, with its status from `HTTP_STATUS`."""
-    body = ErrorAnswer(error=ErrorBody(code=error.code, message=error.message))
+    body = ErrorResponse(error=ErrorBody(code=error.code, message=error.message))
     return JSONResponse(body.model_dump(), HTTP_STATUS[type(error)], headers)
 
 
@@ -120,7 +120,7 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     """The framework's own refusals: an unknown path or method, or a form that it cannot read."""
     assert isinstance(error, HTTPException)
     if error.status_code == HTTP_STATUS[NotFound]:
-        return error_response(NotFound("There is nothing at this address."))
+        return error_response(NotFound("There is nothing at this URL."))
     if error.status_code == HTTP_STATUS[MethodNotAllowed]:
         return error_response(MethodNotAllowed(), {"Allow": _allowed_methods(request)})
     return error_response(InvalidRequest(str(error.detail)))

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import Response
 from fastapi.responses import RedirectResponse
 
-from image_api.dependencies import RETRY_AFTER_SECONDS, Connected, find_record
+from image_api.dependencies import Connected, find_record
 from image_api.http import routing
-from image_api.http.conditional import ETAG, REVALIDATED, is_known, unchanged
+from image_api.http.conditional import ETAG, etag_headers, is_known, not_modified
 from image_api.http.error_responses import documented
 from image_api.http.errors import NotFound, NotReady, ProcessingFailed
 from image_api.parameters import IfNoneMatch, ImageId, Size
 from image_api.presentation import shown_status
-from image_api.schemas import OriginalAnswer, OriginalLocation
+from image_api.responses import RETRY_AFTER_SECONDS
+from image_api.schemas import OriginalLocation, OriginalResponse
+from image_core.errors import Superseded
+from image_core.lifecycle.retries import until_settled
 from image_core.model import Record, Status, ThumbnailInfo
 from image_core.services import Services
 
 router = routing.router("files", "/api/images/{image_id}")
 
-_TRIES = 3
 _MEDIA_TYPES = ("image/jpeg", "image/png")
 
 
@@ -42,19 +46,19 @@ def get_thumbnail(
     """The thumbnail itself, upright and never enlarged."""
     if size not in services.settings.thumbnail_pixels:
         raise NotFound("There is no such thumbnail size.")
-    for _ in range(_TRIES):
-        record = find_record(image_id, services)
-        info = _thumbnail(record, size)
+
+    def read() -> Response:
+        info = _thumbnail(find_record(image_id, services), size)
         # A key is never written twice with different bytes, so it makes a strong ETag.
         etag = f'"{info.key.partition("/")[2].replace("/", "-")}"'
         if is_known(etag, if_none_match):
-            return unchanged(etag, info.content_type)
+            return not_modified(etag, info.content_type)
         body = services.storage.get_thumbnail(info.key)
-        if body is not None:
-            headers = {"ETag": etag, "Cache-Control": REVALIDATED}
-            return Response(body, media_type=info.content_type, headers=headers)
-        # A newer attempt has finished since the record was read, and took its place.
-    raise NotReady(retry_after_seconds=RETRY_AFTER_SECONDS)
+        if body is None:
+            raise Superseded  # a newer attempt has finished since the record was read, and replaced the file
+        return Response(body, media_type=info.content_type, headers=etag_headers(etag))
+
+    return until_settled(read, busy=partial(NotReady, retry_after_seconds=RETRY_AFTER_SECONDS))
 
 
 def _thumbnail(record: Record, size: str) -> ThumbnailInfo:
@@ -90,12 +94,12 @@ def get_original(image_id: ImageId, services: Connected) -> Response:
     response_description="The address.",
     summary="Where the original file is",
 )
-def get_original_address(image_id: ImageId, services: Connected) -> OriginalAnswer:
+def get_original_address(image_id: ImageId, services: Connected) -> OriginalResponse:
     """What `/original` redirects to, for those who must not follow a redirect: a script in a page cannot see where
     it leads, and would send its key there."""
     record = find_record(image_id, services)
     url = _presigned(record, services)
-    return OriginalAnswer(status=shown_status(record), data=OriginalLocation(url=url))
+    return OriginalResponse(status=shown_status(record), data=OriginalLocation(url=url))
 
 
 def _presigned(record: Record, services: Services) -> str:

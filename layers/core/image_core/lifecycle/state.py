@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from image_core.keys import claimed_image_id, derived_image_id
-from image_core.model import Record, Status, StoredObject
+from image_core.model import Record, StoredObject
 from image_core.services import Services
 
 
@@ -21,17 +21,8 @@ class Sighting:
         """The record, or what the record of a direct drop begins with (`rev` 0: not written yet)."""
         if self.record is not None:
             return self.record
-        return Record(
-            image_id=self.image_id,
-            key=key,
-            rev=0,
-            status=Status.PENDING,
-            generation=1,
-            created_ms=now_ms,
-            requested_ms=now_ms,
-            original_name=key.rstrip("/").rpartition("/")[2] or key,
-            source="bucket",
-        )
+        name = key.rstrip("/").rpartition("/")[2] or key
+        return Record.new(self.image_id, key, now_ms=now_ms, original_name=name, source="bucket")
 
 
 def look_at_key(key: str, services: Services) -> Sighting:
