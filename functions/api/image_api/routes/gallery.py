@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastapi import Request, Response
 
 from image_api.dependencies import Connected
-from image_api.gallery import PAGE, Asset, asset, content_security_policy
+from image_api.gallery import PAGE, asset, content_security_policy
 from image_api.http import routing
 from image_api.http.conditional import etag_headers, is_known, not_modified
 from image_api.http.errors import NotFound
+from image_api.http.negotiation import accepts
 from image_api.schemas import IndexResponse, Limits
 
 router = routing.router("service")
@@ -23,11 +26,9 @@ router = routing.router("service")
 )
 def index(request: Request, services: Connected) -> Response | IndexResponse:
     """The gallery page for a browser (`Accept: text/html`), a JSON index for other clients."""
-    if "text/html" in request.headers.get("accept", ""):
-        page = asset(PAGE)
-        assert page is not None
+    if accepts(request.headers.get("accept"), "text/html"):
         policy = content_security_policy(services.storage.public_origin())
-        return _asset_response(page, request, {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"})
+        return _asset_response(PAGE, request, {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"})
     base = str(request.base_url)
     body = IndexResponse(
         name=request.app.title,
@@ -48,19 +49,18 @@ def index(request: Request, services: Connected) -> Response | IndexResponse:
 @router.get("/assets/{name}", include_in_schema=False)
 def gallery_asset(name: str, request: Request) -> Response:
     """A script, style or picture of the gallery."""
-    found = asset(name)
-    if found is None or name == PAGE:
+    if name == PAGE:
         raise NotFound("There is nothing at this URL.")
-    return _asset_response(found, request, {})
+    return _asset_response(name, request)
 
 
-def _asset_response(found: Asset, request: Request, headers: dict[str, str]) -> Response:
+def _asset_response(name: str, request: Request, extra: Mapping[str, str] | None = None) -> Response:
+    found = asset(name, gzipped=accepts(request.headers.get("accept-encoding"), "gzip"))
+    if found is None:
+        raise NotFound("There is nothing at this URL.")
     # Revalidated each time and mostly answered with 304, so that scripts of two releases never mix.
-    headers |= {"Vary": "Accept, Accept-Encoding"}
+    headers = {"Vary": "Accept, Accept-Encoding", **(extra or {})}
     if is_known(found.etag, request.headers.get("if-none-match")):
         return not_modified(found.etag, found.media_type, headers)
-    body = found.body
-    if "gzip" in request.headers.get("accept-encoding", ""):
-        headers["Content-Encoding"] = "gzip"
-        body = found.compressed
-    return Response(body, media_type=found.media_type, headers=etag_headers(found.etag) | headers)
+    headers |= {**etag_headers(found.etag), **found.headers}
+    return Response(found.body, media_type=found.media_type, headers=headers)
