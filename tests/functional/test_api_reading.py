@@ -39,6 +39,7 @@ def test_an_image_is_shown_whole(stack: Stack, api: Api) -> None:
             "title": None,
             "alt_text": None,
             "tags": [],
+            "text_etag": '"abb3cf2ec145846ceb808e742344d78f"',
             "content_type": "image/jpeg",
             "source": "bucket",
             "created_at": "2026-11-20T10:00:01Z",

@@ -36,6 +36,7 @@ def test_an_upload_is_accepted_with_its_record_and_where_to_watch_it(stack: Stac
             "title": None,
             "alt_text": None,
             "tags": [],
+            "text_etag": '"abb3cf2ec145846ceb808e742344d78f"',
             "content_type": "image/png",
             "source": "api",
             "created_at": "2026-11-20T10:00:00Z",

@@ -16,6 +16,7 @@ IMAGE: dict[str, Any] = {
         "title": "Lake at dawn",
         "alt_text": None,
         "tags": ["lake", "dawn"],
+        "text_etag": '"6ae6ed7b5d04d9a5f2ac0f2a9b5f4a8c"',
         "content_type": "image/jpeg",
         "source": "api",
         "created_at": "2026-11-20T10:00:00Z",

@@ -68,7 +68,8 @@ IdempotencyKey = Annotated[
 IfMatch = Annotated[
     str | None,
     Header(
-        alias="If-Match", description="An `ETag` of this image: 412, and no change, if the image has changed since."
+        alias="If-Match",
+        description="The image's `text_etag`, or an `ETag`: 412, and no change, if it is not current.",
     ),
 ]
 IfNoneMatch = Annotated[

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from image_api.http.conditional import etag
 from image_api.schemas import (
     ErrorBody,
     ImageData,
@@ -54,6 +56,7 @@ def image_data(record: Record, thumbnail_url: Callable[[str, str], str], *, expo
         title=record.title,
         alt_text=record.alt_text,
         tags=list(record.tags or ()),
+        text_etag=text_etag(record),
         content_type=record.content_type,
         source=record.source,
         created_at=iso_time(record.created_ms),
@@ -63,6 +66,11 @@ def image_data(record: Record, thumbnail_url: Callable[[str, str], str], *, expo
         thumbnails=urls,
         stages=_stages(record),
     )
+
+
+def text_etag(record: Record) -> str:
+    """A strong ETag of the user's texts alone: a caption or a new thumbnail does not change it."""
+    return etag(json.dumps([record.title, record.alt_text, record.tags or ()]).encode())
 
 
 def stats_response(stats: Stats) -> StatsResponse:

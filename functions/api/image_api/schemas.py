@@ -94,6 +94,10 @@ class ImageData(_Response):
     title: str | None = Field(None, description="Set by PATCH.", examples=["Lake at dawn"])
     alt_text: str | None = Field(None, description="Set by PATCH.", examples=["A lake between mountains"])
     tags: list[str] = Field([], description="Set by PATCH.", examples=[["lake", "dawn"]])
+    text_etag: str = Field(
+        description="Changes with `title`, `alt_text` and `tags` only. Send it as `If-Match` when you change them.",
+        examples=['"6ae6ed7b5d04d9a5f2ac0f2a9b5f4a8c"'],
+    )
     content_type: str | None = Field(examples=["image/jpeg"])
     source: str = Field(examples=["api", "bucket"])
     created_at: str = Field(examples=["2026-11-20T10:00:00Z"])

@@ -55,12 +55,13 @@ def is_known(tag: str, if_none_match: str | None) -> bool:
     return header.strip() == "*" or tag in (found for _, found in _TAGS.findall(header))
 
 
-def require_match(body: BaseModel, if_match: str | None) -> None:
-    """Raise `PreconditionFailed` if there is an `If-Match` that does not name `body` as it is now."""
+def require_match(body: BaseModel, if_match: str | None, *others: str) -> None:
+    """Raise `PreconditionFailed` if an `If-Match` lists neither the ETag of `body` nor one of `others`."""
     if if_match is None or if_match.strip() == "*":
         return
     # A weak tag never matches here: it promises too little to write on.
-    if etag(_serialized(body)) not in (found for weak, found in _TAGS.findall(if_match) if not weak):
+    strong = {found for weak, found in _TAGS.findall(if_match) if not weak}
+    if strong.isdisjoint((etag(_serialized(body)), *others)):
         raise PreconditionFailed
 
 

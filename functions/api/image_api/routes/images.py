@@ -201,16 +201,24 @@ def describe_image(
 
     The body is a JSON merge patch, sent as `application/merge-patch+json` or `application/json`. Captions,
     reprocessing and a new file under the same key never change these texts.
+
+    Send the image's `text_etag` as `If-Match`, and the call fails with 412 if somebody else has changed these texts
+    since you read them. With the `ETag` of the response, any change counts, also a new caption.
     """
 
     def described(record: Record) -> Record:
-        require_match(present(record, request, services), if_match)
+        _require_match(record, if_match, request, services)
         texts: dict[str, Any] = {"title": record.title, "alt_text": record.alt_text, "tags": record.tags}
         texts |= {name: getattr(patch, name) for name in patch.model_fields_set}
         tags = tuple(dict.fromkeys(texts.pop("tags") or ())) or None
         return services.records.describe(record, tags=tags, **texts)
 
     return json_response(present(change_record(image_id, services, described), request, services))
+
+
+def _require_match(record: Record, if_match: str | None, request: Request, services: Services) -> None:
+    shown = present(record, request, services)
+    require_match(shown, if_match, shown.data.text_etag)
 
 
 @router.post(
@@ -255,7 +263,7 @@ def delete_image(
     """Deletes original, thumbnails and record."""
 
     def marked(record: Record) -> Record:
-        require_match(present(record, request, services), if_match)
+        _require_match(record, if_match, request, services)
         return mark(record, services, services.storage.head(record.key))
 
     deleted = change_record(image_id, services, marked)
