@@ -148,8 +148,9 @@ def _form(schema: dict[str, Any]) -> str:
     if "const" in schema or "enum" in schema:
         return ", ".join(f"`{json.dumps(one)}`" for one in schema.get("enum", [schema.get("const")]))
     words = [schema.get("format") or schema.get("type", "anything")]
-    if "items" in schema:
-        words.append(f"of {_form(schema['items'])}")
+    for contained in ("items", "additionalProperties"):
+        if isinstance(schema.get(contained), dict):
+            words.append(f"of {_form(schema[contained])}")
     words += [f"{sign} {schema[name]:,}" for name, sign in _LIMITS.items() if name in schema]
     if "pattern" in schema:
         words.append(f"`{schema['pattern']}`")

@@ -273,13 +273,6 @@ def test_each_size_and_each_attempt_has_an_etag_of_its_own(stack: Stack, api: Ap
     assert len(etags) == 3
 
 
-@pytest.mark.parametrize("size", ["large", "Small", "small.jpg", "%00", "x" * 300])
-def test_an_unknown_thumbnail_size_is_not_found(stack: Stack, api: Api, size: str) -> None:
-    record = stored_image(stack, Status.SUCCESS)
-    answer = api.get(f"/api/images/{record.image_id}/thumbnails/{size}")
-    assert (answer.status, answer.code) == (404, "not_found")
-
-
 @pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING, Status.RESERVED])
 def test_a_thumbnail_that_is_not_there_yet_says_when_to_ask_again(stack: Stack, api: Api, status: Status) -> None:
     record = image_in(stack.records, status)

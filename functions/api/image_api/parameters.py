@@ -34,7 +34,7 @@ ImageId = Annotated[
         json_schema_extra={"pattern": "^img_[0-9a-hjkmnp-tv-z]{26}$"}, examples=["img_01kb5q3v8n0h2m4x6c8f0a2d4g"]
     ),
 ]
-Size = Annotated[str, Path(json_schema_extra={"enum": ["small", "medium"]})]
+Size = Annotated[str, Path(json_schema_extra={"pattern": "^[a-z][a-z0-9-]{0,19}$"}, examples=["small"])]
 _Time = Annotated[AwareDatetime, WrapValidator(_date_and_time)]
 
 CreatedAfter = Annotated[

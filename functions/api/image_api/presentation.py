@@ -17,7 +17,6 @@ from image_api.schemas import (
     Stage,
     Stages,
     StatsResponse,
-    ThumbnailUrls,
 )
 from image_core.histogram import percentile
 from image_core.model import Record, Stats, Status
@@ -47,9 +46,7 @@ def image_data(record: Record, thumbnail_url: Callable[[str, str], str], *, expo
     """The `data` of one image."""
     urls = None
     if record.thumbnails is not None:
-        urls = ThumbnailUrls(
-            small=thumbnail_url(record.image_id, "small"), medium=thumbnail_url(record.image_id, "medium")
-        )
+        urls = {size: thumbnail_url(record.image_id, size) for size in record.thumbnails.sizes}
     return ImageData(
         image_id=record.image_id,
         original_name=record.original_name,

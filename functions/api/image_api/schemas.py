@@ -71,13 +71,6 @@ class Metadata(_Response, extra="allow"):
     )
 
 
-class ThumbnailUrls(_Response):
-    """Where the thumbnails are."""
-
-    small: str
-    medium: str
-
-
 class Stages(_Response):
     """Progress of each pipeline stage."""
 
@@ -104,7 +97,9 @@ class ImageData(_Response):
     processed_at: str | None
     processing_time_seconds: float | None
     metadata: Metadata | None
-    thumbnails: ThumbnailUrls | None
+    thumbnails: dict[str, str] | None = Field(
+        description="URLs by size. An image has the sizes that were configured when it was processed."
+    )
     stages: Stages
 
 

@@ -138,7 +138,7 @@ def _decode(body: bytes, settings: Settings) -> Decoded:
         max_pixels=settings.accepted_pixels,
         max_frames=settings.max_image_frames,
         formats=settings.allowed_formats,
-        long_enough_for=settings.thumbnail_medium_pixels,
+        long_enough_for=max(settings.thumbnails.values()),
     )
 
 
@@ -148,7 +148,7 @@ def _make(
     with stage("metadata"):
         metadata = extract(picture, size_bytes=len(body), sha256=sha256)
     with stage("thumbnails"):
-        return metadata, render(picture, settings.thumbnail_pixels)
+        return metadata, render(picture, settings.thumbnails)
 
 
 @stage("save")

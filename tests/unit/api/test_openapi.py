@@ -26,7 +26,7 @@ ROUTES: dict[tuple[str, str], dict[str, set[str]]] = {
     ("get", f"{IMAGE}/thumbnails/{{size}}"): {
         "200": set(),
         "304": set(),
-        "404": {"not_found"},
+        "404": {"not_found", "not_ready"},
         "409": {"not_ready", "processing_failed"},
     },
     ("get", f"{IMAGE}/original"): {"307": set(), "404": {"not_found"}, "409": {"not_ready"}},

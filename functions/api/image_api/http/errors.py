@@ -48,6 +48,12 @@ class NotReady(RequestError):
     default_message = "The image is still being processed. Try again in a few seconds."
 
 
+class SizeMissing(NotReady):
+    """No waiting helps, unlike with other `NotReady`s: hence a status of its own."""
+
+    default_message = "This image has no thumbnail of that size. Reprocess it to make the sizes of today."
+
+
 class ProcessingFailed(RequestError):
     code = "processing_failed"
     default_message = "Processing failed, so this image has no thumbnails."
@@ -89,6 +95,7 @@ HTTP_STATUS: dict[type[PipelineError], int] = {
     UnsupportedUpload: 400,
     Unauthorized: 401,
     NotFound: 404,
+    SizeMissing: 404,
     MethodNotAllowed: 405,
     NotReady: 409,
     ProcessingFailed: 409,

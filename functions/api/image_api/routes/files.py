@@ -11,7 +11,7 @@ from image_api.dependencies import Connected, find_record
 from image_api.http import routing
 from image_api.http.conditional import ETAG, etag_headers, is_known, not_modified
 from image_api.http.error_responses import documented
-from image_api.http.errors import NotFound, NotReady, ProcessingFailed
+from image_api.http.errors import NotFound, NotReady, ProcessingFailed, SizeMissing
 from image_api.parameters import IfNoneMatch, ImageId, Size
 from image_api.presentation import shown_status
 from image_api.responses import RETRY_AFTER_SECONDS
@@ -20,6 +20,7 @@ from image_core.errors import Superseded
 from image_core.lifecycle.retries import until_settled
 from image_core.model import Record, Status, ThumbnailInfo
 from image_core.services import Services
+from image_core.settings import Settings
 
 router = routing.router("files", "/api/images/{image_id}")
 
@@ -35,20 +36,18 @@ _MEDIA_TYPES = ("image/jpeg", "image/png")
             "headers": ETAG,
         },
         304: {"description": "The caller has it already (`If-None-Match`).", "headers": ETAG},
-        **documented(NotFound, NotReady, ProcessingFailed),
+        **documented(NotFound, SizeMissing, NotReady, ProcessingFailed),
     },
     response_class=Response,
-    summary="A thumbnail: small (150 px) or medium (300 px)",
+    summary="A thumbnail",
 )
 def get_thumbnail(
     image_id: ImageId, size: Size, services: Connected, if_none_match: IfNoneMatch = None
 ) -> Response:
-    """The thumbnail itself, upright and never enlarged."""
-    if size not in services.settings.thumbnail_pixels:
-        raise NotFound("There is no such thumbnail size.")
+    """The thumbnail of one size (see `thumbnails` of the image), upright and never enlarged."""
 
     def read() -> Response:
-        info = _thumbnail(find_record(image_id, services), size)
+        info = _thumbnail(find_record(image_id, services), size, services.settings)
         # A key is never written twice with different bytes, so it makes a strong ETag.
         etag = f'"{info.key.partition("/")[2].replace("/", "-")}"'
         if is_known(etag, if_none_match):
@@ -61,9 +60,14 @@ def get_thumbnail(
     return until_settled(read, busy=partial(NotReady, retry_after_seconds=RETRY_AFTER_SECONDS))
 
 
-def _thumbnail(record: Record, size: str) -> ThumbnailInfo:
+def _thumbnail(record: Record, size: str, settings: Settings) -> ThumbnailInfo:
     if record.thumbnails is not None:
-        return record.thumbnails.sizes[size]
+        made = record.thumbnails.sizes
+        if size not in made:
+            raise SizeMissing(f"This image has no thumbnail of that size. It has: {', '.join(made)}.")
+        return made[size]
+    if size not in settings.thumbnails:
+        raise SizeMissing(f"There is no such thumbnail size. The sizes are: {', '.join(settings.thumbnails)}.")
     if record.status is Status.FAILED:
         raise ProcessingFailed
     raise NotReady(retry_after_seconds=RETRY_AFTER_SECONDS)
