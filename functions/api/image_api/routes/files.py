@@ -78,7 +78,7 @@ def _thumbnail(record: Record, size: str, settings: Settings) -> ThumbnailInfo:
     status_code=307,
     responses={
         307: {
-            "description": "`Location` is where the file is, for a short time.",
+            "description": "`Location` is a URL of the file, valid for a short time.",
             "headers": {"Location": {"description": "A presigned URL.", "schema": {"type": "string"}}},
         },
         **documented(NotFound, NotReady),
@@ -95,12 +95,12 @@ def get_original(image_id: ImageId, services: Connected) -> Response:
 @router.get(
     "/original/address",
     responses=documented(NotFound, NotReady),
-    response_description="The address.",
-    summary="Where the original file is",
+    response_description="The URL.",
+    summary="The URL of the original file",
 )
 def get_original_address(image_id: ImageId, services: Connected) -> OriginalResponse:
-    """What `/original` redirects to, for those who must not follow a redirect: a script in a page cannot see where
-    it leads, and would send its key there."""
+    """The URL that `/original` redirects to, for scripts in a page: they cannot see where a redirect leads, and
+    would send their API key there."""
     record = find_record(image_id, services)
     url = _presigned(record, services)
     return OriginalResponse(status=shown_status(record), data=OriginalLocation(url=url))
