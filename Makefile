@@ -49,7 +49,7 @@ check: $(VENV)/installed  ## Format, lint, types, template
 
 CHECKOV := .venv-checkov
 check-security: $(VENV)/installed $(CHECKOV)/installed  ## Look for insecure settings in what would be deployed (checkov)
-	@mkdir -p .local
+	@mkdir -m 700 -p .local
 	$(BIN)/python -m local.template > .local/template.json
 	$(CHECKOV)/bin/checkov --file .local/template.json --framework cloudformation --skip-download --compact --quiet
 

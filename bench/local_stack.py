@@ -1,7 +1,13 @@
-"""A stack on this machine for a benchmark: `python -m local` on free ports, and what its processes cost."""
+"""`python -m bench.local_stack`: whether the local stack stays as fast and as small as it was, over many uploads.
+
+Uploads are sent by the hundred. A hundred ends when all of its images are processed. `local_stack` starts a stack
+for other benchmarks too.
+"""
 
 from __future__ import annotations
 
+import argparse
+import io
 import json
 import os
 import signal
@@ -9,18 +15,30 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+
+from bench.report import machine, table, verdict
 
 START_SECONDS = 180
 STOP_SECONDS = 30
+HUNDRED = 100
+HUNDRED_SECONDS = 600
+FINISHED = ("success", "failed")
+SLOWER_AT_MOST, MEGABYTES_MORE_AT_MOST = 1.3, 300
 
 
 @dataclass(frozen=True)
 class LocalStack:
-    """`api_url` is where it listens; `api_pid` and `aws_pid` are those of our application and of moto."""
+    """`api_url` is where it listens; the pids are those of our application and of the emulator (moto)."""
 
     api_url: str
     api_pid: int
@@ -53,3 +71,131 @@ def cpu_seconds(pid: int) -> float:
     """What a process has computed so far, all threads together (Linux)."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_megabytes(pid: int) -> float:
+    """The memory that a process holds now (Linux)."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@dataclass(frozen=True)
+class Hundred:
+    """What one hundred of uploads cost; `cpu_seconds` and `megabytes` are the emulator's."""
+
+    seconds: float
+    cpu_seconds: float
+    megabytes: float
+
+
+def main() -> None:
+    """Entry point; exit code 1 where the statistics are not those of a recount."""
+    parser = argparse.ArgumentParser(prog="python -m bench.local_stack", description=__doc__)
+    parser.add_argument("--uploads", type=int, default=1000, help="in hundreds; default: %(default)s")
+    parser.add_argument("--clients", type=int, default=2, help="that upload at a time; default: %(default)s")
+    arguments = parser.parse_args()
+    where = machine("moto", "fastapi")
+    with local_stack() as stack, httpx.Client(base_url=stack.api_url, timeout=60) as api:
+        start = resident_megabytes(stack.aws_pid)
+        upload(api, range(-HUNDRED, 0), arguments.clients)  # not counted: modules are still being loaded
+        wait_for(api, HUNDRED)
+        hundreds = []
+        for first in range(0, arguments.uploads, HUNDRED):
+            began, computed = time.monotonic(), cpu_seconds(stack.aws_pid)
+            upload(api, range(first, first + HUNDRED), arguments.clients)
+            wait_for(api, first + 2 * HUNDRED)
+            seconds, spent = time.monotonic() - began, cpu_seconds(stack.aws_pid) - computed
+            hundreds.append(Hundred(seconds, spent, resident_megabytes(stack.aws_pid)))
+            print(
+                f"{first + HUNDRED:6}: {seconds:6.2f} s, emulator {spent:6.2f} s, {hundreds[-1].megabytes:6.0f} MB",
+                file=sys.stderr,
+                flush=True,
+            )
+        stats, recount = statistics(api), listed(api)
+    print(f"\n## {arguments.uploads} small uploads through the local stack\n\n{where}\n")
+    print(report(start, hundreds))
+    same = stats == recount
+    print(f"- statistics {dict(stats)}, recount of the list {dict(recount)}: {'equal' if same else 'DIFFERENT'}")
+    sys.exit(0 if same else 1)
+
+
+def upload(api: httpx.Client, numbers: range, clients: int) -> None:
+    """Posts a picture for each of `numbers`, `clients` of them at a time."""
+
+    def post(number: int) -> None:
+        answer = api.post("/api/images", files={"file": (f"{number}.png", picture(number))})
+        answer.raise_for_status()
+
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(post, numbers))
+
+
+def picture(number: int) -> bytes:
+    """A tiny PNG that is like no other number's."""
+    body = io.BytesIO()
+    pixels = (number % 2**32).to_bytes(4, "big") * (16 * 16 * 3 // 4)
+    Image.frombytes("RGB", (16, 16), pixels).save(body, "PNG")
+    return body.getvalue()
+
+
+def wait_for(api: httpx.Client, images: int) -> None:
+    """Returns once so many images are processed."""
+    deadline = time.monotonic() + HUNDRED_SECONDS
+    while statistics(api)["success"] < images:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{images} images are not processed: {dict(statistics(api))}")
+        time.sleep(0.5)
+
+
+def statistics(api: httpx.Client) -> Counter[str]:
+    """The counters that are not 0."""
+    stats: Mapping[str, Any] = api.get("/api/stats").raise_for_status().json()
+    return +Counter({name: stats[name] for name in ("in_progress", *FINISHED)})
+
+
+def listed(api: httpx.Client) -> Counter[str]:
+    """The same, by a count of the whole list."""
+    found: Counter[str] = Counter()
+    parameters: dict[str, Any] = {"limit": 100}
+    while True:
+        page = api.get("/api/images", params=parameters).raise_for_status().json()
+        statuses = (image["status"] for image in page["data"])
+        found.update(status if status in FINISHED else "in_progress" for status in statuses)
+        if page["next_cursor"] is None:
+            return found
+        parameters["cursor"] = page["next_cursor"]
+
+
+def report(start: float, hundreds: list[Hundred]) -> str:
+    """Ratios, and the hundreds that they come from. `start`: megabytes before the first."""
+    first, middle, last = (hundreds[number] for number in (0, len(hundreds) // 2, -1))
+    rows = [
+        [name, f"{one.seconds:.1f}", f"{one.cpu_seconds:.2f}", f"{one.megabytes:.0f}"]
+        for name, one in (("first", first), ("middle", middle), ("last", last))
+    ]
+    return "\n".join(
+        [
+            verdict(
+                "last hundred as slow as the first, times",
+                last.seconds / first.seconds,
+                SLOWER_AT_MOST,
+                at_least=False,
+            ),
+            verdict(
+                "the same in the emulator's CPU time",
+                last.cpu_seconds / first.cpu_seconds,
+                SLOWER_AT_MOST,
+                at_least=False,
+            ),
+            verdict(
+                "emulator's MB above its start", last.megabytes - start, MEGABYTES_MORE_AT_MOST, at_least=False
+            ),
+            "",
+            table(["hundred", "seconds", "emulator's CPU, s", "emulator's memory, MB"], rows),
+            f"\nMemory at the start {start:.0f} MB; a hundred before the first is not counted.\n",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

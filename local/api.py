@@ -8,8 +8,10 @@ import os
 import socket
 
 import uvicorn
+from uvicorn.importer import import_from_string
 
 from image_core.telemetry import log_as_json
+from local.gate import AsgiGate, Gate
 from local.lifeline import read_until_parent_ends
 
 _LOG_CONFIG = {
@@ -38,6 +40,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.api")
     parser.add_argument("--app", required=True, help="module:attribute of the ASGI application")
     parser.add_argument("--fd", type=int, required=True, help="the listening socket")
+    parser.add_argument("--host", default="127.0.0.1", help="the host that it is served under")
+    parser.add_argument("--origin", default=[], action="append", help="other pages that may call; may be repeated")
     arguments = parser.parse_args()
     listening = socket.socket(fileno=arguments.fd)
     # Metrics are printed; nobody reads our standard output, and what is printed goes where the log goes.
@@ -45,7 +49,15 @@ def main() -> None:
     logging.basicConfig()
     log_as_json()
     read_until_parent_ends()
-    config = uvicorn.Config(arguments.app, log_config=_LOG_CONFIG, timeout_graceful_shutdown=2, lifespan="on")
+    gate = Gate.of([arguments.host, listening.getsockname()[0]], arguments.origin, has_pages=True)
+    config = uvicorn.Config(
+        lambda: AsgiGate(import_from_string(arguments.app), gate),
+        factory=True,
+        log_config=_LOG_CONFIG,
+        timeout_graceful_shutdown=2,
+        lifespan="on",
+        ws="none",
+    )
     uvicorn.Server(config).run(sockets=[listening])
 
 

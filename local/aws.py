@@ -1,6 +1,7 @@
 """moto's server in a process of its own, fresh and in memory: `python -m local.aws --fd N`.
 
-It answers one request at a time, because moto's transactions lose updates when two threads run them.
+It answers one request at a time, because moto's transactions lose updates when two threads run them. It offers the
+services in `local.services`, to programs on this machine and to the pages that `--origin` names.
 """
 
 from __future__ import annotations
@@ -8,20 +9,26 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler
 from moto.s3.models import FakeDeleteMarker, s3_backends
 from moto.sqs.models import sqs_backends
 from werkzeug.serving import make_server
 
+from local import cors, moto_patches
 from local.deletions import Deletion, DeletionEvents, object_removed_event, read_out
+from local.gate import Gate, WsgiGate
 from local.lifeline import read_until_parent_ends
+from local.moto_patches import objects
+from local.services import create_application, hide_docker
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -63,23 +70,36 @@ class _QuietHandler(MotoRequestHandler):
 
 def application() -> WSGIApplication:
     """moto as `python -m local` serves it."""
+    moto_patches.apply()
     # Deleting the last version of a key makes moto describe it in an event; a delete marker lacks what it needs.
     FakeDeleteMarker.etag = ""  # type: ignore[attr-defined]
     FakeDeleteMarker.size = 0  # type: ignore[attr-defined]
-    moto: Any = DomainDispatcherApplication(create_backend_app)
+    moto: Any = DomainDispatcherApplication(create_application)
     return OneAtATime(DeletionEvents(moto, send_object_removed))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.aws")
-    parser.add_argument("--fd", type=int, required=True, help="the listening socket")
-    listening = socket.socket(fileno=parser.parse_args().fd)
-    read_until_parent_ends()
-    host, port = listening.getsockname()[:2]
-    server = make_server(
-        host, port, application(), threaded=True, request_handler=_QuietHandler, fd=listening.fileno()
-    )
-    server.serve_forever()
+    add = parser.add_argument
+    add("--fd", type=int, required=True, action="append", help="a listening socket; may be repeated")
+    add("--origin", default=[], action="append", help="pages that may use presigned URLs; may be repeated")
+    arguments = parser.parse_args()
+    read_until_parent_ends(at_end=objects.remove_folder)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # Python's own end removes the folder too
+    hide_docker()
+    sockets = [socket.socket(fileno=fd) for fd in arguments.fd]
+    hosts = ["host.docker.internal", *(listening.getsockname()[0] for listening in sockets)]
+    gate = Gate.of(hosts, arguments.origin, page_methods=cors.METHODS | {"OPTIONS"})
+    served = WsgiGate(cors.BucketCors(application()), gate)
+    servers = []
+    for listening in sockets:
+        host, port = listening.getsockname()[:2]
+        servers.append(
+            make_server(host, port, served, threaded=True, request_handler=_QuietHandler, fd=listening.fileno())
+        )
+    for other in servers[1:]:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+    servers[0].serve_forever()
 
 
 if __name__ == "__main__":

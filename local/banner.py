@@ -26,7 +26,7 @@ def banner(stack: Mapping[str, Any], health: Any, *, external: bool) -> str:
         ("Upload", f"curl {key}-F file=@photo.jpg {stack['api_url']}/api/images"),
         *([] if external else [("Drop", f"export {exports} AWS_DEFAULT_REGION={stack['region']}")]),
         ("" if not external else "Drop", copy),
-        ("sam local", f"sam local start-api --env-vars {stack['env_file']}   (start this with --aws-host 0.0.0.0)"),
+        ("sam local", f"sam local start-api --env-vars {stack['env_file']}   (start this with --containers)"),
         ("", ""),
         ("Ctrl-C", "ends it all"),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,21 @@ CONTAINER_START_SECONDS = 120
 
 
 class SamLocal:
-    """Starts SAM's servers with the environment in `env_file`; needs `sam build` and a Docker engine."""
+    """Starts SAM's servers with the environment in `env_file`; needs `sam build` and a Docker engine.
 
-    def __init__(self, env_file: Path, parameters: Mapping[str, str], env: Mapping[str, str]) -> None:
+    `host` is what the API is served under; pages of the other `origins` may call it as well.
+    """
+
+    def __init__(
+        self,
+        env_file: Path,
+        parameters: Mapping[str, str],
+        env: Mapping[str, str],
+        *,
+        host: str,
+        origins: Iterable[str],
+    ) -> None:
+        self._gate = ["--served-host", host, *(argument for origin in origins for argument in ("--origin", origin))]
         overrides = [f"{name}={value}" for name, value in parameters.items() if value]
         self._arguments = ["--env-vars", str(env_file), "--parameter-overrides", *overrides]
         self._env = {**env, "SAM_CLI_TELEMETRY": "0"}
@@ -39,7 +51,7 @@ class SamLocal:
 
     def _start(self, name: str, command: str, host: str, port: int, warm: str) -> Child:
         where = ["--host", host, "--port", str(port), "--warm-containers", warm]
-        return Child(name, "local.sam", ["local", command, *where, *self._arguments], self._env)
+        return Child(name, "local.sam", [*self._gate, "local", command, *where, *self._arguments], self._env)
 
 
 class ContainerFunction:

@@ -1,29 +1,35 @@
-"""Brings template.yaml up: by CloudFormation, and by the services' own calls where moto's falls short."""
+"""Creating the resources of template.yaml at an emulator, by the services' own calls.
+
+Not by its CloudFormation: moto's ignores many properties, and needs libraries that nothing else here does.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from local import secrets
-from local.expressions import Expressions
-from local.template import Template, translate
+from local.resolve import ResolvedTemplate
+from local.template import Template
 
 if TYPE_CHECKING:
     from boto3 import Session
-    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
 STACK_NAME = "image-pipeline"
 
 _CREATED = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue"}
-# moto's CloudFormation passes these over, so they are set through S3's own API.
-_BUCKET_PROPERTIES_SET_LATER = ("VersioningConfiguration", "NotificationConfiguration", "LifecycleConfiguration")
+_QUEUE_ATTRIBUTES = {
+    "VisibilityTimeout",
+    "MessageRetentionPeriod",
+    "ReceiveMessageWaitTimeSeconds",
+    "RedrivePolicy",
+}
 
 
 @dataclass(frozen=True)
@@ -59,172 +65,143 @@ class Deployment:
 
 
 def deploy(template: Template, parameters: Mapping[str, str], *, session: Session, endpoint_url: str) -> Deployment:
-    """Creates the stack (or updates it, at an endpoint that keeps its state) and reads back what it is."""
-    region = session.region_name
-    translated = translate(template, region=region, parameters=parameters)
-    resources: Template = translated["Resources"]
+    """Create the resources that are not there yet, and return what the stack is."""
 
-    cloudformation = session.client("cloudformation", endpoint_url=endpoint_url)
-    s3 = session.client("s3", endpoint_url=endpoint_url)
-    sqs = session.client("sqs", endpoint_url=endpoint_url)
+    def client(service: Any) -> Any:
+        return session.client(service, endpoint_url=endpoint_url)
 
-    functions = _of_type(resources, "AWS::Lambda::Function")
-    mappings = _of_type(resources, "AWS::Lambda::EventSourceMapping")
-    buckets = _of_type(resources, "AWS::S3::Bucket")
-    wanted = {
-        "functions": {
-            name: {
-                "handler": properties.get("Handler") or properties["ImageConfig"]["Command"][0],
-                "timeout": properties["Timeout"],
-                "memory": properties["MemorySize"],
-                "environment": properties["Environment"]["Variables"],
-            }
-            for name, properties in functions.items()
-        },
-        "queues": {
-            name: {"arn": mapping["EventSourceArn"], "batch_size": mapping["BatchSize"]}
-            for name, mapping in mappings.items()
-        },
-        "buckets": {
-            name: {key: properties.get(key) for key in ("BucketName", *_BUCKET_PROPERTIES_SET_LATER)}
-            for name, properties in buckets.items()
-        },
-        "policies": {
-            name: {"queues": properties["Queues"], "document": properties["PolicyDocument"]}
-            for name, properties in _of_type(resources, "AWS::SQS::QueuePolicy").items()
-        },
-        "outputs": {
-            name: output["Value"]
-            for name, output in translated["Outputs"].items()
-            if _refers_only_to(output["Value"], resources)
-        },
+    refs: dict[str, str] = {}
+    stack = ResolvedTemplate(
+        parameters,
+        region=session.region_name,
+        account=client("sts").get_caller_identity()["Account"],
+        stack=STACK_NAME,
+        template=template,
+        refs=refs,
+    )
+    outputs: dict[str, str] = {}
+    for logical_id, properties in stack.resources("AWS::SecretsManager::Secret").items():
+        refs[logical_id], value = secrets.make(client("secretsmanager"), f"{STACK_NAME}-{logical_id}", properties)
+        outputs[logical_id.removesuffix("Secret")] = value
+    sqs, s3, dynamodb = client("sqs"), client("s3"), client("dynamodb")
+    refs |= _create_queues(sqs, stack)
+    for logical_id, properties in stack.resources("AWS::DynamoDB::Table").items():
+        _create_table(dynamodb, stack.name(logical_id), properties)
+    for bucket in stack.resources("AWS::S3::Bucket").values():
+        _create_bucket(s3, bucket, region=session.region_name)
+    outputs |= {
+        name: str(stack.value(output["Value"]))
+        for name, output in stack.template["Outputs"].items()
+        if not _refers_to(output["Value"], _absent(stack))
     }
-    secret_resources = _of_type(resources, "AWS::SecretsManager::Secret")
-    expressions = Expressions()
-    asked = expressions.numbered(secrets.marked(wanted, secret_resources))
-    _create(cloudformation, _reduced(translated, expressions), parameters)
-    known: Any = expressions.replaced(asked, _outputs(cloudformation))
-
-    for policy in known["policies"].values():
-        for queue in policy["queues"]:
-            url = _queue_url(sqs, queue)
-            sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy["document"])})
-    for bucket in known["buckets"].values():
-        _configure_bucket(s3, bucket)
-    known["outputs"] |= {
-        name: _queue_url(sqs, value) for name, value in known["outputs"].items() if name.endswith("QueueUrl")
-    }
-    manager = session.client("secretsmanager", endpoint_url=endpoint_url)
-    for function in known["functions"].values():
-        for variable, value in function["environment"].items():
-            if (logical_id := secrets.marked_secret(str(value))) is not None:
-                arn, secret = secrets.make(manager, f"{STACK_NAME}-{logical_id}", secret_resources[logical_id])
-                function["environment"][variable] = arn
-                known["outputs"][logical_id.removesuffix("Secret")] = secret
-        queue_url = function["environment"].get("QUEUE_URL")
-        if queue_url:
-            function["environment"]["QUEUE_URL"] = _queue_url(sqs, queue_url)
-
     return Deployment(
         functions={
             name: FunctionConfiguration(
-                handler=function["handler"],
-                timeout_seconds=float(function["timeout"]),
-                memory_megabytes=int(function["memory"]),
-                environment={key: str(value) for key, value in function["environment"].items()},
+                handler=function.get("Handler") or function["ImageConfig"]["Command"][0],
+                timeout_seconds=float(function["Timeout"]),
+                memory_megabytes=int(function["MemorySize"]),
+                environment={key: str(value) for key, value in function["Environment"]["Variables"].items()},
             )
-            for name, function in known["functions"].items()
+            for name, function in stack.resources("AWS::Lambda::Function").items()
         },
         event_sources=tuple(
             EventSource(
-                function=mapping["FunctionName"]["Ref"],
-                queue_url=_queue_url(sqs, known["queues"][name]["arn"]),
-                queue_arn=known["queues"][name]["arn"],
-                batch_size=int(known["queues"][name]["batch_size"]),
+                function=stack.template["Resources"][name]["Properties"]["FunctionName"]["Ref"],
+                queue_url=_queue_url(sqs, mapping["EventSourceArn"]),
+                queue_arn=mapping["EventSourceArn"],
+                batch_size=int(mapping["BatchSize"]),
                 reports_item_failures="ReportBatchItemFailures" in mapping.get("FunctionResponseTypes", []),
             )
-            for name, mapping in mappings.items()
+            for name, mapping in stack.resources("AWS::Lambda::EventSourceMapping").items()
         ),
         scheduled_functions=tuple(
             target["Arn"]["Fn::GetAtt"][0]
-            for rule in _of_type(resources, "AWS::Events::Rule").values()
-            if "ScheduleExpression" in rule
-            for target in rule["Targets"]
+            for resource in stack.template["Resources"].values()
+            if resource["Type"] == "AWS::Events::Rule" and "ScheduleExpression" in resource["Properties"]
+            for target in resource["Properties"]["Targets"]
         ),
-        outputs=known["outputs"],
-        region=region,
+        outputs=outputs,
+        region=session.region_name,
     )
 
 
-def _of_type(resources: Template, resource_type: str) -> dict[str, Template]:
-    return {
-        name: resource["Properties"] for name, resource in resources.items() if resource["Type"] == resource_type
+def table_arguments(properties: Template) -> dict[str, Any]:
+    """The arguments of `create_table` for a table of the template, without its name."""
+    arguments: dict[str, Any] = {
+        key: properties[key]
+        for key in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+        if key in properties
     }
+    if stream := properties.get("StreamSpecification"):
+        arguments["StreamSpecification"] = {"StreamEnabled": True, **stream}
+    return arguments
 
 
-def _refers_only_to(value: Any, resources: Template) -> bool:
-    """Whether an output needs nothing but resources that are created here."""
-    absent = [name for name, resource in resources.items() if resource["Type"] not in _CREATED]
-    text = json.dumps(value)
-    return not any(f'"{name}"' in text or f"${{{name}" in text for name in absent)
-
-
-def _reduced(translated: Template, expressions: Expressions) -> Template:
-    """The template with the resources that are created, and an output for each expression."""
-    created = {}
-    for name, resource in translated["Resources"].items():
-        if resource["Type"] in _CREATED:
-            properties = {
-                key: value
-                for key, value in resource.get("Properties", {}).items()
-                if key not in _BUCKET_PROPERTIES_SET_LATER
-            }
-            created[name] = {"Type": resource["Type"], "Properties": properties}
-            if "Condition" in resource:
-                created[name]["Condition"] = resource["Condition"]
-    kept: Template = {key: translated[key] for key in ("Parameters", "Conditions", "Mappings") if key in translated}
-    outputs = {name: {"Value": expression} for name, expression in expressions.by_output.items()}
-    return {"AWSTemplateFormatVersion": "2010-09-09", **kept, "Resources": created, "Outputs": outputs}
-
-
-def _create(cloudformation: CloudFormationClient, template: Template, parameters: Mapping[str, str]) -> None:
-    request: Any = {
-        "StackName": STACK_NAME,
-        "TemplateBody": json.dumps(template),
-        "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-    }
+def _create_table(dynamodb: DynamoDBClient, name: str, properties: Template) -> None:
+    """Create the table, or add the indexes that an existing one lacks."""
+    arguments = table_arguments(properties)
     try:
-        cloudformation.create_stack(**request)
-        cloudformation.get_waiter("stack_create_complete").wait(StackName=STACK_NAME, WaiterConfig={"Delay": 1})
-    except cloudformation.exceptions.AlreadyExistsException:
-        try:
-            cloudformation.update_stack(**request)
-        except ClientError as error:
-            if "No updates" not in str(error):
-                raise
-            return
-        cloudformation.get_waiter("stack_update_complete").wait(StackName=STACK_NAME, WaiterConfig={"Delay": 1})
+        table = dynamodb.describe_table(TableName=name)["Table"]
+    except dynamodb.exceptions.ResourceNotFoundException:
+        dynamodb.create_table(TableName=name, **arguments)
+        return
+    existing = {index["IndexName"] for index in table.get("GlobalSecondaryIndexes", [])}
+    for index in arguments.get("GlobalSecondaryIndexes", []):
+        if index["IndexName"] not in existing:
+            dynamodb.update_table(
+                TableName=name,
+                AttributeDefinitions=arguments["AttributeDefinitions"],
+                GlobalSecondaryIndexUpdates=[{"Create": index}],
+            )
 
 
-def _outputs(cloudformation: CloudFormationClient) -> dict[str, str]:
-    stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
-    return {output["OutputKey"]: output.get("OutputValue", "") for output in stack.get("Outputs", [])}
+def _create_queues(sqs: SQSClient, stack: ResolvedTemplate) -> dict[str, str]:
+    """The queues' URLs by logical id. All are created first: a redrive policy names another queue."""
+    queues = stack.resources("AWS::SQS::Queue")
+    urls = {name: sqs.create_queue(QueueName=stack.name(name))["QueueUrl"] for name in queues}
+    for name, properties in queues.items():
+        attributes: Any = {
+            key: json.dumps(value) if isinstance(value, dict) else str(value)
+            for key, value in properties.items()
+            if key in _QUEUE_ATTRIBUTES
+        }
+        sqs.set_queue_attributes(QueueUrl=urls[name], Attributes=attributes)
+    for policy in stack.resources("AWS::SQS::QueuePolicy").values():
+        for queue in policy["Queues"]:
+            sqs.set_queue_attributes(
+                QueueUrl=_queue_url(sqs, queue), Attributes={"Policy": json.dumps(policy["PolicyDocument"])}
+            )
+    return urls
+
+
+def _refers_to(value: Any, names: Iterable[str]) -> bool:
+    """Whether an unresolved expression in `value` refers to one of these resources."""
+    text = json.dumps(value)
+    return any(f'"{name}"' in text or f"${{{name}" in text for name in names)
+
+
+def _absent(stack: ResolvedTemplate) -> list[str]:
+    """The resources that are not created here, by logical id."""
+    resources: Template = stack.template["Resources"]
+    return [name for name, resource in resources.items() if resource["Type"] not in _CREATED]
 
 
 def _queue_url(sqs: SQSClient, arn_or_url: str) -> str:
-    """The queue's URL at this endpoint; moto's CloudFormation names the one on AWS."""
-    name = arn_or_url.replace("/", ":").rsplit(":", 1)[1]
-    return sqs.get_queue_url(QueueName=name)["QueueUrl"]
+    return sqs.get_queue_url(QueueName=arn_or_url.replace("/", ":").rsplit(":", 1)[1])["QueueUrl"]
 
 
-def _configure_bucket(s3: S3Client, bucket: Template) -> None:
+def _create_bucket(s3: S3Client, bucket: Template, *, region: str) -> None:
+    """Create the bucket, or bring an existing one up to date."""
     name = bucket["BucketName"]
-    if versioning := bucket["VersioningConfiguration"]:
+    elsewhere: Any = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=name, **({} if region == "us-east-1" else elsewhere))
+    if versioning := bucket.get("VersioningConfiguration"):
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=versioning)
-    if lifecycle := bucket["LifecycleConfiguration"]:
+    if lifecycle := bucket.get("LifecycleConfiguration"):
         rules: Any = [_lifecycle_rule(rule) for rule in lifecycle["Rules"]]
         s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": rules})
-    if notifications := bucket["NotificationConfiguration"]:
+    if notifications := bucket.get("NotificationConfiguration"):
         queues: Any = [
             {"QueueArn": entry["Queue"], "Events": [entry["Event"]]}
             for entry in notifications["QueueConfigurations"]

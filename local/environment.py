@@ -34,6 +34,12 @@ def process_environment(aws: Mapping[str, str], *, region: str) -> dict[str, str
     return {**plain, **direct, **aws, "AWS_REGION": region, "AWS_DEFAULT_REGION": region, "PYTHONUNBUFFERED": "1"}
 
 
+def emulator_environment(process: Mapping[str, str]) -> dict[str, str]:
+    """Returns the emulator's environment, in which no Docker engine can be found: moto would start containers."""
+    plain = {name: value for name, value in process.items() if not name.startswith("DOCKER_")}
+    return {**plain, "DOCKER_HOST": f"unix://{os.devnull}"}
+
+
 def _with_local_hosts(no_proxy: str) -> str:
     return ",".join(filter(None, [no_proxy, "127.0.0.1", "localhost"]))
 

@@ -37,13 +37,14 @@ CONTAINER_PARAMETERS = {
 class Options:
     """A port of 0 means any free one. `parameters` are those of template.yaml.
 
+    `containers`: Docker's containers must reach the emulator.
     `fetches_model`: the real caption model is to be fetched first, if it is not there and the hub answers.
     """
 
     host: str
     port: int
-    aws_host: str
     aws_port: int
+    containers: bool
     aws_endpoint: str | None
     workers: int
     fetches_model: bool
@@ -60,16 +61,25 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         prog="python -m local", description="Runs the whole pipeline on this machine. Ctrl-C ends it."
     )
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address that the API listens on (%(default)s)")
+    add(
+        "--host",
+        default="127.0.0.1",
+        help="address that the API listens on (%(default)s). Any other address opens the API, which needs no key "
+        "here, to everybody who can reach it. With 0.0.0.0, clients may use any address or name of this machine",
+    )
     add(
         "--port", type=_port, default=environment.get("PORT") or "8000", help="port of the API ($PORT, %(default)s)"
     )
-    add("--aws-host", help="address of the emulator; containers need 0.0.0.0 (127.0.0.1, with --sam 0.0.0.0)")
     add(
         "--aws-port",
         type=_port,
         default=environment.get("AWS_PORT") or "4566",
-        help="its port ($AWS_PORT, %(default)s)",
+        help="port of the emulator, which only this machine reaches ($AWS_PORT, %(default)s)",
+    )
+    add(
+        "--containers",
+        action="store_true",
+        help="let Docker containers on this machine reach the emulator too, for `sam local`; implied by --sam",
     )
     add("--aws-endpoint", metavar="URL", help="use this endpoint (LocalStack, say) and start no emulator")
     add(
@@ -118,8 +128,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
     return Options(
         host=given.host,
         port=given.port,
-        aws_host=given.aws_host or ("0.0.0.0" if given.sam else "127.0.0.1"),
         aws_port=given.aws_port,
+        containers=given.containers or given.sam,
         aws_endpoint=given.aws_endpoint.rstrip("/") if given.aws_endpoint else None,
         workers=given.workers,
         fetches_model=not model and given.workers > 0 and not given.sam,

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
+import json
 import socket
+import subprocess
+from dataclasses import dataclass
+
+_DOCKER_SECONDS = 10
 
 
 class PortTaken(Exception):
     """Somebody else listens there."""
 
 
-def listen(host: str, port: int, *, option: str) -> socket.socket:
-    """A listening socket for a child to serve; `option` is the flag to change the port with."""
+def listen(host: str, port: int, *, option: str, interface: str | None = None) -> socket.socket:
+    """Returns a listening socket for a child to serve; `option` is the flag to change the port with.
+
+    `interface`: the only network interface through which connections are accepted. Without it Linux accepts, for
+    any address of this machine, what arrives by any interface: a neighbor needs no more than a route.
+    """
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        if interface is not None:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
         listening.bind((host, port))
         listening.listen(128)
     except OSError as error:
@@ -33,3 +45,39 @@ def url_of(listening: socket.socket) -> str:
     if host in ("0.0.0.0", "::"):
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def listen_for_containers(port: int, *, option: str) -> socket.socket | None:
+    """Returns a socket that listens where Docker's containers look for this machine.
+
+    None where containers reach its loopback interface: Docker Desktop forwards to it, and has no bridge here.
+    """
+    bridge = docker_bridge()
+    try:
+        with socket.socket() as probe:
+            probe.bind((bridge.address, 0))
+    except OSError:
+        return None
+    return listen(bridge.address, port, option=option, interface=bridge.interface)
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """Docker's default bridge; `host.docker.internal:host-gateway` stands for its address."""
+
+    address: str = "172.17.0.1"
+    interface: str = "docker0"
+
+
+def docker_bridge() -> Bridge:
+    """Returns the bridge as Docker describes it; the usual one if Docker does not answer."""
+    command = ["docker", "network", "inspect", "bridge"]
+    try:
+        found = subprocess.run(command, capture_output=True, timeout=_DOCKER_SECONDS, check=True)
+        (network,) = json.loads(found.stdout)
+        (addresses, *_) = network["IPAM"]["Config"]
+        # Docker names the gateway only if it was configured; otherwise it is the first address of the subnet.
+        address = addresses.get("Gateway") or str(next(ipaddress.ip_network(addresses["Subnet"]).hosts()))
+        return Bridge(address, network["Options"]["com.docker.network.bridge.name"])
+    except (OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError):
+        return Bridge()

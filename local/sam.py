@@ -1,5 +1,7 @@
 """`python -m local.sam local start-api …`: SAM's command line as one of our children: it ends with its parent.
 
+SAM's own servers accept requests from every web page, so `local.gate` stands in front of them.
+
 SAM removes its containers when it is told to stop (SIGTERM), so that is what it is told. Before its server runs it
 has no ear for that, and would leave a lock behind that the next one waits for: until then it is an exit like any
 other.
@@ -7,12 +9,22 @@ other.
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
 import threading
+from functools import partial
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+from local.gate import Gate, WsgiGate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from flask import Flask
 
 
 def _stop_when_parent_ends() -> None:
@@ -24,13 +36,33 @@ def _exit(_signum: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(0)
 
 
+def stand_in_front(gate: Gate) -> None:
+    """Puts `gate` in front of every Flask application of this process; SAM's servers are such applications."""
+    from flask import Flask
+
+    serve = Flask.__call__
+
+    def serve_accepted(
+        application: Flask, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        return WsgiGate(partial(serve, application), gate)(environ, start_response)
+
+    Flask.__call__ = serve_accepted  # type: ignore[method-assign, assignment]
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m local.sam")
+    parser.add_argument("--served-host", default="127.0.0.1", help="the host that the API is served under")
+    parser.add_argument("--origin", default=[], action="append", help="other pages that may call; may be repeated")
+    parser.add_argument("sam", nargs=argparse.REMAINDER, help="arguments of sam")
+    arguments = parser.parse_args()
     os.dup2(2, 1)  # our log is standard error
     signal.signal(signal.SIGTERM, _exit)
     threading.Thread(target=_stop_when_parent_ends, name="lifeline", daemon=True).start()
+    stand_in_front(Gate.of([arguments.served_host], arguments.origin, has_pages=True))
     from samcli.cli.main import cli  # type: ignore[import-untyped]
 
-    cli(prog_name="sam")
+    cli(arguments.sam, prog_name="sam")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -23,7 +22,9 @@ from local.containers import CONTAINER_START_SECONDS, ContainerFunction, SamLoca
 from local.deploy import Deployment, deploy
 from local.event_source import SqsPoller
 from local.function import Function, LocalFunction
+from local.gate import page_origins
 from local.options import Options
+from local.private_files import write_private_json
 from local.schedule import Schedule
 from local.template import parameter_values, read_template
 
@@ -31,8 +32,11 @@ _START_SECONDS = 180.0
 # `processor` must be in the command line of the processor's workers.
 _NAMES = {"ProcessorFunction": "processor", "RecoveryFunction": "recovery"}
 _API = "ApiFunction"
-# Answers under way are finished; `sam local` removes its containers.
-_GRACE_SECONDS = {"api": 30, "lambda": 30}
+# Answers under way are finished; `sam local` removes its containers; the emulator removes the objects' files.
+_GRACE_SECONDS = {"api": 30, "lambda": 30, "aws": 5}
+
+# Of `sam local start-api` when it is started by hand; samconfig.toml sets it.
+SAM_PORT = 3000
 
 # The local API takes whole uploads: no Lambda limits a request here.
 _EQUAL_PARAMETERS = {"MaxPostBytes": "MaxImageBytes"}
@@ -60,13 +64,9 @@ class LocalStack:
         self._threads: list[threading.Thread] = []
         self.functions: dict[str, Function] = {}
         self._api_socket = ports.listen(options.host, options.port, option="PORT= or --port")
-        self._aws_socket = (
-            None
-            if options.aws_endpoint
-            else ports.listen(options.aws_host, options.aws_port, option="AWS_PORT= or --aws-port")
-        )
+        self._aws_sockets = [] if options.aws_endpoint else _listen_for_the_emulator(options)
         self.api_url = ports.url_of(self._api_socket)
-        self.aws_url = options.aws_endpoint or ports.url_of(_not_none(self._aws_socket))
+        self.aws_url = options.aws_endpoint or ports.url_of(self._aws_sockets[0])
         self.deployment: Deployment
 
     # Start
@@ -77,13 +77,8 @@ class LocalStack:
         aws = environment.credentials(external=external)
         region = aws.get("AWS_REGION") or aws.get("AWS_DEFAULT_REGION") or environment.REGION
         process_env = environment.process_environment(aws, region=region)
-        if self._aws_socket is not None:
-            aws_fd = self._aws_socket.fileno()
-            child = Child("aws", "local.aws", ["--fd", str(aws_fd)], process_env, pass_fds=[aws_fd])
-            self._children.append(child)
-            self._wait_for(f"{self.aws_url}/moto-api/data.json", child)
-            self._aws_socket.close()
-
+        if self._aws_sockets:
+            self._start_emulator(process_env)
         session = _session(external=external, region=region)
         try:
             self.deployment = deploy(self._template, self._parameters, session=session, endpoint_url=self.aws_url)
@@ -111,6 +106,17 @@ class LocalStack:
             self._run(f"{function.name}-schedule", schedule.run)
         self._write_ready_file()
 
+    def _start_emulator(self, process_env: Mapping[str, str]) -> None:
+        fds = [listening.fileno() for listening in self._aws_sockets]
+        arguments = [argument for fd in fds for argument in ("--fd", str(fd))]
+        arguments += [argument for page in self._pages() for argument in ("--origin", page)]
+        env = environment.emulator_environment(process_env)
+        child = Child("aws", "local.aws", arguments, env, pass_fds=fds)
+        self._children.append(child)
+        self._wait_for(self.aws_url, child)
+        for listening in self._aws_sockets:
+            listening.close()
+
     def _start_functions(self, process_env: Mapping[str, str]) -> None:
         for logical_id, name in _NAMES.items():
             configuration = self.deployment.functions[logical_id]
@@ -125,14 +131,22 @@ class LocalStack:
         env = environment.function_environment(process_env, "api", configuration, endpoint_url=self.aws_url)
         app = f"{configuration.handler.rpartition('.')[0]}:app"
         fd = self._api_socket.fileno()
-        child = Child("api", "local.api", ["--app", app, "--fd", str(fd)], env, pass_fds=[fd])
+        arguments = ["--app", app, "--fd", str(fd), "--host", self._options.host]
+        arguments += [argument for page in self._allowed_origins() for argument in ("--origin", page)]
+        child = Child("api", "local.api", arguments, env, pass_fds=[fd])
         self._children.append(child)
         self._wait_for(f"{self.api_url}/health", child)
         self._api_socket.close()
 
     def _start_containers(self, process_env: Mapping[str, str], session: boto3.Session) -> None:
         """SAM's API, and the other functions behind SAM's Lambda."""
-        sam = SamLocal(self._options.env_file, self._parameters, process_env)
+        sam = SamLocal(
+            self._options.env_file,
+            self._parameters,
+            process_env,
+            host=self._options.host,
+            origins=self._allowed_origins(),
+        )
         lambda_port, (api_host, api_port) = free_port(), self._api_socket.getsockname()[:2]
         self._api_socket.close()  # SAM opens its own
         self._children += [sam.start_lambda(lambda_port), sam.start_api(api_host, api_port)]
@@ -179,6 +193,17 @@ class LocalStack:
         self._threads.append(thread)
         thread.start()
 
+    def _pages(self) -> list[str]:
+        """The origins of the pages that upload to the bucket and show what is in it."""
+        ports_of_pages = [self._api_socket.getsockname()[1]]
+        if self._options.containers:
+            ports_of_pages.append(SAM_PORT)
+        own = {origin for port in ports_of_pages for origin in page_origins(self._options.host, port)}
+        return sorted(own | set(self._allowed_origins()))
+
+    def _allowed_origins(self) -> list[str]:
+        return [origin for origin in self._parameters["CorsOrigins"].split(",") if origin]
+
     # While it runs
 
     def wait(self) -> str:
@@ -213,14 +238,13 @@ class LocalStack:
         env = environment.sam_environment(
             self.deployment.functions, endpoint_url=self.aws_url, max_post_bytes=self._max_post_bytes_of_lambda
         )
-        self._options.env_file.parent.mkdir(parents=True, exist_ok=True)
-        self._options.env_file.write_text(json.dumps(env, indent=2) + "\n", encoding="utf-8")
+        write_private_json(self._options.env_file, env)
         # For `python -m ops`: where everything is, and the settings that the functions run with.
-        _write_whole(self._options.env_file.with_name("stack.json"), self._for_ops())
+        write_private_json(self._options.env_file.with_name("stack.json"), self._for_ops())
 
     def _write_ready_file(self) -> None:
         if self._options.ready_file:
-            _write_whole(self._options.ready_file, self.description())
+            write_private_json(self._options.ready_file, self.description())
 
     def _for_ops(self) -> dict[str, Any]:
         variables: dict[str, str] = {}
@@ -263,17 +287,16 @@ def _session(*, external: bool, region: str) -> boto3.Session:
     )
 
 
-def _write_whole(path: Path, content: Mapping[str, Any]) -> None:
-    """As JSON, and never to be seen half-written."""
-    half_written = path.with_name(path.name + ".part")
-    half_written.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    half_written.replace(path)
-
-
 def _snake_case(name: str) -> str:
     return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).removeprefix("_")
 
 
-def _not_none(value: socket.socket | None) -> socket.socket:
-    assert value is not None
-    return value
+def _listen_for_the_emulator(options: Options) -> list[socket.socket]:
+    """The sockets of the emulator: on the loopback interface, and where containers need it on Docker's bridge."""
+    option = "AWS_PORT= or --aws-port"
+    listening = [ports.listen("127.0.0.1", options.aws_port, option=option)]
+    if options.containers:
+        port = listening[0].getsockname()[1]
+        on_bridge = ports.listen_for_containers(port, option=option)
+        listening += [on_bridge] if on_bridge else []
+    return listening

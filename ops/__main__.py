@@ -117,7 +117,7 @@ def _reprocess(options: Options, target: Target, services: Services) -> int:
                 code=options.code,
                 apply=options.apply,
                 limit=options.limit,
-                rate=RateLimit(options.rate, now_ms=services.records.now_ms, sleep=time.sleep),
+                rate=RateLimit(options.rate, now_ms=services.clock.now_ms, sleep=time.sleep),
                 done=done,
                 progress=progress,
             )

@@ -19,15 +19,15 @@ from typing import TypeVar
 
 from image_core.errors import Superseded
 from image_core.keys import thumbnail_owner, thumbnail_prefix
+from image_core.lifecycle.decide import Decision
 from image_core.lifecycle.delete import delete
-from image_core.lifecycle.state import look_at_key
+from image_core.lifecycle.engine import handle_deadline
+from image_core.lifecycle.state import load_state
 from image_core.model import SHOWN_STATUSES, Record
-from image_core.retry import Kind as FaultKind
-from image_core.retry import kind_of
+from image_core.retry import needs_configuration
 from image_core.services import Services
 from image_core.stores.counters import Reading, contribution
-from image_core.stores.queue import Look
-from image_recovery.sweep import sweep_image
+from image_core.stores.queue import ObjectEvent
 from ops.differences import (
     Difference,
     Kind,
@@ -104,7 +104,7 @@ def reconcile(
 
 def new_report(services: Services, plan: Plan) -> Report:
     """An empty report that begins now."""
-    return Report(apply=plan.apply, started_ms=services.records.now_ms())
+    return Report(apply=plan.apply, started_ms=services.clock.now_ms())
 
 
 class _Run:
@@ -123,7 +123,7 @@ class _Run:
         self._sleep = sleep
         self._progress = progress
         self._pool = pool
-        self._rate = RateLimit(plan.rate, now_ms=services.records.now_ms, sleep=sleep)
+        self._rate = RateLimit(plan.rate, now_ms=services.clock.now_ms, sleep=sleep)
         pending_seconds = services.settings.pending_timeout_seconds
         self._min_age_ms = _ms(plan.min_age_seconds, pending_seconds)
         self._stuck_after_ms = _ms(plan.stuck_after_seconds, 2 * pending_seconds + 600)
@@ -134,7 +134,7 @@ class _Run:
         recounted = self._records()
         self._thumbnails()
         self._counters(before, recounted)
-        self.report.ended_ms = self._services.records.now_ms()
+        self.report.ended_ms = self._services.clock.now_ms()
 
     # Originals: has each a record?
 
@@ -146,7 +146,7 @@ class _Run:
             ids = dict.fromkeys(i for listed in page for i in possible_ids(bucket, listed.key))
             records = {record.image_id: record for record in self._services.records.get_many(list(ids))}
             candidates = without_record(
-                page, records, bucket=bucket, now_ms=self._services.records.now_ms(), min_age_ms=self._min_age_ms
+                page, records, bucket=bucket, now_ms=self._services.clock.now_ms(), min_age_ms=self._min_age_ms
             )
             for found in self._each(self._confirm_no_record, [listed.key for listed in candidates]):
                 self._deal_with([found])
@@ -155,10 +155,10 @@ class _Run:
             checkpoint(page[-1].key)
 
     def _confirm_no_record(self, key: str) -> Difference | None:
-        sighting = look_at_key(key, self._services)
-        if sighting.record is not None or sighting.stored is None:
+        state = load_state(key, self._services)
+        if state.record is not None or state.stored is None:
             return None
-        return Difference(Kind.NO_RECORD, sighting.image_id, (key,))
+        return Difference(Kind.NO_RECORD, state.image_id, (key,))
 
     # Records: has each its object and its thumbnails?
 
@@ -189,7 +189,7 @@ class _Run:
             record,
             stored,
             missing=missing,
-            now_ms=self._services.records.now_ms(),
+            now_ms=self._services.clock.now_ms(),
             min_age_ms=self._min_age_ms,
             stuck_after_ms=self._stuck_after_ms,
         )
@@ -296,11 +296,12 @@ class _Run:
         services, (key, *_) = self._services, difference.keys
         if difference.kind in (Kind.NO_RECORD, Kind.OUTDATED):
             self._rate.wait()
-            services.queue.send(Look(services.storage.uploads_bucket, key))
+            services.queue.send(ObjectEvent(services.storage.uploads_bucket, key))
         elif difference.kind is Kind.ORPHANS:
             services.storage.delete_thumbnails(difference.keys)
         elif difference.kind is Kind.STUCK:
-            sweep_image(difference.image_id, services)
+            if handle_deadline(difference.image_id, services) is Decision.NOTHING:
+                raise Superseded
         else:
             record = services.records.get(difference.image_id)
             # Once more, right before what cannot be taken back.
@@ -336,7 +337,7 @@ class _Run:
 
     def _fault(self, about: str, fault: Exception) -> None:
         self.report.note_fault(about, fault)
-        if kind_of(fault) is FaultKind.OPERATOR:
+        if needs_configuration(fault):
             raise fault
         log.warning("%s: %s", about, fault)
         if self.report.faults >= _MAX_FAULTS:

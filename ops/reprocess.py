@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from image_core.errors import Superseded
 from image_core.model import Record, Status
 from image_core.services import Services
-from image_core.stores.queue import Look
+from image_core.stores.queue import ObjectEvent
 from ops.rate import RateLimit
 
 _PAGE = 100
@@ -29,7 +29,7 @@ def begin_again(record: Record, services: Services) -> None:
     If this dies in between, the sweep sends the message.
     """
     services.records.reprocess(record, pending_seconds=services.settings.pending_timeout_seconds)
-    services.queue.send(Look(services.storage.uploads_bucket, record.key))
+    services.queue.send(ObjectEvent(services.storage.uploads_bucket, record.key))
 
 
 def reprocess(

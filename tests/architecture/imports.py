@@ -26,7 +26,7 @@ AROUND_IT = ("local", "ops", "tests", "bench")
 
 # errors, model ← keys, settings ← stores ← services ← lifecycle; imports go to the left.
 LAYERS = (
-    {"errors", "retry", "model", "histogram", "formats"},
+    {"errors", "retry", "model", "histogram", "formats", "clock"},
     {"keys", "settings", "telemetry"},
     {"stores"},
     {"services"},

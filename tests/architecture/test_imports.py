@@ -31,8 +31,8 @@ def test_every_module_of_the_core_has_its_layer() -> None:
     ("module", "source", "rule"),
     [
         ("image_api.app", "import image_processor.decode", "functions never import each other"),
-        ("image_processor.looks", "from image_recovery import sweep", "functions never import each other"),
-        ("image_recovery.sweep", "def f():\n    import image_api.app", "functions never import each other"),
+        ("image_processor.handler", "from image_recovery import handler", "functions never import each other"),
+        ("image_recovery.handler", "def f():\n    import image_api.app", "functions never import each other"),
         ("image_core.stores.objects", "import fastapi", "no web and no pictures"),
         ("image_core.formats", "from PIL import Image", "no web and no pictures"),
         ("image_core.stores.queue", "from image_api.app import create_app", "knows no function"),
@@ -81,7 +81,7 @@ def test_a_source_that_breaks_a_rule_is_caught(module: str, source: str, rule: s
         ("image_processor.main", "from image_processor.handler import processor\nprocessor()"),
         ("image_api.main", "from mangum import Mangum\nhandler = Mangum(create_app(services))"),
         ("image_processor.thumbnails", "from PIL import Image\nfrom image_core.errors import CorruptImage"),
-        ("ops.reconcile", "from image_recovery.sweep import sweep_image\nfrom ops.report import Report"),
+        ("ops.reconcile", "from image_core.lifecycle.engine import handle_deadline\nfrom ops.report import Report"),
         ("local.api", "import os\nimport image_api.main\nX = os.environ['X']"),
     ],
 )

@@ -87,7 +87,6 @@ def finished(index: int, thumbnails: Thumbnails) -> Record:
         version_etag="v1",
         finished_version="v1",
         finished_generation=1,
-        finished_attempt="one",
         metadata={
             "width": 900,
             "height": 600,
@@ -124,7 +123,6 @@ def captioning(done: Record) -> Record:
         deadline=FAR_MS,
         finished_version=None,
         finished_generation=None,
-        finished_attempt=None,
         caption=None,
         caption_model=None,
         processed_ms=None,

@@ -53,5 +53,5 @@ def built() -> str:
 def stack(built: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack that containers can reach, and whose messages nobody takes but them."""
     folder = tmp_path_factory.mktemp("stack")
-    with running_stack(folder, "--aws-host", "0.0.0.0", "--workers", "0") as stack:
+    with running_stack(folder, "--containers", "--workers", "0") as stack:
         yield stack

@@ -36,7 +36,7 @@ def is_free(port: int) -> bool:
 def api(built: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """Exactly `sam local start-api`, as samconfig.toml has it, on a stack whose processor runs here."""
     folder = tmp_path_factory.mktemp("sam-local")
-    options = ["--aws-host", "0.0.0.0", "--workers", "1", "--model", "demo", "--env-file", str(ENV_FILE)]
+    options = ["--containers", "--workers", "1", "--model", "demo", "--env-file", str(ENV_FILE)]
     with running_stack(folder, *options):
         if not is_free(PORT):
             pytest.skip(f"port {PORT}, samconfig.toml's, is in use on this machine")

@@ -16,25 +16,24 @@ from botocore.config import Config
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
+from image_core.clock import Clock
 from image_core.model import Record
 from image_core.services import Services
 from image_core.settings import Settings
-from image_core.stores.counters import recount
 from image_core.stores.images import Records
 from image_core.stores.objects import Storage
 from image_core.stores.queue import Queue
 from local.aws import application
+from local.deploy import table_arguments
 from local.template import read_template
 from tests.iam import calls
 from tests.iam.resolved import resolved
+from tests.recount import recount
 
 REGION = "eu-west-1"
 # One try: a fault that a test causes is to be seen, not waited for. As in image_core.services otherwise.
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 1})
 _S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "path"}))
-
-
-_TABLE_SHAPE = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
 
 
 class _QuietHandler(MotoRequestHandler):
@@ -65,7 +64,7 @@ class Clients:
         self.secretsmanager: Any = session.client("secretsmanager", endpoint_url=url, config=_CONFIG)
 
 
-class Clock:
+class FakeClock:
     """Time that passes when a test says so."""
 
     def __init__(self) -> None:
@@ -208,7 +207,7 @@ class Stack:
     def __init__(
         self, clients: Clients, *, tables_alone: bool = False, versioned: bool = True, **settings: Any
     ) -> None:
-        self.clock = Clock()
+        self.clock = FakeClock()
         arns: dict[str, str] = {}
         self.s3, self.dynamodb, self.sqs = (Client(c, arns) for c in (clients.s3, clients.dynamodb, clients.sqs))
         self.secrets = Client(clients.secretsmanager, arns)
@@ -262,8 +261,7 @@ class Stack:
             images_table=self.images_table,
             stats_table=self.stats_table,
             stats_shards=self.settings.stats_shards,
-            now_ms=self.clock,
-            sleep=self.clock.sleep,
+            clock=Clock(self.clock, self.clock.sleep),
             rng=random.Random(seed),
         )
 
@@ -280,6 +278,7 @@ class Stack:
             ),
             queue=Queue(sqs, self.queue_url),
             secrets=self.secrets,  # type: ignore[arg-type]
+            clock=Clock(self.clock, self.clock.sleep),
         )
 
     # What a test does, and what it sees: past the layer for which it may have planned something
@@ -348,9 +347,10 @@ def _template() -> dict[str, Any]:
 
 
 def table_shape(name: str) -> dict[str, Any]:
-    """What of a table in template.yaml decides how it answers, as `create_table` takes it."""
-    properties = resource(name)
-    return {key: properties[key] for key in _TABLE_SHAPE if key in properties}
+    """How to create a table of template.yaml, without its stream: nothing here reads it, and moto keeps it all."""
+    arguments = table_arguments(resource(name))
+    arguments.pop("StreamSpecification", None)
+    return arguments
 
 
 def resource(name: str) -> dict[str, Any]:

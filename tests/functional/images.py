@@ -31,7 +31,7 @@ METADATA = {
 def new_record(records: Records, **fields: Any) -> Record:
     """What the API begins with; not written yet."""
     image_id = new_image_id()
-    now_ms = records.now_ms()
+    now_ms = records.clock.now_ms()
     new = Record.new(
         image_id,
         upload_key(image_id, "photo.jpg"),

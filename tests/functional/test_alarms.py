@@ -63,6 +63,14 @@ def captioner_fails(stack: Stack) -> None:
     process(stack, Failing(RuntimeError("no")))
 
 
+def model_lacks_a_module(stack: Stack) -> None:
+    def load(_: object) -> FakeCaptioner:
+        raise ModuleNotFoundError("No module named 'torch'")
+
+    stack.put(KEY, pictures.jpeg(200, 100))
+    Processor(stack.services, load)(messages(notification(stack, key=KEY)))
+
+
 def every_attempt_was_used(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg(200, 100))
     record = image_in(stack.records, Status.PENDING, key=KEY, image_id=derived_image_id(stack.uploads_bucket, KEY))
@@ -119,6 +127,7 @@ EMF_FAULTS: list[tuple[str, str, Inject, Metric]] = [
     ("ImagesFailedAlarm", "recovery", upload_never_arrived, failures("recovery")),
     ("ImagesFailedAlarm", "api", upload_cannot_be_stored, failures("api")),
     ("PipelineFaultAlarm", "processor", captioner_fails, failures("processor", code="caption_failed")),
+    ("PipelineFaultAlarm", "processor", model_lacks_a_module, failures("processor", code="internal_error")),
     ("PipelineFaultAlarm", "processor", every_attempt_was_used, failures("processor", code="retries_exhausted")),
     ("PipelineFaultAlarm", "recovery", dead_letter, failures("recovery", code="retries_exhausted")),
     (

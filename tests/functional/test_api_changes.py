@@ -8,8 +8,8 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from image_core.model import Status
-from image_core.stores.queue import looks_in_text
-from image_recovery.sweep import sweep
+from image_core.stores.queue import parse_message
+from image_recovery.handler import sweep
 from tests.functional.emulator import Stack, done, preceded_by, raising
 from tests.functional.http_api import Api
 from tests.functional.images import LEASE_SECONDS, image_in, seen, stored_image
@@ -40,7 +40,7 @@ def test_reprocessing_puts_the_key_on_the_queue(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS, key="some folder/my photo+1 é.jpg")
     api.post(f"/api/images/{record.image_id}/reprocess")
     (message,) = stack.messages()
-    (look,) = looks_in_text(message["Body"])
+    (look,) = parse_message(message["Body"])
     assert (look.bucket, look.key) == (stack.uploads_bucket, "some folder/my photo+1 é.jpg")
 
 

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from image_core.model import IDEMPOTENCY_KEY_MS, Record, Status
-from image_recovery.sweep import sweep
+from image_recovery.handler import sweep
 from tests import pictures
 from tests.events import Event
 from tests.functional.emulator import Stack, done, done_but_raising, preceded_by, raising, repeated

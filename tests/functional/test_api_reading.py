@@ -246,7 +246,8 @@ def test_a_thumbnail_is_its_bytes(stack: Stack, api: Api, size: str) -> None:
     record = stored_image(stack, Status.SUCCESS)
     answer = api.get(f"/api/images/{record.image_id}/thumbnails/{size}")
     assert answer.status == 200
-    assert answer.body == f"{size} of {record.finished_attempt}".encode()
+    assert record.thumbnails is not None
+    assert answer.body == f"{size} of {record.thumbnails.attempt}".encode()
     assert answer.headers["content-type"] == "image/jpeg"
     assert answer.headers["cache-control"] == "private, no-cache"
 

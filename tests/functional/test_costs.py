@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from image_core.clock import Clock
 from image_core.keys import derived_image_id
 from image_core.model import SHOWN_STATUSES, Record, Status
 from image_core.stores.counters import STATS_NAME, contribution
@@ -106,7 +107,7 @@ def table_of(size: int) -> Counting:
 def records_of(size: int) -> tuple[Counting, Records]:
     client = table_of(size)
     client.cost()
-    records = Records(client, images_table=IMAGES, stats_table=STATS, stats_shards=SHARDS)  # type: ignore[arg-type]
+    records = Records(client, images_table=IMAGES, stats_table=STATS, stats_shards=SHARDS, clock=Clock())  # type: ignore[arg-type]
     return client, records
 
 

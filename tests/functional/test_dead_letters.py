@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from image_core.model import Record, Status
-from image_core.stores.queue import Look, notification_of
+from image_core.stores.queue import ObjectEvent, notification_of
 from image_processor.handler import Processor
 from image_recovery.handler import handle
 from tests import pictures
@@ -121,7 +121,7 @@ def test_the_letter_of_the_reprocess_itself_ends_it(stack: Stack) -> None:
     record = stored_image(stack, Status.SUCCESS)
     stack.records.reprocess(record, pending_seconds=30)
     stack.clock.advance(60)
-    assert letter(stack, notification_of(Look(stack.uploads_bucket, record.key))) == []
+    assert letter(stack, notification_of(ObjectEvent(stack.uploads_bucket, record.key))) == []
     assert_given_up(stack)
     assert stack.the_record().thumbnails == record.thumbnails
 

@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
-from image_core.stores.queue import looks_in_text
+from image_core.stores.queue import parse_message
 from local.deploy import STACK_NAME, Deployment, deploy
 from local.template import parameter_values, read_template
 from ops import __main__ as program
@@ -121,7 +121,7 @@ def test_an_import_that_is_ended_is_taken_up_again_and_sends_for_every_image(
     assert run(clients, tmp_path, "--apply", "--resume")[0] == 0
     sent: set[str] = set()
     while messages := clients.sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages"):
-        sent |= {look.key for message in messages for look in looks_in_text(message["Body"])}
+        sent |= {look.key for message in messages for look in parse_message(message["Body"])}
     assert sent == set(keys)
     for key in keys:
         clients.s3.delete_object(Bucket=bucket, Key=key)

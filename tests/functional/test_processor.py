@@ -14,7 +14,7 @@ from PIL import Image
 from image_core.errors import UploadIncomplete
 from image_core.keys import derived_image_id, new_image_id, upload_key
 from image_core.model import Status
-from image_core.stores.queue import Look, UnknownMessage, notification_of
+from image_core.stores.queue import ObjectEvent, UnknownMessage, notification_of
 from image_processor.handler import Processor
 from tests import pictures
 from tests.events import Event, load
@@ -381,7 +381,7 @@ def test_a_model_that_cannot_be_loaded_sends_the_message_back_with_the_thumbnail
 def test_a_message_of_ours_is_read_like_one_of_s3s(stack: Stack, process: Callable[..., dict[str, Any]]) -> None:
     key = "some folder/my photo+1 é.jpg"
     stack.put(key, pictures.jpeg())
-    assert failed(process(notification_of(Look(stack.uploads_bucket, key)))) == []
+    assert failed(process(notification_of(ObjectEvent(stack.uploads_bucket, key)))) == []
     assert stack.the_record().key == key
 
 

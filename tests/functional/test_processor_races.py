@@ -11,10 +11,11 @@ import pytest
 from image_core.errors import Busy, Superseded
 from image_core.keys import derived_image_id
 from image_core.lifecycle.delete import delete
-from image_core.model import Record, Status
-from image_core.stores.queue import Look
+from image_core.lifecycle.engine import handle_event
+from image_core.model import Record, Status, StoredObject
+from image_core.stores.queue import ObjectEvent
 from image_processor.handler import Processor
-from image_processor.looks import look_at
+from image_processor.pipeline import process as process_image
 from tests import pictures
 from tests.functional.captioners import AtOnce, AtTheLast, FakeCaptioner
 from tests.functional.emulator import Killed, Stack, done, followed_by, killed, preceded_by, repeated
@@ -25,11 +26,15 @@ KEY = "photo.jpg"
 
 
 def look(
-    stack: Stack, captioner: FakeCaptioner | None = None, *, beside: Executor | None = None, key: str = KEY
+    stack: Stack, captioner: FakeCaptioner | None = None, *, executor: Executor | None = None, key: str = KEY
 ) -> None:
-    """One worker looks at the key, to its end."""
+    """One worker handles an event about the key, to its end."""
     one = captioner or FakeCaptioner()
-    look_at(Look(stack.uploads_bucket, key), stack.services, lambda: one, beside or AtOnce())
+
+    def on_claim(record: Record, stored: StoredObject) -> None:
+        process_image(record, stored, stack.services, lambda: one, executor or AtOnce())
+
+    handle_event(ObjectEvent(stack.uploads_bucket, key), stack.services, on_claim)
 
 
 def served(record: Record) -> set[str]:
@@ -317,7 +322,7 @@ def test_a_message_that_was_hidden_cannot_be_received_at_once(stack: Stack) -> N
     stack.s3.plan("get_object", killed)
     with pytest.raises(Killed):
         look(stack)
-    stack.services.queue.send(Look(stack.uploads_bucket, KEY))
+    stack.services.queue.send(ObjectEvent(stack.uploads_bucket, KEY))
     (message,) = stack.messages()
     event = messages(message["Body"])
     event["Records"][0]["receiptHandle"] = message["ReceiptHandle"]
@@ -338,25 +343,25 @@ def test_an_image_whose_worker_died_is_taken_over_when_the_lease_is_over(stack: 
     assert (stack.the_record().status, stack.the_record().attempts) == (Status.SUCCESS, 2)
 
 
-@pytest.mark.parametrize("beside", [AtOnce, AtTheLast], ids=["finish refused", "save refused"])
+@pytest.mark.parametrize("executor", [AtOnce, AtTheLast], ids=["finish refused", "save refused"])
 def test_a_worker_that_comes_back_after_it_was_replaced_writes_nothing_and_cleans_up(
-    stack: Stack, beside: Callable[[], Executor]
+    stack: Stack, executor: Callable[[], Executor]
 ) -> None:
     def hangs_and_is_replaced() -> None:
         stack.clock.advance(31)
         look(stack, FakeCaptioner(lambda: stack.clock.advance(2)))
 
     stack.put(KEY, pictures.jpeg())
-    look(stack, FakeCaptioner(hangs_and_is_replaced), beside=beside())
+    look(stack, FakeCaptioner(hangs_and_is_replaced), executor=executor())
     record = stack.the_record()
     assert (record.status, record.attempts, record.processing_ms) == (Status.SUCCESS, 2, 2000)
     assert_only_what_is_served_is_there(stack)
     assert stack.counts() == {"success": 1}
 
 
-@pytest.mark.parametrize("beside", [AtOnce, AtTheLast], ids=["fail refused", "save refused"])
+@pytest.mark.parametrize("executor", [AtOnce, AtTheLast], ids=["fail refused", "save refused"])
 def test_a_worker_that_fails_after_it_was_replaced_fails_nothing(
-    stack: Stack, beside: Callable[[], Executor]
+    stack: Stack, executor: Callable[[], Executor]
 ) -> None:
     def replaced_and_broken() -> None:
         stack.clock.advance(31)
@@ -364,7 +369,7 @@ def test_a_worker_that_fails_after_it_was_replaced_fails_nothing(
         raise RuntimeError("out of luck")
 
     stack.put(KEY, pictures.jpeg())
-    look(stack, FakeCaptioner(replaced_and_broken), beside=beside())
+    look(stack, FakeCaptioner(replaced_and_broken), executor=executor())
     assert (stack.the_record().status, stack.the_record().error) == (Status.SUCCESS, None)
     assert_only_what_is_served_is_there(stack)
 

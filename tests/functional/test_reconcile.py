@@ -103,10 +103,9 @@ def arrived_without_an_event_after_it_was_given_up(stack: Stack) -> Kind:
 
 
 def thumbnail_removed(stack: Stack) -> Kind:
-    record = processed(stack)
-    stack.services.storage.delete_thumbnails(
-        [thumbnail_key(record.image_id, str(record.finished_attempt), "small")]
-    )
+    thumbnails = processed(stack).thumbnails
+    assert thumbnails is not None
+    stack.services.storage.delete_thumbnails([thumbnails.sizes["small"].key])
     return Kind.NO_THUMBNAILS
 
 

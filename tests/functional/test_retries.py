@@ -13,8 +13,7 @@ from image_core.model import Record, Status
 from image_core.services import connect
 from image_processor.handler import Processor
 from image_processor.watchdog import RESERVE_SECONDS
-from image_recovery.handler import handle
-from image_recovery.sweep import sweep
+from image_recovery.handler import handle, sweep
 from local.template import read_template
 from tests import pictures
 from tests.functional.captioners import AtOnce, Failing, FakeCaptioner
@@ -79,7 +78,7 @@ def test_each_failure_is_followed_by_a_longer_wait_and_the_sweep_does_not_cut_it
 def test_a_message_that_is_lost_after_an_interruption_is_sent_again_by_the_sweep(stack: Stack) -> None:
     deliver(stack, Failing(MemoryError()))
     stack.clock.advance(25 + stack.settings.pending_timeout_seconds)
-    assert sweep(stack.services) == {"look_again": 1}
+    assert sweep(stack.services) == {"requeue": 1}
     assert len(stack.messages()) == 1
 
 
@@ -151,6 +150,30 @@ def test_a_model_that_could_not_be_loaded_once_is_loaded_for_the_next_image(stac
     process = Processor(stack.services, load)
     assert failed(process(messages(notification(stack)))) == ["message-0"]
     assert failed(process(messages(notification(stack)))) == []
+    assert stack.the_record().status is Status.SUCCESS
+
+
+@pytest.mark.parametrize(
+    "error", [ModuleNotFoundError("No module named 'torch'"), AttributeError("x"), TypeError("x")]
+)
+def test_a_bug_of_ours_fails_the_image_at_the_first_attempt(stack: Stack, error: Exception) -> None:
+    def load(_: object) -> FakeCaptioner:
+        raise error
+
+    process = Processor(stack.services, load, AtOnce())
+    assert failed(process(messages(notification(stack)))) == []
+    record = stack.the_record()
+    assert (record.status, code_of(record), record.attempts) == (Status.FAILED, "internal_error", 1)
+    assert record.thumbnails is not None
+
+
+def test_an_image_that_a_bug_failed_can_be_reprocessed_after_the_fix(stack: Stack, api: Api) -> None:
+    def load(_: object) -> FakeCaptioner:
+        raise AttributeError("x")
+
+    Processor(stack.services, load, AtOnce())(messages(notification(stack)))
+    assert api.post(f"/api/images/{stack.the_record().image_id}/reprocess").status == 202
+    assert deliver(stack) == []
     assert stack.the_record().status is Status.SUCCESS
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
+from image_core.lifecycle.retries import MAX_TRIES
 from image_core.model import Record, Status
-from image_core.stores.queue import looks_in_text
-from image_recovery.handler import handle
-from image_recovery.sweep import sweep
+from image_core.stores.queue import parse_message
+from image_recovery.handler import handle, sweep
 from tests.events import load
 from tests.functional.emulator import Stack, preceded_by, raising
 from tests.functional.images import LEASE_SECONDS, image_in, seen, stored_image
@@ -24,7 +24,7 @@ def later(stack: Stack) -> None:
 
 
 def keys_on_the_queue(stack: Stack) -> list[str]:
-    return [look.key for message in stack.messages() for look in looks_in_text(message["Body"])]
+    return [look.key for message in stack.messages() for look in parse_message(message["Body"])]
 
 
 def code_of(record: Record) -> str | None:
@@ -91,7 +91,7 @@ def test_an_image_whose_file_is_gone_goes_with_its_thumbnails(stack: Stack, begu
 def test_an_image_without_progress_is_put_on_the_queue_and_looked_at_later(stack: Stack, status: Status) -> None:
     record = stored_image(stack, status, key="some folder/my photo+1 é.jpg")
     later(stack)
-    assert sweep(stack.services) == {"look_again": 1}
+    assert sweep(stack.services) == {"requeue": 1}
     after = stack.the_record()
     assert keys_on_the_queue(stack) == ["some folder/my photo+1 é.jpg"]
     assert (after.status, after.postponed) == (record.status, 1)
@@ -103,7 +103,7 @@ def test_a_reservation_whose_file_arrived_unnoticed_is_put_on_the_queue(stack: S
     record = image_in(stack.records, Status.RESERVED)
     stack.put(record.key)
     later(stack)
-    assert sweep(stack.services) == {"look_again": 1}
+    assert sweep(stack.services) == {"requeue": 1}
     assert keys_on_the_queue(stack) == [record.key]
     assert stack.counts() == {}
 
@@ -116,7 +116,7 @@ def test_a_queue_that_is_hours_long_gets_eight_messages_and_not_more(stack: Stac
         assert sweep(stack.services) == {}
         stack.clock.now_ms += 1
         looked += sweep(stack.services)
-    assert looked == ["look_again"] * 8 + ["give_up"]
+    assert looked == ["requeue"] * 8 + ["give_up"]
     assert code_of(stack.the_record()) == "retries_exhausted"
     assert len(stack.sqs.arguments("send_message")) == 8
 
@@ -195,7 +195,7 @@ def test_a_message_that_cannot_be_sent_is_sent_by_the_next_sweep(stack: Stack) -
     stack.sqs.plan("send_message", raising(LOST))
     with pytest.raises(ExceptionGroup):
         sweep(stack.services)
-    assert sweep(stack.services) == {"look_again": 1}
+    assert sweep(stack.services) == {"requeue": 1}
     assert keys_on_the_queue(stack) == [record.key]
 
 
@@ -226,8 +226,24 @@ def test_an_image_that_moves_on_while_it_is_looked_at_is_left_to_whoever_moved_i
         stack.others().claim(record, stored, lease_seconds=LEASE_SECONDS)
 
     stack.dynamodb.plan("transact_write_items", preceded_by(arrives_late))
-    assert sweep(stack.services) == {}
+    assert sweep(stack.services) == {"nothing": 1}
     assert stack.the_record().status is Status.PROCESSING
+
+
+def test_an_image_that_keeps_changing_is_left_to_those_who_change_it(stack: Stack) -> None:
+    record = stored_image(stack, Status.PENDING)
+    stack.remove(record.key)
+    later(stack)
+
+    def describe() -> None:
+        now = stack.others().get(record.image_id)
+        assert now is not None
+        stack.others().describe(now, title=f"revision {now.rev}", alt_text=None, tags=None)
+
+    for _ in range(MAX_TRIES):
+        stack.dynamodb.plan("transact_write_items", preceded_by(describe))
+    assert sweep(stack.services) == {}
+    assert stack.the_record().status is Status.PENDING
 
 
 def test_an_image_that_is_gone_by_the_time_it_is_looked_at_is_no_fault(stack: Stack) -> None:
@@ -258,6 +274,18 @@ def test_the_schedule_runs_the_sweep_and_it_says_what_it_did(stack: Stack) -> No
     later(stack)
     context: Any = Context(100)
     assert handle(load("schedule.json"), context, stack.services) == {"forget": 1, "never_arrived": 1}
+
+
+def test_the_sweep_raises_its_errors_also_when_time_runs_out(stack: Stack) -> None:
+    for _ in range(3):
+        image_in(stack.records, Status.PENDING)
+    later(stack)
+    stack.s3.plan("head_object", raising(LOST))
+    context: Any = Context(2)
+    with pytest.raises(ExceptionGroup) as group:
+        handle(load("schedule.json"), context, stack.services)
+    assert group.value.exceptions == (LOST,)
+    assert [record.status for record in stack.every()].count(Status.FAILED) == 1
 
 
 def test_the_sweep_ends_within_its_time_and_the_next_one_goes_on(stack: Stack) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from tests.iam.resolved import Resolved
+from local.resolve import ResolvedTemplate
 
 Statement = dict[str, Any]
 Context = Mapping[str, str]
@@ -75,7 +75,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(parts), re.DOTALL)
 
 
-def of_role(stack: Resolved, role: str) -> list[Statement]:
+def of_role(stack: ResolvedTemplate, role: str) -> list[Statement]:
     """Every statement that counts for a role: inline, attached by name, or managed."""
     name = stack.name(role)
     found: list[Statement] = []

@@ -1,157 +1,17 @@
-"""The translated template with its intrinsic functions resolved: policies as IAM would get them.
-
-moto's CloudFormation resolves them too, but passes over bucket policies, queue policies and role policies; a test
-compares the two where both can.
-"""
+"""The template as the tests resolve it: one account, region and stack name."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
-from local.template import parameter_values, read_template, translate
+from local.resolve import ResolvedTemplate
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 STACK = "image-pipeline"
-PSEUDO = {
-    "AWS::Region": REGION,
-    "AWS::AccountId": ACCOUNT,
-    "AWS::StackName": STACK,
-    "AWS::Partition": "aws",
-    "AWS::URLSuffix": "amazonaws.com",
-    "AWS::StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK}/1",
-}
-_NOTHING = object()
-_NAMES = ("BucketName", "LogGroupName", "Name", "DashboardName", "TopicName", "AlarmName")
-_ARNS = {
-    "AWS::S3::Bucket": "arn:aws:s3:::{name}",
-    "AWS::SQS::Queue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{{name}}",
-    "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{{name}}",
-    "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{{name}}:*",
-    "AWS::Events::EventBus": f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{{name}}",
-    "AWS::Lambda::Function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{{name}}",
-    "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{{name}}",
-    "AWS::SecretsManager::Secret": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{{name}}-a1b2c3",
-    "AWS::Events::Rule": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{{name}}",
-    "AWS::CloudWatch::Alarm": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{{name}}",
-    "AWS::SNS::Topic": f"arn:aws:sns:{REGION}:{ACCOUNT}:{{name}}",
-    "AWS::Lambda::LayerVersion": f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:{{name}}:1",
-}
-_REF_IS_ARN = ("AWS::SecretsManager::Secret", "AWS::SNS::Topic", "AWS::Lambda::LayerVersion")
-
-
-class Resolved:
-    """A stack of template.yaml with these parameters."""
-
-    def __init__(self, parameters: Mapping[str, str]) -> None:
-        template = read_template()
-        self.parameters = parameter_values(template, parameters)
-        self.template = translate(template, region=REGION, parameters=self.parameters)
-        self._resources: dict[str, Any] = self.template["Resources"]
-
-    def condition(self, name: str) -> bool:
-        return bool(self.value(self.template["Conditions"][name]))
-
-    def exists(self, logical_id: str) -> bool:
-        """Whether the stack has that resource, its condition considered."""
-        condition = self._resources[logical_id].get("Condition")
-        return condition is None or self.condition(condition)
-
-    def resources(self, resource_type: str) -> dict[str, dict[str, Any]]:
-        """Properties of all resources of a type that exist, by logical id."""
-        return {
-            name: self.value(resource.get("Properties", {}))
-            for name, resource in self._resources.items()
-            if resource["Type"] == resource_type and self.exists(name)
-        }
-
-    def attribute(self, logical_id: str, name: str) -> Any:
-        """`DeletionPolicy` and the like."""
-        return self.value(self._resources[logical_id].get(name))
-
-    def arn(self, logical_id: str) -> str:
-        return _ARNS[self._resources[logical_id]["Type"]].format(name=self.name(logical_id))
-
-    def name(self, logical_id: str) -> str:
-        """The physical name: the one that the template gives, or one made up of stack and logical id."""
-        properties = self._resources[logical_id].get("Properties", {})
-        given = next((properties[key] for key in _NAMES if key in properties), None)
-        return str(self.value(given)) if given is not None else f"{STACK}-{logical_id}"
-
-    def value(self, expression: Any) -> Any:
-        """`expression` with every intrinsic function replaced by what it gives; raises on one it does not know."""
-        if isinstance(expression, list):
-            return [value for item in expression if (value := self.value(item)) is not _NOTHING]
-        if not isinstance(expression, dict):
-            return expression
-        if len(expression) == 1:
-            ((function, argument),) = expression.items()
-            if function == "Ref" or function.startswith("Fn::"):
-                return self._called(function.removeprefix("Fn::"), argument)
-        return {key: value for key, item in expression.items() if (value := self.value(item)) is not _NOTHING}
-
-    def _called(self, function: str, argument: Any) -> Any:
-        if function == "Ref":
-            return self._referred(argument)
-        if function == "GetAtt":
-            logical_id, attribute = argument if isinstance(argument, list) else argument.split(".", 1)
-            return self._attribute_of(logical_id, attribute)
-        if function == "Sub":
-            text, variables = argument if isinstance(argument, list) else (argument, {})
-            return re.sub(r"\$\{([^!}][^}]*)\}", lambda m: str(self._substituted(m.group(1), variables)), text)
-        if function == "If":
-            return self.value(argument[1] if self.condition(argument[0]) else argument[2])
-        if function == "Equals":
-            first, second = self.value(argument)
-            return first == second
-        if function == "Not":
-            return not self.value(argument)[0]
-        if function in ("And", "Or"):
-            return (all if function == "And" else any)(self.value(argument))
-        if function == "Condition":
-            return self.condition(argument)
-        if function == "Join":
-            return str(argument[0]).join(str(item) for item in self.value(argument[1]))
-        if function == "Split":
-            return str(self.value(argument[1])).split(argument[0])
-        if function == "Select":
-            return self.value(argument[1])[int(self.value(argument[0]))]
-        raise NotImplementedError(f"Fn::{function}")
-
-    def _referred(self, name: str) -> Any:
-        if name == "AWS::NoValue":
-            return _NOTHING
-        if name in PSEUDO:
-            return PSEUDO[name]
-        if name in self.parameters:
-            return self.parameters[name]
-        resource_type = self._resources[name]["Type"]
-        if resource_type in _REF_IS_ARN:
-            return self.arn(name)
-        if resource_type == "AWS::SQS::Queue":
-            return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{self.name(name)}"
-        return self.name(name)
-
-    def _attribute_of(self, logical_id: str, attribute: str) -> str:
-        assert logical_id in self._resources, logical_id
-        if attribute == "StreamArn":
-            return f"{self.arn(logical_id)}/stream/2026-11-20T10:00:00.000"
-        if attribute == "Arn":
-            return self.arn(logical_id)
-        return f"{self.name(logical_id)}.{attribute}"
-
-    def _substituted(self, name: str, variables: Mapping[str, Any]) -> Any:
-        if name in variables:
-            return self.value(variables[name])
-        if "." in name:
-            return self._attribute_of(*name.split(".", 1))
-        return self._referred(name)
 
 
 @cache
-def resolved(**parameters: str) -> Resolved:
+def resolved(**parameters: str) -> ResolvedTemplate:
     """The stack with these parameters, the defaults otherwise."""
-    return Resolved(parameters)
+    return ResolvedTemplate(parameters, region=REGION, account=ACCOUNT, stack=STACK)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,7 +22,8 @@ from local.deploy import EventSource, FunctionConfiguration
 from local.environment import credentials, process_environment
 from local.event_source import SqsPoller
 from local.function import LocalFunction
-from tests.running_stack import until
+from tests.local.side_by_side import Both, Emulator
+from tests.running_stack import ROOT, until
 
 FAKES = Path(__file__).parent / "fakes"
 
@@ -142,3 +145,13 @@ def alive(pid: int) -> bool:
 @pytest.fixture(scope="session")
 def is_alive() -> Callable[[int], bool]:
     return alive
+
+
+@pytest.fixture(scope="session")
+def both(aws_url: str) -> Iterator[Both]:
+    """The emulator of `python -m local`, and moto as it comes."""
+    command = [sys.executable, "-m", "tests.local.plain_moto"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        yield Both(Emulator(aws_url), Emulator(f"http://127.0.0.1:{process.stdout.readline().strip()}"))
+        process.kill()

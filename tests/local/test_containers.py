@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import socket
+import sys
 import threading
+import tomllib
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 
 from local import environment
+from local.child import Child
 from local.containers import ContainerFunction, free_port, lambda_client
 from local.deploy import EventSource, FunctionConfiguration
 from local.event_source import SqsPoller
 from local.function import InvocationError, WorkerFailed
 from local.options import parse
+from local.ports import Bridge, docker_bridge, listen, listen_for_containers
+from local.stack import SAM_PORT
+from local.template import ROOT
 
 CONFIGURATION = FunctionConfiguration("image_processor.main.handler", 5, 128, {})
 Answer = Callable[[str, Any], tuple[dict[str, str], bytes]]
@@ -107,7 +117,7 @@ def test_messages_are_deleted_or_come_back_as_the_container_says(session, sam_la
 
 def test_containers_reach_the_emulator_and_keep_lambdas_limit_of_a_request():
     options = parse(["--sam"], {})
-    assert options.aws_host == "0.0.0.0"
+    assert options.containers
     assert int(options.parameters["ProcessorTimeoutSeconds"]) >= 60
     variables = {"QUEUE_URL": "http://127.0.0.1:4566/1/queue", "MAX_POST_BYTES": "50000000"}
     configured = {"ApiFunction": FunctionConfiguration("image_api.main.handler", 29, 1024, variables)}
@@ -120,6 +130,90 @@ def test_containers_reach_the_emulator_and_keep_lambdas_limit_of_a_request():
         "AWS_ENDPOINT_URL": "http://host.docker.internal:4566",
         "S3_PUBLIC_ENDPOINT_URL": "http://127.0.0.1:4566",
     }
+
+
+def test_the_gallery_of_sam_local_may_upload():
+    samconfig = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+    assert samconfig["default"]["local_start_api"]["parameters"]["port"] == SAM_PORT
+
+
+@pytest.fixture
+def docker(tmp_path, monkeypatch):
+    """Makes `docker network inspect bridge` print what it is given: a dict is the configuration of the network."""
+
+    def prints(output: Any, interface: str = "docker0") -> None:
+        if isinstance(output, dict):
+            options = {"com.docker.network.bridge.name": interface}
+            output = json.dumps([{"IPAM": {"Config": [output]}, "Options": options}])
+        command = tmp_path / "docker"
+        command.write_text(f"#!/bin/sh\n[ \"$*\" = 'network inspect bridge' ] && echo '{output}'\n")
+        command.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    return prints
+
+
+@pytest.mark.parametrize(
+    ("printed", "bridge"),
+    [
+        ({"Subnet": "172.26.0.0/16", "Gateway": "172.26.0.9"}, Bridge("172.26.0.9", "br0")),
+        ({"Subnet": "172.26.0.0/16"}, Bridge("172.26.0.1", "br0")),
+        ({}, Bridge("172.17.0.1", "docker0")),
+        ("", Bridge("172.17.0.1", "docker0")),
+        ("[]", Bridge("172.17.0.1", "docker0")),
+        ('[{"IPAM": {"Config": null}}]', Bridge("172.17.0.1", "docker0")),
+        ("Error: no such network", Bridge("172.17.0.1", "docker0")),
+    ],
+)
+def test_docker_describes_its_bridge(docker, printed, bridge):
+    docker(printed, "br0")
+    assert docker_bridge() == bridge
+
+
+def test_without_docker_the_bridge_is_the_usual_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert docker_bridge() == Bridge("172.17.0.1", "docker0")
+
+
+def test_a_bridge_that_is_not_on_this_machine_is_left_alone(docker):
+    """Docker Desktop's is in a virtual machine, from where containers reach the loopback interface."""
+    docker({"Gateway": "192.0.2.77"})
+    assert listen_for_containers(0, option="") is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Docker has no bridge on this machine")
+def test_only_what_arrives_by_the_bridge_is_accepted_there(docker):
+    """A neighbor can send packets for the bridge's address to this machine, but by another interface."""
+    other = next(name for _, name in socket.if_nameindex() if name != "lo")
+    docker({"Gateway": "127.0.0.2"}, interface=other)
+    with listen_for_containers(0, option="") as listening, socket.socket() as client:
+        assert client.connect_ex(("127.0.0.2", listening.getsockname()[1])) == errno.ECONNREFUSED
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8 on its loopback interface")
+def test_the_emulator_listens_on_the_bridge_and_nowhere_else(docker, environment):
+    docker({"Gateway": "127.0.0.2"}, interface="lo")
+    on_loopback = listen("127.0.0.1", 0, option="")
+    port = on_loopback.getsockname()[1]
+    sockets = [on_loopback, listen_for_containers(port, option="")]
+    fds = [each.fileno() for each in sockets]
+    child = Child("aws", "local.aws", [f"--fd={fd}" for fd in fds], environment, pass_fds=fds)
+    try:
+        for each in sockets:
+            each.close()
+
+        def status(address: str, host: str) -> int:
+            headers = {"Host": f"{host}:{port}"}
+            return httpx.get(f"http://{address}:{port}/", headers=headers, trust_env=False, timeout=60).status_code
+
+        assert status("127.0.0.2", "host.docker.internal") == 200
+        assert status("127.0.0.2", "127.0.0.2") == 200
+        assert status("127.0.0.2", "evil.example") == 403
+        assert status("127.0.0.1", "127.0.0.1") == 200
+        with pytest.raises(httpx.ConnectError):
+            status("127.0.0.3", "127.0.0.1")
+    finally:
+        child.stop()
 
 
 def test_a_container_takes_no_model_of_this_machine(capsys):

@@ -54,6 +54,7 @@ def test_a_parameter_wins_over_the_local_default():
         ["--port", "99999"],
         ["--port", "x"],
         ["--workers", "-1"],
+        ["--aws-host", "0.0.0.0"],
         ["--parameter", "X"],
         ["--model", "/no/such/folder"],
         ["--thumbnails", "large"],
@@ -71,3 +72,8 @@ def test_the_local_times_fit_together():
     lease = int(values["ProcessorTimeoutSeconds"]) + 10
     assert lease < int(values["QueueVisibilitySeconds"])
     assert int(values["RecoveryTimeoutSeconds"]) <= int(values["DeadLetterVisibilitySeconds"])
+
+
+def test_containers_reach_the_emulator_only_where_that_was_asked_for():
+    assert not parse([], {}).containers
+    assert parse(["--containers"], {}).containers

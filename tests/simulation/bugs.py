@@ -11,7 +11,7 @@ from unittest.mock import patch
 from image_core.errors import Busy, Superseded
 from image_core.lifecycle.decide import Decision, decide_dead_letter
 from image_core.lifecycle.delete import mark
-from image_core.lifecycle.state import Sighting, look_at_key
+from image_core.lifecycle.state import ImageState, load_state
 from image_core.model import Record, StoredObject
 from image_core.services import Services
 from image_core.stores.counters import update_of
@@ -19,7 +19,7 @@ from image_core.stores.images import Records
 from image_core.stores.objects import Storage
 
 _mark = mark
-_look_at_key = look_at_key
+_load_state = load_state
 _decide_dead_letter = decide_dead_letter
 
 
@@ -47,15 +47,14 @@ def _put_then_count(self: Records, put: dict[str, Any], change: Mapping[str, int
         self._client.update_item(**update)
 
 
-def _head_first(key: str, services: Services) -> Sighting:
-    """`look_at_key` the other way round: the object, and only then the record."""
+def _head_first(key: str, services: Services) -> ImageState:
+    """`load_state` the other way round: the object, and only then the record."""
     stored = services.storage.head(key)
-    found = _look_at_key(key, services)
-    return Sighting(found.image_id, found.record, stored)
+    return replace(_load_state(key, services), stored=stored)
 
 
-def _bury_whoever_holds_it(record: Record | None, *rest: Any, **more: Any) -> Decision:
-    """`decide_dead_letter` without the respect for other workers."""
+def _fail_what_a_worker_holds(record: Record | None, *rest: Any, **more: Any) -> Decision:
+    """`decide_dead_letter` that ignores the other workers."""
     at_work = record is not None and record.status == "processing"
     try:
         decision = _decide_dead_letter(record, *rest, **more)
@@ -86,8 +85,10 @@ def _download_pinned(self: Storage, stored: StoredObject) -> bytes:
 BUGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "attempt-condition": lambda: patch.object(Records, "_write_mine", _write_mine_or_not),
     "counting-apart": lambda: patch.object(Records, "_put", _put_then_count),
-    "head-first": lambda: patch("image_processor.looks.look_at_key", _head_first),
-    "greedy-dead-letters": lambda: patch("image_recovery.dead_letters.decide_dead_letter", _bury_whoever_holds_it),
+    "head-first": lambda: patch("image_core.lifecycle.engine.load_state", _head_first),
+    "greedy-dead-letters": lambda: patch(
+        "image_core.lifecycle.engine.decide_dead_letter", _fail_what_a_worker_holds
+    ),
     # As it was before the simulator found it
     "claimed-version": lambda: patch("image_api.routes.images.mark", _mark_what_was_claimed),
     "revs-from-one": lambda: patch.object(Records, "_rev_after", _rev_after),

@@ -14,6 +14,7 @@ from unittest.mock import patch
 from botocore.exceptions import BotoCoreError, ClientError
 from ulid import ULID
 
+from image_core.clock import Clock
 from image_core.errors import Busy, Superseded, Unavailable
 from image_core.services import Services
 from image_core.settings import Settings
@@ -29,7 +30,7 @@ from tests.simulation.lambdas import Captioner, Context, EventSource, notificati
 from tests.simulation.network import Call, Client, Fault, Network
 from tests.simulation.s3 import Bucket, FakeS3, Version
 from tests.simulation.sqs import FakeQueue, FakeSQS
-from tests.simulation.world import Beside, Killed, Process, World
+from tests.simulation.world import Killed, Process, World, WorldExecutor
 
 UPLOADS, THUMBNAILS, IMAGES, STATS = "sim-uploads", "sim-thumbnails", "sim-images", "sim-stats"
 QUEUE, DEAD_LETTERS = "https://sqs.invalid/queue", "https://sqs.invalid/dead-letters"
@@ -105,7 +106,7 @@ class Stack:
             max_attempts=conditions.max_attempts,
         )
         self.services = self._connected(seed)
-        self.processor = Processor(self.services, lambda _: Captioner(self), beside=Beside(world))
+        self.processor = Processor(self.services, lambda _: Captioner(self), executor=WorldExecutor(world))
         self.counts = {"notifications": 0, "lost notifications": 0, "invocations": 0, "requests": 0, "sweeps": 0}
         self.hold_events: Callable[[dict[str, Any]], object] | None = None
         """Is given notifications instead of the queue, where a scenario has an order of its own for them."""
@@ -130,6 +131,7 @@ class Stack:
         s3: Any = Client(self.network, "s3", self.s3)
         dynamodb: Any = Client(self.network, "dynamodb", self.dynamodb)
         sqs: Any = Client(self.network, "sqs", self.sqs)
+        clock = Clock(self.world.now_ms, self.world.sleep)
         return Services(
             settings=self.settings,
             records=Records(
@@ -137,13 +139,13 @@ class Stack:
                 images_table=IMAGES,
                 stats_table=STATS,
                 stats_shards=self.settings.stats_shards,
-                now_ms=self.world.now_ms,
-                sleep=self.world.sleep,
+                clock=clock,
                 rng=random.Random(seed),
             ),
             storage=Storage(s3, uploads_bucket=UPLOADS, thumbnails_bucket=THUMBNAILS, public_client=s3),
             queue=Queue(sqs, QUEUE),
             secrets=None,  # the stack has no API key
+            clock=clock,
         )
 
     # The functions

@@ -195,7 +195,7 @@ class Promise(Future[Any]):
         return super().result(0)
 
 
-class Beside(Executor):
+class WorldExecutor(Executor):
     """Runs what is submitted in a thread of its own, in the process that submits it."""
 
     def __init__(self, world: World) -> None:
@@ -211,7 +211,7 @@ class Beside(Executor):
             except Exception as error:
                 promise.set_exception(error)
 
-        self._world.start(f"{submitter.name} beside", run, submitter.process)
+        self._world.start(f"{submitter.name} executor", run, submitter.process)
         return promise
 
 

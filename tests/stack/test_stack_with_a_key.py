@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from tests import pictures
@@ -46,3 +47,22 @@ def test_a_page_of_another_origin_is_let_in_where_the_operator_says_so(locked: t
     stack, _ = locked
     asked = stack.api.options("/api/images", headers={"Origin": PAGE, "Access-Control-Request-Method": "POST"})
     assert asked.headers["access-control-allow-origin"] == PAGE
+
+
+def test_that_page_may_use_presigned_urls_as_well(locked: tuple[Stack, str]) -> None:
+    stack, key = locked
+    wanted = {"filename": "a.png", "content_type": "image/png", "size": 9}
+    page = {"Origin": PAGE, "Sec-Fetch-Site": "cross-site"}
+    reserved = stack.api.post("/api/uploads", json=wanted, headers=page | {"X-Api-Key": key})
+    assert reserved.status_code == 201
+    asked = {"Access-Control-Request-Method": "PUT"}
+    preflight = httpx.options(reserved.json()["upload"]["url"], headers=page | asked, trust_env=False)
+    assert preflight.headers["access-control-allow-origin"] == PAGE
+    stranger = stack.api.post("/api/uploads", json=wanted, headers={"Origin": f"{PAGE}.evil", "X-Api-Key": key})
+    assert stranger.status_code == 403
+
+
+def test_only_the_owner_can_read_the_files_that_hold_the_key(locked: tuple[Stack, str]) -> None:
+    stack, _ = locked
+    for name in ("env.json", "stack.json", "ready.json"):
+        assert stack.env_file.with_name(name).stat().st_mode & 0o777 == 0o600

@@ -21,7 +21,10 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.iam.resolved import REGION, STACK, Resolved, resolved
+from local.containers import free_port
+from local.resolve import ResolvedTemplate
+from tests.iam.resolved import REGION, STACK, resolved
+from tests.running_stack import until
 from tests.template.conftest import EVERYTHING_ON
 
 PASSED_OVER = {
@@ -43,7 +46,7 @@ PASSED_OVER = {
 class Deployed:
     """A stack in moto, and clients to look at it."""
 
-    def __init__(self, url: str, stack: Resolved) -> None:
+    def __init__(self, url: str, stack: ResolvedTemplate) -> None:
         self._url = url
         self.stack = stack
         urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST")).close()
@@ -104,13 +107,21 @@ VARIANTS: dict[str, dict[str, str]] = {
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """moto in a process of its own, because it is emptied between two stacks."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        fd = listening.fileno()
-        command = [sys.executable, "-m", "local.aws", "--fd", str(fd)]
-        with subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    """moto as a whole, in a process of its own, because it is emptied between two stacks."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: process.poll() is not None or answers(port), seconds=60)
+            yield url
+        finally:
             process.terminate()
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(scope="module", params=list(VARIANTS))

@@ -7,23 +7,22 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextvars import copy_context
-from functools import partial
 
 from image_core.errors import (
     CaptionFailed,
     CorruptImage,
     ImageError,
     ImageTooLarge,
+    InternalFailure,
     Interrupted,
     Replaced,
-    RetriesExhausted,
     Superseded,
     UploadMismatch,
 )
 from image_core.keys import thumbnail_key, thumbnail_prefix
-from image_core.lifecycle.act import end
+from image_core.lifecycle import act
 from image_core.model import Outcome, Record, StoredObject, ThumbnailInfo
-from image_core.retry import Kind, kind_of, retry_seconds
+from image_core.retry import is_programming_error, is_transient, needs_configuration
 from image_core.services import Services
 from image_core.settings import Settings
 from image_core.telemetry import stage
@@ -42,77 +41,69 @@ def process(
     stored: StoredObject,
     services: Services,
     captioner: Callable[[], Captioner],
-    beside: Executor,
+    executor: Executor,
 ) -> None:
-    """Takes a claimed image to `success` or `failed`.
+    """Take a claimed image to `success` or `failed`.
 
-    `captioner` gives the model, waiting for it to load if need be; `beside` runs what goes on while the caption is
-    computed. Thumbnails and metadata that an earlier attempt saved are not made again. A permanent fault ends as
-    `failed`; where somebody else has taken over, nothing of this attempt remains but what is served. Raises
-    `Replaced` where the object is not the claimed one any more: its key must be looked at anew. Any other fault
-    gives the image back and is raised as `Interrupted`; on the last attempt it ends as `failed` too.
+    `captioner` returns the model, waiting for it to load if need be. `executor` saves thumbnails and metadata while
+    the caption is computed; those that an earlier attempt saved are not made again. If another worker has taken
+    over, this attempt leaves nothing behind but what is served.
+
+    Raises `Replaced` if the object is no longer the claimed one, and `Interrupted` if a transient error ended the
+    attempt and the image waits for the next one.
     """
-    started_ms = services.records.now_ms()
     try:
-        try:
-            with stage("download"):
-                body = _download(record, stored, services)
-            sha256 = hashlib.sha256(body).hexdigest()
-            _guard_announced(record, sha256)
-            with stage("decode"):
-                picture = _decode(body, services.settings)
-            made = None if record.has_saved() else _make(picture, body, sha256, services.settings)
-            saving = beside.submit(copy_context().run, _save, record, made, services)
-            try:
-                with stage("model"):
-                    model = captioner()
-                with stage("caption"):
-                    caption = _caption(picture, model)
-            finally:
-                record = saving.result()
-            _finish(record, caption, model.model, started_ms, services)
-        except ImageError as fault:
-            end(record.image_id, partial(services.records.fail, record, fault), services)
-            # The cause shows a fault of our own that was taken for the picture's.
-            log.info("image failed: %s (%r)", fault.code, fault.__cause__)
-        except Superseded:
-            raise
-        except Exception as fault:
-            log.exception("an attempt was interrupted")
-            wait_seconds = give_back(record, services)
-            if wait_seconds is not None:
-                raise Interrupted("an attempt was interrupted", wait_seconds) from fault
+        _attempt(record, stored, services, captioner, executor)
     except Replaced:
         raise  # nothing was made of it yet
     except Superseded:
         _discard(record, services)
-        log.info("somebody else has taken over")
+        log.info("another worker has taken over")
 
 
-def give_back(record: Record, services: Services) -> float | None:
-    """Ends an attempt without an outcome: the lease goes, what was saved stays. The last one fails the image.
-
-    Returns in how many seconds to try again, None where the image was given up. Raises `Superseded`.
-    """
-    settings = services.settings
-    if record.attempts >= settings.max_attempts:
-        end(record.image_id, partial(services.records.fail, record, RetriesExhausted()), services)
-        return None
-    wait_seconds = retry_seconds(record.attempts, record.attempt or "")
+def _attempt(
+    record: Record,
+    stored: StoredObject,
+    services: Services,
+    captioner: Callable[[], Captioner],
+    executor: Executor,
+) -> None:
+    started_ms = services.clock.now_ms()
     try:
-        services.records.release(
-            record, retry_seconds=wait_seconds, pending_seconds=settings.pending_timeout_seconds
-        )
+        with stage("download"):
+            body = _download(record, stored, services)
+        sha256 = hashlib.sha256(body).hexdigest()
+        _guard_announced(record, sha256)
+        with stage("decode"):
+            picture = _decode(body, services.settings)
+        made = None if record.has_saved() else _make(picture, body, sha256, services.settings)
+        saving = executor.submit(copy_context().run, _save, record, made, services)
+        try:
+            with stage("model"):
+                model = captioner()
+            with stage("caption"):
+                caption = _caption(picture, model)
+        finally:
+            record = saving.result()
+        _finish(record, caption, model.model, started_ms, services)
+    except ImageError as error:
+        act.fail(record, error, services)
+        # The cause shows if a bug of ours was mistaken for a damaged picture.
+        log.info("image failed: %s (%r)", error.code, error.__cause__)
     except Superseded:
         raise
-    except Exception:
-        # Whoever looks next waits for the lease to run out.
-        log.exception("a lease could not be given back")
-    return wait_seconds
+    except Exception as error:
+        log.exception("an attempt was interrupted")
+        if is_programming_error(error):
+            act.fail(record, InternalFailure(), services)
+            return
+        wait_seconds = act.release(record, services)
+        if wait_seconds is not None:
+            raise Interrupted("an attempt was interrupted", wait_seconds) from error
 
 
 def _download(record: Record, stored: StoredObject, services: Services) -> bytes:
-    """The file, unless its size alone says that it is none to be processed."""
+    """Check the size, then download."""
     limit, announced = services.settings.max_image_bytes, record.announced_bytes
     if 0 < stored.size_bytes <= limit and announced in (None, stored.size_bytes):
         return services.storage.download(stored)
@@ -122,14 +113,14 @@ def _download(record: Record, stored: StoredObject, services: Services) -> bytes
     if now.size_bytes == 0:
         raise CorruptImage(_EMPTY)
     if now.size_bytes > limit:
-        raise ImageTooLarge(f"The file has more than {limit:,} bytes.")
-    raise UploadMismatch(f"{now.size_bytes:,} bytes arrived, {announced:,} were announced.")
+        raise ImageTooLarge(f"The file is {now.size_bytes:,} bytes; the limit is {limit:,} bytes.")
+    raise UploadMismatch(f"The uploaded file is {now.size_bytes:,} bytes; {announced:,} bytes were announced.")
 
 
 def _guard_announced(record: Record, sha256: str) -> None:
-    """S3 checks what a presigned URL was signed for; an emulator or somebody's own write does not."""
+    """Compare the announced SHA-256: S3 checks it for a presigned URL, an emulator or another writer does not."""
     if record.announced_sha256 not in (None, sha256):
-        raise UploadMismatch("The bytes that arrived have another SHA-256 than the announced one.")
+        raise UploadMismatch("The SHA-256 of the uploaded file is not the announced one.")
 
 
 def _decode(body: bytes, settings: Settings) -> Decoded:
@@ -177,9 +168,9 @@ def _caption(picture: Decoded, captioner: Captioner) -> Caption:
     try:
         return captioner.caption(picture.for_captioning(captioner.image_size))
     except Exception as error:
-        # The engine is deterministic: what it raises for these pixels it would raise again, unless it was short of
-        # something.
-        if kind_of(error, otherwise=Kind.PERMANENT) is not Kind.PERMANENT:
+        # The engine is deterministic: it would raise the same error for these pixels again, unless it lacked memory
+        # or another resource.
+        if is_transient(error) or needs_configuration(error):
             raise
         log.exception("captioning failed")
         raise CaptionFailed from error
@@ -190,9 +181,9 @@ def _finish(record: Record, caption: Caption, model: str, started_ms: int, servi
         caption=caption.text,
         caption_reason=caption.reason,
         caption_model=model,
-        processing_ms=services.records.now_ms() - started_ms,
+        processing_ms=services.clock.now_ms() - started_ms,
     )
-    end(record.image_id, partial(services.records.finish, record, outcome), services)
+    act.succeed(record, outcome, services)
     log.info("image processed", extra={"processing_ms": outcome.processing_ms})
 
 
@@ -201,5 +192,5 @@ def _discard(record: Record, services: Services) -> None:
     listed = services.storage.list_thumbnails(prefix)
     now = services.records.get(record.image_id)
     if now is not None and now.thumbnails is not None and now.thumbnails.attempt == record.attempt:
-        return  # a later attempt builds upon what this one has saved
+        return  # a later attempt uses what this one has saved
     services.storage.delete_thumbnails(listed)

@@ -1,57 +1,91 @@
-"""Recovery's entry point: the dead-letter queue, and the schedule of the sweep."""
+"""Recovery: the engine's two other triggers, dead letters and deadlines that have passed."""
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from image_core.errors import Busy
+from image_core.errors import RetryLater
+from image_core.lifecycle.engine import handle_dead_letter, handle_deadline
+from image_core.model import UNFINISHED_STATUSES
 from image_core.services import Services, services
 from image_core.settings import settings
-from image_core.stores.queue import UnknownMessage, looks_in_text
+from image_core.stores.queue import UnknownMessage, parse_message
 from image_core.telemetry import count, instrumented, observed
-from image_recovery.dead_letters import bury
-from image_recovery.sweep import sweep
 
 log = logging.getLogger(__name__)
 
 _TIME_LEFT_MS = 5_000
-"""What the sweep leaves of its time, so that the record at hand is finished."""
+"""The sweep stops so long before the invocation ends, so that the current image is finished."""
 
 
 def handle(event: dict[str, Any], context: LambdaContext, services: Services) -> dict[str, Any]:
-    """Dead letters: which of them must come back. Anything else is the schedule: what the sweep did."""
+    """For SQS: handle dead letters, and list those to deliver again. Otherwise: sweep, and count the decisions."""
     if event.get("Records"):
-        answer = process_partial_response(
+        response = process_partial_response(
             event=event,
-            record_handler=lambda record: _take_letter(record, services),
+            record_handler=lambda record: _handle_letter(record, services),
             processor=BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False),
         )
-        return dict(answer)
-    taken = sweep(services, may_go_on=lambda: context.get_remaining_time_in_millis() > _TIME_LEFT_MS)
-    if taken:
-        log.info("sweep: %s", dict(taken))
-    return dict(taken)
+        return dict(response)
+    decisions = sweep(services, has_time=lambda: context.get_remaining_time_in_millis() > _TIME_LEFT_MS)
+    if decisions:
+        log.info("sweep: %s", dict(decisions))
+    return dict(decisions)
 
 
-def _take_letter(letter: SQSRecord, services: Services) -> None:
+def _handle_letter(letter: SQSRecord, services: Services) -> None:
     try:
-        looks = looks_in_text(letter.body)
+        events = parse_message(letter.body)
     except UnknownMessage:
-        log.error("a dead letter that is about no image was dropped")
+        log.error("a dead letter that names no image was dropped")
         count("Recovered", outcome="dead_letter_unknown")
         return
     try:
-        for look in looks:
+        for event in events:
             with observed():
-                bury(look, int(letter.attributes.sent_timestamp or 0), services)
-    except Busy as busy:
-        log.info("left for later: %s", busy)
+                decision = handle_dead_letter(event, int(letter.attributes.sent_timestamp or 0), services)
+                count("Recovered", outcome=f"dead_letter_{decision.name.lower()}")
+    except RetryLater as later:
+        log.info("retried later: %s", later)
         raise
+
+
+def sweep(services: Services, *, has_time: Callable[[], bool] = lambda: True) -> Counter[str]:
+    """Handle every record whose deadline has passed; returns how often each decision was made, by name.
+
+    `has_time` is asked before each record; the next sweep continues. An error with one record does not stop the
+    others: all errors are raised at the end, also when time runs out.
+    """
+    decisions: Counter[str] = Counter()
+    errors: list[Exception] = []
+    for image_id in _overdue(services):
+        if not has_time():
+            break
+        try:
+            with observed(image_id=image_id):
+                name = handle_deadline(image_id, services).name.lower()
+                count("Recovered", outcome=f"sweep_{name}")
+                decisions[name] += 1
+        except RetryLater:
+            continue  # other workers keep changing this record, so it is not stuck
+        except Exception as error:
+            log.exception("the sweep could not handle an image", extra={"image_id": image_id})
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("the sweep could not handle some images", errors)
+    return decisions
+
+
+def _overdue(services: Services) -> Iterator[str]:
+    for status in UNFINISHED_STATUSES:
+        yield from services.records.overdue(status, services.clock.now_ms())
 
 
 def _handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

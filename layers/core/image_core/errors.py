@@ -64,6 +64,13 @@ class RetriesExhausted(ImageError):
     default_message = "Processing failed repeatedly and was given up. Reprocess the image to try again."
 
 
+class InternalFailure(ImageError):
+    """A bug of ours stopped the processing: every retry would end the same way."""
+
+    code = "internal_error"
+    default_message = "An internal error stopped the processing of this image. Reprocess it after an update."
+
+
 IMAGE_ERRORS: dict[str, type[ImageError]] = {error.code: error for error in ImageError.__subclasses__()}
 """By code: what a `failed` record can carry."""
 
@@ -90,23 +97,20 @@ class Replaced(Superseded):
     """The object that was seen has been overwritten or removed since."""
 
 
-class LookAgain(Exception):
-    """Nothing more can be done about this image now.
-
-    `retry_after_seconds`: when it makes sense to look at it again.
-    """
+class RetryLater(Exception):
+    """Nothing more can be done about this image now; handle it again in `retry_after_seconds`."""
 
     def __init__(self, message: str, retry_after_seconds: float) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
 
 
-class Busy(LookAgain):
-    """Somebody else is at work on this image."""
+class Busy(RetryLater):
+    """Another worker has the image."""
 
 
-class Interrupted(LookAgain):
-    """The attempt ended without an outcome, by a fault that may pass; the lease was given back."""
+class Interrupted(RetryLater):
+    """The attempt ended without an outcome because of a transient error; its lease was given back."""
 
 
 class ModelError(Exception):

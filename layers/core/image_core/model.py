@@ -96,7 +96,6 @@ class Record:
     lease_until: int = 0
     finished_version: str | None = None
     finished_generation: int | None = None
-    finished_attempt: str | None = None
     metadata: Mapping[str, Any] | None = None
     thumbnails: Thumbnails | None = None
     caption: str | None = None

@@ -8,6 +8,7 @@ from functools import cache, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
+from image_core.clock import Clock
 from image_core.settings import Settings, settings
 from image_core.stores.images import Records
 from image_core.stores.objects import Storage
@@ -52,6 +53,7 @@ class Services:
     queue: Queue
     secrets: SecretsManagerClient
     """Where the API key is stored; only the API of a stack with a key uses it."""
+    clock: Clock
     clients: Mapping[str, ClientAtFirstUse] = field(default_factory=dict)
 
     def prepare(self, *names: str) -> None:
@@ -80,6 +82,7 @@ EMULATOR_READ_SECONDS = 20.0
 
 def connect(configured: Settings, *, session: Session | None = None, connections: int = 10) -> Services:
     """Nothing is built or called yet. `connections`: how many calls of a client may run at a time."""
+    clock = Clock()
     client = partial(_client, configured=configured, session=session, connections=connections)
     clients = {name: ClientAtFirstUse(partial(client, name)) for name in _CLIENTS}
     dynamodb, s3, sqs, secrets = (cast("Any", clients[name]) for name in _CLIENTS)
@@ -93,6 +96,7 @@ def connect(configured: Settings, *, session: Session | None = None, connections
             images_table=configured.images_table,
             stats_table=configured.stats_table,
             stats_shards=configured.stats_shards,
+            clock=clock,
             request_id=request_id,
         ),
         storage=Storage(
@@ -103,6 +107,7 @@ def connect(configured: Settings, *, session: Session | None = None, connections
         ),
         queue=Queue(sqs, configured.queue_url),
         secrets=secrets,
+        clock=clock,
         clients=clients,
     )
 

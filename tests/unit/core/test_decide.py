@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from image_core.errors import Busy
-from image_core.lifecycle.decide import MAX_POSTPONES, Decision, decide_dead_letter, decide_event, decide_sweep
+from image_core.lifecycle.decide import MAX_POSTPONES, Decision, decide_dead_letter, decide_deadline, decide_event
 from image_core.model import Record, Status, StoredObject
 from tests.unit.core.builders import NOW_MS, record, stored
 
@@ -165,17 +165,17 @@ def test_a_dead_letter_about_an_image_that_somebody_holds_stays(record_then: Rec
 
 
 def sweep(record_then: Record, object_now: StoredObject | None) -> Decision:
-    return decide_sweep(record_then, object_now, now_ms=NOW_MS, max_attempts=MAX_ATTEMPTS)
+    return decide_deadline(record_then, object_now, now_ms=NOW_MS, max_attempts=MAX_ATTEMPTS)
 
 
 @pytest.mark.parametrize(
     ("record_then", "absent", "present"),
     [
-        pytest.param(PENDING, Decision.NEVER_ARRIVED, Decision.LOOK_AGAIN, id="pending"),
-        pytest.param(REPROCESSED, Decision.DELETE, Decision.LOOK_AGAIN, id="pending with a version"),
-        pytest.param(processing(attempts=2), Decision.DELETE, Decision.LOOK_AGAIN, id="processing"),
+        pytest.param(PENDING, Decision.NEVER_ARRIVED, Decision.REQUEUE, id="pending"),
+        pytest.param(REPROCESSED, Decision.DELETE, Decision.REQUEUE, id="pending with a version"),
+        pytest.param(processing(attempts=2), Decision.DELETE, Decision.REQUEUE, id="processing"),
         pytest.param(processing(attempts=3), Decision.DELETE, Decision.GIVE_UP, id="processing, used up"),
-        pytest.param(RESERVED, Decision.FORGET, Decision.LOOK_AGAIN, id="reserved"),
+        pytest.param(RESERVED, Decision.FORGET, Decision.REQUEUE, id="reserved"),
         pytest.param(record(status=Status.DELETING, version="v1"), Decision.DELETE, Decision.DELETE, id="deleting"),
         pytest.param(SUCCESS, Decision.NOTHING, Decision.NOTHING, id="success"),
         pytest.param(FAILED, Decision.NOTHING, Decision.NOTHING, id="failed"),
@@ -187,7 +187,7 @@ def test_the_sweep(record_then: Record, absent: Decision, present: Decision) -> 
 
 
 def test_the_sweep_sends_a_version_that_nobody_has_tried_yet_to_the_processor() -> None:
-    assert sweep(processing(attempts=3), stored("v2")) is Decision.LOOK_AGAIN
+    assert sweep(processing(attempts=3), stored("v2")) is Decision.REQUEUE
 
 
 @pytest.mark.parametrize("status", Status)
@@ -200,5 +200,5 @@ def test_the_sweep_leaves_alone_what_has_time_left(status: Status) -> None:
 @pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING, Status.RESERVED])
 def test_the_sweep_gives_up_what_eight_messages_did_not_bring_on(status: Status) -> None:
     assert MAX_POSTPONES == 8
-    assert sweep(record(status=status, postponed=7), stored()) is Decision.LOOK_AGAIN
+    assert sweep(record(status=status, postponed=7), stored()) is Decision.REQUEUE
     assert sweep(record(status=status, postponed=8), stored()) is Decision.GIVE_UP

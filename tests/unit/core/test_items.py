@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_core.model import SHOWN_STATUSES, Record, Status, ThumbnailInfo, Thumbnails
-from image_core.stores.items import created_order, deadline_of, from_item, status_order, to_item
+from image_core.stores.items import created_order, deadline_of, from_item, integer_fields, status_order, to_item
 from tests.unit.core.builders import IMAGE_ID, NOW_MS, record
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -52,7 +52,6 @@ fields = {
     "lease_until": number,
     "finished_version": st.none() | text,
     "finished_generation": st.none() | number,
-    "finished_attempt": st.none() | text,
     "metadata": st.none() | st.dictionaries(text, json_value, max_size=4),
     "thumbnails": st.none() | pictures_of_it,
     "caption": st.none() | text,
@@ -112,3 +111,9 @@ def test_the_index_keys_are_those_that_the_documentation_names() -> None:
     assert item["created_order"] == {"S": f"00{NOW_MS}#{IMAGE_ID}"}
     assert item["status_order"] == {"S": f"00{NOW_MS}#{IMAGE_ID}#000000000000077"}
     assert item["listed"] == {"S": "images"}
+
+
+def test_integer_fields_are_found_whether_annotations_are_types_or_text() -> None:
+    typed = dataclasses.make_dataclass("Typed", [("count", int), ("maybe", int | None), ("name", str)])
+    as_text = dataclasses.make_dataclass("AsText", [("count", "int"), ("maybe", "int | None"), ("name", "str")])
+    assert integer_fields(typed) == integer_fields(as_text) == {"count", "maybe"}

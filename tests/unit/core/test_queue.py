@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_core.stores.queue import Look, Queue, UnknownMessage, looks_in, looks_in_text, notification_of
+from image_core.stores.queue import (
+    ObjectEvent,
+    Queue,
+    UnknownMessage,
+    notification_of,
+    parse_message,
+    parse_notification,
+)
 from tests.events import load
 
 ODD_KEYS = {
@@ -23,14 +30,14 @@ ODD_KEYS = {
 
 @pytest.mark.parametrize("name", ODD_KEYS)
 def test_the_key_in_a_notification_of_s3_is_decoded_exactly_once(name: str) -> None:
-    (look,) = looks_in(load(name))
+    (look,) = parse_notification(load(name))
     assert look.key == ODD_KEYS[name]
     assert look.bucket == "image-pipeline-uploads-123456789012-eu-west-1"
 
 
 def test_the_etag_of_a_notification_is_kept_and_a_deletion_has_none() -> None:
-    (put,) = looks_in(load("s3_put.json"))
-    (deletion,) = looks_in(load("s3_delete_marker.json"))
+    (put,) = parse_notification(load("s3_put.json"))
+    (deletion,) = parse_notification(load("s3_delete_marker.json"))
     assert put.etag == "d41d8cd98f00b204e9800998ecf8427e"
     assert deletion.etag is None
 
@@ -39,18 +46,18 @@ def test_the_etag_of_a_notification_is_kept_and_a_deletion_has_none() -> None:
 def test_the_version_of_the_notification_does_not_matter(version: str) -> None:
     notification = load("s3_put.json")
     notification["Records"][0]["eventVersion"] = version
-    assert [look.key for look in looks_in(notification)] == ["photo.jpg"]
+    assert [look.key for look in parse_notification(notification)] == ["photo.jpg"]
 
 
 def test_all_records_of_a_notification_are_looked_at() -> None:
     notification = load("s3_put.json")
     notification["Records"] += load("s3_put_emoji.json")["Records"]
-    assert len(looks_in(notification)) == 2
+    assert len(parse_notification(notification)) == 2
 
 
 def test_the_test_event_of_s3_names_no_key() -> None:
-    assert looks_in(load("s3_test_event.json")) == []
-    assert looks_in_text(json.dumps(load("s3_test_event.json"))) == []
+    assert parse_notification(load("s3_test_event.json")) == []
+    assert parse_message(json.dumps(load("s3_test_event.json"))) == []
 
 
 @pytest.mark.parametrize(
@@ -72,13 +79,13 @@ def test_the_test_event_of_s3_names_no_key() -> None:
 )
 def test_what_is_no_notification_is_said_to_be_none(body: str) -> None:
     with pytest.raises(UnknownMessage):
-        looks_in_text(body)
+        parse_message(body)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_a_message_of_ours_says_the_key_as_s3_would(key: str) -> None:
-    body = json.dumps(notification_of(Look("bucket", key)))
-    assert looks_in_text(body) == [Look("bucket", key)]
+    body = json.dumps(notification_of(ObjectEvent("bucket", key)))
+    assert parse_message(body) == [ObjectEvent("bucket", key)]
 
 
 class FakeSqs:
@@ -99,5 +106,5 @@ def test_a_message_is_hidden_until_its_time_at_the_earliest_and_twelve_hours_at_
     seconds: float, visibility: int
 ) -> None:
     sqs = FakeSqs()
-    Queue(sqs, "https://queue").hide("receipt", seconds)  # type: ignore[arg-type]
+    Queue(sqs, "https://queue").retry_in("receipt", seconds)  # type: ignore[arg-type]
     assert sqs.asked == [{"QueueUrl": "https://queue", "ReceiptHandle": "receipt", "VisibilityTimeout": visibility}]

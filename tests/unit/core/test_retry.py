@@ -1,4 +1,4 @@
-"""The table of what is permanent, what may pass, and what wants an operator."""
+"""Which errors are retried, which need somebody, and how long a retry waits."""
 
 from __future__ import annotations
 
@@ -9,28 +9,36 @@ from botocore.retries.standard import ThrottledRetryableChecker, TransientRetrya
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_core.errors import IMAGE_ERRORS, ModelError
-from image_core.retry import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, Kind, kind_of, retry_seconds
+from image_core.errors import CorruptImage, ModelError, Superseded
+from image_core.retry import (
+    FIRST_BACKOFF_SECONDS,
+    LONGEST_BACKOFF_SECONDS,
+    backoff_seconds,
+    is_programming_error,
+    is_transient,
+    is_transient_code,
+    needs_configuration,
+)
 
 
-def answer(code: str, status: int = 400) -> ClientError:
+def response(code: str, status: int = 400) -> ClientError:
     return ClientError(
         {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
         "GetItem",
     )
 
 
-@pytest.mark.parametrize("error", IMAGE_ERRORS.values())
-def test_a_fault_of_the_picture_is_permanent(error: type[Exception]) -> None:
-    assert kind_of(error()) is Kind.PERMANENT
-
-
 @pytest.mark.parametrize(
     "code",
     sorted({*ThrottledRetryableChecker._THROTTLED_ERROR_CODES, *TransientRetryableChecker._TRANSIENT_ERROR_CODES}),
 )
-def test_whatever_botocore_retries_is_transient(code: str) -> None:
-    assert kind_of(answer(code)) is Kind.TRANSIENT
+def test_every_code_that_botocore_retries_is_transient(code: str) -> None:
+    assert is_transient(response(code))
+
+
+@pytest.mark.parametrize("code", ["ThrottlingError", "ProvisionedThroughputExceeded", "TransactionConflict"])
+def test_the_reasons_of_a_cancelled_transaction_are_known(code: str) -> None:
+    assert is_transient_code(code)
 
 
 @pytest.mark.parametrize(
@@ -47,44 +55,64 @@ def test_whatever_botocore_retries_is_transient(code: str) -> None:
         MemoryError(),
         OSError(28, "no space left on device"),
         RuntimeError("std::bad_alloc"),
-        answer("Unheard of", 503),
-        answer("Unheard of", 429),
+        response("Unheard of", 503),
+        response("Unheard of", 429),
     ],
     ids=repr,
 )
-def test_what_may_pass_is_transient_whatever_else_would_be_assumed(error: Exception) -> None:
-    assert kind_of(error, otherwise=Kind.PERMANENT) is Kind.TRANSIENT
+def test_an_error_that_passes_is_transient_and_nothing_else(error: Exception) -> None:
+    assert is_transient(error)
+    assert not needs_configuration(error)
+    assert not is_programming_error(error)
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        answer("AccessDenied", 403),
-        answer("AccessDeniedException"),
-        answer("NoSuchBucket", 404),
-        answer("ResourceNotFoundException"),
-        answer("ValidationException"),
+        response("AccessDenied", 403),
+        response("AccessDeniedException"),
+        response("NoSuchBucket", 404),
+        response("ResourceNotFoundException"),
+        response("ValidationException"),
         aws.NoCredentialsError(),
         aws.ParamValidationError(report="x"),
         ModelError("no such folder"),
     ],
     ids=repr,
 )
-def test_what_only_a_change_of_settings_can_mend_wants_an_operator(error: Exception) -> None:
-    assert kind_of(error) is Kind.OPERATOR
+def test_an_error_that_only_a_setting_can_fix_is_not_transient(error: Exception) -> None:
+    assert needs_configuration(error)
+    assert not is_transient(error)
 
 
-def test_what_the_table_does_not_know_is_as_the_caller_assumes() -> None:
-    assert kind_of(RuntimeError("?")) is Kind.TRANSIENT
-    assert kind_of(RuntimeError("?"), otherwise=Kind.PERMANENT) is Kind.PERMANENT
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImportError("x"),
+        ModuleNotFoundError("x"),
+        AttributeError("x"),
+        TypeError("x"),
+        NameError("x"),
+        UnboundLocalError(),
+    ],
+    ids=repr,
+)
+def test_a_bug_is_a_programming_error(error: Exception) -> None:
+    assert is_programming_error(error)
+    assert not is_transient(error)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("?"), ValueError("?"), CorruptImage(), Superseded()], ids=repr)
+def test_any_other_error_is_none_of_these(error: Exception) -> None:
+    assert not (is_transient(error) or needs_configuration(error) or is_programming_error(error))
 
 
 @given(st.integers(1, 10_000), st.text())
 def test_waits_are_bounded_and_spread(failures: int, token: str) -> None:
-    middle = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 4.0 ** min(failures - 1, 10))
-    assert 0.5 * middle <= retry_seconds(failures, token) <= 1.5 * middle
+    middle = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 4.0 ** min(failures - 1, 10))
+    assert 0.5 * middle <= backoff_seconds(failures, token) <= 1.5 * middle
 
 
-def test_those_that_failed_together_come_back_apart() -> None:
-    waits = {round(retry_seconds(1, f"attempt {n}"), 2) for n in range(100)}
+def test_images_that_failed_together_are_retried_apart() -> None:
+    waits = {round(backoff_seconds(1, f"attempt {n}"), 2) for n in range(100)}
     assert len(waits) > 90

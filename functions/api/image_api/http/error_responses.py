@@ -23,7 +23,7 @@ from image_api.http.errors import (
 )
 from image_api.schemas import ErrorBody, ErrorResponse
 from image_core.errors import PipelineError, Unavailable
-from image_core.retry import Kind, kind_of
+from image_core.retry import is_transient
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -140,7 +140,7 @@ def _allowed_methods(request: Request) -> str:
 
 
 async def _aws_error(_: Request, error: Exception) -> JSONResponse:
-    if kind_of(error) is not Kind.TRANSIENT:
+    if not is_transient(error):
         return _unforeseen(error)  # a later try would fail as well
     log.error("a call to AWS failed", exc_info=error)
     return error_response(Unavailable(), {"Retry-After": str(_RETRY_AFTER_SECONDS)})

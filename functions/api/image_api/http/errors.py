@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from image_core.errors import BadCursor, PipelineError, Unavailable, UnsupportedFormat
+from image_core.errors import BadCursor, InternalFailure, PipelineError, Unavailable, UnsupportedFormat
 
 
 class RequestError(PipelineError):
@@ -85,7 +85,7 @@ class WrongMediaType(RequestError):
 
 
 class InternalError(RequestError):
-    code = "internal_error"
+    code = InternalFailure.code
     default_message = "Something went wrong on our side. Report the X-Request-Id of this response."
 
 

@@ -42,7 +42,7 @@ from image_core.keys import upload_key
 from image_core.lifecycle.delete import delete, mark
 from image_core.model import Record, Status
 from image_core.services import Services
-from image_core.stores.queue import Look
+from image_core.stores.queue import ObjectEvent
 from image_core.telemetry import image_ended, note
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def upload_image(
     """
     content_type = accepted_media_type(file, services.settings)
     name = file.filename or "image"
-    now_ms = services.records.now_ms()
+    now_ms = services.clock.now_ms()
     image_id = image_id_for("POST /api/images", idempotency_key)
     note(image_id=image_id)
     new = Record.new(
@@ -240,7 +240,7 @@ def reprocess_image(
 
     record = change_record(image_id, services, begin)
     try:
-        services.queue.send(Look(services.storage.uploads_bucket, record.key))
+        services.queue.send(ObjectEvent(services.storage.uploads_bucket, record.key))
     except Exception:
         # The record is pending, so the sweep will send the message.
         log.exception("the message of a reprocessing could not be sent")

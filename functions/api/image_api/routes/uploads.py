@@ -61,7 +61,7 @@ def reserve_upload(
     """
     settings = services.settings
     require_accepted(wanted.size, wanted.content_type, settings)
-    now_ms = services.records.now_ms()
+    now_ms = services.clock.now_ms()
     expires_ms = now_ms + settings.upload_url_seconds * 1000
     deadline = expires_ms + settings.pending_timeout_seconds * 1000
     image_id = image_id_for("POST /api/uploads", idempotency_key)

@@ -1,20 +1,78 @@
-"""Ending an attempt: the transition, then the thumbnails that no record names any more."""
+"""The actions of the engine that end an attempt or ask for another one."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
+from image_core.errors import ImageError, RetriesExhausted, Superseded
 from image_core.keys import thumbnail_prefix
-from image_core.model import Record
+from image_core.lifecycle.delete import delete
+from image_core.model import Outcome, Record, StoredObject
+from image_core.retry import backoff_seconds
 from image_core.services import Services
+from image_core.stores.queue import ObjectEvent
 from image_core.telemetry import image_ended
 
+log = logging.getLogger(__name__)
 
-def end(image_id: str, transition: Callable[[], Record], services: Services) -> Record:
-    """Runs `transition` (finish, fail or give_up) and removes the thumbnails of earlier attempts.
 
-    Their list is taken before the transition: that it succeeds proves that nobody had taken over until then, so the
-    list holds no later attempt's thumbnails.
+def succeed(record: Record, outcome: Outcome, services: Services) -> Record:
+    """End the worker's own attempt as `success`."""
+    return _end(record.image_id, lambda: services.records.finish(record, outcome), services)
+
+
+def fail(record: Record, error: ImageError, services: Services) -> Record:
+    """End the worker's own attempt as `failed`."""
+    return _end(record.image_id, lambda: services.records.fail(record, error), services)
+
+
+def give_up(record: Record, stored: StoredObject | None, error: ImageError, services: Services) -> Record:
+    """Fail an image that no worker holds."""
+    failed = _end(record.image_id, lambda: services.records.give_up(record, stored, error), services)
+    log.warning("image given up", extra={"code": error.code})
+    if stored is not None and record.version is None and services.storage.head(record.key) is None:
+        # The object was removed after this state was loaded. The removal's own event found a record without a
+        # version, and so had nothing to do.
+        delete(failed, services)
+    return failed
+
+
+def release(record: Record, services: Services) -> float | None:
+    """End the worker's own attempt without an outcome, so that the next one can begin; saved results stay.
+
+    Returns the seconds to wait before that attempt, or None if this was the last one and the image has failed.
+    Raises `Superseded`.
+    """
+    settings = services.settings
+    if record.attempts >= settings.max_attempts:
+        fail(record, RetriesExhausted(), services)
+        return None
+    wait_seconds = backoff_seconds(record.attempts, record.attempt or "")
+    try:
+        services.records.release(
+            record, retry_seconds=wait_seconds, pending_seconds=settings.pending_timeout_seconds
+        )
+    except Superseded:
+        raise
+    except Exception:
+        # The next worker waits until the lease runs out.
+        log.exception("a lease could not be given back")
+    return wait_seconds
+
+
+def requeue(record: Record, services: Services) -> None:
+    """Send a message about the image and postpone its deadline."""
+    # The message first: after a crash between the two, the next sweep sends one more, and none is missing.
+    services.queue.send(ObjectEvent(services.storage.uploads_bucket, record.key))
+    services.records.postpone(record, deadline_seconds=services.settings.pending_timeout_seconds)
+
+
+def _end(image_id: str, transition: Callable[[], Record], services: Services) -> Record:
+    """Run `transition`, then delete the thumbnails of earlier attempts.
+
+    They are listed before the transition. Its success proves that nobody had taken over by then, so the list holds
+    no later attempt's thumbnails.
     """
     listed = services.storage.list_thumbnails(thumbnail_prefix(image_id))
     ended = transition()

@@ -1,21 +1,25 @@
-"""What to do about an image, from its record, what lies in the bucket, and the time: docs/state.md's tables."""
+"""Decide what to do about an image from its record, its object and the time: the tables of docs/state.md.
+
+These functions are pure. `max_attempts` is how often a version may be claimed in one generation.
+"""
 
 from __future__ import annotations
 
 from enum import Enum, auto
 
 from image_core.errors import Busy
+from image_core.keys import is_folder_marker
 from image_core.model import Record, Status, StoredObject
 
 _DELETION_SECONDS = 60.0
-"""A deletion that is past its deadline waits for the sweep; looking more often only makes dead letters."""
+"""A deletion that is past its deadline waits for the sweep; retrying earlier would only make dead letters."""
 
 MAX_POSTPONES = 8
-"""Looks of the sweep at an image that nobody works on; each comes after twice the time of the one before."""
+"""How often the sweep requeues an image that no worker takes; each wait is twice as long as the one before."""
 
 
 class Decision(Enum):
-    """What is to be done next."""
+    """What to do next."""
 
     NOTHING = auto()
     CLAIM = auto()
@@ -23,13 +27,15 @@ class Decision(Enum):
     GIVE_UP = auto()  # fail as `retries_exhausted`
     NEVER_ARRIVED = auto()  # fail as `upload_incomplete`
     FORGET = auto()
-    LOOK_AGAIN = auto()  # message, postpone
+    REQUEUE = auto()  # send a message, postpone the deadline
 
 
 def decide_event(record: Record | None, stored: StoredObject | None, *, now_ms: int, max_attempts: int) -> Decision:
-    """What an event about this key asks for. Raises `Busy` where it must be looked at again later."""
+    """Decide about an event. Raises `Busy` if it must be handled again later."""
     if stored is None:
         return _decide_absent(record)
+    if is_folder_marker(stored.key, stored.size_bytes):
+        return Decision.NOTHING
     if record is None:
         return Decision.CLAIM
     if record.status is Status.DELETING:
@@ -54,15 +60,14 @@ def decide_dead_letter(
     now_ms: int,
     max_attempts: int,
 ) -> Decision:
-    """What a message that was received too often asks for.
+    """Decide about a message that was received too often.
 
-    `letter_etag` is the ETag in the message (None where it names none), `sent_ms` when it was first sent.
-    Raises `Busy` where it must be looked at again later.
+    `letter_etag` is the ETag in the message (None if it names none), `sent_ms` is when it was first sent.
+    Raises `Busy` if it must be handled again later.
     """
-    if decide_event(record, stored, now_ms=now_ms, max_attempts=max_attempts) is Decision.DELETE:
-        return Decision.DELETE
-    if stored is None or (record is not None and record.is_finished_for(stored.version)):
-        return Decision.NOTHING
+    decision = decide_event(record, stored, now_ms=now_ms, max_attempts=max_attempts)
+    if stored is None or decision in (Decision.NOTHING, Decision.DELETE):
+        return decision
     if letter_etag is not None and letter_etag != stored.etag:
         return Decision.NOTHING
     if record is not None:
@@ -74,8 +79,8 @@ def decide_dead_letter(
     return Decision.GIVE_UP
 
 
-def decide_sweep(record: Record, stored: StoredObject | None, *, now_ms: int, max_attempts: int) -> Decision:
-    """What the sweep does about a record whose deadline is past."""
+def decide_deadline(record: Record, stored: StoredObject | None, *, now_ms: int, max_attempts: int) -> Decision:
+    """Decide about a record whose deadline has passed."""
     if record.deadline > now_ms or record.status in (Status.SUCCESS, Status.FAILED):
         return Decision.NOTHING
     if record.status is Status.DELETING:
@@ -87,7 +92,7 @@ def decide_sweep(record: Record, stored: StoredObject | None, *, now_ms: int, ma
     used_up = record.status is Status.PROCESSING and record.attempts_at(stored.version) >= max_attempts
     if used_up or record.postponed >= MAX_POSTPONES:
         return Decision.GIVE_UP
-    return Decision.LOOK_AGAIN
+    return Decision.REQUEUE
 
 
 def _decide_absent(record: Record | None) -> Decision:
@@ -95,5 +100,5 @@ def _decide_absent(record: Record | None) -> Decision:
         return Decision.NOTHING
     if record.status is Status.DELETING:
         return Decision.DELETE
-    # Without a version no object was ever seen: the upload is still to come, and the sweep judges that.
+    # Without a version no object ever arrived. The upload is still to come; the sweep decides if it does not.
     return Decision.NOTHING if record.version is None else Decision.DELETE

@@ -1,4 +1,4 @@
-"""The one loop over `Superseded`: a write lost a race, so read again and decide again."""
+"""Repeating what another writer got in the way of."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import TypeVar
 from image_core.errors import Superseded
 
 MAX_TRIES = 5
-"""An image that changes during each of these tries is busy: others are working on it."""
+"""A record that changes during every one of these has other workers who take care of it."""
 
-_T = TypeVar("_T")
+T = TypeVar("T")
 
 
-def until_settled(act: Callable[[], _T], *, busy: Callable[[], Exception]) -> _T:
-    """What `act` returns, run again while it raises `Superseded`; raises `busy()` after `MAX_TRIES`."""
+def until_settled(act: Callable[[], T], *, busy: Callable[[], Exception]) -> T:
+    """The result of `act`, which reads the record anew and is repeated while it raises `Superseded`.
+
+    Raises `busy()` after `MAX_TRIES` tries.
+    """
     for _ in range(MAX_TRIES):
         try:
             return act()

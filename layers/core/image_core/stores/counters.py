@@ -111,16 +111,3 @@ def added_up(counts: Mapping[str, int]) -> Stats:
             if name.startswith(_BUCKET_PREFIX) and count
         },
     )
-
-
-def stats_of_shards(items: Iterable[Mapping[str, Any]]) -> Stats:
-    """The statistics that the shards' items add up to."""
-    return added_up(reading_of_shards(items).counts)
-
-
-def recount(records: Iterable[Record]) -> Stats:
-    """The statistics that the counters should show for these records."""
-    counts: Counter[str] = Counter()
-    for record in records:
-        counts.update(contribution(record))
-    return added_up(counts)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import random
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from image_core.clock import Clock
 from image_core.errors import ImageError, Superseded, Unavailable
 from image_core.formats import media_type
 from image_core.model import (
@@ -25,7 +25,7 @@ from image_core.model import (
     ThumbnailInfo,
     Thumbnails,
 )
-from image_core.retry import Kind, kind_of_code
+from image_core.retry import is_transient_code
 from image_core.stores.counters import (
     STATS_NAME,
     Reading,
@@ -50,9 +50,8 @@ _MODEL_NAME = "caption_model"
 class Records(Queries):
     """The records of one stack.
 
-    `client` is a DynamoDB client, `now_ms` tells the time (milliseconds since 1970), `sleep` waits (seconds);
-    both are parameters so that tests need not wait. `request_id` names the request that is being answered; what it
-    begins is marked with it.
+    `client` is a DynamoDB client. `request_id` returns the id of the current request, which is stored on the
+    records that it begins.
     """
 
     def __init__(
@@ -62,15 +61,14 @@ class Records(Queries):
         images_table: str,
         stats_table: str,
         stats_shards: int,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Clock,
         rng: random.Random | None = None,
         request_id: Callable[[], str | None] = lambda: None,
     ) -> None:
-        super().__init__(client, images_table, sleep=sleep, rng=rng or random.Random())
+        super().__init__(client, images_table, sleep=clock.sleep, rng=rng or random.Random())
         self._stats_table = stats_table
         self._shards = stats_shards
-        self.now_ms = now_ms
+        self.clock = clock
         self._request_id = request_id
 
     # Reading
@@ -125,7 +123,7 @@ class Records(Queries):
 
     def claim(self, record: Record, stored: StoredObject, *, lease_seconds: int) -> Record:
         """claim: this attempt works on `stored` from now on; a `rev` of 0 creates the record."""
-        now = self.now_ms()
+        now = self.clock.now_ms()
         lease_until = now + lease_seconds * 1000
         arrived = record.status is Status.RESERVED
         claimed = replace(
@@ -169,13 +167,13 @@ class Records(Queries):
 
         The attempt stays on the record: should it come to an end after all before another claims the image, it may.
         """
-        now_ms = self.now_ms()
+        now_ms = self.clock.now_ms()
         deadline = now_ms + int(retry_seconds * 1000) + pending_seconds * 1000
         return self._write_mine(record, lambda now: replace(now, lease_until=now_ms, deadline=deadline))
 
     def finish(self, record: Record, outcome: Outcome) -> Record:
         """finish: `success`."""
-        finished_ms = self.now_ms()
+        finished_ms = self.clock.now_ms()
         return self._write_mine(
             record,
             lambda now: replace(
@@ -191,7 +189,7 @@ class Records(Queries):
 
     def fail(self, record: Record, fault: ImageError) -> Record:
         """fail, by the worker that holds the image."""
-        finished_ms = self.now_ms()
+        finished_ms = self.clock.now_ms()
         return self._write_mine(record, lambda now: _failed(now, fault, finished_ms))
 
     def give_up(self, record: Record, stored: StoredObject | None, fault: ImageError) -> Record:
@@ -199,12 +197,12 @@ class Records(Queries):
 
         The caller has seen that no lease is alive. `stored` is what lies in the bucket, None if nothing does.
         """
-        failed = _failed(record if stored is None else _of_version(record, stored), fault, self.now_ms())
+        failed = _failed(record if stored is None else _of_version(record, stored), fault, self.clock.now_ms())
         return self._write(record if record.rev else None, replace(failed, rev=self._rev_after(record)))
 
     def reprocess(self, record: Record, *, pending_seconds: int) -> Record:
         """reprocess: a new generation, `pending`; what earlier ones made stays visible."""
-        now = self.now_ms()
+        now = self.clock.now_ms()
         return self._write(
             record,
             replace(
@@ -228,7 +226,7 @@ class Records(Queries):
 
         `stored` is what lay in the bucket when somebody asked for the deletion: it is meant too, claimed or not.
         """
-        now = self.now_ms()
+        now = self.clock.now_ms()
         deadline = now + deadline_seconds * 1000
         meant = record
         if record.version is None:
@@ -271,7 +269,9 @@ class Records(Queries):
         delay_ms = deadline_seconds * 1000 * 2**record.postponed
         return self._write(
             record,
-            replace(record, rev=record.rev + 1, deadline=self.now_ms() + delay_ms, postponed=record.postponed + 1),
+            replace(
+                record, rev=record.rev + 1, deadline=self.clock.now_ms() + delay_ms, postponed=record.postponed + 1
+            ),
         )
 
     def correct(self, change: Mapping[str, int], reading: Reading) -> None:
@@ -366,7 +366,7 @@ class Records(Queries):
                 reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
                 if "ConditionalCheckFailed" in reasons:
                     raise Superseded from error
-                if not any(kind_of_code(str(reason)) is Kind.TRANSIENT for reason in reasons):
+                if not any(is_transient_code(str(reason)) for reason in reasons):
                     raise
             # The next try goes to another shard, where a hot counter is not in the way.
             self._back_off(attempt)
@@ -395,7 +395,6 @@ def _ended(record: Record, finished_ms: int) -> Record:
         lease_until=0,
         finished_version=record.version,
         finished_generation=record.generation,
-        finished_attempt=record.attempt,
         processed_ms=finished_ms,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,15 @@ LISTED = "images"
 
 Item = dict[str, Any]
 _JSON_FIELDS = {"metadata", "thumbnails", "error", "tags"}
-_INTEGER_FIELDS = {field.name for field in dataclasses.fields(Record) if field.type in ("int", "int | None")}
+
+
+def integer_fields(dataclass: type[Any]) -> set[str]:
+    """The names of the fields of a dataclass that hold an integer, or an integer or None."""
+    hints = typing.get_type_hints(dataclass)
+    return {field.name for field in dataclasses.fields(dataclass) if hints[field.name] in (int, int | None)}
+
+
+_INTEGER_FIELDS = integer_fields(Record)
 
 
 def created_order(created_ms: int, image_id: str) -> str:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _ABSENT_CODES = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
 _CHANGED_CODES = {"412", "PreconditionFailed"}
-_THERE_ALREADY_CODES = {"412", "PreconditionFailed"}
 _MAX_KEYS_A_DELETE = 1000
 
 
@@ -77,7 +76,7 @@ class Storage:
                 Bucket=self.uploads_bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
             )
         except self._client.exceptions.ClientError as error:
-            if _code(error) not in _THERE_ALREADY_CODES:
+            if _code(error) not in _CHANGED_CODES:
                 raise
 
     def list_originals(self, *, start_after: str = "") -> Iterator[list[Listed]]:

@@ -1,6 +1,6 @@
-"""The queue: what its messages say, and sending more of them.
+"""The queue that feeds the processor: parsing its messages, and sending more of them.
 
-Every message says the same: "look at this key". S3 sends its notifications; ours have the same form.
+Every message names a key, and nothing more is believed. Our own messages have the form of S3's notifications.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 MAX_VISIBILITY_SECONDS = 12 * 60 * 60
-"""SQS hides a message for no longer than this."""
+"""SQS's limit for hiding a message."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """Something may have happened to this key. `etag` is that of the object that the message is about, if known."""
+class ObjectEvent:
+    """Something may have happened to this key. `etag` is the ETag in the message, if it has one."""
 
     bucket: str
     key: str
@@ -28,52 +28,52 @@ class Look:
 
 
 class UnknownMessage(ValueError):
-    """The message is neither S3's nor ours."""
+    """The message is not an S3 notification."""
 
 
-def looks_in(notification: Mapping[str, Any]) -> list[Look]:
-    """The keys that an S3 notification names, each decoded exactly once. `s3:TestEvent` names none.
+def parse_notification(notification: Mapping[str, Any]) -> list[ObjectEvent]:
+    """The events in an S3 notification, each key decoded exactly once. `s3:TestEvent` has none.
 
-    Raises `UnknownMessage` for what is no S3 notification.
+    Raises `UnknownMessage` if it is not an S3 notification.
     """
     if notification.get("Event") == "s3:TestEvent":
         return []
     try:
-        return [_look(record["s3"]) for record in notification["Records"]]
+        return [_event(record["s3"]) for record in notification["Records"]]
     except (KeyError, TypeError, AttributeError) as error:
         raise UnknownMessage("the message is not an S3 notification") from error
 
 
-def looks_in_text(body: str) -> list[Look]:
-    """`looks_in` of a queue message's body."""
+def parse_message(body: str) -> list[ObjectEvent]:
+    """The events in the body of a queue message. Raises `UnknownMessage`."""
     try:
         notification = json.loads(body)
     except ValueError as error:
         raise UnknownMessage("the message is not JSON") from error
     if not isinstance(notification, dict):
         raise UnknownMessage("the message is not a JSON object")
-    return looks_in(notification)
+    return parse_notification(notification)
 
 
-def _look(entity: Mapping[str, Any]) -> Look:
+def _event(entity: Mapping[str, Any]) -> ObjectEvent:
     stored = entity["object"]
     etag = stored.get("eTag")
-    return Look(
+    return ObjectEvent(
         bucket=entity["bucket"]["name"],
         key=unquote_plus(stored["key"]),
         etag=etag.strip('"') if isinstance(etag, str) and etag else None,
     )
 
 
-def notification_of(look: Look) -> dict[str, Any]:
-    """A message of ours in S3's form, so that there is one kind of message to read."""
-    stored = {"key": quote_plus(look.key)}
+def notification_of(event: ObjectEvent) -> dict[str, Any]:
+    """Our own message about a key, in S3's form, so that there is one kind of message to parse."""
+    stored = {"key": quote_plus(event.key)}
     return {
         "Records": [
             {
                 "eventSource": "image-pipeline",
-                "eventName": "Look",
-                "s3": {"bucket": {"name": look.bucket}, "object": stored},
+                "eventName": "Requeue",
+                "s3": {"bucket": {"name": event.bucket}, "object": stored},
             }
         ]
     }
@@ -86,21 +86,21 @@ class Queue:
         self._client = client
         self._url = queue_url
 
-    def send(self, look: Look) -> None:
-        """Asks for a look at a key."""
-        self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps(notification_of(look)))
+    def send(self, event: ObjectEvent) -> None:
+        """Send a message about a key."""
+        self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps(notification_of(event)))
 
     def waiting(self) -> int:
-        """About how many messages there are, received ones not counted."""
-        answer = self._client.get_queue_attributes(
+        """The approximate number of messages that are waiting; received ones are not counted."""
+        response = self._client.get_queue_attributes(
             QueueUrl=self._url, AttributeNames=["ApproximateNumberOfMessages"]
         )
-        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+        return int(response["Attributes"]["ApproximateNumberOfMessages"])
 
-    def hide(self, receipt_handle: str, seconds: float, *, queue_url: str | None = None) -> None:
-        """Gives a received message back to the queue, to be seen again in `seconds` (rounded up)."""
+    def retry_in(self, receipt_handle: str, seconds: float) -> None:
+        """Give a received message back to the queue, visible again in `seconds` (rounded up)."""
         self._client.change_message_visibility(
-            QueueUrl=queue_url or self._url,
+            QueueUrl=self._url,
             ReceiptHandle=receipt_handle,
             VisibilityTimeout=min(MAX_VISIBILITY_SECONDS, int(seconds) + 1),
         )

@@ -1,0 +1,46 @@
+"""Loading the caption model in a thread, while pictures are fetched and decoded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from pathlib import Path
+
+from image_core.services import Services
+from image_processor.captioning import Captioner, find_model_dir, load_captioner
+
+log = logging.getLogger(__name__)
+
+
+class ModelLoader:
+    """The caption model of this process; `load` runs on `executor` from construction on."""
+
+    def __init__(self, load: Callable[[], Captioner], executor: Executor) -> None:
+        self._load = load
+        self._executor = executor
+        self._loading: Future[Captioner] = executor.submit(load)
+
+    def get(self) -> Captioner:
+        """The model, once it is loaded. Raises `ModelError` if it cannot be loaded."""
+        try:
+            return self._loading.result()
+        except Exception:
+            # The next image tries again: the cause may have passed by then.
+            self._loading = self._executor.submit(self._load)
+            raise
+
+
+def load_model(services: Services) -> Captioner:
+    """Load the model that the settings name, and announce it for `/health`."""
+    settings = services.settings
+    folder = settings.caption_model_dir
+    captioner = load_captioner(
+        Path(folder) if folder else find_model_dir(Path(settings.models_dir)),
+        engine=settings.caption_engine,
+        prompt=settings.caption_prompt,
+        max_new_tokens=settings.caption_max_tokens,
+    )
+    log.info("caption model: %s", captioner.model)
+    services.records.announce_caption_model(captioner.model)
+    return captioner

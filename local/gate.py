@@ -1,0 +1,172 @@
+"""Decides which requests a server on this machine accepts: no foreign web page's, and only for its own host names.
+
+A browser lets any web page send requests to 127.0.0.1. Three headers, which a page cannot forge, reveal it:
+
+- `Origin` names the page that sends the request. Browsers add it to everything but simple GET and HEAD requests.
+- `Sec-Fetch-Site` says whether that page belongs to the server.
+- `Host` is the server's name as the page knows it. A page can point a name of its own at 127.0.0.1 (DNS rebinding)
+  and then belongs to the server; `Host` is the page's own name in this case.
+
+curl and the AWS SDKs send neither `Origin` nor `Sec-Fetch-Site`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_WILDCARDS = {"0.0.0.0", "[::]"}
+_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d*)?", re.IGNORECASE)
+_READS = {"GET", "HEAD"}
+_FOREIGN_SITES = {"cross-site", "same-site"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the decision depends on; an absent header is None."""
+
+    method: str
+    host: str | None
+    origin: str | None = None
+    fetch_site: str | None = None
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The hosts and pages that a server accepts.
+
+    `hosts`: names and addresses besides those of the loopback interface, as `Host` headers have them. 0.0.0.0
+    stands for every IP address and for this machine's name.
+    `origins`: the pages that may send requests; `*` for all.
+    `has_pages`: whether the server itself serves pages, which may then send requests to it.
+    `page_methods`: the methods that pages may use; None for all.
+    """
+
+    hosts: frozenset[str] = frozenset()
+    origins: frozenset[str] = frozenset()
+    has_pages: bool = False
+    page_methods: frozenset[str] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        hosts: Iterable[str],
+        origins: Iterable[str],
+        *,
+        has_pages: bool = False,
+        page_methods: frozenset[str] | None = None,
+    ) -> Gate:
+        """Returns a gate for hosts and origins as they are given on a command line."""
+        return cls(frozenset(map(in_url, hosts)), frozenset(map(str.lower, origins)), has_pages, page_methods)
+
+    def refusal(self, request: Request) -> str | None:
+        """Returns why the request is refused and what to do about it; None if the request is accepted."""
+        if not self._serves(request.host):
+            return (
+                f"This server does not serve the host {request.host or ''!r}. Use 127.0.0.1 or localhost. To serve "
+                "the API under another name, start the stack with --host."
+            )
+        if request.origin is None:
+            if request.method not in _READS and request.fetch_site in _FOREIGN_SITES:
+                return "A web page of another site sent this request. Only the API's own pages may do that."
+            return None
+        if not self._knows(request.origin, request.host):
+            return (
+                f"Web pages of {request.origin!r} may not send requests to this server. To allow them, start the "
+                "stack with --parameter CorsOrigins=ORIGIN."
+            )
+        if self.page_methods is not None and request.method not in self.page_methods:
+            return f"Web pages may not send {request.method} requests to this server. Use the API instead."
+        return None
+
+    def _serves(self, host: str | None) -> bool:
+        found = _HOST.fullmatch(host or "")
+        if found is None:
+            return False
+        name = found["name"].lower()
+        # Browsers and resolvers keep *.localhost on this machine; SDKs put the name of a bucket in front of it.
+        if name in _LOOPBACK or name.endswith(".localhost") or name in self.hosts:
+            return True
+        return bool(_WILDCARDS & self.hosts) and (_is_address(name) or name in _names_of_this_machine())
+
+    def _knows(self, origin: str, host: str | None) -> bool:
+        is_own = self.has_pages and origin.lower() == f"http://{host}".lower()
+        return is_own or "*" in self.origins or origin.lower() in self.origins
+
+
+def in_url(host: str) -> str:
+    """Returns a host as URLs and `Host` headers have it: an IPv6 address is in brackets."""
+    return f"[{host}]".lower() if ":" in host else host.lower()
+
+
+def page_origins(host: str, port: int) -> set[str]:
+    """Returns the origins that a browser on this machine gives to the pages of a server at `host` and `port`."""
+    return {f"http://{name}:{port}" for name in (*_LOOPBACK, in_url(host))}
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _names_of_this_machine() -> set[str]:
+    name = socket.gethostname().lower()
+    return {name, f"{name}.local"}
+
+
+class AsgiGate:
+    """Wraps an ASGI application: refused requests get 403, before their body is read."""
+
+    def __init__(self, application: ASGIApp, gate: Gate) -> None:
+        self._application = application
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            host, origin, site = (
+                ", ".join(headers.getlist(name)) if name in headers else None
+                for name in ("host", "origin", "sec-fetch-site")
+            )
+            if reason := self._gate.refusal(Request(scope["method"], host, origin, site)):
+                await JSONResponse(_envelope(reason), status_code=403)(scope, receive, send)
+                return
+        await self._application(scope, receive, send)
+
+
+class WsgiGate:
+    """Wraps a WSGI application: refused requests get 403, before their body is read."""
+
+    def __init__(self, application: WSGIApplication, gate: Gate) -> None:
+        self._application = application
+        self._gate = gate
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        host, origin, site = (environ.get(f"HTTP_{name}") for name in ("HOST", "ORIGIN", "SEC_FETCH_SITE"))
+        reason = self._gate.refusal(Request(environ["REQUEST_METHOD"], host, origin, site))
+        if reason is None:
+            return self._application(environ, start_response)
+        body = json.dumps(_envelope(reason)).encode()
+        start_response("403 Forbidden", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+
+def _envelope(message: str) -> dict[str, Any]:
+    """Returns the body of an error response, in the form that the API uses."""
+    return {"status": "error", "data": None, "error": {"code": "forbidden", "message": message}}

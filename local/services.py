@@ -1,0 +1,61 @@
+"""The part of AWS that the emulator offers: what the stack uses, and nothing else.
+
+moto knows some 200 services. Its Batch and Lambda start containers with Docker, its SNS sends requests to any URL.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+SERVICES = frozenset({"dynamodb", "dynamodbstreams", "s3", "secretsmanager", "sqs", "sts"})
+"""By the names of moto's backends. CloudFormation is not one of them: it creates resources of any service."""
+
+
+class RefusedService:
+    """A WSGI application that answers 403 in the place of a service."""
+
+    def __init__(self, service: str | None) -> None:
+        self._message = (
+            f"The local stack does not offer this part of AWS ({service or 'unknown'}). It offers "
+            f"{', '.join(sorted(SERVICES))}; see SERVICES in local/services.py."
+        )
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        content_type = environ.get("CONTENT_TYPE", "")
+        # SDKs read the error from JSON or XML, depending on the protocol of the service.
+        if "json" in content_type:
+            text = json.dumps({"__type": "AccessDeniedException", "message": self._message})
+        else:
+            text = (
+                "<ErrorResponse><Error><Code>AccessDenied</Code>"
+                f"<Message>{escape(self._message)}</Message></Error></ErrorResponse>"
+            )
+            content_type = "text/xml"
+        body = text.encode()
+        start_response("403 Forbidden", [("Content-Type", content_type), ("Content-Length", str(len(body)))])
+        return [body]
+
+
+def create_application(service: Any) -> Any:
+    """Returns the WSGI application for a backend of moto: moto's own, or one that refuses.
+
+    moto calls this with the backend that it has chosen for a request. So the decision cannot differ from moto's own
+    reading of host, path, headers and body.
+    """
+    from moto.moto_server.werkzeug_app import create_backend_app
+
+    if service not in SERVICES:
+        return RefusedService(service)
+    return create_backend_app(service)
+
+
+def hide_docker() -> None:
+    """Keep moto from finding Docker in this process, wherever an engine listens."""
+    sys.modules["docker"] = None  # type: ignore[assignment]

@@ -1,0 +1,17 @@
+"""The statistics, counted from the records themselves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from image_core.model import Record, Stats
+from image_core.stores.counters import added_up, contribution
+
+
+def recount(records: Iterable[Record]) -> Stats:
+    """What the counters should add up to for these records."""
+    counts: Counter[str] = Counter()
+    for record in records:
+        counts.update(contribution(record))
+    return added_up(counts)
