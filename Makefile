@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := layers functions cli local ops models bench docs tests
 
 # Empty means the default, see `.venv/bin/python -m local --help`.
-export PORT AWS_PORT WORKERS MODEL
+export PORT AWS_PORT WORKERS MODEL THUMBNAILS
 
 # What `make deploy` deploys: a section of samconfig.toml. Without the real caption model: ALLOW_DEMO_MODEL=1.
 ENV ?= default
@@ -17,7 +17,7 @@ export ALLOW_DEMO_MODEL
 help:  ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-run: $(VENV)/installed  ## Start the whole pipeline on this machine (PORT=8000 AWS_PORT=4566 WORKERS=2 MODEL=auto)
+run: $(VENV)/installed  ## Start the whole pipeline on this machine (PORT=8000 AWS_PORT=4566 WORKERS=2 MODEL=auto THUMBNAILS=small=150,medium=300)
 	@exec $(BIN)/python -m local
 
 sam-local: $(VENV)/installed  ## The same in Lambda's containers (Docker, Python 3.13 on PATH; PORT=8000 AWS_PORT=4566)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from image_core.settings import thumbnail_sizes
 from local.template import ROOT
 
 DEMO_MODEL = ROOT / "models" / "demo" / "exported"
@@ -93,6 +94,13 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         help="caption model: auto, demo, or a model folder ($MODEL, %(default)s)",
     )
     add(
+        "--thumbnails",
+        type=_thumbnails,
+        default=environment.get("THUMBNAILS") or None,
+        metavar="TABLE",
+        help="thumbnail sizes, e.g. small=150,medium=300,large=1024 ($THUMBNAILS, the template's default)",
+    )
+    add(
         "--sam",
         action="store_true",
         help="run all functions in Lambda's containers: `sam local` instead of processes (after `sam build`)",
@@ -130,6 +138,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
             **LOCAL_PARAMETERS,
             **(CONTAINER_PARAMETERS if given.sam else {}),
             **model,
+            **({"Thumbnails": given.thumbnails} if given.thumbnails else {}),
             **dict(given.parameter),
         },
         env_file=given.env_file,
@@ -150,6 +159,14 @@ def _count(text: str) -> int:
     if count < 0:
         raise argparse.ArgumentTypeError("at least 0")
     return count
+
+
+def _thumbnails(text: str) -> str:
+    try:
+        thumbnail_sizes(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def _assignment(text: str) -> tuple[str, str]:

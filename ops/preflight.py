@@ -21,7 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from image_core.errors import ModelError
-from image_core.settings import LEASE_MARGIN_SECONDS, processor_megabytes
+from image_core.settings import LEASE_MARGIN_SECONDS, processor_megabytes, thumbnail_sizes
 from image_processor.captioning import find_model_dir
 from image_processor.captioning.model_folder import verify_checksums
 from local.template import ROOT, Template, parameter_values, read_template
@@ -114,8 +114,10 @@ def relation_faults(parameters: Mapping[str, str]) -> list[str]:
         )
     if number["MaxPostBytes"] > number["MaxImageBytes"]:
         faults.append("MaxPostBytes must not be more than MaxImageBytes: no function would start.")
-    if number["ThumbnailSmallPixels"] > number["ThumbnailMediumPixels"]:
-        faults.append("ThumbnailSmallPixels must not be more than ThumbnailMediumPixels: no function would start.")
+    try:
+        thumbnail_sizes(parameters["Thumbnails"])
+    except ValueError as error:
+        faults.append(f"Thumbnails={parameters['Thumbnails']}: no function would start. {error}")
     needed = processor_megabytes(number["MaxImagePixels"], number["MaxImageBytes"])
     if number["ProcessorMemoryMegabytes"] < needed:
         faults.append(

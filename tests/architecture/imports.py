@@ -34,7 +34,7 @@ LAYERS = (
 )
 AWS = ("boto3", "botocore")
 MAY_USE_AWS = ("image_core.services", "image_core.stores")
-"""`image_api.errors` may besides import `botocore.exceptions`, to answer them."""
+"""`image_api.http.error_responses` may besides import `botocore.exceptions`, to answer them."""
 SETTINGS = "image_core.settings"
 INIT_MODULES = ("image_processor.main", "image_api.main")
 """Importing these is Lambda's INIT phase, and meant to set things up."""
@@ -122,7 +122,7 @@ def _broken(module: str, one: Import) -> Iterator[str]:
         yield "layers import only from the lower ones"
     if package == "imgpipe" and one.is_of(*PIPELINE, *AROUND_IT, "models"):
         yield "the client imports nothing of ours"
-    answers_aws_errors = module == "image_api.errors" and one.is_of("botocore.exceptions")
+    answers_aws_errors = module == "image_api.http.error_responses" and one.is_of("botocore.exceptions")
     if package in PIPELINE and one.is_of(*AWS) and not _is_of(module, *MAY_USE_AWS) and not answers_aws_errors:
         yield "AWS is called in the stores alone"
     # The template is read in one place, whoever asks: the local stack, or the preflight of a deployment.

@@ -42,7 +42,7 @@ def test_every_module_of_the_core_has_its_layer() -> None:
         ("image_core.brand_new", "from image_core.errors import Busy", "lower ones"),
         ("image_api.routes.files", "import boto3", "AWS is called in"),
         ("image_api.routes.files", "from botocore.exceptions import ClientError", "AWS is called in"),
-        ("image_api.errors", "import botocore.config", "AWS is called in"),
+        ("image_api.http.error_responses", "import botocore.config", "AWS is called in"),
         ("image_core.lifecycle.delete", "import botocore", "AWS is called in"),
         ("image_processor.picture.decode", "import boto3.session", "pure steps do no I/O"),
         ("image_processor.captioning.caption", "from image_core.services import services", "pure steps do no I/O"),
@@ -75,7 +75,7 @@ def test_a_source_that_breaks_a_rule_is_caught(module: str, source: str, rule: s
     ("module", "source"),
     [
         ("image_api.app", "from image_core.services import Services"),
-        ("image_api.errors", "from botocore.exceptions import ClientError"),
+        ("image_api.http.error_responses", "from botocore.exceptions import ClientError"),
         ("image_core.stores.queries", "from image_core.stores.items import to_item\nimport botocore"),
         (
             "image_core.stores.objects",

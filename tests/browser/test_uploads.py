@@ -61,7 +61,7 @@ def test_what_is_refused_says_why_in_words(gallery: Gallery) -> None:
 
     rows = gallery.page.locator("#upload-list li")
     expect(rows.filter(has_text="empty.jpg").locator(".note")).to_have_text("The file is empty.")
-    expect(rows.filter(has_text="drawing.svg").locator(".note")).to_contain_text("Formats that are taken")
+    expect(rows.filter(has_text="drawing.svg").locator(".note")).to_contain_text("Supported formats")
     gallery.page.get_by_role("button", name="Clear").click()
     expect(rows).to_have_count(0)
 

@@ -13,7 +13,7 @@ from generated import Client
 from generated.api.files import get_original, get_thumbnail
 from generated.api.images import delete_image, describe_image, get_image, list_images, upload_image
 from generated.api.service import stats
-from generated.models import BodyUploadImage, ErrorAnswer, ImageAnswer, ImagePatch
+from generated.models import BodyUploadImage, ErrorResponse, ImagePatch, ImageResponse
 from generated.types import File
 
 DEADLINE_SECONDS = 60
@@ -33,7 +33,7 @@ def main() -> None:
         assert time.monotonic() < deadline, "not finished in time"
         time.sleep(0.1)
         image = get_image.sync(image_id, client=client)
-    assert isinstance(image, ImageAnswer) and image.status == "success", image
+    assert isinstance(image, ImageResponse) and image.status == "success", image
     print(image.data.metadata.caption)
 
     described = describe_image.sync(image_id, client=client, body=ImagePatch(title="By a generated client"))
@@ -45,7 +45,7 @@ def main() -> None:
 
     assert delete_image.sync_detailed(image_id, client=client).status_code == 204
     gone = get_image.sync(image_id, client=client)
-    assert isinstance(gone, ErrorAnswer) and gone.error.code == "not_found", gone
+    assert isinstance(gone, ErrorResponse) and gone.error.code == "not_found", gone
 
 
 if __name__ == "__main__":

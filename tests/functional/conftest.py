@@ -49,4 +49,4 @@ def stack(make_stack: Callable[..., Stack]) -> Stack:
 
 @pytest.fixture
 def api(stack: Stack) -> Api:
-    return Api(lambda: stack.services)
+    return Api(stack.services)

@@ -277,6 +277,7 @@ class Stack:
                 public_client=s3,
             ),
             queue=Queue(sqs, self.queue_url),
+            secrets=self.secrets,  # type: ignore[arg-type]
             clock=Clock(self.clock, self.clock.sleep),
         )
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from mangum import Mangum
 
 from image_api.app import create_app
-from image_api.routing import one_at_a_time
+from image_api.http.inline import inline_handler
 from image_core.services import Services
 from tests.events import Event, load
 
@@ -46,8 +45,8 @@ class Answer:
 class Api:
     """The function, called with events."""
 
-    def __init__(self, services: Callable[[], Services], **dependencies: Any) -> None:
-        self._handler = one_at_a_time(Mangum(create_app(services, **dependencies), lifespan="off"))
+    def __init__(self, services: Services) -> None:
+        self._handler = inline_handler(Mangum(create_app(services), lifespan="off"))
 
     def send(self, event: Event) -> Answer:
         context: Any = object()

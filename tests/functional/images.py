@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from image_core.errors import CaptionFailed
@@ -31,19 +32,15 @@ def new_record(records: Records, **fields: Any) -> Record:
     """What the API begins with; not written yet."""
     image_id = new_image_id()
     now_ms = records.clock.now_ms()
-    defaults: dict[str, Any] = {
-        "image_id": image_id,
-        "key": upload_key(image_id, "photo.jpg"),
-        "rev": 0,
-        "status": Status.PENDING,
-        "generation": 1,
-        "created_ms": now_ms,
-        "requested_ms": now_ms,
-        "original_name": "photo.jpg",
-        "source": "api",
-        "deadline": now_ms + 30_000,
-    }
-    return Record(**(defaults | fields))
+    new = Record.new(
+        image_id,
+        upload_key(image_id, "photo.jpg"),
+        now_ms=now_ms,
+        original_name="photo.jpg",
+        source="api",
+        deadline=now_ms + 30_000,
+    )
+    return replace(new, **fields)
 
 
 def seen(record: Record, version: str = "v1", **fields: Any) -> StoredObject:

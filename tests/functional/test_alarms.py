@@ -24,7 +24,7 @@ from tests.events import load
 from tests.functional import lambda_runtime
 from tests.functional.captioners import Failing, FakeCaptioner
 from tests.functional.emulator import Stack, raising, resource
-from tests.functional.http_api import request
+from tests.functional.http_api import Api, request
 from tests.functional.images import LEASE_SECONDS, image_in, seen, stored_image
 from tests.functional.s3_events import messages, notification
 from tests.functional.test_lambda_runtime import environment_of
@@ -117,9 +117,15 @@ def upload_never_arrived(stack: Stack) -> None:
     sweep(stack)
 
 
+def upload_cannot_be_stored(stack: Stack) -> None:
+    stack.s3.plan("put_object", raising(LOST))
+    assert Api(stack.services).upload(pictures.jpeg()).status == 503
+
+
 EMF_FAULTS: list[tuple[str, str, Inject, Metric]] = [
     ("ImagesFailedAlarm", "processor", corrupt_image, failures("processor")),
     ("ImagesFailedAlarm", "recovery", upload_never_arrived, failures("recovery")),
+    ("ImagesFailedAlarm", "api", upload_cannot_be_stored, failures("api")),
     ("PipelineFaultAlarm", "processor", captioner_fails, failures("processor", code="caption_failed")),
     ("PipelineFaultAlarm", "processor", model_lacks_a_module, failures("processor", code="internal_error")),
     ("PipelineFaultAlarm", "processor", every_attempt_was_used, failures("processor", code="retries_exhausted")),

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from image_core.model import Status
-from image_core.services import Services
 from tests import pictures
 from tests.functional.emulator import Stack, raising
-from tests.functional.http_api import Answer, Api, request, upload_event
+from tests.functional.http_api import Answer, Api, request
 from tests.functional.images import stored_image
 
 SECRET = "arn:aws:dynamodb:eu-west-1:123456789012:table/the-secret-table"
@@ -126,17 +124,6 @@ def test_a_bucket_that_cannot_be_reached_is_unavailable(stack: Stack, api: Api, 
     answer: Answer = call()
     assert (answer.status, answer.code) == (503, "unavailable")
     assert_keeps_to_itself(answer, stack)
-
-
-def test_a_stack_that_is_not_configured_answers_an_envelope_too(caplog: pytest.LogCaptureFixture) -> None:
-    def unconfigured() -> Services:
-        raise RuntimeError(SECRET)
-
-    for event in (request("http_get.json", "/api/images"), upload_event(pictures.jpeg())):
-        answer = Api(unconfigured).send(event)
-        assert (answer.status, answer.code) == (500, "internal_error")
-        assert SECRET not in answer.body.decode()
-    assert caplog.records[0].levelno == logging.ERROR
 
 
 def assert_keeps_to_itself(answer: Answer, stack: Stack) -> None:

@@ -9,9 +9,8 @@ import pytest
 
 from image_core.errors import CorruptImage
 from image_core.model import Status
-from image_core.services import Services
 from tests import pictures
-from tests.functional.emulator import Stack
+from tests.functional.emulator import Stack, raising
 from tests.functional.http_api import Answer, Api, request
 from tests.functional.images import image_in, stored_image
 
@@ -45,13 +44,13 @@ def answers(stack: Stack, api: Api) -> dict[str, Answer]:
         "415": api.post("/api/uploads"),
         "422": api.get("/api/images", "limit=0"),
         "204": api.delete(path),
-        "500": Api(_broken).get("/api/stats"),
-        "500 before the body is read": Api(_broken).post("/api/uploads"),
+        "500": _failing(stack, api),
     }
 
 
-def _broken() -> Services:
-    raise RuntimeError("not configured")
+def _failing(stack: Stack, api: Api) -> Answer:
+    stack.dynamodb.plan("query", raising(RuntimeError("unforeseen")))
+    return api.get("/api/stats")
 
 
 def test_every_answer_has_a_request_id_a_cache_rule_and_forbids_sniffing(stack: Stack, api: Api) -> None:
@@ -75,7 +74,7 @@ def test_no_answer_claims_ranges_and_a_range_is_answered_whole(stack: Stack, api
 
 def test_the_request_id_is_api_gateways_which_its_access_log_has_too(stack: Stack) -> None:
     event = request("http_get.json", "/health")
-    api = Api(lambda: stack.services)
+    api = Api(stack.services)
     raw: dict[str, Any] = api._handler(event, SimpleNamespace(aws_request_id="8e03978e-40d5"))
     assert raw["headers"]["x-request-id"] == event["requestContext"]["requestId"]
 

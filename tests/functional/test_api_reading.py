@@ -39,6 +39,7 @@ def test_an_image_is_shown_whole(stack: Stack, api: Api) -> None:
             "title": None,
             "alt_text": None,
             "tags": [],
+            "text_etag": '"abb3cf2ec145846ceb808e742344d78f"',
             "content_type": "image/jpeg",
             "source": "bucket",
             "created_at": "2026-11-20T10:00:01Z",
@@ -87,7 +88,7 @@ def test_where_a_picture_was_taken_is_shown_only_if_that_is_wanted(
     claimed = image_in(stack.records, Status.PROCESSING)
     gps = {"latitude": 52.51, "longitude": 13.37}
     stack.records.save(claimed, metadata=METADATA | {"gps": gps}, thumbnails=made_by(claimed))
-    metadata = Api(lambda: stack.services).get(f"/api/images/{claimed.image_id}").json()["data"]["metadata"]
+    metadata = Api(stack.services).get(f"/api/images/{claimed.image_id}").json()["data"]["metadata"]
     assert metadata.get("gps") == (gps if shown else None)
 
 
@@ -193,10 +194,9 @@ def test_a_query_that_makes_no_sense_is_invalid(api: Api, query: str) -> None:
         ("created_after=2026-11-20T10:00:00.5Z&created_before=2026-11-20T10:00:02Z", [1]),
         ("created_after=2026-11-20T12:00:01%2B02:00", [2, 1]),
         ("created_after=2026-11-20t09:00:01-01:00", [2, 1]),
-        ("created_after=0000-01-01T00:00:00Z", [2, 1, 0]),
+        ("created_after=0001-01-01T00:00:00Z", [2, 1, 0]),
         ("created_before=9999-12-31T23:59:59.999999Z&status=pending", [2, 1, 0]),
         ("created_before=9999-12-31T23:59:59-23:59", [2, 1, 0]),
-        ("created_after=2016-12-31T23:59:60Z", [2, 1, 0]),
         ("created_after=2026-11-20T10:00:01Z&status=success", []),
         ("created_after=2026-11-20T10:00:02Z&created_before=2026-11-20T10:00:01Z", []),
     ],
@@ -219,11 +219,13 @@ def test_a_list_can_be_narrowed_by_time(stack: Stack, api: Api, query: str, foun
         "1795168800",
         "2026-11-20",
         "2026-11-20T10:00:00",
-        "2026-11-20T10:00Z",
         "2026-11-20 10:00:00Z",
+        "2026-11-20_10:00:00Z",
         "2026-11-20T10:00:00+02:00",
         "2026-13-20T10:00:00Z",
         "2026-11-20T25:00:00Z",
+        "0000-01-01T00:00:00Z",
+        "2016-12-31T23:59:60Z",
         "2026-11-20T10:00:00%2B99:00",
         "٢٠٢٦-11-20T10:00:00Z",
     ],
@@ -270,13 +272,6 @@ def test_each_size_and_each_attempt_has_an_etag_of_its_own(stack: Stack, api: Ap
     stack.records.save(again, metadata=METADATA, thumbnails=made_by(again))
     etags.add(api.get(f"{path}/small").headers["etag"])
     assert len(etags) == 3
-
-
-@pytest.mark.parametrize("size", ["large", "Small", "small.jpg", "%00", "x" * 300])
-def test_an_unknown_thumbnail_size_is_not_found(stack: Stack, api: Api, size: str) -> None:
-    record = stored_image(stack, Status.SUCCESS)
-    answer = api.get(f"/api/images/{record.image_id}/thumbnails/{size}")
-    assert (answer.status, answer.code) == (404, "not_found")
 
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING, Status.RESERVED])

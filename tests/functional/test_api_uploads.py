@@ -36,6 +36,7 @@ def test_an_upload_is_accepted_with_its_record_and_where_to_watch_it(stack: Stac
             "title": None,
             "alt_text": None,
             "tags": [],
+            "text_etag": '"abb3cf2ec145846ceb808e742344d78f"',
             "content_type": "image/png",
             "source": "api",
             "created_at": "2026-11-20T10:00:00Z",
@@ -102,7 +103,7 @@ def test_a_format_that_is_not_allowed_is_refused_by_name_posted_or_announced(
     make_stack: Callable[..., Stack],
 ) -> None:
     stack = make_stack(allowed_formats="jpeg,webp")
-    api = Api(lambda: stack.services)
+    api = Api(stack.services)
     wanted = {"filename": "photo", "size": 9}
 
     assert api.upload(pictures.jpeg()).status == 202
@@ -111,7 +112,7 @@ def test_a_format_that_is_not_allowed_is_refused_by_name_posted_or_announced(
         api.post_json("/api/uploads", wanted | {"content_type": "image/png"}),
     ):
         assert (answer.status, answer.code) == (400, "unsupported_format")
-        assert answer.json()["error"]["message"] == "Formats that are taken: JPEG, WebP."
+        assert answer.json()["error"]["message"] == "Supported formats: JPEG, WebP."
     assert api.post_json("/api/uploads", wanted | {"content_type": "image/webp"}).status == 201
 
 
@@ -179,7 +180,7 @@ def test_a_file_over_the_limit_is_told_the_limit_and_the_way_round(
     event = upload_event(GARBAGE + bytes(100_000 - len(GARBAGE) + excess))
     if not declares_its_length:
         del event["headers"]["content-length"]
-    answer = Api(lambda: stack.services).send(event)
+    answer = Api(stack.services).send(event)
     assert (answer.status, answer.code) == (413, "too_large")
     assert "100,000 bytes" in answer.json()["error"]["message"]
     assert "POST /api/uploads" in answer.json()["error"]["message"]
@@ -189,7 +190,7 @@ def test_a_file_over_the_limit_is_told_the_limit_and_the_way_round(
 
 def test_a_file_over_every_limit_is_not_sent_from_one_call_to_the_next(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack(max_post_bytes=100_000, max_image_bytes=100_000)
-    api = Api(lambda: stack.services)
+    api = Api(stack.services)
     wanted = {"filename": "a.jpg", "content_type": "image/jpeg", "size": 100_001}
     for answer in (api.upload(GARBAGE + bytes(100_000)), api.post_json("/api/uploads", wanted)):
         assert (answer.status, answer.code) == (413, "too_large")
@@ -215,7 +216,7 @@ def test_a_name_longer_than_any_key_is_refused(stack: Stack, api: Api) -> None:
 
 def test_a_file_of_exactly_the_limit_is_accepted(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack(max_post_bytes=100_000)
-    answer = Api(lambda: stack.services).upload(GARBAGE + bytes(100_000 - len(GARBAGE)))
+    answer = Api(stack.services).upload(GARBAGE + bytes(100_000 - len(GARBAGE)))
     assert answer.status == 202
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.functional.emulator import Clients, Stack
+from tests.functional.emulator import Clients, Stack, raising
 from tests.functional.http_api import Answer, Api, request
 
 PAGE, OTHER_PAGE, STRANGER = "https://a.example", "https://b.example", "https://evil.example"
@@ -17,7 +17,7 @@ PAGE, OTHER_PAGE, STRANGER = "https://a.example", "https://b.example", "https://
 def make_api(make_stack: Callable[..., Stack]) -> Callable[..., Api]:
     def make(**settings: Any) -> Api:
         stack = make_stack(**settings)
-        return Api(lambda: stack.services, secrets=lambda _: stack.secrets)
+        return Api(stack.services)
 
     return make
 
@@ -73,3 +73,12 @@ def test_browsers_ask_before_they_have_a_key_and_can_read_a_refusal(
     refused = api.get("/api/images", origin=PAGE)
     assert refused.code == "unauthorized"
     assert refused.headers["access-control-allow-origin"] == PAGE
+
+
+def test_a_page_can_read_an_error_that_nobody_foresaw(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack(cors_origins=PAGE)
+    stack.dynamodb.plan("query", raising(RuntimeError("unforeseen")))
+    failed = Api(stack.services).get("/api/stats", origin=PAGE)
+    assert (failed.status, failed.code) == (500, "internal_error")
+    assert failed.headers["access-control-allow-origin"] == PAGE
+    assert "X-Request-Id" in failed.headers["access-control-expose-headers"]

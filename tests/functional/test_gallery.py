@@ -90,6 +90,37 @@ def test_it_is_compressed_for_those_who_say_so(api: Api, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/assets/main.js"])
+@pytest.mark.parametrize(
+    "header", ["gzip;q=0", "br, gzip; Q=0.0", "br;q=1.0,gzip;q=0,*;q=0", "gzippy", "identity", ""]
+)
+def test_it_is_not_compressed_for_those_who_do_not_want_it(api: Api, path: str, header: str) -> None:
+    plain = api.get(path, accept=BROWSER, accept_encoding=header)
+
+    assert "content-encoding" not in plain.headers
+    assert plain.body == api.get(path, accept=BROWSER).body
+
+
+@pytest.mark.parametrize("header", ["gzip;q=0.5", "GZIP", "br;q=0, gzip ;q=1"])
+def test_a_weight_above_zero_is_a_yes(api: Api, header: str) -> None:
+    assert api.get("/assets/main.js", accept_encoding=header).headers["content-encoding"] == "gzip"
+
+
+def test_a_page_with_weight_zero_is_not_wanted(api: Api) -> None:
+    assert api.get("/", accept="text/html;q=0, application/json").json()["endpoints"]
+
+
+@pytest.mark.parametrize("path", ["/", "/assets/main.js"])
+def test_compressed_bytes_have_an_etag_of_their_own(api: Api, path: str) -> None:
+    """RFC 9110, 8.8.3: a strong ETag stands for one sequence of bytes."""
+    plain = api.get(path, accept=BROWSER).headers["etag"]
+    packed = api.get(path, accept=BROWSER, accept_encoding="gzip").headers["etag"]
+
+    assert plain != packed
+    assert api.get(path, accept=BROWSER, accept_encoding="gzip", if_none_match=packed).status == 304
+    assert api.get(path, accept=BROWSER, accept_encoding="gzip", if_none_match=plain).status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/assets/main.js"])
 def test_head_is_answered_as_get_without_its_body(api: Api, path: str) -> None:
     get = api.get(path, accept=BROWSER)
     head = api.send(request("http_get.json", path, method="HEAD", headers={"accept": BROWSER}))
@@ -120,7 +151,7 @@ def test_on_aws_the_policy_names_the_host_that_presigned_addresses_have(stack: S
     settings = stack.services.settings.model_copy(update=on_aws)
     services = connect(settings, session=boto3.Session("a", "b", region_name="eu-west-1"))
     storage = services.storage
-    api = Api(lambda: services)
+    api = Api(services)
 
     sources = policy_of(page_of(api))["connect-src"]
 

@@ -16,7 +16,6 @@ from PIL import Image
 from image_core.errors import UploadIncomplete
 from image_core.keys import derived_image_id, new_image_id, upload_key
 from image_core.model import Status
-from image_core.settings import Settings
 from image_core.stores.queue import ObjectEvent, UnknownMessage, notification_of
 from image_processor.handler import Processor
 from tests import pictures
@@ -123,12 +122,8 @@ def test_a_picture_smaller_than_the_thumbnails_is_not_enlarged(
 def test_the_largest_thumbnail_is_made_of_enough_pixels_whatever_its_name(
     stack: Stack, captioner: FakeCaptioner
 ) -> None:
-    class ThreeSizes(Settings):
-        @property
-        def thumbnail_pixels(self) -> dict[str, int]:
-            return {"large": 1024, "small": 150, "medium": 300}
-
-    services = replace(stack.services, settings=ThreeSizes(**stack.settings.model_dump()))
+    sizes = {"large": 1024, "small": 150, "medium": 300}
+    services = replace(stack.services, settings=stack.settings.model_copy(update={"thumbnails": sizes}))
     original = pictures.noise(1024, 1024).convert("L").resize((1536, 1536), Image.Resampling.BICUBIC)
     exact = np.asarray(original.resize((1024, 1024), Image.Resampling.LANCZOS)).astype(int)
     stack.put("photo.jpg", pictures.encode(original, "BMP"))

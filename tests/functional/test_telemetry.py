@@ -47,19 +47,19 @@ class Runtime:
         self._stack, self._folder = stack, folder
         self.logs: dict[str, str] = {}
 
-    def call(self, service: str, *events: Any) -> list[Any]:
+    def call(self, service: str, *events: Any, **variables: str) -> list[Any]:
         function = resource(f"{service.capitalize()}Function")
         handler = function.get("Handler") or function["ImageConfig"]["Command"][0]
-        variables = environment_of(
+        environment = environment_of(
             self._stack,
             POWERTOOLS_METRICS_NAMESPACE=STACK,
             POWERTOOLS_SERVICE_NAME=function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"],
             CAPTION_MODEL_DIR=str(DEMO_MODEL),
         )
         log = self._folder / f"{service}-{len(self.logs)}.log"
-        with lambda_runtime.running(handler, variables, log) as invoke:
+        with lambda_runtime.running(handler, environment | variables, log) as invoke:
             answers = [invoke(event) for event in events]
-        self.logs[service] = log.read_text()
+        self.logs[service] = self.logs.get(service, "") + log.read_text()
         return answers
 
 
@@ -137,8 +137,10 @@ def test_addresses_that_nobody_serves_are_one_metric(runtime: Runtime) -> None:
 def test_every_metric_of_the_dashboard_is_emitted_or_aws_own(stack: Stack, runtime: Runtime) -> None:
     (accepted,) = runtime.call("api", upload_event(pictures.jpeg(400, 300), "photo.jpg"))
     assert accepted["statusCode"] == 202
-    stack.put("broken.jpg", pictures.jpeg(40, 30)[:500])
     key = stack.the_record().key
+    (refused,) = runtime.call("api", upload_event(pictures.jpeg(40, 30)), UPLOADS_BUCKET="no-such-bucket")
+    assert refused["statusCode"] == 503
+    stack.put("broken.jpg", pictures.jpeg(40, 30)[:500])
     runtime.call("processor", *(messages(notification(stack, key=one)) for one in (key, "broken.jpg")))
     stack.clock.now_ms = 1_000_000_000_000  # 2001: the function's own clock is the real one
     image_in(stack.records, Status.PENDING)

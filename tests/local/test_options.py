@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from local.options import LOCAL_PARAMETERS, parse
-from local.template import parameter_values, read_template
+from local.template import ROOT, parameter_values, read_template
 
 
 def test_without_flags_the_documented_defaults_hold():
@@ -19,6 +21,21 @@ def test_the_environment_sets_what_make_run_passes_on(tmp_path):
     options = parse([], {"PORT": "8001", "AWS_PORT": "4567", "WORKERS": "3", "MODEL": str(tmp_path)})
     assert (options.port, options.aws_port, options.workers) == (8001, 4567, 3)
     assert options.parameters["CaptionModelDir"] == str(tmp_path)
+
+
+def test_thumbnail_sizes_of_make_run_reach_the_parameter_of_the_template():
+    wanted = "small=150,medium=300,large=1024"
+    options = parse([], {"THUMBNAILS": wanted})
+    assert options.parameters["Thumbnails"] == wanted
+    assert "Thumbnails" not in parse([], {"THUMBNAILS": ""}).parameters
+    asked = subprocess.run(
+        ["make", "--no-print-directory", "--eval", "show: ; @printenv THUMBNAILS", "show", f"THUMBNAILS={wanted}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert asked.stdout.strip() == wanted, "make exports it"
 
 
 def test_a_flag_wins_over_the_environment():
@@ -40,6 +57,7 @@ def test_a_parameter_wins_over_the_local_default():
         ["--aws-host", "0.0.0.0"],
         ["--parameter", "X"],
         ["--model", "/no/such/folder"],
+        ["--thumbnails", "large"],
     ],
 )
 def test_nonsense_is_refused(arguments, capsys):

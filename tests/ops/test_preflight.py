@@ -132,6 +132,10 @@ def test_a_stack_name_that_no_bucket_can_have_is_refused(name: str) -> None:
         ("LogRetentionDays", "2"),
         ("KmsKeyArn", "alias/mine"),
         ("CorsOrigins", "a.example"),
+        ("Thumbnails", "small=0"),
+        ("Thumbnails", "small=2001"),
+        ("Thumbnails", "small=150,"),
+        ("Thumbnails", "Small=150"),
     ],
 )
 def test_a_value_that_cloudformation_would_refuse_is_refused_here(name: str, value: str) -> None:
@@ -145,7 +149,7 @@ def test_a_value_that_cloudformation_would_refuse_is_refused_here(name: str, val
         ({"QueueVisibilitySeconds": "130"}, "QueueVisibilitySeconds"),
         ({"DeadLetterVisibilitySeconds": "60"}, "DeadLetterVisibilitySeconds"),
         ({"MaxImageBytes": "1000000"}, "MaxPostBytes"),
-        ({"ThumbnailSmallPixels": "400"}, "ThumbnailSmallPixels"),
+        ({"Thumbnails": "small=150,small=300"}, "'small' is there twice"),
         ({"ProcessorMemoryMegabytes": "3008"}, "ProcessorMemoryMegabytes"),
         ({"MaxImagePixels": "400000000"}, "ProcessorMemoryMegabytes"),
     ],

@@ -6,17 +6,15 @@ import json
 from collections.abc import MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from image_api.app import create_app
-from image_api.routing import alone
+from image_api.http.inline import inline
 from image_core.services import Services
 
 HOST = "api.simulated"
 _BOUNDARY = "boundary-of-the-simulation"
-_connected: list[Services] = []
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,8 @@ def request(
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    _connected[:] = [services]
-    running = _app()(scope, receive, send)
-    with alone(), suppress(StopIteration):
+    running: Any = create_app(services)(scope, receive, send)
+    with inline(), suppress(StopIteration):
         running.send(None)
         running.close()
         raise RuntimeError(f"{method} {url} waited for an event loop")
@@ -75,9 +72,3 @@ def multipart(body: bytes, name: str) -> tuple[dict[str, str], bytes]:
     head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
     form = head.encode() + body + f"\r\n--{_BOUNDARY}--\r\n".encode()
     return {"content-type": f"multipart/form-data; boundary={_BOUNDARY}"}, form
-
-
-@cache
-def _app() -> Any:
-    # Built once: which services it speaks to is asked anew at each request, and threads take turns at requests.
-    return create_app(lambda: _connected[0])

@@ -144,6 +144,7 @@ class Stack:
             ),
             storage=Storage(s3, uploads_bucket=UPLOADS, thumbnails_bucket=THUMBNAILS, public_client=s3),
             queue=Queue(sqs, QUEUE),
+            secrets=None,  # the stack has no API key
             clock=clock,
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from image_core.formats import NAMES
-from image_core.settings import Settings
+from image_core.settings import Settings, thumbnail_sizes
 from local.template import ROOT
 from tests.iam.policies import as_list, of_role
 from tests.iam.resolved import ACCOUNT, resolved
@@ -128,8 +128,6 @@ def test_defaults_of_template_and_settings_agree(parameters):
         "MaxPostBytes": "max_post_bytes",
         "MaxImagePixels": "max_image_pixels",
         "MaxImageFrames": "max_image_frames",
-        "ThumbnailSmallPixels": "thumbnail_small_pixels",
-        "ThumbnailMediumPixels": "thumbnail_medium_pixels",
         "ProcessorTimeoutSeconds": "processor_timeout_seconds",
         "MaxAttempts": "max_attempts",
         "PendingTimeoutSeconds": "pending_timeout_seconds",
@@ -138,6 +136,7 @@ def test_defaults_of_template_and_settings_agree(parameters):
     }
     for parameter, field in names.items():
         assert parameters[parameter] == str(Settings.model_fields[field].default), parameter
+    assert thumbnail_sizes(parameters["Thumbnails"]) == Settings.model_fields["thumbnails"].default
 
 
 def test_every_parameter_is_described_and_grouped(sam):

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
-from image_api import access, cors, errors, schemas
-from image_api.answers import Answers
-from image_api.body_limit import BodyLimit
-from image_api.observed import Observed
+from image_api import schemas
+from image_api.http import cors, error_responses
+from image_api.http.api_key import ApiKeyGuard, KeyRing
+from image_api.http.body_limit import BodyLimit
+from image_api.http.request_metrics import RequestMetrics
+from image_api.http.response_headers import ResponseHeaders
 from image_api.openapi import DESCRIPTION, DocumentedApi
-from image_api.routes import files, gallery, images, posting, service, uploads
-from image_core.services import Services, secrets_client
-
-if TYPE_CHECKING:
-    from mypy_boto3_secretsmanager import SecretsManagerClient
-
-    from image_core.settings import Settings
+from image_api.routes import files, gallery, images, service, uploads
+from image_core.services import Services
 
 TITLE = "Serverless image pipeline"
 
 
-def create_app(
-    services: Callable[[], Services], secrets: Callable[[Settings], SecretsManagerClient] = secrets_client
-) -> FastAPI:
-    """The application; `services` is called at the first request, `secrets` when an API key must be read."""
-
-    def settings() -> Settings:
-        return services().settings
-
-    # FastAPI would open a span of OpenTelemetry for each request, which nobody reads: image_api.observed measures.
+def create_app(services: Services) -> FastAPI:
+    """The application on these services. Nothing is called before the first request."""
+    settings = services.settings
+    # FastAPI would open an OpenTelemetry span for each request, which nobody reads: http.request_metrics measures.
     quiet: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
     app = DocumentedApi(
         title=TITLE,
@@ -42,17 +33,21 @@ def create_app(
         # One address for each thing: `/api/images/` is not found, instead of a redirect that a POST may not follow.
         redirect_slashes=False,
         telemetry=quiet,
-        lifespan=_served,
+        lifespan=_serving,
     )
     app.state.services = services
     # From the innermost to the outermost.
     app.add_middleware(BodyLimit, settings=settings)
-    access.install(app, settings, lambda: secrets(settings()))
-    cors.install(app, settings)
-    app.add_middleware(Observed)
-    app.add_middleware(Answers)
-    errors.install(app)
-    for routes in (posting, images, files, uploads, service, gallery):
+    if settings.api_key_secret_arn:
+        ring = KeyRing(services.secrets, settings.api_key_secret_arn)
+        app.add_middleware(ApiKeyGuard, ring=ring, public_docs=settings.public_docs)
+    app.add_middleware(error_responses.UnforeseenErrors)
+    if settings.cors_origins:
+        cors.install(app, settings.cors_origins)
+    app.add_middleware(RequestMetrics)
+    app.add_middleware(ResponseHeaders)
+    error_responses.install(app)
+    for routes in (images, files, uploads, service, gallery):
         # Not include_router: it would make every route a second time, in the first request.
         app.router.routes.extend(routes.router.routes)
     app.state.thumbnail_path = str(app.url_path_for("get_thumbnail", image_id="{image_id}", size="{size}"))
@@ -60,7 +55,7 @@ def create_app(
 
 
 @asynccontextmanager
-async def _served(_: FastAPI) -> AsyncIterator[None]:
-    """What a server does before the first request, because it answers in threads; on Lambda nobody waits for it."""
+async def _serving(_: FastAPI) -> AsyncIterator[None]:
+    """A server serves from threads, so it builds all models before the first request. Lambda never runs this."""
     schemas.build()
     yield

@@ -1,4 +1,4 @@
-"""Answers as the documentation shows them. A test holds them against the schemas."""
+"""Example responses for the documentation. A test validates them against the schemas."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ IMAGE: dict[str, Any] = {
         "title": "Lake at dawn",
         "alt_text": None,
         "tags": ["lake", "dawn"],
+        "text_etag": '"6ae6ed7b5d04d9a5f2ac0f2a9b5f4a8c"',
         "content_type": "image/jpeg",
         "source": "api",
         "created_at": "2026-11-20T10:00:00Z",
@@ -88,11 +89,11 @@ ORIGINAL: dict[str, Any] = {
 }
 
 OF_MODELS = {
-    "ImageAnswer": IMAGE,
-    "AcceptedAnswer": ACCEPTED,
-    "ListAnswer": PAGE,
-    "OriginalAnswer": ORIGINAL,
-    "UploadAnswer": UPLOAD,
-    "StatsAnswer": STATS,
+    "ImageResponse": IMAGE,
+    "AcceptedResponse": ACCEPTED,
+    "ListResponse": PAGE,
+    "OriginalResponse": ORIGINAL,
+    "UploadResponse": UPLOAD,
+    "StatsResponse": STATS,
 }
 """By the name of the model in `schemas`."""

@@ -8,45 +8,44 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from typing import TypeVar
 
-from image_core.errors import ImageDeleted, KeyReused, Superseded, Unavailable
+from image_api.http.errors import ImageDeleted, KeyReused
+from image_core.errors import Unavailable
 from image_core.keys import new_image_id, requested_image_id
+from image_core.lifecycle.retries import until_settled
 from image_core.model import Record, Status
 from image_core.services import Services
 
-_TRIES = 5
+_T = TypeVar("_T")
 
 
 def image_id_for(call: str, key: str | None) -> str:
-    """The id for the image of this call: the key's own, or a new one without a key."""
+    """The id for the image of this call: derived from the key, or a new one without a key."""
     return new_image_id() if key is None else requested_image_id(call, key)
 
 
 def digest_of(key: str | None, *request: object) -> str | None:
-    """What tells one request from another that comes with the same key; None without a key."""
+    """What tells different requests with the same key apart; None without a key."""
     return None if key is None else hashlib.sha256(json.dumps(request).encode()).hexdigest()
 
 
 def first_or_again(
-    new: Record,
-    write: Callable[[Record], Record],
-    again: Callable[[Record], Record],
-    services: Services,
-) -> Record:
-    """Writes `new`, or does `again` with the record that the same request made before.
+    new: Record, first: Callable[[Record], _T], again: Callable[[Record], _T], services: Services
+) -> _T:
+    """`first(new)`, or `again` with the record that the same request made before.
 
-    Raises `KeyReused` if that was another request, `ImageDeleted` if what it made is gone, `Unavailable`.
+    Raises `KeyReused` if a different request used the key, `ImageDeleted` if its image is gone, `Unavailable`.
     """
-    for _ in range(_TRIES):
+
+    def act() -> _T:
         earlier = services.records.get(new.image_id) if new.request_digest is not None else None
-        try:
-            if earlier is None:
-                return write(new)
-            if earlier.request_digest != new.request_digest:
-                raise KeyReused
-            if earlier.status is Status.DELETING:
-                raise ImageDeleted
-            return again(earlier)
-        except Superseded:
-            continue
-    raise Unavailable
+        if earlier is None:
+            return first(new)
+        if earlier.request_digest != new.request_digest:
+            raise KeyReused
+        if earlier.status is Status.DELETING:
+            raise ImageDeleted
+        return again(earlier)
+
+    return until_settled(act, busy=Unavailable)

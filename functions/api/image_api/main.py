@@ -27,18 +27,17 @@ del BaseModel.model_config["defer_build"]
 from mangum import Mangum
 
 from image_api.app import create_app
-from image_api.routing import one_at_a_time
-from image_core.services import secrets_client, services
-from image_core.settings import settings
+from image_api.http.inline import inline_handler
+from image_core.services import services
 from image_core.telemetry import instrumented
 
-app = create_app(services)
-services().prepare("dynamodb")
-if settings().api_key_secret_arn:
-    secrets_client(settings())  # the first call will want it
+connected = services()
+app = create_app(connected)
+# The clients that every request needs.
+connected.prepare("dynamodb", *(["secretsmanager"] if connected.settings.api_key_secret_arn else []))
 
 # Without "off" start-up and shut-down would run on every request.
-handler = instrumented(one_at_a_time(Mangum(app, lifespan="off")), lambda: settings().log_level)
+handler = instrumented(inline_handler(Mangum(app, lifespan="off")), lambda: connected.settings.log_level)
 
 gc.freeze()
 gc.enable()

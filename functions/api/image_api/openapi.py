@@ -1,30 +1,34 @@
-"""The OpenAPI schema, as it is served: what FastAPI finds in the code, without what cannot happen here."""
+"""The OpenAPI schema: FastAPI's own, without what cannot happen here, with examples and the API key."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from fastapi import FastAPI
 
-from image_api import access, examples
-from image_api.answers import REQUEST_ID
+from image_api import examples
+from image_api.http import api_key
+from image_api.http.error_responses import documented
+from image_api.http.errors import HTTP_STATUS, Unauthorized
+from image_api.http.response_headers import REQUEST_ID
 from image_core.errors import IMAGE_ERRORS
 
 _FRAMEWORKS_OWN = ("HTTPValidationError", "ValidationError")
 _CODES_OF_IMAGES = "\n".join(f"- `{code}`: {error.default_message}" for code, error in IMAGE_ERRORS.items())
 DESCRIPTION = f"""
-Upload an image, or drop it into the bucket; soon after it has thumbnails, metadata and a caption.
+Upload an image, or drop it into the bucket. Seconds later it has thumbnails, metadata and a caption.
 
-Answers under `/api/images` are envelopes: `status`, `data`, `error`. Error codes are stable, messages are
-for people. Besides the codes of each call there are, for any address, `not_found` (404: nothing is there) and
-`method_not_allowed` (405; `Allow` names the methods that are taken). HEAD is taken wherever GET is. There are no
-ranges: what has `Range` in its request is answered whole.
+Responses under `/api/images` are envelopes: `status`, `data`, `error`. Error codes are stable, messages are for
+people. Besides the codes of each call, any URL can return `not_found` (404: there is nothing at this URL) and
+`method_not_allowed` (405: the header `Allow` lists the methods). HEAD works wherever GET does. Range requests are
+not supported: the whole body is returned.
 
-An image whose status is `failed` carries one of these codes:
+An image whose status is `failed` has one of these codes:
 
 {_CODES_OF_IMAGES}
 
-Every answer has an `{REQUEST_ID}`: name it when you report a fault.
+Every response has an `{REQUEST_ID}`. Include it when you report a problem.
 """
 
 
@@ -38,7 +42,7 @@ class DocumentedApi(FastAPI):
 
 
 def _corrected(schema: dict[str, Any]) -> dict[str, Any]:
-    access.document(schema)
+    _document_api_key(schema)
     for operations in schema["paths"].values():
         for operation in operations.values():
             for parameter in operation.get("parameters", []):
@@ -53,7 +57,7 @@ def _corrected(schema: dict[str, Any]) -> dict[str, Any]:
         schemas.pop(name, None)
     for name, example in examples.OF_MODELS.items():
         schemas[name]["examples"] = [example]
-    # OpenAPI 3.1 spells a file as a media type; generators know the older word beside it as well.
+    # OpenAPI 3.1 describes a file by its media type; many generators need the older format as well.
     for one in schemas.values():
         for described in one.get("properties", {}).values():
             if described.get("contentMediaType") == "application/octet-stream":
@@ -61,8 +65,32 @@ def _corrected(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
+def _document_api_key(schema: dict[str, Any]) -> None:
+    """Add the security scheme, and the 401 of every path that may need a key."""
+    schema.setdefault("components", {})["securitySchemes"] = {
+        "ApiKey": {
+            "type": "apiKey",
+            "in": "header",
+            "name": api_key.HEADER,
+            "description": "Required on stacks that have a key, as those on AWS do by default.",
+        }
+    }
+    status = HTTP_STATUS[Unauthorized]
+    refusal = documented(Unauthorized)[status]
+    del refusal["model"]  # FastAPI's keyword; in the rest of the schema FastAPI has replaced it by now
+    refusal["content"]["application/json"]["schema"] = {"$ref": "#/components/schemas/ErrorResponse"}
+    refusal["headers"] = {
+        "WWW-Authenticate": {"description": "Names the header for the key.", "schema": {"type": "string"}}
+    }
+    for path, methods in schema["paths"].items():
+        if not api_key.is_public(path, public_docs=True):
+            for operation in methods.values():
+                operation["security"] = [{"ApiKey": []}, {}]
+                operation["responses"][str(status)] = copy.deepcopy(refusal)
+
+
 def _without_null(parameter: dict[str, Any]) -> None:
-    """What may be left out of a URL or a header can still not be sent as null."""
+    """Remove null from an optional parameter: a URL or a header cannot hold it."""
     schema = parameter["schema"]
     choices = [one for one in schema.pop("anyOf", []) if one != {"type": "null"}]
     for choice in choices:
@@ -70,7 +98,7 @@ def _without_null(parameter: dict[str, Any]) -> None:
 
 
 def _is_frameworks_own(response: dict[str, Any]) -> bool:
-    """FastAPI adds a 422 to whatever has a parameter, be it a path's text, which is never invalid."""
+    """FastAPI documents a 422 on every route with parameters, even plain path strings that cannot be invalid."""
     shape = response.get("content", {}).get("application/json", {}).get("schema", {})
     return str(shape.get("$ref", "")).endswith("/HTTPValidationError")
 
@@ -78,6 +106,6 @@ def _is_frameworks_own(response: dict[str, Any]) -> bool:
 def _completed(response: dict[str, Any]) -> dict[str, Any]:
     for content in response.get("content", {}).values():
         for example in content.get("examples", {}).values():
-            example["value"]["data"] = None  # FastAPI leaves out of the schema whatever is null
-    header = {"description": "The id of this request, which the logs carry.", "schema": {"type": "string"}}
+            example["value"]["data"] = None  # FastAPI leaves nulls out of the schema
+    header = {"description": "The id of this request in the logs.", "schema": {"type": "string"}}
     return {**response, "headers": {**response.get("headers", {}), REQUEST_ID: header}}

@@ -1,21 +1,22 @@
-"""Records as the API shows them: pure functions from `Record` to the schemas."""
+"""From `Record` to the schemas: pure functions."""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from image_api.http.conditional import etag
 from image_api.schemas import (
     ErrorBody,
-    ImageAnswer,
     ImageData,
+    ImageResponse,
     Metadata,
     ProcessingTimes,
     ShownStatus,
     Stage,
     Stages,
-    StatsAnswer,
-    ThumbnailUrls,
+    StatsResponse,
 )
 from image_core.histogram import percentile
 from image_core.model import Record, Stats, Status
@@ -24,17 +25,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PRIVATE_METADATA = "gps"
-"""Where the picture was taken: shown only if `EXPOSE_GPS` is on."""
+"""Where the picture was taken: shown only if `EXPOSE_GPS` is set."""
 
 
 def shown_status(record: Record) -> ShownStatus:
-    """The status that users see: a reservation is `pending` until its file arrives."""
+    """The status that users see. A reservation is `pending` until its file arrives."""
     return "pending" if record.status is Status.RESERVED else cast("ShownStatus", record.status.value)
 
 
-def image_answer(record: Record, thumbnail_url: Callable[[str, str], str], *, expose_gps: bool) -> ImageAnswer:
+def image_response(record: Record, thumbnail_url: Callable[[str, str], str], *, expose_gps: bool) -> ImageResponse:
     """The envelope of one image. `thumbnail_url(image_id, size)` gives the URLs."""
-    return ImageAnswer(
+    return ImageResponse(
         status=shown_status(record),
         data=image_data(record, thumbnail_url, expose_gps=expose_gps),
         error=ErrorBody(**record.error) if record.error else None,
@@ -45,15 +46,14 @@ def image_data(record: Record, thumbnail_url: Callable[[str, str], str], *, expo
     """The `data` of one image."""
     urls = None
     if record.thumbnails is not None:
-        urls = ThumbnailUrls(
-            small=thumbnail_url(record.image_id, "small"), medium=thumbnail_url(record.image_id, "medium")
-        )
+        urls = {size: thumbnail_url(record.image_id, size) for size in record.thumbnails.sizes}
     return ImageData(
         image_id=record.image_id,
         original_name=record.original_name,
         title=record.title,
         alt_text=record.alt_text,
         tags=list(record.tags or ()),
+        text_etag=text_etag(record),
         content_type=record.content_type,
         source=record.source,
         created_at=iso_time(record.created_ms),
@@ -65,13 +65,18 @@ def image_data(record: Record, thumbnail_url: Callable[[str, str], str], *, expo
     )
 
 
-def stats_answer(stats: Stats) -> StatsAnswer:
-    """The statistics as they are shown."""
+def text_etag(record: Record) -> str:
+    """A strong ETag of the user's texts alone: a caption or a new thumbnail does not change it."""
+    return etag(json.dumps([record.title, record.alt_text, record.tags or ()]).encode())
+
+
+def stats_response(stats: Stats) -> StatsResponse:
+    """The statistics, with rates and seconds."""
     success, failed = stats.counts.get(Status.SUCCESS, 0), stats.counts.get(Status.FAILED, 0)
     in_progress = stats.counts.get(Status.PENDING, 0) + stats.counts.get(Status.PROCESSING, 0)
     finished = success + failed
     times = {name: percentile(stats.histogram, f) for name, f in (("p50", 0.50), ("p95", 0.95), ("p99", 0.99))}
-    return StatsAnswer(
+    return StatsResponse(
         total=in_progress + finished,
         in_progress=in_progress,
         success=success,

@@ -1,4 +1,4 @@
-"""What the API answers, as the OpenAPI schema shows it."""
+"""Bodies of requests and responses, as the OpenAPI schema shows them."""
 
 from __future__ import annotations
 
@@ -6,33 +6,32 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-MAX_NAME_CHARACTERS = 1024
-"""Of a file's name: no less than any key of S3's can hold."""
+from image_api.limits import MAX_NAME_CHARACTERS
 
 ShownStatus = Literal["pending", "processing", "success", "failed"]
 Stage = Literal["pending", "done", "failed"]
 
 
-class _Answer(BaseModel):
-    """An answer, built when it is first used: no request needs them all, and a cold start would wait for each."""
+class _Response(BaseModel):
+    """A response body. pydantic builds it at its first use: building all would slow down a cold start."""
 
     model_config = ConfigDict(defer_build=True)
 
 
 def build() -> None:
-    """Builds them all: a server's first act, for pydantic can fail where two threads build one at once."""
-    for model in _Answer.__subclasses__():
+    """Build all of them. A server does it first, since pydantic can fail where two threads build one at once."""
+    for model in _Response.__subclasses__():
         model.model_rebuild()
 
 
-class ErrorBody(_Answer):
-    """What went wrong: `code` is stable, `message` is for people."""
+class ErrorBody(_Response):
+    """Why the call or the image failed: `code` is stable, `message` is for people."""
 
     code: str = Field(examples=["not_found"])
     message: str = Field(examples=["There is no such image."])
 
 
-class ErrorAnswer(_Answer):
+class ErrorResponse(_Response):
     """The envelope of a call that failed."""
 
     status: Literal["error"] = "error"
@@ -40,11 +39,11 @@ class ErrorAnswer(_Answer):
     error: ErrorBody
 
 
-class Metadata(_Answer, extra="allow"):
-    """What the picture is; docs/metadata.md says more. Width and height are the upright picture's, in pixels.
+class Metadata(_Response, extra="allow"):
+    """Facts about the picture; see docs/metadata.md. Width and height are those of the upright picture, in pixels.
 
-    Where the model had nothing to say, `caption` is null and `caption_reason` says why. `gps` is there only if the
-    service shows where pictures were taken.
+    If the model had nothing to say, `caption` is null and `caption_reason` says why. `gps` is present only if the
+    service is set to show where pictures were taken.
     """
 
     width: int
@@ -55,15 +54,15 @@ class Metadata(_Answer, extra="allow"):
     color_mode: str | None = Field(
         None,
         examples=["rgb"],
-        description="bilevel, grayscale, palette, rgb, cmyk, lab, ycbcr or hsv: in the file.",
+        description="Of the file: bilevel, grayscale, palette, rgb, cmyk, lab, ycbcr or hsv.",
     )
-    bit_depth: int | None = Field(None, examples=[8], description="Bits in a sample of the file, or in an index.")
-    has_alpha: bool | None = Field(None, description="Whether the file can say what is transparent.")
-    frames: int | None = Field(None, examples=[1], description="Pictures in the file; the first is the one shown.")
-    icc_profile: str | None = Field(None, examples=["Display P3"], description="The colour profile's own name.")
+    bit_depth: int | None = Field(None, examples=[8], description="Bits of one sample, or of one palette index.")
+    has_alpha: bool | None = Field(None, description="Whether the file carries transparency.")
+    frames: int | None = Field(None, examples=[1], description="Pictures in the file. The first one is processed.")
+    icc_profile: str | None = Field(None, examples=["Display P3"], description="Name of the color profile.")
     dpi: list[float] | None = Field(None, examples=[[300, 300]], description="Pixels per inch, across and down.")
     exif: dict[str, Any] = Field(
-        description="EXIF by the names of the standard; `_truncated` where not all of it had room.",
+        description="EXIF tags by their standard names; `_truncated` is present if some were left out.",
         examples=[{"Make": "Acme", "DateTimeOriginal": "2026-07-01T10:20:30+02:00", "Orientation": 6}],
     )
     caption: str | None = None
@@ -72,65 +71,62 @@ class Metadata(_Answer, extra="allow"):
     )
 
 
-class ThumbnailUrls(_Answer):
-    """Where the thumbnails are."""
-
-    small: str
-    medium: str
-
-
-class Stages(_Answer):
-    """How far the pipeline has come."""
+class Stages(_Response):
+    """Progress of each pipeline stage."""
 
     metadata: Stage
     thumbnails: Stage
     caption: Stage
 
 
-class ImageData(_Answer):
-    """One image. What is not known yet is null."""
+class ImageData(_Response):
+    """One image. Fields that are not known yet are null."""
 
     image_id: str = Field(examples=["img_01kb5q3v8n0h2m4x6c8f0a2d4g"])
     original_name: str = Field(examples=["photo.jpg"])
-    title: str | None = Field(None, description="The user's own; see PATCH.", examples=["Lake at dawn"])
-    alt_text: str | None = Field(
-        None, description="The user's own; see PATCH.", examples=["A lake between mountains"]
+    title: str | None = Field(None, description="Set by PATCH.", examples=["Lake at dawn"])
+    alt_text: str | None = Field(None, description="Set by PATCH.", examples=["A lake between mountains"])
+    tags: list[str] = Field([], description="Set by PATCH.", examples=[["lake", "dawn"]])
+    text_etag: str = Field(
+        description="Changes with `title`, `alt_text` and `tags` only. Send it as `If-Match` when you change them.",
+        examples=['"6ae6ed7b5d04d9a5f2ac0f2a9b5f4a8c"'],
     )
-    tags: list[str] = Field([], description="The user's own; see PATCH.", examples=[["lake", "dawn"]])
     content_type: str | None = Field(examples=["image/jpeg"])
     source: str = Field(examples=["api", "bucket"])
     created_at: str = Field(examples=["2026-11-20T10:00:00Z"])
     processed_at: str | None
     processing_time_seconds: float | None
     metadata: Metadata | None
-    thumbnails: ThumbnailUrls | None
+    thumbnails: dict[str, str] | None = Field(
+        description="URLs by size. An image has the sizes that were configured when it was processed."
+    )
     stages: Stages
 
 
-class ImageAnswer(_Answer):
-    """One image: `status` is the image's."""
+class ImageResponse(_Response):
+    """One image; `status` is the status of the image."""
 
     status: ShownStatus
     data: ImageData
     error: ErrorBody | None = None
 
 
-class OriginalLocation(_Answer):
-    """Where the original file is. The URL is signed and good for a few minutes."""
+class OriginalLocation(_Response):
+    """A presigned URL of the original file, valid for a few minutes."""
 
     url: str
 
 
-class OriginalAnswer(_Answer):
-    """The address of an original file."""
+class OriginalResponse(_Response):
+    """The URL of an original file."""
 
     status: ShownStatus
     data: OriginalLocation
     error: None = None
 
 
-class AcceptedAnswer(_Answer):
-    """An image that was taken and will be processed: `ImageAnswer` with the id at hand."""
+class AcceptedResponse(_Response):
+    """An accepted image: an `ImageResponse` with its id."""
 
     image_id: str
     status: ShownStatus
@@ -139,39 +135,39 @@ class AcceptedAnswer(_Answer):
 
 
 class ImagePatch(BaseModel, extra="forbid"):
-    """What to change, as a JSON merge patch (RFC 7396): a member that is left out stays, null clears."""
+    """A JSON merge patch (RFC 7396): a member that is left out stays, null clears it."""
 
     title: str | None = Field(None, min_length=1, max_length=200, examples=["Lake at dawn"])
     alt_text: str | None = Field(
         None,
         max_length=2000,
-        description="What the picture shows, for those who cannot see it. Empty for a mere decoration.",
+        description="What the picture shows, for people who cannot see it. Empty for a decorative picture.",
         examples=["A lake between mountains"],
     )
     tags: list[Annotated[str, StringConstraints(min_length=1, max_length=64)]] | None = Field(
         None,
         max_length=50,
-        description="The whole set; replaces the one before. Kept in this order, each once.",
+        description="Replaces all tags. Order is kept, duplicates are removed.",
         examples=[["lake", "dawn"]],
     )
 
 
-class ListAnswer(_Answer):
-    """A page of images, newest first. `next_cursor` asks for the next page; null on the last."""
+class ListResponse(_Response):
+    """A page of images, newest first. Send `next_cursor` as `cursor` for the next page; null on the last one."""
 
     status: Literal["success"] = "success"
-    data: list[ImageAnswer]
+    data: list[ImageResponse]
     next_cursor: str | None
     error: None = None
 
 
 def _whole(number: object) -> object:
-    """In JSON 5.0 is a whole number too."""
+    """In JSON, 5.0 is a whole number too."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 class UploadRequest(BaseModel, extra="forbid"):
-    """An upload that is to go straight to the bucket. What is announced here is signed, and compared on arrival."""
+    """An upload that goes straight to the bucket. The URL is signed for these values; the file must match them."""
 
     filename: str = Field(max_length=MAX_NAME_CHARACTERS, examples=["photo.jpg"])
     content_type: str = Field(examples=["image/jpeg"])
@@ -181,13 +177,13 @@ class UploadRequest(BaseModel, extra="forbid"):
     sha256: str | None = Field(
         None,
         pattern="^[0-9a-fA-F]{64}$",
-        description="SHA-256 of the file in hexadecimal digits: S3 refuses a file that has another.",
+        description="SHA-256 of the file in hexadecimal digits. S3 rejects a file with another one.",
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     )
 
 
-class PresignedUpload(_Answer):
-    """The request to send: exactly these headers, the file as its body."""
+class PresignedUpload(_Response):
+    """The request to send: exactly these headers, with the file as its body."""
 
     method: Literal["PUT"] = "PUT"
     url: str = Field(examples=["https://….s3.eu-west-1.amazonaws.com/uploads/img_…/photo.jpg?X-Amz-Algorithm=…"])
@@ -196,24 +192,24 @@ class PresignedUpload(_Answer):
     )
 
 
-class UploadAnswer(_Answer):
-    """A reservation: nothing is listed until the file arrives."""
+class UploadResponse(_Response):
+    """A reservation. The image is listed once the file arrives."""
 
     image_id: str = Field(examples=["img_01kb5q3v8n0h2m4x6c8f0a2d4g"])
     upload: PresignedUpload
     expires_at: str = Field(examples=["2026-11-20T10:15:00Z"])
 
 
-class ProcessingTimes(_Answer):
-    """Percentiles in seconds, within 5%; null while nothing has been processed."""
+class ProcessingTimes(_Response):
+    """Percentiles in seconds, within 5%; null until an image is processed."""
 
     p50: float | None
     p95: float | None
     p99: float | None
 
 
-class StatsAnswer(_Answer):
-    """Counts of images; rates are over the finished ones, times over the successful ones."""
+class StatsResponse(_Response):
+    """Counts of images. Rates are of finished images, times of successful ones."""
 
     total: int
     in_progress: int
@@ -225,22 +221,22 @@ class StatsAnswer(_Answer):
     processing_time_seconds: ProcessingTimes
 
 
-class HealthAnswer(_Answer):
-    """The service answers. `caption_model` is the one that a processor last loaded; null before the first."""
+class HealthResponse(_Response):
+    """The service is up. `caption_model` is the last model that a processor loaded; null before that."""
 
     status: Literal["ok"] = "ok"
     caption_model: str | None
 
 
-class Limits(_Answer):
-    """The largest files that are taken, in bytes: in a POST, and by `POST /api/uploads`."""
+class Limits(_Response):
+    """The largest accepted files in bytes: by `POST /api/images`, and by `POST /api/uploads`."""
 
     max_post_bytes: int = Field(examples=[4_000_000])
     max_image_bytes: int = Field(examples=[50_000_000])
 
 
-class IndexAnswer(_Answer):
-    """What there is."""
+class IndexResponse(_Response):
+    """Name, documentation, endpoints and limits of this service."""
 
     name: str
     documentation: str

@@ -130,7 +130,7 @@ def _decode(body: bytes, settings: Settings) -> Decoded:
         max_pixels=settings.accepted_pixels,
         max_frames=settings.max_image_frames,
         formats=settings.allowed_formats,
-        largest_thumbnail=max(settings.thumbnail_pixels.values()),
+        largest_thumbnail=max(settings.thumbnails.values()),
     )
 
 
@@ -140,7 +140,7 @@ def _make(
     with stage("metadata"):
         metadata = extract(picture, size_bytes=len(body), sha256=sha256)
     with stage("thumbnails"):
-        return metadata, render(picture, settings.thumbnail_pixels)
+        return metadata, render(picture, settings.thumbnails)
 
 
 @stage("save")

@@ -106,6 +106,41 @@ class Record:
     error: Mapping[str, str] | None = None
     request_id: str | None = None
 
+    @classmethod
+    def new(
+        cls,
+        image_id: str,
+        key: str,
+        *,
+        now_ms: int,
+        original_name: str,
+        source: str,
+        content_type: str | None = None,
+        size_bytes: int | None = None,
+        announced_bytes: int | None = None,
+        announced_sha256: str | None = None,
+        request_digest: str | None = None,
+        deadline: int = 0,
+    ) -> Record:
+        """The first record of an image. A `rev` of 0 means that it is not in the table yet."""
+        return cls(
+            image_id=image_id,
+            key=key,
+            rev=0,
+            status=Status.PENDING,
+            generation=1,
+            created_ms=now_ms,
+            requested_ms=now_ms,
+            original_name=original_name,
+            source=source,
+            content_type=content_type,
+            size_bytes=size_bytes,
+            announced_bytes=announced_bytes,
+            announced_sha256=announced_sha256,
+            request_digest=request_digest,
+            deadline=deadline,
+        )
+
     def is_finished_for(self, version: str) -> bool:
         """Whether the outcome on the record is that of `version` in the present generation."""
         return (

@@ -51,11 +51,13 @@ class Services:
     records: Records
     storage: Storage
     queue: Queue
+    secrets: SecretsManagerClient
+    """Where the API key is stored; only the API of a stack with a key uses it."""
     clock: Clock
     clients: Mapping[str, ClientAtFirstUse] = field(default_factory=dict)
 
     def prepare(self, *names: str) -> None:
-        """Builds these clients (`dynamodb`, `s3`, `sqs`) now, before there is somebody who waits for them."""
+        """Build these clients (`dynamodb`, `s3`, `sqs`, `secretsmanager`) now, before a request waits for them."""
         for name in names:
             self.clients[name].get()
 
@@ -72,6 +74,8 @@ TRIES = 4
 """What a call may take. At its worst, every try running into its time-outs, it ends after 4 × 5 s and the 7 s that
 botocore waits between tries at most: within the API's 29 s, and the processor's 120."""
 
+_CLIENTS = ("dynamodb", "s3", "sqs", "secretsmanager")
+
 EMULATOR_READ_SECONDS = 20.0
 """An emulator serves one request after the other, and on a machine that has other work to do."""
 
@@ -80,8 +84,8 @@ def connect(configured: Settings, *, session: Session | None = None, connections
     """Nothing is built or called yet. `connections`: how many calls of a client may run at a time."""
     clock = Clock()
     client = partial(_client, configured=configured, session=session, connections=connections)
-    clients = {name: ClientAtFirstUse(partial(client, name)) for name in ("dynamodb", "s3", "sqs")}
-    dynamodb, s3, sqs = (cast("Any", client) for client in clients.values())
+    clients = {name: ClientAtFirstUse(partial(client, name)) for name in _CLIENTS}
+    dynamodb, s3, sqs, secrets = (cast("Any", clients[name]) for name in _CLIENTS)
     signer = s3
     if public := configured.s3_public_endpoint_url:
         signer = cast("Any", ClientAtFirstUse(partial(client, "s3", endpoint_url=public)))
@@ -102,6 +106,7 @@ def connect(configured: Settings, *, session: Session | None = None, connections
             public_client=signer,
         ),
         queue=Queue(sqs, configured.queue_url),
+        secrets=secrets,
         clock=clock,
         clients=clients,
     )
@@ -134,15 +139,3 @@ def _client(
     return (session or _session()).client(
         name, config=config, endpoint_url=endpoint_url or configured.aws_endpoint_url
     )
-
-
-@cache
-def secrets_client(configured: Settings) -> SecretsManagerClient:
-    """Where the API key lies; only a stack with a key ever asks for it, while a caller waits."""
-    from botocore.config import Config
-
-    config = Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=2, read_timeout=3)
-    client: SecretsManagerClient = _session().client(
-        "secretsmanager", config=config, endpoint_url=configured.aws_endpoint_url or None
-    )
-    return client

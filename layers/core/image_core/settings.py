@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from functools import cache
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -41,8 +42,8 @@ class Settings(BaseModel):
     max_image_pixels: int = Field(default=100_000_000, ge=1)
     max_image_frames: int = Field(default=10_000, ge=1)
     """Most pictures in one file (animation, pages). Only the first is decoded, but all are counted."""
-    thumbnail_small_pixels: int = Field(default=150, ge=1, le=2_000)
-    thumbnail_medium_pixels: int = Field(default=300, ge=1, le=2_000)
+    thumbnails: dict[str, int] = {"small": 150, "medium": 300}
+    """Name of each thumbnail size, and the side in pixels of the square it fits into: `small=150,medium=300`."""
     expose_gps: bool = False
 
     processor_timeout_seconds: int = Field(default=120, ge=5)
@@ -90,11 +91,6 @@ class Settings(BaseModel):
         room = (self.aws_lambda_function_memory_size - MODEL_MEGABYTES) * 1_000_000 - 2 * self.max_image_bytes
         return max(0, min(self.max_image_pixels, room // DECODING_BYTES_PER_PIXEL))
 
-    @property
-    def thumbnail_pixels(self) -> dict[str, int]:
-        """Side in pixels of the square that each thumbnail fits into, by name."""
-        return {"small": self.thumbnail_small_pixels, "medium": self.thumbnail_medium_pixels}
-
     @field_validator("allowed_formats", mode="before")
     @classmethod
     def _list_of_formats(cls, value: object) -> object:
@@ -107,13 +103,36 @@ class Settings(BaseModel):
             raise ValueError(f"ALLOWED_FORMATS must name some of {', '.join(NAMES)}; not {', '.join(unknown)}")
         return tuple(name for name in NAMES if name in wanted)
 
+    @field_validator("thumbnails", mode="before")
+    @classmethod
+    def _table_of_thumbnails(cls, value: object) -> object:
+        return thumbnail_sizes(value) if isinstance(value, str) else value
+
     @model_validator(mode="after")
     def _sizes_are_ordered(self) -> Settings:
         if self.max_post_bytes > self.max_image_bytes:
             raise ValueError("MAX_POST_BYTES must not be larger than MAX_IMAGE_BYTES")
-        if self.thumbnail_small_pixels > self.thumbnail_medium_pixels:
-            raise ValueError("THUMBNAIL_SMALL_PIXELS must not be larger than THUMBNAIL_MEDIUM_PIXELS")
         return self
+
+
+_THUMBNAIL = re.compile(r"([a-z][a-z0-9-]{0,19})=(\d{1,4})", re.ASCII)
+MAX_THUMBNAIL_PIXELS = 2_000
+
+
+def thumbnail_sizes(table: str) -> dict[str, int]:
+    """`small=150,medium=300` as a dictionary in that order. Raises `ValueError` with what to write instead."""
+    sizes: dict[str, int] = {}
+    for entry in table.split(","):
+        match = _THUMBNAIL.fullmatch(entry.strip())
+        if not match or not 1 <= int(match[2]) <= MAX_THUMBNAIL_PIXELS:
+            raise ValueError(
+                f"thumbnails: {entry.strip()!r} is not NAME=PIXELS, as in small=150,medium=300. A name has up to 20"
+                f" lower-case letters, digits and -, a letter first. Pixels are 1 to {MAX_THUMBNAIL_PIXELS}."
+            )
+        if match[1] in sizes:
+            raise ValueError(f"thumbnails: {match[1]!r} is there twice. Give each size a name of its own.")
+        sizes[match[1]] = int(match[2])
+    return sizes
 
 
 def processor_megabytes(max_image_pixels: int, max_image_bytes: int) -> int:

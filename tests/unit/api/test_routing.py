@@ -12,7 +12,8 @@ import httpx
 from fastapi import FastAPI
 from mangum import Mangum
 
-from image_api import routing
+from image_api.http import routing
+from image_api.http.inline import inline_handler
 from tests.functional.http_api import request
 
 
@@ -31,7 +32,7 @@ def app(seen: list[int]) -> FastAPI:
 
 def test_on_lambda_a_route_runs_where_it_is_called() -> None:
     seen: list[int] = []
-    handler = routing.one_at_a_time(Mangum(app(seen), lifespan="off"))
+    handler = inline_handler(Mangum(app(seen), lifespan="off"))
     context: Any = object()
 
     answer = handler(request("http_get.json", "/health"), context)
@@ -57,10 +58,10 @@ def test_a_server_builds_all_models_before_its_first_request() -> None:
     script = """if True:
         import asyncio
         from image_api import schemas
-        from image_api.app import create_app
+        from docs.api import offline_app
 
-        app = create_app(lambda: None)
-        unbuilt = lambda: sum(not one.__pydantic_complete__ for one in schemas._Answer.__subclasses__())
+        app = offline_app()
+        unbuilt = lambda: sum(not one.__pydantic_complete__ for one in schemas._Response.__subclasses__())
 
         async def main():
             before = unbuilt()

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import Response
 from fastapi.responses import RedirectResponse
 
-from image_api import routing
-from image_api.conditions import ETAG, REVALIDATED, is_known, unchanged
-from image_api.dependencies import RETRY_AFTER_SECONDS, Connected, find_record
-from image_api.errors import documented
+from image_api.dependencies import Connected, find_record
+from image_api.http import routing
+from image_api.http.conditional import ETAG, etag_headers, is_known, not_modified
+from image_api.http.error_responses import documented
+from image_api.http.errors import NotFound, NotReady, ProcessingFailed, SizeMissing
 from image_api.parameters import IfNoneMatch, ImageId, Size
 from image_api.presentation import shown_status
-from image_api.schemas import OriginalAnswer, OriginalLocation
-from image_core.errors import NotFound, NotReady, ProcessingFailed
+from image_api.responses import RETRY_AFTER_SECONDS
+from image_api.schemas import OriginalLocation, OriginalResponse
+from image_core.errors import Superseded
+from image_core.lifecycle.retries import until_settled
 from image_core.model import Record, Status, ThumbnailInfo
 from image_core.services import Services
+from image_core.settings import Settings
 
 router = routing.router("files", "/api/images/{image_id}")
 
-_TRIES = 3
 _MEDIA_TYPES = ("image/jpeg", "image/png")
 
 
@@ -31,35 +36,38 @@ _MEDIA_TYPES = ("image/jpeg", "image/png")
             "headers": ETAG,
         },
         304: {"description": "The caller has it already (`If-None-Match`).", "headers": ETAG},
-        **documented(NotFound, NotReady, ProcessingFailed),
+        **documented(NotFound, SizeMissing, NotReady, ProcessingFailed),
     },
     response_class=Response,
-    summary="A thumbnail: small (150 px) or medium (300 px)",
+    summary="A thumbnail",
 )
 def get_thumbnail(
     image_id: ImageId, size: Size, services: Connected, if_none_match: IfNoneMatch = None
 ) -> Response:
-    """The thumbnail itself, upright and never enlarged."""
-    if size not in services.settings.thumbnail_pixels:
-        raise NotFound("There is no such thumbnail size.")
-    for _ in range(_TRIES):
-        record = find_record(image_id, services)
-        info = _thumbnail(record, size)
+    """The thumbnail of one size (see `thumbnails` of the image), upright and never enlarged."""
+
+    def read() -> Response:
+        info = _thumbnail(find_record(image_id, services), size, services.settings)
         # A key is never written twice with different bytes, so it makes a strong ETag.
         etag = f'"{info.key.partition("/")[2].replace("/", "-")}"'
         if is_known(etag, if_none_match):
-            return unchanged(etag, info.content_type)
+            return not_modified(etag, info.content_type)
         body = services.storage.get_thumbnail(info.key)
-        if body is not None:
-            headers = {"ETag": etag, "Cache-Control": REVALIDATED}
-            return Response(body, media_type=info.content_type, headers=headers)
-        # A newer attempt has finished since the record was read, and took its place.
-    raise NotReady(retry_after_seconds=RETRY_AFTER_SECONDS)
+        if body is None:
+            raise Superseded  # a newer attempt has finished since the record was read, and replaced the file
+        return Response(body, media_type=info.content_type, headers=etag_headers(etag))
+
+    return until_settled(read, busy=partial(NotReady, retry_after_seconds=RETRY_AFTER_SECONDS))
 
 
-def _thumbnail(record: Record, size: str) -> ThumbnailInfo:
+def _thumbnail(record: Record, size: str, settings: Settings) -> ThumbnailInfo:
     if record.thumbnails is not None:
-        return record.thumbnails.sizes[size]
+        made = record.thumbnails.sizes
+        if size not in made:
+            raise SizeMissing(f"This image has no thumbnail of that size. It has: {', '.join(made)}.")
+        return made[size]
+    if size not in settings.thumbnails:
+        raise SizeMissing(f"There is no such thumbnail size. The sizes are: {', '.join(settings.thumbnails)}.")
     if record.status is Status.FAILED:
         raise ProcessingFailed
     raise NotReady(retry_after_seconds=RETRY_AFTER_SECONDS)
@@ -70,7 +78,7 @@ def _thumbnail(record: Record, size: str) -> ThumbnailInfo:
     status_code=307,
     responses={
         307: {
-            "description": "`Location` is where the file is, for a short time.",
+            "description": "`Location` is a URL of the file, valid for a short time.",
             "headers": {"Location": {"description": "A presigned URL.", "schema": {"type": "string"}}},
         },
         **documented(NotFound, NotReady),
@@ -87,15 +95,15 @@ def get_original(image_id: ImageId, services: Connected) -> Response:
 @router.get(
     "/original/address",
     responses=documented(NotFound, NotReady),
-    response_description="The address.",
-    summary="Where the original file is",
+    response_description="The URL.",
+    summary="The URL of the original file",
 )
-def get_original_address(image_id: ImageId, services: Connected) -> OriginalAnswer:
-    """What `/original` redirects to, for those who must not follow a redirect: a script in a page cannot see where
-    it leads, and would send its key there."""
+def get_original_address(image_id: ImageId, services: Connected) -> OriginalResponse:
+    """The URL that `/original` redirects to, for scripts in a page: they cannot see where a redirect leads, and
+    would send their API key there."""
     record = find_record(image_id, services)
     url = _presigned(record, services)
-    return OriginalAnswer(status=shown_status(record), data=OriginalLocation(url=url))
+    return OriginalResponse(status=shown_status(record), data=OriginalLocation(url=url))
 
 
 def _presigned(record: Record, services: Services) -> str:

@@ -1,53 +1,137 @@
-"""/api/images: list, read, describe, reprocess, delete."""
+"""/api/images: upload, list, read, describe, reprocess, delete."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from contextlib import suppress
 from typing import Annotated, Any
 
-from fastapi import Query, Request, Response
+from fastapi import Query, Request, Response, UploadFile
 
-from image_api import routing
-from image_api.conditions import ETAG, json_answer, require_match
-from image_api.dependencies import (
-    LOCATION_HEADER,
-    PENDING_HEADERS,
-    Connected,
-    accepted,
-    find_record,
-    pending_headers,
-    present,
-    with_record,
-)
-from image_api.errors import documented
-from image_api.parameters import CreatedAfter, CreatedBefore, IfMatch, IfNoneMatch, ImageId, milliseconds
-from image_api.schemas import AcceptedAnswer, ImageAnswer, ImagePatch, ListAnswer, ShownStatus
-from image_core.errors import (
-    BadCursor,
+from image_api.dependencies import Connected, change_record, find_record
+from image_api.http import routing
+from image_api.http.conditional import ETAG, json_response, require_match
+from image_api.http.error_responses import documented
+from image_api.http.errors import (
+    EmptyFile,
+    ImageDeleted,
     InvalidRequest,
+    KeyReused,
     NotFound,
     PreconditionFailed,
     TooLarge,
+    UnsupportedUpload,
     WrongMediaType,
 )
+from image_api.idempotency import digest_of, first_or_again, image_id_for
+from image_api.limits import accepted_media_type
+from image_api.parameters import (
+    CreatedAfter,
+    CreatedBefore,
+    IdempotencyKey,
+    IfMatch,
+    IfNoneMatch,
+    ImageId,
+    milliseconds,
+)
+from image_api.responses import LOCATION_HEADER, PENDING_HEADERS, accepted, pending_headers, present
+from image_api.schemas import AcceptedResponse, ImagePatch, ImageResponse, ListResponse, ShownStatus
+from image_core.errors import BadCursor, Superseded, Unavailable, UploadIncomplete
+from image_core.keys import upload_key
 from image_core.lifecycle.delete import delete, mark
 from image_core.model import Record, Status
+from image_core.services import Services
 from image_core.stores.queue import ObjectEvent
+from image_core.telemetry import image_ended, note
 
 log = logging.getLogger(__name__)
 
-_UNCHANGED: dict[int | str, dict[str, Any]] = {
+_NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
     304: {"description": "Nothing has changed (`If-None-Match`).", "headers": ETAG}
 }
 
 router = routing.router("images", "/api/images")
 
 
+@router.post(
+    "",
+    status_code=202,
+    responses={
+        202: {"headers": {**LOCATION_HEADER, **PENDING_HEADERS}},
+        **documented(
+            UnsupportedUpload, EmptyFile, ImageDeleted, TooLarge, WrongMediaType, InvalidRequest, KeyReused
+        ),
+    },
+    response_description="Accepted.",
+    summary="Upload an image",
+)
+def upload_image(
+    file: UploadFile,
+    request: Request,
+    response: Response,
+    services: Connected,
+    idempotency_key: IdempotencyKey = None,
+) -> AcceptedResponse:
+    """Stores the multipart field `file` and processes it in the background.
+
+    The bytes decide what the file is, not its name or content type. Safe to retry with the same `Idempotency-Key`:
+    the response then says how far the image has come.
+    """
+    content_type = accepted_media_type(file, services.settings)
+    name = file.filename or "image"
+    now_ms = services.clock.now_ms()
+    image_id = image_id_for("POST /api/images", idempotency_key)
+    note(image_id=image_id)
+    new = Record.new(
+        image_id,
+        upload_key(image_id, name),
+        now_ms=now_ms,
+        original_name=name,
+        source="api",
+        content_type=content_type,
+        size_bytes=file.size,
+        request_digest=digest_of(idempotency_key, name, _sha256(file)) if idempotency_key else None,
+        deadline=now_ms + services.settings.pending_timeout_seconds * 1000,
+    )
+
+    def again(earlier: Record) -> Record:
+        never_stored = earlier.status is Status.FAILED and earlier.version is None
+        return _reprocessed(earlier, services) if never_stored else earlier
+
+    record = first_or_again(new, services.records.create, again, services)
+    if record.version is None:
+        _store(record, file, services)
+    return accepted(record, request, response, services)
+
+
+def _sha256(file: UploadFile) -> str:
+    digest = hashlib.file_digest(file.file, "sha256")  # type: ignore[arg-type]  # a spooled file has what it takes
+    file.file.seek(0)
+    return digest.hexdigest()
+
+
+def _reprocessed(record: Record, services: Services) -> Record:
+    return services.records.reprocess(record, pending_seconds=services.settings.pending_timeout_seconds)
+
+
+def _store(record: Record, file: UploadFile, services: Services) -> None:
+    assert record.content_type
+    try:
+        services.storage.put_original(record.key, file.file, content_type=record.content_type)
+    except Exception as error:
+        # Whatever the cause: no event will come for this record, and the caller must know.
+        log.exception("an upload could not be stored")
+        with suppress(Superseded):  # it was stored after all, and the processor works on it
+            image_ended(services.records.give_up(record, None, UploadIncomplete()))
+        raise Unavailable from error
+
+
 @router.get(
     "",
-    response_model=ListAnswer,
+    response_model=ListResponse,
     response_description="A page.",
-    responses={200: {"headers": ETAG}, **_UNCHANGED, **documented(BadCursor, InvalidRequest)},
+    responses={200: {"headers": ETAG}, **_NOT_MODIFIED, **documented(BadCursor, InvalidRequest)},
     summary="List images, newest first",
 )
 def list_images(
@@ -55,17 +139,17 @@ def list_images(
     services: Connected,
     limit: Annotated[int, Query(ge=1, le=100, description="Images on a page.")] = 20,
     cursor: Annotated[
-        str | None, Query(max_length=512, description="`next_cursor` of the page before, of the same list.")
+        str | None, Query(max_length=512, description="`next_cursor` of the previous page of the same list.")
     ] = None,
     status: Annotated[ShownStatus | None, Query(description="Only images that have this status now.")] = None,
     created_after: CreatedAfter = None,
     created_before: CreatedBefore = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """One page; each item is what `GET /api/images/{image_id}` answers.
+    """One page; each item is the response of `GET /api/images/{image_id}`.
 
-    Following the cursors of a list without `status` shows each image that was there at the first page once,
-    whatever is uploaded or deleted meanwhile. A page costs the same for any number of images.
+    Following the cursors of a list without `status` shows each image that existed at the first page once, whatever
+    is uploaded or deleted meanwhile. A page costs the same for any number of images.
     """
     page = services.records.page(
         limit=limit,
@@ -75,14 +159,14 @@ def list_images(
         until_ms=milliseconds(created_before) if created_before else None,
     )
     shown = [present(record, request, services) for record in page.records]
-    return json_answer(ListAnswer(data=shown, next_cursor=page.next_cursor), if_none_match)
+    return json_response(ListResponse(data=shown, next_cursor=page.next_cursor), if_none_match)
 
 
 @router.get(
     "/{image_id}",
-    response_model=ImageAnswer,
+    response_model=ImageResponse,
     response_description="The image.",
-    responses={200: {"headers": {**ETAG, **PENDING_HEADERS}}, **_UNCHANGED, **documented(NotFound)},
+    responses={200: {"headers": {**ETAG, **PENDING_HEADERS}}, **_NOT_MODIFIED, **documented(NotFound)},
     summary="One image",
 )
 def get_image(
@@ -93,18 +177,18 @@ def get_image(
 ) -> Response:
     """Status, metadata, caption and thumbnails of an image, as far as they are known."""
     shown = present(find_record(image_id, services), request, services)
-    return json_answer(shown, if_none_match, pending_headers(shown.status))
+    return json_response(shown, if_none_match, pending_headers(shown.status))
 
 
 @router.patch(
     "/{image_id}",
-    response_model=ImageAnswer,
-    response_description="The image, as it is described now.",
+    response_model=ImageResponse,
+    response_description="The image with its new texts.",
     responses={
         200: {"headers": ETAG},
         **documented(NotFound, PreconditionFailed, TooLarge, WrongMediaType, InvalidRequest),
     },
-    summary="Describe an image in words of your own",
+    summary="Set title, alt text and tags",
 )
 def describe_image(
     image_id: ImageId,
@@ -113,43 +197,52 @@ def describe_image(
     services: Connected,
     if_match: IfMatch = None,
 ) -> Response:
-    """Sets `title`, `alt_text`, `tags`; what is left out stays, null clears.
+    """Sets `title`, `alt_text` and `tags`. A member that is left out stays; null clears it.
 
-    The body is a JSON merge patch, sent as `application/merge-patch+json` or `application/json`. The words stay
-    whatever becomes of the image: captions, reprocessing, another file under the same key. With `If-Match` nobody
-    overwrites what somebody else has written since.
+    The body is a JSON merge patch, sent as `application/merge-patch+json` or `application/json`. Captions,
+    reprocessing and a new file under the same key never change these texts.
+
+    Send the image's `text_etag` as `If-Match`, and the call fails with 412 if somebody else has changed these texts
+    since you read them. With the `ETag` of the response, any change counts, also a new caption.
     """
 
     def described(record: Record) -> Record:
-        require_match(present(record, request, services), if_match)
-        words: dict[str, Any] = {"title": record.title, "alt_text": record.alt_text, "tags": record.tags}
-        words |= {name: getattr(patch, name) for name in patch.model_fields_set}
-        tags = tuple(dict.fromkeys(words.pop("tags") or ())) or None
-        return services.records.describe(record, tags=tags, **words)
+        _require_match(record, if_match, request, services)
+        texts: dict[str, Any] = {"title": record.title, "alt_text": record.alt_text, "tags": record.tags}
+        texts |= {name: getattr(patch, name) for name in patch.model_fields_set}
+        tags = tuple(dict.fromkeys(texts.pop("tags") or ())) or None
+        return services.records.describe(record, tags=tags, **texts)
 
-    return json_answer(present(with_record(image_id, services, described), request, services))
+    return json_response(present(change_record(image_id, services, described), request, services))
+
+
+def _require_match(record: Record, if_match: str | None, request: Request, services: Services) -> None:
+    shown = present(record, request, services)
+    require_match(shown, if_match, shown.data.text_etag)
 
 
 @router.post(
     "/{image_id}/reprocess",
     status_code=202,
     responses={202: {"headers": {**LOCATION_HEADER, **PENDING_HEADERS}}, **documented(NotFound)},
-    response_description="Taken.",
+    response_description="Accepted.",
     summary="Process an image again",
 )
-def reprocess_image(image_id: ImageId, request: Request, response: Response, services: Connected) -> AcceptedAnswer:
-    """Runs the pipeline again, whether it had failed or not; until it ends the old results stay."""
+def reprocess_image(
+    image_id: ImageId, request: Request, response: Response, services: Connected
+) -> AcceptedResponse:
+    """Runs the pipeline again, after a failure or a success. The old results stay until it ends."""
 
     def begin(record: Record) -> Record:
         if record.status is Status.RESERVED:
             return record  # its first processing is still to come
-        return services.records.reprocess(record, pending_seconds=services.settings.pending_timeout_seconds)
+        return _reprocessed(record, services)
 
-    record = with_record(image_id, services, begin)
+    record = change_record(image_id, services, begin)
     try:
         services.queue.send(ObjectEvent(services.storage.uploads_bucket, record.key))
     except Exception:
-        # The record says that it is to be done: the sweep sends the message.
+        # The record is pending, so the sweep will send the message.
         log.exception("the message of a reprocessing could not be sent")
     return accepted(record, request, response, services)
 
@@ -167,15 +260,15 @@ def delete_image(
     services: Connected,
     if_match: IfMatch = None,
 ) -> None:
-    """Removes original, thumbnails and record."""
+    """Deletes original, thumbnails and record."""
 
     def marked(record: Record) -> Record:
-        require_match(present(record, request, services), if_match)
+        _require_match(record, if_match, request, services)
         return mark(record, services, services.storage.head(record.key))
 
-    deleted = with_record(image_id, services, marked)
+    deleted = change_record(image_id, services, marked)
     try:
         delete(deleted, services)
     except Exception:
-        # It is deleted for whoever asks; what is left to remove, the sweep removes.
+        # Nobody sees the image any more; the sweep removes what is left.
         log.exception("a deletion is left to the sweep")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from image_core.keys import claimed_image_id, derived_image_id
-from image_core.model import Record, Status, StoredObject
+from image_core.model import Record, StoredObject
 from image_core.services import Services
 
 
@@ -22,17 +22,8 @@ class ImageState:
         """The record, or the beginning of one for a direct drop (`rev` 0: not written yet)."""
         if self.record is not None:
             return self.record
-        return Record(
-            image_id=self.image_id,
-            key=self.key,
-            rev=0,
-            status=Status.PENDING,
-            generation=1,
-            created_ms=now_ms,
-            requested_ms=now_ms,
-            original_name=self.key.rstrip("/").rpartition("/")[2] or self.key,
-            source="bucket",
-        )
+        name = self.key.rstrip("/").rpartition("/")[2] or self.key
+        return Record.new(self.image_id, self.key, now_ms=now_ms, original_name=name, source="bucket")
 
 
 def load_state(key: str, services: Services) -> ImageState:

@@ -242,5 +242,74 @@ def test_a_condition_is_compared_strongly(stack: Stack, api: Api, method: str, i
         assert bool(stack.every()) == (status == 412)
 
 
+# The ETag of the texts alone
+
+
+def text_etag(answer: Answer) -> str:
+    tag: str = answer.json()["data"]["text_etag"]
+    return tag
+
+
+def test_the_text_etag_changes_with_each_text_and_with_nothing_else(stack: Stack, api: Api) -> None:
+    record = image_in(stack.records, Status.PROCESSING)
+    path = f"/api/images/{record.image_id}"
+    tags = [text_etag(api.get(path))]
+    for change in ({"title": "x"}, {"alt_text": ""}, {"alt_text": "x"}, {"tags": ["a, b"]}, {"tags": ["a", "b"]}):
+        tags.append(text_etag(patch(api, record.image_id, change)))
+    saved = stack.records.save(stack.the_record(), metadata=METADATA, thumbnails=made_by(record))
+    stack.records.finish(saved, outcome())
+    finished = api.get(path)
+
+    assert len(set(tags)) == len(tags)
+    assert finished.json()["status"] == "success"
+    assert text_etag(finished) == tags[-1] != finished.headers["etag"]
+    assert text_etag(patch(api, record.image_id, dict.fromkeys(WORDS))) == tags[0]
+
+
+def test_texts_can_be_saved_although_the_caption_has_come_meanwhile(stack: Stack, api: Api) -> None:
+    record = image_in(stack.records, Status.PROCESSING)
+    read = api.get(f"/api/images/{record.image_id}")
+    saved = stack.records.save(record, metadata=METADATA, thumbnails=made_by(record))
+    stack.records.finish(saved, outcome())
+
+    assert patch(api, record.image_id, WORDS, if_match=read.headers["etag"]).status == 412
+    answer = patch(api, record.image_id, WORDS, if_match=text_etag(read))
+    assert (answer.status, words(answer)) == (200, WORDS)
+
+
+def test_a_caption_that_comes_between_check_and_write_is_no_conflict_of_texts(stack: Stack, api: Api) -> None:
+    record = image_in(stack.records, Status.PROCESSING)
+    read = api.get(f"/api/images/{record.image_id}")
+    other = stack.others()
+    stack.dynamodb.plan("put_item", preceded_by(lambda: other.finish(record, outcome())))
+    answer = patch(api, record.image_id, WORDS, if_match=text_etag(read))
+    assert (answer.status, answer.json()["status"]) == (200, "success")
+
+
+@pytest.mark.parametrize(
+    ("if_match", "status"), [("{tag}", 200), ('"other", {tag}', 200), ("W/{tag}", 412), ("{unquoted}", 412)]
+)
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_a_text_etag_is_sent_as_it_is(stack: Stack, api: Api, method: str, if_match: str, status: int) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    path = f"/api/images/{record.image_id}"
+    tag = text_etag(api.get(path))
+    header = if_match.format(tag=tag, unquoted=tag.strip('"'))
+    if method == "PATCH":
+        assert patch(api, record.image_id, WORDS, if_match=header).status == status
+    else:
+        answer = api.send(request("http_delete.json", path, headers={"if-match": header}))
+        assert answer.status == (204 if status == 200 else 412)
+
+
+def test_of_two_who_read_the_same_texts_the_second_does_not_overwrite_the_first(stack: Stack, api: Api) -> None:
+    record = image_in(stack.records, Status.SUCCESS)
+    read = text_etag(api.get(f"/api/images/{record.image_id}"))
+    first = patch(api, record.image_id, {"title": "first"}, if_match=read)
+    second = patch(api, record.image_id, {"title": "second"}, if_match=read)
+    assert (first.status, second.status, second.code) == (200, 412, "precondition_failed")
+    assert patch(api, record.image_id, {"title": "second"}, if_match=text_etag(first)).status == 200
+
+
 def test_a_condition_on_what_is_not_there_is_not_found(api: Api) -> None:
     assert patch(api, new_image_id(), WORDS, if_match="*").code == "not_found"

@@ -1,4 +1,4 @@
-"""What is told about each request: its id, its route, how it ended and when."""
+"""Log context and the Latency metric of each request: id, route, status class, milliseconds."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 NO_ROUTE = "none"
-"""What nobody serves counts as one: addresses are made up by whoever calls, and a metric has its price."""
+"""All unmatched paths share this label: callers can invent endless paths, and every label costs money."""
 _LONGEST_PATH = 200
 
 
-class Observed:
-    """ASGI middleware, within `Answers` alone, which gave the request its id."""
+class RequestMetrics:
+    """ASGI middleware, directly inside `ResponseHeaders`, which gives the request its id."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -52,5 +52,5 @@ class Observed:
 
 def _route(scope: Scope) -> str:
     route = scope.get("route")
-    served = scope["method"] in (getattr(route, "methods", None) or ())
-    return f"{scope['method']} {getattr(route, 'path', '')}" if served else NO_ROUTE
+    matches = scope["method"] in (getattr(route, "methods", None) or ())
+    return f"{scope['method']} {getattr(route, 'path', '')}" if matches else NO_ROUTE

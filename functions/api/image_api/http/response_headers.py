@@ -1,4 +1,4 @@
-"""What holds for every answer, whoever gives it: a request id, no sniffing, a rule for caches; and HEAD as GET."""
+"""Headers of every response: request id, no sniffing, a rule for caches. HEAD is served as GET without the body."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
 
-from image_api.errors import unhandled
-
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUEST_ID = "X-Request-Id"
 
 
-class Answers:
-    """ASGI middleware, the outermost: what it adds stands on errors too, unforeseen ones included."""
+class ResponseHeaders:
+    """ASGI middleware, the outermost, so that errors get these headers too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -27,12 +25,9 @@ class Answers:
             return
         request_id = request_id_of(scope)
         is_head = scope["method"] == "HEAD"
-        has_started = False
 
-        async def finished(message: Message) -> None:
-            nonlocal has_started
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                has_started = True
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID] = request_id
                 headers["X-Content-Type-Options"] = "nosniff"
@@ -43,15 +38,10 @@ class Answers:
 
         state = {**scope.get("state", {}), "request_id": request_id}
         inner = {**scope, "method": "GET" if is_head else scope["method"], "state": state}
-        try:
-            await self._app(inner, receive, finished)
-        except Exception as error:
-            if has_started:
-                raise
-            await unhandled(error)(inner, receive, finished)
+        await self._app(inner, receive, with_headers)
 
 
 def request_id_of(scope: Scope) -> str:
-    """API Gateway's id, which its access log has too; else one of our own. No caller chooses it."""
+    """API Gateway's id, which its access log has too; else a new one. Callers cannot choose it."""
     context = scope.get("aws.event", {}).get("requestContext", {})
     return str(context.get("requestId") or uuid.uuid4().hex)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from image_api.access import KEPT_SECONDS, OUTAGE_SECONDS, REREAD_SECONDS, KeyRing, is_public
-from image_api.app import create_app
+from docs.api import offline_app
+from image_api.http.api_key import CACHE_SECONDS, OUTAGE_SECONDS, REREAD_SECONDS, KeyRing, is_public
 from image_core.errors import Unavailable
 from tests import pictures
 from tests.functional.emulator import Client, Clients, Stack, raising
@@ -38,7 +38,7 @@ def locked(make_stack: Callable[..., Stack], secret_arn: str) -> Stack:
 
 @pytest.fixture
 def api(locked: Stack) -> Api:
-    return Api(lambda: locked.services, secrets=lambda _: locked.secrets)
+    return Api(locked.services)
 
 
 def call(api: Api, method: str, path: str, **headers: str) -> Answer:
@@ -78,7 +78,7 @@ def test_what_is_nearly_the_key_is_not_the_key(api: Api, presented: str) -> None
 
 
 def test_every_route_of_the_application_is_guarded_or_meant_to_be_public() -> None:
-    paths = set(paths_of(create_app(lambda: pytest.fail("not needed")).routes))
+    paths = set(paths_of(offline_app().routes))
     public = {path for path in paths if is_public(f"{path}/" if path == "/assets" else path, public_docs=True)}
     assert len(paths - public) >= 7
     assert {path for path in paths if path.startswith("/api/")} == paths - public
@@ -149,7 +149,7 @@ def test_the_documentation_needs_the_key_if_the_operator_says_so(
     make_stack: Callable[..., Stack], secret_arn: str, path: str
 ) -> None:
     stack = make_stack(api_key_secret_arn=secret_arn, public_docs=False)
-    api = Api(lambda: stack.services, secrets=lambda _: stack.secrets)
+    api = Api(stack.services)
     assert call(api, "GET", path).code == "unauthorized"
     assert call(api, "GET", path, x_api_key=KEY).status == 200
     assert call(api, "GET", "/health").status == 200
@@ -174,12 +174,10 @@ def test_the_key_is_read_with_the_rights_of_the_apis_role(api: Api) -> None:
 
 
 def test_a_stack_without_a_key_lets_everybody_in_and_never_asks_secrets_manager(stack: Stack) -> None:
-    def unwanted(_: Any) -> Any:
-        pytest.fail("there is nothing to read")
-
-    api = Api(lambda: stack.services, secrets=unwanted)
+    api = Api(stack.services)
     assert call(api, "GET", "/api/images").status == 200
     assert call(api, "GET", "/api/images", x_api_key="whatever").status == 200
+    assert stack.secrets.calls == []
 
 
 # Nobody can tell
@@ -216,15 +214,15 @@ class Ring:
     """A ring of keys over moto's Secrets Manager, and the time."""
 
     def __init__(self, clients: Clients, secret_arn: str) -> None:
-        self.secret_arn = secret_arn
         self.manager = clients.secretsmanager
         self.client = Client(clients.secretsmanager, {secret_arn: resolved().arn("ApiKeySecret")})
         self.seconds = 1000.0
-        self._ring = KeyRing(lambda: self.client, lambda: self.seconds)  # type: ignore[arg-type, return-value]
+        self.secret_arn = secret_arn
+        self._ring = KeyRing(self.client, secret_arn, lambda: self.seconds)  # type: ignore[arg-type]
 
     def takes(self, key: str) -> bool:
-        known = self._ring.known(key)
-        return self._ring.read_and_judge(self.secret_arn, key) if known is None else known
+        valid = self._ring.is_valid(key)
+        return self._ring.read_and_validate(key) if valid is None else valid
 
     def rotate(self, key: str) -> None:
         self.manager.put_secret_value(SecretId=self.secret_arn, SecretString=key)
@@ -245,7 +243,7 @@ def test_a_new_key_is_valid_within_seconds_and_the_old_one_until_the_next_rotati
     ring.seconds += REREAD_SECONDS
     assert ring.takes(NEXT_KEY) and ring.takes(KEY)
     ring.rotate(THIRD_KEY)
-    ring.seconds += KEPT_SECONDS
+    ring.seconds += CACHE_SECONDS
     assert ring.takes(THIRD_KEY) and ring.takes(NEXT_KEY)
     assert not ring.takes(KEY)
 
@@ -258,7 +256,7 @@ def test_a_revoked_key_is_valid_no_longer_than_keys_are_kept(ring: Ring) -> None
     ring.manager.update_secret_version_stage(
         SecretId=ring.secret_arn, VersionStage="AWSPREVIOUS", RemoveFromVersionId=old
     )
-    ring.seconds += KEPT_SECONDS
+    ring.seconds += CACHE_SECONDS
     assert not ring.takes(KEY)
     assert ring.takes(NEXT_KEY)
 
@@ -266,9 +264,9 @@ def test_a_revoked_key_is_valid_no_longer_than_keys_are_kept(ring: Ring) -> None
 def test_a_valid_key_is_read_once_and_kept(ring: Ring) -> None:
     for _ in range(50):
         assert ring.takes(KEY)
-        ring.seconds += KEPT_SECONDS / 100
+        ring.seconds += CACHE_SECONDS / 100
     assert ring.reads == 1
-    ring.seconds += KEPT_SECONDS
+    ring.seconds += CACHE_SECONDS
     assert ring.takes(KEY)
     assert ring.reads == 2
 
@@ -283,7 +281,7 @@ def test_guessing_keys_does_not_become_calls_to_secrets_manager(ring: Ring) -> N
 def test_an_outage_locks_nobody_out_who_was_in_and_lets_nobody_in_who_was_not(ring: Ring) -> None:
     assert ring.takes(KEY)
     ring.client.plan("get_secret_value", *[raising(OFFLINE)] * 3)
-    ring.seconds += KEPT_SECONDS
+    ring.seconds += CACHE_SECONDS
     assert ring.takes(KEY)
     with pytest.raises(Unavailable):
         ring.takes(NEXT_KEY)

@@ -1,0 +1,143 @@
+"""The API key: every path that is not public requires it. A stack without a key runs none of this.
+
+The key is stored in Secrets Manager, read when it is first needed, and cached. Its previous version stays valid
+until the next rotation, so that callers can move to the new key without an interruption.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Headers
+
+from image_api.http.error_responses import error_response
+from image_api.http.errors import Unauthorized
+from image_api.http.inline import run_blocking
+from image_core.errors import Unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+HEADER = "X-Api-Key"
+PUBLIC_PATHS = frozenset({"/", "/health", "/favicon.ico"})
+PUBLIC_FOLDER = "/assets/"
+"""Scripts and styles of the page at `/`."""
+DOCS_PATHS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
+
+CACHE_SECONDS = 300.0
+"""How long a key is trusted before the secret is read again: a revoked key works for so long."""
+REREAD_SECONDS = 10.0
+"""An unknown key may be a new one: the secret is read again, but no more often than this."""
+OUTAGE_SECONDS = 3600.0
+"""How long known keys stay valid while Secrets Manager is unavailable."""
+MIN_KEY_CHARACTERS = 20
+"""A shorter secret was set by mistake (an empty string above all); it is no key."""
+
+
+def is_public(path: str, *, public_docs: bool) -> bool:
+    """Whether a path needs no key. Every path that is not named here needs one."""
+    return path in PUBLIC_PATHS or path.startswith(PUBLIC_FOLDER) or (public_docs and path in DOCS_PATHS)
+
+
+class KeyRing:
+    """The valid keys, as digests: the current and the previous version of a secret.
+
+    `now` is a clock in seconds.
+    """
+
+    def __init__(
+        self, client: SecretsManagerClient, secret_arn: str, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._client = client
+        self._secret_arn = secret_arn
+        self._now = now
+        self._digests: tuple[bytes, ...] = ()
+        self._read_at = self._tried_at = -math.inf
+
+    def is_valid(self, key: str) -> bool | None:
+        """Whether `key` is valid, from what is cached; None if the secret must be read. Raises `Unavailable`."""
+        valid, now = self._matches(key), self._now()
+        tried_just_now = now - self._tried_at < REREAD_SECONDS
+        if valid and (now - self._read_at < CACHE_SECONDS or (tried_just_now and self._outlives_outage(now))):
+            return True
+        if not valid and tried_just_now:
+            if self._read_at < self._tried_at:
+                raise Unavailable
+            return False
+        return None
+
+    def read_and_validate(self, key: str) -> bool:
+        """Read the secret; then whether `key` is valid. Blocks. Raises `Unavailable`."""
+        self._tried_at = self._now()
+        try:
+            self._digests = tuple(_digest(found) for found in self._read())
+        except Exception as error:
+            # Whatever the cause, and however long it lasts: only keys that were known before are let in.
+            log.exception("the API key could not be read")
+            if self._matches(key) and self._outlives_outage(self._tried_at):
+                return True
+            raise Unavailable from error
+        self._read_at = self._tried_at
+        return self._matches(key)
+
+    def _outlives_outage(self, now: float) -> bool:
+        return now - self._read_at < OUTAGE_SECONDS
+
+    def _matches(self, key: str) -> bool:
+        """Compare with every valid key, in constant time."""
+        digest = _digest(key)
+        return any([hmac.compare_digest(digest, known) for known in self._digests])  # noqa: C419  # all of them
+
+    def _read(self) -> list[str]:
+        found = [self._client.get_secret_value(SecretId=self._secret_arn)["SecretString"]]
+        try:
+            previous = self._client.get_secret_value(SecretId=self._secret_arn, VersionStage="AWSPREVIOUS")
+            found.append(previous["SecretString"])
+        except self._client.exceptions.ResourceNotFoundException:
+            pass  # never rotated, or the old key was revoked
+        keys = [key for key in found if len(key) >= MIN_KEY_CHARACTERS]
+        if not keys:
+            raise ValueError(f"the secret holds no key of at least {MIN_KEY_CHARACTERS} characters")
+        return keys
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
+
+
+class ApiKeyGuard:
+    """ASGI middleware: lets public paths and callers with a valid key through, before any body is read."""
+
+    def __init__(self, app: ASGIApp, ring: KeyRing, *, public_docs: bool) -> None:
+        self._app = app
+        self._ring = ring
+        self._public_docs = public_docs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not is_public(scope["path"], public_docs=self._public_docs):
+            refusal = await self._refusal(Headers(scope=scope).get(HEADER))
+            if refusal is not None:
+                await refusal(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    async def _refusal(self, key: str | None) -> ASGIApp | None:
+        try:
+            valid = self._ring.is_valid(key) if key else False
+            if valid is None:
+                valid = await run_blocking(self._ring.read_and_validate, str(key))
+        except Unavailable as error:
+            return error_response(error, {"Retry-After": str(int(REREAD_SECONDS))})
+        if valid:
+            return None
+        challenge = {"WWW-Authenticate": f'ApiKey realm="image pipeline", header="{HEADER}"'}
+        return error_response(Unauthorized(), challenge)

@@ -1,0 +1,146 @@
+"""Every error becomes a response here: one envelope for all, never a body of the framework's own."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from image_api.http.errors import (
+    HTTP_STATUS,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    NotReady,
+    RequestError,
+)
+from image_api.schemas import ErrorBody, ErrorResponse
+from image_core.errors import PipelineError, Unavailable
+from image_core.retry import is_transient
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+_RETRY_AFTER_SECONDS = 5
+_RETRY_AFTER = {
+    "Retry-After": {"description": "Seconds to wait before asking again.", "schema": {"type": "integer"}}
+}
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+
+def documented(*errors: type[PipelineError]) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI `responses` of a route with these errors, and with the two that every route can have."""
+    by_status: dict[int | str, dict[str, Any]] = {}
+    every: tuple[type[PipelineError], ...] = (*errors, InternalError, Unavailable)
+    for error in every:
+        response = by_status.setdefault(
+            HTTP_STATUS[error],
+            {"model": ErrorResponse, "description": "", "content": {"application/json": {"examples": {}}}},
+        )
+        line = f"`{error.code}`: {error.default_message}"
+        response["description"] = f"{response['description']}\n\n{line}".strip()
+        example = ErrorResponse(error=ErrorBody(code=error.code, message=error.default_message))
+        response["content"]["application/json"]["examples"][error.code] = {"value": example.model_dump()}
+        if error in (NotReady, Unavailable):
+            response["headers"] = _RETRY_AFTER
+    return by_status
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers of `app`. They are async: Starlette would start a thread for others."""
+    for error in HTTP_STATUS:
+        app.add_exception_handler(error, _pipeline_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientError, _aws_error)
+    app.add_exception_handler(BotoCoreError, _aws_error)
+
+
+def error_response(error: PipelineError, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The envelope of `error`, with its status from `HTTP_STATUS`."""
+    body = ErrorResponse(error=ErrorBody(code=error.code, message=error.message))
+    return JSONResponse(body.model_dump(), HTTP_STATUS[type(error)], headers)
+
+
+class UnforeseenErrors:
+    """ASGI middleware: 500 for errors that no handler knows. Inside CORS, so that pages can read that response.
+
+    Starlette's own handler for `Exception` is outside of all middleware.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_started = False
+
+        async def noting_the_start(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting_the_start)
+        except Exception as error:
+            if has_started or scope["type"] != "http":
+                raise
+            await _unforeseen(error)(scope, receive, send)
+
+
+def _unforeseen(error: Exception) -> JSONResponse:
+    log.error("unhandled", exc_info=error)
+    return error_response(InternalError())
+
+
+async def _pipeline_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, PipelineError)
+    after = error.retry_after_seconds if isinstance(error, RequestError) else None
+    if isinstance(error, Unavailable):
+        after = _RETRY_AFTER_SECONDS
+    return error_response(error, {} if after is None else {"Retry-After": str(after)})
+
+
+async def _validation_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    found = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
+    return error_response(InvalidRequest("; ".join(found)))
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    """The framework's own refusals: an unknown path or method, or a form that it cannot read."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == HTTP_STATUS[NotFound]:
+        return error_response(NotFound("There is nothing at this URL."))
+    if error.status_code == HTTP_STATUS[MethodNotAllowed]:
+        return error_response(MethodNotAllowed(), {"Allow": _allowed_methods(request)})
+    return error_response(InvalidRequest(str(error.detail)))
+
+
+def _allowed_methods(request: Request) -> str:
+    """All methods of the request's path; the framework lists those of the first matching route only."""
+    allowed = [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": "GET" if method == "HEAD" else method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
+    return ", ".join(allowed)
+
+
+async def _aws_error(_: Request, error: Exception) -> JSONResponse:
+    if not is_transient(error):
+        return _unforeseen(error)  # a later try would fail as well
+    log.error("a call to AWS failed", exc_info=error)
+    return error_response(Unavailable(), {"Retry-After": str(_RETRY_AFTER_SECONDS)})

@@ -1,0 +1,62 @@
+"""Which files are accepted: their size, name and format, and what to do about those that are not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from image_api.http.errors import EmptyFile, InvalidRequest, TooLarge, UnsupportedUpload
+from image_core.formats import SNIFFED_BYTES, identify, media_type, named
+
+if TYPE_CHECKING:
+    from fastapi import UploadFile
+
+    from image_core.settings import Settings
+
+MAX_NAME_CHARACTERS = 1024
+"""Of a file's name: no less than any S3 key can hold."""
+
+
+def accepted_media_type(file: UploadFile, settings: Settings) -> str:
+    """The media type of a posted file, by its first bytes. Raises a `RequestError` if the file is not accepted."""
+    if not file.size:
+        raise EmptyFile
+    if file.size > settings.max_post_bytes:
+        raise TooLarge(post_limit_message(settings))
+    if len(file.filename or "") > MAX_NAME_CHARACTERS:
+        raise InvalidRequest(f"The file name is longer than {MAX_NAME_CHARACTERS:,} characters.")
+    kind = identify(file.file.read(SNIFFED_BYTES))
+    file.file.seek(0)
+    if kind is None or kind not in settings.allowed_formats:
+        raise _unsupported(settings)
+    return media_type(kind)
+
+
+def require_accepted(size: int, content_type: str, settings: Settings) -> None:
+    """Raise a `RequestError` if an announced file is not accepted."""
+    if size == 0:
+        raise EmptyFile
+    if size > settings.max_image_bytes:
+        raise TooLarge(_size_limit_message(settings))
+    if content_type not in map(media_type, settings.allowed_formats):
+        raise _unsupported(settings)
+
+
+def post_limit_message(settings: Settings) -> str:
+    """What to do about a file that is too large for POST /api/images."""
+    if settings.max_post_bytes == settings.max_image_bytes:
+        return _size_limit_message(settings)
+    return (
+        f"The file is larger than {settings.max_post_bytes:,} bytes, the limit of this call."
+        f" Use POST /api/uploads for files of up to {settings.max_image_bytes:,} bytes."
+    )
+
+
+def _size_limit_message(settings: Settings) -> str:
+    return (
+        f"The file is larger than {settings.max_image_bytes:,} bytes, the limit of this service."
+        " Scale the picture down, then send it with POST /api/uploads."
+    )
+
+
+def _unsupported(settings: Settings) -> UnsupportedUpload:
+    return UnsupportedUpload(f"Supported formats: {named(settings.allowed_formats)}.")
