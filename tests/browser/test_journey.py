@@ -255,6 +255,38 @@ def test_the_form_has_the_limits_of_the_api(gallery: Gallery, stack: Stack, desc
     save(detail)
 
 
+@pytest.mark.parametrize("is_kept", [True, False], ids=["mine", "theirs"])
+def test_what_another_person_saved_is_shown_and_one_chooses(
+    gallery: Gallery, stack: Stack, described: str, is_kept: bool
+) -> None:
+    """Also what they saved before the first key was pressed here."""
+    detail = gallery.open_detail("Wall")
+    expect(detail.get_by_label("Title")).to_have_value("Wall")
+    gallery.page.route(re.compile(r"/api/images\?"), lambda route: None)  # the page hears nothing of it
+    theirs = {"title": "Theirs", "tags": ["Rome, Italy"]}
+    stack.api.patch(f"/api/images/{described}", json=theirs)
+    detail.get_by_label("Title").fill("Mine")
+    detail.get_by_role("button", name="Save").click()
+
+    conflict = detail.get_by_role("alert")
+    expect(conflict).to_contain_text("Somebody else saved this")
+    expect(conflict.locator("dt")).to_have_text(["Title", "Tags"])
+    expect(conflict.locator("dd")).to_have_text(["Theirs", "Rome, Italy"])
+    expect(detail.get_by_role("button", name="Save")).to_be_hidden()
+    detail.get_by_label("Title").press("Enter")
+    expect(conflict).to_be_visible()
+    assert stack.image(described)["data"]["title"] == "Theirs"
+
+    conflict.get_by_role("button", name="Keep mine" if is_kept else "Use theirs").click()
+
+    expect(conflict).to_be_hidden()
+    expect(chips(detail).locator("span")).to_have_text(["Rome, Italy"])
+    title = "Mine" if is_kept else "Theirs"
+    expect(detail.get_by_label("Title")).to_have_value(title)
+    data = stack.image(described)["data"]
+    assert (data["title"], data["alt_text"], data["tags"]) == (title, "", ["Rome, Italy"])
+
+
 def test_a_caption_that_comes_while_one_writes_is_no_conflict(gallery: Gallery, stack: Stack) -> None:
     with seeding(stack) as seed:
         done = finished(0, seed.thumbnails)
