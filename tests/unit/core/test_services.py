@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from image_core.services import ClientAtFirstUse, connect
+from image_core.services import connect
 from image_core.settings import Settings
+from image_core.stores.clients import LazyClient
 
 
 class Builder:
@@ -25,7 +26,7 @@ class Builder:
 
 def test_nothing_is_built_before_it_is_used():
     build = Builder()
-    client = ClientAtFirstUse(build)
+    client = LazyClient(build)
     assert build.built == 0
     assert client.call() == client.call() == "done"
     assert build.built == 1
@@ -33,7 +34,7 @@ def test_nothing_is_built_before_it_is_used():
 
 def test_many_threads_build_one_client():
     build = Builder()
-    client = ClientAtFirstUse(build)
+    client = LazyClient(build)
     answers: list[str] = []
     threads = [threading.Thread(target=lambda: answers.append(client.call())) for _ in range(8)]
     for thread in threads:
