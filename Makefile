@@ -82,8 +82,8 @@ docs: $(VENV)/installed  ## Write docs/api.md from the OpenAPI schema, and the r
 	$(BIN)/python -m docs.api
 	$(BIN)/python -m docs.cli
 
-model: $(VENV)/installed  ## Fetch BLIP and export it into models/exported (FROM=folder: another checkpoint)
-	$(BIN)/python -m models.export $(if $(FROM),--from $(FROM))
+model: $(VENV)/installed  ## Fetch BLIP and export it into models/exported (FROM=folder: another checkpoint; VERIFY=1: compare with transformers)
+	$(BIN)/python -m models.export $(if $(FROM),--from $(FROM)) $(if $(filter 1,$(VERIFY)),--verify)
 
 model-check: $(VENV)/installed  ## Compare the model folders with their checksums
 	$(BIN)/python -m models.check

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from image_processor.captioning.model_folder import MANIFEST_NAME, read_manifest
+from models.blip import load_config
 from models.export import Origin, export
 from models.fetch import REPOSITORY, REVISION, cached
 from models.random_checkpoint import write_random_checkpoint
@@ -43,7 +43,7 @@ def prepare(work: Path = WORK) -> Model:
         if not (checkpoint / "pytorch_model.bin").is_file():
             write_random_checkpoint(checkpoint)
     if not (exported / MANIFEST_NAME).is_file() or read_manifest(exported).name != origin.name:
-        export(checkpoint, exported, origin, pictures=1)
+        export(checkpoint, exported, origin)
     return Model(read_manifest(exported).model, checkpoint, exported)
 
 
@@ -57,11 +57,8 @@ class Work:
 
 def work_of(checkpoint: Path) -> Work:
     """Counted from the configuration; norms, activations and the arithmetic of the text are left out."""
-    from transformers import BlipConfig
-
-    config: Any = BlipConfig.from_pretrained(checkpoint)
-    vision, text = config.vision_config, config.text_config
-    positions = (vision.image_size // vision.patch_size) ** 2 + 1
+    config = load_config(checkpoint)
+    vision, text, positions = config.vision, config.text, config.vision.positions
     width, inner = vision.hidden_size, vision.intermediate_size
     linear = positions * (4 * width * width + 2 * width * inner)
     attention = 2 * positions * positions * width

@@ -1,81 +1,155 @@
-"""A BLIP captioning checkpoint: its shapes and its weights, whatever its size."""
+"""A BLIP captioning checkpoint: its configuration, weights and tokenizer, read without torch and transformers."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from tokenizers import Tokenizer
 
 from image_core.errors import ModelError
+from models.tokenizer import FILES as TOKENIZER_FILES
+from models.tokenizer import load_tokenizer
+from models.weights import Floats, Weights
 
 ARCHITECTURE = "BlipForConditionalGeneration"
-Weights = NDArray[np.float32]
+MAX_LAYERS = 200
+
+Size = Annotated[int, Field(ge=1, strict=True)]
+Id = Annotated[int, Field(ge=0, strict=True)]
+Rgb = tuple[float, float, float]
+Model = TypeVar("Model", bound=BaseModel)
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A loaded checkpoint. `model`, `tokenizer` and `image_processor` are those of transformers."""
+class _Part(BaseModel):
+    """A part of a configuration. The defaults are those of transformers."""
 
-    folder: Path
-    model: Any
-    tokenizer: Any
-    image_processor: Any
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
-    @property
-    def vision(self) -> Any:
-        return self.model.config.vision_config
 
-    @property
-    def text(self) -> Any:
-        return self.model.config.text_config
+class Vision(_Part):
+    """`vision_config`."""
+
+    hidden_size: Size = 768
+    intermediate_size: Size = 3072
+    num_hidden_layers: Annotated[Size, Field(le=MAX_LAYERS)] = 12
+    num_attention_heads: Size = 12
+    image_size: Size = 384
+    patch_size: Size = 16
+    hidden_act: Literal["gelu"] = "gelu"
+    layer_norm_eps: float = 1e-5
 
     @property
     def patches(self) -> int:
         """Patches a side."""
-        return int(self.vision.image_size) // int(self.vision.patch_size)
+        return self.image_size // self.patch_size
 
     @property
     def positions(self) -> int:
         """What the picture becomes: one vector for each patch and one for the whole."""
         return self.patches**2 + 1
 
-    def weights(self) -> dict[str, Weights]:
-        """Every parameter by its name, fp32, without a copy."""
-        return {name: value.detach().float().numpy() for name, value in self.model.state_dict().items()}
+
+class Text(_Part):
+    """`text_config`."""
+
+    vocab_size: Size = 30_524
+    hidden_size: Size = 768
+    intermediate_size: Size = 3072
+    num_hidden_layers: Annotated[Size, Field(le=MAX_LAYERS)] = 12
+    num_attention_heads: Size = 8
+    max_position_embeddings: Size = 512
+    hidden_act: Literal["gelu"] = "gelu"
+    layer_norm_eps: float = 1e-12
+    is_decoder: Literal[True] = True
+    bos_token_id: Id = 30_522
+    sep_token_id: Id = 102
+    pad_token_id: Id = 0
+    tie_word_embeddings: bool = True
+
+    @property
+    def head_size(self) -> int:
+        return self.hidden_size // self.num_attention_heads
+
+
+class Config(_Part):
+    """`config.json`."""
+
+    vision: Vision = Field(default=Vision(), alias="vision_config")
+    text: Text = Field(default=Text(), alias="text_config")
+    tie_word_embeddings: bool = True
+
+    @property
+    def tied(self) -> bool:
+        """Whether the head is the table of words unless it has weights of its own."""
+        return self.tie_word_embeddings or self.text.tie_word_embeddings
+
+
+def _sides(size: object) -> object:
+    return {"height": size, "width": size} if isinstance(size, int) else size
+
+
+class Preprocessing(_Part):
+    """`preprocessor_config.json`: the size and colors of the model, and what must be as the captioner does it."""
+
+    size: Annotated[dict[str, int], BeforeValidator(_sides)] = {"height": 384, "width": 384}
+    image_mean: Rgb = (0.48145466, 0.4578275, 0.40821073)
+    image_std: Rgb = (0.26862954, 0.26130258, 0.27577711)
+    resample: Literal[3] = 3  # bicubic
+    rescale_factor: float = Field(default=1 / 255, ge=1 / 255 - 1e-9, le=1 / 255 + 1e-9)
+    do_resize: Literal[True] = True
+    do_rescale: Literal[True] = True
+    do_normalize: Literal[True] = True
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that can be exported: all weights that the graphs need are there, in the right shapes."""
+
+    folder: Path
+    vision: Vision
+    text: Text
+    preprocessing: Preprocessing
+    tokenizer: Tokenizer
+    weights: Weights
+    tied: dict[str, str]
+    """Weights that the file leaves out, and those that they are the same as."""
+
+    def weight(self, name: str) -> Floats:
+        """A parameter by its name, fp32."""
+        return self.weights[self.tied.get(name, name)]
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that were read."""
+        names = ("config.json", "preprocessor_config.json", *TOKENIZER_FILES)
+        return [path for name in names if (path := self.folder / name).is_file()] + self.weights.files
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
-    """Load any BLIP captioning checkpoint, with `.safetensors` or `pytorch_model.bin`, in fp32.
+    """Load any BLIP captioning checkpoint, with `.safetensors` or `pytorch_model.bin`.
 
     Raises `ModelError`, naming the folder, if it is something else or cannot be exported.
     """
-    _require_blip(folder)
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
-        raise ModelError(f"{folder} is not a BLIP captioning checkpoint: it holds no tokenizer")
-    from transformers import BertTokenizer, BlipForConditionalGeneration, BlipImageProcessorPil, logging
-
-    silence: Any = logging.disable_progress_bar
-    silence()
-
-    try:
-        loaded: Any = BlipForConditionalGeneration.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True
-        )
-        model, report = loaded
-        tokenizer = BertTokenizer.from_pretrained(folder, local_files_only=True)
-        image_processor = BlipImageProcessorPil.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # transformers passes on whatever its parsers raise
-        raise ModelError(f"the checkpoint in {folder} cannot be loaded: {error}") from error
-    if report["missing_keys"]:  # transformers would go on with random weights
-        raise ModelError(f"the checkpoint in {folder} lacks weights: {min(report['missing_keys'])} and others")
-    checkpoint = Checkpoint(folder, model.float().eval(), tokenizer, image_processor)
-    _require_supported(checkpoint)
-    return checkpoint
+    config = load_config(folder)
+    preprocessing = _validate(Preprocessing, folder / "preprocessor_config.json")
+    _require_supported(folder, config, preprocessing)
+    tokenizer, weights = load_tokenizer(folder), Weights(folder)
+    tied = _tied(config, weights.shapes)
+    _require_weights(folder, weights.shapes, tied, dict(expected_shapes(config.vision, config.text)))
+    return Checkpoint(folder, config.vision, config.text, preprocessing, tokenizer, weights, tied)
 
 
-def _require_blip(folder: Path) -> None:
+def load_config(folder: Path) -> Config:
+    """The configuration of a BLIP captioning checkpoint. Raises `ModelError` if `folder` holds something else."""
+    require_blip(folder)
+    return _validate(Config, folder / "config.json")
+
+
+def require_blip(folder: Path) -> None:
+    """Raise `ModelError` unless `folder` holds a BLIP captioning checkpoint."""
     if not folder.is_dir():
         raise ModelError(f"the checkpoint folder {folder} does not exist")
     try:
@@ -88,16 +162,103 @@ def _require_blip(folder: Path) -> None:
         raise ModelError(f"{folder} is not a BLIP captioning checkpoint: it holds {names}, not {ARCHITECTURE}")
 
 
-def _require_supported(checkpoint: Checkpoint) -> None:
+def expected_shapes(vision: Vision, text: Text) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Name and shape of every weight that the graphs are made of."""
+    wide, inner, side = vision.hidden_size, vision.intermediate_size, vision.patch_size
+    name = "vision_model.embeddings"
+    yield f"{name}.class_embedding", (1, 1, wide)
+    yield f"{name}.position_embedding", (1, vision.positions, wide)
+    yield f"{name}.patch_embedding.weight", (wide, 3, side, side)
+    yield f"{name}.patch_embedding.bias", (wide,)
+    for layer in range(vision.num_hidden_layers):
+        name = f"vision_model.encoder.layers.{layer}"
+        yield from _linear(f"{name}.self_attn.qkv", wide, 3 * wide)
+        yield from _linear(f"{name}.self_attn.projection", wide, wide)
+        yield from _linear(f"{name}.mlp.fc1", wide, inner)
+        yield from _linear(f"{name}.mlp.fc2", inner, wide)
+        yield from _norm(f"{name}.layer_norm1", wide)
+        yield from _norm(f"{name}.layer_norm2", wide)
+    yield from _norm("vision_model.post_layernorm", wide)
+
+    width, inner = text.hidden_size, text.intermediate_size
+    name = "text_decoder.bert.embeddings"
+    yield f"{name}.word_embeddings.weight", (text.vocab_size, width)
+    yield f"{name}.position_embeddings.weight", (text.max_position_embeddings, width)
+    yield from _norm(f"{name}.LayerNorm", width)
+    for layer in range(text.num_hidden_layers):
+        name = f"text_decoder.bert.encoder.layer.{layer}"
+        for attention, source in (("attention", width), ("crossattention", wide)):
+            yield from _linear(f"{name}.{attention}.self.query", width, width)
+            yield from _linear(f"{name}.{attention}.self.key", source, width)
+            yield from _linear(f"{name}.{attention}.self.value", source, width)
+            yield from _linear(f"{name}.{attention}.output.dense", width, width)
+            yield from _norm(f"{name}.{attention}.output.LayerNorm", width)
+        yield from _linear(f"{name}.intermediate.dense", width, inner)
+        yield from _linear(f"{name}.output.dense", inner, width)
+        yield from _norm(f"{name}.output.LayerNorm", width)
+    name = "text_decoder.cls.predictions"
+    yield from _linear(f"{name}.transform.dense", width, width)
+    yield from _norm(f"{name}.transform.LayerNorm", width)
+    yield from _linear(f"{name}.decoder", width, text.vocab_size)
+
+
+def _linear(name: str, inputs: int, outputs: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield f"{name}.weight", (outputs, inputs)
+    yield f"{name}.bias", (outputs,)
+
+
+def _norm(name: str, width: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield f"{name}.weight", (width,)
+    yield f"{name}.bias", (width,)
+
+
+def _validate(model: type[Model], path: Path) -> Model:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ModelError(f"{path}: cannot export {place} = {first['input']!r}: {first['msg']}") from error
+
+
+def _require_supported(folder: Path, config: Config, preprocessing: Preprocessing) -> None:
     """Refuse what the graphs or the captioner would do differently from transformers."""
-    folder, text, vision = checkpoint.folder, checkpoint.text, checkpoint.vision
-    for activation in (text.hidden_act, vision.hidden_act):
-        if activation != "gelu":
-            raise ModelError(f"{folder}: cannot export the activation {activation}, only gelu")
-    if (text.hidden_size // text.num_attention_heads) % 8:
+    vision, text = config.vision, config.text
+    for part, name in ((vision, "vision_config"), (text, "text_config")):
+        if part.hidden_size % part.num_attention_heads:
+            raise ModelError(f"{folder}: {name} has a width that its heads do not divide")
+    if text.head_size % 8:
         raise ModelError(f"{folder}: cannot export attention heads whose size is not a multiple of 8")
-    processor = checkpoint.image_processor
-    expected = {"height": vision.image_size, "width": vision.image_size}
-    found = {"height": processor.size["height"], "width": processor.size["width"]}
-    if found != expected or processor.resample != 3 or abs(processor.rescale_factor * 255 - 1) > 1e-9:
-        raise ModelError(f"{folder}: preprocessor_config.json does not fit the model: {processor.size}")
+    if vision.image_size % vision.patch_size:
+        raise ModelError(f"{folder}: vision_config has an image_size that is not a multiple of its patch_size")
+    if preprocessing.size != {"height": vision.image_size, "width": vision.image_size}:
+        raise ModelError(f"{folder}: preprocessor_config.json does not fit the model: {preprocessing.size}")
+
+
+def _tied(config: Config, found: dict[str, Any]) -> dict[str, str]:
+    """Either of two tied weights may be missing."""
+    if not config.tied:
+        return {}
+    predictions, words = "text_decoder.cls.predictions", "text_decoder.bert.embeddings.word_embeddings.weight"
+    pairs = {f"{predictions}.decoder.weight": words, f"{predictions}.decoder.bias": f"{predictions}.bias"}
+    pairs |= {other: name for name, other in pairs.items()}
+    return {name: other for name, other in pairs.items() if name not in found and other in found}
+
+
+def _require_weights(
+    folder: Path,
+    found: dict[str, tuple[int, ...]],
+    tied: dict[str, str],
+    expected: dict[str, tuple[int, ...]],
+) -> None:
+    missing = [name for name in expected if tied.get(name, name) not in found]
+    if missing:
+        raise ModelError(f"the checkpoint in {folder} lacks weights: {min(missing)} and others")
+    for name, shape in expected.items():
+        if found[tied.get(name, name)] != shape:
+            raise ModelError(
+                f"the checkpoint in {folder} cannot be loaded: {name} has the shape {found[tied.get(name, name)]}, "
+                f"and config.json means {shape}"
+            )

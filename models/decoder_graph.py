@@ -5,37 +5,39 @@ head size) come back as `present_key_i` and `present_value_i`: bound to the same
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from models.blip import Checkpoint, Weights
+from models.blip import Checkpoint, Text
 from models.graph import FUSED, Graph
+from models.weights import Floats
 
 
 def decoder_graph(checkpoint: Checkpoint) -> Graph:
     """Build it from the weights of `checkpoint`."""
-    return _Decoder(Graph("decoder"), checkpoint.text, checkpoint.weights(), checkpoint.positions).build()
+    return _Decoder(Graph("decoder"), checkpoint).build()
 
 
 @dataclass(frozen=True)
 class _Decoder:
     graph: Graph
-    config: Any
-    weights: dict[str, Weights]
-    positions: int
+    checkpoint: Checkpoint
+
+    @property
+    def config(self) -> Text:
+        return self.checkpoint.text
 
     @property
     def heads(self) -> int:
-        return int(self.config.num_attention_heads)
+        return self.config.num_attention_heads
 
     @property
     def width(self) -> int:
-        return int(self.config.hidden_size)
+        return self.config.hidden_size
 
     @property
     def head_size(self) -> int:
-        return self.width // self.heads
+        return self.config.head_size
 
     def build(self) -> Graph:
         graph = self.graph
@@ -44,7 +46,7 @@ class _Decoder:
         graph.input("last_position", [1], "int32")
         graph.input("length", [], "int32")
         value, table = self._embed()
-        for layer in range(int(self.config.num_hidden_layers)):
+        for layer in range(self.config.num_hidden_layers):
             value = self._self_attention(layer, value)
             value = self._cross_attention(layer, value)
             value = self._mlp(layer, value)
@@ -104,7 +106,8 @@ class _Decoder:
         )
         query = graph.op("Transpose", graph.reshape(query, -1, heads, size), perm=[1, 0, 2])
         key, looked_up = (
-            graph.input(f"cross_{part}_{layer}", [heads, self.positions, size]) for part in ("key", "value")
+            graph.input(f"cross_{part}_{layer}", [heads, self.checkpoint.vision.positions, size])
+            for part in ("key", "value")
         )
         scores = graph.op("FusedMatMul", query, key, domain=FUSED, transB=1)
         attended = graph.op("MatMul", graph.op("Softmax", scores, axis=-1), looked_up)
@@ -128,7 +131,7 @@ class _Decoder:
 
     def _norm(self, name: str, value: str, skipped: str, *bias: str) -> str:
         parts = [self.graph.weight(f"{name}.{part}", self._weight(f"{name}.{part}")) for part in ("weight", "bias")]
-        epsilon = float(self.config.layer_norm_eps)
+        epsilon = self.config.layer_norm_eps
         return self.graph.op("SkipLayerNormalization", value, skipped, *parts, *bias, domain=FUSED, epsilon=epsilon)
 
     def _head(self, value: str, table: str) -> None:
@@ -143,10 +146,10 @@ class _Decoder:
             graph.weight(f"{name}.norm.{part}", self._weight(f"{name}.transform.LayerNorm.{part}"))
             for part in ("weight", "bias")
         ]
-        value = graph.op("LayerNormalization", value, *norm, axis=-1, epsilon=float(self.config.layer_norm_eps))
+        value = graph.op("LayerNormalization", value, *norm, axis=-1, epsilon=self.config.layer_norm_eps)
         logits = graph.op("MatMul", value, table)
         bias = graph.weight(f"{name}.bias", self._weight(f"{name}.decoder.bias"))
-        graph.output("logits", [1, int(self.config.vocab_size)], graph.op("Add", logits, bias))
+        graph.output("logits", [1, self.config.vocab_size], graph.op("Add", logits, bias))
 
-    def _weight(self, name: str) -> Weights:
-        return self.weights[f"text_decoder.{name}"]
+    def _weight(self, name: str) -> Floats:
+        return self.checkpoint.weight(f"text_decoder.{name}")

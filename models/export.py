@@ -1,7 +1,8 @@
 """`python -m models.export`: a BLIP checkpoint as a model folder for ONNX Runtime.
 
 Fetches Salesforce/blip-image-captioning-base, or takes any BLIP captioning checkpoint (`--from FOLDER`), writes its
-graphs, compares them with transformers on the spot, and only then puts the folder into its place.
+graphs, checks them, and only then puts the folder into its place. Needs neither torch nor transformers. `--verify`
+compares the graphs with transformers.
 Exit codes: 0 done, 1 the checkpoint cannot be exported, 3 the hub cannot be reached.
 """
 
@@ -16,17 +17,20 @@ from pathlib import Path
 
 from image_core.errors import ModelError
 from image_processor.captioning.model_folder import MANIFEST_NAME, Graphs, Manifest, TokenIds, read_manifest
+from image_processor.captioning.onnx_captioner import TOKENIZER_NAME
 from models.blip import Checkpoint, load_checkpoint
 from models.decoder_graph import decoder_graph
 from models.encoder_graph import encoder_graph
-from models.fetch import LICENCE, REPOSITORY, REVISION, HubUnreachable, fetch
+from models.fetch import LICENSE, REPOSITORY, REVISION, HubUnreachable, fetch
 from models.manifest import weights_revision, write_manifest
 from models.parity import compare, sample_pictures
-from models.reference import Reference
+from models.reference import Reference, require_transformers
+from models.self_check import self_check
+from models.weights import weight_files
 
 TARGET = Path(__file__).parent / "exported"
 CANNOT_EXPORT, UNREACHABLE = 1, 3
-COMPARED_PICTURES = 3
+CHECKED_PICTURES, COMPARED_PICTURES = 2, 3
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Origin:
 
     name: str
     revision: str
-    licence: str
+    license: str
     prompt: str = ""
     max_new_tokens: int = 20
 
@@ -45,12 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.source is None:
-            folder = fetch(options.repository, options.revision)
-            origin = Origin(options.repository, options.revision, options.licence or LICENCE, options.prompt or "")
+            snapshot = fetch(options.repository, options.revision)
+            folder = snapshot.folder
+            origin = Origin(options.repository, snapshot.commit, options.license or LICENSE, options.prompt or "")
         else:
             folder = options.source
-            origin = origin_of(folder, options.licence, options.prompt)
-        export(folder, options.target, origin)
+            origin = origin_of(folder, options.license, options.prompt)
+        export(folder, options.target, origin, verify=options.verify)
     except HubUnreachable as error:
         print(error, file=sys.stderr)
         return UNREACHABLE
@@ -60,70 +65,79 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def export(source: Path, target: Path, origin: Origin, pictures: int = COMPARED_PICTURES) -> Manifest:
-    """Export the checkpoint in `source` to `target`, which is replaced once all is written and compared.
+def export(source: Path, target: Path, origin: Origin, *, verify: bool = False) -> Manifest:
+    """Export the checkpoint in `source` to `target`, which is replaced once all is written and checked.
 
+    `verify`: compare with transformers, which must be installed, and not only run the graphs.
     Raises `ModelError`, naming the folder, and then `target` is as it was.
     """
     started = time.monotonic()
+    if verify:
+        require_transformers()
     checkpoint = load_checkpoint(source)
     with _replacing(target) as folder:
         encoder_graph(checkpoint).save(folder)
         decoder_graph(checkpoint).save(folder)
-        checkpoint.tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+        checkpoint.tokenizer.save(str(folder / TOKENIZER_NAME))
         manifest = _describe(checkpoint, folder, origin)
-        print(f"compares the graphs with transformers on {pictures} pictures", flush=True)
-        comparison = compare(
-            Reference(checkpoint), folder, sample_pictures(pictures), max_new_tokens=origin.max_new_tokens
-        )
-        print(comparison)
-        if not comparison.close:
-            raise ModelError(f"the export of {source} differs from the checkpoint: {comparison}")
+        del checkpoint  # the check needs the memory
+        print(_check(source, folder, origin, verify=verify), flush=True)
     size = sum(entry.bytes for entry in manifest.files.values())
     print(f"wrote {target}: {manifest.model}, {size / 1e6:,.1f} MB, in {time.monotonic() - started:.0f} s")
     return manifest
 
 
-def origin_of(folder: Path, licence: str | None = None, prompt: str | None = None) -> Origin:
+def _check(source: Path, folder: Path, origin: Origin, *, verify: bool) -> str:
+    try:
+        if not verify:
+            return self_check(folder, sample_pictures(CHECKED_PICTURES))
+        print("comparing the graphs with transformers", flush=True)
+        pictures = sample_pictures(COMPARED_PICTURES)
+        comparison = compare(Reference(source), folder, pictures, max_new_tokens=origin.max_new_tokens)
+        if not comparison.close:
+            raise ModelError(f"it differs from the checkpoint: {comparison}")
+        return str(comparison)
+    except ModelError as error:
+        raise ModelError(f"the export of {source} is not kept: {error}") from error
+
+
+def origin_of(folder: Path, license: str | None = None, prompt: str | None = None) -> Origin:
     """What is known of a checkpoint in a folder: its `model.json` if it has one, else its name and its weights."""
     if (folder / MANIFEST_NAME).is_file():
         known = read_manifest(folder)
         return Origin(
             known.name,
             known.revision,
-            licence or known.licence,
+            license or known.license,
             known.prompt if prompt is None else prompt,
             known.max_new_tokens,
         )
-    weights = sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")])
-    if not weights:
-        raise ModelError(f"{folder} is not a BLIP captioning checkpoint: it holds no weights")
-    return Origin(folder.resolve().name, weights_revision(weights[0]), licence or "unknown", prompt or "")
+    weights = next(path for path in weight_files(folder) if path.suffix != ".json")
+    return Origin(folder.resolve().name, weights_revision(weights), license or "unknown", prompt or "")
 
 
 def _describe(checkpoint: Checkpoint, folder: Path, origin: Origin) -> Manifest:
-    text, processor = checkpoint.text, checkpoint.image_processor
-    red, green, blue = (float(one) for one in processor.image_mean)
-    red_std, green_std, blue_std = (float(one) for one in processor.image_std)
+    text, preprocessing = checkpoint.text, checkpoint.preprocessing
     return write_manifest(
         folder,
         name=origin.name,
         revision=origin.revision,
-        licence=origin.licence,
+        license=origin.license,
         prompt=origin.prompt,
-        image_size=int(checkpoint.vision.image_size),
+        image_size=checkpoint.vision.image_size,
         token_ids=TokenIds(bos=text.bos_token_id, eos=text.sep_token_id, pad=text.pad_token_id),
         max_new_tokens=origin.max_new_tokens,
         graphs=Graphs(
-            image_mean=(red, green, blue),
-            image_std=(red_std, green_std, blue_std),
+            image_mean=preprocessing.image_mean,
+            image_std=preprocessing.image_std,
             decoder_layers=text.num_hidden_layers,
             heads=text.num_attention_heads,
-            head_size=text.hidden_size // text.num_attention_heads,
-            picture_positions=checkpoint.positions,
+            head_size=text.head_size,
+            picture_positions=checkpoint.vision.positions,
             vocabulary=text.vocab_size,
             max_positions=text.max_position_embeddings,
         ),
+        checkpoint=checkpoint.files,
     )
 
 
@@ -152,7 +166,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--repository", default=REPOSITORY, help="on the hub; default: %(default)s")
     parser.add_argument("--revision", default=REVISION, help="commit on the hub; default: %(default)s")
-    parser.add_argument("--licence", help="of the model; default: what is known of it")
+    parser.add_argument("--license", help="of the model; default: what is known of it")
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="compare with transformers, which must be installed, before it is kept",
+    )
     parser.add_argument("--prompt", help="what captions continue unless CAPTION_PROMPT says otherwise")
     return parser
 

@@ -1,11 +1,21 @@
-"""Fetches a checkpoint from the Hugging Face hub: the files that are needed, with a progress bar, resuming."""
+"""Fetches a checkpoint from the Hugging Face hub: the files that are needed, with a progress bar, resuming.
 
+Each file is compared with the checksum that the hub reports for it at that commit.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
+
+from image_core.errors import ModelError
+from image_processor.captioning.model_folder import sha256_of
 
 REPOSITORY = "Salesforce/blip-image-captioning-base"
 REVISION = "82a37760796d32b1411fe092ab5d4e227313294b"
-LICENCE = "BSD-3-Clause"
+LICENSE = "BSD-3-Clause"
 
 DESCRIPTIONS = ("*config.json", "tokenizer.json", "vocab.txt", "special_tokens_map.json")
 WEIGHTS = (
@@ -19,19 +29,31 @@ class HubUnreachable(Exception):
     """The hub does not answer, or not with what it should; the message says what was tried and what else can be."""
 
 
-def fetch(repository: str = REPOSITORY, revision: str = REVISION) -> Path:
-    """The folder of a snapshot, in huggingface_hub's cache. Raises `HubUnreachable`."""
+@dataclass(frozen=True)
+class Snapshot:
+    """A repository's files at one commit, in huggingface_hub's cache."""
+
+    folder: Path
+    commit: str
+
+
+def fetch(repository: str = REPOSITORY, revision: str = REVISION) -> Snapshot:
+    """Fetch what an export reads, and check it. Raises `HubUnreachable`, or `ModelError` about a wrong file."""
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        files = HfApi().list_repo_files(repository, revision=revision)
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(needed(files))))
+        described = HfApi().model_info(repository, revision=revision, files_metadata=True)
+        commit, siblings = str(described.sha), list(described.siblings or ())
+        names = needed([one.rfilename for one in siblings])
+        folder = Path(snapshot_download(repository, revision=commit, allow_patterns=list(names)))
     except (OSError, LocalEntryNotFoundError, _http_error()) as error:
         raise HubUnreachable(
             f"cannot fetch {repository}@{revision} from the Hugging Face hub: {_first_line(error)}\n"
             "Try again later (what has been fetched is kept), or use a checkpoint that is here: --from FOLDER"
         ) from error
+    _verify(folder, [one for one in siblings if one.rfilename in names])
+    return Snapshot(folder, commit)
 
 
 def cached(repository: str = REPOSITORY, revision: str = REVISION) -> Path | None:
@@ -66,6 +88,31 @@ def needed(files: list[str]) -> list[str]:
         if weights:
             return chosen + weights
     return chosen
+
+
+def _verify(folder: Path, reported: Iterable[Any]) -> None:
+    """Raise `ModelError` at the first file that is not what the hub reports, and remove it from the cache.
+
+    The hub reports a SHA-256 for large files and git's own SHA-1 for small ones.
+    """
+    for file in reported:
+        path = folder / file.rfilename
+        if file.lfs is not None:
+            kind, expected, found = "SHA-256", file.lfs.sha256, sha256_of(path)
+        else:
+            kind, expected, found = "git blob id", file.blob_id, _git_blob_id(path)
+        if found != expected:
+            path.resolve().unlink()
+            path.unlink(missing_ok=True)
+            raise ModelError(
+                f"{path} is not what the hub has: its {kind} is {found}, and the hub reports {expected}.\n"
+                "It was removed. Try again to fetch it anew"
+            )
+
+
+def _git_blob_id(path: Path) -> str:
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _http_error() -> type[Exception]:

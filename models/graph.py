@@ -50,9 +50,9 @@ class Graph:
         return name
 
     def weight(self, name: str, array: Array) -> str:
-        """Add a constant."""
+        """Add a constant. It is read when the graph is saved: a view of a file takes no memory until then."""
         assert name not in self._weights, name
-        self._weights[name] = np.ascontiguousarray(array)
+        self._weights[name] = array
         return name
 
     def shape(self, *dimensions: int) -> str:
@@ -101,7 +101,7 @@ class Graph:
             for name, array in self._weights.items():
                 file.write(b"\0" * (-file.tell() % ALIGNMENT))
                 initializers.append(_external(name, array, data, file.tell()))
-                file.write(array.tobytes())
+                file.write(np.ascontiguousarray(array).data)
         graph = helper.make_graph(self._nodes, self._name, self._inputs, self._outputs, initializers)
         model = helper.make_model(
             graph,

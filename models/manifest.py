@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from image_processor.captioning.model_folder import MANIFEST_NAME, FileEntry, Graphs, Manifest, TokenIds, sha256_of
@@ -12,28 +13,30 @@ def write_manifest(
     *,
     name: str,
     revision: str,
-    licence: str,
+    license: str,
     prompt: str,
     image_size: int,
     token_ids: TokenIds,
     max_new_tokens: int,
     graphs: Graphs | None = None,
+    checkpoint: Iterable[Path] = (),
 ) -> Manifest:
-    """Write `model.json` over all other files in the folder; the last step of making a model folder."""
+    """Write `model.json` over all other files in the folder; the last step of making a model folder.
+
+    `checkpoint`: the files that the folder was made from.
+    """
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST_NAME)
     manifest = Manifest(
         name=name,
         revision=revision,
-        licence=licence,
+        license=license,
         prompt=prompt,
         image_size=image_size,
         token_ids=token_ids,
         max_new_tokens=max_new_tokens,
         graphs=graphs,
-        files={
-            path.relative_to(folder).as_posix(): FileEntry(bytes=path.stat().st_size, sha256=sha256_of(path))
-            for path in paths
-        },
+        checkpoint={path.name: _entry(path) for path in checkpoint} or None,
+        files={path.relative_to(folder).as_posix(): _entry(path) for path in paths},
     )
     (folder / MANIFEST_NAME).write_text(
         manifest.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8"
@@ -44,3 +47,7 @@ def write_manifest(
 def weights_revision(weights: Path) -> str:
     """A short name for these very weights, for a model that has no revision of its own."""
     return sha256_of(weights)[:12]
+
+
+def _entry(path: Path) -> FileEntry:
+    return FileEntry(bytes=path.stat().st_size, sha256=sha256_of(path))

@@ -11,7 +11,8 @@ from image_core.errors import ModelError
 from image_processor.captioning.model_folder import read_manifest
 from image_processor.captioning.onnx_graphs import BoundGraphs
 from image_processor.captioning.preprocess import Preprocessor
-from models.reference import Floats, Reference
+from models.reference import Reference
+from models.weights import Floats
 
 TOLERANCE = 1e-3
 """Largest difference of logits, relative to the largest logit."""

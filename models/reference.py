@@ -1,21 +1,35 @@
 """The reference: BLIP run by transformers and torch. Exports are compared with it."""
 
-import numpy as np
-from numpy.typing import NDArray
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
 from PIL import Image
 
+from image_core.errors import ModelError
 from image_processor.captioning.caption import Caption, caption_of
-from models.blip import Checkpoint
+from models.blip import require_blip
+from models.weights import Floats
 
-Floats = NDArray[np.float32]
+
+def require_transformers() -> None:
+    """Raise `ModelError` unless transformers and torch are installed."""
+    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
+    if missing:
+        raise ModelError(
+            f"{' and '.join(missing)} must be installed to compare an export with transformers: "
+            "pip install -r requirements.txt. The export itself needs neither."
+        )
 
 
 class Reference:
     """`BlipForConditionalGeneration.generate`, greedy, in fp32. Slow."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self._model, self._tokenizer = checkpoint.model, checkpoint.tokenizer
-        self._image_processor = checkpoint.image_processor
+    def __init__(self, folder: Path) -> None:
+        """Load the checkpoint in `folder`, without network. Raises `ModelError`."""
+        require_blip(folder)
+        require_transformers()
+        self._model, self._tokenizer, self._image_processor = _load(folder)
 
     def pixels(self, picture: Image.Image) -> Floats:
         """(1, 3, side, side): the picture as the model sees it."""
@@ -59,3 +73,24 @@ class Reference:
 
     def _decode(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True))
+
+
+def _load(folder: Path) -> tuple[Any, Any, Any]:
+    """Model, tokenizer and image processor."""
+    import torch
+    from transformers import BertTokenizer, BlipForConditionalGeneration, BlipImageProcessorPil, logging
+
+    silence: Any = logging.disable_progress_bar
+    silence()
+    try:
+        loaded: Any = BlipForConditionalGeneration.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
+        )
+        model, report = loaded
+        tokenizer = BertTokenizer.from_pretrained(folder, local_files_only=True)
+        image_processor = BlipImageProcessorPil.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # transformers passes on whatever its parsers raise
+        raise ModelError(f"the checkpoint in {folder} cannot be loaded: {error}") from error
+    if report["missing_keys"]:  # transformers would go on with random weights
+        raise ModelError(f"the checkpoint in {folder} lacks weights: {min(report['missing_keys'])} and others")
+    return model.eval(), tokenizer, image_processor

@@ -70,7 +70,7 @@ def save_checkpoint(model: Any, tokenizer: Any, folder: Path) -> None:
         folder,
         name="demo",
         revision=weights_revision(folder / "model.safetensors"),
-        licence="Apache-2.0",
+        license="Apache-2.0",
         prompt=PROMPT,
         image_size=IMAGE_SIZE,
         token_ids=TokenIds(bos=tokenizer.bos_token_id, eos=tokenizer.sep_token_id, pad=tokenizer.pad_token_id),

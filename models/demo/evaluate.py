@@ -11,7 +11,6 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from models.blip import load_checkpoint
 from models.demo.drawing import PROMPT, TEST_SEEDS, draw
 from models.reference import Reference
 
@@ -34,7 +33,7 @@ class Answer:
 
 def evaluate(folder: Path, count: int, first_seed: int = TEST_SEEDS.start, prompt: str = PROMPT) -> list[Answer]:
     """Caption `count` pictures, half of them shapes and half scenes."""
-    reference = Reference(load_checkpoint(folder))
+    reference = Reference(folder)
     answers = []
     for seed in range(first_seed, first_seed + count):
         drawn = draw(seed)
@@ -76,7 +75,7 @@ def main() -> None:
     if not arguments.pictures:
         print_report(evaluate(arguments.model, arguments.count, arguments.first_seed))
         return
-    reference = Reference(load_checkpoint(arguments.model))
+    reference = Reference(arguments.model)
     for path in arguments.pictures:
         with Image.open(path) as picture:
             upright = ImageOps.exif_transpose(picture).convert("RGB")

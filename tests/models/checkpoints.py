@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from models.random_checkpoint import Shape
 
 HUB_LAYOUT = Shape(
@@ -26,6 +24,17 @@ HUB_LAYOUT = Shape(
 )
 """The real one's vocabulary, ids, files and heads of 64, but small."""
 
+EXPORT_WITHOUT_TORCH = """
+import sys
+
+sys.modules["torch"] = sys.modules["transformers"] = None  # importing them raises ModuleNotFoundError
+
+from models.export import main
+
+sys.exit(main())
+"""
+"""`python -m models.export` where neither is installed."""
+
 
 def edited(checkpoint: Path, tmp_path: Path, config: Callable[[dict[str, Any]], object] | None = None) -> Path:
     """A copy of a checkpoint, with another configuration."""
@@ -38,6 +47,8 @@ def edited(checkpoint: Path, tmp_path: Path, config: Callable[[dict[str, Any]], 
 
 
 def edit_weights(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    import torch
+
     path = folder / "pytorch_model.bin"
     # Tied weights share their memory in the file, and shall not after an edit of one of them.
     state = {name: value.clone() for name, value in torch.load(path, weights_only=True).items()}

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 REVISION = "82a37760796d32b1411fe092ab5d4e227313294b"
 
 
+LARGE_BYTES = 1_000_000
+"""Files from here on are in Git LFS, and the hub reports their SHA-256; for others, git's own SHA-1."""
+
+
 @contextmanager
-def serve(repository: str, folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """The address of a hub with one repository, the files of `folder`, and a list of the files fetched so far."""
+def serve(
+    repository: str, folder: Path, damaged: Mapping[str, bytes] | None = None
+) -> Iterator[tuple[str, list[str]]]:
+    """The address of a hub with one repository, the files of `folder`, and a list of the files fetched so far.
+
+    `damaged`: what is sent instead of a file, while its checksum is reported as before. May change meanwhile.
+    """
     fetched: list[str] = []
+    sent = {} if damaged is None else damaged
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -40,13 +51,15 @@ def serve(repository: str, folder: Path) -> Iterator[tuple[str, list[str]]]:
                 return
             if body:
                 fetched.append(name)
-            self._send((folder / name).read_bytes(), body, "application/octet-stream")
+            content = (folder / name).read_bytes()
+            self._send(sent.get(name, content), body, "application/octet-stream", _checksum(content))
 
-        def _send(self, content: bytes, body: bool, kind: str) -> None:
+        def _send(self, content: bytes, body: bool, kind: str, etag: str = "") -> None:
             self.send_response(200)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))
-            self.send_header("ETag", f'"{hashlib.sha1(content).hexdigest()}"')
+            if etag:
+                self.send_header("ETag", f'"{etag}"')
             self.send_header("X-Repo-Commit", REVISION)
             self.end_headers()
             if body:
@@ -64,16 +77,38 @@ def serve(repository: str, folder: Path) -> Iterator[tuple[str, list[str]]]:
         server.server_close()
 
 
-def _descriptions(repository: str, folder: Path) -> dict[str, object]:
+def _checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest() if len(content) >= LARGE_BYTES else _git_sha1(content)
+
+
+def _git_sha1(content: bytes) -> str:
+    """As `git hash-object` gives it."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def _descriptions(repository: str, folder: Path) -> dict[str, Any]:
     paths = sorted(folder.iterdir())
-    siblings = [{"rfilename": path.name} for path in paths]
-    tree = [{"type": "file", "path": path.name, "size": path.stat().st_size, "oid": "0" * 40} for path in paths]
+    siblings: list[dict[str, Any]] = []
+    tree: list[dict[str, Any]] = []
+    for path in paths:
+        content = path.read_bytes()
+        checksum, size = _checksum(content), len(content)
+        blob = _git_sha1(content) if size < LARGE_BYTES else _git_sha1(b"a pointer to " + checksum.encode())
+        large = {"size": size, "pointerSize": 134} if size >= LARGE_BYTES else None
+        siblings.append({"rfilename": path.name, "size": size, "blobId": blob})
+        tree.append({"type": "file", "path": path.name, "size": size, "oid": blob})
+        if large:
+            siblings[-1]["lfs"] = {**large, "sha256": checksum}
+            tree[-1]["lfs"] = {**large, "oid": checksum}
     return {
-        f"/api/models/{repository}/revision/{REVISION}": {
-            "id": repository,
-            "sha": REVISION,
-            "private": False,
-            "siblings": siblings,
+        **{
+            f"/api/models/{repository}/revision/{revision}": {
+                "id": repository,
+                "sha": REVISION,
+                "private": False,
+                "siblings": siblings,
+            }
+            for revision in (REVISION, "main")
         },
         f"/api/models/{repository}/tree/{REVISION}": tree,
     }

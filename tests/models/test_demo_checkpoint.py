@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from image_processor.captioning.model_folder import verify_checksums
-from models.blip import load_checkpoint
 from models.demo.architecture import MAX_NEW_TOKENS, build_model
 from models.demo.captions import scene_caption
 from models.demo.dataset import draw_dataset, model_pixels
@@ -25,14 +24,14 @@ FRESH = TEST_SEEDS.start + 50_000
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
-    return Reference(load_checkpoint(CHECKPOINT))
+    return Reference(CHECKPOINT)
 
 
 def test_the_checkpoint_is_whole_and_says_what_it_is() -> None:
     manifest = verify_checksums(CHECKPOINT)
     weights = manifest.files["model.safetensors"]
     assert manifest.model == f"demo@{weights.sha256[:12]}"
-    assert (manifest.licence, manifest.prompt) == ("Apache-2.0", PROMPT)
+    assert (manifest.license, manifest.prompt) == ("Apache-2.0", PROMPT)
     assert {path.name for path in CHECKPOINT.iterdir()} == {"model.json", *manifest.files}
 
 
@@ -79,7 +78,7 @@ def test_it_is_right_about_plain_pictures(reference: Reference) -> None:
 def test_the_same_picture_gets_the_same_caption_from_every_load(reference: Reference) -> None:
     picture = Image.fromarray(np.random.default_rng(1).integers(0, 255, (70, 90, 3), dtype=np.uint8))
     assert reference.caption_ids(picture) == reference.caption_ids(picture)
-    assert reference.caption_ids(picture) == Reference(load_checkpoint(CHECKPOINT)).caption_ids(picture)
+    assert reference.caption_ids(picture) == Reference(CHECKPOINT).caption_ids(picture)
 
 
 def test_without_a_prompt_it_says_the_same_without_those_words() -> None:

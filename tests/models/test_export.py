@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from image_core.errors import ModelError
-from image_processor.captioning.model_folder import MANIFEST_NAME, read_manifest, verify_checksums
+from image_processor.captioning.model_folder import MANIFEST_NAME, FileEntry, read_manifest, verify_checksums
 from image_processor.captioning.onnx_captioner import OnnxCaptioner
-from models.blip import load_checkpoint
 from models.export import Origin, export, main, origin_of
 from models.parity import Comparison, compare, sample_pictures
 from models.random_checkpoint import BASE, write_random_checkpoint
 from models.reference import Reference
-from tests.models.checkpoints import HUB_LAYOUT, edit_weights, edited
+from tests.models.checkpoints import EXPORT_WITHOUT_TORCH, HUB_LAYOUT, edit_weights, edited
 
 REPOSITORY_ROOT = Path(__file__).parents[2]
 DEMO = REPOSITORY_ROOT / "models" / "demo"
@@ -38,7 +43,7 @@ OTHER_SHAPES = {
 @pytest.fixture(scope="module")
 def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "exported"
-    assert main(["--from", str(checkpoint), "--to", str(folder), "--licence", "BSD-3-Clause"]) == 0
+    assert main(["--from", str(checkpoint), "--to", str(folder), "--license", "BSD-3-Clause"]) == 0
     return folder
 
 
@@ -60,7 +65,7 @@ def test_a_checkpoint_of_the_hubs_layout_gives_the_tokens_of_transformers(
         "vocab.txt",
     ]
 
-    comparison = compare(Reference(load_checkpoint(checkpoint)), exported, sample_pictures(20), ["", "a photo of"])
+    comparison = compare(Reference(checkpoint), exported, sample_pictures(20), ["", "a photo of"])
 
     report(capsys, "hub layout", comparison)
     assert comparison.captions == 40
@@ -74,9 +79,9 @@ def test_a_checkpoint_of_any_shape_gives_the_tokens_of_transformers(
     source, target = tmp_path / "checkpoint", tmp_path / "exported"
     write_random_checkpoint(source, OTHER_SHAPES[name], seed=3, weights="safetensors")
 
-    export(source, target, Origin("random", "0", "none"), pictures=1)
+    export(source, target, Origin("random", "0", "none"))
 
-    comparison = compare(Reference(load_checkpoint(source)), target, sample_pictures(6), ["", "a photo of"])
+    comparison = compare(Reference(source), target, sample_pictures(6), ["", "a photo of"])
     report(capsys, name, comparison)
     assert comparison.close, str(comparison)
 
@@ -87,11 +92,9 @@ def test_a_checkpoint_of_the_real_size_gives_the_tokens_of_transformers(
 ) -> None:
     source, target = tmp_path / "checkpoint", tmp_path / "exported"
     write_random_checkpoint(source, BASE)
-    export(source, target, Origin("random", "0", "none"), pictures=1)
+    export(source, target, Origin("random", "0", "none"))
 
-    comparison = compare(
-        Reference(load_checkpoint(source)), target, sample_pictures(20, side=400), ["", "a photo of"]
-    )
+    comparison = compare(Reference(source), target, sample_pictures(20, side=400), ["", "a photo of"])
 
     report(capsys, "BLIP-base", comparison)
     assert comparison.captions == 40
@@ -102,7 +105,7 @@ def test_the_folder_describes_the_model(checkpoint: Path, exported: Path) -> Non
     manifest = verify_checksums(exported)
 
     assert manifest.name == "blip"
-    assert manifest.licence == "BSD-3-Clause"
+    assert manifest.license == "BSD-3-Clause"
     assert (manifest.token_ids.bos, manifest.token_ids.eos, manifest.token_ids.pad) == (30_522, 102, 0)
     assert manifest.image_size == 96
     assert manifest.graphs is not None
@@ -119,7 +122,7 @@ def test_weights_are_stored_once(checkpoint: Path, exported: Path) -> None:
 
 
 def test_the_demo_models_export_is_that_of_its_checkpoint(tmp_path: Path) -> None:
-    fresh = export(DEMO / "checkpoint", tmp_path / "demo", origin_of(DEMO / "checkpoint"), pictures=1)
+    fresh = export(DEMO / "checkpoint", tmp_path / "demo", origin_of(DEMO / "checkpoint"))
 
     committed = verify_checksums(DEMO / "exported")
     assert committed.model == fresh.model, "run `python -m models.export` on the demo model again"
@@ -135,7 +138,7 @@ def test_a_table_of_its_own_for_the_head_is_kept(checkpoint: Path, tmp_path: Pat
     (source / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": False}))
     edit_weights(source, lambda state: state["text_decoder.cls.predictions.decoder.weight"].mul_(-0.7))
 
-    export(source, tmp_path / "exported", Origin("untied", "0", "none"), pictures=2)
+    export(source, tmp_path / "exported", Origin("untied", "0", "none"))
 
     assert (tmp_path / "exported" / "decoder.weights").stat().st_size > 2 * 30_524 * 128 * 4
 
@@ -148,7 +151,7 @@ def test_a_model_with_nothing_to_say_gives_no_caption_and_a_reason(checkpoint: P
             state[f"text_decoder.cls.predictions.{name}"][102] = 1e4
 
     edit_weights(source, always_ends)
-    export(source, tmp_path / "exported", Origin("silent", "0", "none", prompt="a photo of"), pictures=1)
+    export(source, tmp_path / "exported", Origin("silent", "0", "none", prompt="a photo of"))
 
     captioner = OnnxCaptioner(tmp_path / "exported")
 
@@ -166,26 +169,128 @@ def test_an_export_takes_the_place_of_the_one_before_and_leaves_nothing_beside_i
     (target / ".gitkeep").touch()
     (target / "encoder.onnx").write_text("old")
 
-    export(checkpoint, target, Origin("new", "1", "none"), pictures=1)
+    export(checkpoint, target, Origin("new", "1", "none"))
 
     assert verify_checksums(target).model == "new@1"
     assert (target / ".gitkeep").exists()
     assert list(target.parent.iterdir()) == [target]
 
 
+def test_verifying_compares_with_transformers(
+    checkpoint: Path, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verified = export(checkpoint, tmp_path / "exported", Origin("blip", "1", "none"), verify=True)
+
+    assert "6 of 6 captions identical token by token" in capsys.readouterr().out
+    assert verified.files == read_manifest(exported).files
+
+
+def test_graphs_of_other_weights_are_told_apart(checkpoint: Path, exported: Path, tmp_path: Path) -> None:
+    source = edited(checkpoint, tmp_path)
+    edit_weights(source, lambda state: state["vision_model.post_layernorm.weight"].mul_(1.01))
+
+    assert not compare(Reference(source), exported, sample_pictures(1)).close
+
+
+def test_the_files_of_the_checkpoint_are_recorded_as_they_are(checkpoint: Path, exported: Path) -> None:
+    recorded = read_manifest(exported).checkpoint
+
+    assert recorded == {
+        path.name: FileEntry(bytes=path.stat().st_size, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in checkpoint.iterdir()
+    }
+
+
+def as_safetensors(folder: Path) -> None:
+    """Rewrite the weights without the tied ones, as transformers does."""
+    state = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    (folder / "pytorch_model.bin").unlink()
+    tied = "text_decoder.cls.predictions.decoder."
+    kept = {name: value for name, value in state.items() if not name.startswith(tied)}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def as_parts(folder: Path) -> None:
+    """Split the weights into two files and an index."""
+    state = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    (folder / "pytorch_model.bin").unlink()
+    home = {name: f"pytorch_model-0000{1 + number % 2}-of-00002.bin" for number, name in enumerate(state)}
+    for part in set(home.values()):
+        torch.save({name: value for name, value in state.items() if home[name] == part}, folder / part)
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": home}))
+
+
+@pytest.mark.parametrize("rewrite", [as_safetensors, as_parts])
+def test_the_kind_of_file_makes_no_difference(
+    checkpoint: Path, exported: Path, tmp_path: Path, rewrite: Callable[[Path], None]
+) -> None:
+    source = edited(checkpoint, tmp_path)
+    rewrite(source)
+
+    assert export(source, tmp_path / "exported", Origin("same", "0", "none")).files == read_manifest(exported).files
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("rewrite", [lambda _: None, as_safetensors], ids=["bin", "safetensors"])
+def test_weights_of_another_precision_become_fp32(
+    checkpoint: Path, tmp_path: Path, kind: str, rewrite: Callable[[Path], None]
+) -> None:
+    source = edited(checkpoint, tmp_path)
+    state = torch.load(source / "pytorch_model.bin", weights_only=True)
+    torch.save(
+        {name: value.to(getattr(torch, kind)) for name, value in state.items()}, source / "pytorch_model.bin"
+    )
+    rewrite(source)
+
+    export(source, tmp_path / "exported", Origin(kind, "0", "none"), verify=True)
+
+
+def without_torch(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", EXPORT_WITHOUT_TORCH, *arguments],
+        cwd=REPOSITORY_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("rewrite", [lambda _: None, as_safetensors], ids=["bin", "safetensors"])
+def test_torch_and_transformers_need_not_be_installed(
+    checkpoint: Path, exported: Path, tmp_path: Path, rewrite: Callable[[Path], None]
+) -> None:
+    source = edited(checkpoint, tmp_path)
+    rewrite(source)
+
+    output = without_torch("--from", str(source), "--to", str(tmp_path / "exported"))
+
+    assert output.returncode == 0, output.stderr
+    assert verify_checksums(tmp_path / "exported").files == read_manifest(exported).files
+
+
+def test_verifying_without_torch_says_what_is_missing(checkpoint: Path, tmp_path: Path) -> None:
+    output = without_torch("--from", str(checkpoint), "--to", str(tmp_path / "exported"), "--verify")
+
+    assert output.returncode == 1
+    assert "torch and transformers must be installed" in output.stderr
+    assert not (tmp_path / "exported").exists()
+
+
 def spoil(state: dict[str, Any]) -> None:
     state["vision_model.post_layernorm.weight"].fill_(float("nan"))
 
 
-def test_an_export_that_differs_from_the_checkpoint_is_not_kept(checkpoint: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("verify", [False, True])
+def test_an_export_that_does_not_work_is_not_kept(checkpoint: Path, tmp_path: Path, verify: bool) -> None:
     source = edited(checkpoint, tmp_path)
     edit_weights(source, spoil)
     target = tmp_path / "models" / "exported"
     target.mkdir(parents=True)
     (target / "model.json").write_text("old")
 
-    with pytest.raises(ModelError, match="differs from the checkpoint"):
-        export(source, target, Origin("spoiled", "1", "none"), pictures=1)
+    with pytest.raises(ModelError, match=f"export of {source} is not kept"):
+        export(source, target, Origin("spoiled", "1", "none"), verify=verify)
 
     assert (target / "model.json").read_text() == "old"
     assert list(target.parent.iterdir()) == [target]
@@ -198,6 +303,6 @@ def test_settings_of_generation_that_transformers_does_not_heed_make_no_differen
     source = edited(checkpoint, tmp_path, config=lambda config: config["text_config"].update(settings))
     (source / "generation_config.json").write_text(json.dumps(settings))
 
-    export(source, tmp_path / "exported", Origin("other settings", "0", "none"), pictures=2)
+    export(source, tmp_path / "exported", Origin("other settings", "0", "none"))
 
     assert read_manifest(tmp_path / "exported").files == read_manifest(exported).files

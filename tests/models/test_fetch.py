@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from image_processor.captioning.model_folder import read_manifest
 from models.fetch import REPOSITORY, needed
+from tests.models.checkpoints import EXPORT_WITHOUT_TORCH
 from tests.models.fake_hub import REVISION, serve
 
 REPOSITORY_ROOT = Path(__file__).parents[2]
 
 
-def from_hub(address: str, target: Path, cache: Path) -> subprocess.CompletedProcess[str]:
+def from_hub(address: str, target: Path, cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     # huggingface_hub reads its address while it is imported.
     return subprocess.run(
-        [sys.executable, "-m", "models.export", "--to", str(target)],
+        [sys.executable, "-c", EXPORT_WITHOUT_TORCH, "--to", str(target), *arguments],
         env={**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1"},
         cwd=REPOSITORY_ROOT,
         capture_output=True,
@@ -50,7 +54,42 @@ def test_the_model_is_fetched_from_the_hub_but_not_what_is_not_needed(checkpoint
     assert sorted(fetched) == sorted(path.name for path in checkpoint.iterdir())
     manifest = read_manifest(tmp_path / "exported")
     assert manifest.model == f"{REPOSITORY}@{REVISION}"
-    assert manifest.licence == "BSD-3-Clause"
+    assert manifest.license == "BSD-3-Clause"
+    assert manifest.checkpoint is not None
+    assert {name: entry.sha256 for name, entry in manifest.checkpoint.items()} == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in checkpoint.iterdir()
+    }
+
+
+def test_a_branch_is_recorded_as_the_commit_that_it_is(checkpoint: Path, tmp_path: Path) -> None:
+    with serve(REPOSITORY, checkpoint) as (address, _):
+        output = from_hub(address, tmp_path / "exported", tmp_path / "cache", "--revision", "main")
+
+    assert output.returncode == 0, output.stderr
+    assert read_manifest(tmp_path / "exported").revision == REVISION
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("pytorch_model.bin", "SHA-256"), ("config.json", "git blob id")], ids=["large", "small"]
+)
+def test_a_file_that_is_not_the_hubs_is_refused_and_fetched_anew(
+    checkpoint: Path, tmp_path: Path, name: str, kind: str
+) -> None:
+    content = bytearray((checkpoint / name).read_bytes())
+    content[-20] ^= 1
+    damaged = {name: bytes(content)}
+    target, cache = tmp_path / "exported", tmp_path / "cache"
+
+    with serve(REPOSITORY, checkpoint, damaged) as (address, fetched):
+        output = from_hub(address, target, cache)
+        assert output.returncode == 1
+        assert f"{name} is not what the hub has: its {kind}" in output.stderr
+        assert not target.exists()
+
+        damaged.clear()
+        fetched.clear()
+        assert from_hub(address, target, cache).returncode == 0
+        assert fetched == [name]
 
 
 def test_weights_are_fetched_in_one_format() -> None:

@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 
 from image_core.errors import ModelError
-from models.blip import load_checkpoint
 from models.demo.architecture import build_model, save_checkpoint
 from models.demo.vocabulary import build_tokenizer
 from models.reference import Reference
@@ -33,7 +32,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reference(pristine: Path) -> Reference:
-    return Reference(load_checkpoint(pristine))
+    return Reference(pristine)
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_folder_loads_without_network(folder: Path, no_network: None) -> None:
-    assert Reference(load_checkpoint(folder)).caption_ids(PICTURE)
+    assert Reference(folder).caption_ids(PICTURE)
 
 
 def test_the_tokens_are_those_of_generate_as_blip_documents_it(pristine: Path, reference: Reference) -> None:
@@ -102,7 +101,7 @@ def test_a_model_that_ends_at_once_gives_no_caption_and_a_reason(folder: Path) -
         model.text_decoder.cls.predictions.bias[EOS] = 1e6
         model.text_decoder.cls.predictions.decoder.bias[EOS] = 1e6
     model.save_pretrained(folder)
-    caption = Reference(load_checkpoint(folder)).caption(PICTURE)
+    caption = Reference(folder).caption(PICTURE)
     assert caption.text is None
     assert caption.reason
 
@@ -111,7 +110,7 @@ def test_a_model_that_ends_at_once_gives_no_caption_and_a_reason(folder: Path) -
 def test_a_file_of_garbage_is_an_error_that_names_the_folder(folder: Path, name: str) -> None:
     (folder / name).write_bytes(b"garbage")
     with pytest.raises(ModelError, match=r"checkpoint in .*tiny model cannot be loaded"):
-        Reference(load_checkpoint(folder))
+        Reference(folder)
 
 
 def test_a_checkpoint_that_lacks_weights_does_not_go_on_with_random_ones(folder: Path) -> None:
@@ -119,4 +118,4 @@ def test_a_checkpoint_that_lacks_weights_does_not_go_on_with_random_ones(folder:
     config["text_config"]["num_hidden_layers"] = 3
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match=r"checkpoint in .*tiny model lacks weights"):
-        Reference(load_checkpoint(folder))
+        Reference(folder)

@@ -63,7 +63,32 @@ def test_another_activation_is_refused(
     def quick(config: dict[str, Any]) -> None:
         config["vision_config"]["hidden_act"] = "quick_gelu"
 
-    assert "activation quick_gelu" in refused(checkpoint, tmp_path, capsys, quick)
+    assert "vision_config.hidden_act = 'quick_gelu'" in refused(checkpoint, tmp_path, capsys, quick)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "complaint"),
+    [
+        ("vision_config", {"image_size": [96, 96]}, "vision_config.image_size"),
+        ("vision_config", {"patch_size": 18}, "not a multiple of its patch_size"),
+        ("vision_config", {"num_attention_heads": 3}, "heads do not divide"),
+        ("vision_config", {"num_hidden_layers": 1_000_000_000}, "vision_config.num_hidden_layers"),
+        ("text_config", {"num_attention_heads": 32}, "multiple of 8"),
+        ("text_config", {"is_decoder": False}, "text_config.is_decoder"),
+        ("text_config", {"sep_token_id": None}, "text_config.sep_token_id"),
+        ("text_config", {"vocab_size": 30_000}, "word_embeddings.weight has the shape (30524, 128)"),
+        ("text_config", {"intermediate_size": 512}, "intermediate.dense.weight has the shape (256, 128)"),
+    ],
+)
+def test_a_configuration_that_the_graphs_would_not_follow_is_refused(
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    part: str,
+    changes: dict[str, object],
+    complaint: str,
+) -> None:
+    assert complaint in refused(checkpoint, tmp_path, capsys, lambda config: config[part].update(changes))
 
 
 def test_more_layers_than_weights_are_refused(
@@ -87,6 +112,30 @@ def test_an_image_processor_for_another_size_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"do_normalize": False}, "do_normalize = False"),
+        ({"resample": 2}, "resample = 2"),
+        ({"rescale_factor": 0.5}, "rescale_factor = 0.5"),
+        ({"size": {"shortest_edge": 96}}, "does not fit the model"),
+    ],
+)
+def test_another_preparation_of_pictures_is_refused(
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, object],
+    complaint: str,
+) -> None:
+    source = edited(checkpoint, tmp_path)
+    path = source / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    assert main(["--from", str(source), "--to", str(tmp_path / "exported")]) == 1
+    assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "missing", ["config.json", "pytorch_model.bin", "tokenizer.json", "preprocessor_config.json"]
 )
 def test_a_checkpoint_that_is_not_whole_is_refused(
@@ -99,6 +148,37 @@ def test_a_checkpoint_that_is_not_whole_is_refused(
 
     assert main(["--from", str(source), "--to", str(tmp_path / "exported")]) == 1
     assert str(source) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors", "tokenizer.json"])
+def test_a_file_of_garbage_is_named(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    source = edited(checkpoint, tmp_path)
+    (source / name).write_bytes(b"garbage")
+
+    assert main(["--from", str(source), "--to", str(tmp_path / "exported")]) == 1
+    assert str(source) in (printed := capsys.readouterr().err)
+    assert name.partition(".")[0] in printed
+
+
+@pytest.mark.parametrize(
+    ("index", "complaint"),
+    [
+        ("{", "index.json cannot be read"),
+        ('{"weight_map": {"a": "../../etc/passwd"}}', "outside the folder"),
+        ('{"weight_map": {"a": "part-1.bin"}}', "part-1.bin is missing"),
+    ],
+)
+def test_an_index_of_parts_that_are_not_there_is_refused(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], index: str, complaint: str
+) -> None:
+    source = edited(checkpoint, tmp_path)
+    (source / "pytorch_model.bin").unlink()
+    (source / "pytorch_model.bin.index.json").write_text(index)
+
+    assert main(["--from", str(source), "--to", str(tmp_path / "exported")]) == 1
+    assert complaint in capsys.readouterr().err
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

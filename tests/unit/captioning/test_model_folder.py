@@ -34,7 +34,7 @@ def write(folder: Path) -> Manifest:
         folder,
         name="some/model",
         revision="abc",
-        licence="MIT",
+        license="MIT",
         prompt="a photo of",
         image_size=64,
         token_ids=TokenIds(bos=5, eos=3, pad=0),
@@ -102,7 +102,7 @@ def test_changed_bytes_of_the_same_length_fail_the_checksums_alone(folder: Path)
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda content: content.pop("licence"), "licence: Field required"),
+        (lambda content: content.pop("license"), "license: Field required"),
         (lambda content: content.update(image_size="big"), "image_size"),
         (lambda content: content.update(colour="red"), "colour"),
         (lambda content: content.update(files={}), "files"),

@@ -16,7 +16,6 @@ from PIL import Image
 from image_core.errors import ModelError
 from image_processor.captioning import find_model_dir, load_captioner
 from image_processor.captioning.onnx_captioner import OnnxCaptioner
-from models.blip import load_checkpoint
 from models.check import main as check
 from models.demo.drawing import TEST_SEEDS, draw
 from models.parity import compare
@@ -53,7 +52,7 @@ def captioner() -> OnnxCaptioner:
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
-    return Reference(load_checkpoint(CHECKPOINT))
+    return Reference(CHECKPOINT)
 
 
 @pytest.fixture

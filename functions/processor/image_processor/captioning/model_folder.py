@@ -64,7 +64,7 @@ class Manifest(_Strict):
 
     name: str = Field(min_length=1)
     revision: str = Field(min_length=1)
-    licence: str = Field(min_length=1)
+    license: str = Field(min_length=1)
     prompt: str
     """What a caption continues unless told otherwise; empty for none."""
     image_size: int = Field(ge=1)
@@ -74,6 +74,8 @@ class Manifest(_Strict):
     graphs: Graphs | None = None
     """Only in an export; a checkpoint has none."""
     files: dict[Annotated[str, AfterValidator(_plain_relative)], FileEntry] = Field(min_length=1)
+    checkpoint: dict[str, FileEntry] | None = None
+    """Files that an export was made from."""
 
     @property
     def model(self) -> str:
