@@ -1,7 +1,12 @@
-# `make help` lists the tasks. Each brings its own set-up: .venv with requirements.txt, once.
+# `make help` lists the tasks. Each installs what it needs into .venv, once: `run`, tests, or tests and torch.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What is installed, by group.
+RUN := $(VENV)/run.installed
+TEST := $(VENV)/test.installed
+TORCH := $(VENV)/torch.installed
+BENCH := $(VENV)/bench.installed
 SOURCES := layers functions cli local ops models bench docs tests
 
 # Empty means the default, see `.venv/bin/python -m local --help`.
@@ -17,53 +22,53 @@ export ALLOW_DEMO_MODEL
 help:  ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-run: $(VENV)/installed  ## Start the whole pipeline on this machine (PORT=8000 AWS_PORT=4566 WORKERS=2 MODEL=auto THUMBNAILS=small=150,medium=300)
+run: $(RUN)  ## Start the whole pipeline on this machine (PORT=8000 AWS_PORT=4566 WORKERS=2 MODEL=auto THUMBNAILS=small=150,medium=300)
 	@exec $(BIN)/python -m local
 
-sam-local: $(VENV)/installed  ## The same in Lambda's containers (Docker, Python 3.13 on PATH; PORT=8000 AWS_PORT=4566)
+sam-local: $(TEST)  ## The same in Lambda's containers (Docker, Python 3.13 on PATH; PORT=8000 AWS_PORT=4566)
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam build
 	@exec $(BIN)/python -m local --sam
 
 # tests/conftest.py says what stays together, and in which order.
 IN_PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
-test: $(VENV)/installed  ## Run the tests
+test: $(TORCH)  ## Run the tests
 	$(BIN)/pytest $(IN_PARALLEL) $(PYTEST)
 
-test-containers: $(VENV)/installed  ## Run what takes minutes: Lambda containers (Docker, Python 3.13 on PATH), large models
+test-containers: $(TORCH)  ## Run what takes minutes: Lambda containers (Docker, Python 3.13 on PATH), large models
 	$(BIN)/pytest -m 'slow or containers' -rP $(IN_PARALLEL) $(PYTEST)
 
-screenshots: $(VENV)/installed  ## Photograph the gallery in each state into .screenshots (Chromium), two of them for the README
+screenshots: $(TEST)  ## Photograph the gallery in each state into .screenshots (Chromium), two of them for the README
 	$(BIN)/python -m tests.browser.screenshots
 
-fuzz: $(VENV)/installed  ## Feed mutated files to the picture stage (MINUTES=20); keeps what goes wrong in .fuzz
+fuzz: $(TEST)  ## Feed mutated files to the picture stage (MINUTES=20); keeps what goes wrong in .fuzz
 	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),20) $(FUZZ)
 
-simulate: $(VENV)/installed  ## Run the simulator of failures (MINUTES=10) on every core
+simulate: $(TEST)  ## Run the simulator of failures (MINUTES=10) on every core
 	$(BIN)/python -m tests.simulation --minutes $(or $(MINUTES),10)
 
-check: $(VENV)/installed  ## Format, lint, types, template
+check: $(TORCH)  ## Format, lint, types, template
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint --region eu-west-1
 
 CHECKOV := .venv-checkov
-check-security: $(VENV)/installed $(CHECKOV)/installed  ## Look for insecure settings in what would be deployed (checkov)
+check-security: $(TEST) $(CHECKOV)/installed  ## Look for insecure settings in what would be deployed (checkov)
 	@mkdir -m 700 -p .local
 	$(BIN)/python -m local.template > .local/template.json
 	$(CHECKOV)/bin/checkov --file .local/template.json --framework cloudformation --skip-download --compact --quiet
 
-preflight: $(VENV)/installed  ## What would be wrong with a deployment (ENV=default, dev or prod)
+preflight: $(TEST)  ## What would be wrong with a deployment (ENV=default, dev or prod)
 	$(BIN)/python -m ops.preflight $(ENV)
 
-deploy: $(VENV)/installed $(if $(filter 1,$(ALLOW_DEMO_MODEL)),,models/exported/model.json) preflight  ## Deploy to AWS (ENV=default, dev or prod)
+deploy: $(TEST) $(if $(filter 1,$(ALLOW_DEMO_MODEL)),,models/exported/model.json) preflight  ## Deploy to AWS (ENV=default, dev or prod)
 	ARCHITECTURE=$$($(BIN)/python -m ops.preflight $(ENV) --show Architecture) $(BIN)/sam build --config-env $(ENV)
 	$(BIN)/sam deploy --config-env $(ENV)
 
-models/exported/model.json: | $(VENV)/installed
+models/exported/model.json: | $(RUN)
 	$(BIN)/python -m models.export
 
-format: $(VENV)/installed  ## Put the code into its format
+format: $(TEST)  ## Put the code into its format
 	$(BIN)/ruff check --fix --quiet $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
@@ -71,46 +76,76 @@ format: $(VENV)/installed  ## Put the code into its format
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --custom-compile-command 'make lock' \
 	--python-version 3.13 --python-platform x86_64-manylinux_2_28 $(UPGRADE)
 
-lock: $(VENV)/installed  ## Pin what is deployed, with hashes: requirements.in → requirements.txt (UPGRADE=--upgrade)
+# For development: any platform and Python. Constraints cannot name the checkout itself.
+LOCK_DEVELOPMENT := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command 'make lock' $(UPGRADE) --overrides requirements/overrides.txt -c .local/versions.txt
+
+lock: $(TEST)  ## Pin all packages with hashes: *.in → *.txt (UPGRADE=--upgrade)
+	@mkdir -p .local && sed '/^-e/d' requirements.txt > .local/versions.txt
+	$(LOCK_DEVELOPMENT) requirements/test.in -o requirements/test.txt
+	$(LOCK_DEVELOPMENT) requirements/run.in -c requirements/test.txt -o requirements/run.txt
 	$(LOCK) layers/core/requirements.in -o layers/core/requirements.txt
 	$(LOCK) functions/api/requirements.in -o functions/api/requirements.txt -c layers/core/requirements.txt \
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' layers/core/requirements.txt)
 	$(LOCK) functions/processor/requirements.in -o functions/processor/requirements.txt \
 		--overrides functions/processor/overrides.txt -c layers/core/requirements.txt
 
-docs: $(VENV)/installed  ## Write docs/api.md from the OpenAPI schema, and the reference in docs/cli.md
+docs: $(TEST)  ## Write docs/api.md from the OpenAPI schema, and the reference in docs/cli.md
 	$(BIN)/python -m docs.api
 	$(BIN)/python -m docs.cli
 
-model: $(VENV)/installed  ## Fetch BLIP and export it into models/exported (FROM=folder: another checkpoint; VERIFY=1: compare with transformers)
+model: $(if $(filter 1,$(VERIFY)),$(TORCH),$(RUN))  ## Fetch BLIP and export it into models/exported (FROM=folder: another checkpoint; VERIFY=1: compare with transformers)
 	$(BIN)/python -m models.export $(if $(FROM),--from $(FROM)) $(if $(filter 1,$(VERIFY)),--verify)
 
-model-check: $(VENV)/installed  ## Compare the model folders with their checksums
+model-check: $(RUN)  ## Compare the model folders with their checksums
 	$(BIN)/python -m models.check
 
-bench: $(VENV)/installed  ## Measure pictures, captions, cold starts, the API under load; wants a quiet machine
+bench: $(TORCH) $(BENCH)  ## Measure pictures, captions, cold starts, the API under load; wants a quiet machine
 	$(BIN)/python -m bench.images
 	$(BIN)/python -m bench.captions
 	$(BIN)/python -m bench.cold_start
 	$(BIN)/python -m bench.api
 	$(BIN)/python -m bench.api_load
 
-demo-model: $(VENV)/installed  ## Train the demo caption model (about 30 minutes on two cores)
+demo-model: $(TORCH)  ## Train the demo caption model (about 30 minutes on two cores)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m models.demo.train
 
 clean:  ## Remove what was installed, built and cached
 	rm -rf $(VENV) $(CHECKOV) .aws-sam .bench .fuzz .local .screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/installed: requirements.txt pyproject.toml
+# Versions and hashes are those of the lock files; `make lock` writes them. Packages of this checkout are linked to.
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
+LOCKED := --require-hashes --no-deps --requirement
+PINNED = $(shell sed -n 's/^\(\($(1)\)==[^ ]*\).*/\1/p' requirements.txt)
+
+$(RUN): requirements/run.txt pyproject.toml cli/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	@echo "Installing what running needs into $(VENV), once (about 330 MB) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP_INSTALL) --no-compile $(LOCKED) requirements/run.txt
+	@$(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable . --editable cli
+	@touch $@
+
+$(TEST): $(RUN) requirements/test.txt
+	@echo "Installing what tests and checks need into $(VENV), once (about 500 MB more) ..."
+	@$(PIP_INSTALL) $(LOCKED) requirements/test.txt
+	@# Tests start many processes: none of them should compile again. Some packages ship files that do not compile.
+	-@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
+	@touch $@
+
+$(TORCH): $(TEST) requirements.txt
+	@echo "Installing torch and transformers into $(VENV), once (about 900 MB more on a CPU) ..."
+	@$(PIP_INSTALL) $(call PINNED,torch\|transformers)
+	@touch $@
+
+$(BENCH): $(TEST) requirements.txt
+	@$(PIP_INSTALL) $(call PINNED,pyvips\|pyvips-binary)
 	@touch $@
 
 # A venv of its own: checkov pins older versions of what sam pins, too.
-$(CHECKOV)/installed: requirements-checkov.txt
+$(CHECKOV)/installed: requirements/checkov.txt
 	$(PYTHON) -m venv $(CHECKOV)
-	$(CHECKOV)/bin/python -m pip install --quiet --requirement requirements-checkov.txt
+	$(CHECKOV)/bin/python -m pip install --quiet --requirement requirements/checkov.txt
 	@touch $@

@@ -5,6 +5,6 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 
 try:
-    __version__ = version("serverless-image-pipeline")
+    __version__ = version("imgpipe")
 except PackageNotFoundError:  # run from a checkout that is not installed
     __version__ = "0+unknown"

@@ -12,7 +12,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich", "httpx"):
             raise
-        sys.exit(f"imgpipe needs {error.name}: install it with pip install '.[cli]'")
+        sys.exit(f"imgpipe needs {error.name}: install it with pip install ./cli")
     for stream in (sys.stdout, sys.stderr):
         # A terminal that lacks a letter shows an escape instead; it ends nothing.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
