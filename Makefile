@@ -100,12 +100,13 @@ model: $(if $(filter 1,$(VERIFY)),$(TORCH),$(RUN))  ## Fetch BLIP and export it 
 model-check: $(RUN)  ## Compare the model folders with their checksums
 	$(BIN)/python -m models.check
 
-bench: $(TORCH) $(BENCH)  ## Measure pictures, captions, cold starts, the API under load; wants a quiet machine
+bench: $(TORCH) $(BENCH)  ## Measure pictures, captions, cold starts, the API and the local stack under load; wants a quiet machine
 	$(BIN)/python -m bench.images
 	$(BIN)/python -m bench.captions
 	$(BIN)/python -m bench.cold_start
 	$(BIN)/python -m bench.api
 	$(BIN)/python -m bench.api_load
+	$(BIN)/python -m bench.local_stack
 
 demo-model: $(TORCH)  ## Train the demo caption model (about 30 minutes on two cores)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m models.demo.train

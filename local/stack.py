@@ -33,7 +33,7 @@ _START_SECONDS = 180.0
 _NAMES = {"ProcessorFunction": "processor", "RecoveryFunction": "recovery"}
 _API = "ApiFunction"
 # Answers under way are finished; `sam local` removes its containers; the emulator removes the objects' files.
-_GRACE_SECONDS = {"api": 30, "lambda": 30, "aws": 5}
+_GRACE_SECONDS = {"api": 30, "lambda": 30, "aws": 30}
 
 # Of `sam local start-api` when it is started by hand; samconfig.toml sets it.
 SAM_PORT = 3000

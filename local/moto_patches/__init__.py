@@ -8,6 +8,7 @@
 - `streams`: moto keeps all stream records and iterators; ours keeps the newest.
 - `queues`: moto looks at every message several times for each message that is received; ours looks once.
 - `objects`: moto keeps objects in memory, or in open files; ours writes them to files that are closed.
+- `listings`: moto goes through the whole bucket for each page of a listing; ours keeps the keys sorted.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import version
 
-from local.moto_patches import objects, queues, streams, tables, tracking, transactions
+from local.moto_patches import listings, objects, queues, streams, tables, tracking, transactions
 from local.moto_patches.replacing import check_version
 
 
@@ -29,3 +30,4 @@ def apply() -> None:
     streams.apply()
     queues.apply()
     objects.apply()
+    listings.apply()

@@ -38,10 +38,16 @@ def apply() -> None:
 class Body:
     """The file of one body, with the methods of a file object that moto calls. It is open during a call only."""
 
+    __slots__ = ("_number", "_position")
+
     def __init__(self, max_size: int = 0) -> None:
         del max_size  # of the file that moto would make
-        self._path = folder() / str(next(_numbers))
+        self._number = next(_numbers)
         self._position = 0
+
+    @property
+    def _path(self) -> Path:
+        return folder() / str(self._number)
 
     def seek(self, position: int) -> None:
         self._position = position

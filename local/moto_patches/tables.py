@@ -8,6 +8,7 @@ moto's own code makes the response from a table of these items alone.
 from __future__ import annotations
 
 import copy
+import sys
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -89,7 +90,8 @@ def _key_of(table: Table, attributes: dict[str, Any]) -> ItemKey:
 def _put_item(
     original: Callable[..., Item], table: Table, item_attrs: dict[str, Any], *rest: Any, **named: Any
 ) -> Item:
-    item = original(table, item_attrs, *rest, **named)
+    # Each request has strings of its own; the names are the same in thousands of items.
+    item = original(table, {sys.intern(name): value for name, value in item_attrs.items()}, *rest, **named)
     refresh(ItemKey(table, item.hash_key, item.range_key))
     return item
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -148,10 +149,17 @@ def is_alive() -> Callable[[int], bool]:
 
 
 @pytest.fixture(scope="session")
-def both(aws_url: str) -> Iterator[Both]:
-    """The emulator of `python -m local`, and moto as it comes."""
-    command = [sys.executable, "-m", "tests.local.plain_moto"]
+def both() -> Iterator[Both]:
+    """moto with our patches, and moto as it comes."""
+    with served_by_moto("--patched") as ours, served_by_moto() as plain:
+        yield Both(Emulator(ours), Emulator(plain))
+
+
+@contextmanager
+def served_by_moto(*options: str) -> Iterator[str]:
+    """Runs moto's server; its URL."""
+    command = [sys.executable, "-m", "tests.local.moto_server", *options]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        yield Both(Emulator(aws_url), Emulator(f"http://127.0.0.1:{process.stdout.readline().strip()}"))
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
         process.kill()

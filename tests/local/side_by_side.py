@@ -1,4 +1,4 @@
-"""The same calls to the emulator of `python -m local` and to moto as it comes, and what both say and hold then."""
+"""The same calls to moto with our patches and to moto as it comes, and what both say and hold then."""
 
 from __future__ import annotations
 

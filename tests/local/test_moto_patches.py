@@ -12,7 +12,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.models.table import StreamRecord
-from moto.s3.models import FakeKey, s3_backends
+from moto.s3.models import FakeKey, S3Backend, s3_backends
 from moto.sqs.models import SQSBackend
 
 from local import moto_patches
@@ -108,6 +108,23 @@ def test_a_message_costs_the_same_in_a_long_queue() -> None:
         return python_calls(pass_one_on)
 
     assert cost(MANY) <= 1.1 * cost(FEW)
+
+
+def test_a_listing_costs_the_same_in_a_large_bucket() -> None:
+    backend = S3Backend(REGION, DEFAULT_ACCOUNT_ID)
+    bucket = backend.create_bucket("listed", REGION)
+
+    def cost(start: int, end: int) -> tuple[int, int]:
+        for number in range(start, end):
+            for size in ("medium", "small"):
+                backend.put_object("listed", f"{number:06d}/{size}", b"")
+        return (
+            python_calls(lambda: backend.list_objects_v2(bucket, "000007/", None, None, None, 1000)),
+            python_calls(lambda: backend.list_objects_v2(bucket, None, None, None, "000007", 10)),
+        )
+
+    few, many = cost(0, FEW), cost(FEW, MANY)
+    assert all(more <= 1.1 * less for less, more in zip(few, many, strict=True))
 
 
 def test_nothing_stays_of_what_was_replaced() -> None:

@@ -1,11 +1,14 @@
-"""moto as it comes, in a process of its own: `python -m tests.local.plain_moto` prints its port."""
+"""moto in a process of its own, all services: `python -m tests.local.moto_server [--patched]` prints its port."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
+
+from local import moto_patches
 
 
 class _QuietHandler(MotoRequestHandler):
@@ -14,6 +17,8 @@ class _QuietHandler(MotoRequestHandler):
 
 
 if __name__ == "__main__":
+    if "--patched" in sys.argv:
+        moto_patches.apply()
     application: Any = DomainDispatcherApplication(create_backend_app)
     server = make_server("127.0.0.1", 0, application, request_handler=_QuietHandler)
     print(server.server_port, flush=True)
