@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL.ExifTags import GPS, Base
 from PIL.TiffImagePlugin import IFDRational
 
-from image_processor.picture.exif import MAX_JSON_BYTES, Exif, read_exif
+from image_processor.picture.exif import MAX_JSON_BYTES, Exif, ifd, read_exif
 from image_processor.picture.exif.ifd import MAX_ENTRIES
 from image_processor.picture.exif.names import NAMES
 from tests import exif_blocks, pictures
@@ -85,6 +85,16 @@ def test_blocks_are_read_in_either_byte_order_and_as_bigtiff(order: str, big: bo
     )
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("big", [False, True])
+def test_an_entry_that_is_packed_is_the_one_that_a_file_has(order: str, big: bool) -> None:
+    block = exif_blocks.block([shorts(0x0112, 3, order=order)], order=order, big=big, prefix=b"")
+    structure = ifd.parse(block)
+    assert structure is not None
+
+    assert structure.packed_short(0x0112, 3) in block
+
+
 @pytest.mark.parametrize("value", [0, 9, 4000])
 def test_an_orientation_that_does_not_exist_is_left_out(value: int) -> None:
     found = read_exif(pictures.exif(orientation=value))
@@ -118,11 +128,11 @@ def test_rationals_are_numbers() -> None:
         details={
             Base.FNumber: IFDRational(28, 10),
             Base.ExposureBiasValue: IFDRational(-1, 3),
-            Base.FocalLength: IFDRational(50, 1),
+            Base.FocalLength: IFDRational(500, 1),
         }
     )
 
-    assert found == {"FNumber": 2.8, "ExposureBiasValue": pytest.approx(-1 / 3), "FocalLength": 50}
+    assert found == {"FNumber": 2.8, "ExposureBiasValue": pytest.approx(-1 / 3), "FocalLength": 500}
     assert isinstance(found["FocalLength"], int)
 
 
@@ -234,11 +244,19 @@ def test_bytes_are_text_a_code_a_list_or_nothing() -> None:
     )
 
     assert found == {"ExifVersion": "0232", "SceneType": 1, "ComponentsConfiguration": [1, 2, 3, 0]}
+    assert tags(details={Base.FlashPixVersion: b"01X\0\0"}) == {"FlashpixVersion": "01X"}
 
 
 def dated(value: str, **more: str) -> Any:
     details = {Base.DateTimeOriginal: value} | {Base[name].value: text for name, text in more.items()}
     return tags(details=details).get("DateTimeOriginal")
+
+
+@pytest.mark.parametrize(("count", "shown"), [(1000, True), (1001, False)])
+def test_a_list_of_more_than_a_thousand_numbers_is_left_out(count: int, shown: bool) -> None:
+    block = exif_blocks.block([(0x013E, DOUBLE, count, struct.pack(f"<{count}d", *[0.5] * count))])
+
+    assert read_exif(block).tags == ({"WhitePoint": [0.5] * count} if shown else {"_truncated": True})
 
 
 def test_dates_are_iso_8601_with_fraction_and_offset_where_they_are_known() -> None:
@@ -318,6 +336,7 @@ def test_a_position_is_in_degrees_north_and_east_positive(north: bool, east: boo
 
 def test_an_altitude_below_the_sea_is_negative() -> None:
     assert position(altitude=-12.25)["altitude"] == -12.25
+    assert placed(GPSAltitude=12.345, GPSAltitudeRef=b"\0\1")["altitude"] == 12.35
 
 
 @pytest.mark.parametrize(
@@ -325,6 +344,11 @@ def test_an_altitude_below_the_sea_is_negative() -> None:
 )
 def test_a_position_that_is_nowhere_is_left_out(latitude: Any) -> None:
     assert position(latitude=latitude) == {}
+
+
+def test_the_far_side_of_the_earth_is_a_position_and_what_lies_beyond_is_none() -> None:
+    assert position(longitude=(180, 0, 0))["longitude"] == 180
+    assert position(longitude=(180, 0, 1)) == {}
 
 
 def test_degrees_and_minutes_are_enough_for_a_position() -> None:
@@ -386,13 +410,23 @@ def test_a_position_has_time_direction_and_accuracy_where_they_make_sense() -> N
         {"GPSDateStamp": "2024:06:30", "GPSTimeStamp": (1, 2, IFDRational(0, 0))},
         {"GPSDateStamp": "2024:06:30", "GPSTimeStamp": (1, 2)},
         {"GPSTimeStamp": (1, 2, 3)},
-        {"GPSImgDirection": 400.0},
+        {"GPSImgDirection": 360.5},
+        {"GPSHPositioningError": 0.0},
+        {"GPSHPositioningError": 1e7},
+        {"GPSAltitude": 1e7},
         {"GPSHPositioningError": IFDRational(0, 0)},
         {"GPSAltitude": 4e9},
     ],
 )
 def test_what_makes_no_sense_beside_a_position_is_left_out(changed: dict[str, object]) -> None:
     assert placed(**changed) == {"latitude": 52.51, "longitude": 13.37}
+
+
+@pytest.mark.parametrize(("direction", "shown"), [(0.0, 0), (0.456, 0.46), (359.5, 359.5), (360.0, 0)])
+def test_a_direction_is_in_degrees_from_true_or_magnetic_north(direction: float, shown: float) -> None:
+    found = placed(GPSImgDirection=direction, GPSImgDirectionRef="M", GPSHPositioningError=0.5)
+
+    assert (found["direction"], found["direction_reference"], found["accuracy"]) == (shown, "magnetic", 0.5)
 
 
 def test_midnight_is_a_time() -> None:

@@ -44,6 +44,9 @@ def long(value: int) -> bytes:
     return struct.pack("<I", value)
 
 
+SIZE = (256, 4, 1, long(1)), (257, 4, 1, long(1))
+
+
 @pytest.mark.parametrize(
     ("kind", "data", "frames", "bits"),
     [
@@ -228,6 +231,32 @@ def test_the_chain_of_pages_of_a_tiff_may_bite_its_tail() -> None:
     assert inspect(data, "tiff").frames == 2
 
 
+def test_the_last_page_of_a_tiff_need_not_say_that_it_is_the_last() -> None:
+    data = b"II*\0" + long(8) + directory(*SIZE)
+
+    assert [inspect(data[: len(data) - missing], "tiff").frames for missing in range(5)] == [1] * 5
+    with pytest.raises(CorruptImage, match="short"):
+        inspect(data[:-5], "tiff")
+
+
+def test_pages_of_a_tiff_behind_an_empty_one_are_counted() -> None:
+    second = 8 + len(directory(*SIZE))
+    empty = directory(following=second + 6)
+
+    assert (
+        inspect(b"II*\0" + long(8) + directory(*SIZE, following=second) + empty + directory(), "tiff").frames == 3
+    )
+
+
+def test_the_first_number_of_a_tag_must_lie_in_a_tiff_and_the_others_need_not() -> None:
+    end = 8 + len(directory(*SIZE))
+    ifd = directory((256, 4, 2, long(end)), (257, 4, 1, long(7)))
+
+    assert inspect(b"II*\0" + long(8) + ifd + long(5), "tiff").width == 5
+    with pytest.raises(CorruptImage):
+        inspect(b"II*\0" + long(8) + ifd + long(5)[:3], "tiff")
+
+
 def test_pages_of_a_tiff_are_counted_no_further_than_they_are_accepted() -> None:
     entry = (256, 4, 1, long(1)), (257, 4, 1, long(1))
     size = len(directory(*entry))
@@ -250,9 +279,6 @@ def test_a_tile_of_more_pixels_than_are_accepted_is_refused_however_small_the_pi
     )
     with pytest.raises(TooManyPixels, match="tile"):
         inspect(b"II*\0" + long(8) + ifd, "tiff")
-
-
-SIZE = (256, 4, 1, long(1)), (257, 4, 1, long(1))
 
 
 @pytest.mark.parametrize(
