@@ -395,6 +395,17 @@ def test_a_webp_that_libwebp_shrinks_is_the_one_that_pillow_decodes(picture: Ima
     assert np.abs(np.asarray(shrunk).astype(int) - exact).max() < 12
 
 
+@pytest.mark.parametrize(("lossless", "size"), [(True, (300, 200)), (False, (1200, 800))])
+def test_a_lossy_webp_with_transparency_is_decoded_at_full_size(lossless: bool, size: tuple[int, int]) -> None:
+    data = pictures.encode(pictures.see_through(1200, 800), "WEBP", lossless=lossless)
+
+    small = webp.scaled(data, (1200, 800), (300, 200))
+
+    assert small is not None
+    assert (small.mode, small.size) == ("RGBA", size)
+    assert decoded(data).for_captioning(9).getpixel((1, 1)) == pytest.approx(pictures.RED, abs=6)
+
+
 def test_a_webp_of_its_own_size_is_decoded_as_pillow_does_it_to_the_last_bit() -> None:
     for data in (FILES["webp"], FILES["animated webp"], pictures.encode(pictures.see_through(), "WEBP")):
         whole = Image.open(BytesIO(data))

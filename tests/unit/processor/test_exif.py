@@ -340,7 +340,8 @@ def test_an_altitude_below_the_sea_is_negative() -> None:
 
 
 @pytest.mark.parametrize(
-    "latitude", [(91, 0, 0), (90, 0, 1), (45, 61, 0), (IFDRational(0, 0),) * 3, (IFDRational(0, 0), 1, 1)]
+    "latitude",
+    [(91, 0, 0), (90, 0, 1), (1, 2, 3, 4), (45, 61, 0), (IFDRational(0, 0),) * 3, (IFDRational(0, 0), 1, 1)],
 )
 def test_a_position_that_is_nowhere_is_left_out(latitude: Any) -> None:
     assert position(latitude=latitude) == {}
@@ -362,6 +363,10 @@ def test_degrees_and_minutes_are_enough_for_a_position() -> None:
         ]
     )
     assert read_exif(block).position == {"latitude": 52.51, "longitude": -13.5}
+
+
+def test_sixty_seconds_are_a_minute() -> None:
+    assert position(latitude=(52, 29, 60))["latitude"] == 52.5
 
 
 def test_a_negative_degree_is_left_out() -> None:
@@ -494,9 +499,9 @@ def test_broken_exif_is_no_exif(block: bytes) -> None:
     assert read_exif(block) == Exif({}, {})
 
 
-@pytest.mark.parametrize("at", [8, 0xFFFFFFFF])
+@pytest.mark.parametrize("at", [0, 8, 45, 46, 47, 0xFFFFFFF0, 0xFFFFFFFF])
 def test_directories_that_point_to_themselves_or_out_of_the_block_end(at: int) -> None:
-    make = text(0x010F, b"Acme")
+    make = text(0x010F, b"Acme")  # all of it has 46 bytes
     block = b"II*\0\x08\0\0\0" + struct.pack("<H", 3) + struct.pack("<HHI4s", *make)
     block += struct.pack("<HHII", 0x8769, LONG, 1, at) + struct.pack("<HHII", 0x8825, LONG, 1, at)
 
@@ -506,6 +511,18 @@ def test_directories_that_point_to_themselves_or_out_of_the_block_end(at: int) -
 @pytest.mark.parametrize(("kind", "count"), [(ASCII, 0xFFFFFFFF), (DOUBLE, 0xFFFFFFFF), (99, 1), (ASCII, 0)])
 def test_a_count_that_leads_out_of_the_block_and_an_unknown_type_cost_no_other_tag(kind: int, count: int) -> None:
     block = exif_blocks.block([(0x010E, kind, count, 8), text(0x010F, b"Acme")])
+
+    assert read_exif(block).tags == {"Make": "Acme"}
+
+
+def test_a_value_at_an_offset_beyond_the_block_costs_no_other_tag() -> None:
+    block = exif_blocks.block([(0x010E, ASCII, 8, 0xFFFFFFF0), text(0x010F, b"Acme")])
+
+    assert read_exif(block).tags == {"Make": "Acme"}
+
+
+def test_a_directory_that_claims_more_entries_than_there_are_shows_those_there_are() -> None:
+    block = b"II*\0\x08\0\0\0" + struct.pack("<H", 65_535) + struct.pack("<HHI4s", *text(0x010F, b"Acme"))
 
     assert read_exif(block).tags == {"Make": "Acme"}
 

@@ -178,11 +178,20 @@ def test_a_jpeg_without_a_frame_header_is_corrupt(data: bytes) -> None:
         inspect(data + b"\xff" * 8, "jpeg")
 
 
-@pytest.mark.parametrize(("name", "most"), [(b"teST", png.MAX_CHUNKS), (b"iCCP", png.MAX_PROFILES)])
+@pytest.mark.parametrize(("name", "most"), [(b"teST", png.MAX_CHUNKS - 2), (b"iCCP", png.MAX_PROFILES)])
 def test_a_png_made_of_very_many_pieces_is_corrupt(name: bytes, most: int) -> None:
-    data = pictures.png()
+    data = pictures.png()  # of two chunks and its end
+    assert inspect(data[:33] + chunk(name, b"") * most + data[33:], "png")
     with pytest.raises(CorruptImage, match="pieces"):
         inspect(data[:33] + chunk(name, b"") * (most + 1) + data[33:], "png")
+
+
+@pytest.mark.parametrize(("place", "frames"), [("before", 7), ("after", 1)])
+def test_a_png_is_an_animation_if_it_says_so_before_its_pixels(place: str, frames: int) -> None:
+    data, animation = pictures.png(), chunk(b"acTL", struct.pack(">II", 7, 0))
+    at = data.index(b"IDAT") - 4 if place == "before" else data.index(b"IEND") - 4
+
+    assert inspect(data[:at] + animation + data[at:], "png").frames == frames
 
 
 def packed_chunk(name: bytes, size: int) -> bytes:
@@ -201,11 +210,38 @@ def test_text_or_a_profile_of_a_png_may_be_large_but_no_bomb(name: bytes) -> Non
         decode(bomb, max_pixels=10_000, largest_thumbnail=300)
 
 
+def gif_picture(left: int, top: int, width: int, height: int, flags: int = 0) -> bytes:
+    colors = bytes(3 << (flags & 7) + 1 if flags & 128 else 0)
+    return b"," + struct.pack("<4HB", left, top, width, height, flags) + colors + b"\2\1x\0"
+
+
+def gif(width: int, height: int, *parts: bytes, flags: int = 0) -> bytes:
+    colors = bytes(3 << (flags & 7) + 1 if flags & 128 else 0)
+    return b"GIF89a" + struct.pack("<HHBBB", width, height, flags, 0, 0) + colors + b"".join(parts) + b";"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (gif(40_000, 2, gif_picture(0, 0, 9, 2)), FileInfo(40_000, 2, 8, 1)),
+        (gif(9, 9, gif_picture(0, 0, 9, 9), flags=7), FileInfo(9, 9, 8, 1)),
+        (gif(9, 9, gif_picture(0, 0, 9, 9), flags=0x83), FileInfo(9, 9, 4, 1)),
+        (gif(9, 9, gif_picture(0, 0, 9, 9, 0x82), gif_picture(0, 0, 9, 9, 7), flags=0x83), FileInfo(9, 9, 3, 2)),
+        (gif(9, 9, gif_picture(5, 7, 20, 30), gif_picture(0, 0, 900, 900)), FileInfo(25, 37, 8, 2)),
+        (gif(9, 9, b"\x21\xfe\1x\0", gif_picture(0, 0, 9, 9)), FileInfo(9, 9, 8, 1)),
+        (gif(9, 9, gif_picture(0, 0, 9, 9), gif_picture(0, 0, 9, 9)[:9])[:-1], FileInfo(9, 9, 8, 1)),
+    ],
+    ids=["wide", "no colors", "global colors", "own colors", "reaches beyond", "comment", "cut short"],
+)
+def test_a_gif_is_told_by_its_first_picture_and_counted_by_all(data: bytes, expected: FileInfo) -> None:
+    assert inspect(data, "gif") == expected
+
+
 def test_a_gif_made_of_very_small_pieces_is_corrupt() -> None:
-    head = b"GIF89a" + struct.pack("<HHBBB", 9, 9, 0, 0, 0)
-    comment = b"\x21\xfe" + b"\1x" * 1_000_000 + b"\0"
+    # In 26,000 bytes 10,000 and an eighth of them are allowed.
+    assert inspect(gif(9, 9, b"\x21\xfe" + b"\1x" * 13_000 + b"\0", gif_picture(0, 0, 9, 9)), "gif")
     with pytest.raises(CorruptImage, match="pieces"):
-        inspect(head + comment, "gif")
+        inspect(gif(9, 9, b"\x21\xfe" + b"\1x" * 14_000 + b"\0", gif_picture(0, 0, 9, 9)), "gif")
 
 
 def test_a_first_picture_that_reaches_beyond_the_screen_of_a_gif_enlarges_it() -> None:
@@ -304,8 +340,37 @@ def test_a_tiff_whose_directory_is_not_there_is_corrupt(data: bytes) -> None:
 def test_a_webp_made_of_very_many_pieces_is_corrupt() -> None:
     whole = pictures.encode(pictures.see_through(), "WEBP")
     first = whole[20:30]
+    assert inspect(riff((b"VP8X", first), *[(b"JUNK", b"")] * (webp.MAX_CHUNKS - 1)), "webp")
     with pytest.raises(CorruptImage, match="pieces"):
-        inspect(riff((b"VP8X", first), *[(b"JUNK", b"")] * (webp.MAX_CHUNKS + 1)), "webp")
+        inspect(riff((b"VP8X", first), *[(b"JUNK", b"")] * webp.MAX_CHUNKS), "webp")
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "size"),
+    [
+        (b"VP8X", bytes(4) + b"\x02\x03\0" + b"\x04\0\0", (771, 5)),
+        (b"VP8 ", bytes(3) + b"\x9d\x01\x2a" + struct.pack("<HH", 0xC000 | 300, 0x4000 | 200), (300, 200)),
+        (b"VP8L", b"\x2f" + struct.pack("<I", 299 | 199 << 14 | 1 << 28), (300, 200)),
+    ],
+)
+def test_a_webp_says_how_large_it_is_in_its_first_chunk(name: bytes, payload: bytes, size: tuple[int, int]) -> None:
+    found = inspect(riff((name, payload)), "webp")
+
+    assert (found.width, found.height) == size
+    with pytest.raises(CorruptImage):
+        inspect(riff((name, payload[:-2])), "webp")
+
+
+@pytest.mark.parametrize(("flags", "bits"), [(0, 8), (0x40, 10), (0x60, 12)])
+def test_the_bits_of_an_avif_are_those_that_its_codec_has(flags: int, bits: int) -> None:
+    data = bytearray(pictures.encode(pictures.scene(), "AVIF"))
+    data[data.index(b"av1C") + 6] |= flags
+    samples = data.index(b"pixi") + 9
+    data[samples : samples + 3] = bytes([bits] * 3)
+
+    info = FORMATS["avif"].open(bytes(data), LIMITS).info
+
+    assert info == FileInfo(120, 80, bits, 1)
 
 
 @pytest.mark.parametrize(
@@ -316,12 +381,33 @@ def test_a_webp_that_does_not_say_how_large_it_is_is_corrupt(first: tuple[bytes,
         inspect(riff(first), "webp")
 
 
+@pytest.mark.parametrize(("bits", "depth"), [(8, 8), (16, 5), (24, 8), (32, 8)])
+def test_a_bmp_has_the_depth_of_its_samples(bits: int, depth: int) -> None:
+    data = b"BM" + bytes(12) + struct.pack("<IiiHHI", 40, 3, 2, 1, bits, 0)
+
+    assert inspect(data, "bmp") == FileInfo(3, 2, depth)
+    with pytest.raises(CorruptImage, match="short"):
+        inspect(data[:-1], "bmp")
+
+
+def test_a_bmp_with_the_header_of_os_2_is_read() -> None:
+    data = b"BM" + struct.pack("<IHHI", 0, 0, 0, 26) + struct.pack("<IHHHH", 12, 40_000, 1, 1, 24)
+    pixels = bytes((*pictures.RED[::-1],)) * 40_000
+
+    assert inspect(data + pixels, "bmp") == FileInfo(40_000, 1, 8)
+    assert inspect(data + bytes(bmp.MAX_RUN_LENGTH_BYTES), "bmp"), "no compression is known to it"
+    result = decode(data + pixels, max_pixels=40_000, largest_thumbnail=300)
+    assert result.for_captioning(9).getpixel((4, 4)) == pictures.RED
+
+
 def test_a_run_length_coded_bmp_of_many_megabytes_is_corrupt() -> None:
     header = struct.pack("<IiiHHIIiiII", 40, 100, 100, 1, 8, 1, 0, 0, 0, 0, 0)
     data = b"BM" + struct.pack("<IHHI", 0, 0, 0, 54) + header
-    assert inspect(data, "bmp").width == 100
+    room = bytes(bmp.MAX_RUN_LENGTH_BYTES - len(data))
+    assert inspect(data + room, "bmp").width == 100
     with pytest.raises(CorruptImage, match="run-length"):
-        inspect(data + bytes(bmp.MAX_RUN_LENGTH_BYTES), "bmp")
+        inspect(data + room + b"\0", "bmp")
+    assert inspect(data.replace(struct.pack("<HHI", 1, 8, 1), struct.pack("<HHI", 1, 8, 0)) + room + b"\0", "bmp")
 
 
 @pytest.mark.parametrize("kind", ["png", "gif", "bmp", "tiff"])

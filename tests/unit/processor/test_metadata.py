@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import textwrap
 from io import BytesIO
 from typing import Any
 
@@ -222,6 +223,32 @@ def test_the_exif_of_a_turned_avif_is_read_as_the_file_has_it() -> None:
 
     assert (shown["width"], shown["height"]) == (120, 80)
     assert shown["exif"] == {"ImageDescription": words, "Orientation": 6}
+
+
+@pytest.mark.parametrize(
+    ("name", "digits", "shown"),
+    [
+        ("Raw profile type exif", CAMERA.hex(), "Acme"),
+        ("Raw profile type APP1", CAMERA.hex(), "Acme"),
+        ("Raw profile type APP1", CAMERA[6:].hex(), "Acme"),
+        ("Raw profile type xmp", CAMERA.hex(), None),
+        ("Raw profile type exif", CAMERA.hex() + "no digits", None),
+        ("Raw profile type APP1", b"http://ns.adobe.com/xap/1.0/\0".hex(), None),
+    ],
+)
+def test_exif_that_imagemagick_wrote_into_a_png_as_text_is_read(name: str, digits: str, shown: str | None) -> None:
+    text_chunk = PngInfo()
+    text_chunk.add_text(name, f"\nexif\n{len(CAMERA):8}\n" + "\n".join(textwrap.wrap(digits, 72)) + "\n")
+
+    assert metadata(pictures.png(pnginfo=text_chunk))["exif"].get("Make") == shown
+
+
+def test_a_png_with_exif_as_a_chunk_and_as_text_shows_the_chunk() -> None:
+    text_chunk = PngInfo()
+    text_chunk.add_text("Raw profile type exif", f"\nexif\n{len(CAMERA):8}\n{CAMERA.hex()}\n")
+    chunk = pictures.exif(main={Base.Make: "Other"})
+
+    assert metadata(pictures.png(pnginfo=text_chunk, exif=chunk))["exif"] == {"Make": "Other"}
 
 
 def test_an_image_without_exif_has_empty_exif_and_no_position() -> None:
