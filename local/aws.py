@@ -14,7 +14,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -68,13 +68,13 @@ class _QuietHandler(MotoRequestHandler):
         """The log is for what goes wrong."""
 
 
-def application() -> WSGIApplication:
-    """moto as `python -m local` serves it."""
+def application(create: Callable[[Any], Any] = create_application) -> WSGIApplication:
+    """moto as `python -m local` serves it; `create` returns the application for one of its backends."""
     moto_patches.apply()
     # Deleting the last version of a key makes moto describe it in an event; a delete marker lacks what it needs.
     FakeDeleteMarker.etag = ""  # type: ignore[attr-defined]
     FakeDeleteMarker.size = 0  # type: ignore[attr-defined]
-    moto: Any = DomainDispatcherApplication(create_application)
+    moto: Any = DomainDispatcherApplication(create)
     return OneAtATime(DeletionEvents(moto, send_object_removed))
 
 

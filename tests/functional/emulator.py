@@ -13,7 +13,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from moto.moto_server.werkzeug_app import MotoRequestHandler
+from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
 from image_core.clock import Clock
@@ -44,7 +44,9 @@ class _QuietHandler(MotoRequestHandler):
 @contextmanager
 def served() -> Iterator[str]:
     """moto on a free port, one request at a time (its transactions are not thread-safe); its URL."""
-    server = make_server("127.0.0.1", 0, application(), threaded=True, request_handler=_QuietHandler)
+    server = make_server(
+        "127.0.0.1", 0, application(create_backend_app), threaded=True, request_handler=_QuietHandler
+    )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"

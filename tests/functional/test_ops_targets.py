@@ -13,20 +13,42 @@ import boto3
 import pytest
 
 from image_core.stores.queue import parse_message
-from local.deploy import STACK_NAME, Deployment, deploy
+from local.deploy import STACK_NAME, Deployment, deploy, table_arguments
+from local.resolve import ResolvedTemplate
 from local.template import parameter_values, read_template
 from ops import __main__ as program
 from ops.target import NoSuchStack, deployed_stack, local_stack
 from tests import pictures
 from tests.functional.emulator import REGION, Clients
+from tests.iam.resolved import ACCOUNT
 from tests.running_stack import ROOT, until
+
+NAMES = {"AWS::DynamoDB::Table": "TableName", "AWS::S3::Bucket": "BucketName", "AWS::SQS::Queue": "QueueName"}
 
 
 @pytest.fixture(scope="module")
 def deployment(clients: Clients) -> Deployment:
+    """A stack in moto's CloudFormation, whose resources are then set up as those of the local stack."""
     template = read_template()
     session = boto3.Session(region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
     parameters = parameter_values(template, {"PendingTimeoutSeconds": "77", "StatsShards": "3"})
+    stack = ResolvedTemplate(parameters, region=REGION, account=ACCOUNT, stack=STACK_NAME)
+    resources = {
+        logical_id: {
+            "Type": kind,
+            "Properties": {
+                NAMES[kind]: stack.name(logical_id),
+                **(table_arguments(properties) if kind == "AWS::DynamoDB::Table" else {}),
+            },
+        }
+        for kind in NAMES
+        for logical_id, properties in stack.resources(kind).items()
+    }
+    session.client("cloudformation", endpoint_url=clients.url).create_stack(
+        StackName=STACK_NAME,
+        TemplateBody=json.dumps({"Parameters": stack.template["Parameters"], "Resources": resources}),
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+    )
     return deploy(template, parameters, session=session, endpoint_url=clients.url)
 
 

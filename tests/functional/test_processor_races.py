@@ -12,11 +12,9 @@ from PIL import ImageOps
 from image_core.errors import Busy, Superseded
 from image_core.keys import derived_image_id
 from image_core.lifecycle.delete import delete
-from image_core.lifecycle.engine import handle_event
-from image_core.model import Record, Status, StoredObject
-from image_core.stores.queue import ObjectEvent
+from image_core.model import Record, Status
+from image_core.stores.queue import ObjectEvent, notification_of
 from image_processor.handler import Processor
-from image_processor.pipeline import process as process_image
 from tests import pictures
 from tests.functional.captioners import AtOnce, AtTheLast, FakeCaptioner
 from tests.functional.emulator import Killed, Stack, done, followed_by, killed, preceded_by, repeated
@@ -31,13 +29,12 @@ OTHER = pictures.encode(ImageOps.flip(pictures.scene(200, 300)), "JPEG")
 def look(
     stack: Stack, captioner: FakeCaptioner | None = None, *, executor: Executor | None = None, key: str = KEY
 ) -> None:
-    """One worker handles an event about the key, to its end."""
-    one = captioner or FakeCaptioner()
-
-    def on_claim(record: Record, stored: StoredObject) -> None:
-        process_image(record, stored, stack.services, lambda: one, executor or AtOnce())
-
-    handle_event(ObjectEvent(stack.uploads_bucket, key), stack.services, on_claim)
+    """One worker handles an event about the key, to its end; raises what it raises."""
+    worker = Processor(stack.services, lambda _: captioner or FakeCaptioner(), executor or AtOnce())
+    try:
+        worker(notification_of(ObjectEvent(stack.uploads_bucket, key)))
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group
 
 
 def served(record: Record) -> set[str]:

@@ -58,7 +58,7 @@ def test_the_original_comes_back_as_it_was_sent(stack: Stack) -> None:
         "percent %20 and 100%.jpg",
         "🦊/🦊",
         "no extension",
-        "uploads/not an id/photo.jpg",
+        "uploads/not an id/dropped.jpg",
     ],
 )
 def test_a_drop_under_any_key_becomes_an_image_and_its_removal_removes_all(stack: Stack, key: str) -> None:

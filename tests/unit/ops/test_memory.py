@@ -63,7 +63,7 @@ class Stack:
         self.messages = 0
 
     def services(self) -> Any:
-        return SimpleNamespace(records=self, storage=self, queue=self, settings=self.settings)
+        return SimpleNamespace(records=self, storage=self, queue=self, settings=self.settings, clock=self)
 
     # Storage
 
