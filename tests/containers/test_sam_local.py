@@ -111,7 +111,7 @@ def test_the_gallery_runs_on_it(api: httpx.Client) -> None:
         expect(detail.locator(".shown img")).to_have_js_property("naturalWidth", 900)
         detail.get_by_label("Title").fill("Over sam local")
         detail.get_by_role("button", name="Save").click()
-        expect(detail.locator(".texts .note")).to_have_text("Saved")
+        expect(detail.locator(".details-form .note")).to_have_text("Saved")
         browser.close()
     assert faults == []
 
