@@ -89,7 +89,7 @@ def _attempt(
         _finish(record, caption, model.model, started_ms, services)
     except ImageError as error:
         act.fail(record, error, services)
-        # The cause shows if a bug of ours was mistaken for a damaged picture.
+        # The cause shows if a bug in the pipeline was mistaken for a damaged picture.
         log.info("image failed: %s (%r)", error.code, error.__cause__)
     except Superseded:
         raise

@@ -65,7 +65,7 @@ class RetriesExhausted(ImageError):
 
 
 class InternalFailure(ImageError):
-    """A bug of ours stopped the processing: every retry would end the same way."""
+    """A bug in the pipeline stopped the processing: every retry would end the same way."""
 
     code = "internal_error"
     default_message = "An internal error stopped the processing of this image. Reprocess it after an update."
