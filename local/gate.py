@@ -8,6 +8,8 @@ A browser lets any web page send requests to 127.0.0.1. Three headers, which a p
   and then belongs to the server; `Host` is the page's own name in this case.
 
 curl and the AWS SDKs send neither `Origin` nor `Sec-Fetch-Site`.
+
+This module imports the standard library alone: MiniStack's environment has none of our dependencies.
 """
 
 from __future__ import annotations
@@ -19,9 +21,6 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -130,6 +129,22 @@ def _names_of_this_machine() -> set[str]:
     return {name, f"{name}.local"}
 
 
+def request_headers(scope: Scope) -> dict[str, str]:
+    """Returns the headers of an ASGI request by their names in lower case; repeated ones are joined by commas."""
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
+
+
+async def send_response(send: Send, status: int, content_type: str, body: bytes) -> None:
+    """Sends a whole ASGI response."""
+    headers = [(b"content-type", content_type.encode("latin-1")), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
 class AsgiGate:
     """Wraps an ASGI application: refused requests get 403, before their body is read."""
 
@@ -139,13 +154,10 @@ class AsgiGate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            host, origin, site = (
-                ", ".join(headers.getlist(name)) if name in headers else None
-                for name in ("host", "origin", "sec-fetch-site")
-            )
+            headers = request_headers(scope)
+            host, origin, site = (headers.get(name) for name in ("host", "origin", "sec-fetch-site"))
             if reason := self._gate.refusal(Request(scope["method"], host, origin, site)):
-                await JSONResponse(_envelope(reason), status_code=403)(scope, receive, send)
+                await send_response(send, 403, "application/json", json.dumps(_envelope(reason)).encode())
                 return
         await self._application(scope, receive, send)
 

@@ -15,30 +15,33 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 SERVICES = frozenset({"dynamodb", "dynamodbstreams", "s3", "secretsmanager", "sqs", "sts"})
-"""By the names of moto's backends. CloudFormation is not one of them: it creates resources of any service."""
+"""By the names that moto and MiniStack give them. CloudFormation is not one of them: it creates resources of any
+service."""
+
+
+def refusal(service: str | None, content_type: str) -> tuple[str, bytes]:
+    """Returns type and body of the 403 response to a request of `content_type` for a service that is not offered.
+
+    SDKs read the error from JSON or XML, depending on the protocol of the service.
+    """
+    message = (
+        f"The local stack does not offer this part of AWS ({service or 'unknown'}). It offers "
+        f"{', '.join(sorted(SERVICES))}; see SERVICES in local/services.py."
+    )
+    if "json" in content_type:
+        return content_type, json.dumps({"__type": "AccessDeniedException", "message": message}).encode()
+    error = f"<Error><Code>AccessDenied</Code><Message>{escape(message)}</Message></Error>"
+    return "text/xml", f"<ErrorResponse>{error}</ErrorResponse>".encode()
 
 
 class RefusedService:
     """A WSGI application that answers 403 in the place of a service."""
 
     def __init__(self, service: str | None) -> None:
-        self._message = (
-            f"The local stack does not offer this part of AWS ({service or 'unknown'}). It offers "
-            f"{', '.join(sorted(SERVICES))}; see SERVICES in local/services.py."
-        )
+        self._service = service
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        content_type = environ.get("CONTENT_TYPE", "")
-        # SDKs read the error from JSON or XML, depending on the protocol of the service.
-        if "json" in content_type:
-            text = json.dumps({"__type": "AccessDeniedException", "message": self._message})
-        else:
-            text = (
-                "<ErrorResponse><Error><Code>AccessDenied</Code>"
-                f"<Message>{escape(self._message)}</Message></Error></ErrorResponse>"
-            )
-            content_type = "text/xml"
-        body = text.encode()
+        content_type, body = refusal(self._service, environ.get("CONTENT_TYPE", ""))
         start_response("403 Forbidden", [("Content-Type", content_type), ("Content-Length", str(len(body)))])
         return [body]
 
