@@ -62,6 +62,7 @@ class Deployment:
     scheduled_functions: tuple[str, ...]
     outputs: Mapping[str, str]
     region: str
+    account: str
 
 
 def deploy(template: Template, parameters: Mapping[str, str], *, session: Session, endpoint_url: str) -> Deployment:
@@ -122,6 +123,7 @@ def deploy(template: Template, parameters: Mapping[str, str], *, session: Sessio
         ),
         outputs=outputs,
         region=session.region_name,
+        account=stack.account,
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from local.deploy import FunctionConfiguration
 from local.template import ROOT
@@ -63,21 +65,32 @@ def function_environment(
 
 
 def sam_environment(
-    functions: Mapping[str, FunctionConfiguration], *, endpoint_url: str, max_post_bytes: str
+    functions: Mapping[str, FunctionConfiguration], *, endpoint_url: str
 ) -> dict[str, dict[str, str]]:
-    """The contents of a file for `sam local --env-vars`: containers reach this machine by another name.
-
-    `max_post_bytes`: a container's request is limited as Lambda's is.
-    """
-    port = endpoint_url.rsplit(":", 1)[1]
-    inside = f"http://host.docker.internal:{port}"
+    """Returns the contents of a file for `sam local --env-vars`: containers know this machine by another name."""
     return {
         logical_id: {
             **function.environment,
-            "MAX_POST_BYTES": max_post_bytes,
-            "AWS_ENDPOINT_URL": inside,
+            "LOCAL_ENDPOINT_URL": in_container(endpoint_url),
             "S3_PUBLIC_ENDPOINT_URL": endpoint_url,
-            "QUEUE_URL": function.environment["QUEUE_URL"].replace(endpoint_url, inside),
+            "QUEUE_URL": in_container(function.environment["QUEUE_URL"]),
         }
         for logical_id, function in functions.items()
     }
+
+
+def in_container(url: str) -> str:
+    """Returns the URL that containers reach the same server by: this machine is `host.docker.internal`."""
+    parts = urlsplit(url)
+    if not _is_this_machine(parts.hostname or ""):
+        return url
+    port = f":{parts.port}" if parts.port else ""
+    return parts._replace(netloc=f"host.docker.internal{port}").geturl()
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified

@@ -38,9 +38,6 @@ _GRACE_SECONDS = {"api": 30, "lambda": 30, "aws": 30}
 # Of `sam local start-api` when it is started by hand; samconfig.toml sets it.
 SAM_PORT = 3000
 
-# The local API takes whole uploads: no Lambda limits a request here.
-_EQUAL_PARAMETERS = {"MaxPostBytes": "MaxImageBytes"}
-
 
 class StartFailed(Exception):
     """Something did not come up; the message says what."""
@@ -56,9 +53,6 @@ class LocalStack:
         self._options = options
         self._template = read_template()
         self._parameters = parameter_values(self._template, options.parameters)
-        self._max_post_bytes_of_lambda = self._parameters["MaxPostBytes"]
-        if not options.sam:
-            self._parameters |= {name: self._parameters[other] for name, other in _EQUAL_PARAMETERS.items()}
         self._stopping = threading.Event()
         self._children: list[Child] = []
         self._threads: list[threading.Thread] = []
@@ -101,7 +95,7 @@ class LocalStack:
                 self._run(f"{function.name}-queue", SqsPoller(sqs, source, function).run)
         for logical_id in self.deployment.scheduled_functions:
             function = self.functions[logical_id]
-            rule_arn = f"arn:aws:events:{region}:123456789012:rule/local-{function.name}"
+            rule_arn = f"arn:aws:events:{region}:{self.deployment.account}:rule/local-{function.name}"
             schedule = Schedule(function, rule_arn=rule_arn, interval_seconds=self._options.sweep_seconds)
             self._run(f"{function.name}-schedule", schedule.run)
         self._write_ready_file()
@@ -129,6 +123,8 @@ class LocalStack:
     def _start_api(self, process_env: Mapping[str, str]) -> None:
         configuration = self.deployment.functions[_API]
         env = environment.function_environment(process_env, "api", configuration, endpoint_url=self.aws_url)
+        # The local API accepts whole uploads: no Lambda limits a request here.
+        env["MAX_POST_BYTES"] = configuration.environment["MAX_IMAGE_BYTES"]
         app = f"{configuration.handler.rpartition('.')[0]}:app"
         fd = self._api_socket.fileno()
         arguments = ["--app", app, "--fd", str(fd), "--host", self._options.host]
@@ -235,9 +231,7 @@ class LocalStack:
         }
 
     def _write_env_file(self) -> None:
-        env = environment.sam_environment(
-            self.deployment.functions, endpoint_url=self.aws_url, max_post_bytes=self._max_post_bytes_of_lambda
-        )
+        env = environment.sam_environment(self.deployment.functions, endpoint_url=self.aws_url)
         write_private_json(self._options.env_file, env)
         # For `python -m ops`: where everything is, and the settings that the functions run with.
         write_private_json(self._options.env_file.with_name("stack.json"), self._for_ops())

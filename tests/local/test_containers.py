@@ -119,17 +119,32 @@ def test_containers_reach_the_emulator_and_keep_lambdas_limit_of_a_request():
     options = parse(["--sam"], {})
     assert options.containers
     assert int(options.parameters["ProcessorTimeoutSeconds"]) >= 60
-    variables = {"QUEUE_URL": "http://127.0.0.1:4566/1/queue", "MAX_POST_BYTES": "50000000"}
+    variables = {"QUEUE_URL": "http://127.0.0.1:4566/1/queue", "MAX_POST_BYTES": "4000000"}
     configured = {"ApiFunction": FunctionConfiguration("image_api.main.handler", 29, 1024, variables)}
-    written = environment.sam_environment(
-        configured, endpoint_url="http://127.0.0.1:4566", max_post_bytes="4000000"
-    )
+    written = environment.sam_environment(configured, endpoint_url="http://127.0.0.1:4566")
     assert written["ApiFunction"] == {
         "QUEUE_URL": "http://host.docker.internal:4566/1/queue",
         "MAX_POST_BYTES": "4000000",
-        "AWS_ENDPOINT_URL": "http://host.docker.internal:4566",
+        "LOCAL_ENDPOINT_URL": "http://host.docker.internal:4566",
         "S3_PUBLIC_ENDPOINT_URL": "http://127.0.0.1:4566",
     }
+
+
+@pytest.mark.parametrize(
+    ("url", "seen_by_containers"),
+    [
+        ("http://127.0.0.1:4566/000000000000/queue", "http://host.docker.internal:4566/000000000000/queue"),
+        ("http://localhost", "http://host.docker.internal"),
+        ("http://s3.localhost:4566", "http://host.docker.internal:4566"),
+        ("https://[::1]:4566", "https://host.docker.internal:4566"),
+        ("http://0.0.0.0:4566", "http://host.docker.internal:4566"),
+        ("http://10.0.0.5:4566", "http://10.0.0.5:4566"),
+        ("http://emulator", "http://emulator"),
+        ("https://sqs.eu-west-1.amazonaws.com/1/queue", "https://sqs.eu-west-1.amazonaws.com/1/queue"),
+    ],
+)
+def test_an_endpoint_keeps_its_scheme_port_and_machine_in_containers(url, seen_by_containers):
+    assert environment.in_container(url) == seen_by_containers
 
 
 def test_the_gallery_of_sam_local_may_upload():

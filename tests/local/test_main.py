@@ -163,8 +163,8 @@ def test_sam_local_gets_an_environment_that_works_inside_containers(stack):
     assert set(functions) == {"ApiFunction", "ProcessorFunction", "RecoveryFunction"}
     port = ready["aws_endpoint_url"].rsplit(":", 1)[1]
     for variables in functions.values():
-        assert variables["AWS_ENDPOINT_URL"] == f"http://host.docker.internal:{port}"
-        assert variables["QUEUE_URL"].startswith(variables["AWS_ENDPOINT_URL"])
+        assert variables["LOCAL_ENDPOINT_URL"] == f"http://host.docker.internal:{port}"
+        assert variables["QUEUE_URL"].startswith(variables["LOCAL_ENDPOINT_URL"])
         assert variables["S3_PUBLIC_ENDPOINT_URL"] == ready["aws_endpoint_url"]
 
 

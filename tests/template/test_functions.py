@@ -110,7 +110,7 @@ def test_a_function_gets_valid_settings(parameters, name):
 
 
 def test_every_variable_is_a_setting_or_somebody_elses(resources):
-    others = {"POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME", "AWS_ENDPOINT_URL"}
+    others = {"POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
     known = {name.upper() for name in Settings.model_fields} | others
     for name in FUNCTIONS:
         assert set(properties(resources, name)["Environment"]["Variables"]) <= known
@@ -119,7 +119,13 @@ def test_every_variable_is_a_setting_or_somebody_elses(resources):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_what_sam_local_must_set_is_declared_and_empty(resources, name):
     variables = properties(resources, name)["Environment"]["Variables"]
-    assert variables["AWS_ENDPOINT_URL"] == variables["S3_PUBLIC_ENDPOINT_URL"] == ""
+    assert variables["LOCAL_ENDPOINT_URL"] == variables["S3_PUBLIC_ENDPOINT_URL"] == ""
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_emulator_that_runs_functions_can_give_them_its_address(resources, name):
+    """LocalStack and MiniStack set AWS_ENDPOINT_URL only where the template leaves it out."""
+    assert "AWS_ENDPOINT_URL" not in properties(resources, name)["Environment"]["Variables"]
 
 
 def test_defaults_of_template_and_settings_agree(parameters):

@@ -56,6 +56,8 @@ class Settings(BaseModel):
     download_url_seconds: int = Field(default=300, ge=1)
     aws_endpoint_url: str | None = None
     """An emulator instead of AWS; boto3 reads the same variable."""
+    local_endpoint_url: str | None = None
+    """The same for `sam local`, which can set only the variables that the template declares."""
     s3_public_endpoint_url: str | None = None
     """Where callers reach that emulator's S3, when it is not where the function does (`sam local`)."""
 
@@ -77,6 +79,11 @@ class Settings(BaseModel):
     caption_prompt: str | None = None
     """Text that captions continue; unset or empty: the model's own prompt."""
     caption_max_tokens: int = Field(default=20, ge=1, le=200)
+
+    @property
+    def endpoint_url(self) -> str | None:
+        """URL of the emulator that stands for AWS; None on AWS."""
+        return self.local_endpoint_url or self.aws_endpoint_url
 
     @property
     def lease_seconds(self) -> int:

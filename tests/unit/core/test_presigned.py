@@ -162,9 +162,10 @@ def test_a_download_of_unknown_type_is_bytes_whatever_its_object_calls_itself(on
     assert parse_qs(urlsplit(url).query)["response-content-type"] == ["application/octet-stream"]
 
 
-def test_at_an_emulator_urls_lead_to_where_callers_reach_it() -> None:
+@pytest.mark.parametrize("name", ["aws_endpoint_url", "local_endpoint_url"])
+def test_at_an_emulator_urls_lead_to_where_callers_reach_it(name: str) -> None:
     emulated = services_of(
-        aws_endpoint_url="http://host.docker.internal:4566", s3_public_endpoint_url="http://127.0.0.1:4566"
+        **{name: "http://host.docker.internal:4566"}, s3_public_endpoint_url="http://127.0.0.1:4566"
     )
     url, _ = emulated.storage.presign_upload(KEY, content_type="image/jpeg", size_bytes=1, seconds=900)
     assert url.startswith(f"http://127.0.0.1:4566/the-uploads/{ENCODED_KEY}?")

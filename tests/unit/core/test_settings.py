@@ -47,7 +47,7 @@ def test_an_empty_endpoint_as_the_template_declares_it_means_aws() -> None:
         "from image_core.services import services\n"
         "print(services().storage.presign_download('k', name='n', content_type=None, seconds=9))"
     )
-    empty = {"AWS_ENDPOINT_URL": "", "S3_PUBLIC_ENDPOINT_URL": ""}
+    empty = {"AWS_ENDPOINT_URL": "", "LOCAL_ENDPOINT_URL": "", "S3_PUBLIC_ENDPOINT_URL": ""}
     keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "eu-west-1"}
     assert run(code, **names, **empty, **keys).startswith("https://uploads.s3.eu-west-1.amazonaws.com/k?")
 

@@ -74,14 +74,12 @@ def _client(
     config = Config(
         retries={"mode": "standard", "total_max_attempts": TRIES},
         connect_timeout=CONNECT_SECONDS,
-        read_timeout=EMULATOR_READ_SECONDS if settings.aws_endpoint_url else READ_SECONDS,
+        read_timeout=EMULATOR_READ_SECONDS if settings.endpoint_url else READ_SECONDS,
         max_pool_connections=connections,
     )
     if name == "s3":
         # boto3 presigns with SigV2 on the global host by default: size and If-None-Match would go unsigned. Virtual
         # addressing brings the regional host; an emulator has no host name for each bucket.
-        addressing: Any = "path" if settings.aws_endpoint_url else "virtual"
+        addressing: Any = "path" if settings.endpoint_url else "virtual"
         config = config.merge(Config(signature_version="s3v4", s3={"addressing_style": addressing}))
-    return (session or _session()).client(
-        name, config=config, endpoint_url=endpoint_url or settings.aws_endpoint_url
-    )
+    return (session or _session()).client(name, config=config, endpoint_url=endpoint_url or settings.endpoint_url)
