@@ -10,22 +10,24 @@ BENCH := $(VENV)/bench.installed
 SOURCES := layers functions cli local ops models bench docs tests
 
 # Empty means the default, see `.venv/bin/python -m local --help`.
-export PORT AWS_PORT WORKERS MODEL THUMBNAILS
+export PORT AWS_PORT WORKERS MODEL THUMBNAILS EMULATOR
 
 # What `make deploy` deploys: a section of samconfig.toml. Without the real caption model: ALLOW_DEMO_MODEL=1.
 ENV ?= default
 export ALLOW_DEMO_MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run sam-local test test-containers screenshots fuzz simulate check check-security deploy preflight format lock docs model model-check bench demo-model clean
+.PHONY: help run sam-local test test-ministack test-containers screenshots fuzz simulate check check-security deploy preflight format lock docs model model-check bench demo-model clean
 
 help:  ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-run: $(RUN)  ## Start the whole pipeline on this machine (PORT=8000 AWS_PORT=4566 WORKERS=2 MODEL=auto THUMBNAILS=small=150,medium=300)
+MINISTACK := .venv-ministack
+EMULATORS := $(if $(filter ministack,$(EMULATOR)),$(MINISTACK)/installed)
+run: $(RUN) $(EMULATORS)  ## Start the whole pipeline on this machine (PORT=8000 AWS_PORT=4566 WORKERS=2 MODEL=auto THUMBNAILS=small=150,medium=300 EMULATOR=moto)
 	@exec $(BIN)/python -m local
 
-sam-local: $(TEST)  ## The same in Lambda's containers (Docker, Python 3.13 on PATH; PORT=8000 AWS_PORT=4566)
+sam-local: $(TEST) $(EMULATORS)  ## The same in Lambda's containers (Docker, Python 3.13 on PATH; PORT=8000 AWS_PORT=4566)
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam build
 	@exec $(BIN)/python -m local --sam
 
@@ -33,6 +35,9 @@ sam-local: $(TEST)  ## The same in Lambda's containers (Docker, Python 3.13 on P
 IN_PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 test: $(TORCH)  ## Run the tests
 	$(BIN)/pytest $(IN_PARALLEL) $(PYTEST)
+
+test-ministack: $(TEST) $(MINISTACK)/installed  ## Run the functional tests and the local stack on MiniStack instead of moto
+	EMULATOR=ministack $(BIN)/pytest $(IN_PARALLEL) tests/functional tests/iam tests/local/test_ministack.py tests/stack/test_ministack.py $(PYTEST)
 
 test-containers: $(TORCH)  ## Run what takes minutes: Lambda containers (Docker, Python 3.13 on PATH), large models
 	$(BIN)/pytest -m 'slow or containers' -rP $(IN_PARALLEL) $(PYTEST)
@@ -77,13 +82,15 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --custom-compile-command
 	--python-version 3.13 --python-platform x86_64-manylinux_2_28 $(UPGRADE)
 
 # For development: any platform and Python. Constraints cannot name the checkout itself.
-LOCK_DEVELOPMENT := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--custom-compile-command 'make lock' $(UPGRADE) --overrides requirements/overrides.txt -c .local/versions.txt
+LOCK_UNIVERSAL := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command 'make lock' $(UPGRADE)
+LOCK_DEVELOPMENT := $(LOCK_UNIVERSAL) --overrides requirements/overrides.txt -c .local/versions.txt
 
 lock: $(TEST)  ## Pin all packages with hashes: *.in → *.txt (UPGRADE=--upgrade)
 	@mkdir -p .local && sed '/^-e/d' requirements.txt > .local/versions.txt
 	$(LOCK_DEVELOPMENT) requirements/test.in -o requirements/test.txt
 	$(LOCK_DEVELOPMENT) requirements/run.in -c requirements/test.txt -o requirements/run.txt
+	$(LOCK_UNIVERSAL) requirements/ministack.in -o requirements/ministack.txt
 	$(LOCK) layers/core/requirements.in -o layers/core/requirements.txt
 	$(LOCK) functions/api/requirements.in -o functions/api/requirements.txt -c layers/core/requirements.txt \
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' layers/core/requirements.txt)
@@ -112,7 +119,7 @@ demo-model: $(TORCH)  ## Train the demo caption model (about 30 minutes on two c
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m models.demo.train
 
 clean:  ## Remove what was installed, built and cached
-	rm -rf $(VENV) $(CHECKOV) .aws-sam .bench .fuzz .local .screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CHECKOV) $(MINISTACK) .aws-sam .bench .fuzz .local .screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Versions and hashes are those of the lock files; `make lock` writes them. Packages of this checkout are linked to.
@@ -149,4 +156,11 @@ $(BENCH): $(TEST) requirements.txt
 $(CHECKOV)/installed: requirements/checkov.txt
 	$(PYTHON) -m venv $(CHECKOV)
 	$(CHECKOV)/bin/python -m pip install --quiet --requirement requirements/checkov.txt
+	@touch $@
+
+# A venv of its own: MiniStack pins another botocore.
+$(MINISTACK)/installed: requirements/ministack.txt
+	@echo "Installing MiniStack into $(MINISTACK), once (about 90 MB) ..."
+	@$(PYTHON) -m venv $(MINISTACK)
+	@$(MINISTACK)/bin/python -m pip install --disable-pip-version-check --quiet $(LOCKED) requirements/ministack.txt
 	@touch $@

@@ -8,6 +8,7 @@ from typing import Any
 from local.environment import DUMMY_CREDENTIALS
 
 _RULE = "─" * 100
+_RECOVERED = "The last run did not stop cleanly. Its images are being restored; its titles and alt texts are lost."
 
 
 def banner(stack: Mapping[str, Any], health: Any, *, external: bool) -> str:
@@ -18,10 +19,11 @@ def banner(stack: Mapping[str, Any], health: Any, *, external: bool) -> str:
     lines = [
         ("API", stack["api_url"]),
         ("Docs", f"{stack['api_url']}/docs"),
-        ("AWS endpoint", stack["aws_endpoint_url"] + ("" if external else "   (moto, in memory)")),
+        ("AWS endpoint", f"{stack['aws_endpoint_url']}{_emulator(stack)}"),
         ("Bucket", stack["uploads_bucket_name"]),
         *([("API key", f"{stack['api_key']}   (in the header X-Api-Key)")] if "api_key" in stack else []),
         ("Captions", caption_line(health)),
+        *([("Recovered", _RECOVERED)] if stack["is_recovered"] else []),
         ("", ""),
         ("Upload", f"curl {key}-F file=@photo.jpg {stack['api_url']}/api/images"),
         *([] if external else [("Drop", f"export {exports} AWS_DEFAULT_REGION={stack['region']}")]),
@@ -31,6 +33,15 @@ def banner(stack: Mapping[str, Any], health: Any, *, external: bool) -> str:
         ("Ctrl-C", "ends it all"),
     ]
     return "\n".join(["", _RULE, *(f"  {label:<13} {text}".rstrip() for label, text in lines), _RULE, ""])
+
+
+def _emulator(stack: Mapping[str, Any]) -> str:
+    """The emulator, and whether it keeps data."""
+    if stack["emulator"] is None:
+        return ""
+    if stack["data_folder"]:
+        return f"   (MiniStack; data are kept in {stack['data_folder']})"
+    return "   (moto; all data are lost when it stops)"
 
 
 def caption_line(health: Any) -> str:

@@ -17,6 +17,8 @@ from local.template import ROOT
 class Child:
     """`python -m MODULE ARGUMENTS…`, its standard error shown as log lines under `name`.
 
+    `python` is another interpreter than ours, for a module with an environment of its own.
+
     It leads a process group of its own, so that Ctrl-C reaches only us; its standard input is its lifeline.
     """
 
@@ -28,10 +30,11 @@ class Child:
         env: Mapping[str, str],
         *,
         pass_fds: Sequence[int] = (),
+        python: str = sys.executable,
     ) -> None:
         self.name = name
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [python, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

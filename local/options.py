@@ -10,6 +10,8 @@ from pathlib import Path
 from image_core.settings import thumbnail_sizes
 from local.template import ROOT
 
+EMULATORS = ("moto", "ministack")
+MINISTACK = ROOT / ".venv-ministack"
 DEMO_MODEL = ROOT / "models" / "demo" / "exported"
 
 # No key for who sits at the machine. Time-outs short enough that recovery can be watched: a killed worker's image
@@ -44,6 +46,7 @@ class Options:
     host: str
     port: int
     aws_port: int
+    emulator: str
     containers: bool
     aws_endpoint: str | None
     workers: int
@@ -81,7 +84,19 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         action="store_true",
         help="let Docker containers on this machine reach the emulator too, for `sam local`; implied by --sam",
     )
-    add("--aws-endpoint", metavar="URL", help="use this endpoint (LocalStack, say) and start no emulator")
+    add(
+        "--emulator",
+        choices=EMULATORS,
+        default=environment.get("EMULATOR") or "moto",
+        help="moto loses all data when it stops; ministack is faster and keeps data in .local/data. "
+        "`make run EMULATOR=ministack` installs it ($EMULATOR, %(default)s)",
+    )
+    add(
+        "--aws-endpoint",
+        metavar="URL",
+        help="use the AWS of this URL and start no emulator. Credentials and region come from AWS_… variables. "
+        "For an emulator: AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test",
+    )
     add(
         "--workers",
         type=_count,
@@ -129,6 +144,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         host=given.host,
         port=given.port,
         aws_port=given.aws_port,
+        emulator=_emulator(parser, given),
         containers=given.containers or given.sam,
         aws_endpoint=given.aws_endpoint.rstrip("/") if given.aws_endpoint else None,
         workers=given.workers,
@@ -174,6 +190,16 @@ def _assignment(text: str) -> tuple[str, str]:
     if not equals:
         raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
     return name, value
+
+
+def _emulator(parser: argparse.ArgumentParser, given: argparse.Namespace) -> str:
+    emulator: str = given.emulator
+    # argparse does not check a default, which may come from the environment.
+    if emulator not in EMULATORS:
+        parser.error(f"EMULATOR={emulator}: choose from {', '.join(EMULATORS)}")
+    if emulator == "ministack" and not given.aws_endpoint and not (MINISTACK / "installed").exists():
+        parser.error("MiniStack is not installed. `make run EMULATOR=ministack` installs it.")
+    return emulator
 
 
 def _model_parameters(parser: argparse.ArgumentParser, model: str) -> dict[str, str]:

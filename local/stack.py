@@ -5,11 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -23,8 +25,10 @@ from local.deploy import Deployment, deploy
 from local.event_source import SqsPoller
 from local.function import Function, LocalFunction
 from local.gate import page_origins
-from local.options import Options
+from local.kept_data import KeptData
+from local.options import MINISTACK, Options
 from local.private_files import write_private_json
+from local.reconcile import reconcile
 from local.schedule import Schedule
 from local.template import parameter_values, read_template
 
@@ -32,7 +36,8 @@ _START_SECONDS = 180.0
 # `processor` must be in the command line of the processor's workers.
 _NAMES = {"ProcessorFunction": "processor", "RecoveryFunction": "recovery"}
 _API = "ApiFunction"
-# Answers under way are finished; `sam local` removes its containers; the emulator removes the objects' files.
+# The API finishes its responses, `sam local` removes its containers, the emulator saves its data or removes the
+# objects' files.
 _GRACE_SECONDS = {"api": 30, "lambda": 30, "aws": 30}
 
 # Of `sam local start-api` when it is started by hand; samconfig.toml sets it.
@@ -59,6 +64,9 @@ class LocalStack:
         self.functions: dict[str, Function] = {}
         self._api_socket = ports.listen(options.host, options.port, option="PORT= or --port")
         self._aws_sockets = [] if options.aws_endpoint else _listen_for_the_emulator(options)
+        keeps_data = options.emulator == "ministack" and not options.aws_endpoint
+        self._data = KeptData(options.env_file.with_name("data")) if keeps_data else None
+        self._is_recovered = False
         self.api_url = ports.url_of(self._api_socket)
         self.aws_url = options.aws_endpoint or ports.url_of(self._aws_sockets[0])
         self.deployment: Deployment
@@ -80,6 +88,10 @@ class LocalStack:
             raise StartFailed(f"cannot set up the stack at {self.aws_url}: {error}") from error
 
         self._write_env_file()
+        if self._data is not None and self._data.needs_reconcile:
+            self._is_recovered = True
+            if reconcile(self._stack_file, process_env):
+                self._data.reconciled()
         if self._options.sam:
             self._start_containers(process_env, session)
         else:
@@ -105,7 +117,11 @@ class LocalStack:
         arguments = [argument for fd in fds for argument in ("--fd", str(fd))]
         arguments += [argument for page in self._pages() for argument in ("--origin", page)]
         env = environment.emulator_environment(process_env)
-        child = Child("aws", "local.aws", arguments, env, pass_fds=fds)
+        module, python = "local.aws", sys.executable
+        if self._data is not None:
+            module, python = "local.ministack", str(MINISTACK / "bin" / "python")
+            arguments += ["--data", str(self._data.folder)]
+        child = Child("aws", module, arguments, env, pass_fds=fds, python=python)
         self._children.append(child)
         self._wait_for(self.aws_url, child)
         for listening in self._aws_sockets:
@@ -225,6 +241,9 @@ class LocalStack:
             "api_url": self.api_url,
             "aws_endpoint_url": self.aws_url,
             "region": self.deployment.region,
+            "emulator": None if self._options.aws_endpoint else self._options.emulator,
+            "data_folder": str(self._data.folder) if self._data else None,
+            "is_recovered": self._is_recovered,
             **outputs,
             "env_file": str(self._options.env_file),
             "pids": pids,
@@ -234,7 +253,11 @@ class LocalStack:
         env = environment.sam_environment(self.deployment.functions, endpoint_url=self.aws_url)
         write_private_json(self._options.env_file, env)
         # For `python -m ops`: where everything is, and the settings that the functions run with.
-        write_private_json(self._options.env_file.with_name("stack.json"), self._for_ops())
+        write_private_json(self._stack_file, self._for_ops())
+
+    @property
+    def _stack_file(self) -> Path:
+        return self._options.env_file.with_name("stack.json")
 
     def _write_ready_file(self) -> None:
         if self._options.ready_file:

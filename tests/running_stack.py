@@ -119,6 +119,7 @@ def until(look: Callable[[], Any], *, seconds: float) -> Any:
 def running_stack(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[Stack]:
     """Starts a stack with these options, ends it afterwards; its log is printed where a test fails."""
     ready, log, env_file = folder / "ready.json", folder / "log", folder / "env.json"
+    ready.unlink(missing_ok=True)  # of a stack that ran before in this folder
     command = [sys.executable, "-m", "local", "--port", "0", "--aws-port", "0"]
     command += ["--ready-file", str(ready), "--env-file", str(env_file), *options]
     with log.open("wb") as output:

@@ -1,12 +1,14 @@
-"""AWS for the functional tests: moto's server, on it a stack for each test, as in template.yaml."""
+"""AWS for the functional tests: moto's server or MiniStack, on it a stack for each test, as in template.yaml."""
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -28,9 +30,12 @@ from local.deploy import table_arguments
 from local.template import read_template
 from tests.iam import calls
 from tests.iam.resolved import resolved
+from tests.ministack import ministack
 from tests.recount import recount
+from tests.running_stack import until
 
 REGION = "eu-west-1"
+EMULATOR = os.environ.get("EMULATOR") or "moto"
 # One try: a fault that a test causes is to be seen, not waited for. As in image_core.services otherwise.
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 1})
 _S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "path"}))
@@ -41,8 +46,13 @@ class _QuietHandler(MotoRequestHandler):
         """pytest shows what goes wrong."""
 
 
+def served(*, every_service: bool = False) -> AbstractContextManager[str]:
+    """The emulator that $EMULATOR names, on a free port; its URL. moto always has every service."""
+    return ministack(every_service=every_service) if EMULATOR == "ministack" else moto()
+
+
 @contextmanager
-def served() -> Iterator[str]:
+def moto() -> Iterator[str]:
     """moto on a free port, one request at a time (its transactions are not thread-safe); its URL."""
     server = make_server(
         "127.0.0.1", 0, application(create_backend_app), threaded=True, request_handler=_QuietHandler
@@ -58,7 +68,7 @@ class Clients:
     """Plain clients of one endpoint; building them costs more than most tests."""
 
     def __init__(self, url: str) -> None:
-        session = boto3.Session(region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
+        session = boto3.Session(region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
         self.url = url
         self.s3: Any = session.client("s3", endpoint_url=url, config=_S3_CONFIG)
         self.dynamodb: Any = session.client("dynamodb", endpoint_url=url, config=_CONFIG)
@@ -338,6 +348,17 @@ class Stack:
         """Those that can be received now; they stay in the queue, hidden."""
         answer = self._plain.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
         return list(answer.get("Messages", []))
+
+    def notifications(self) -> list[dict[str, Any]]:
+        """All messages, once an event of the bucket is among them: S3 sends it a little later."""
+        found: list[dict[str, Any]] = []
+
+        def has_event() -> bool:
+            found.extend(self.messages())
+            return any("Records" in json.loads(message["Body"]) for message in found)
+
+        until(has_event, seconds=20)
+        return found
 
     def assert_counters_equal_a_recount(self) -> None:
         assert self.others().stats() == recount(self.every())

@@ -75,7 +75,7 @@ def logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 def arrive(stack: Stack, processor: Processor) -> None:
     """The bucket's events reach the processor."""
-    for message in stack.messages():
+    for message in stack.notifications():
         assert processor(messages(message["Body"])) == {"batchItemFailures": []}
 
 

@@ -34,8 +34,8 @@ def environment_of(stack: Stack, **variables: str) -> dict[str, str]:
         "AWS_ENDPOINT_URL": stack.url,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
         **variables,
     }
 

@@ -413,10 +413,10 @@ def test_the_notifications_that_the_template_asks_for_lead_to_an_image(
     stack.notify_the_queue()
     key = "some folder/my photo+1 é.jpg"
     stack.put(key, pictures.jpeg())
-    process(*(message["Body"] for message in stack.messages()))
+    process(*(message["Body"] for message in stack.notifications()))
     assert (stack.the_record().key, stack.the_record().status) == (key, Status.SUCCESS)
     stack.remove(key)
-    process(*(message["Body"] for message in stack.messages()))
+    process(*(message["Body"] for message in stack.notifications()))
     assert stack.every() == []
     assert stack.thumbnails() == set()
 

@@ -25,7 +25,7 @@ from ops.preflight import (
     stack_name_faults,
     value_faults,
 )
-from tests.functional.emulator import served
+from tests.functional.emulator import moto
 
 ACCOUNT = "123456789012"
 TEMPLATE = read_template()
@@ -225,7 +225,7 @@ def test_docker_desktop_brings_its_emulators_along(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def sts_url() -> Iterator[str]:
-    with served() as url:
+    with moto() as url:
         yield url
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.functional.emulator import Clients, served
+from tests.functional.emulator import Clients, moto
 
 
 @pytest.fixture(scope="session")
 def clients() -> Iterator[Clients]:
-    with served() as url:
+    with moto() as url:
         yield Clients(url)

@@ -1,0 +1,72 @@
+"""The folder in which MiniStack keeps the stack's data between runs, and whether the last run could save them all.
+
+MiniStack writes objects to disk at once, but tables and queues only when it stops cleanly. After any other end the
+tables are those of the last clean stop, and must be reconciled with the objects.
+
+This module imports the standard library alone: MiniStack's environment has none of our dependencies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from pathlib import Path
+from typing import IO
+
+_LOCK_SECONDS = 30.0
+"""How long the emulator of a run that was just stopped may take to save its data."""
+
+
+class InUse(Exception):
+    """Another emulator has the folder open."""
+
+
+class KeptData:
+    """The folder, which only its owner can read.
+
+    An empty file says what cannot be told from the data: `running` is there from `open` to `close`,
+    `reconcile` from a start that finds `running` to `reconciled`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.objects = folder / "s3"
+        self.state = folder / "state"
+        self._running = folder / "running"
+        self._reconcile = folder / "reconcile"
+        self._lock: IO[str] | None = None
+
+    def open(self, *, seconds: float = _LOCK_SECONDS) -> None:
+        """Locks the folder for this process. Raises `InUse` if another process has it for longer than `seconds`."""
+        for folder in (self.folder, self.objects, self.state):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (self.folder / "lock").open("w", encoding="utf-8")
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    lock.close()
+                    raise InUse(f"another local stack uses {self.folder}; stop it first") from None
+                time.sleep(0.1)
+        self._lock = lock
+        if self._running.exists():
+            self._reconcile.touch()
+        self._running.touch()
+
+    def close(self) -> None:
+        """Notes that everything is saved, and unlocks the folder."""
+        self._running.unlink()
+        if self._lock is not None:
+            self._lock.close()
+
+    @property
+    def needs_reconcile(self) -> bool:
+        """Whether the tables may be older than the objects."""
+        return self._reconcile.exists()
+
+    def reconciled(self) -> None:
+        """Notes that tables and objects agree again."""
+        self._reconcile.unlink()

@@ -1,0 +1,81 @@
+"""`python -m local --emulator ministack` with the real functions: what is there after a stop, and after a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from tests import pictures
+from tests.ministack import needs_ministack
+from tests.running_stack import Stack, running_stack, until
+
+pytestmark = needs_ministack
+
+OPTIONS = ("--emulator", "ministack", "--model", "demo", "--workers", "1", "--sweep-seconds", "1")
+
+
+def described(stack: Stack) -> dict[str, Any]:
+    return dict(json.loads(stack.env_file.with_name("ready.json").read_text()))
+
+
+def whole(stack: Stack, image_id: str) -> str:
+    """All that the API says about an image, without the address of the API."""
+    return json.dumps(stack.image(image_id)).replace(str(stack.api.base_url), "http://api")
+
+
+def thumbnail(stack: Stack, image_id: str) -> bytes:
+    response = stack.api.get(f"/api/images/{image_id}/thumbnails/small")
+    assert response.status_code == 200
+    return response.content
+
+
+def visibility_timeout(stack: Stack) -> str:
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    sqs = boto3.client("sqs", endpoint_url=stack.s3.meta.endpoint_url, **keys)
+    name = "VisibilityTimeout"
+    answer = sqs.get_queue_attributes(QueueUrl=described(stack)["queue_url"], AttributeNames=[name])
+    return str(answer["Attributes"][name])
+
+
+def kill(stack: Stack) -> None:
+    """SIGKILL for all processes of the stack, the emulator first."""
+    pids = described(stack)["pids"]
+    for pid in (pid for name in ("aws", "api", "processor", "recovery") for pid in pids[name]):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_everything_is_there_after_a_restart_and_after_a_kill_all_but_the_texts(tmp_path: Path) -> None:
+    with running_stack(tmp_path, *OPTIONS) as stack:
+        first = stack.upload(pictures.jpeg(400, 300))
+        assert stack.finished(first)["status"] == "success"
+        assert stack.api.patch(f"/api/images/{first}", json={"title": "A title"}).status_code == 200
+        before, small = whole(stack, first), thumbnail(stack, first)
+
+    # Other parameters, the same data
+    with running_stack(tmp_path, *OPTIONS, "--parameter", "QueueVisibilitySeconds=45") as stack:
+        assert not described(stack)["is_recovered"]
+        assert whole(stack, first) == before
+        assert thumbnail(stack, first) == small
+        stack.assert_statistics_are_exact()
+        assert visibility_timeout(stack) == "45"
+        assert stack.api.patch(f"/api/images/{first}", json={"title": "Another title"}).status_code == 200
+        uploaded = [stack.upload(pictures.jpeg(900 + n, 600), f"{n}.jpg") for n in range(8)]
+        until(lambda: stack.api.get("/api/stats").json()["success"] >= 2, seconds=60)
+        deleted = uploaded.pop(0)
+        assert stack.api.delete(f"/api/images/{deleted}").status_code == 204
+        kill(stack)
+
+    with running_stack(tmp_path, *OPTIONS) as stack:
+        assert described(stack)["is_recovered"]
+        for image_id in uploaded:
+            assert stack.finished(image_id)["status"] == "success"
+            assert thumbnail(stack, image_id)
+        assert stack.image(first)["data"]["title"] == "A title"
+        assert stack.api.get(f"/api/images/{deleted}").status_code == 404
+        assert len(stack.images()) == 1 + len(uploaded)
+        stack.assert_statistics_are_exact()
