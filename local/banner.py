@@ -10,8 +10,11 @@ from local.environment import DUMMY_CREDENTIALS
 _RULE = "─" * 100
 
 
-def banner(stack: Mapping[str, Any], health: Any, *, external: bool) -> str:
-    """`stack` as `LocalStack.description` gives it, `health` as the API does."""
+def banner(stack: Mapping[str, Any], health: Any, *, external: bool, upgrades: bool) -> str:
+    """`stack` as `LocalStack.description` gives it, `health` as the API does.
+
+    `upgrades`: the demo model is about to be replaced by the real one.
+    """
     copy = f"aws --endpoint-url {stack['aws_endpoint_url']} s3 cp photo.jpg s3://{stack['uploads_bucket_name']}/"
     key = f"-H 'X-Api-Key: {stack['api_key']}' " if "api_key" in stack else ""
     exports = " ".join(f"{name}={value}" for name, value in DUMMY_CREDENTIALS.items())
@@ -21,7 +24,7 @@ def banner(stack: Mapping[str, Any], health: Any, *, external: bool) -> str:
         ("AWS endpoint", stack["aws_endpoint_url"] + ("" if external else "   (moto, in memory)")),
         ("Bucket", stack["uploads_bucket_name"]),
         *([("API key", f"{stack['api_key']}   (in the header X-Api-Key)")] if "api_key" in stack else []),
-        ("Captions", caption_line(health)),
+        ("Captions", caption_line(health, upgrades=upgrades)),
         ("", ""),
         ("Upload", f"curl {key}-F file=@photo.jpg {stack['api_url']}/api/images"),
         *([] if external else [("Drop", f"export {exports} AWS_DEFAULT_REGION={stack['region']}")]),
@@ -33,13 +36,14 @@ def banner(stack: Mapping[str, Any], health: Any, *, external: bool) -> str:
     return "\n".join(["", _RULE, *(f"  {label:<13} {text}".rstrip() for label, text in lines), _RULE, ""])
 
 
-def caption_line(health: Any) -> str:
-    """The model in use, loud where it is only the demo."""
+def caption_line(health: Any, *, upgrades: bool) -> str:
+    """The model in use, loud if it is only the demo."""
     model = _find(health, "caption_model")
     if not model:
-        return "no model in use yet; `make model` fetches Salesforce/blip-image-captioning-base"
+        return "no model in use yet; `make model` downloads Salesforce/blip-image-captioning-base"
     if "demo" in str(model).lower():
-        return f"DEMO MODEL ({model}): names colours and simple shapes only. The real one: make model"
+        then = "until BLIP is downloaded, in the background" if upgrades else "for the real one: make model"
+        return f"DEMO MODEL ({model}): names colors and simple shapes only, {then}"
     return str(model)
 
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from local.deploy import FunctionConfiguration
 from local.template import ROOT
 
 REGION = "us-east-1"
 DUMMY_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+def models_folder() -> Path:
+    """Where the functions look for caption models: `exported` and `demo`."""
+    return Path(os.environ.get("MODELS_DIR") or ROOT / "models")
 
 
 def credentials(*, external: bool) -> dict[str, str]:
@@ -52,8 +58,8 @@ def function_environment(
     threads = str(max(1, (os.cpu_count() or 1) // max(1, workers)))
     return {
         "OMP_NUM_THREADS": threads,
-        "MODELS_DIR": str(ROOT / "models"),
         **process,
+        "MODELS_DIR": str(models_folder()),
         **function.environment,
         "AWS_ENDPOINT_URL": endpoint_url,
         "AWS_LAMBDA_FUNCTION_NAME": name,
