@@ -8,7 +8,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from local import logs, model
+from local import logs
 from local.banner import banner
 from local.options import parse
 from local.ports import PortTaken
@@ -32,11 +32,17 @@ def main() -> int:
         print(f"python -m local: {error}", file=sys.stderr)
         return 1
     try:
-        if options.fetches_model:
-            model.fetch_if_reachable()
         logs.write("local", "starting …")
         stack.start()
-        print(banner(stack.description(), stack.health(), external=options.aws_endpoint is not None), flush=True)
+        print(
+            banner(
+                stack.description(),
+                stack.health(),
+                external=options.aws_endpoint is not None,
+                upgrades=stack.upgrades_model,
+            ),
+            flush=True,
+        )
         logs.write("local", stack.wait())
         return 1
     except KeyboardInterrupt:

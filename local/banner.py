@@ -11,8 +11,11 @@ _RULE = "─" * 100
 _RECOVERED = "The last run did not stop cleanly. Its images are being restored; its titles and alt texts are lost."
 
 
-def banner(stack: Mapping[str, Any], health: Any, *, external: bool) -> str:
-    """`stack` as `LocalStack.description` gives it, `health` as the API does."""
+def banner(stack: Mapping[str, Any], health: Any, *, external: bool, upgrades: bool) -> str:
+    """`stack` as `LocalStack.description` gives it, `health` as the API does.
+
+    `upgrades`: the demo model is about to be replaced by the real one.
+    """
     copy = f"aws --endpoint-url {stack['aws_endpoint_url']} s3 cp photo.jpg s3://{stack['uploads_bucket_name']}/"
     key = f"-H 'X-Api-Key: {stack['api_key']}' " if "api_key" in stack else ""
     exports = " ".join(f"{name}={value}" for name, value in DUMMY_CREDENTIALS.items())
@@ -22,7 +25,7 @@ def banner(stack: Mapping[str, Any], health: Any, *, external: bool) -> str:
         ("AWS endpoint", f"{stack['aws_endpoint_url']}{_emulator(stack)}"),
         ("Bucket", stack["uploads_bucket_name"]),
         *([("API key", f"{stack['api_key']}   (in the header X-Api-Key)")] if "api_key" in stack else []),
-        ("Captions", caption_line(health)),
+        ("Captions", caption_line(health, upgrades=upgrades)),
         *([("Recovered", _RECOVERED)] if stack["is_recovered"] else []),
         ("", ""),
         ("Upload", f"curl {key}-F file=@photo.jpg {stack['api_url']}/api/images"),
@@ -44,13 +47,14 @@ def _emulator(stack: Mapping[str, Any]) -> str:
     return "   (moto; all data are lost when it stops)"
 
 
-def caption_line(health: Any) -> str:
-    """The model in use, loud where it is only the demo."""
+def caption_line(health: Any, *, upgrades: bool) -> str:
+    """The model in use, loud if it is only the demo."""
     model = _find(health, "caption_model")
     if not model:
-        return "no model in use yet; `make model` fetches Salesforce/blip-image-captioning-base"
+        return "no model in use yet; `make model` downloads Salesforce/blip-image-captioning-base"
     if "demo" in str(model).lower():
-        return f"DEMO MODEL ({model}): names colours and simple shapes only. The real one: make model"
+        then = "until BLIP is downloaded, in the background" if upgrades else "for the real one: make model"
+        return f"DEMO MODEL ({model}): names colors and simple shapes only, {then}"
     return str(model)
 
 

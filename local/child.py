@@ -60,6 +60,12 @@ class Child:
         """None while it runs."""
         return self._process.poll()
 
+    def wait(self) -> int:
+        """The exit code, once it has ended."""
+        code = self._process.wait()
+        self._log.join(timeout=1)
+        return code
+
     def stop(self, grace_seconds: float = 0) -> None:
         """Ends it: politely first if there is a grace period, and for certain then."""
         if grace_seconds and self.exit_code is None:

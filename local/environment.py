@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from local.deploy import FunctionConfiguration
@@ -12,6 +13,11 @@ from local.template import ROOT
 
 REGION = "us-east-1"
 DUMMY_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+def models_folder() -> Path:
+    """Where the functions look for caption models: `exported` and `demo`."""
+    return Path(os.environ.get("MODELS_DIR") or ROOT / "models")
 
 
 def credentials(*, external: bool) -> dict[str, str]:
@@ -54,8 +60,8 @@ def function_environment(
     threads = str(max(1, (os.cpu_count() or 1) // max(1, workers)))
     return {
         "OMP_NUM_THREADS": threads,
-        "MODELS_DIR": str(ROOT / "models"),
         **process,
+        "MODELS_DIR": str(models_folder()),
         **function.environment,
         "AWS_ENDPOINT_URL": endpoint_url,
         "AWS_LAMBDA_FUNCTION_NAME": name,

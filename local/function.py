@@ -15,6 +15,7 @@ from local.child import Child, describe_exit
 from local.deploy import FunctionConfiguration
 
 _RESTART_SECONDS = 1.0
+_RELOAD_POLL_SECONDS = 0.1
 
 
 class InvocationError(Exception):
@@ -54,7 +55,8 @@ class Worker:
         arguments = [name, "--handler", configuration.handler, "--memory", str(configuration.memory_megabytes)]
         self._child = Child(name, "local.worker", arguments, env)
         self._answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        self._is_ready = False
+        self.is_ready = False
+        self.is_outdated = False
         threading.Thread(target=self._read_answers, name=f"{name}-answers", daemon=True).start()
 
     def _read_answers(self) -> None:
@@ -73,10 +75,10 @@ class Worker:
 
     def wait_until_ready(self) -> None:
         """Returns once the handler is imported, which is not counted as its time."""
-        if not self._is_ready:
+        if not self.is_ready:
             if self._answers.get() is None:
                 raise WorkerFailed(f"the worker did not start: {self._end()}")
-            self._is_ready = True
+            self.is_ready = True
 
     def invoke(self, event: Any) -> Any:
         """What the handler returns for `event`; over its time-out the process is killed, as Lambda does."""
@@ -147,12 +149,21 @@ class LocalFunction:
         for worker in list(self._running):
             worker.wait_until_ready()
 
+    def reload(self) -> None:
+        """Replace every worker as soon as it has finished its invocation; return once all new ones are ready."""
+        with self._starting:
+            for worker in self._running:
+                worker.is_outdated = True
+        while any(worker.is_outdated or not worker.is_ready for worker in list(self._running)):
+            if self._stopping.wait(_RELOAD_POLL_SECONDS):
+                return
+
     @contextlib.contextmanager
     def reserve(self) -> Iterator[Worker]:
         """A worker that is ready, ours until the end of the block."""
         worker = self._free.get()
         try:
-            if not worker.is_alive:
+            if worker.is_outdated or not worker.is_alive:
                 worker = self._replace(worker)
             worker.wait_until_ready()
             yield worker

@@ -1,26 +1,170 @@
-"""The real caption model, fetched and exported at the first start where the hub answers."""
+"""The real caption model: downloaded and exported while the demo model is at work, and then put in its place."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+
+from image_core.model import NextModel
+from image_core.stores.images import Records
+from image_processor.captioning.model_folder import MANIFEST_NAME
 from local import logs
-from local.template import ROOT
+from local.child import Child, describe_exit
+from local.function import LocalFunction
+from models.fetch import REPOSITORY
 
-_MANIFEST = ROOT / "models" / "exported" / "model.json"
-_HUB_SECONDS = 3.0
+_UNREACHABLE = 3
+"""The exit code of the download if the hub does not answer."""
+_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 60.0, 3600.0
+_LOG_EVERY_PERCENT = 10
+_API_RETRY_SECONDS = 1.0
 
 
-def fetch_if_reachable() -> None:
-    """`make model`, unless it was done before; where that cannot be, says that the demo model is used instead."""
-    if _MANIFEST.is_file():
-        return
-    from models.fetch import hub_answers  # brings huggingface_hub along
+class DownloadFailed(Exception):
+    """The model could not be downloaded or exported. `may_work_later`: the hub did not answer."""
 
-    if not hub_answers(_HUB_SECONDS):
-        logs.write("local", "the Hugging Face hub does not answer: captions come from the demo model")
-        return
-    logs.write("local", "fetching the caption model, once (make run MODEL=demo does without) …")
-    if subprocess.run([sys.executable, "-m", "models.export"], cwd=ROOT).returncode != 0:
-        logs.write("local", "that did not work, see above: captions come from the demo model")
+    def __init__(self, message: str, *, may_work_later: bool) -> None:
+        super().__init__(message)
+        self.may_work_later = may_work_later
+
+
+class ModelDownload:
+    """Downloads the model to `folder`, in a process of its own. What was downloaded before is kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._child: Child | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether `folder` holds a whole model: an export puts everything there at once."""
+        return (self._folder / MANIFEST_NAME).is_file()
+
+    def run(self, on_progress: Callable[[NextModel], None]) -> None:
+        """Return once the model is exported. Raises `DownloadFailed`."""
+        child = self._child = Child("model", "local.model_download", ["--to", str(self._folder)], os.environ)
+        logged = -_LOG_EVERY_PERCENT
+        for line in child.stdout:
+            report = json.loads(line)
+            if report["step"] == "export":
+                logs.write("model", f"{REPOSITORY} is downloaded; exporting it for ONNX Runtime …")
+                continue
+            percent = _percent(report)
+            if percent >= logged + _LOG_EVERY_PERCENT:
+                logged = percent
+                megabytes = f"{report['done'] / 1e6:,.0f} of {report['total'] / 1e6:,.0f} MB"
+                logs.write("model", f"downloading {REPOSITORY}: {megabytes} ({percent}%)")
+            on_progress(NextModel(REPOSITORY, percent))
+        code = child.wait()
+        if code == _UNREACHABLE:
+            raise DownloadFailed("the Hugging Face hub cannot be reached", may_work_later=True)
+        if code != 0:
+            raise DownloadFailed(
+                f"{REPOSITORY} could not be exported, see above ({describe_exit(code)})", may_work_later=False
+            )
+
+    def stop(self) -> None:
+        """End the process, if there is one."""
+        if self._child is not None:
+            self._child.stop()
+
+
+def _percent(report: Mapping[str, Any]) -> int:
+    """Between 0 and 99: an export is still to come."""
+    return min(99, int(100 * report["done"] / max(1, report["total"])))
+
+
+class ModelUpgrade:
+    """Replaces the demo model while the stack runs: downloads the real one, reloads the workers, captions again."""
+
+    def __init__(
+        self,
+        download: ModelDownload,
+        processor: LocalFunction,
+        records: Records,
+        api: httpx.Client,
+        *,
+        demo_model: str,
+    ) -> None:
+        self._download = download
+        self._processor = processor
+        self._records = records
+        self._api = api
+        self._demo_model = demo_model
+
+    def run(self, stopping: threading.Event) -> None:
+        """Return once the real model is in use and captions everything, or `stopping` is set."""
+        if not self._download.is_done:
+            if not self._downloaded(stopping):
+                return
+            self._processor.reload()
+            if not stopping.is_set():
+                logs.write("model", f"captions come from {REPOSITORY} now")
+        count = self._caption_again(stopping)
+        if count:
+            logs.write("model", f"{count} images that the demo model has captioned are captioned again")
+
+    def _downloaded(self, stopping: threading.Event) -> bool:
+        wait_seconds = _FIRST_RETRY_SECONDS
+        while not stopping.is_set():
+            try:
+                self._download.run(self._announce)
+                return True
+            except DownloadFailed as error:
+                if stopping.is_set():
+                    break
+                logs.write("model", f"{error}: captions come from the demo model")
+                if not error.may_work_later:
+                    break
+            stopping.wait(wait_seconds)
+            wait_seconds = min(2 * wait_seconds, _LONGEST_RETRY_SECONDS)
+        return False
+
+    def _announce(self, model: NextModel) -> None:
+        try:
+            self._records.announce_next_caption_model(model)
+        except (BotoCoreError, ClientError) as error:  # shown in the log anyway
+            logs.write("model", f"the progress could not be recorded: {error}")
+
+    def _caption_again(self, stopping: threading.Event) -> int:
+        """Reprocess the captions of the demo model; return how many there were.
+
+        A pass that an error ends is repeated: it finds only those images that still have the old caption.
+        """
+        count = 0
+        while not stopping.is_set():
+            try:
+                for image in _images(self._api):
+                    if (
+                        image["status"] != "success"
+                        or image["data"]["metadata"]["caption_model"] != self._demo_model
+                    ):
+                        continue
+                    address = f"/api/images/{image['data']['image_id']}/reprocess"
+                    response = self._api.post(address, params={"stage": "caption"})
+                    if response.status_code != httpx.codes.NOT_FOUND:  # deleted meanwhile
+                        response.raise_for_status()
+                        count += 1
+                break
+            except httpx.HTTPError as error:
+                logs.write("model", f"images could not be captioned again, trying again: {error}")
+                stopping.wait(_API_RETRY_SECONDS)
+        return count
+
+
+def _images(api: httpx.Client) -> Iterator[Any]:
+    """All images, page by page."""
+    parameters: dict[str, Any] = {"limit": 100}
+    while True:
+        page = api.get("/api/images", params=parameters).raise_for_status().json()
+        yield from page["data"]
+        if page["next_cursor"] is None:
+            return
+        parameters["cursor"] = page["next_cursor"]

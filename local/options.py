@@ -40,7 +40,7 @@ class Options:
     """A port of 0 means any free one. `parameters` are those of template.yaml.
 
     `containers`: Docker's containers must reach the emulator.
-    `fetches_model`: the real caption model is to be fetched first, if it is not there and the hub answers.
+    `model`: `auto`, `blip`, `demo`, or a model folder.
     """
 
     host: str
@@ -50,7 +50,7 @@ class Options:
     containers: bool
     aws_endpoint: str | None
     workers: int
-    fetches_model: bool
+    model: str
     sweep_seconds: float
     parameters: dict[str, str]
     env_file: Path
@@ -106,7 +106,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
     add(
         "--model",
         default=environment.get("MODEL") or "auto",
-        help="caption model: auto, demo, or a model folder ($MODEL, %(default)s)",
+        help="caption model: auto (the demo model until BLIP is downloaded, in the background), blip (wait for the "
+        "download), demo (never download), or a model folder ($MODEL, %(default)s)",
     )
     add(
         "--thumbnails",
@@ -138,7 +139,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
     add("--ready-file", type=Path, help="write URLs and names here, as JSON, once everything answers")
     given = parser.parse_args(arguments)
     model = _model_parameters(parser, given.model)
-    if given.sam and model:
+    if given.sam and given.model != "auto":
         parser.error("--model: a container has the models that were built into it")
     return Options(
         host=given.host,
@@ -148,7 +149,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         containers=given.containers or given.sam,
         aws_endpoint=given.aws_endpoint.rstrip("/") if given.aws_endpoint else None,
         workers=given.workers,
-        fetches_model=not model and given.workers > 0 and not given.sam,
+        model=given.model,
         sweep_seconds=given.sweep_seconds,
         parameters={
             **LOCAL_PARAMETERS,
@@ -203,7 +204,7 @@ def _emulator(parser: argparse.ArgumentParser, given: argparse.Namespace) -> str
 
 
 def _model_parameters(parser: argparse.ArgumentParser, model: str) -> dict[str, str]:
-    if model in ("", "auto"):
+    if model in ("auto", "blip"):
         return {}
     folder = DEMO_MODEL if model == "demo" else Path(model).resolve()
     if not folder.is_dir():

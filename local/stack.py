@@ -11,13 +11,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from image_processor.captioning.model_folder import read_manifest
 from local import environment, ports
 from local.child import Child, describe_exit
 from local.containers import CONTAINER_START_SECONDS, ContainerFunction, SamLocal, free_port, lambda_client
@@ -26,11 +27,13 @@ from local.event_source import SqsPoller
 from local.function import Function, LocalFunction
 from local.gate import page_origins
 from local.kept_data import KeptData
+from local.model import DownloadFailed, ModelDownload, ModelUpgrade
 from local.options import MINISTACK, Options
 from local.private_files import write_private_json
 from local.reconcile import reconcile
 from local.schedule import Schedule
 from local.template import parameter_values, read_template
+from ops.target import local_stack
 
 _START_SECONDS = 180.0
 # `processor` must be in the command line of the processor's workers.
@@ -70,6 +73,8 @@ class LocalStack:
         self.api_url = ports.url_of(self._api_socket)
         self.aws_url = options.aws_endpoint or ports.url_of(self._aws_sockets[0])
         self.deployment: Deployment
+        self._model_download = ModelDownload(environment.models_folder() / "exported")
+        self._stack_file = options.env_file.with_name("stack.json")
 
     # Start
 
@@ -79,6 +84,8 @@ class LocalStack:
         aws = environment.credentials(external=external)
         region = aws.get("AWS_REGION") or aws.get("AWS_DEFAULT_REGION") or environment.REGION
         process_env = environment.process_environment(aws, region=region)
+        if self._options.model == "blip" and not self._model_download.is_done:
+            self._wait_for_model()
         if self._aws_sockets:
             self._start_emulator(process_env)
         session = _session(external=external, region=region)
@@ -111,6 +118,8 @@ class LocalStack:
             schedule = Schedule(function, rule_arn=rule_arn, interval_seconds=self._options.sweep_seconds)
             self._run(f"{function.name}-schedule", schedule.run)
         self._write_ready_file()
+        if self._options.model in ("auto", "blip"):
+            self._upgrade_model()
 
     def _start_emulator(self, process_env: Mapping[str, str]) -> None:
         fds = [listening.fileno() for listening in self._aws_sockets]
@@ -200,6 +209,27 @@ class LocalStack:
         if failures:
             raise StartFailed("; ".join(failures))
 
+    def _wait_for_model(self) -> None:
+        try:
+            self._model_download.run(lambda _: None)
+        except DownloadFailed as error:
+            raise StartFailed(f"{error}; MODEL=auto starts on the demo model") from error
+
+    def _upgrade_model(self) -> None:
+        """Replace the demo model and its captions in the background."""
+        processor = self.functions["ProcessorFunction"]
+        if not isinstance(processor, LocalFunction) or not processor.workers:
+            return
+        key = {"X-Api-Key": self.deployment.outputs["ApiKey"]} if "ApiKey" in self.deployment.outputs else {}
+        upgrade = ModelUpgrade(
+            self._model_download,
+            processor,
+            local_stack(self._stack_file).connect(workers=1).records,
+            httpx.Client(base_url=self.api_url, headers=key, timeout=60, trust_env=False),
+            demo_model=read_manifest(environment.models_folder() / "demo" / "exported").model,
+        )
+        self._run("model", upgrade.run)
+
     def _run(self, name: str, target: Callable[[threading.Event], None]) -> None:
         thread = threading.Thread(target=target, args=(self._stopping,), name=name, daemon=True)
         self._threads.append(thread)
@@ -232,6 +262,11 @@ class LocalStack:
         with opener.open(f"{self.api_url}/health", timeout=10) as answer:
             return json.load(answer)
 
+    @property
+    def upgrades_model(self) -> bool:
+        """Whether the demo model is about to be replaced by the real one."""
+        return self._options.model == "auto" and not self._model_download.is_done
+
     def description(self) -> dict[str, Any]:
         """URLs and names, for people's scripts and tests; `pids` are those of now."""
         pids = {child.name: [child.pid] for child in self._children}
@@ -255,10 +290,6 @@ class LocalStack:
         # For `python -m ops`: where everything is, and the settings that the functions run with.
         write_private_json(self._stack_file, self._for_ops())
 
-    @property
-    def _stack_file(self) -> Path:
-        return self._options.env_file.with_name("stack.json")
-
     def _write_ready_file(self) -> None:
         if self._options.ready_file:
             write_private_json(self._options.ready_file, self.description())
@@ -279,6 +310,7 @@ class LocalStack:
     def stop(self) -> None:
         """Ends every process and thread."""
         self._stopping.set()
+        self._model_download.stop()
         for function in self.functions.values():
             function.stop()
         for child in reversed(self._children):

@@ -4,10 +4,11 @@ Each file is compared with the checksum that the hub reports for it at that comm
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from image_core.errors import ModelError
@@ -37,8 +38,17 @@ class Snapshot:
     commit: str
 
 
-def fetch(repository: str = REPOSITORY, revision: str = REVISION) -> Snapshot:
-    """Fetch what an export reads, and check it. Raises `HubUnreachable`, or `ModelError` about a wrong file."""
+OnProgress = Callable[[int, int], None]
+"""Called with the bytes that are here, and the bytes in all."""
+
+
+def fetch(
+    repository: str = REPOSITORY, revision: str = REVISION, *, on_progress: OnProgress | None = None
+) -> Snapshot:
+    """Fetch what an export reads, and check it. Raises `HubUnreachable`, or `ModelError` about a wrong file.
+
+    What an interrupted call has fetched is kept. With `on_progress`, that is called instead of showing a bar.
+    """
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -46,7 +56,12 @@ def fetch(repository: str = REPOSITORY, revision: str = REVISION) -> Snapshot:
         described = HfApi().model_info(repository, revision=revision, files_metadata=True)
         commit, siblings = str(described.sha), list(described.siblings or ())
         names = needed([one.rfilename for one in siblings])
-        folder = Path(snapshot_download(repository, revision=commit, allow_patterns=list(names)))
+        bar = None
+        if on_progress:
+            sizes = {one.rfilename: one.size or 0 for one in siblings if one.rfilename in names}
+            here = [name for name in sizes if _is_cached(repository, name, commit)]
+            bar = _progress_bar(on_progress, sum(sizes[name] for name in here), sum(sizes.values()))
+        folder = Path(snapshot_download(repository, revision=commit, allow_patterns=list(names), tqdm_class=bar))
     except (OSError, LocalEntryNotFoundError, _http_error()) as error:
         raise HubUnreachable(
             f"cannot fetch {repository}@{revision} from the Hugging Face hub: {_first_line(error)}\n"
@@ -54,6 +69,32 @@ def fetch(repository: str = REPOSITORY, revision: str = REVISION) -> Snapshot:
         ) from error
     _verify(folder, [one for one in siblings if one.rfilename in names])
     return Snapshot(folder, commit)
+
+
+def _progress_bar(on_progress: OnProgress, done: int, total: int) -> Any:
+    """A class of progress bars for huggingface_hub that shows nothing and calls `on_progress`.
+
+    `done`: the bytes that are here already. The hub's library counts the others in one bar, from several threads;
+    its other bars count files.
+    """
+    from tqdm import tqdm
+
+    lock = Lock()
+
+    class Reported(tqdm):  # type: ignore[misc]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **{**options, "disable": True})
+            self._counts_bytes = options.get("unit") == "B"
+
+        def update(self, n: float | None = 1) -> bool | None:
+            nonlocal done
+            if self._counts_bytes:
+                with lock:
+                    done = min(done + int(n or 0), total)
+                    on_progress(done, total)
+            return None
+
+    return Reported
 
 
 def cached(repository: str = REPOSITORY, revision: str = REVISION) -> Path | None:
@@ -67,16 +108,10 @@ def cached(repository: str = REPOSITORY, revision: str = REVISION) -> Path | Non
         return None
 
 
-def hub_answers(timeout_seconds: float = 3.0) -> bool:
-    """Whether the hub can be reached, in about the time given."""
-    import httpx
-    from huggingface_hub import constants
+def _is_cached(repository: str, name: str, commit: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
 
-    address = f"{constants.ENDPOINT}/api/models/{REPOSITORY}/revision/{REVISION}"
-    try:
-        return httpx.head(address, timeout=timeout_seconds, follow_redirects=True).is_success
-    except httpx.HTTPError:
-        return False
+    return isinstance(try_to_load_from_cache(repository, name, revision=commit), str)
 
 
 def needed(files: list[str]) -> list[str]:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from image_core.model import NextModel
+from ops.target import local_stack
 from tests import pictures
 from tests.browser.gallery import Gallery, expect_loaded
 from tests.browser.many import many_images
@@ -36,6 +38,21 @@ def sixty(empty: Stack) -> Iterator[Stack]:
 def five_hundred(empty: Stack) -> Iterator[Stack]:
     with many_images(empty, 500):
         yield empty
+
+
+def test_the_page_shows_how_far_the_download_of_the_caption_model_is(page: Page, empty: Stack) -> None:
+    records = local_stack(empty.env_file.with_name("stack.json")).connect(workers=1).records
+    demo = records.caption_model().name
+    assert demo
+    records.announce_next_caption_model(NextModel("Salesforce/blip", 42))
+    page.goto(str(empty.api.base_url))
+    notice = page.locator("#model")
+    expect(notice).to_contain_text("Salesforce/blip is being downloaded: 42%")
+    expect(notice).not_to_contain_text("make model", use_inner_text=True)
+    records.announce_next_caption_model(NextModel("Salesforce/blip", 57))
+    expect(notice).to_contain_text("57%")
+    records.announce_caption_model(demo)
+    expect(notice).to_contain_text("Run make model for the real model", use_inner_text=True)
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from image_core.errors import CorruptImage, UploadIncomplete
-from image_core.model import SHOWN_STATUSES, Status
+from image_core.model import SHOWN_STATUSES, NextModel, Status
 from image_core.stores.images import Records
 from tests.events import load
 from tests.functional.emulator import Stack, preceded_by
@@ -400,10 +400,15 @@ def test_rates_are_over_finished_images_and_times_over_successes(stack: Stack, a
     assert times == {name: pytest.approx(0.42, rel=0.05) for name in ("p50", "p95", "p99")}
 
 
-def test_health_names_the_caption_model_in_use(stack: Stack, api: Api) -> None:
-    assert api.get("/health").json() == {"status": "ok", "caption_model": None}
+def test_health_names_the_caption_model_in_use_and_the_next_one(stack: Stack, api: Api) -> None:
+    assert api.get("/health").json() == {"status": "ok", "caption_model": None, "next_caption_model": None}
     stack.records.announce_caption_model("demo@1")
-    assert api.get("/health").json() == {"status": "ok", "caption_model": "demo@1"}
+    stack.records.announce_next_caption_model(NextModel("Salesforce/blip", 42))
+    assert api.get("/health").json() == {
+        "status": "ok",
+        "caption_model": "demo@1",
+        "next_caption_model": {"name": "Salesforce/blip", "percent": 42},
+    }
 
 
 def test_the_index_says_where_to_go(api: Api) -> None:

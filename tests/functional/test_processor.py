@@ -459,7 +459,7 @@ def test_the_demo_model_captions_a_picture_and_is_announced(make_stack: Callable
     assert failed(answer) == []
     assert record.status is Status.SUCCESS
     assert record.caption and record.caption.startswith("a photo of")
-    assert record.caption_model == stack.records.caption_model()
+    assert record.caption_model == stack.records.caption_model().name
 
 
 def test_pictures_that_the_memory_of_the_function_has_no_room_for_are_refused_and_the_log_says_why(

@@ -20,7 +20,7 @@ from image_core.errors import (
     Unavailable,
     UploadIncomplete,
 )
-from image_core.model import Record, Status
+from image_core.model import ModelInUse, NextModel, Record, Status
 from image_core.stores.images import Records
 from tests.functional.emulator import Stack, done_but_raising, preceded_by, raising, repeated
 from tests.functional.images import LEASE_SECONDS, METADATA, image_in, made_by, new_record, outcome, seen
@@ -529,8 +529,17 @@ def test_a_record_without_a_name_is_still_a_record(stack: Stack) -> None:
 
 
 def test_the_model_that_was_announced_last_is_the_one_in_use_and_no_statistic(stack: Stack) -> None:
-    assert stack.records.caption_model() is None
+    assert stack.records.caption_model() == ModelInUse(None, None)
     stack.records.announce_caption_model("demo@1")
     stack.records.announce_caption_model("Salesforce/blip@2")
-    assert stack.records.caption_model() == "Salesforce/blip@2"
+    assert stack.records.caption_model() == ModelInUse("Salesforce/blip@2", None)
     assert stack.counts() == {}
+
+
+def test_the_next_model_is_announced_with_its_progress_until_it_is_the_one_in_use(stack: Stack) -> None:
+    stack.records.announce_caption_model("demo@1")
+    stack.records.announce_next_caption_model(NextModel("Salesforce/blip", 7))
+    stack.records.announce_next_caption_model(NextModel("Salesforce/blip", 42))
+    assert stack.records.caption_model() == ModelInUse("demo@1", NextModel("Salesforce/blip", 42))
+    stack.records.announce_caption_model("Salesforce/blip@2")
+    assert stack.records.caption_model() == ModelInUse("Salesforce/blip@2", None)

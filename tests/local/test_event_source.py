@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from typing import Any
 
 import pytest
@@ -196,3 +197,25 @@ def test_a_log_line_shows_a_key_decoded():
     message = {"MessageId": "1", "ReceiptHandle": "r", "Body": body, "MD5OfBody": "m"}
     assert describe([message]) == "ObjectCreated:Put a/b c.jpg"
     assert lambda_event([message], queue_arn="arn:aws:sqs:eu-west-1:1:q")["Records"][0]["awsRegion"] == "eu-west-1"
+
+
+def test_a_worker_is_reloaded_when_it_has_finished_its_message(
+    sqs, make_queue, run_processor, notes, eventually, tmp_path
+):
+    queue, gate = make_queue(), tmp_path / "gate"
+    function = run_processor(queue)
+    send(sqs, queue, do="wait", **{"for": str(gate)})
+    (first,) = eventually(notes.read)
+    reloading = threading.Thread(target=function.reload)
+    reloading.start()
+    send(sqs, queue, do="nothing")
+    assert function.pids == [first["pid"]], "it is busy"
+    gate.touch()
+    reloading.join(20)
+    assert not reloading.is_alive()
+    assert function.pids != [first["pid"]]
+    eventually(lambda: left_in(sqs, queue) == 0)
+    assert [(note["body"]["do"], note["pid"]) for note in notes.read()] == [
+        ("wait", first["pid"]),
+        ("nothing", function.pids[0]),
+    ]

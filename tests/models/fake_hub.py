@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 REVISION = "82a37760796d32b1411fe092ab5d4e227313294b"
@@ -18,9 +19,23 @@ LARGE_BYTES = 1_000_000
 """Files from here on are in Git LFS, and the hub reports their SHA-256; for others, git's own SHA-1."""
 
 
+@dataclass
+class SlowLine:
+    """Sends a large file up to `bytes_at_first`, and the rest once `released` is set."""
+
+    bytes_at_first: int
+    released: Event = field(default_factory=Event)
+    starts: list[int] = field(default_factory=list)
+    """The first byte of each large file that was asked for so far."""
+
+
 @contextmanager
 def serve(
-    repository: str, folder: Path, damaged: Mapping[str, bytes] | None = None
+    repository: str,
+    folder: Path,
+    damaged: Mapping[str, bytes] | None = None,
+    *,
+    slow_line: SlowLine | None = None,
 ) -> Iterator[tuple[str, list[str]]]:
     """The address of a hub with one repository, the files of `folder`, and a list of the files fetched so far.
 
@@ -55,15 +70,28 @@ def serve(
             self._send(sent.get(name, content), body, "application/octet-stream", _checksum(content))
 
         def _send(self, content: bytes, body: bool, kind: str, etag: str = "") -> None:
-            self.send_response(200)
+            start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
+            self.send_response(206 if start else 200)
             self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", str(len(content) - start))
+            if start:
+                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
             if etag:
                 self.send_header("ETag", f'"{etag}"')
             self.send_header("X-Repo-Commit", REVISION)
             self.end_headers()
             if body:
-                self.wfile.write(content)
+                with suppress(ConnectionError):  # the client was interrupted
+                    self._write(content, start)
+
+        def _write(self, content: bytes, start: int) -> None:
+            if slow_line is not None and len(content) >= LARGE_BYTES:
+                slow_line.starts.append(start)
+                at_first = content[start : slow_line.bytes_at_first]
+                self.wfile.write(at_first)
+                slow_line.released.wait()
+                start += len(at_first)
+            self.wfile.write(content[start:])
 
         def log_message(self, *_: object) -> None:
             pass
@@ -73,6 +101,8 @@ def serve(
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}", fetched
     finally:
+        if slow_line is not None:
+            slow_line.released.set()
         server.shutdown()
         server.server_close()
 

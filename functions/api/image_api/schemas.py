@@ -221,11 +221,22 @@ class StatsResponse(_Response):
     processing_time_seconds: ProcessingTimes
 
 
+class NextModel(_Response):
+    """A caption model that is being downloaded or exported; `percent` of the way."""
+
+    name: str = Field(examples=["Salesforce/blip-image-captioning-base"])
+    percent: int
+
+
 class HealthResponse(_Response):
-    """The service is up. `caption_model` is the last model that a processor loaded; null before that."""
+    """The service is up. `caption_model` is the last model that a processor loaded; null before that.
+
+    `next_caption_model` is the model that is about to replace it. Only a stack on one machine downloads a model.
+    """
 
     status: Literal["ok"] = "ok"
     caption_model: str | None
+    next_caption_model: NextModel | None = None
 
 
 class Limits(_Response):

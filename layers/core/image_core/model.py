@@ -184,3 +184,19 @@ class Stats:
     counts: Mapping[Status, int] = field(default_factory=dict)
     processing_ms_total: int = 0
     histogram: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NextModel:
+    """A caption model that is being downloaded or exported; `percent` of the way."""
+
+    name: str
+    percent: int
+
+
+@dataclass(frozen=True)
+class ModelInUse:
+    """The caption model that a processor last loaded (None before the first did), and the one to replace it."""
+
+    name: str | None
+    next_model: NextModel | None

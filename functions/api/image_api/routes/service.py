@@ -6,7 +6,7 @@ from image_api.dependencies import Connected
 from image_api.http import routing
 from image_api.http.error_responses import documented
 from image_api.presentation import stats_response
-from image_api.schemas import HealthResponse, StatsResponse
+from image_api.schemas import HealthResponse, NextModel, StatsResponse
 
 router = routing.router("service")
 
@@ -14,7 +14,12 @@ router = routing.router("service")
 @router.get("/health", responses=documented(), response_description="The service is up.", summary="Health check")
 def health(services: Connected) -> HealthResponse:
     """Reads the database once, and names the caption model in use."""
-    return HealthResponse(caption_model=services.records.caption_model())
+    model = services.records.caption_model()
+    following = model.next_model
+    return HealthResponse(
+        caption_model=model.name,
+        next_caption_model=NextModel(name=following.name, percent=following.percent) if following else None,
+    )
 
 
 @router.get("/api/stats", responses=documented(), response_description="The statistics.", summary="Statistics")

@@ -17,6 +17,8 @@ from image_core.errors import ImageError, Superseded, Unavailable
 from image_core.formats import media_type
 from image_core.model import (
     IDEMPOTENCY_KEY_MS,
+    ModelInUse,
+    NextModel,
     Outcome,
     Record,
     Stats,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["Page", "Records"]
 
 _WRITE_TRIES = 8
-_MODEL_NAME = "caption_model"
+_MODEL_KEY: Any = {"name": {"S": "caption_model"}, "shard": {"N": "0"}}
 
 
 class Records(Queries):
@@ -285,21 +287,29 @@ class Records(Queries):
         except self._client.exceptions.ConditionalCheckFailedException as error:
             raise Superseded from error
 
-    # The caption model, as the processor last loaded it
+    # The caption model: the one that the processor last loaded, and the one that will replace it
 
     def announce_caption_model(self, model: str) -> None:
-        """Leaves the name of the model in use for `/health`."""
-        self._client.put_item(
+        """Record the name of the model in use, for `/health`; it replaces the next one, too."""
+        self._client.put_item(TableName=self._stats_table, Item={**_MODEL_KEY, "model": {"S": model}})
+
+    def announce_next_caption_model(self, model: NextModel) -> None:
+        """Record how far a model is on its way."""
+        self._client.update_item(
             TableName=self._stats_table,
-            Item={"name": {"S": _MODEL_NAME}, "shard": {"N": "0"}, "model": {"S": model}},
+            Key=_MODEL_KEY,
+            UpdateExpression="SET next_model = :name, next_percent = :percent",
+            ExpressionAttributeValues={":name": {"S": model.name}, ":percent": {"N": str(model.percent)}},
         )
 
-    def caption_model(self) -> str | None:
-        """The model that a processor last announced; None before the first one did."""
-        answer = self._client.get_item(
-            TableName=self._stats_table, Key={"name": {"S": _MODEL_NAME}, "shard": {"N": "0"}}
-        )
-        return answer["Item"]["model"]["S"] if "Item" in answer else None
+    def caption_model(self) -> ModelInUse:
+        """What was last announced."""
+        response = self._client.get_item(TableName=self._stats_table, Key=_MODEL_KEY)
+        item: Any = response.get("Item", {})
+        next_model = None
+        if "next_model" in item:
+            next_model = NextModel(item["next_model"]["S"], int(item["next_percent"]["N"]))
+        return ModelInUse(item["model"]["S"] if "model" in item else None, next_model)
 
     # Writing
 

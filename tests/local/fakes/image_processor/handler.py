@@ -27,6 +27,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             raise RuntimeError("told to")
         if do == "sleep":
             time.sleep(600)
+        if do == "wait":
+            while not Path(body["for"]).exists():
+                time.sleep(0.01)
         if do == "exit":
             os._exit(7)
         if do == "print":

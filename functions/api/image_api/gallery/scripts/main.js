@@ -14,6 +14,7 @@ import { matches } from "./display.js";
 const UNDO_SECONDS = 5;
 const RETRIES_AT_ONCE = 4;
 const MORE_AGAIN_MS = 4000; // where the next page did not come
+const MODEL_AGAIN_MS = 5000; // where the service did not say which caption model it uses
 const TOP_PIXELS = 300; // scrolled further down, new images wait until they are asked for
 
 const images = new Images(() => window.scrollY > TOP_PIXELS);
@@ -232,5 +233,8 @@ installKey();
 await attempt(() => images.filter(""));
 images.start();
 followHash();
-// The processor names its model once it has loaded it.
-for (let looks = 0; looks < 60 && !(await attempt(refreshModel)); looks += 1) await new Promise((r) => setTimeout(r, 5000));
+for (;;) {
+  const pause = await attempt(refreshModel);
+  if (pause === 0) break;
+  await new Promise((resolve) => setTimeout(resolve, pause ?? MODEL_AGAIN_MS));
+}

@@ -8,6 +8,8 @@ const TIMES = [
   ["p95", "95% within"],
   ["p99", "99% within"],
 ];
+const DOWNLOAD_POLL_MS = 2000;
+const MODEL_POLL_MS = 15000; // a model is named once a processor has loaded it, and may be replaced
 const WIDTH = 220;
 const ROW = 20;
 
@@ -50,13 +52,21 @@ export async function refreshStatistics() {
   replaceIfNew(byId("times"), stats.processing_time_seconds, (times) => [chart(times, stats.average_processing_time_seconds)]);
 }
 
-/** Asks which caption model is in use and says loudly if it is only the demo; null while there is none. */
+const shortened = (model) => model.replace(/(@.{12}).*/, "$1"); // a revision is 40 characters
+
+/**
+ * Asks which caption model is in use and says loudly if it is only the demo.
+ * Returns the milliseconds after which to ask again; 0 if nothing is expected to change.
+ */
 export async function refreshModel() {
-  const { caption_model: model } = await getHealth();
+  const { caption_model: model, next_caption_model: next } = await getHealth();
   const isDemo = /demo/i.test(model ?? "");
-  const known = model && `Captions by ${model.replace(/(@.{12}).*/, "$1")}`; // a revision is 40 characters
-  setText(byId("model-name"), isDemo ? "Demo captions" : (known ?? "No caption model is loaded yet"));
+  const name = isDemo ? "Demo captions" : model ? `Captions by ${shortened(model)}` : "No caption model is loaded yet";
+  setText(byId("model-name"), name);
   byId("demo").hidden = !isDemo;
+  byId("demo-remedy").hidden = Boolean(next);
+  setText(byId("demo-progress"), next ? `${next.name} is being downloaded: ${next.percent}%` : "");
   byId("model").classList.toggle("warning", isDemo);
-  return model;
+  if (next) return DOWNLOAD_POLL_MS;
+  return model && !isDemo ? 0 : MODEL_POLL_MS;
 }

@@ -1,0 +1,133 @@
+"""The first `make run`: the demo model at once, the real one as soon as it is downloaded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.template import ROOT
+from models.fetch import REPOSITORY
+from models.random_checkpoint import write_random_checkpoint
+from tests import pictures
+from tests.models.checkpoints import HUB_LAYOUT
+from tests.models.fake_hub import REVISION, SlowLine, serve
+from tests.running_stack import Stack, running_stack, until
+
+pytest.importorskip("torch", reason="writes a checkpoint with torch")
+
+REAL_MODEL = f"{REPOSITORY}@{REVISION}"
+BYTES_AT_FIRST = 12_000_000  # huggingface_hub keeps what it has downloaded in steps of 10 MiB
+
+
+@pytest.fixture
+def slow_line() -> SlowLine:
+    return SlowLine(BYTES_AT_FIRST)
+
+
+@pytest.fixture
+def environment(tmp_path: Path, slow_line: SlowLine) -> Iterator[dict[str, str]]:
+    """Of a machine that has only the demo model, and reaches a hub over a slow line."""
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "demo").symlink_to(ROOT / "models" / "demo")
+    write_random_checkpoint(tmp_path / "checkpoint", HUB_LAYOUT)
+    with serve(REPOSITORY, tmp_path / "checkpoint", slow_line=slow_line) as (address, _):
+        yield {
+            **os.environ,
+            "MODELS_DIR": str(models),
+            "HF_ENDPOINT": address,
+            "HF_HOME": str(tmp_path / "cache"),
+            "HF_HUB_DISABLE_XET": "1",
+        }
+
+
+def next_model(stack: Stack) -> Any:
+    return stack.api.get("/health").json()["next_caption_model"]
+
+
+def caption_model(image: dict[str, Any]) -> str:
+    return str(image["data"]["metadata"]["caption_model"])
+
+
+class Uploads:
+    """A client that uploads one picture after the other until `stop` is called."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._stopping = threading.Event()
+        self._pool = ThreadPoolExecutor(1)
+        self._ids = self._pool.submit(self._upload)
+
+    def _upload(self) -> list[str]:
+        ids = []
+        while not self._stopping.wait(1.0):
+            ids.append(self._stack.upload(pictures.jpeg(64 + len(ids), 48)))
+        return ids
+
+    def stop(self) -> list[str]:
+        """The ids of what it uploaded. Raises what an upload raised."""
+        self._stopping.set()
+        self._pool.shutdown()
+        return self._ids.result()
+
+
+def test_the_demo_model_captions_until_the_real_one_is_downloaded_and_then_all_is_captioned_again(
+    tmp_path: Path, environment: dict[str, str], slow_line: SlowLine
+) -> None:
+    options = ("--model", "auto", "--workers", "2")
+    with running_stack(tmp_path, *options, env=environment) as stack:
+        image = stack.finished(stack.upload(pictures.jpeg(60, 40)))
+        assert "demo" in caption_model(image)
+        until(lambda: (coming := next_model(stack)) and coming["percent"] > 0, seconds=60)
+        assert next_model(stack)["name"] == REPOSITORY
+    assert slow_line.starts == [0]
+
+    # Ctrl-C ended the download halfway; the next start goes on from there.
+    (tmp_path / "ready.json").unlink()
+    with running_stack(tmp_path, *options, env=environment) as stack:
+        until(lambda: len(slow_line.starts) == 2, seconds=60)
+        assert 0 < slow_line.starts[1] <= BYTES_AT_FIRST
+        early = stack.finished(stack.upload(pictures.jpeg(60, 40)))
+        assert "demo" in caption_model(early)
+        thumbnails = stack.thumbnail_keys()
+
+        uploads = Uploads(stack)
+        slow_line.released.set()
+        until(lambda: stack.api.get("/health").json()["caption_model"] == REAL_MODEL, seconds=120)
+        ids = uploads.stop()
+        assert next_model(stack) is None
+
+        def all_are_captioned_by_it() -> bool:
+            images = stack.images()
+            return all(one["status"] == "success" and caption_model(one) == REAL_MODEL for one in images)
+
+        until(all_are_captioned_by_it, seconds=180)
+        assert {one["data"]["image_id"] for one in stack.images()} == {early["data"]["image_id"], *ids}
+        assert set(thumbnails) <= set(stack.thumbnail_keys()), "thumbnails are not made again"
+        stack.assert_statistics_are_exact()
+
+
+def test_without_a_hub_it_says_so_and_waits_only_if_it_was_told_to(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "demo").symlink_to(ROOT / "models" / "demo")
+    environment = {**os.environ, "MODELS_DIR": str(models), "HF_ENDPOINT": "http://127.0.0.1:9"}
+    command = [sys.executable, "-m", "local", "--port", "0", "--aws-port", "0", "--model", "blip"]
+    command += ["--env-file", str(tmp_path / "env.json")]
+
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+
+    assert ended.returncode == 1
+    assert "the Hugging Face hub cannot be reached; MODEL=auto starts on the demo model" in ended.stderr
+
+    with running_stack(tmp_path, "--workers", "1", env=environment) as stack:
+        assert "demo" in caption_model(stack.finished(stack.upload(pictures.jpeg(60, 40))))
+        until(lambda: "captions come from the demo model" in (tmp_path / "log").read_text(), seconds=60)
