@@ -26,6 +26,7 @@ from local.gate import page_origins
 from local.options import Options
 from local.private_files import write_private_json
 from local.schedule import Schedule
+from local.stack_files import claim
 from local.template import parameter_values, read_template
 
 _START_SECONDS = 180.0
@@ -49,7 +50,7 @@ class StartFailed(Exception):
 class LocalStack:
     """The pipeline on this machine. `start` returns once everything answers; `stop` leaves nothing behind.
 
-    Creating it starts nothing, but finds out about busy ports and unknown parameters.
+    Creating it starts nothing, but finds out about busy ports, unknown parameters and the files of another stack.
     """
 
     def __init__(self, options: Options) -> None:
@@ -67,6 +68,7 @@ class LocalStack:
         self._aws_sockets = [] if options.aws_endpoint else _listen_for_the_emulator(options)
         self.api_url = ports.url_of(self._api_socket)
         self.aws_url = options.aws_endpoint or ports.url_of(self._aws_sockets[0])
+        self.files = claim(options.env_file, port=self._api_socket.getsockname()[1], api_url=self.api_url)
         self.deployment: Deployment
 
     # Start
@@ -85,7 +87,7 @@ class LocalStack:
         except (BotoCoreError, ClientError) as error:
             raise StartFailed(f"cannot set up the stack at {self.aws_url}: {error}") from error
 
-        self._write_env_file()
+        self._write_files()
         if self._options.sam:
             self._start_containers(process_env, session)
         else:
@@ -141,7 +143,7 @@ class LocalStack:
     def _start_containers(self, process_env: Mapping[str, str], session: boto3.Session) -> None:
         """SAM's API, and the other functions behind SAM's Lambda."""
         sam = SamLocal(
-            self._options.env_file,
+            self.files.env_file,
             self._parameters,
             process_env,
             host=self._options.host,
@@ -230,23 +232,23 @@ class LocalStack:
             "aws_endpoint_url": self.aws_url,
             "region": self.deployment.region,
             **outputs,
-            "env_file": str(self._options.env_file),
+            "env_file": str(self.files.env_file),
+            "description_file": str(self.files.description),
             "pids": pids,
         }
 
-    def _write_env_file(self) -> None:
+    def _write_files(self) -> None:
         env = environment.sam_environment(
             self.deployment.functions, endpoint_url=self.aws_url, max_post_bytes=self._max_post_bytes_of_lambda
         )
-        write_private_json(self._options.env_file, env)
-        # For `python -m ops`: where everything is, and the settings that the functions run with.
-        write_private_json(self._options.env_file.with_name("stack.json"), self._for_ops())
+        self.files.write(env=env, description=self._for_ops())
 
     def _write_ready_file(self) -> None:
         if self._options.ready_file:
             write_private_json(self._options.ready_file, self.description())
 
     def _for_ops(self) -> dict[str, Any]:
+        """Where everything is, and the settings that the functions run with."""
         variables: dict[str, str] = {}
         for function in self.deployment.functions.values():
             variables |= function.environment
@@ -260,8 +262,9 @@ class LocalStack:
     # Stop
 
     def stop(self) -> None:
-        """Ends every process and thread."""
+        """Ends every process and thread, and removes the files by which others find the stack."""
         self._stopping.set()
+        self.files.remove()
         for function in self.functions.values():
             function.stop()
         for child in reversed(self._children):
