@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from ops.target import LOCAL_FILE
 EXIT_CODES = """exit codes:
   0    nothing differs, or everything that did was repaired
   1    differences are left (a dry run found some, or a repair did not succeed)
-  2    the command line makes no sense, or there is no such stack
-  3    not everything could be looked at: see the faults in the report
+  2    the command line makes no sense, or there is no such stack, or the local one has ended
+  3    not everything could be checked: see the messages and the report
   130  interrupted; --resume goes on with the originals where it stopped"""
 
 
@@ -112,21 +113,29 @@ def _add_target(command: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> float:
-    number = float(text)
+    number = _number(text)
     if not number > 0:
-        raise argparse.ArgumentTypeError("more than 0")
+        raise argparse.ArgumentTypeError(f"expected a number, more than 0 (got {text!r})")
     return number
 
 
 def _duration(text: str) -> float:
-    number = float(text)
-    if not number >= 0:
-        raise argparse.ArgumentTypeError("at least 0")
+    number = _number(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds, 0 or more (got {text!r})")
     return number
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
+    number = _number(text)
+    if not (number >= 1 and number.is_integer()):
+        raise argparse.ArgumentTypeError(f"expected a whole number, 1 or more (got {text!r})")
+    return int(number)
+
+
+def _number(text: str) -> float:
+    """Returns the number; NaN, which is in no range, for other text: argparse would name our function."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
