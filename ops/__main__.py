@@ -124,6 +124,7 @@ def _reprocess(options: Options, target: Target, services: Services) -> int:
                 services,
                 status=options.status,
                 code=options.code,
+                stage=options.stage,
                 apply=options.apply,
                 limit=options.limit,
                 rate=RateLimit(options.rate, now_ms=services.clock.now_ms, sleep=time.sleep),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from image_core.errors import IMAGE_ERRORS
-from image_core.model import Status
+from image_core.model import Stage, Status
 from ops.target import LOCAL_FILE
 
 EXIT_CODES = """exit codes:
@@ -44,6 +44,7 @@ class Options:
     # reprocess
     status: Status
     code: str | None
+    stage: Stage
     limit: int | None
 
 
@@ -95,6 +96,8 @@ def parse(arguments: Sequence[str]) -> Options:
     finished = [Status.SUCCESS, Status.FAILED]
     add("--status", type=Status, choices=finished, default=Status.FAILED, help="which images (%(default)s)")
     add("--code", choices=sorted(IMAGE_ERRORS), help="only those that failed with this code")
+    stage_help = "what to make again, the rest is kept (%(default)s)"
+    add("--stage", type=Stage, choices=list(Stage), default=Stage.ALL, help=stage_help)
     add("--limit", type=_count, metavar="N", help="at most so many")
     given = vars(parser.parse_args(arguments))
     if given.get("code") and given["status"] is not Status.FAILED:

@@ -135,9 +135,9 @@ class Client:
                 raise
             # An earlier attempt deleted it; only its answer got lost.
 
-    async def reprocess(self, image_id: str) -> Image:
-        """Has an image processed again."""
-        response = await self._connection.call("POST", f"{_path(image_id)}/reprocess")
+    async def reprocess(self, image_id: str, stage: str = "all") -> Image:
+        """Processes an image again; `stage` is `all`, `thumbnails` or `caption`."""
+        response = await self._connection.call("POST", f"{_path(image_id)}/reprocess", params={"stage": stage})
         return _image(response, image_id)
 
     async def thumbnail(self, image_id: str, size: str, receive: Receiver) -> None:

@@ -30,6 +30,14 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+class Stage(StrEnum):
+    """What `reprocess` makes again."""
+
+    ALL = "all"
+    THUMBNAILS = "thumbnails"
+    CAPTION = "caption"
+
+
 _When = "A date or time (ISO 8601; local without a zone)."
 
 
@@ -147,10 +155,11 @@ def reprocess(
     context: typer.Context,
     ids: AnyIds = None,
     failed: Annotated[bool, typer.Option("--failed", help="All that have failed.")] = False,
+    stage: Annotated[Stage, typer.Option(help="What to make again; the rest is kept.")] = Stage.ALL,
     wait: Wait = False,
     jobs: Jobs = 4,
 ) -> None:
-    """Process images again from the start; until that ends the old results stay."""
+    """Process images again; until that ends the old results stay."""
     session = session_of(context)
     if bool(ids) == failed:
         session.terminal.error("Give ids, or --failed.")
@@ -164,7 +173,7 @@ def reprocess(
         begun: list[str] = []
 
         async def begin(image_id: str) -> None:
-            await client.reprocess(image_id)
+            await client.reprocess(image_id, stage)
             begun.append(image_id)
 
         code = await _each(chosen, begin, "put back", jobs, session.terminal, is_told=not wait)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from image_core.model import Status
+from image_core.model import Stage, Status
 from ops.options import parse
 
 
@@ -27,6 +27,11 @@ def test_reprocessing_is_about_failed_images_unless_said_otherwise() -> None:
     )
 
 
+def test_reprocessing_makes_everything_again_unless_told_a_stage() -> None:
+    assert parse(["reprocess"]).stage is Stage.ALL
+    assert parse(["reprocess", "--stage", "caption"]).stage is Stage.CAPTION
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -42,6 +47,7 @@ def test_reprocessing_is_about_failed_images_unless_said_otherwise() -> None:
         ["reprocess", "--limit", "2.5"],
         ["reprocess", "--status", "pending"],
         ["reprocess", "--code", "bad_luck"],
+        ["reprocess", "--stage", "metadata"],
         ["reprocess", "--status", "success", "--code", "corrupt_image"],
     ],
 )
