@@ -10,9 +10,10 @@ from typing import NoReturn
 
 from local import logs
 from local.banner import banner
-from local.options import parse
+from local.options import Options, parse
 from local.ports import PortTaken
 from local.stack import LocalStack, StartFailed
+from local.stack_files import FolderInUse
 from local.template import UnknownParameter
 
 
@@ -28,21 +29,18 @@ def main() -> int:
         signal.signal(signum, _interrupt)
     try:
         stack = LocalStack(options)
-    except (PortTaken, UnknownParameter) as error:
+    except (FolderInUse, PortTaken, UnknownParameter) as error:
         print(f"python -m local: {error}", file=sys.stderr)
         return 1
     try:
         logs.write("local", "starting …")
+        if stack.files.other_url is not None:
+            where = stack.files.env_file.parent
+            logs.write(
+                "local", f"another stack runs at {stack.files.other_url}; the files of this one are in {where}"
+            )
         stack.start()
-        print(
-            banner(
-                stack.description(),
-                stack.health(),
-                external=options.aws_endpoint is not None,
-                upgrades=stack.upgrades_model,
-            ),
-            flush=True,
-        )
+        print(_banner(stack, options), flush=True)
         logs.write("local", stack.wait())
         return 1
     except KeyboardInterrupt:
@@ -55,6 +53,17 @@ def main() -> int:
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, signal.SIG_IGN)
         stack.stop()
+
+
+def _banner(stack: LocalStack, options: Options) -> str:
+    return banner(
+        stack.description(),
+        stack.health(),
+        external=options.aws_endpoint is not None,
+        is_processing=options.sam or options.workers > 0,
+        upgrades_model=stack.upgrades_model,
+        other_url=stack.files.other_url,
+    )
 
 
 if __name__ == "__main__":

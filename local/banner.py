@@ -11,10 +11,19 @@ _RULE = "─" * 100
 _RECOVERED = "The last run did not stop cleanly. Its images are being restored; its titles and alt texts are lost."
 
 
-def banner(stack: Mapping[str, Any], health: Any, *, external: bool, upgrades: bool) -> str:
-    """`stack` as `LocalStack.description` gives it, `health` as the API does.
+def banner(
+    stack: Mapping[str, Any],
+    health: Any,
+    *,
+    external: bool,
+    is_processing: bool,
+    upgrades_model: bool,
+    other_url: str | None,
+) -> str:
+    """Returns what to print. `stack` is from `LocalStack.description`, `health` from the API.
 
-    `upgrades`: the demo model is about to be replaced by the real one.
+    `upgrades_model`: the demo model is about to be replaced by the real one.
+    `other_url`: the API of the stack that `python -m ops` uses if it is not told to use this one.
     """
     copy = f"aws --endpoint-url {stack['aws_endpoint_url']} s3 cp photo.jpg s3://{stack['uploads_bucket_name']}/"
     key = f"-H 'X-Api-Key: {stack['api_key']}' " if "api_key" in stack else ""
@@ -25,15 +34,21 @@ def banner(stack: Mapping[str, Any], health: Any, *, external: bool, upgrades: b
         ("AWS endpoint", f"{stack['aws_endpoint_url']}{_emulator(stack)}"),
         ("Bucket", stack["uploads_bucket_name"]),
         *([("API key", f"{stack['api_key']}   (in the header X-Api-Key)")] if "api_key" in stack else []),
-        ("Captions", caption_line(health, upgrades=upgrades)),
+        ("Captions", caption_line(health, upgrades=upgrades_model)),
+        *(
+            []
+            if is_processing
+            else [("Processing", "off (WORKERS=0): images wait for whatever else takes messages")]
+        ),
         *([("Recovered", _RECOVERED)] if stack["is_recovered"] else []),
         ("", ""),
         ("Upload", f"curl {key}-F file=@photo.jpg {stack['api_url']}/api/images"),
         *([] if external else [("Drop", f"export {exports} AWS_DEFAULT_REGION={stack['region']}")]),
         ("" if not external else "Drop", copy),
         ("sam local", f"sam local start-api --env-vars {stack['env_file']}   (start this with --containers)"),
+        *([] if other_url is None else [("ops", _ops_line(stack["description_file"], other_url))]),
         ("", ""),
-        ("Ctrl-C", "ends it all"),
+        ("Ctrl-C", "stops everything"),
     ]
     return "\n".join(["", _RULE, *(f"  {label:<13} {text}".rstrip() for label, text in lines), _RULE, ""])
 
@@ -45,6 +60,10 @@ def _emulator(stack: Mapping[str, Any]) -> str:
     if stack["data_folder"]:
         return f"   (MiniStack; data are kept in {stack['data_folder']})"
     return "   (moto; all data are lost when it stops)"
+
+
+def _ops_line(description_file: str, other_url: str) -> str:
+    return f"python -m ops reconcile --local-file {description_file}   (without it: the stack at {other_url})"
 
 
 def caption_line(health: Any, *, upgrades: bool) -> str:

@@ -78,7 +78,7 @@ class SqsPoller:
         """Polls until `stopping` is set."""
         while not stopping.is_set():
             try:
-                found = self.poll()
+                found = self.poll(stopping)
             except (BotoCoreError, ClientError, WorkerFailed) as error:
                 if stopping.is_set():
                     return
@@ -87,8 +87,8 @@ class SqsPoller:
             if not found:
                 stopping.wait(self._poll_seconds)
 
-    def poll(self) -> bool:
-        """Deals with one batch; False if the queue has none to give."""
+    def poll(self, stopping: threading.Event) -> bool:
+        """Deals with one batch; False if the queue has none. `stopping` is set before the workers are killed."""
         with self._function.reserve() as worker:
             # Short polls only: a long one would hold a server that answers one request at a time.
             messages = self._sqs.receive_message(
@@ -104,7 +104,8 @@ class SqsPoller:
             try:
                 result = worker.invoke(lambda_event(messages, queue_arn=self._source.queue_arn))
             except InvocationError as error:
-                logs.write(self._function.name, f"{describe(messages)}: {error}")
+                reason = "not finished, because the stack is stopping" if stopping.is_set() else str(error)
+                logs.write(self._function.name, f"{describe(messages)}: {reason}")
                 return True
         self._settle(messages, result, time.monotonic() - start)
         return True

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-_LOCK_SECONDS = 30.0
+_LOCK_SECONDS = 10.0
 """How long the emulator of a run that was just stopped may take to save its data."""
 
 
@@ -49,7 +49,9 @@ class KeptData:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     lock.close()
-                    raise InUse(f"another local stack uses {self.folder}; stop it first") from None
+                    raise InUse(
+                        f"another local stack uses {self.folder}; stop it, or choose another folder with --env-file"
+                    ) from None
                 time.sleep(0.1)
         self._lock = lock
         if self._running.exists():

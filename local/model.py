@@ -14,12 +14,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from image_core.model import NextModel
 from image_core.stores.images import Records
-from image_processor.captioning.model_folder import MANIFEST_NAME
 from local import logs
 from local.child import Child, describe_exit
 from local.function import LocalFunction
-from models.fetch import REPOSITORY
 
+_MANIFEST_NAME = "model.json"
 _UNREACHABLE = 3
 """The exit code of the download if the hub does not answer."""
 _FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 60.0, 3600.0
@@ -35,6 +34,12 @@ class DownloadFailed(Exception):
         self.may_work_later = may_work_later
 
 
+def name_of(folder: Path) -> str:
+    """The name of the model in `folder`, as images and `/health` have it."""
+    manifest = json.loads((folder / _MANIFEST_NAME).read_text(encoding="utf-8"))
+    return f"{manifest['name']}@{manifest['revision']}"
+
+
 class ModelDownload:
     """Downloads the model to `folder`, in a process of its own. What was downloaded before is kept."""
 
@@ -45,7 +50,7 @@ class ModelDownload:
     @property
     def is_done(self) -> bool:
         """Whether `folder` holds a whole model: an export puts everything there at once."""
-        return (self._folder / MANIFEST_NAME).is_file()
+        return (self._folder / _MANIFEST_NAME).is_file()
 
     def run(self, on_progress: Callable[[NextModel], None]) -> None:
         """Return once the model is exported. Raises `DownloadFailed`."""
@@ -53,22 +58,22 @@ class ModelDownload:
         logged = -_LOG_EVERY_PERCENT
         for line in child.stdout:
             report = json.loads(line)
+            model = report["model"]
             if report["step"] == "export":
-                logs.write("model", f"{REPOSITORY} is downloaded; exporting it for ONNX Runtime …")
+                logs.write("model", f"{model} is downloaded; exporting it for ONNX Runtime …")
                 continue
             percent = _percent(report)
             if percent >= logged + _LOG_EVERY_PERCENT:
                 logged = percent
                 megabytes = f"{report['done'] / 1e6:,.0f} of {report['total'] / 1e6:,.0f} MB"
-                logs.write("model", f"downloading {REPOSITORY}: {megabytes} ({percent}%)")
-            on_progress(NextModel(REPOSITORY, percent))
+                logs.write("model", f"downloading {model}: {megabytes} ({percent}%)")
+            on_progress(NextModel(model, percent))
         code = child.wait()
         if code == _UNREACHABLE:
             raise DownloadFailed("the Hugging Face hub cannot be reached", may_work_later=True)
         if code != 0:
-            raise DownloadFailed(
-                f"{REPOSITORY} could not be exported, see above ({describe_exit(code)})", may_work_later=False
-            )
+            ended = describe_exit(code)
+            raise DownloadFailed(f"BLIP could not be exported, see above ({ended})", may_work_later=False)
 
     def stop(self) -> None:
         """End the process, if there is one."""
@@ -106,7 +111,7 @@ class ModelUpgrade:
                 return
             self._processor.reload()
             if not stopping.is_set():
-                logs.write("model", f"captions come from {REPOSITORY} now")
+                logs.write("model", "captions come from BLIP now")
         count = self._caption_again(stopping)
         if count:
             logs.write("model", f"{count} images that the demo model has captioned are captioned again")

@@ -32,7 +32,7 @@ class _Reporter:
         percent = 100 * done // max(1, total)
         if percent > self._percent:
             self._percent = percent
-            self.write(step="download", done=done, total=total)
+            self.write(step="download", model=REPOSITORY, done=done, total=total)
 
     def write(self, **report: int | str) -> None:
         self._output.write(json.dumps(report) + "\n")
@@ -50,7 +50,7 @@ def main() -> int:
     os.nice(_NICENESS)  # pictures that are being processed come first
     try:
         snapshot = fetch(on_progress=reporter.downloaded)
-        reporter.write(step="export")
+        reporter.write(step="export", model=REPOSITORY)
         export(snapshot.folder, target, Origin(REPOSITORY, snapshot.commit, LICENSE))
     except HubUnreachable as error:
         print(error, file=sys.stderr)

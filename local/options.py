@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ class Options:
     model: str
     sweep_seconds: float
     parameters: dict[str, str]
-    env_file: Path
+    env_file: Path | None
     ready_file: Path | None
     sam: bool
 
@@ -61,7 +62,7 @@ class Options:
 def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
     """Options from the command line; exits with a message where they make no sense."""
     parser = argparse.ArgumentParser(
-        prog="python -m local", description="Runs the whole pipeline on this machine. Ctrl-C ends it."
+        prog="python -m local", description="Runs the whole pipeline on this machine. Ctrl-C stops it."
     )
     add = parser.add_argument
     add(
@@ -101,7 +102,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         "--workers",
         type=_count,
         default=environment.get("WORKERS") or "2",
-        help="processor processes; 0 where a container takes their messages ($WORKERS, %(default)s)",
+        help="processor processes; with 0, images wait until something else, such as a container, takes their "
+        "messages ($WORKERS, %(default)s)",
     )
     add(
         "--model",
@@ -121,7 +123,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         action="store_true",
         help="run all functions in Lambda's containers: `sam local` instead of processes (after `sam build`)",
     )
-    add("--sweep-seconds", type=float, default=10.0, help="how often the sweep runs (%(default)s)")
+    add("--sweep-seconds", type=_seconds, default=10.0, help="how often the sweep runs (%(default)s)")
     add(
         "--parameter",
         type=_assignment,
@@ -133,8 +135,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
     add(
         "--env-file",
         type=Path,
-        default=ROOT / ".local" / "env.json",
-        help="where to write the file for `sam local --env-vars` (%(default)s)",
+        help="where to write the file for `sam local --env-vars`; beside it, stack.json for `python -m ops` "
+        "(.local/env.json; .local/PORT/env.json while another stack runs)",
     )
     add("--ready-file", type=Path, help="write URLs and names here, as JSON, once everything answers")
     given = parser.parse_args(arguments)
@@ -165,17 +167,35 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
 
 
 def _port(text: str) -> int:
-    port = int(text)
+    try:
+        port = int(text)
+    except ValueError:
+        port = -1
     if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{text} is not a port")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a port: expected a number from 0 (any free port) to 65535"
+        )
     return port
 
 
 def _count(text: str) -> int:
-    count = int(text)
+    try:
+        count = int(text)
+    except ValueError:
+        count = -1
     if count < 0:
-        raise argparse.ArgumentTypeError("at least 0")
+        raise argparse.ArgumentTypeError(f"expected a number, 0 or more (got {text!r})")
     return count
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds, more than 0 (got {text!r})")
+    return seconds
 
 
 def _thumbnails(text: str) -> str:

@@ -18,7 +18,6 @@ import httpx
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from image_processor.captioning.model_folder import read_manifest
 from local import environment, ports
 from local.child import Child, describe_exit
 from local.containers import CONTAINER_START_SECONDS, ContainerFunction, SamLocal, free_port, lambda_client
@@ -27,11 +26,12 @@ from local.event_source import SqsPoller
 from local.function import Function, LocalFunction
 from local.gate import page_origins
 from local.kept_data import KeptData
-from local.model import DownloadFailed, ModelDownload, ModelUpgrade
+from local.model import DownloadFailed, ModelDownload, ModelUpgrade, name_of
 from local.options import MINISTACK, Options
 from local.private_files import write_private_json
 from local.reconcile import reconcile
 from local.schedule import Schedule
+from local.stack_files import FOLDER, claim
 from local.template import parameter_values, read_template
 from ops.target import local_stack
 
@@ -54,7 +54,7 @@ class StartFailed(Exception):
 class LocalStack:
     """The pipeline on this machine. `start` returns once everything answers; `stop` leaves nothing behind.
 
-    Creating it starts nothing, but finds out about busy ports and unknown parameters.
+    Creating it starts nothing, but finds out about busy ports, unknown parameters and the files of another stack.
     """
 
     def __init__(self, options: Options) -> None:
@@ -67,14 +67,13 @@ class LocalStack:
         self.functions: dict[str, Function] = {}
         self._api_socket = ports.listen(options.host, options.port, option="PORT= or --port")
         self._aws_sockets = [] if options.aws_endpoint else _listen_for_the_emulator(options)
-        keeps_data = options.emulator == "ministack" and not options.aws_endpoint
-        self._data = KeptData(options.env_file.with_name("data")) if keeps_data else None
+        self._data = _kept_data(options)
         self._is_recovered = False
         self.api_url = ports.url_of(self._api_socket)
         self.aws_url = options.aws_endpoint or ports.url_of(self._aws_sockets[0])
+        self.files = claim(options.env_file, port=self._api_socket.getsockname()[1], api_url=self.api_url)
         self.deployment: Deployment
         self._model_download = ModelDownload(environment.models_folder() / "exported")
-        self._stack_file = options.env_file.with_name("stack.json")
 
     # Start
 
@@ -94,10 +93,10 @@ class LocalStack:
         except (BotoCoreError, ClientError) as error:
             raise StartFailed(f"cannot set up the stack at {self.aws_url}: {error}") from error
 
-        self._write_env_file()
+        self._write_files()
         if self._data is not None and self._data.needs_reconcile:
             self._is_recovered = True
-            if reconcile(self._stack_file, process_env):
+            if reconcile(self.files.description, process_env):
                 self._data.reconciled()
         if self._options.sam:
             self._start_containers(process_env, session)
@@ -162,7 +161,7 @@ class LocalStack:
     def _start_containers(self, process_env: Mapping[str, str], session: boto3.Session) -> None:
         """SAM's API, and the other functions behind SAM's Lambda."""
         sam = SamLocal(
-            self._options.env_file,
+            self.files.env_file,
             self._parameters,
             process_env,
             host=self._options.host,
@@ -224,9 +223,9 @@ class LocalStack:
         upgrade = ModelUpgrade(
             self._model_download,
             processor,
-            local_stack(self._stack_file).connect(workers=1).records,
+            local_stack(self.files.description).connect(workers=1).records,
             httpx.Client(base_url=self.api_url, headers=key, timeout=60, trust_env=False),
-            demo_model=read_manifest(environment.models_folder() / "demo" / "exported").model,
+            demo_model=name_of(environment.models_folder() / "demo" / "exported"),
         )
         self._run("model", upgrade.run)
 
@@ -265,7 +264,10 @@ class LocalStack:
     @property
     def upgrades_model(self) -> bool:
         """Whether the demo model is about to be replaced by the real one."""
-        return self._options.model == "auto" and not self._model_download.is_done
+        options = self._options
+        return (
+            options.model == "auto" and options.workers > 0 and not options.sam and not self._model_download.is_done
+        )
 
     def description(self) -> dict[str, Any]:
         """URLs and names, for people's scripts and tests; `pids` are those of now."""
@@ -280,21 +282,21 @@ class LocalStack:
             "data_folder": str(self._data.folder) if self._data else None,
             "is_recovered": self._is_recovered,
             **outputs,
-            "env_file": str(self._options.env_file),
+            "env_file": str(self.files.env_file),
+            "description_file": str(self.files.description),
             "pids": pids,
         }
 
-    def _write_env_file(self) -> None:
+    def _write_files(self) -> None:
         env = environment.sam_environment(self.deployment.functions, endpoint_url=self.aws_url)
-        write_private_json(self._options.env_file, env)
-        # For `python -m ops`: where everything is, and the settings that the functions run with.
-        write_private_json(self._stack_file, self._for_ops())
+        self.files.write(env=env, description=self._for_ops())
 
     def _write_ready_file(self) -> None:
         if self._options.ready_file:
             write_private_json(self._options.ready_file, self.description())
 
     def _for_ops(self) -> dict[str, Any]:
+        """Where everything is, and the settings that the functions run with."""
         variables: dict[str, str] = {}
         for function in self.deployment.functions.values():
             variables |= function.environment
@@ -308,9 +310,10 @@ class LocalStack:
     # Stop
 
     def stop(self) -> None:
-        """Ends every process and thread."""
+        """Ends every process and thread, and removes the files by which others find the stack."""
         self._stopping.set()
         self._model_download.stop()
+        self.files.remove()
         for function in self.functions.values():
             function.stop()
         for child in reversed(self._children):
@@ -349,3 +352,10 @@ def _listen_for_the_emulator(options: Options) -> list[socket.socket]:
         on_bridge = ports.listen_for_containers(port, option=option)
         listening += [on_bridge] if on_bridge else []
     return listening
+
+
+def _kept_data(options: Options) -> KeptData | None:
+    """The data of this checkout, whatever port the stack is at; beside `--env-file` if that is given."""
+    if options.aws_endpoint or options.emulator != "ministack":
+        return None
+    return KeptData((options.env_file.parent if options.env_file else FOLDER) / "data")

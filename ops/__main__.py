@@ -25,6 +25,9 @@ from ops.report import Report
 from ops.reprocess import Reprocessed, reprocess
 from ops.target import NoSuchStack, Target, deployed_stack, local_stack
 
+FAILURES = (BotoCoreError, ClientError, Unavailable, TooManyFaults)
+"""What ends a run that could not do all of its work."""
+
 CLEAN, DIFFERENT, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -38,16 +41,20 @@ def main(arguments: Sequence[str]) -> int:
         run = _reconcile if options.command == "reconcile" else _reprocess
         return run(options, target, services)
     except NoSuchStack as error:
-        print(f"python -m ops: {error}", file=sys.stderr)
+        _complain(error)
         return USAGE
-    except (BotoCoreError, ClientError, Unavailable, TooManyFaults) as error:
-        print(f"python -m ops: {error}", file=sys.stderr)
+    except FAILURES as error:
+        _complain(error)
         return INCOMPLETE
     except KeyboardInterrupt:
-        print("python -m ops: interrupted", file=sys.stderr)
+        _complain("interrupted")
         return INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _complain(what: object) -> None:
+    print(f"python -m ops: {what}", file=sys.stderr)
 
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
@@ -92,6 +99,8 @@ def _reconcile(options: Options, target: Target, services: Services) -> int:
             checkpoint.remove()
     except KeyboardInterrupt:
         report.interrupted = True
+    except FAILURES as error:
+        _complain(error)  # before the report, whose conclusion refers to it
     finally:
         show(report, target.name)
         if options.report is not None:
@@ -115,6 +124,7 @@ def _reprocess(options: Options, target: Target, services: Services) -> int:
                 services,
                 status=options.status,
                 code=options.code,
+                stage=options.stage,
                 apply=options.apply,
                 limit=options.limit,
                 rate=RateLimit(options.rate, now_ms=services.clock.now_ms, sleep=time.sleep),

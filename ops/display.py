@@ -71,8 +71,8 @@ def _conclusion(report: Report) -> str:
         return "Interrupted: nothing is lost; run it again, or with --resume."
     if report.is_clean:
         return "Nothing differs."
-    if not report.apply and report.left:
+    if not report.is_complete:
+        return f"Could not check {'or repair ' if report.apply else ''}everything; see the message above."
+    if not report.apply:
         return "Nothing was changed: --apply repairs this."
-    if report.left or not report.is_complete:
-        return "Not everything is well: run it again."
     return "Repaired. Images that were sent for are being processed; run it again once they are."

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from image_core.errors import IMAGE_ERRORS
-from image_core.model import Status
+from image_core.model import Stage, Status
 from ops.target import LOCAL_FILE
 
 EXIT_CODES = """exit codes:
   0    nothing differs, or everything that did was repaired
   1    differences are left (a dry run found some, or a repair did not succeed)
-  2    the command line makes no sense, or there is no such stack
-  3    not everything could be looked at: see the faults in the report
+  2    the command line makes no sense, or there is no such stack, or the local one has ended
+  3    not everything could be checked: see the messages and the report
   130  interrupted; --resume goes on with the originals where it stopped"""
 
 
@@ -43,6 +44,7 @@ class Options:
     # reprocess
     status: Status
     code: str | None
+    stage: Stage
     limit: int | None
 
 
@@ -94,6 +96,8 @@ def parse(arguments: Sequence[str]) -> Options:
     finished = [Status.SUCCESS, Status.FAILED]
     add("--status", type=Status, choices=finished, default=Status.FAILED, help="which images (%(default)s)")
     add("--code", choices=sorted(IMAGE_ERRORS), help="only those that failed with this code")
+    stage_help = "what to make again, the rest is kept (%(default)s)"
+    add("--stage", type=Stage, choices=list(Stage), default=Stage.ALL, help=stage_help)
     add("--limit", type=_count, metavar="N", help="at most so many")
     given = vars(parser.parse_args(arguments))
     if given.get("code") and given["status"] is not Status.FAILED:
@@ -112,21 +116,29 @@ def _add_target(command: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> float:
-    number = float(text)
+    number = _number(text)
     if not number > 0:
-        raise argparse.ArgumentTypeError("more than 0")
+        raise argparse.ArgumentTypeError(f"expected a number, more than 0 (got {text!r})")
     return number
 
 
 def _duration(text: str) -> float:
-    number = float(text)
-    if not number >= 0:
-        raise argparse.ArgumentTypeError("at least 0")
+    number = _number(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds, 0 or more (got {text!r})")
     return number
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
+    number = _number(text)
+    if not (number >= 1 and number.is_integer()):
+        raise argparse.ArgumentTypeError(f"expected a whole number, 1 or more (got {text!r})")
+    return int(number)
+
+
+def _number(text: str) -> float:
+    """Returns the number; NaN, which is in no range, for other text: argparse would name our function."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

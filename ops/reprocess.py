@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from image_core.errors import Superseded
-from image_core.model import Record, Status
+from image_core.model import Record, Stage, Status
 from image_core.services import Services
 from image_core.stores.queue import ObjectEvent
 from ops.rate import RateLimit
@@ -23,12 +23,13 @@ class Reprocessed:
     begun: int = 0
 
 
-def begin_again(record: Record, services: Services) -> None:
+def begin_again(record: Record, services: Services, stage: Stage = Stage.ALL) -> None:
     """reprocess, as the API does it: the transition, then the message. Raises `Superseded`.
 
     If this dies in between, the sweep sends the message.
     """
-    services.records.reprocess(record, pending_seconds=services.settings.pending_timeout_seconds)
+    seconds = services.settings.pending_timeout_seconds
+    services.records.reprocess(record, pending_seconds=seconds, stage=stage)
     services.queue.send(ObjectEvent(services.storage.uploads_bucket, record.key))
 
 
@@ -37,6 +38,7 @@ def reprocess(
     *,
     status: Status,
     code: str | None,
+    stage: Stage,
     apply: bool,
     limit: int | None,
     rate: RateLimit,
@@ -44,6 +46,8 @@ def reprocess(
     progress: Callable[[str, int], None] = lambda _, __: None,
 ) -> Reprocessed:
     """Begins images in `status` again, newest first; with `code`, those that failed with it. `done` is filled.
+
+    `stage` says what is made anew.
 
     An image that is begun again leaves the list, so that an interrupted run is taken up by running it again.
     """
@@ -58,7 +62,7 @@ def reprocess(
         if apply:
             rate.wait()
             try:
-                begin_again(record, services)
+                begin_again(record, services, stage)
                 done.begun += 1
             except Superseded:
                 continue  # somebody else is at it

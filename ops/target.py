@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from boto3.session import Session
 
 LOCAL_FILE = Path(".local") / "stack.json"
+LOCK = "stack.lock"
+"""Beside the file that describes a local stack: locked as long as the stack runs (local/stack_files.py)."""
 
 _RESOURCES = {
     "UploadsBucket": "uploads_bucket",
@@ -46,22 +49,39 @@ class Target:
 
 
 def local_stack(path: Path = LOCAL_FILE) -> Target:
-    """The stack that wrote `path` when it started. Raises `NoSuchStack`."""
+    """The running stack that wrote `path` when it started. Raises `NoSuchStack`."""
     try:
         described = json.loads(path.read_text(encoding="utf-8"))
         settings = _settings({name.lower(): value for name, value in described["settings"].items()})
         region, is_external = described["region"], described["external"]
     except FileNotFoundError as error:
         raise NoSuchStack(
-            f"no local stack has described itself in {path}: `make run` starts one; --stack names a deployed one"
+            f"no local stack is running: there is no {path}. Start one with `make run`, name the file of another "
+            "one with --local-file, or name a deployed stack with --stack."
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise NoSuchStack(f"{path} cannot be read: {error!r}") from error
+    if not _is_running(path):
+        raise NoSuchStack(
+            f"the local stack of {path} has ended. Start one with `make run`, or name a deployed one with --stack."
+        )
     # The emulator takes any credentials; a developer's own are not sent to it.
     plain: Any = {} if is_external else {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     return Target(
         f"local stack at {settings.aws_endpoint_url}", settings, boto3.Session(region_name=region, **plain)
     )
+
+
+def _is_running(path: Path) -> bool:
+    """Whether the stack that wrote `path` holds its lock. A killed stack leaves the files, but not the lock."""
+    try:
+        with path.with_name(LOCK).open(encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
 
 
 def deployed_stack(name: str, *, region: str | None, profile: str | None, endpoint_url: str | None) -> Target:

@@ -80,7 +80,7 @@ def options(
             envvar="IMGPIPE_RETRIES",
             min=0,
             max=100,
-            help="How often a call is made again that failed for the moment: after ever longer pauses.",
+            help="Number of retries for temporary failures (with increasing delays).",
         ),
     ] = 5,
     as_json: Annotated[
@@ -93,8 +93,8 @@ def options(
 ) -> None:
     """Use an image pipeline: upload pictures, watch them being processed, get thumbnails and captions.
 
-    Exit codes: 0 all well; 1 something failed for some image; 2 wrong usage; 3 the API cannot be reached;
-    4 the API refuses the key, or wants one; 130 interrupted.
+    Exit codes: 0 success; 1 something failed for some image; 2 wrong usage; 3 the API cannot be reached;
+    4 an API key is required, or the one given is wrong; 130 interrupted.
     """
     terminal = Terminal(as_json=as_json, quiet=quiet)
     with ending(terminal):

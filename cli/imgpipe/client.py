@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-from imgpipe.connection import Connection, Receiver, document
+from imgpipe.connection import Connection, Receiver, document, not_the_api
 from imgpipe.errors import ApiError, NotFound, Unreachable
 from imgpipe.files import Body
 from imgpipe.images import Image, checked_id
@@ -110,7 +110,9 @@ class Client:
         while True:
             response = await self._connection.call("GET", "/api/images", params=parameters)
             answer = document(response)
-            for item in answer.get("data") or []:
+            if not isinstance(answer.get("data"), list):
+                raise not_the_api(response)
+            for item in answer["data"]:
                 yield Image(item if isinstance(item, dict) else {})
             if not answer.get("next_cursor"):
                 return
@@ -119,7 +121,10 @@ class Client:
     async def stats(self) -> dict[str, Any]:
         """The statistics, as the API answers them."""
         response = await self._connection.call("GET", "/api/stats")
-        return document(response)
+        found = document(response)
+        if "total" not in found:
+            raise not_the_api(response)
+        return found
 
     async def delete(self, image_id: str) -> None:
         """Deletes an image."""
@@ -130,9 +135,9 @@ class Client:
                 raise
             # An earlier attempt deleted it; only its answer got lost.
 
-    async def reprocess(self, image_id: str) -> Image:
-        """Has an image processed again."""
-        response = await self._connection.call("POST", f"{_path(image_id)}/reprocess")
+    async def reprocess(self, image_id: str, stage: str = "all") -> Image:
+        """Processes an image again; `stage` is `all`, `thumbnails` or `caption`."""
+        response = await self._connection.call("POST", f"{_path(image_id)}/reprocess", params={"stage": stage})
         return _image(response, image_id)
 
     async def thumbnail(self, image_id: str, size: str, receive: Receiver) -> None:

@@ -28,6 +28,7 @@ class Connection:
         self.settings = settings
         self._retries = retries
         self._reached = False
+        self._is_api = False
         tls = httpx.create_ssl_context()
         headers = {"User-Agent": f"imgpipe/{__version__}"}
         # The bucket's host never sees the key: it has a client of its own.
@@ -70,8 +71,32 @@ class Connection:
         response, attempts = await send(once, self._retries, waiting=waiting, first_contact=not self._reached)
         self._reached = True
         if response.status_code >= HTTPStatus.BAD_REQUEST:
-            raise _fault(response, attempts)
+            raise self._error(response, attempts)
+        self._is_api = True
         return response
+
+    def _error(self, response: httpx.Response, attempts: int) -> ApiError | Unreachable:
+        """Returns the exception for an error status.
+
+        An error in a form that the API does not use comes from another server. If the API has answered before, it
+        comes from something in between, such as a proxy, and is about this call alone.
+        """
+        status = response.status_code
+        code, message = f"http_{status}", f"The API answered {status} {response.reason_phrase}".strip()
+        body = _json_object(response)
+        own = body.get("error")
+        if isinstance(own, dict) and own.get("code"):
+            code, message = str(own["code"]), str(own.get("message") or message)
+            self._is_api = True
+            if status == HTTPStatus.NOT_FOUND:
+                return NotFound(status, code, message, attempts)
+        elif isinstance(body.get("message"), str) and status != HTTPStatus.NOT_FOUND:
+            message = f"{message}: {body['message']}"  # API Gateway's own errors; its 404 means another URL
+        elif not self._is_api:
+            return not_the_api(response)
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            return Refused(status, code, f"{message} (the key: IMGPIPE_API_KEY or --api-key-file)", attempts)
+        return ApiError(status, code, message, attempts)
 
     async def call_elsewhere(
         self,
@@ -109,29 +134,25 @@ async def _once(client: httpx.AsyncClient, request: httpx.Request, receive: Rece
 
 
 def document(response: httpx.Response) -> dict[str, Any]:
-    """The JSON object of an answer. Raises `Unreachable` where it is none: this is another server then."""
-    try:
-        found = response.json()
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        found = None
-    if not isinstance(found, dict):
-        raise Unreachable(f"What answers at {response.url.copy_with(query=None)} is not an image pipeline's API.")
+    """Returns the JSON object of a response. Raises `Unreachable` if it has none: this is another server then."""
+    found = _json_object(response)
+    if not found:
+        raise not_the_api(response)
     return found
 
 
-def _fault(response: httpx.Response, attempts: int) -> ApiError:
-    status = response.status_code
+def not_the_api(response: httpx.Response) -> Unreachable:
+    """Returns the error for a response that no image pipeline sends."""
+    url, status = response.url.copy_with(query=None), response.status_code
+    return Unreachable(
+        f"What answers at {url} is not an image pipeline's API (status {status}). Check --api or IMGPIPE_API."
+    )
+
+
+def _json_object(response: httpx.Response) -> dict[str, Any]:
+    """Returns the JSON object of a response, empty if it has none."""
     try:
-        body = response.json()
+        found = response.json()
     except (json.JSONDecodeError, UnicodeDecodeError):
-        body = None
-    code, message = f"http_{status}", f"The API answered {status} {response.reason_phrase}".strip()
-    if isinstance(body, dict):
-        error = body.get("error")
-        if isinstance(error, dict) and error.get("code"):
-            code, message = str(error["code"]), str(error.get("message") or message)
-        elif isinstance(body.get("message"), str):  # API Gateway's own errors have nothing else
-            message = f"{message}: {body['message']}"
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return Refused(status, code, f"{message} (the key: IMGPIPE_API_KEY or --api-key-file)", attempts)
-    return (NotFound if status == HTTPStatus.NOT_FOUND else ApiError)(status, code, message, attempts)
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -6,7 +6,7 @@
     │   └── Refused             4   401, 403: without a key, or with the wrong one
     ├── FileFault               1   a local file cannot be read or written
     ├── BadUsage                2   options that make no sense
-    └── Unreachable             3   no answer, or one that is not of this API
+    └── Unreachable             3   no response, or one that no image pipeline sends
 
 `Refused` and `Unreachable` end a whole batch: every other file would meet the same. All others are about one image.
 """
@@ -56,7 +56,7 @@ class BadUsage(ImgpipeError):
 
 
 class Unreachable(ImgpipeError):
-    """No answer, or one that is not of this API."""
+    """No response, or one that no image pipeline sends."""
 
     exit_code = UNREACHABLE
 

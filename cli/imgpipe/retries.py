@@ -60,7 +60,7 @@ async def send(
         last = attempt == retries.attempts
         try:
             response = await once()
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.DecodingError) as error:
             if last or (first_contact and attempt >= retries.attempts_of_first_contact):
                 raise Unreachable(f"{_host(error)} cannot be reached: {_reason(error)}") from error
             asked_for, why = None, _reason(error)
@@ -89,7 +89,7 @@ def retry_after(response: httpx.Response) -> float | None:
     return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
-def _host(error: httpx.TransportError) -> str:
+def _host(error: httpx.RequestError) -> str:
     try:
         url = error.request.url
     except RuntimeError:
@@ -98,7 +98,7 @@ def _host(error: httpx.TransportError) -> str:
     return f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"
 
 
-def _reason(error: httpx.TransportError) -> str:
+def _reason(error: httpx.RequestError) -> str:
     return str(error) or {"ReadTimeout": "no answer in time", "ConnectTimeout": "no connection in time"}.get(
         type(error).__name__, type(error).__name__
     )

@@ -37,7 +37,9 @@ def _checked_url(api: str) -> str:
     except httpx.InvalidURL as error:
         raise BadUsage(f"This is no URL: {api}") from error
     if url.scheme not in ("http", "https") or not url.host:
-        raise BadUsage(f"The API's URL begins with http:// or https://, unlike {api}")
+        raise BadUsage(f"--api must start with http:// or https:// and name a host (got {api}).")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise BadUsage(f"--api has a port that does not exist (got {api}).")
     if url.query or url.fragment or url.userinfo:
         raise BadUsage("The API's URL has no query, no fragment and no user name.")
     return str(url).rstrip("/")

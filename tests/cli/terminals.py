@@ -22,9 +22,14 @@ def in_a_terminal(
     environment: Mapping[str, str],
     *,
     ctrl_c_when: Callable[[str], bool] | None = None,
+    until_it_ends: bool = False,
     seconds: float = 60,
 ) -> tuple[str, int]:
-    """All that the command shows in a terminal of 160×40, and its exit code. Ctrl-C is typed when told to."""
+    """All that the command shows in a terminal of 160×40, and its exit code. Ctrl-C is typed when told to.
+
+    `until_it_ends`: Ctrl-C is typed again after each pause. Python overlooks one that comes in the moment in which
+    `input` begins to wait.
+    """
     primary, secondary = pty.openpty()
     fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     process = subprocess.Popen(
@@ -44,6 +49,8 @@ def in_a_terminal(
                 process.kill()
                 pytest.fail(f"did not end within {seconds} s: {shown[-500:]!r}")
             if not select.select([primary], [], [], 0.2)[0]:
+                if until_it_ends and ctrl_c_when is None:
+                    os.write(primary, b"\x03")
                 continue
             try:
                 piece = os.read(primary, 65536)

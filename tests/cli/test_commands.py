@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import subprocess
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.command import Imgpipe
-from tests.cli.door import Door, cut_the_answer, error_reply, lose_the_answer
+from tests.cli.door import Door, Reply, cut_the_answer, error_reply, lose_the_answer
 from tests.pictures import jpeg
 from tests.running_stack import Stack
 
@@ -229,6 +231,33 @@ def test_one_image_is_processed_again_and_waited_for(imgpipe: Imgpipe, image_id:
     run = imgpipe("reprocess", image_id, "--wait", "--json")
     assert run.documents[-1]["status"] == "success"
     assert imgpipe("reprocess", code=2).err == imgpipe("reprocess", "--failed", image_id, code=2).err
+
+
+@pytest.mark.parametrize(
+    ("options", "pending"),
+    [
+        ([], {"metadata", "thumbnails", "caption"}),
+        (["--stage", "thumbnails"], {"metadata", "thumbnails"}),
+        (["--stage", "caption"], {"caption"}),
+    ],
+)
+def test_one_stage_of_an_image_is_processed_again(
+    imgpipe: Imgpipe, door: Door, image_id: str, options: list[str], pending: set[str]
+) -> None:
+    def noted(through: Callable[[], Reply]) -> Reply:
+        replies.append(through())
+        return replies[-1]
+
+    replies: list[Reply] = []
+    door.plan("POST", "/api/images", noted)
+    imgpipe("reprocess", image_id, *options, "--wait")
+    stages = json.loads(replies[0].body)["data"]["stages"]
+    assert {name for name, state in stages.items() if state == "pending"} == pending
+
+
+def test_a_stage_that_there_is_not_is_refused(imgpipe: Imgpipe, door: Door, image_id: str) -> None:
+    assert "'caption'" in imgpipe("reprocess", image_id, "--stage", "captions", code=2).err
+    assert door.seen == []
 
 
 def test_a_missing_image_is_said(imgpipe: Imgpipe) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.cli.command import IMAGE_ID, Imgpipe
 from tests.cli.door import Door, Reply, door_to, error_reply, json_reply
+from tests.cli.terminals import in_a_terminal
 from tests.pictures import jpeg
 
 KEY = "s3cret-key-0123456789"
@@ -49,6 +53,7 @@ def test_all_well_is_0(imgpipe: Imgpipe) -> None:
         ("--api", "ftp://there", "stats"),
         ("--api", "http://", "stats"),
         ("--api", "http://user:pass@there", "stats"),
+        ("--api", "http://127.0.0.1:99999", "stats"),
         ("--api-key-file", "/there/is/no/such/file", "stats"),
     ],
 )
@@ -69,9 +74,100 @@ def test_an_api_that_is_not_there_is_3(imgpipe: Imgpipe, tmp_path: Path) -> None
         assert f"{url} cannot be reached" in imgpipe("--api", url, "upload", picture, code=3).err
 
 
-def test_another_server_is_3(imgpipe: Imgpipe, door: Door) -> None:
-    door.plan("GET", "/api/stats", lambda _: Reply(200, {"Content-Type": "text/html"}, b"<html>Welcome!</html>"))
-    assert "is not an image pipeline's API" in imgpipe("stats", code=3).err
+PAGE = Reply(200, {"Content-Type": "text/html"}, b"<html>Welcome!</html>")
+NO_BUCKET = Reply(404, {"Content-Type": "application/xml"}, b"<Error><Code>NoSuchBucket</Code></Error>")
+HELLO = json_reply(200, {"hello": "world"})
+OTHER_SERVERS = [
+    PAGE,
+    Reply(403, PAGE.headers, PAGE.body),
+    NO_BUCKET,
+    json_reply(404, {"message": "Not Found"}),  # API Gateway, of another stack or without the stage
+    json_reply(404, {"detail": "Not Found"}),
+    HELLO,
+    json_reply(200, []),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "reply"),
+    [
+        *((("stats",), reply) for reply in OTHER_SERVERS),
+        *(((*command, IMAGE_ID), reply) for command in (["show"], ["download"]) for reply in (NO_BUCKET, HELLO)),
+        *(((command,), reply) for command in ("list", "watch") for reply in (NO_BUCKET, HELLO)),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else f"{value.status} {value.body[:20].decode()}",
+)
+def test_another_server_is_3(imgpipe: Imgpipe, door: Door, command: tuple[str, ...], reply: Reply) -> None:
+    door.forget_plans()
+    door.always("GET", "/", lambda _: reply)
+    run = imgpipe(*command, code=3)
+    assert "Check --api" in run.err
+    assert run.out == ""
+
+
+def test_deleting_at_another_server_is_3(imgpipe: Imgpipe, door: Door) -> None:
+    door.always("DELETE", "/", lambda _: NO_BUCKET)
+    assert "is not an image pipeline's API" in imgpipe("delete", "--yes", IMAGE_ID, code=3).err
+
+
+def test_a_response_that_cannot_be_decoded_is_3(imgpipe: Imgpipe) -> None:
+    with _server_of(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello") as url:
+        run = imgpipe("--api", url, "--retries", "0", "stats", code=3)
+    assert "Traceback" not in run.err
+
+
+@contextmanager
+def _server_of(response: bytes) -> Iterator[str]:
+    """A server with this response to the first request; its URL."""
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(response)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread.join(10)
+
+
+def test_an_error_that_a_proxy_makes_of_one_image_does_not_end_the_batch(
+    imgpipe: Imgpipe, door: Door, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.jpg", tmp_path / "second.jpg"
+    for path in (first, second):
+        path.write_bytes(jpeg())
+    door.always("GET", "/", lambda _: json_reply(200, {"limits": {"max_post_bytes": 1_000_000}}))
+    door.plan("POST", "/api/images", lambda _: Reply(400, PAGE.headers, PAGE.body))
+    door.always("POST", "/api/images", lambda _: json_reply(202, {"image_id": IMAGE_ID}))
+    run = imgpipe("upload", "--jobs", "1", first, second, code=1)
+    assert f"{first}: The API answered 400" in run.err
+    assert [row[0] for row in run.rows] == [str(second)]
+
+
+def test_ctrl_c_at_a_question_is_130_and_nothing_is_sent(imgpipe: Imgpipe, door: Door) -> None:
+    command = imgpipe.command("delete", IMAGE_ID)
+    shown, code = in_a_terminal(
+        command, imgpipe.environment, ctrl_c_when=lambda shown: "[y/N]: " in shown, until_it_ends=True
+    )
+    # A second Ctrl-C may end the process as it exits; a shell calls that 130 too.
+    assert code in (130, -signal.SIGINT), shown
+    assert door.seen == []
+
+
+def test_a_list_says_that_there_is_more(imgpipe: Imgpipe, door: Door) -> None:
+    item = {"status": "success", "data": {"image_id": IMAGE_ID, "original_name": "a.jpg"}}
+    page = json_reply(200, {"data": [item] * 3, "next_cursor": None})
+    door.always("GET", "/api/images", lambda _: page)
+    cut = imgpipe("list", "--limit", "2", "--json")
+    assert len(cut.documents) == 2
+    assert "--all shows more" in cut.err
+    assert imgpipe("list", "--limit", "2", "--quiet").err == ""
+    for everything in (("--limit", "3"), ("--all",)):
+        run = imgpipe("list", *everything, "--json")
+        assert (len(run.documents), run.err) == (3, "")
 
 
 @pytest.mark.parametrize("status", [401, 403])

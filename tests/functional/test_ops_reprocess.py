@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from image_core.errors import CorruptImage, RetriesExhausted
-from image_core.model import Record, Status
+from image_core.model import Record, Stage, Status
 from ops.rate import RateLimit
 from ops.reprocess import Reprocessed, reprocess
 from tests.functional.emulator import Stack, preceded_by
@@ -27,7 +27,8 @@ def failed(stack: Stack) -> list[Record]:
 
 
 def run(stack: Stack, **wanted: Any) -> Reprocessed:
-    defaults: dict[str, Any] = {"status": Status.FAILED, "code": "retries_exhausted", "apply": True, "limit": None}
+    defaults: dict[str, Any] = {"status": Status.FAILED, "code": "retries_exhausted", "stage": Stage.ALL}
+    defaults |= {"apply": True, "limit": None}
     rate = RateLimit(2, now_ms=stack.clock, sleep=stack.clock.sleep)
     return reprocess(stack.services, rate=rate, done=Reprocessed(), **(defaults | wanted))
 
@@ -55,6 +56,13 @@ def test_a_limit_is_one_of_those_that_match(stack: Stack, failed: list[Record]) 
 def test_all_that_succeeded_can_be_begun_again(stack: Stack, failed: list[Record]) -> None:
     assert run(stack, status=Status.SUCCESS, code=None).begun == 1
     assert stack.counts() == {"pending": 1, "failed": 4}
+
+
+def test_one_stage_can_be_begun_again_alone(stack: Stack) -> None:
+    stored_image(stack, Status.SUCCESS)
+    assert run(stack, status=Status.SUCCESS, code=None, stage=Stage.CAPTION).begun == 1
+    begun = stack.the_record()
+    assert (begun.has_saved(), begun.has_caption()) == (True, False)
 
 
 def test_one_that_somebody_else_begins_at_the_same_time_is_left_to_them(stack: Stack, failed: list[Record]) -> None:

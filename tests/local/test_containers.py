@@ -110,7 +110,7 @@ def test_messages_are_deleted_or_come_back_as_the_container_says(session, sam_la
     sam_lambda.answer = answer
     source = EventSource("ProcessorFunction", url, arn, batch_size=10, reports_item_failures=True)
     poller = SqsPoller(sqs, source, function_at(session, sam_lambda.port))
-    assert poller.poll()
+    assert poller.poll(threading.Event())
     left = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
     assert [message["Body"] for message in left] == ["bad"]
 

@@ -18,6 +18,7 @@ import boto3
 import pytest
 
 from local.template import ROOT
+from ops.target import NoSuchStack, local_stack
 
 KEY = "some folder/my photo+1 é.jpg"
 FAKES = Path(__file__).parent / "fakes"
@@ -30,12 +31,13 @@ def command(*arguments: str) -> list[str]:
 class Run:
     """A `python -m local` in the background."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, env_file: Path | None = None) -> None:
         self._folder = folder
         self.notes = folder / "notes"
         self.output = folder / "output"
         self._ready_file = folder / "ready.json"
-        files = ["--ready-file", str(self._ready_file), "--env-file", str(folder / "sam" / "env.json")]
+        self.env_file = env_file or folder / "sam" / "env.json"
+        files = ["--ready-file", str(self._ready_file), "--env-file", str(self.env_file)]
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 command("--port", "0", "--aws-port", "0", *files, *arguments),
@@ -155,6 +157,7 @@ def test_the_banner_says_where_everything_is(stack):
     )
     assert "export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test" in text
     assert "DEMO MODEL (demo-model)" in text
+    assert "WORKERS=0" not in text
 
 
 def test_sam_local_gets_an_environment_that_works_inside_containers(stack):
@@ -168,16 +171,54 @@ def test_sam_local_gets_an_environment_that_works_inside_containers(stack):
         assert variables["S3_PUBLIC_ENDPOINT_URL"] == ready["aws_endpoint_url"]
 
 
+def test_without_workers_the_banner_says_that_nothing_is_processed(tmp_path, eventually):
+    run = Run(tmp_path, "--workers", "0")
+    try:
+        eventually(run.ready, seconds=60)
+        eventually(lambda: "WORKERS=0" in run.output.read_text())
+    finally:
+        run.process.terminate()
+        run.process.wait(20)
+
+
+def test_a_second_stack_does_not_take_the_files_of_the_first(stack):
+    run, ready = stack
+    before = run.env_file.read_text()
+    arguments = ["--port", "0", "--aws-port", "0", "--env-file", str(run.env_file)]
+    done = subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert f"the stack at {ready['api_url']} has its files in {run.env_file.parent}" in line
+    assert run.env_file.read_text() == before
+
+
+def test_stopping_says_what_happens_to_an_image_on_its_way(tmp_path, session, eventually):
+    run = Run(tmp_path)
+    ready = eventually(run.ready, seconds=60)
+    sqs = session.client("sqs", endpoint_url=ready["aws_endpoint_url"])
+    sqs.send_message(QueueUrl=ready["queue_url"], MessageBody='{"do": "sleep"}')
+    eventually(lambda: {"do": "sleep"} in run.noted("body"))
+    run.process.send_signal(signal.SIGINT)
+    assert run.process.wait(20) == 0
+    text = run.output.read_text()
+    assert '{"do": "sleep"}: not finished, because the stack is stopping' in text
+    assert "killed" not in text
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_running(tmp_path, eventually, is_alive, signum):
     run = Run(tmp_path)
     ready = eventually(run.ready, seconds=60)
+    assert run.env_file.exists()
     pids = [pid for group in ready["pids"].values() for pid in group]
     assert len(pids) == 5
     assert all(map(is_alive, pids))
     run.process.send_signal(signum)
     assert run.process.wait(20) == (0 if signum != signal.SIGKILL else -signal.SIGKILL)
     eventually(lambda: not any(map(is_alive, pids)), seconds=5)
+    with pytest.raises(NoSuchStack):
+        local_stack(run.env_file.with_name("stack.json"))
+    assert run.env_file.exists() == (signum == signal.SIGKILL)
 
 
 def test_it_can_be_interrupted_while_it_starts(tmp_path, eventually):

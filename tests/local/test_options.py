@@ -53,7 +53,12 @@ def test_a_parameter_wins_over_the_local_default():
     [
         ["--port", "99999"],
         ["--port", "x"],
+        ["--aws-port", "-1"],
         ["--workers", "-1"],
+        ["--workers", "two"],
+        ["--sweep-seconds", "0"],
+        ["--sweep-seconds", "nan"],
+        ["--sweep-seconds", "often"],
         ["--aws-host", "0.0.0.0"],
         ["--parameter", "X"],
         ["--model", "/no/such/folder"],
@@ -64,7 +69,21 @@ def test_nonsense_is_refused(arguments, capsys):
     with pytest.raises(SystemExit) as refused:
         parse(arguments, {})
     assert refused.value.code == 2
-    assert arguments[0] in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert arguments[0] in said
+    assert "invalid _" not in said, "the name of a function"
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"), [("PORT", "--port"), ("AWS_PORT", "--aws-port"), ("WORKERS", "--workers")]
+)
+def test_nonsense_in_the_environment_is_refused_too(name, flag, capsys):
+    with pytest.raises(SystemExit):
+        parse([], {name: "abc"})
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert flag in said
+    assert "'abc'" in said
+    assert "invalid _" not in said
 
 
 def test_the_local_times_fit_together():

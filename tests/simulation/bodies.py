@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 
-from PIL import Image
+from PIL import Image, ImageColor
 from PIL.PngImagePlugin import PngInfo
 
 from image_processor.picture.decode import decode
@@ -20,11 +20,13 @@ _COLOURS = ["red", "green", "blue", "yellow"]
 
 @dataclass(frozen=True)
 class File:
-    """A file, and what must become of it: a code if it is no picture, else its thumbnails by size."""
+    """A file, and what must become of it: a code if it is no picture, else thumbnails by size, and a caption."""
 
     body: bytes
     code: str | None
     thumbnails: dict[str, bytes]
+    caption: str = ""
+    """How its caption begins."""
 
     @property
     def sha256(self) -> str:
@@ -51,7 +53,7 @@ def some_file(rng: random.Random, *, sniffable: bool = False) -> File:
 def picture(colour: str, number: int = 0) -> File:
     """A picture of one colour."""
     thumbnails = _thumbnails(colour)
-    return File(_png(colour, number), None, thumbnails)
+    return File(_png(colour, number), None, thumbnails, f"a photo of {ImageColor.getrgb(colour)},")
 
 
 def _png(colour: str, number: int) -> bytes:

@@ -12,10 +12,10 @@ from image_core.errors import Busy, Superseded
 from image_core.lifecycle.decide import Decision, decide_dead_letter
 from image_core.lifecycle.delete import mark
 from image_core.lifecycle.state import ImageState, load_state
-from image_core.model import Record, StoredObject
+from image_core.model import Record, Stage, StoredObject
 from image_core.services import Services
 from image_core.stores.counters import update_of
-from image_core.stores.images import Records
+from image_core.stores.images import Records, _of_version
 from image_core.stores.objects import Storage
 
 _mark = mark
@@ -82,6 +82,20 @@ def _download_pinned(self: Storage, stored: StoredObject) -> bytes:
     return answer["Body"].read()
 
 
+def _of_version_with_its_caption(record: Record, stored: StoredObject) -> Record:
+    """`images._of_version` that lets a kept caption survive an overwrite."""
+    return replace(_of_version(record, stored), caption_kept_generation=record.caption_kept_generation)
+
+
+def _keep_whatever_there_is(record: Record, stage: Stage) -> Record:
+    """`images._next_generation` that forgets what an earlier reprocess asked for."""
+    generation, thumbnails = record.generation + 1, record.thumbnails
+    if stage is Stage.CAPTION and thumbnails is not None:
+        thumbnails = replace(thumbnails, generation=generation)
+    kept = generation if stage is Stage.THUMBNAILS and record.caption is not None else None
+    return replace(record, generation=generation, thumbnails=thumbnails, caption_kept_generation=kept)
+
+
 BUGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "attempt-condition": lambda: patch.object(Records, "_write_mine", _write_mine_or_not),
     "counting-apart": lambda: patch.object(Records, "_put", _put_then_count),
@@ -89,6 +103,8 @@ BUGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "greedy-dead-letters": lambda: patch(
         "image_core.lifecycle.engine.decide_dead_letter", _fail_what_a_worker_holds
     ),
+    "kept-caption": lambda: patch("image_core.stores.images._of_version", _of_version_with_its_caption),
+    "last-stage-wins": lambda: patch("image_core.stores.images._next_generation", _keep_whatever_there_is),
     # As it was before the simulator found it
     "claimed-version": lambda: patch("image_api.routes.images.mark", _mark_what_was_claimed),
     "revs-from-one": lambda: patch.object(Records, "_rev_after", _rev_after),

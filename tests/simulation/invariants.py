@@ -7,12 +7,14 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from tests.simulation.bodies import File
 from tests.simulation.s3 import Version
 from tests.simulation.stack import IMAGES, STATS, THUMBNAILS, UPLOADS, Stack
 
 SHOWN = ("pending", "processing", "success", "failed")
+EVERYTHING = frozenset({"thumbnails", "caption"})
 Attributes = dict[str, Any]
 
 
@@ -37,6 +39,10 @@ class Watch:
         """The same, and how many transactions were half written, when the counters were last read."""
         self._counted: Counter[str] = Counter()
         self._holders: dict[str, str] = {}
+        self._wanted: dict[str, frozenset[str]] = {}
+        """By image: what is to be made before it may end as a success."""
+        self._captions: dict[str, str | None] = {}
+        """By image: the caption of its last success."""
         stack.dynamodb.on_write = self._written
         stack.s3.on_delete = self._deleting
         stack.dynamodb.caller = lambda: stack.network.caller
@@ -62,6 +68,8 @@ class Watch:
             self.expected.update(_contribution(new))
             self.expected.subtract(_contribution(old))
             self._judge(caller, old, new)
+            if new is not None:
+                self._judge_what_is_made(caller, old or {}, new)
         if not self.stack.dynamodb.under_way:
             self.expect(
                 _same(self.expected, self._counted),
@@ -128,6 +136,34 @@ class Watch:
             f" held by {holder}",
         )
 
+    def _judge_what_is_made(self, caller: str, old: Attributes, new: Attributes) -> None:
+        """What was asked for is made anew, once, and nothing else; a new version needs everything."""
+        image_id = _text(new, "image_id") or ""
+        wanted = self._wanted.get(image_id, EVERYTHING)
+        if not old or _text(new, "version") != _text(old, "version"):
+            wanted = EVERYTHING
+        if old and _number(new, "generation") > _number(old, "generation"):
+            wanted |= self._asked_by(caller)
+        if _text(new, "thumbnails") is not None and _maker(new) != _maker(old):
+            self.expect("thumbnails" in wanted, f"what is kept is not made anew: thumbnails of {image_id}")
+            wanted -= {"thumbnails"}
+        if _text(new, "status") == "success" and _text(old, "status") != "success":
+            caption = _text(new, "caption")
+            is_new = caption != self._captions.get(image_id)
+            self.expect(is_new or "caption" not in wanted, f"what was asked for is made: the caption of {image_id}")
+            self.expect(
+                "caption" in wanted or not is_new, f"what is kept is not made anew: the caption of {image_id}"
+            )
+            self.expect("thumbnails" not in wanted, f"what was asked for is made: thumbnails of {image_id}")
+            self._captions[image_id] = caption
+            wanted = frozenset()
+        self._wanted[image_id] = wanted
+
+    def _asked_by(self, caller: str) -> frozenset[str]:
+        """What a reprocess asks for; those of an engineer have no URL, and ask for everything."""
+        (stage,) = parse_qs(urlsplit(self.stack.urls.get(caller, "")).query).get("stage", ["all"])
+        return EVERYTHING if stage == "all" else frozenset({stage})
+
     def _judge_success(self, new: Attributes) -> None:
         image_id, version_id = _text(new, "image_id"), _text(new, "finished_version")
         version = self._version(_text(new, "key") or "", version_id or "")
@@ -139,7 +175,8 @@ class Watch:
             and metadata is not None
             and named is not None
             and named["version"] == version_id
-            and metadata["sha256"] == hashlib.sha256(version.body).hexdigest(),
+            and metadata["sha256"] == hashlib.sha256(version.body).hexdigest()
+            and (_text(new, "caption") or "").startswith(self.files[version.body].caption),
             f"success shows what was processed: {image_id}, version {version_id}",
         )
 
@@ -275,6 +312,12 @@ def _text(item: Attributes, name: str) -> str | None:
 
 def _number(item: Attributes | None, name: str) -> int:
     return int(item[name]["N"]) if item and name in item else 0
+
+
+def _maker(record: Attributes) -> str | None:
+    """The attempt that made the thumbnails."""
+    named = json.loads(_text(record, "thumbnails") or "null")
+    return named["attempt"] if named else None
 
 
 def _thumbnail_keys(record: Attributes) -> list[str]:

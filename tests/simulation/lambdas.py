@@ -71,13 +71,14 @@ class EventSource:
 
 
 class Captioner:
-    """Takes its time, and may fail; says which color is in the middle of the picture."""
+    """Takes its time, and may fail; says which color is in the middle of the picture, and counts."""
 
     model = "simulated@1"
     image_size = 64
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
+        self._calls = 0
 
     def caption(self, picture: Image.Image) -> Caption:
         conditions = self._stack.conditions
@@ -86,7 +87,8 @@ class Captioner:
         if fault is not None:
             self._stack.network.injected["captioner failed"] += 1
             raise fault
-        return Caption(f"a photo of {picture.getpixel((32, 32))}")
+        self._calls += 1
+        return Caption(f"a photo of {picture.getpixel((32, 32))}, no. {self._calls}")
 
 
 class Context:

@@ -76,8 +76,9 @@ def _remove(user: User) -> None:
     user.remove(KEY)
 
 
-def _reprocess(user: User) -> None:
-    user.reprocess(IMAGE_ID)
+def reprocess(*stages: str) -> Story:
+    """One reprocess for each stage."""
+    return both(*[lambda user, stage=stage: user.reprocess(IMAGE_ID, stage) for stage in stages])
 
 
 STORIES: dict[str, Story] = {
@@ -94,8 +95,11 @@ STORIES: dict[str, Story] = {
     "removed meanwhile": _then(MEANWHILE, _remove),
     "removed afterwards": _then(AFTERWARDS, _remove),
     "deleted through both doors": _then(AFTERWARDS, both(_remove, _delete)),
-    "reprocessed meanwhile": _then(MEANWHILE, _reprocess),
-    "reprocessed afterwards": _then(AFTERWARDS, _reprocess),
+    "reprocessed meanwhile": _then(MEANWHILE, reprocess("all")),
+    "reprocessed afterwards": _then(AFTERWARDS, reprocess("all")),
+    "captioned again afterwards": _then(AFTERWARDS, reprocess("caption")),
+    "thumbnails made again afterwards": _then(AFTERWARDS, reprocess("thumbnails")),
+    "captioned again and overwritten": _then(AFTERWARDS, both(reprocess("caption"), _overwrite)),
     "overwritten and deleted": _then(MEANWHILE, _overwrite, _delete),
     "deleted and dropped anew": _then(AFTERWARDS, both(_delete, _overwrite)),
 }

@@ -108,6 +108,8 @@ class Stack:
         self.services = self._connected(seed)
         self.processor = Processor(self.services, lambda _: Captioner(self), executor=WorldExecutor(world))
         self.counts = {"notifications": 0, "lost notifications": 0, "invocations": 0, "requests": 0, "sweeps": 0}
+        self.urls: dict[str, str] = {}
+        """The URL that each API process was called with, by the name of the process."""
         self.hold_events: Callable[[dict[str, Any]], object] | None = None
         """Is given notifications instead of the queue, where a scenario has an order of its own for them."""
         self._sources = {
@@ -189,6 +191,7 @@ class Stack:
         self.counts["requests"] += 1
         process, outer = Process(f"{caller} api-{self.counts['requests']}"), actor.process
         process.actors.append(actor)
+        self.urls[process.name] = url
         # Lambda's time-out; a frozen API has none, since nobody waits for it, but it must not outlive a deadline.
         world.at(API_TIMEOUT_SECONDS, lambda: world.kill(process))
         name, actor.process, actor.name = actor.name, process, process.name

@@ -10,7 +10,18 @@ from ops.reconcile import Plan, reconcile
 from tests.simulation.bodies import EMPTY, File
 from tests.simulation.bugs import BUGS
 from tests.simulation.network import Fault
-from tests.simulation.scenarios import FIRST, IMAGE_ID, KEY, SECOND, STORIES, Story, both, tell, with_one_fault
+from tests.simulation.scenarios import (
+    FIRST,
+    IMAGE_ID,
+    KEY,
+    SECOND,
+    STORIES,
+    Story,
+    both,
+    reprocess,
+    tell,
+    with_one_fault,
+)
 from tests.simulation.simulation import Result, told
 from tests.simulation.users import User
 
@@ -61,7 +72,12 @@ ACTIONS: dict[str, tuple[Story, int]] = {
     "put again": (_twice, 1),
     "removed": (lambda user: user.remove(KEY), 0),
     "deleted": (lambda user: user.delete(IMAGE_ID, KEY), 0),
-    "reprocessed": (lambda user: user.reprocess(IMAGE_ID), 1),
+    "reprocessed": (reprocess("all"), 1),
+    "reprocessed in one stage, then the other": (reprocess("thumbnails", "caption"), 1),
+    "reprocessed but for its caption, and overwritten": (
+        both(reprocess("thumbnails"), lambda user: user.put(KEY, SECOND)),
+        1,
+    ),
     "removed and dropped anew": (both(lambda user: user.remove(KEY), lambda user: user.put(KEY, SECOND)), 1),
 }
 MOMENTS = [number / 100 for number in range(0, 120, 2)]
@@ -131,6 +147,8 @@ def test_reconcile_corrects_no_counters_of_a_transaction_that_is_half_visible() 
         ("revs-from-one", test_a_worker_of_a_deleted_image_does_not_write_into_the_one_that_was_dropped_anew),
         ("conflict-is-change", test_a_deletion_that_meets_a_conflict_is_carried_through_later),
         ("pinned-download", lambda: _at_any_moment("removed", FIRST)),
+        ("last-stage-wins", lambda: _at_any_moment("reprocessed in one stage, then the other", FIRST)),
+        ("kept-caption", lambda: _at_any_moment("reprocessed but for its caption, and overwritten", FIRST)),
     ],
 )
 def test_without_its_correction_each_is_found_again(bug: str, test: Callable[[], None]) -> None:

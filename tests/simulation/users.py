@@ -119,9 +119,9 @@ class User:
         if answer.status == 204 and before == after:
             self.watch.deleted[image_id] = key
 
-    def reprocess(self, image_id: str) -> None:
+    def reprocess(self, image_id: str, stage: str = "all") -> None:
         """Has it processed again."""
-        answer = self.call("POST", f"/images/{image_id}/reprocess")
+        answer = self.call("POST", f"/images/{image_id}/reprocess?stage={stage}")
         if answer is not None:
             self.watch.expect(answer.status in (202, 404), f"a reprocessing is taken: {answer.status}")
 
@@ -252,7 +252,7 @@ class User:
         elif action < 0.45:
             self.remove(key)
         elif action < 0.65:
-            self.reprocess(image_id)
+            self.reprocess(image_id, self.rng.choice(["all", "thumbnails", "caption"]))
         elif action < 0.9:
             self.read(image_id)
         elif action < 0.95:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from local.stack_files import StackFiles
 from tests import pictures
 from tests.running_stack import ROOT, Stack, until
 
@@ -93,7 +94,11 @@ def test_a_stack_that_is_not_there_is_said_in_one_line(stack: Stack, tmp_path: P
     assert (code, said.count("\n")) == (2, 1)
     described = json.loads(stack.env_file.with_name("stack.json").read_text())
     described["settings"]["AWS_ENDPOINT_URL"] = "http://127.0.0.1:9"
-    gone = tmp_path / "stack.json"
-    gone.write_text(json.dumps(described))
-    code, said = ops(stack, tmp_path, "reconcile", "--local-file", str(gone))
+    files = StackFiles(tmp_path / "env.json", api_url="")
+    files.write(env={}, description=described)
+    code, said = ops(stack, tmp_path, "reconcile", "--local-file", str(files.description))
     assert code == 3 and "Could not connect" in said
+    assert "Could not check everything; see the message above." in said
+    files.remove()
+    code, said = ops(stack, tmp_path, "reconcile", "--local-file", str(files.description))
+    assert (code, said.count("\n")) == (2, 1)

@@ -24,7 +24,7 @@ def utc_time(text: str | None) -> str | None:
     try:
         return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     except (ValueError, OverflowError) as error:
-        raise typer.BadParameter("A date or time such as 2026-11-20 or 2026-11-20T10:00:00Z.") from error
+        raise typer.BadParameter("Expected a date or time, such as 2026-11-20 or 2026-11-20T10:00:00Z.") from error
 
 
 Ids = Annotated[list[str], typer.Argument(metavar="ID", callback=_checked_ids, help="Ids of images.")]

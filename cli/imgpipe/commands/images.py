@@ -13,7 +13,7 @@ from imgpipe.batches import for_each
 from imgpipe.client import LARGEST_PAGE, Client
 from imgpipe.commands.arguments import AnyIds, Id, Ids, Jobs, Wait, utc_time
 from imgpipe.commands.watch import watched_to_the_end
-from imgpipe.errors import OK, SOME_FAILED, BadUsage, ImgpipeError
+from imgpipe.errors import INTERRUPTED, OK, SOME_FAILED, BadUsage, ImgpipeError
 from imgpipe.images import Image
 from imgpipe.render import LIST_TITLES, details, list_row, list_table, pairs, stats_rows
 from imgpipe.session import session_of
@@ -28,6 +28,14 @@ class Status(StrEnum):
     PROCESSING = "processing"
     SUCCESS = "success"
     FAILED = "failed"
+
+
+class Stage(StrEnum):
+    """What `reprocess` makes again."""
+
+    ALL = "all"
+    THUMBNAILS = "thumbnails"
+    CAPTION = "caption"
 
 
 _When = "A date or time (ISO 8601; local without a zone)."
@@ -51,14 +59,17 @@ def list_images(
 
     async def act(client: Client) -> int:
         found = client.images(
-            page=LARGEST_PAGE if every else limit,
+            page=LARGEST_PAGE if every else limit + 1,  # one more than is shown tells whether there are more
             status=status,
             created_after=created_after,
             created_before=created_before,
         )
         shown: list[Image] = []
-        count = 0
+        count, has_more = 0, False
         async for image in found:
+            if not every and count == limit:
+                has_more = True
+                break
             count += 1
             if terminal.as_json:
                 terminal.json(image.raw)
@@ -68,13 +79,13 @@ def list_images(
                 if count == 1:
                     terminal.row(*LIST_TITLES)
                 terminal.row(*list_row(image))
-            if not every and count == limit:
-                break
         if shown:
             rows = [list_row(image) for image in shown]
             terminal.rows(LIST_TITLES, rows, list_table(rows, terminal.out.width))
         elif not count:
             terminal.note("There are no such images.")
+        if has_more:
+            terminal.note(f"Only the newest {counted(limit, 'image')} shown. --limit N or --all shows more.")
         return OK
 
     session.run(act)
@@ -131,19 +142,24 @@ def delete(
 
 def _is_confirmed(question: str, terminal: Terminal) -> bool:
     if not sys.stdin.isatty():
-        terminal.error("There is nobody to ask: --yes deletes without asking.")
+        terminal.error("Not a terminal: pass --yes to delete without confirmation.")
         raise typer.Exit(BadUsage.exit_code)
-    return typer.confirm(question, err=True)
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:  # Ctrl-C or Ctrl-D
+        typer.echo(err=True)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def reprocess(
     context: typer.Context,
     ids: AnyIds = None,
     failed: Annotated[bool, typer.Option("--failed", help="All that have failed.")] = False,
+    stage: Annotated[Stage, typer.Option(help="What to make again; the rest is kept.")] = Stage.ALL,
     wait: Wait = False,
     jobs: Jobs = 4,
 ) -> None:
-    """Process images again from the start; until that ends the old results stay."""
+    """Process images again; until that ends the old results stay."""
     session = session_of(context)
     if bool(ids) == failed:
         session.terminal.error("Give ids, or --failed.")
@@ -157,7 +173,7 @@ def reprocess(
         begun: list[str] = []
 
         async def begin(image_id: str) -> None:
-            await client.reprocess(image_id)
+            await client.reprocess(image_id, stage)
             begun.append(image_id)
 
         code = await _each(chosen, begin, "put back", jobs, session.terminal, is_told=not wait)

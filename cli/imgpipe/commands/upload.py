@@ -43,7 +43,7 @@ def upload(
             show_default=False,
         ),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Also what was uploaded before.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Upload files again even if already uploaded.")] = False,
     journal: Annotated[
         Path | None,
         typer.Option(

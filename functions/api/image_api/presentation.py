@@ -14,8 +14,8 @@ from image_api.schemas import (
     Metadata,
     ProcessingTimes,
     ShownStatus,
-    Stage,
     Stages,
+    StageState,
     StatsResponse,
 )
 from image_core.histogram import percentile
@@ -107,9 +107,9 @@ def _metadata(record: Record, *, expose_gps: bool) -> Metadata | None:
 def _stages(record: Record) -> Stages:
     if record.status is Status.SUCCESS:
         return Stages(metadata="done", thumbnails="done", caption="done")
-    open_stage: Stage = "failed" if record.status is Status.FAILED else "pending"
-    made: Stage = "done" if record.has_saved() else open_stage
-    return Stages(metadata=made, thumbnails=made, caption=open_stage)
+    not_done: StageState = "failed" if record.status is Status.FAILED else "pending"
+    saved: StageState = "done" if record.has_saved() else not_done
+    return Stages(metadata=saved, thumbnails=saved, caption="done" if record.has_caption() else not_done)
 
 
 def _seconds(milliseconds: float | None) -> float | None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from image_api.limits import MAX_NAME_CHARACTERS
 
 ShownStatus = Literal["pending", "processing", "success", "failed"]
-Stage = Literal["pending", "done", "failed"]
+StageState = Literal["pending", "done", "failed"]
 
 
 class _Response(BaseModel):
@@ -74,9 +74,9 @@ class Metadata(_Response, extra="allow"):
 class Stages(_Response):
     """Progress of each pipeline stage."""
 
-    metadata: Stage
-    thumbnails: Stage
-    caption: Stage
+    metadata: StageState
+    thumbnails: StageState
+    caption: StageState
 
 
 class ImageData(_Response):

@@ -47,8 +47,8 @@ def process(
     """Take a claimed image to `success` or `failed`.
 
     `captioner` returns the model, waiting for it to load if need be. `executor` saves thumbnails and metadata while
-    the caption is computed; those that an earlier attempt saved are not made again. If another worker has taken
-    over, this attempt leaves nothing behind but what is served.
+    the caption is computed. What an earlier attempt saved or a reprocess keeps is not made again. If another worker
+    has taken over, this attempt leaves nothing behind but what is served.
 
     Raises `Replaced` if the object is no longer the claimed one, and `Interrupted` if a transient error ended the
     attempt and the image waits for the next one.
@@ -80,13 +80,10 @@ def _attempt(
         made = None if record.has_saved() else _make(picture, body, sha256, services.settings)
         saving = executor.submit(copy_context().run, _save, record, made, services)
         try:
-            with stage("model"):
-                model = captioner()
-            with stage("caption"):
-                caption = _caption(picture, model)
+            caption, model = _kept_caption(record) or _make_caption(picture, captioner)
         finally:
             record = saving.result()
-        _finish(record, caption, model.model, started_ms, services)
+        _finish(record, caption, model, started_ms, services)
     except ImageError as error:
         act.fail(record, error, services)
         # The cause shows if a bug in the pipeline was mistaken for a damaged picture.
@@ -163,6 +160,20 @@ def _save(
             size_bytes=len(thumbnail.body),
         )
     return services.records.save(record, metadata=metadata, thumbnails=put)
+
+
+def _kept_caption(record: Record) -> tuple[Caption, str] | None:
+    """The caption that this generation keeps, and its model; None if there is one to make."""
+    if record.caption_model is None or not record.has_caption():
+        return None
+    return Caption(record.caption, record.caption_reason), record.caption_model
+
+
+def _make_caption(picture: Decoded, captioner: Callable[[], Captioner]) -> tuple[Caption, str]:
+    with stage("model"):
+        model = captioner()
+    with stage("caption"):
+        return _caption(picture, model), model.model
 
 
 def _caption(picture: Decoded, captioner: Captioner) -> Caption:

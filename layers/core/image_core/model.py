@@ -23,6 +23,14 @@ SHOWN_STATUSES = (Status.PENDING, Status.PROCESSING, Status.SUCCESS, Status.FAIL
 UNFINISHED_STATUSES = (Status.RESERVED, Status.PENDING, Status.PROCESSING, Status.DELETING)
 
 
+class Stage(StrEnum):
+    """What a reprocess makes anew. `THUMBNAILS` includes the metadata."""
+
+    ALL = "all"
+    THUMBNAILS = "thumbnails"
+    CAPTION = "caption"
+
+
 IDEMPOTENCY_KEY_MS = 24 * 60 * 60 * 1000
 """A request's `Idempotency-Key` is remembered as long as its image is there, and at least this long."""
 
@@ -58,7 +66,10 @@ class ThumbnailInfo:
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """The thumbnails that are served: which attempt made them, of which version, in which generation."""
+    """The thumbnails that are served: which attempt made them, of which version, and for which generation.
+
+    `generation` is the one that made them, or the latest one that keeps them (a reprocess of the caption alone).
+    """
 
     attempt: str
     version: str
@@ -101,6 +112,7 @@ class Record:
     caption: str | None = None
     caption_reason: str | None = None
     caption_model: str | None = None
+    caption_kept_generation: int | None = None
     processed_ms: int | None = None
     processing_ms: int | None = None
     error: Mapping[str, str] | None = None
@@ -154,9 +166,13 @@ class Record:
         return self.status is Status.PROCESSING and self.lease_until > now_ms
 
     def has_saved(self) -> bool:
-        """Whether metadata and thumbnails are those of the version at hand, made in the present generation."""
+        """Whether metadata and thumbnails are those of the present version, made or kept in this generation."""
         made = self.thumbnails
         return made is not None and (made.version, made.generation) == (self.version, self.generation)
+
+    def has_caption(self) -> bool:
+        """Whether the caption is that of the present version, made or kept in this generation."""
+        return self.status is Status.SUCCESS or self.caption_kept_generation == self.generation
 
     def remembers_its_request(self, now_ms: int) -> bool:
         """Whether the `Idempotency-Key` that made this image may still be sent again."""

@@ -22,7 +22,7 @@ ROUTES: dict[tuple[str, str], dict[str, set[str]]] = {
     ("get", IMAGE): {"200": set(), "304": set(), "404": {"not_found"}},
     ("patch", IMAGE): {"200": set(), "404": {"not_found"}, "412": {"precondition_failed"}} | _JSON,
     ("delete", IMAGE): {"204": set(), "404": {"not_found"}, "412": {"precondition_failed"}},
-    ("post", f"{IMAGE}/reprocess"): {"202": set(), "404": {"not_found"}},
+    ("post", f"{IMAGE}/reprocess"): {"202": set(), "404": {"not_found"}, "422": {"invalid_request"}},
     ("get", f"{IMAGE}/thumbnails/{{size}}"): {
         "200": set(),
         "304": set(),

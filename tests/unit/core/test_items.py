@@ -57,6 +57,7 @@ fields = {
     "caption": st.none() | text,
     "caption_reason": st.none() | text,
     "caption_model": st.none() | text,
+    "caption_kept_generation": st.none() | number,
     "processed_ms": st.none() | number,
     "processing_ms": st.none() | number,
     "error": st.none() | st.dictionaries(text, text, max_size=2),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from image_core.model import Status
+from image_core.model import Stage, Status
 from ops.options import parse
 
 
@@ -27,16 +27,27 @@ def test_reprocessing_is_about_failed_images_unless_said_otherwise() -> None:
     )
 
 
+def test_reprocessing_makes_everything_again_unless_told_a_stage() -> None:
+    assert parse(["reprocess"]).stage is Stage.ALL
+    assert parse(["reprocess", "--stage", "caption"]).stage is Stage.CAPTION
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         [],
         ["reconcile", "--rate", "0"],
         ["reconcile", "--rate", "nan"],
+        ["reconcile", "--rate", "fast"],
         ["reconcile", "--workers", "0"],
+        ["reconcile", "--workers", "many"],
         ["reconcile", "--min-age", "-1"],
+        ["reconcile", "--min-age", "old"],
+        ["reconcile", "--settle", "inf"],
+        ["reprocess", "--limit", "2.5"],
         ["reprocess", "--status", "pending"],
         ["reprocess", "--code", "bad_luck"],
+        ["reprocess", "--stage", "metadata"],
         ["reprocess", "--status", "success", "--code", "corrupt_image"],
     ],
 )
@@ -46,4 +57,6 @@ def test_what_makes_no_sense_ends_with_2_and_a_message(
     with pytest.raises(SystemExit) as ended:
         parse(arguments)
     assert ended.value.code == 2
-    assert "error:" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "error:" in said
+    assert "invalid _" not in said, "the name of a function"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request, Response, UploadFile
 
@@ -40,7 +40,7 @@ from image_api.schemas import AcceptedResponse, ImagePatch, ImageResponse, ListR
 from image_core.errors import BadCursor, Superseded, Unavailable, UploadIncomplete
 from image_core.keys import upload_key
 from image_core.lifecycle.delete import delete, mark
-from image_core.model import Record, Status
+from image_core.model import Record, Stage, Status
 from image_core.services import Services
 from image_core.stores.queue import ObjectEvent
 from image_core.telemetry import image_ended, note
@@ -111,8 +111,9 @@ def _sha256(file: UploadFile) -> str:
     return digest.hexdigest()
 
 
-def _reprocessed(record: Record, services: Services) -> Record:
-    return services.records.reprocess(record, pending_seconds=services.settings.pending_timeout_seconds)
+def _reprocessed(record: Record, services: Services, stage: Stage = Stage.ALL) -> Record:
+    seconds = services.settings.pending_timeout_seconds
+    return services.records.reprocess(record, pending_seconds=seconds, stage=stage)
 
 
 def _store(record: Record, file: UploadFile, services: Services) -> None:
@@ -224,19 +225,31 @@ def _require_match(record: Record, if_match: str | None, request: Request, servi
 @router.post(
     "/{image_id}/reprocess",
     status_code=202,
-    responses={202: {"headers": {**LOCATION_HEADER, **PENDING_HEADERS}}, **documented(NotFound)},
+    responses={202: {"headers": {**LOCATION_HEADER, **PENDING_HEADERS}}, **documented(NotFound, InvalidRequest)},
     response_description="Accepted.",
     summary="Process an image again",
 )
 def reprocess_image(
-    image_id: ImageId, request: Request, response: Response, services: Connected
+    image_id: ImageId,
+    request: Request,
+    response: Response,
+    services: Connected,
+    stage: Annotated[
+        Literal["all", "thumbnails", "caption"],
+        Query(description="What to make again; `thumbnails` includes the metadata. The default is `all`."),
+    ] = "all",
 ) -> AcceptedResponse:
-    """Runs the pipeline again, after a failure or a success. The old results stay until it ends."""
+    """Runs the pipeline again, after a failure or a success. The old results stay until it ends.
+
+    `stage=caption` keeps thumbnails and metadata; `stage=thumbnails` keeps the caption and does not run the model.
+    Results that are missing or belong to an earlier version of the file are made too, as are those that an earlier
+    call asked for and that are not made yet. `stages` in the response shows what is pending.
+    """
 
     def begin(record: Record) -> Record:
         if record.status is Status.RESERVED:
             return record  # its first processing is still to come
-        return _reprocessed(record, services)
+        return _reprocessed(record, services, Stage(stage))
 
     record = change_record(image_id, services, begin)
     try:

@@ -21,6 +21,7 @@ from image_core.model import (
     NextModel,
     Outcome,
     Record,
+    Stage,
     Stats,
     Status,
     StoredObject,
@@ -202,16 +203,15 @@ class Records(Queries):
         failed = _failed(record if stored is None else _of_version(record, stored), fault, self.clock.now_ms())
         return self._write(record if record.rev else None, replace(failed, rev=self._rev_after(record)))
 
-    def reprocess(self, record: Record, *, pending_seconds: int) -> Record:
-        """reprocess: a new generation, `pending`; what earlier ones made stays visible."""
+    def reprocess(self, record: Record, *, pending_seconds: int, stage: Stage = Stage.ALL) -> Record:
+        """reprocess: a new generation, `pending`, that makes `stage` anew; what earlier ones made stays visible."""
         now = self.clock.now_ms()
         return self._write(
             record,
             replace(
-                record,
+                _next_generation(record, stage),
                 rev=record.rev + 1,
                 status=Status.PENDING,
-                generation=record.generation + 1,
                 requested_ms=now,
                 request_id=self._request_id(),
                 deadline=now + pending_seconds * 1000,
@@ -383,8 +383,26 @@ class Records(Queries):
         raise Unavailable
 
 
+def _next_generation(record: Record, stage: Stage) -> Record:
+    """The record in its next generation, which keeps what `stage` leaves out, as far as this generation has it.
+
+    This generation lacks what an earlier reprocess asked for and no attempt has made yet. The next one makes that
+    too, whatever `stage` is.
+    """
+    generation, thumbnails = record.generation + 1, record.thumbnails
+    if stage is Stage.CAPTION and thumbnails is not None and record.has_saved():
+        thumbnails = replace(thumbnails, generation=generation)
+    keeps_caption = stage is Stage.THUMBNAILS and record.has_caption()
+    return replace(
+        record,
+        generation=generation,
+        thumbnails=thumbnails,
+        caption_kept_generation=generation if keeps_caption else None,
+    )
+
+
 def _of_version(record: Record, stored: StoredObject) -> Record:
-    """The record as that of `stored`. What was announced was announced of the first version alone."""
+    """The record as that of `stored`. `announced_*` describes the first version only; a new one has no caption."""
     comes_first = record.version in (None, stored.version)
     return replace(
         record,
@@ -393,6 +411,7 @@ def _of_version(record: Record, stored: StoredObject) -> Record:
         announced_sha256=record.announced_sha256 if comes_first else None,
         version=stored.version,
         version_etag=stored.etag,
+        caption_kept_generation=record.caption_kept_generation if record.version == stored.version else None,
     )
 
 
@@ -419,7 +438,7 @@ def _failed(record: Record, fault: ImageError, finished_ms: int) -> Record:
         metadata=record.metadata if shows_this_version else None,
         thumbnails=record.thumbnails if shows_this_version else None,
         caption=record.caption if shows_this_version else None,
-        caption_reason=None,
+        caption_reason=record.caption_reason if shows_this_version else None,
         caption_model=record.caption_model if shows_this_version else None,
         processing_ms=None,
     )

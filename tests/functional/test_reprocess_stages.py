@@ -1,0 +1,329 @@
+"""Reprocessing one stage: what is made again, what is kept, and what happens if it cannot be kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from PIL import Image, ImageOps
+
+from image_core.errors import RetriesExhausted
+from image_core.lifecycle import act
+from image_core.model import Record, Status
+from image_core.stores.items import to_item
+from image_processor.captioning import Caption
+from image_processor.handler import Processor
+from tests import pictures
+from tests.functional.captioners import AtOnce, Failing, FakeCaptioner, Silent
+from tests.functional.emulator import Killed, Stack, followed_by, killed
+from tests.functional.http_api import Answer, Api, request
+from tests.functional.s3_events import failed, messages, notification
+
+KEY = "photo.jpg"
+OTHER = pictures.encode(ImageOps.flip(pictures.scene(200, 300)), "JPEG")
+"""A second version, whose upper left corner is blue."""
+
+
+class Newer(FakeCaptioner):
+    """Another model, with other words."""
+
+    model = "newer@2"
+
+    def caption(self, picture: Image.Image) -> Caption:
+        return Caption(f"{super().caption(picture).text}, says the newer model")
+
+
+def deliver(stack: Stack, captioner: FakeCaptioner | None = None) -> list[str]:
+    """Hands the message about the picture to a processor; the messages that come back."""
+    process = Processor(stack.services, lambda _: captioner or Newer(), AtOnce())
+    return failed(process(messages(notification(stack))))
+
+
+def deliver_without_a_model(stack: Stack) -> list[str]:
+    def load(_: object) -> FakeCaptioner:
+        raise RuntimeError("the model must not be needed")
+
+    return failed(Processor(stack.services, load, AtOnce())(messages(notification(stack))))
+
+
+def reprocess(stack: Stack, api: Api, *stages: str) -> Answer:
+    """One reprocess for each of `stages`; the last response."""
+    path = f"/api/images/{stack.the_record().image_id}/reprocess"
+    return [api.send(request("http_post_empty.json", path, f"stage={stage}")) for stage in stages][-1]
+
+
+def shown(stack: Stack, api: Api) -> Any:
+    return api.get(f"/api/images/{stack.the_record().image_id}").json()
+
+
+def stages_in(body: Any) -> tuple[str, str, str]:
+    stages = body["data"]["stages"]
+    return stages["metadata"], stages["thumbnails"], stages["caption"]
+
+
+def attempt_that_made_thumbnails(record: Record) -> str:
+    assert record.thumbnails is not None
+    return record.thumbnails.attempt
+
+
+def words_of(record: Record) -> tuple[str | None, str | None, str | None]:
+    return record.caption, record.caption_reason, record.caption_model
+
+
+def assert_everything_was_made_again(before: Record, after: Record) -> None:
+    assert after.status is Status.SUCCESS
+    assert attempt_that_made_thumbnails(after) != attempt_that_made_thumbnails(before)
+    assert after.caption_model == Newer.model
+
+
+@pytest.fixture
+def first(stack: Stack) -> Record:
+    """The image, processed once."""
+    stack.put(KEY, pictures.jpeg(300, 200))
+    deliver(stack, FakeCaptioner(lambda: stack.clock.advance(2)))
+    assert stack.the_record().status is Status.SUCCESS
+    return stack.the_record()
+
+
+# One stage is made, the rest is kept
+
+
+def test_the_caption_alone_is_computed_again_from_what_is_saved(stack: Stack, api: Api, first: Record) -> None:
+    response = reprocess(stack, api, "caption")
+    assert (response.status, response.json()["status"]) == (202, "pending")
+    puts = len(stack.s3.arguments("put_object"))
+    assert deliver(stack) == []
+    second = stack.the_record()
+    assert words_of(second) == ("a photo with a red corner, says the newer model", None, "newer@2")
+    assert attempt_that_made_thumbnails(second) == attempt_that_made_thumbnails(first)
+    assert (second.status, second.metadata) == (Status.SUCCESS, first.metadata)
+    assert len(stack.s3.arguments("put_object")) == puts
+    assert api.get(f"/api/images/{first.image_id}/thumbnails/small").status == 200
+
+
+def test_thumbnails_and_metadata_alone_are_made_again_without_the_model(
+    stack: Stack, api: Api, first: Record
+) -> None:
+    reprocess(stack, api, "thumbnails")
+    assert deliver_without_a_model(stack) == []
+    second = stack.the_record()
+    assert (second.status, words_of(second)) == (Status.SUCCESS, words_of(first))
+    assert attempt_that_made_thumbnails(second) != attempt_that_made_thumbnails(first)
+    assert {key.split("/")[1] for key in stack.thumbnails()} == {attempt_that_made_thumbnails(second)}
+
+
+def test_a_kept_caption_may_be_none_and_keeps_its_reason(stack: Stack, api: Api) -> None:
+    stack.put(KEY, pictures.jpeg())
+    deliver(stack, Silent())
+    silent = words_of(stack.the_record())
+    assert silent[:2] == (None, "the model had nothing to say about this picture")
+    reprocess(stack, api, "thumbnails")
+    deliver_without_a_model(stack)
+    assert (stack.the_record().status, words_of(stack.the_record())) == (Status.SUCCESS, silent)
+
+
+@pytest.mark.parametrize(
+    ("stage", "stages"),
+    [
+        ("all", ("pending", "pending", "pending")),
+        ("thumbnails", ("pending", "pending", "done")),
+        ("caption", ("done", "done", "pending")),
+    ],
+)
+def test_until_it_ends_the_old_results_stay_and_the_stages_say_what_is_pending(
+    stack: Stack, api: Api, first: Record, stage: str, stages: tuple[str, str, str]
+) -> None:
+    def look() -> None:
+        seen.append(shown(stack, api))
+
+    before, seen = shown(stack, api), []
+    seen.append(reprocess(stack, api, stage).json())
+    stack.s3.plan("get_object", followed_by(look))
+    deliver(stack)
+    assert [body["status"] for body in seen] == ["pending", "processing"]
+    for body in seen:
+        assert stages_in(body) == stages
+        assert body["data"]["metadata"] == before["data"]["metadata"]
+        assert body["data"]["thumbnails"] == before["data"]["thumbnails"]
+    assert stages_in(shown(stack, api)) == ("done", "done", "done")
+
+
+def test_the_processing_time_is_that_of_the_last_success(stack: Stack, api: Api, first: Record) -> None:
+    assert first.processing_ms == 2000
+    reprocess(stack, api, "caption")
+    deliver(stack, FakeCaptioner(lambda: stack.clock.advance(3)))
+    stats = stack.records.stats()
+    assert stack.the_record().processing_ms == stats.processing_ms_total == 3000
+    assert stack.counts() == {"success": 1}
+
+
+# What cannot be kept is made too
+
+
+@pytest.mark.parametrize("stage", ["thumbnails", "caption"])
+def test_of_a_file_that_was_overwritten_meanwhile_everything_is_made(
+    stack: Stack, api: Api, first: Record, stage: str
+) -> None:
+    reprocess(stack, api, stage)
+    stack.put(KEY, OTHER)
+    deliver(stack)
+    second = stack.the_record()
+    assert_everything_was_made_again(first, second)
+    assert second.caption == "a photo with a blue corner, says the newer model"
+    assert second.metadata is not None and second.metadata["width"] == 200
+
+
+@pytest.mark.parametrize("stage", ["thumbnails", "caption"])
+def test_of_an_image_that_failed_before_anything_was_saved_everything_is_made(
+    stack: Stack, api: Api, first: Record, stage: str
+) -> None:
+    reprocess(stack, api, "all")
+    act.give_up(stack.the_record(), stack.services.storage.head(KEY), RetriesExhausted(), stack.services)
+    assert stages_in(shown(stack, api)) == ("failed", "failed", "failed")
+    reprocess(stack, api, stage)
+    deliver(stack)
+    assert_everything_was_made_again(first, stack.the_record())
+
+
+@pytest.mark.parametrize("stage", ["thumbnails", "caption"])
+def test_of_an_image_that_was_never_processed_everything_is_made(stack: Stack, api: Api, stage: str) -> None:
+    assert api.upload(pictures.jpeg()).status == 202
+    reprocess(stack, api, stage)
+    process = Processor(stack.services, lambda _: Newer(), AtOnce())
+    process(messages(notification(stack, key=stack.the_record().key)))
+    record = stack.the_record()
+    assert (record.status, record.caption_model) == (Status.SUCCESS, Newer.model)
+    assert record.thumbnails is not None
+
+
+@pytest.mark.parametrize(
+    "stages", [("caption", "thumbnails"), ("thumbnails", "caption"), ("all", "caption"), ("all", "thumbnails")]
+)
+def test_a_second_reprocess_before_the_first_ended_covers_both(
+    stack: Stack, api: Api, first: Record, stages: tuple[str, str]
+) -> None:
+    assert stages_in(reprocess(stack, api, *stages).json()) == ("pending", "pending", "pending")
+    deliver(stack)
+    assert_everything_was_made_again(first, stack.the_record())
+
+
+def test_the_same_stage_asked_for_twice_keeps_the_rest(stack: Stack, api: Api, first: Record) -> None:
+    reprocess(stack, api, "caption", "caption")
+    deliver(stack)
+    assert attempt_that_made_thumbnails(stack.the_record()) == attempt_that_made_thumbnails(first)
+    reprocess(stack, api, "thumbnails", "thumbnails")
+    assert deliver_without_a_model(stack) == []
+    assert stack.the_record().caption_model == Newer.model
+
+
+def test_a_record_of_before_there_were_stages_is_processed_as_a_whole(
+    stack: Stack, api: Api, first: Record
+) -> None:
+    reprocess(stack, api, "thumbnails")
+    old = to_item(stack.the_record())
+    del old["caption_kept_generation"]
+    stack.dynamodb.put_item(TableName=stack.settings.images_table, Item=old)
+    assert stages_in(shown(stack, api)) == ("pending", "pending", "pending")
+    deliver(stack)
+    assert_everything_was_made_again(first, stack.the_record())
+
+
+# Failures, retries, duplicates
+
+
+def test_a_caption_that_fails_leaves_what_was_shown_and_can_be_tried_again(
+    stack: Stack, api: Api, first: Record
+) -> None:
+    reprocess(stack, api, "caption")
+    assert deliver(stack, Failing(RuntimeError("no such operator"))) == []
+    after = shown(stack, api)
+    assert (after["status"], after["error"]["code"]) == ("failed", "caption_failed")
+    assert stages_in(after) == ("done", "done", "failed")
+    assert words_of(stack.the_record()) == words_of(first)
+    reprocess(stack, api, "caption")
+    deliver(stack)
+    assert stack.the_record().caption_model == Newer.model
+    assert attempt_that_made_thumbnails(stack.the_record()) == attempt_that_made_thumbnails(first)
+
+
+def test_new_thumbnails_for_an_image_whose_caption_failed_bring_a_caption_too(
+    stack: Stack, api: Api, first: Record
+) -> None:
+    reprocess(stack, api, "caption")
+    deliver(stack, Failing(RuntimeError("no such operator")))
+    reprocess(stack, api, "thumbnails")
+    deliver(stack)
+    assert_everything_was_made_again(first, stack.the_record())
+
+
+def test_thumbnails_that_fail_leave_a_caption_that_the_next_try_keeps(stack: Stack, api: Api) -> None:
+    stack.put(KEY, pictures.jpeg())
+    deliver(stack, Silent())
+    silent = stack.the_record()
+    reprocess(stack, api, "thumbnails")
+    act.give_up(stack.the_record(), stack.services.storage.head(KEY), RetriesExhausted(), stack.services)
+    assert stages_in(shown(stack, api)) == ("failed", "failed", "done")
+    assert words_of(stack.the_record()) == words_of(silent)
+    reprocess(stack, api, "thumbnails")
+    assert deliver_without_a_model(stack) == []
+    assert words_of(stack.the_record()) == words_of(silent)
+
+
+@pytest.mark.parametrize("interruption", ["memory", "crash"])
+def test_an_attempt_after_an_interrupted_one_keeps_the_thumbnails_too(
+    stack: Stack, api: Api, first: Record, interruption: str
+) -> None:
+    reprocess(stack, api, "caption")
+    if interruption == "memory":
+        assert deliver(stack, Failing(MemoryError())) == ["message-0"]
+    else:
+        with pytest.raises(Killed):
+            deliver(stack, Failing(Killed()))
+        stack.clock.advance(stack.settings.lease_seconds)
+    assert stages_in(shown(stack, api)) == ("done", "done", "pending")
+    assert deliver(stack) == []
+    assert attempt_that_made_thumbnails(stack.the_record()) == attempt_that_made_thumbnails(first)
+
+
+def test_an_attempt_after_one_that_died_between_save_and_finish_makes_nothing_again(
+    stack: Stack, api: Api, first: Record
+) -> None:
+    reprocess(stack, api, "thumbnails")
+    stack.dynamodb.plan("put_item", followed_by(lambda: stack.dynamodb.plan("transact_write_items", killed)))
+    with pytest.raises(Killed):
+        deliver_without_a_model(stack)
+    assert stages_in(shown(stack, api)) == ("done", "done", "done")
+    saved = stack.the_record()
+    assert saved.status is Status.PROCESSING
+    stack.clock.advance(stack.settings.lease_seconds)
+    assert deliver_without_a_model(stack) == []
+    second = stack.the_record()
+    assert (second.status, words_of(second)) == (Status.SUCCESS, words_of(first))
+    assert attempt_that_made_thumbnails(second) == attempt_that_made_thumbnails(saved)
+    assert attempt_that_made_thumbnails(second) != attempt_that_made_thumbnails(first)
+
+
+@pytest.mark.parametrize("stage", ["thumbnails", "caption"])
+def test_a_duplicate_event_of_one_stage_does_nothing_again(
+    stack: Stack, api: Api, first: Record, stage: str
+) -> None:
+    reprocess(stack, api, stage)
+    deliver(stack)
+    second = stack.the_record()
+    assert deliver(stack) == []
+    assert stack.every() == [second]
+
+
+# The call
+
+
+def test_all_is_the_default(stack: Stack, api: Api, first: Record) -> None:
+    api.post(f"/api/images/{first.image_id}/reprocess")
+    assert stages_in(shown(stack, api)) == ("pending", "pending", "pending")
+
+
+@pytest.mark.parametrize("stage", ["metadata", "Caption", ""])
+def test_an_unknown_stage_is_refused_and_changes_nothing(stack: Stack, api: Api, first: Record, stage: str) -> None:
+    refused = reprocess(stack, api, stage)
+    assert (refused.status, refused.code) == (422, "invalid_request")
+    assert (stack.every(), stack.messages()) == ([first], [])
