@@ -118,7 +118,7 @@ bench: $(TORCH) $(BENCH)  ## Measure pictures, captions, cold starts, the API an
 demo-model: $(TORCH)  ## Train the demo caption model (about 30 minutes on two cores)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m models.demo.train
 
-clean:  ## Remove what was installed, built and cached
+clean:  ## Remove what was installed, built and cached, and the data of MiniStack (.local/data)
 	rm -rf $(VENV) $(CHECKOV) $(MINISTACK) .aws-sam .bench .fuzz .local .screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

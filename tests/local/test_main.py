@@ -156,6 +156,7 @@ def test_the_banner_says_where_everything_is(stack):
         in text
     )
     assert "export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test" in text
+    assert "(moto; all data are lost when it stops)" in text
     assert "DEMO MODEL (demo-model)" in text
     assert "WORKERS=0" not in text
 

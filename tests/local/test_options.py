@@ -96,3 +96,26 @@ def test_the_local_times_fit_together():
 def test_containers_reach_the_emulator_only_where_that_was_asked_for():
     assert not parse([], {}).containers
     assert parse(["--containers"], {}).containers
+
+
+def test_the_emulator_is_moto_unless_another_one_is_asked_for(monkeypatch, tmp_path):
+    monkeypatch.setattr("local.options.MINISTACK", tmp_path)
+    (tmp_path / "installed").touch()
+    assert parse([], {}).emulator == parse([], {"EMULATOR": ""}).emulator == "moto"
+    assert parse([], {"EMULATOR": "ministack"}).emulator == "ministack"
+    assert parse(["--emulator", "moto"], {"EMULATOR": "ministack"}).emulator == "moto"
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"EMULATOR": "localstack"}, "EMULATOR=localstack: choose from moto, ministack"),
+        ({"EMULATOR": "ministack"}, "`make run EMULATOR=ministack` installs it"),
+    ],
+)
+def test_an_emulator_that_is_not_there_is_refused(monkeypatch, tmp_path, capsys, environment, message):
+    monkeypatch.setattr("local.options.MINISTACK", tmp_path)
+    with pytest.raises(SystemExit):
+        parse([], environment)
+    assert message in capsys.readouterr().err
+    assert parse(["--aws-endpoint", "http://127.0.0.1:4566"], {"EMULATOR": "ministack"}).aws_endpoint
