@@ -60,7 +60,7 @@ class KeptData:
 
     def close(self) -> None:
         """Notes that everything is saved, and unlocks the folder."""
-        self._running.unlink()
+        self._running.unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.close()
 
@@ -71,4 +71,4 @@ class KeptData:
 
     def reconciled(self) -> None:
         """Notes that tables and objects agree again."""
-        self._reconcile.unlink()
+        self._reconcile.unlink(missing_ok=True)
