@@ -59,6 +59,15 @@ def test_an_upload_that_was_never_claimed_fails(stack: Stack) -> None:
     assert_given_up(stack)
 
 
+def test_an_object_that_is_removed_while_its_image_is_given_up_takes_the_image_along(stack: Stack) -> None:
+    record = stored_image(stack, Status.PENDING)
+    # The event of this removal finds a record without a version and changes nothing.
+    stack.dynamodb.plan("transact_write_items", preceded_by(lambda: stack.remove(record.key)))
+    assert letter(stack, about(stack, record.key)) == []
+    assert stack.every() == []
+    assert stack.counts() == {}
+
+
 @pytest.mark.parametrize("source", ["dropped", "uploaded"])
 def test_an_image_at_which_every_worker_was_killed_is_given_up_with_its_thumbnails_kept(
     stack: Stack, source: str
