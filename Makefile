@@ -118,8 +118,9 @@ bench: $(TORCH) $(BENCH)  ## Measure pictures, captions, cold starts, the API an
 demo-model: $(TORCH)  ## Train the demo caption model (about 30 minutes on two cores)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m models.demo.train
 
-clean:  ## Remove what was installed, built and cached, and the data of MiniStack (.local/data)
-	rm -rf $(VENV) $(CHECKOV) $(MINISTACK) .aws-sam .bench .fuzz .local .screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean:  ## Remove what was installed, built and cached; your pictures in MiniStack stay (.local/data)
+	rm -rf $(VENV) $(CHECKOV) $(MINISTACK) .aws-sam .bench .fuzz .screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	[ ! -d .local ] || find .local -mindepth 1 -maxdepth 1 ! -name data -exec rm -rf {} +
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Versions and hashes are those of the lock files; `make lock` writes them. Packages of this checkout are linked to.

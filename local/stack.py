@@ -18,6 +18,8 @@ import httpx
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from image_core.services import connect
+from image_core.settings import Settings
 from local import environment, ports
 from local.child import Child, describe_exit
 from local.containers import CONTAINER_START_SECONDS, ContainerFunction, SamLocal, free_port, lambda_client
@@ -33,7 +35,6 @@ from local.reconcile import reconcile
 from local.schedule import Schedule
 from local.stack_files import FOLDER, claim
 from local.template import parameter_values, read_template
-from ops.target import local_stack
 
 _START_SECONDS = 180.0
 # `processor` must be in the command line of the processor's workers.
@@ -118,7 +119,7 @@ class LocalStack:
             self._run(f"{function.name}-schedule", schedule.run)
         self._write_ready_file()
         if self._options.model in ("auto", "blip"):
-            self._upgrade_model()
+            self._upgrade_model(session)
 
     def _start_emulator(self, process_env: Mapping[str, str]) -> None:
         fds = [listening.fileno() for listening in self._aws_sockets]
@@ -214,7 +215,7 @@ class LocalStack:
         except DownloadFailed as error:
             raise StartFailed(f"{error}; MODEL=auto starts on the demo model") from error
 
-    def _upgrade_model(self) -> None:
+    def _upgrade_model(self, session: boto3.Session) -> None:
         """Replace the demo model and its captions in the background."""
         processor = self.functions["ProcessorFunction"]
         if not isinstance(processor, LocalFunction) or not processor.workers:
@@ -223,7 +224,7 @@ class LocalStack:
         upgrade = ModelUpgrade(
             self._model_download,
             processor,
-            local_stack(self.files.description).connect(workers=1).records,
+            connect(self._settings(), session=session).records,
             httpx.Client(base_url=self.api_url, headers=key, timeout=60, trust_env=False),
             demo_model=name_of(environment.models_folder() / "demo" / "exported"),
         )
@@ -297,15 +298,22 @@ class LocalStack:
 
     def _for_ops(self) -> dict[str, Any]:
         """Where everything is, and the settings that the functions run with."""
-        variables: dict[str, str] = {}
-        for function in self.deployment.functions.values():
-            variables |= function.environment
         return {
             "aws_endpoint_url": self.aws_url,
             "region": self.deployment.region,
             "external": self._options.aws_endpoint is not None,
-            "settings": {**variables, "AWS_ENDPOINT_URL": self.aws_url},
+            "settings": self._variables(),
         }
+
+    def _variables(self) -> dict[str, str]:
+        """The environment variables of all functions."""
+        variables: dict[str, str] = {}
+        for function in self.deployment.functions.values():
+            variables |= function.environment
+        return {**variables, "AWS_ENDPOINT_URL": self.aws_url}
+
+    def _settings(self) -> Settings:
+        return Settings.model_validate({name.lower(): value for name, value in self._variables().items() if value})
 
     # Stop
 
