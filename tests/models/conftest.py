@@ -8,7 +8,7 @@ import pytest
 
 from models.random_checkpoint import write_random_checkpoint
 from tests.models.checkpoints import HUB_LAYOUT
-from tests.one_thread import one_thread_for_torch
+from tests.with_torch import one_thread_for_torch
 
 __all__ = ["checkpoint", "one_thread_for_torch"]
 
