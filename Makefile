@@ -50,6 +50,7 @@ check: $(REFERENCE)  ## Format, lint, types, template
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint --region eu-west-1
 
 CHECKOV := .venv-checkov
@@ -118,7 +119,7 @@ clean:  ## Remove what was installed, built and cached
 # Versions and hashes are those of the lock files; `make lock` writes them. Packages of this checkout are linked to.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
 LOCKED := --require-hashes --no-deps --requirement
-PINNED = $(shell sed -n 's/^\(\($(1)\)==[^ ]*\).*/\1/p' requirements.txt)
+PINNED = $(shell sed -nE 's/^(($(1))==[^ ]*).*/\1/p' requirements.txt)
 
 $(RUN): requirements/run.txt pyproject.toml cli/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -138,11 +139,11 @@ $(TEST): $(RUN) requirements/test.txt
 
 $(REFERENCE): $(TEST) requirements.txt
 	@echo "Installing torch and transformers into $(VENV), once (about 900 MB more on a CPU) ..."
-	@$(PIP_INSTALL) $(call PINNED,torch\|transformers)
+	@$(PIP_INSTALL) $(call PINNED,torch|transformers)
 	@touch $@
 
 $(BENCH): $(TEST) requirements.txt
-	@$(PIP_INSTALL) $(call PINNED,pyvips\|pyvips-binary)
+	@$(PIP_INSTALL) $(call PINNED,pyvips|pyvips-binary)
 	@touch $@
 
 # A venv of its own: checkov pins older versions of what sam pins, too.
