@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # What is installed, by group.
 RUN := $(VENV)/run.installed
 TEST := $(VENV)/test.installed
-TORCH := $(VENV)/torch.installed
+REFERENCE := $(VENV)/torch.installed
 BENCH := $(VENV)/bench.installed
 SOURCES := layers functions cli local ops models bench docs tests
 
@@ -33,13 +33,13 @@ sam-local: $(TEST) $(EMULATORS)  ## The same in Lambda's containers (Docker, Pyt
 
 # tests/conftest.py says what stays together, and in which order.
 IN_PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
-test: $(TORCH)  ## Run the tests
+test: $(if $(filter 0,$(TORCH)),$(TEST),$(REFERENCE))  ## Run the tests (TORCH=0: without torch and what is compared with it)
 	$(BIN)/pytest $(IN_PARALLEL) $(PYTEST)
 
 test-ministack: $(TEST) $(MINISTACK)/installed  ## Run the functional tests and the local stack on MiniStack instead of moto
 	EMULATOR=ministack $(BIN)/pytest $(IN_PARALLEL) tests/functional tests/iam tests/local/test_ministack.py tests/stack/test_ministack.py $(PYTEST)
 
-test-containers: $(TORCH)  ## Run what takes minutes: Lambda containers (Docker, Python 3.13 on PATH), large models
+test-containers: $(REFERENCE)  ## Run what takes minutes: Lambda containers (Docker, Python 3.13 on PATH), large models
 	$(BIN)/pytest -m 'slow or containers' -rP $(IN_PARALLEL) $(PYTEST)
 
 screenshots: $(TEST)  ## Photograph the gallery in each state into .screenshots (Chromium), two of them for the README
@@ -51,10 +51,11 @@ fuzz: $(TEST)  ## Feed mutated files to the picture stage (MINUTES=20); keeps wh
 simulate: $(TEST)  ## Run the simulator of failures (MINUTES=10) on every core
 	$(BIN)/python -m tests.simulation --minutes $(or $(MINUTES),10)
 
-check: $(TORCH)  ## Format, lint, types, template
+check: $(REFERENCE)  ## Format, lint, types, template
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint --region eu-west-1
 
 CHECKOV := .venv-checkov
@@ -101,13 +102,13 @@ docs: $(TEST)  ## Write docs/api.md from the OpenAPI schema, and the reference i
 	$(BIN)/python -m docs.api
 	$(BIN)/python -m docs.cli
 
-model: $(if $(filter 1,$(VERIFY)),$(TORCH),$(RUN))  ## Fetch BLIP and export it into models/exported (FROM=folder: another checkpoint; VERIFY=1: compare with transformers)
+model: $(if $(filter 1,$(VERIFY)),$(REFERENCE),$(RUN))  ## Fetch BLIP and export it into models/exported (FROM=folder: another checkpoint; VERIFY=1: compare with transformers)
 	$(BIN)/python -m models.export $(if $(FROM),--from $(FROM)) $(if $(filter 1,$(VERIFY)),--verify)
 
 model-check: $(RUN)  ## Compare the model folders with their checksums
 	$(BIN)/python -m models.check
 
-bench: $(TORCH) $(BENCH)  ## Measure pictures, captions, cold starts, the API and the local stack under load; wants a quiet machine
+bench: $(REFERENCE) $(BENCH)  ## Measure pictures, captions, cold starts, the API and the local stack under load; wants a quiet machine
 	$(BIN)/python -m bench.images
 	$(BIN)/python -m bench.captions
 	$(BIN)/python -m bench.cold_start
@@ -115,7 +116,7 @@ bench: $(TORCH) $(BENCH)  ## Measure pictures, captions, cold starts, the API an
 	$(BIN)/python -m bench.api_load
 	$(BIN)/python -m bench.local_stack
 
-demo-model: $(TORCH)  ## Train the demo caption model (about 30 minutes on two cores)
+demo-model: $(REFERENCE)  ## Train the demo caption model (about 30 minutes on two cores)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m models.demo.train
 
 clean:  ## Remove what was installed, built and cached; your pictures in MiniStack stay (.local/data)
@@ -126,7 +127,7 @@ clean:  ## Remove what was installed, built and cached; your pictures in MiniSta
 # Versions and hashes are those of the lock files; `make lock` writes them. Packages of this checkout are linked to.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
 LOCKED := --require-hashes --no-deps --requirement
-PINNED = $(shell sed -n 's/^\(\($(1)\)==[^ ]*\).*/\1/p' requirements.txt)
+PINNED = $(shell sed -nE 's/^(($(1))==[^ ]*).*/\1/p' requirements.txt)
 
 $(RUN): requirements/run.txt pyproject.toml cli/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -144,13 +145,13 @@ $(TEST): $(RUN) requirements/test.txt
 	-@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
 	@touch $@
 
-$(TORCH): $(TEST) requirements.txt
+$(REFERENCE): $(TEST) requirements.txt
 	@echo "Installing torch and transformers into $(VENV), once (about 900 MB more on a CPU) ..."
-	@$(PIP_INSTALL) $(call PINNED,torch\|transformers)
+	@$(PIP_INSTALL) $(call PINNED,torch|transformers)
 	@touch $@
 
 $(BENCH): $(TEST) requirements.txt
-	@$(PIP_INSTALL) $(call PINNED,pyvips\|pyvips-binary)
+	@$(PIP_INSTALL) $(call PINNED,pyvips|pyvips-binary)
 	@touch $@
 
 # A venv of its own: checkov pins older versions of what sam pins, too.

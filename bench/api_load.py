@@ -10,7 +10,6 @@ import argparse
 import http.client
 import io
 import json
-import os
 import threading
 import time
 from collections import defaultdict
@@ -22,6 +21,7 @@ from PIL import Image
 
 from bench.local_stack import LocalStack, cpu_seconds, local_stack
 from bench.report import machine, spread, table
+from image_processor.cpus import usable_cpus
 
 IMAGES = 60
 BUSY = 0.8
@@ -54,7 +54,7 @@ class Run:
     def limit(self) -> str:
         """Who had no time left; `latency`: nobody, each call waits for the steps of the one before."""
         busiest = max(self.busy, key=lambda name: self.busy[name])
-        cores = len(os.sched_getaffinity(0))
+        cores = usable_cpus()
         if self.busy[busiest] >= BUSY:
             return busiest
         return "the machine's cores" if sum(self.busy.values()) >= BUSY * cores else "latency"

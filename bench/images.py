@@ -12,7 +12,7 @@ from statistics import median
 
 from bench.contestants import Contestant
 from bench.photographs import PHOTOGRAPHS, Photograph
-from bench.picture_memory import peak_above_start
+from bench.picture_memory import REFERENCES, peak_above_start
 from bench.picture_quality import Quality, qualities
 from bench.picture_ways import WAYS, turns
 from bench.report import machine, ratio, spread, table, verdict
@@ -49,7 +49,9 @@ def main() -> None:
         photograph.draw()
     print(f"\n## The picture stage\n\n{options.rounds} interleaved rounds.\n{where}\n", flush=True)
     verdicts = _times(chosen, options.rounds)
-    if not options.skip_memory:
+    if not REFERENCES.exists():
+        print("Memory is not measured: only Linux tells the peak since a moment.\n")
+    elif not options.skip_memory:
         verdicts += _memory(chosen)
     if not options.skip_quality:
         verdicts += _quality(chosen)

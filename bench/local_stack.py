@@ -68,15 +68,32 @@ def local_stack(*options: str) -> Iterator[LocalStack]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has computed so far, all threads together (Linux)."""
+    """What a process has computed so far, all threads together."""
+    if sys.platform != "linux":
+        return _seconds(_ps(pid, "time"))
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_megabytes(pid: int) -> float:
-    """The memory that a process holds now (Linux)."""
+    """The memory that a process holds now."""
+    if sys.platform != "linux":
+        return int(_ps(pid, "rss")) * 1024 / 1e6
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _ps(pid: int, what: str) -> str:
+    command = ["ps", "-o", f"{what}=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+
+
+def _seconds(text: str) -> float:
+    """Returns the seconds of a time such as 62:03.45."""
+    seconds = 0.0
+    for part in text.split(":"):
+        seconds = seconds * 60 + float(part)
+    return seconds
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,16 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from image_processor.cpus import usable_cpus
+
 
 def machine(*packages: str) -> str:
     """A line about the machine, the versions, and how busy the machine was when this was called."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     return (
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {_cpu()}, {len(os.sched_getaffinity(0))} CPUs, {memory:.0f} GiB, "
-        f"Linux {platform.release()}, Python {platform.python_version()}, {versions}; "
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {_cpu()}, {usable_cpus()} CPUs, {memory:.0f} GiB, "
+        f"{platform.system()} {platform.release()}, Python {platform.python_version()}, {versions}; "
         f"load average at the start {os.getloadavg()[0]:.1f}"
     )
 
@@ -46,7 +48,8 @@ def verdict(name: str, value: float, bound: float, *, at_least: bool) -> str:
 
 
 def _cpu() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="ascii").splitlines():
+    about = Path("/proc/cpuinfo")  # Linux
+    for line in about.read_text(encoding="ascii").splitlines() if about.exists() else ():
         if line.startswith(("model name", "CPU part")):
             return line.partition(":")[2].strip()
     return platform.machine()

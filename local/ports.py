@@ -7,6 +7,7 @@ import ipaddress
 import json
 import socket
 import subprocess
+import sys
 from dataclasses import dataclass
 
 _DOCKER_SECONDS = 10
@@ -19,13 +20,13 @@ class PortTaken(Exception):
 def listen(host: str, port: int, *, option: str, interface: str | None = None) -> socket.socket:
     """Returns a listening socket for a child to serve; `option` is the flag to change the port with.
 
-    `interface`: the only network interface through which connections are accepted. Without it Linux accepts, for
-    any address of this machine, what arrives by any interface: a neighbor needs no more than a route.
+    `interface` (Linux): the only network interface through which connections are accepted. Without it Linux
+    accepts, for any address of this machine, what arrives by any interface: a neighbor needs no more than a route.
     """
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        if interface is not None:
+        if interface is not None and sys.platform == "linux":  # see `listen_for_containers`
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
         listening.bind((host, port))
         listening.listen(128)
@@ -52,6 +53,8 @@ def listen_for_containers(port: int, *, option: str) -> socket.socket | None:
 
     None where containers reach its loopback interface: Docker Desktop forwards to it, and has no bridge here.
     """
+    if sys.platform != "linux":
+        return None
     bridge = docker_bridge()
     try:
         with socket.socket() as probe:

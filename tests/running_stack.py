@@ -34,6 +34,7 @@ class Stack:
     bucket: str
     thumbnails_bucket: str
     env_file: Path
+    pid: int
 
     def upload(self, body: bytes, name: str = "photo.jpg") -> str:
         answer = self.api.post("/api/images", files={"file": (name, body)})
@@ -83,20 +84,12 @@ class Stack:
 
     def kill_processors(self) -> int:
         """SIGKILL for every processor of this stack, found as a person finds it, by its command line; how many."""
-        listed = subprocess.run(
-            ["pgrep", "-f", "local.worker processor"], capture_output=True, text=True, check=False
-        )
-        mine = [int(pid) for pid in listed.stdout.split() if self._is_mine(int(pid))]
-        for pid in mine:
+        command = ["pgrep", "-P", str(self.pid), "-f", "local.worker processor"]
+        listed = subprocess.run(command, capture_output=True, text=True, check=False)
+        pids = [int(pid) for pid in listed.stdout.split()]
+        for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        return len(mine)
-
-    def _is_mine(self, pid: int) -> bool:
-        try:
-            environment = Path(f"/proc/{pid}/environ").read_bytes()
-        except OSError:
-            return False
-        return f"QUEUE_URL={self.s3.meta.endpoint_url}/".encode() in environment
+        return len(pids)
 
     def thumbnail_keys(self) -> list[str]:
         listed = self.s3.list_objects_v2(Bucket=self.thumbnails_bucket).get("Contents", [])
@@ -141,6 +134,7 @@ def running_stack(folder: Path, *options: str, env: Mapping[str, str] | None = N
                 bucket=running["uploads_bucket_name"],
                 thumbnails_bucket=running["thumbnails_bucket_name"],
                 env_file=env_file,
+                pid=process.pid,
             )
     finally:
         process.send_signal(signal.SIGINT)

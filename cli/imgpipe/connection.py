@@ -150,7 +150,7 @@ def not_the_api(response: httpx.Response) -> Unreachable:
     """Returns the error for a response that no image pipeline sends."""
     url, status = response.url.copy_with(query=None), response.status_code
     return Unreachable(
-        f"What answers at {url} is not an image pipeline's API (status {status}). Check --api or IMGPIPE_API."
+        f"The server at {url} is not an image pipeline's API (status {status}). Check --api or IMGPIPE_API."
     )
 
 

@@ -15,21 +15,18 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 ROWS, COLUMNS = 40, 160
+CTRL_C, CTRL_D = b"\x03", b"\x04"
 
 
 def in_a_terminal(
     command: Sequence[str],
     environment: Mapping[str, str],
     *,
-    ctrl_c_when: Callable[[str], bool] | None = None,
-    until_it_ends: bool = False,
+    control_when: Callable[[str], bool] | None = None,
+    control: bytes = CTRL_C,
     seconds: float = 60,
 ) -> tuple[str, int]:
-    """All that the command shows in a terminal of 160×40, and its exit code. Ctrl-C is typed when told to.
-
-    `until_it_ends`: Ctrl-C is typed again after each pause. Python overlooks one that comes in the moment in which
-    `input` begins to wait.
-    """
+    """All that the command shows in a terminal of 160×40, and its exit code. `control` is typed when told to."""
     primary, secondary = pty.openpty()
     fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     process = subprocess.Popen(
@@ -49,8 +46,6 @@ def in_a_terminal(
                 process.kill()
                 pytest.fail(f"did not end within {seconds} s: {shown[-500:]!r}")
             if not select.select([primary], [], [], 0.2)[0]:
-                if until_it_ends and ctrl_c_when is None:
-                    os.write(primary, b"\x03")
                 continue
             try:
                 piece = os.read(primary, 65536)
@@ -59,9 +54,9 @@ def in_a_terminal(
             if not piece:
                 break
             shown += piece
-            if ctrl_c_when is not None and ctrl_c_when(shown.decode(errors="replace")):
-                os.write(primary, b"\x03")
-                ctrl_c_when = None
+            if control_when is not None and control_when(shown.decode(errors="replace")):
+                os.write(primary, control)
+                control_when = None
         return shown.decode(errors="replace"), process.wait(timeout=30)
     finally:
         os.close(primary)

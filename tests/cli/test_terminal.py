@@ -31,7 +31,7 @@ def test_there_is_a_bar_for_each_file_on_its_way_and_one_for_all(
         return "3 of 8 files" in plain(shown) and photos[4].name in plain(shown).rpartition("3 of 8 files")[2]
 
     command = imgpipe.command("upload", "--jobs", "2", *photos)
-    shown, code = in_a_terminal(command, imgpipe.environment, ctrl_c_when=is_in_the_middle)
+    shown, code = in_a_terminal(command, imgpipe.environment, control_when=is_in_the_middle)
     over.set()
     again, code_again = in_a_terminal(command, imgpipe.environment)
 

@@ -7,14 +7,15 @@ should are kept in .fuzz/; `python -m tests.fuzz FILE …` takes such files agai
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from image_processor.cpus import usable_cpus
 from tests.fuzz.campaign import LIMITS, Tally, work
+from tests.fuzz.picture_stage import ONLY_LINUX
 from tests.fuzz.watched import Watched
 
 
@@ -54,9 +55,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="take these instead of mutated ones")
     parser.add_argument("--minutes", type=float, default=20, help="default: %(default)g")
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="default: %(default)s")
+    parser.add_argument("--workers", type=int, default=usable_cpus(), help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="default: the time")
     options = parser.parse_args()
+    if sys.platform != "linux":
+        sys.exit(f"python -m tests.fuzz: {ONLY_LINUX}")
     if options.files:
         sys.exit(min(1, again(options.files)))
     started = time.time()

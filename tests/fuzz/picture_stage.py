@@ -36,6 +36,7 @@ REQUEST = struct.Struct("<QQ")
 
 ADDRESS_SPACE_BYTES = 8 * 2**30
 """Beyond this an allocation fails: the machine is not to suffer."""
+ONLY_LINUX = "only Linux limits a process's address space and tells its peak memory since a moment"
 REPEATED = 8
 """One file in so many is taken twice, and must end the same way."""
 

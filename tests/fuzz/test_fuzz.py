@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from tests import pictures
 from tests.fuzz.corpus import FORMATS, corpus
 from tests.fuzz.hostile import HOSTILE_FILES
 from tests.fuzz.mutations import mutated
+from tests.fuzz.picture_stage import ONLY_LINUX
 from tests.fuzz.watched import Limits, Outcome, Watched
 
 CASES_PER_FORMAT = 60
@@ -19,6 +21,8 @@ CASES_PER_FORMAT = 60
 
 @pytest.fixture(scope="module")
 def watched() -> Iterator[Watched]:
+    if sys.platform != "linux":
+        pytest.skip(ONLY_LINUX)
     with Watched() as process:
         yield process
 

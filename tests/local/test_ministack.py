@@ -310,17 +310,20 @@ def test_it_ends_with_the_stack_and_saves_everything(
     tmp_path: Path, eventually: Callable[..., Any], is_alive: Callable[[int], bool], signum: int
 ) -> None:
     run = Run(tmp_path, "--emulator", "ministack", "--sweep-seconds", "0.5")
-    ready = eventually(run.ready, seconds=60)
-    assert (ready["emulator"], ready["data_folder"]) == ("ministack", str(tmp_path / "sam" / "data"))
-    pids = [pid for group in ready["pids"].values() for pid in group]
-    sent = {"QueueUrl": ready["queue_url"], "MessageBody": json.dumps({"do": "raise"})}
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-    boto3.client("sqs", endpoint_url=ready["aws_endpoint_url"], **keys).send_message(**sent)
-    eventually(lambda: "(MiniStack; data are kept in" in run.output.read_text())
-    sweep = eventually(lambda: [event for event in run.noted("recovery") if "Records" not in event])[0]
-    assert sweep["resources"][0].split(":")[4] == ready["uploads_bucket_name"].split("-")[-4]
-    run.process.send_signal(signum)
-    run.process.wait(20)
-    eventually(lambda: not any(map(is_alive, pids)), seconds=20)
-    assert not (Path(ready["data_folder"]) / "running").exists()
-    assert (Path(ready["data_folder"]) / "state" / "sqs.json").exists()
+    try:
+        ready = eventually(run.ready, seconds=60)
+        assert (ready["emulator"], ready["data_folder"]) == ("ministack", str(tmp_path / "sam" / "data"))
+        pids = [pid for group in ready["pids"].values() for pid in group]
+        sent = {"QueueUrl": ready["queue_url"], "MessageBody": json.dumps({"do": "raise"})}
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+        boto3.client("sqs", endpoint_url=ready["aws_endpoint_url"], **keys).send_message(**sent)
+        eventually(lambda: "(MiniStack; data are kept in" in run.output.read_text())
+        sweep = eventually(lambda: [event for event in run.noted("recovery") if "Records" not in event])[0]
+        assert sweep["resources"][0].split(":")[4] == ready["uploads_bucket_name"].split("-")[-4]
+        run.process.send_signal(signum)
+        run.process.wait(20)
+        eventually(lambda: not any(map(is_alive, pids)), seconds=20)
+        assert not (Path(ready["data_folder"]) / "running").exists()
+        assert (Path(ready["data_folder"]) / "state" / "sqs.json").exists()
+    finally:
+        run.process.kill()

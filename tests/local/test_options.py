@@ -29,7 +29,8 @@ def test_thumbnail_sizes_of_make_run_reach_the_parameter_of_the_template():
     assert options.parameters["Thumbnails"] == wanted
     assert "Thumbnails" not in parse([], {"THUMBNAILS": ""}).parameters
     asked = subprocess.run(
-        ["make", "--no-print-directory", "--eval", "show: ; @printenv THUMBNAILS", "show", f"THUMBNAILS={wanted}"],
+        ["make", "--no-print-directory", "-f", "Makefile", "-f", "-", "show", f"THUMBNAILS={wanted}"],
+        input="show: ; @printenv THUMBNAILS",
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -11,6 +11,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
@@ -70,10 +71,12 @@ class DockerEngine:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerEngine]:
-    engine = DockerEngine(tmp_path_factory.mktemp("docker") / "docker.sock")
-    yield engine
-    engine.stop()
+def engine() -> Iterator[DockerEngine]:
+    # A socket's path has at most 104 bytes on macOS, whose folders for temporary files have long names.
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        engine = DockerEngine(Path(folder) / "docker.sock")
+        yield engine
+        engine.stop()
 
 
 @pytest.fixture(scope="module")

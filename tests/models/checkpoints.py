@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from models.random_checkpoint import Shape
+from tests.with_torch import torch_or_skip
 
 HUB_LAYOUT = Shape(
     image_size=96,
@@ -47,8 +48,7 @@ def edited(checkpoint: Path, tmp_path: Path, config: Callable[[dict[str, Any]], 
 
 
 def edit_weights(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    import torch
-
+    torch = torch_or_skip()
     path = folder / "pytorch_model.bin"
     # Tied weights share their memory in the file, and shall not after an edit of one of them.
     state = {name: value.clone() for name, value in torch.load(path, weights_only=True).items()}

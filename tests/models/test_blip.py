@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,8 +12,9 @@ from models.blip import Preprocessing, Text, Vision, expected_shapes
 from models.random_checkpoint import build_random_model
 from models.tokenizer import load_tokenizer
 from tests.models.checkpoints import HUB_LAYOUT
+from tests.with_torch import transformers_or_skip
 
-transformers: Any = pytest.importorskip("transformers")
+transformers = transformers_or_skip()
 
 
 def test_names_and_shapes_of_the_weights_are_those_of_transformers() -> None:

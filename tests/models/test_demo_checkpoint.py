@@ -1,7 +1,6 @@
 """The demo model that is in the repository: whole, small, and right about pictures that it has never seen."""
 
 import json
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -14,16 +13,21 @@ from models.demo.captions import scene_caption
 from models.demo.dataset import draw_dataset, model_pixels
 from models.demo.drawing import PROMPT, TEST_SEEDS
 from models.demo.evaluate import CHECKPOINT, evaluate, print_report
-from models.demo.train import Plan, normalised, train
 from models.demo.vocabulary import build_tokenizer, words
 from models.reference import Reference
+from tests.with_torch import transformers_or_skip
 
 FRESH = TEST_SEEDS.start + 50_000
 """First of the seeds that these tests draw: others than those of the published figures."""
 
 
 @pytest.fixture(scope="module")
-def reference() -> Reference:
+def transformers() -> Any:
+    return transformers_or_skip()
+
+
+@pytest.fixture(scope="module")
+def reference(transformers: Any) -> Reference:
     return Reference(CHECKPOINT)
 
 
@@ -40,7 +44,7 @@ def test_the_weights_are_at_most_8_megabytes_and_readable_by_everyone() -> None:
     assert all(path.stat().st_mode & 0o444 == 0o444 for path in CHECKPOINT.iterdir())
 
 
-def test_it_has_the_shape_and_the_words_that_the_training_code_says() -> None:
+def test_it_has_the_shape_and_the_words_that_the_training_code_says(transformers: Any) -> None:
     stored = json.loads((CHECKPOINT / "config.json").read_text())
     built = build_model(build_tokenizer()).config
     for part in ("vision_config", "text_config"):
@@ -49,8 +53,7 @@ def test_it_has_the_shape_and_the_words_that_the_training_code_says() -> None:
     assert (CHECKPOINT / "vocab.txt").read_text().split("\n")[:-1] == words()
 
 
-def test_plain_transformers_loads_and_runs_it() -> None:
-    transformers: Any = import_module("transformers")
+def test_plain_transformers_loads_and_runs_it(transformers: Any) -> None:
     processor = transformers.BlipProcessor.from_pretrained(CHECKPOINT, local_files_only=True)
     model = transformers.BlipForConditionalGeneration.from_pretrained(CHECKPOINT, local_files_only=True)
     picture = Image.new("RGB", (120, 90), "black")
@@ -60,7 +63,7 @@ def test_plain_transformers_loads_and_runs_it() -> None:
 
 
 def test_at_least_nine_in_ten_captions_of_fresh_pictures_are_right_to_the_last_word(
-    capsys: pytest.CaptureFixture[str],
+    transformers: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = evaluate(CHECKPOINT, count=60, first_seed=FRESH)
     print_report(answers)
@@ -81,7 +84,7 @@ def test_the_same_picture_gets_the_same_caption_from_every_load(reference: Refer
     assert reference.caption_ids(picture) == Reference(CHECKPOINT).caption_ids(picture)
 
 
-def test_without_a_prompt_it_says_the_same_without_those_words() -> None:
+def test_without_a_prompt_it_says_the_same_without_those_words(transformers: Any) -> None:
     prompted = {answer.seed: answer for answer in evaluate(CHECKPOINT, count=6, first_seed=FRESH)}
     unprompted = evaluate(CHECKPOINT, count=6, first_seed=FRESH, prompt="")
     for answer in unprompted:
@@ -94,8 +97,9 @@ def test_captions_end_by_themselves_within_the_token_limit(reference: Reference)
     assert len(ids) < MAX_NEW_TOKENS
 
 
-def test_a_picture_is_prepared_for_training_as_for_captioning() -> None:
-    transformers: Any = import_module("transformers")
+def test_a_picture_is_prepared_for_training_as_for_captioning(transformers: Any) -> None:
+    from models.demo.train import normalised  # needs torch
+
     picture = Image.fromarray(np.random.default_rng(2).integers(0, 255, (50, 130, 3), dtype=np.uint8))
     image_processor = transformers.BlipImageProcessorPil.from_pretrained(CHECKPOINT, local_files_only=True)
     expected = image_processor(images=picture, return_tensors="np")["pixel_values"]
@@ -103,7 +107,9 @@ def test_a_picture_is_prepared_for_training_as_for_captioning() -> None:
     assert np.abs(given - expected).max() < 1e-5
 
 
-def test_training_is_seeded(capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_is_seeded(transformers: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    from models.demo.train import Plan, train  # needs torch
+
     dataset = draw_dataset(range(32), 64, print)
     plan = Plan(pictures=32, steps=6, batch=16, warm_up=1)
     first, _ = train(plan, dataset)

@@ -1,5 +1,7 @@
 """The demo model's world: pictures that can be drawn again, and captions that are true of them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -12,6 +14,7 @@ from models.demo.scenes import KINDS, draw_scene
 from models.demo.sentences import IGNORED, Sentences
 from models.demo.shapes import SHAPES
 from models.demo.vocabulary import PROMPTS, build_tokenizer
+from tests.with_torch import transformers_or_skip
 
 SEEDS = range(TEST_SEEDS.start + 1_000, TEST_SEEDS.start + 1_040)
 
@@ -141,21 +144,24 @@ def test_a_colour_between_two_names_has_no_caption_unless_asked_for() -> None:
     assert scene_caption(between, margins=False) is not None
 
 
-def test_every_word_that_is_drawn_or_prompted_is_one_token(pictures: list[Drawn]) -> None:
-    tokenizer = build_tokenizer()
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    transformers_or_skip()
+    return build_tokenizer()
+
+
+def test_every_word_that_is_drawn_or_prompted_is_one_token(tokenizer: Any, pictures: list[Drawn]) -> None:
     for text in [*(drawn.caption for drawn in pictures), *PROMPTS, *SHAPES]:
         tokens = tokenizer.tokenize(text)
         assert "".join(tokens) == text.replace(" ", "")
         assert not any("#" in token for token in tokens)
 
 
-def test_any_prompt_can_be_written_in_the_vocabulary() -> None:
-    tokenizer = build_tokenizer()
+def test_any_prompt_can_be_written_in_the_vocabulary(tokenizer: Any) -> None:
     assert tokenizer.unk_token not in tokenizer.tokenize("What's this? A 1980s café: zebra & co.")
 
 
-def test_a_batch_teaches_the_caption_and_not_its_prompt() -> None:
-    tokenizer = build_tokenizer()
+def test_a_batch_teaches_the_caption_and_not_its_prompt(tokenizer: Any) -> None:
     inputs, labels = Sentences(tokenizer, ["a dark scene, mostly red"]).batch(
         np.zeros(200, dtype=np.intp), np.random.default_rng(0)
     )

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from PIL import Image
-from safetensors.torch import save_file
 
 from image_core.errors import ModelError
 from image_processor.captioning.model_folder import MANIFEST_NAME, FileEntry, read_manifest, verify_checksums
@@ -24,6 +22,7 @@ from models.parity import Comparison, compare, sample_pictures
 from models.random_checkpoint import BASE, write_random_checkpoint
 from models.reference import Reference
 from tests.models.checkpoints import EXPORT_WITHOUT_TORCH, HUB_LAYOUT, edit_weights, edited
+from tests.with_torch import torch_or_skip, transformers_or_skip
 
 REPOSITORY_ROOT = Path(__file__).parents[2]
 DEMO = REPOSITORY_ROOT / "models" / "demo"
@@ -76,6 +75,7 @@ def test_a_checkpoint_of_the_hubs_layout_gives_the_tokens_of_transformers(
 def test_a_checkpoint_of_any_shape_gives_the_tokens_of_transformers(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    transformers_or_skip()
     source, target = tmp_path / "checkpoint", tmp_path / "exported"
     write_random_checkpoint(source, OTHER_SHAPES[name], seed=3, weights="safetensors")
 
@@ -90,6 +90,7 @@ def test_a_checkpoint_of_any_shape_gives_the_tokens_of_transformers(
 def test_a_checkpoint_of_the_real_size_gives_the_tokens_of_transformers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    transformers_or_skip()
     source, target = tmp_path / "checkpoint", tmp_path / "exported"
     write_random_checkpoint(source, BASE)
     export(source, target, Origin("random", "0", "none"))
@@ -203,6 +204,9 @@ def test_the_files_of_the_checkpoint_are_recorded_as_they_are(checkpoint: Path, 
 
 def as_safetensors(folder: Path) -> None:
     """Rewrite the weights without the tied ones, as transformers does."""
+    torch = torch_or_skip()
+    from safetensors.torch import save_file
+
     state = torch.load(folder / "pytorch_model.bin", weights_only=True)
     (folder / "pytorch_model.bin").unlink()
     tied = "text_decoder.cls.predictions.decoder."
@@ -212,6 +216,7 @@ def as_safetensors(folder: Path) -> None:
 
 def as_parts(folder: Path) -> None:
     """Split the weights into two files and an index."""
+    torch = torch_or_skip()
     state = torch.load(folder / "pytorch_model.bin", weights_only=True)
     (folder / "pytorch_model.bin").unlink()
     home = {name: f"pytorch_model-0000{1 + number % 2}-of-00002.bin" for number, name in enumerate(state)}
@@ -235,7 +240,7 @@ def test_the_kind_of_file_makes_no_difference(
 def test_weights_of_another_precision_become_fp32(
     checkpoint: Path, tmp_path: Path, kind: str, rewrite: Callable[[Path], None]
 ) -> None:
-    source = edited(checkpoint, tmp_path)
+    torch, source = torch_or_skip(), edited(checkpoint, tmp_path)
     state = torch.load(source / "pytorch_model.bin", weights_only=True)
     torch.save(
         {name: value.to(getattr(torch, kind)) for name, value in state.items()}, source / "pytorch_model.bin"

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from PIL import Image
 
 from image_core.errors import ModelError
 from models.demo.architecture import build_model, save_checkpoint
 from models.demo.vocabulary import build_tokenizer
 from models.reference import Reference
+from tests.with_torch import torch_or_skip, transformers_or_skip
 
-transformers: Any = pytest.importorskip("transformers")
+torch, transformers = torch_or_skip(), transformers_or_skip()
 PICTURE = Image.linear_gradient("L").convert("RGB")
 PROMPT = "a photo of"
 BOS, EOS = 5, 3

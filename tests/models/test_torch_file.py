@@ -30,6 +30,7 @@ from tests.models.torch_archives import (
     text,
     write_archive,
 )
+from tests.with_torch import torch_or_skip
 
 
 def refused(path: Path) -> str:
@@ -51,7 +52,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("kind", ["float64", "float32", "float16", "bfloat16", "int64", "int32", "uint8", "bool"])
 def test_tensors_of_every_type_are_those_of_torch(path: Path, kind: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch = torch_or_skip()
     values = (torch.arange(24).reshape(2, 3, 4) - 7).to(getattr(torch, kind))
     state = {"whole": values, "turned": values.permute(2, 0, 1), "part": values[:, 1:, ::2], "one": values[1, 2, 3]}
     torch.save(state, path)
@@ -67,7 +68,7 @@ def test_tensors_of_every_type_are_those_of_torch(path: Path, kind: str) -> None
 
 
 def test_a_models_state_with_its_versions_is_read(path: Path) -> None:
-    torch = pytest.importorskip("torch")
+    torch = torch_or_skip()
     model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.LayerNorm(2))
     state = model.state_dict()
     assert isinstance(state, OrderedDict) and state._metadata  # type: ignore[attr-defined]
@@ -79,7 +80,7 @@ def test_a_models_state_with_its_versions_is_read(path: Path) -> None:
 
 
 def test_tied_weights_share_their_memory(path: Path) -> None:
-    torch = pytest.importorskip("torch")
+    torch = torch_or_skip()
     words = torch.ones(100, 10)
     torch.save({"words": words, "head": words}, path)
 

@@ -20,6 +20,7 @@ from models.check import main as check
 from models.demo.drawing import TEST_SEEDS, draw
 from models.parity import compare
 from models.reference import Reference
+from tests.with_torch import transformers_or_skip
 
 PROMPT = "a photo of"
 """The demo model's own."""
@@ -52,6 +53,7 @@ def captioner() -> OnnxCaptioner:
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
+    transformers_or_skip()
     return Reference(CHECKPOINT)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
-from transformers import BlipImageProcessorPil
 
 from image_processor.captioning.preprocess import Preprocessor
+from tests.with_torch import transformers_or_skip
+
+BlipImageProcessorPil = transformers_or_skip().BlipImageProcessorPil
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 

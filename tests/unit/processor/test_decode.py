@@ -424,6 +424,7 @@ def test_where_libwebp_cannot_be_called_pillow_decodes() -> None:
     assert shown(decoded(data)).convert("RGB").getpixel((30, 30)) == (255, 0, 0)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's address space")
 def test_memory_that_the_machine_lacks_is_not_the_fault_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "picture"
     path.write_bytes(pictures.raw_png(9_000, 9_000, depth=8, colour=2, rows=b""))
