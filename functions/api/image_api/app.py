@@ -36,6 +36,7 @@ def create_app(services: Services) -> FastAPI:
         lifespan=_serving,
     )
     app.state.services = services
+    app.state.cached_model = service.CachedModel(services)
     # From the innermost to the outermost.
     app.add_middleware(BodyLimit, settings=settings)
     if settings.api_key_secret_arn:
