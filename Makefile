@@ -17,7 +17,7 @@ ENV ?= default
 export ALLOW_DEMO_MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run sam-local test test-ministack test-containers screenshots fuzz simulate check check-security audit deploy preflight format lock docs model model-check bench demo-model clean
+.PHONY: help run sam-local test test-ministack test-containers screenshots fuzz simulate check check-security audit deploy base-image preflight format lock docs model model-check bench demo-model clean
 
 help:  ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -72,8 +72,12 @@ preflight: $(TEST)  ## What would be wrong with a deployment (ENV=default, dev o
 	$(BIN)/python -m ops.preflight $(ENV)
 
 deploy: $(TEST) $(if $(filter 1,$(ALLOW_DEMO_MODEL)),,models/exported/model.json) preflight  ## Deploy to AWS (ENV=default, dev or prod)
+	$(BIN)/python -m ops.base_image $$($(BIN)/python -m ops.preflight $(ENV) --show Architecture)
 	ARCHITECTURE=$$($(BIN)/python -m ops.preflight $(ENV) --show Architecture) $(BIN)/sam build --config-env $(ENV)
 	$(BIN)/sam deploy --config-env $(ENV)
+
+base-image: $(TEST)  ## Pin the processor's base image to what its tag names now (functions/processor/base-image)
+	$(BIN)/python -m ops.base_image --update $$($(BIN)/python -m ops.preflight $(ENV) --show Architecture)
 
 models/exported/model.json: | $(RUN)
 	$(BIN)/python -m models.export
