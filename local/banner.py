@@ -8,6 +8,7 @@ from typing import Any
 from local.environment import DUMMY_CREDENTIALS
 
 _RULE = "─" * 100
+_OFF = "off (WORKERS=0): images stay pending until another program receives their messages"
 
 
 def banner(
@@ -27,11 +28,7 @@ def banner(
         ("Bucket", stack["uploads_bucket_name"]),
         *([("API key", f"{stack['api_key']}   (in the header X-Api-Key)")] if "api_key" in stack else []),
         ("Captions", caption_line(health)),
-        *(
-            []
-            if is_processing
-            else [("Processing", "off (WORKERS=0): images wait for whatever else takes messages")]
-        ),
+        *([] if is_processing else [("Processing", _OFF)]),
         ("", ""),
         ("Upload", f"curl {key}-F file=@photo.jpg {stack['api_url']}/api/images"),
         *([] if external else [("Drop", f"export {exports} AWS_DEFAULT_REGION={stack['region']}")]),
