@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from image_core.errors import Superseded
-from image_core.keys import thumbnail_prefix
+from image_core.keys import is_key_of, thumbnail_prefix
 from image_core.model import Record, Status, StoredObject
 from image_core.services import Services
 from image_core.stores.queue import ObjectEvent
+
+log = logging.getLogger(__name__)
 
 
 def delete(record: Record, services: Services) -> None:
@@ -31,7 +35,9 @@ def mark(record: Record, services: Services, stored: StoredObject | None = None)
 def _finish(record: Record, services: Services) -> None:
     storage = services.storage
     stored = storage.head(record.key)
-    if stored is not None and record.version in (None, stored.version):
+    if not is_key_of(record.image_id, storage.uploads_bucket, record.key):
+        log.error("a record that names an original of another image is removed; the original stays")
+    elif stored is not None and record.version in (None, stored.version):
         storage.delete_original(stored)
     thumbnails = storage.list_thumbnails(thumbnail_prefix(record.image_id))
     # The record has not changed since the list was taken, so no thumbnail in it is of a later image with this id.
