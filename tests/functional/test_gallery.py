@@ -8,7 +8,7 @@ import re
 import boto3
 import pytest
 
-from image_api.gallery import FOLDER, PAGE, asset
+from image_api.assets import FOLDER, PAGE, asset
 from image_core.services import connect
 from tests.functional.emulator import Stack
 from tests.functional.http_api import Answer, Api, request

@@ -15,7 +15,7 @@ from image_api.http.body_limit import BodyLimit
 from image_api.http.request_metrics import RequestMetrics
 from image_api.http.response_headers import ResponseHeaders
 from image_api.openapi import DESCRIPTION, DocumentedApi
-from image_api.routes import files, gallery, images, service, uploads
+from image_api.routes import files, images, pages, service, uploads
 from image_core.services import Services
 
 TITLE = "Serverless image pipeline"
@@ -47,7 +47,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(RequestMetrics)
     app.add_middleware(ResponseHeaders)
     error_responses.install(app)
-    for routes in (images, files, uploads, service, gallery):
+    for routes in (images, files, uploads, service, pages):
         # Not include_router: it would make every route a second time, in the first request.
         app.router.routes.extend(routes.router.routes)
     app.state.thumbnail_path = str(app.url_path_for("get_thumbnail", image_id="{image_id}", size="{size}"))

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from fastapi import Request, Response
 
+from image_api.assets import PAGE, asset, content_security_policy
 from image_api.dependencies import Connected
-from image_api.gallery import PAGE, asset, content_security_policy
 from image_api.http import routing
 from image_api.http.conditional import etag_headers, is_known, not_modified
 from image_api.http.errors import NotFound

@@ -1,4 +1,4 @@
-"""The gallery: one page with its scripts and styles, served as they are in this folder. There is no build step."""
+"""The gallery: one page with its scripts and styles, served as they are in `gallery`. There is no build step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from image_api.http.conditional import etag
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "gallery"
 PAGE = "index.html"
 
 _MEDIA_TYPES = {
