@@ -139,12 +139,12 @@ def test_the_key_opens_everything(api: Api, locked: Stack) -> None:
     assert call(api, "GET", "/nothing/here", x_api_key=KEY).code == "not_found"
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/docs", "/redoc", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/", "/health", "/docs", "/openapi.json"])
 def test_what_is_public_needs_no_key(api: Api, path: str) -> None:
     assert call(api, "GET", path).status == 200
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect"])
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
 def test_the_documentation_needs_the_key_if_the_operator_says_so(
     make_stack: Callable[..., Stack], secret_arn: str, path: str
 ) -> None:

@@ -30,6 +30,9 @@ def create_app(services: Services) -> FastAPI:
         title=TITLE,
         description=DESCRIPTION,
         version="0.1.0",
+        # FastAPI's own pages run scripts of a CDN on the origin that keeps the API key: routes.pages has ours.
+        docs_url=None,
+        redoc_url=None,
         # One address for each thing: `/api/images/` is not found, instead of a redirect that a POST may not follow.
         redirect_slashes=False,
         telemetry=quiet,

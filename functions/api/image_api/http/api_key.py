@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 HEADER = "X-Api-Key"
 PUBLIC_PATHS = frozenset({"/", "/health", "/favicon.ico"})
 PUBLIC_FOLDER = "/assets/"
-"""Scripts and styles of the page at `/`."""
-DOCS_PATHS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
+"""Scripts and styles of the pages at `/` and `/docs`."""
+DOCS_PATHS = frozenset({"/docs", "/openapi.json"})
 
 CACHE_SECONDS = 300.0
 """How long a key is trusted before the secret is read again: a revoked key works for so long."""
