@@ -100,6 +100,7 @@ class Record:
     requested_ms: int = 0
     deadline: int = 0
     postponed: int = 0
+    upload_until: int = 0
     version: str | None = None
     version_etag: str | None = None
     attempt: str | None = None
@@ -133,6 +134,7 @@ class Record:
         announced_sha256: str | None = None,
         request_digest: str | None = None,
         deadline: int = 0,
+        upload_until: int = 0,
     ) -> Record:
         """The first record of an image. A `rev` of 0 means that it is not in the table yet."""
         return cls(
@@ -151,7 +153,15 @@ class Record:
             announced_sha256=announced_sha256,
             request_digest=request_digest,
             deadline=deadline,
+            upload_until=upload_until,
         )
+
+    def deletion_covers(self, stored: StoredObject) -> bool:
+        """Whether the deletion of this image removes that object too; any other object is a new image.
+
+        It covers the version that it names, and whatever may have come by a URL that was given out before.
+        """
+        return self.version in (None, stored.version) or stored.modified_ms <= self.upload_until
 
     def is_finished_for(self, version: str) -> bool:
         """Whether the outcome on the record is that of `version` in the present generation."""

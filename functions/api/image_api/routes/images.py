@@ -39,7 +39,7 @@ from image_api.responses import LOCATION_HEADER, PENDING_HEADERS, accepted, pend
 from image_api.schemas import AcceptedResponse, ImagePatch, ImageResponse, ListResponse, ShownStatus
 from image_core.errors import BadCursor, Superseded, Unavailable, UploadIncomplete
 from image_core.keys import upload_key
-from image_core.lifecycle.delete import delete, mark
+from image_core.lifecycle.delete import delete, mark_for_caller
 from image_core.model import Record, Stage, Status
 from image_core.services import Services
 from image_core.stores.queue import ObjectEvent
@@ -277,7 +277,7 @@ def delete_image(
 
     def marked(record: Record) -> Record:
         _require_match(record, if_match, request, services)
-        return mark(record, services, services.storage.head(record.key))
+        return mark_for_caller(record, services)
 
     deleted = change_record(image_id, services, marked)
     try:
