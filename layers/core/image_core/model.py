@@ -41,7 +41,8 @@ class StoredObject:
 
     `version` tells one content of a key from the next: S3's VersionId, or ETag and time where the bucket
     is not versioned. `version_id` is S3's alone. `modified_ms` (ms since 1970, S3 counts whole seconds) is when it
-    arrived.
+    arrived. `kms_key` is the ARN of the key that it is encrypted with, if S3 names one. An object that is not
+    `is_readable` is as a listing shows it: S3 refuses its HEAD, and will refuse it always.
     """
 
     key: str
@@ -51,6 +52,8 @@ class StoredObject:
     size_bytes: int
     content_type: str | None = None
     modified_ms: int = 0
+    kms_key: str | None = None
+    is_readable: bool = True
 
 
 @dataclass(frozen=True)
