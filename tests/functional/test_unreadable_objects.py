@@ -48,7 +48,7 @@ def denied_key(account: str) -> ClientError:
     return of_get(
         403,
         "AccessDenied",
-        f"User: {ROLE} is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:eu-west-1:{account}:key/1a"
+        f"User: {ROLE} is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:eu-west-1:{account}:key/1"
         " because no identity-based policy allows the kms:Decrypt action",
     )
 
