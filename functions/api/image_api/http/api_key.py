@@ -37,11 +37,11 @@ DOCS_PATHS = frozenset({"/docs", "/openapi.json"})
 CACHE_SECONDS = 300.0
 """How long a key is trusted before the secret is read again: a revoked key works for so long."""
 REREAD_SECONDS = 10.0
-"""A new key works within this time. An unknown key may be new, so the secret is read again for it: once in this time
-for each key, and for all of them together as often as `REREADS` allows."""
+"""A new key works within this time. An unknown key may be new, so the secret is read again for it: once in this
+time for each key, and for all of them together as often as `REREADS` allows."""
 REREADS = 10
-"""How many reads for unknown keys may follow one another; one more is allowed after each `REREAD_SECONDS`. So guessing
-costs few reads. While none is left, the response to an unknown key is 503, because the key may be the new one."""
+"""How many reads for unknown keys may follow one another; one more is allowed after each `REREAD_SECONDS`. So
+guessing costs few reads. While none is left, an unknown key gets 503, because it may be the new one."""
 MAX_REFUTED = 1_000
 """How many keys are remembered as not valid."""
 OUTAGE_SECONDS = 3600.0

@@ -187,10 +187,16 @@ class Storage:
         return url, headers
 
     def public_origin(self) -> str:
-        """Scheme, host and port of the URLs that callers get for originals."""
+        """Scheme, host and port of the URLs that callers get for originals, as a content security policy has them.
+
+        `*` stands for the bucket, whose name holds the account id: anybody may read the policy.
+        """
         parameters = {"Bucket": self.uploads_bucket, "Key": "any"}
         url = urlsplit(self._public_client.generate_presigned_url("put_object", Params=parameters))
-        return f"{url.scheme}://{url.netloc}"
+        host = url.netloc
+        if host.startswith(f"{self.uploads_bucket}."):
+            host = f"*{host.removeprefix(self.uploads_bucket)}"
+        return f"{url.scheme}://{host}"
 
     # Thumbnails
 
