@@ -15,7 +15,7 @@ from image_api.http.body_limit import BodyLimit
 from image_api.http.request_metrics import RequestMetrics
 from image_api.http.response_headers import ResponseHeaders
 from image_api.openapi import DESCRIPTION, DocumentedApi
-from image_api.routes import files, gallery, images, service, uploads
+from image_api.routes import files, images, pages, service, uploads
 from image_core.services import Services
 
 TITLE = "Serverless image pipeline"
@@ -30,6 +30,9 @@ def create_app(services: Services) -> FastAPI:
         title=TITLE,
         description=DESCRIPTION,
         version="0.1.0",
+        # FastAPI's own pages run scripts of a CDN on the origin that keeps the API key: routes.pages has ours.
+        docs_url=None,
+        redoc_url=None,
         # One address for each thing: `/api/images/` is not found, instead of a redirect that a POST may not follow.
         redirect_slashes=False,
         telemetry=quiet,
@@ -47,7 +50,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(RequestMetrics)
     app.add_middleware(ResponseHeaders)
     error_responses.install(app)
-    for routes in (images, files, uploads, service, gallery):
+    for routes in (images, files, uploads, service, pages):
         # Not include_router: it would make every route a second time, in the first request.
         app.router.routes.extend(routes.router.routes)
     app.state.thumbnail_path = str(app.url_path_for("get_thumbnail", image_id="{image_id}", size="{size}"))
