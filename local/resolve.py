@@ -12,7 +12,7 @@ from typing import Any
 from local.template import Template, parameter_values, read_template, translate
 
 _NOTHING = object()
-_NAMES = ("BucketName", "LogGroupName", "Name", "DashboardName", "TopicName", "AlarmName")
+_NAMES = ("BucketName", "QueueName", "LogGroupName", "Name", "DashboardName", "TopicName", "AlarmName")
 _ARNS = {
     "AWS::S3::Bucket": "arn:aws:s3:::{name}",
     "AWS::SQS::Queue": "arn:aws:sqs:{place}:{name}",

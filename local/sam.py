@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -50,19 +51,32 @@ def stand_in_front(gate: Gate) -> None:
     Flask.__call__ = serve_accepted  # type: ignore[method-assign, assignment]
 
 
-def main() -> None:
+def parse(arguments: Sequence[str] | None = None) -> tuple[Gate, list[str]]:
+    """Return the gate, and the arguments of `sam`.
+
+    Only the API has pages and serves other hosts. Functions are invoked without a key, so no page may do that.
+    """
     parser = argparse.ArgumentParser(prog="python -m local.sam")
     parser.add_argument("--served-host", default="127.0.0.1", help="the host that the API is served under")
-    parser.add_argument("--origin", default=[], action="append", help="other pages that may call; may be repeated")
+    parser.add_argument(
+        "--origin", default=[], action="append", help="other pages that may call it; may be repeated"
+    )
     parser.add_argument("sam", nargs=argparse.REMAINDER, help="arguments of sam")
-    arguments = parser.parse_args()
+    given = parser.parse_args(arguments)
+    if "start-api" in given.sam:
+        return Gate.of([given.served_host], given.origin, has_pages=True), given.sam
+    return Gate(), given.sam
+
+
+def main() -> None:
+    gate, arguments = parse()
     os.dup2(2, 1)  # our log is standard error
     signal.signal(signal.SIGTERM, _exit)
     threading.Thread(target=_stop_when_parent_ends, name="lifeline", daemon=True).start()
-    stand_in_front(Gate.of([arguments.served_host], arguments.origin, has_pages=True))
+    stand_in_front(gate)
     from samcli.cli.main import cli  # type: ignore[import-untyped]
 
-    cli(arguments.sam, prog_name="sam")
+    cli(arguments, prog_name="sam")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from imgpipe.session import Session, ending
 from imgpipe.settings import DEFAULT_API, resolve
 from imgpipe.terminal import Terminal
 
-_FLAGS = ("--json", "--quiet", "-q")
+_FLAGS = ("--insecure", "--json", "--quiet", "-q")
 _VALUES = ("--api", "--api-key-file", "--retries")
 
 
@@ -74,6 +74,9 @@ def options(
             help="A file with the API key. Without it the key is taken from IMGPIPE_API_KEY.",
         ),
     ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Send the API key over plain http to another machine, too.")
+    ] = False,
     retries: Annotated[
         int,
         typer.Option(
@@ -98,9 +101,9 @@ def options(
     """
     terminal = Terminal(as_json=as_json, quiet=quiet)
     with ending(terminal):
-        settings = resolve(api, os.environ.get("IMGPIPE_API_KEY") or None, api_key_file)
-    if settings.key_travels_openly:
-        terminal.note("The API key travels unencrypted: use https.")
+        settings = resolve(api, os.environ.get("IMGPIPE_API_KEY") or None, api_key_file, insecure=insecure)
+    if settings.key_is_exposed:
+        terminal.note("The API key is sent unencrypted.")
     context.obj = Session(settings, terminal, Retries(attempts=retries + 1))
 
 

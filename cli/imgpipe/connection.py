@@ -36,7 +36,12 @@ class Connection:
         if settings.key:
             headers["X-Api-Key"] = settings.key
         self._api = httpx.AsyncClient(
-            base_url=settings.api, timeout=TIMEOUT, verify=tls, headers={**headers, "Accept": "application/json"}
+            base_url=settings.api,
+            timeout=TIMEOUT,
+            verify=tls,
+            headers={**headers, "Accept": "application/json"},
+            # A proxy from the environment would be another machine, and would see the key of a local API.
+            trust_env=not settings.is_on_this_machine,
         )
 
     async def __aenter__(self) -> Self:

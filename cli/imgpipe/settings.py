@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,15 +21,29 @@ class Settings:
     key: str | None = field(repr=False)
 
     @property
-    def key_travels_openly(self) -> bool:
-        """Whether the key would be sent unencrypted beyond this machine."""
-        url = httpx.URL(self.api)
-        return bool(self.key) and url.scheme == "http" and url.host not in ("localhost", "127.0.0.1", "::1")
+    def is_on_this_machine(self) -> bool:
+        """Whether the API's host is this machine's loopback interface."""
+        host = httpx.URL(self.api).host
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
+
+    @property
+    def key_is_exposed(self) -> bool:
+        """Whether the key is sent unencrypted to another machine."""
+        return bool(self.key) and httpx.URL(self.api).scheme == "http" and not self.is_on_this_machine
 
 
-def resolve(api: str, key: str | None, key_file: Path | None) -> Settings:
-    """The settings. Raises `BadUsage`."""
-    return Settings(_checked_url(api), _checked_key(_read(key_file) if key_file else key))
+def resolve(api: str, key: str | None, key_file: Path | None, *, insecure: bool = False) -> Settings:
+    """Return the settings. `insecure` allows a key over plain http to another machine. Raises `BadUsage`."""
+    settings = Settings(_checked_url(api), _checked_key(_read(key_file) if key_file else key))
+    if settings.key_is_exposed and not insecure:
+        raise BadUsage(
+            f"The API key would be sent unencrypted to {httpx.URL(settings.api).host}. Use an https URL, or "
+            "--insecure if you trust the network."
+        )
+    return settings
 
 
 def _checked_url(api: str) -> str:

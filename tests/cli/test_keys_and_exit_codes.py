@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from imgpipe.settings import Settings
 from tests.cli.command import IMAGE_ID, Imgpipe
 from tests.cli.door import Door, Reply, door_to, error_reply, json_reply
 from tests.cli.terminals import CTRL_D, in_a_terminal
@@ -234,11 +235,59 @@ def test_the_bucket_is_never_given_the_key(imgpipe: Imgpipe, door: Door, bucket:
     assert KEY not in f"{put.headers} {get.headers} {up} {down}"
 
 
-def test_a_key_that_travels_openly_is_said(imgpipe: Imgpipe) -> None:
+@pytest.fixture
+def proxy(imgpipe: Imgpipe) -> Iterator[Door]:
+    """Receives what imgpipe sends to another machine over plain http; no DNS is asked."""
+    with door_to(None) as proxy:
+        proxy.always("GET", "http://", lambda _: json_reply(200, STATS))
+        imgpipe.environment |= {"HTTP_PROXY": proxy.url, "http_proxy": proxy.url}
+        yield proxy
+
+
+@pytest.mark.parametrize("api", ["http://there.invalid", "http://10.0.0.1:8000", "http://localhost.there.invalid"])
+def test_a_key_goes_to_another_machine_over_plain_http_only_with_insecure(
+    imgpipe: Imgpipe, proxy: Door, api: str
+) -> None:
+    imgpipe("--api", api, "stats")
     imgpipe.environment["IMGPIPE_API_KEY"] = KEY
-    run = imgpipe("--api", "http://there.invalid", "--retries", "0", "stats", code=3)
-    assert "unencrypted" in run.err
-    assert KEY not in run.err
+
+    refused = imgpipe("--api", api, "stats", code=2)
+    assert "--insecure" in refused.err
+    assert [one.headers.get("x-api-key") for one in proxy.seen] == [None]
+
+    allowed = imgpipe("--api", api, "stats", "--insecure")
+    assert "unencrypted" in allowed.err
+    assert [one.headers.get("x-api-key") for one in proxy.seen] == [None, KEY]
+    assert KEY not in f"{refused} {allowed}"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_key_goes_to_this_machine_over_plain_http_and_past_every_proxy(
+    imgpipe: Imgpipe, door: Door, proxy: Door, host: str
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        imgpipe.environment.pop(name, None)
+    imgpipe.environment["IMGPIPE_API_KEY"] = KEY
+    imgpipe("--api", door.url.replace("127.0.0.1", host), "stats")
+    assert [one.headers.get("x-api-key") for one in door.seen] == [KEY]
+    assert proxy.seen == []
+
+
+@pytest.mark.parametrize(
+    ("host", "is_on_this_machine"),
+    [
+        *((host, True) for host in ("127.0.0.1", "127.255.255.254", "[::1]", "localhost", "LOCALHOST")),
+        *(
+            (host, False)
+            for host in ("128.0.0.1", "0.0.0.0", "127.0.0.1.there.invalid", "my-localhost", "[fe80::1]")
+        ),
+    ],
+)
+def test_this_machine_is_its_loopback_interface(host: str, *, is_on_this_machine: bool) -> None:
+    assert Settings(f"http://{host}:8000", KEY).is_on_this_machine is is_on_this_machine
+    assert Settings(f"http://{host}:8000", KEY).key_is_exposed is not is_on_this_machine
+    assert Settings(f"https://{host}:8000", KEY).key_is_exposed is False
+    assert Settings(f"http://{host}:8000", None).key_is_exposed is False
 
 
 def test_an_api_below_a_stage_is_called_there(imgpipe: Imgpipe, door: Door) -> None:

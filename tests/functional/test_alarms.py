@@ -237,6 +237,27 @@ def test_an_api_without_its_table_answers_5xx_which_api_gateway_counts(stack: St
     assert len(emitted(log.read_text())[latency]) == 1
 
 
+def flood_percent(calls: int, refused: int, **parameters: str) -> float:
+    """What ApiFloodAlarm compares with its threshold, for the metrics of five minutes."""
+    alarm = resolved(**parameters).resources("AWS::CloudWatch::Alarm")["ApiFloodAlarm"]
+    expression = next(query["Expression"] for query in alarm["Metrics"] if "Expression" in query)
+    found = eval(expression, {"calls": calls, "refused": refused, "FILL": lambda metric, _: metric})
+    assert isinstance(found, float)
+    return found
+
+
+def test_a_flood_of_calls_and_a_smaller_one_of_refused_calls_are_told() -> None:
+    alarm = alarms()["ApiFloodAlarm"]
+    gateway = {"ApiId": resolved().name("HttpApi")}
+    assert watched(alarm) == {metric("AWS/ApiGateway", name, **gateway) for name in ("Count", "4xx")}
+    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (25, "GreaterThanOrEqualToThreshold")
+    assert (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (2, 3)
+    # A quarter of what the throttle lets through, or a twentieth if all of it is refused.
+    assert flood_percent(14_999, 0) < 25 <= flood_percent(15_000, 0)
+    assert flood_percent(2_999, 2_999) < 25 <= flood_percent(3_000, 3_000)
+    assert flood_percent(15_000, 0, ApiRequestsPerSecond="400") < 25
+
+
 def test_a_sweep_that_fails_raises_and_goes_to_the_queue_that_is_watched(stack: Stack) -> None:
     image_in(stack.records, Status.PENDING)
     stack.clock.advance(10**6)

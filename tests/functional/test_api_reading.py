@@ -6,12 +6,13 @@ from collections.abc import Callable
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from botocore.exceptions import ClientError
 
 from image_core.errors import CorruptImage, UploadIncomplete
 from image_core.model import SHOWN_STATUSES, NextModel, Status
 from image_core.stores.images import Records
 from tests.events import load
-from tests.functional.emulator import Stack, preceded_by
+from tests.functional.emulator import Stack, preceded_by, raising
 from tests.functional.http_api import BASE, HOST, Api
 from tests.functional.images import (
     LEASE_SECONDS,
@@ -404,11 +405,28 @@ def test_health_names_the_caption_model_in_use_and_the_next_one(stack: Stack, ap
     assert api.get("/health").json() == {"status": "ok", "caption_model": None, "next_caption_model": None}
     stack.records.announce_caption_model("demo@1")
     stack.records.announce_next_caption_model(NextModel("Salesforce/blip", 42))
+    stack.clock.advance(5)
     assert api.get("/health").json() == {
         "status": "ok",
         "caption_model": "demo@1",
         "next_caption_model": {"name": "Salesforce/blip", "percent": 42},
     }
+
+
+def test_health_reads_the_database_once_in_five_seconds_whoever_calls_and_however_often(
+    stack: Stack, api: Api
+) -> None:
+    for seconds, reads in ((0, 1), (4.9, 1), (0.1, 2), (5, 3), (-3600, 4)):
+        stack.clock.advance(seconds)
+        for _ in range(20):
+            assert api.get("/health").status == 200
+        assert len(stack.dynamodb.arguments("get_item")) == reads
+
+
+def test_health_is_well_again_as_soon_as_the_database_is(stack: Stack, api: Api) -> None:
+    throttled = ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, "GetItem")
+    stack.dynamodb.plan("get_item", raising(throttled))
+    assert [api.get("/health").status for _ in range(2)] == [503, 200]
 
 
 def test_the_index_says_where_to_go(api: Api) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
+from samcli.lib.utils.stream_writer import StreamWriter
+from samcli.local.lambda_service.local_lambda_http_service import LocalLambdaHttpService
 
 from local.cors import METHODS
 from local.gate import Gate, Request, in_url, page_origins
-from local.sam import stand_in_front
+from local.sam import parse, stand_in_front
 
 PAGE, STRANGER = "https://gallery.example", "https://evil.example"
 OWN = "127.0.0.1:8000"
@@ -105,6 +110,65 @@ def test_an_asterisk_allows_every_page() -> None:
 
 def test_an_ipv6_address_is_in_brackets() -> None:
     assert (in_url("::1"), in_url("MyMachine")) == ("[::1]", "mymachine")
+
+
+ANY_PAGE = ["--served-host", "0.0.0.0", "--origin", "*"]
+"""What `make sam-local` with `--host 0.0.0.0 --parameter CorsOrigins=*` hands to both of SAM's servers."""
+INVOCATION = "/2015-03-31/functions/ApiFunction/invocations"
+
+
+@pytest.fixture
+def sam_lambda(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[FlaskClient, list[str]]]:
+    """The server of `sam local start-lambda` behind its gate, and the functions that it has invoked."""
+    invoked: list[str] = []
+
+    def invoke(name: str, *_: object, stdout: StreamWriter, **__: object) -> None:
+        invoked.append(name)
+        stdout.write_str("{}")
+
+    runner = SimpleNamespace(is_debugging=lambda: False, get_function=lambda *_: None, invoke=invoke)
+    service = LocalLambdaHttpService(runner, port=0, host="127.0.0.1")
+    service.create()
+    monkeypatch.setattr(Flask, "__call__", Flask.__call__)  # restores it afterwards
+    gate, _ = parse([*ANY_PAGE, "local", "start-lambda"])
+    stand_in_front(gate)
+    yield service._app.test_client(), invoked
+    service.executor.shutdown()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": STRANGER},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:9000"},
+        {"Origin": "http://127.0.0.1:8000"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Host": "evil.example:9000"},
+        {"Host": "192.168.1.7:9000"},
+    ],
+    ids=str,
+)
+def test_no_page_can_invoke_a_function_behind_sam(
+    sam_lambda: tuple[FlaskClient, list[str]], headers: dict[str, str]
+) -> None:
+    client, invoked = sam_lambda
+    assert client.post(INVOCATION, headers={"Host": "127.0.0.1:9000"} | headers, data="{}").status_code == 403
+    assert invoked == []
+
+
+def test_the_stack_can_invoke_a_function_behind_sam(sam_lambda: tuple[FlaskClient, list[str]]) -> None:
+    client, invoked = sam_lambda
+    assert client.post(INVOCATION, headers={"Host": "127.0.0.1:9000"}, data="{}").status_code == 200
+    assert invoked == ["ApiFunction"]
+
+
+def test_the_api_behind_sam_accepts_its_own_pages_and_those_that_are_named() -> None:
+    gate, command = parse(["--served-host", "myhost", "--origin", PAGE, "local", "start-api", "--port", "8000"])
+    assert command == ["local", "start-api", "--port", "8000"]
+    for origin in ("http://myhost:8000", PAGE):
+        assert gate.refusal(Request("POST", "myhost:8000", origin)) is None
+    assert gate.refusal(Request("POST", "myhost:8000", STRANGER))
 
 
 def test_it_stands_in_front_of_sams_servers(monkeypatch: pytest.MonkeyPatch) -> None:

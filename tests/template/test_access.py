@@ -83,7 +83,9 @@ def test_cors_is_the_applications_business_alone(resources):
 
 # Throttling
 
-COSTLY = {"POST /api/images", "POST /api/uploads", "POST /api/images/{image_id}/reprocess"}
+UPLOADING = {"POST /api/images", "POST /api/uploads", "POST /api/images/{image_id}/reprocess"}
+READING = {"GET /api/images", "HEAD /api/images", "GET /health", "HEAD /health"}
+"""A list reads up to 100 records; /health needs no key."""
 
 
 def stage(resources):
@@ -95,12 +97,13 @@ def test_every_route_is_throttled_and_costly_ones_have_limits_of_their_own(resou
         "ThrottlingRateLimit": {"Ref": "ApiRequestsPerSecond"},
         "ThrottlingBurstLimit": {"Ref": "ApiRequestsBurst"},
     }
-    assert set(stage(resources)["RouteSettings"]) == COSTLY
-    for settings in stage(resources)["RouteSettings"].values():
-        assert settings == {
-            "ThrottlingRateLimit": {"Ref": "UploadRequestsPerSecond"},
-            "ThrottlingBurstLimit": {"Ref": "UploadRequestsBurst"},
-        }
+    uploading = {
+        "ThrottlingRateLimit": {"Ref": "UploadRequestsPerSecond"},
+        "ThrottlingBurstLimit": {"Ref": "UploadRequestsBurst"},
+    }
+    reading = {"ThrottlingRateLimit": 20, "ThrottlingBurstLimit": 40}
+    limits = dict.fromkeys(UPLOADING, uploading) | dict.fromkeys(READING, reading)
+    assert stage(resources)["RouteSettings"] == limits
 
 
 def test_a_route_with_limits_exists_in_the_gateway_and_in_the_application(resources):
@@ -112,8 +115,19 @@ def test_a_route_with_limits_exists_in_the_gateway_and_in_the_application(resour
         for method in methods
         if path != "$default"
     }
-    assert in_gateway == COSTLY
-    assert {f"POST {path}" for path, methods in schema_paths().items() if "post" in methods} >= COSTLY
+    assert in_gateway == set(stage(resources)["RouteSettings"])
+    in_application = {f"{method.upper()} {path}" for path, methods in schema_paths().items() for method in methods}
+    assert in_application >= {route for route in in_gateway if not route.startswith("HEAD ")}
+
+
+def test_every_route_of_the_gateway_calls_the_api(resources):
+    body = resources["HttpApi"]["Properties"]["Body"]
+    operations = [operation for methods in body["paths"].values() for operation in methods.values()]
+    assert len(operations) == 1 + len(UPLOADING) + len(READING)
+    for operation in operations:
+        integration = operation["x-amazon-apigateway-integration"]
+        assert (integration["type"], integration["payloadFormatVersion"]) == ("aws_proxy", "2.0")
+        assert integration["uri"]["Fn::Sub"].endswith("functions/${ApiFunction.Arn}/invocations")
 
 
 def schema_paths():

@@ -106,6 +106,21 @@ def test_messages_that_keep_failing_go_to_the_dead_letters(resources):
     assert properties(resources, "DeadLetterQueue")["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
+def test_a_queue_takes_the_dead_letters_of_the_queues_of_this_stack_alone():
+    """Any other queue of the account could name it as its own, and recovery would read what it sends."""
+    queues = resolved().resources("AWS::SQS::Queue")
+    sources: dict[str, list[str]] = {}
+    for name, queue in queues.items():
+        if "RedrivePolicy" in queue:
+            sources.setdefault(queue["RedrivePolicy"]["deadLetterTargetArn"], []).append(resolved().arn(name))
+    allowed = {resolved().arn(name): queue.get("RedriveAllowPolicy") for name, queue in queues.items()}
+    assert {arn: policy for arn, policy in allowed.items() if arn in sources} == {
+        arn: {"redrivePermission": "byQueue", "sourceQueueArns": arns} for arn, arns in sources.items()
+    }
+    assert len(sources) == 2
+    assert allowed[resolved().arn("Queue")] == {"redrivePermission": "denyAll"}
+
+
 def test_a_message_stays_hidden_for_longer_than_a_worker_can_hold_its_image(parameters):
     timeout = int(parameters["ProcessorTimeoutSeconds"])
     visibility = int(parameters["QueueVisibilitySeconds"])

@@ -12,6 +12,7 @@ from image_api import schemas
 from image_api.http import cors, error_responses
 from image_api.http.api_key import ApiKeyGuard, KeyRing
 from image_api.http.body_limit import BodyLimit
+from image_api.http.gateway_path import GatewayPath
 from image_api.http.request_metrics import RequestMetrics
 from image_api.http.response_headers import ResponseHeaders
 from image_api.openapi import DESCRIPTION, DocumentedApi
@@ -39,6 +40,7 @@ def create_app(services: Services) -> FastAPI:
         lifespan=_serving,
     )
     app.state.services = services
+    app.state.cached_model = service.CachedModel(services)
     # From the innermost to the outermost.
     app.add_middleware(BodyLimit, settings=settings)
     if settings.api_key_secret_arn:
@@ -49,6 +51,7 @@ def create_app(services: Services) -> FastAPI:
         cors.install(app, settings.cors_origins)
     app.add_middleware(RequestMetrics)
     app.add_middleware(ResponseHeaders)
+    app.add_middleware(GatewayPath)
     error_responses.install(app)
     for routes in (images, files, uploads, service, pages):
         # Not include_router: it would make every route a second time, in the first request.

@@ -19,7 +19,7 @@ NOT_A_PAGE = "default-src 'none'; sandbox"
 
 
 class ResponseHeaders:
-    """ASGI middleware, the outermost, so that errors get these headers too."""
+    """ASGI middleware around all others that respond, so that errors get these headers too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -2,19 +2,53 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Annotated
+
+from fastapi import Depends, Request
+
 from image_api.dependencies import Connected
 from image_api.http import routing
 from image_api.http.error_responses import documented
 from image_api.presentation import stats_response
 from image_api.schemas import HealthResponse, NextModel, StatsResponse
+from image_core.model import ModelInUse
+from image_core.services import Services
 
 router = routing.router("service")
 
+MODEL_CACHE_MS = 5_000
+"""How long `/health` shows what it read. Nobody needs a key for it, and each read costs money."""
+
+
+class CachedModel:
+    """The caption model in use, read from the database at most once in `MODEL_CACHE_MS`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._lock = threading.Lock()
+        self._model: ModelInUse | None = None
+        self._read_at = 0
+
+    def get(self) -> ModelInUse:
+        """Return the model. A read that fails is not cached: the next call reads again. Raises `Unavailable`."""
+        with self._lock:
+            age = self._services.clock.now_ms() - self._read_at
+            if self._model is None or not 0 <= age < MODEL_CACHE_MS:  # a clock that was set back has a negative age
+                self._model = self._services.records.caption_model()
+                self._read_at = self._services.clock.now_ms()
+            return self._model
+
+
+async def _cached_model(request: Request) -> CachedModel:  # FastAPI would run a plain function in a thread
+    cached: CachedModel = request.app.state.cached_model
+    return cached
+
 
 @router.get("/health", responses=documented(), response_description="The service is up.", summary="Health check")
-def health(services: Connected) -> HealthResponse:
-    """Reads the database once, and names the caption model in use."""
-    model = services.records.caption_model()
+def health(cached_model: Annotated[CachedModel, Depends(_cached_model)]) -> HealthResponse:
+    """Reads the database, at most once in five seconds, and names the caption model in use."""
+    model = cached_model.get()
     following = model.next_model
     return HealthResponse(
         caption_model=model.name,
