@@ -13,6 +13,7 @@ from image_api.http import cors, error_responses
 from image_api.http.api_key import ApiKeyGuard, KeyRing
 from image_api.http.body_limit import BodyLimit
 from image_api.http.gateway_path import GatewayPath
+from image_api.http.host import HostCheck
 from image_api.http.request_metrics import RequestMetrics
 from image_api.http.response_headers import ResponseHeaders
 from image_api.openapi import DESCRIPTION, DocumentedApi
@@ -46,6 +47,7 @@ def create_app(services: Services) -> FastAPI:
     if settings.api_key_secret_arn:
         ring = KeyRing(services.secrets, settings.api_key_secret_arn)
         app.add_middleware(ApiKeyGuard, ring=ring, public_docs=settings.public_docs)
+    app.add_middleware(HostCheck)
     app.add_middleware(error_responses.UnforeseenErrors)
     if settings.cors_origins:
         cors.install(app, settings.cors_origins)
