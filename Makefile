@@ -17,7 +17,7 @@ ENV ?= default
 export ALLOW_DEMO_MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run sam-local test test-ministack test-containers screenshots fuzz simulate check check-security deploy preflight format lock docs model model-check bench demo-model clean
+.PHONY: help run sam-local test test-ministack test-containers screenshots fuzz simulate check check-security audit deploy base-image preflight format lock docs model model-check bench demo-model clean
 
 help:  ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -64,12 +64,20 @@ check-security: $(TEST) $(CHECKOV)/installed  ## Look for insecure settings in w
 	$(BIN)/python -m local.template > .local/template.json
 	$(CHECKOV)/bin/checkov --file .local/template.json --framework cloudformation --skip-download --compact --quiet
 
+AUDIT := .venv-audit
+audit: $(AUDIT)/installed  ## Look for known vulnerabilities in what is pinned (pip-audit; skipped without its database)
+	requirements/audit $(AUDIT)/bin/pip-audit
+
 preflight: $(TEST)  ## What would be wrong with a deployment (ENV=default, dev or prod)
 	$(BIN)/python -m ops.preflight $(ENV)
 
 deploy: $(TEST) $(if $(filter 1,$(ALLOW_DEMO_MODEL)),,models/exported/model.json) preflight  ## Deploy to AWS (ENV=default, dev or prod)
+	$(BIN)/python -m ops.base_image $$($(BIN)/python -m ops.preflight $(ENV) --show Architecture)
 	ARCHITECTURE=$$($(BIN)/python -m ops.preflight $(ENV) --show Architecture) $(BIN)/sam build --config-env $(ENV)
 	$(BIN)/sam deploy --config-env $(ENV)
+
+base-image: $(TEST)  ## Pin the processor's base image to what its tag names now (functions/processor/base-image)
+	$(BIN)/python -m ops.base_image --update $$($(BIN)/python -m ops.preflight $(ENV) --show Architecture)
 
 models/exported/model.json: | $(RUN)
 	$(BIN)/python -m models.export
@@ -92,6 +100,7 @@ lock: $(TEST)  ## Pin all packages with hashes: *.in → *.txt (UPGRADE=--upgrad
 	$(LOCK_DEVELOPMENT) requirements/test.in -o requirements/test.txt
 	$(LOCK_DEVELOPMENT) requirements/run.in -c requirements/test.txt -o requirements/run.txt
 	$(LOCK_UNIVERSAL) requirements/ministack.in -o requirements/ministack.txt
+	$(LOCK_UNIVERSAL) requirements/audit.in -o requirements/audit.txt
 	$(LOCK) layers/core/requirements.in -o layers/core/requirements.txt
 	$(LOCK) functions/api/requirements.in -o functions/api/requirements.txt -c layers/core/requirements.txt \
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' layers/core/requirements.txt)
@@ -120,7 +129,7 @@ demo-model: $(REFERENCE)  ## Train the demo caption model (about 30 minutes on t
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m models.demo.train
 
 clean:  ## Remove what was installed, built and cached; your pictures in MiniStack stay (.local/data)
-	rm -rf $(VENV) $(CHECKOV) $(MINISTACK) .aws-sam .bench .fuzz .screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CHECKOV) $(AUDIT) $(MINISTACK) .aws-sam .bench .fuzz .screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	[ ! -d .local ] || find .local -mindepth 1 -maxdepth 1 ! -name data -exec rm -rf {} +
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -158,6 +167,12 @@ $(BENCH): $(TEST) requirements.txt
 $(CHECKOV)/installed: requirements/checkov.txt
 	$(PYTHON) -m venv $(CHECKOV)
 	$(CHECKOV)/bin/python -m pip install --quiet --requirement requirements/checkov.txt
+	@touch $@
+
+# A venv of its own: pip-audit is no part of what it audits.
+$(AUDIT)/installed: requirements/audit.txt
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --disable-pip-version-check --quiet $(LOCKED) requirements/audit.txt
 	@touch $@
 
 # A venv of its own: MiniStack pins another botocore.
