@@ -9,6 +9,7 @@ from local.environment import DUMMY_CREDENTIALS
 
 _RULE = "─" * 100
 _RECOVERED = "The last run did not stop cleanly. Its images are being restored; its titles and alt texts are lost."
+_OFF = "off (WORKERS=0): images stay pending until another program receives their messages"
 
 
 def banner(
@@ -35,11 +36,7 @@ def banner(
         ("Bucket", stack["uploads_bucket_name"]),
         *([("API key", f"{stack['api_key']}   (in the header X-Api-Key)")] if "api_key" in stack else []),
         ("Captions", caption_line(health, upgrades=upgrades_model)),
-        *(
-            []
-            if is_processing
-            else [("Processing", "off (WORKERS=0): images wait for whatever else takes messages")]
-        ),
+        *([] if is_processing else [("Processing", _OFF)]),
         *([("Recovered", _RECOVERED)] if stack["is_recovered"] else []),
         ("", ""),
         ("Upload", f"curl {key}-F file=@photo.jpg {stack['api_url']}/api/images"),

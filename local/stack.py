@@ -156,7 +156,8 @@ class LocalStack:
         arguments += [argument for page in self._allowed_origins() for argument in ("--origin", page)]
         child = Child("api", "local.api", arguments, env, pass_fds=[fd])
         self._children.append(child)
-        self._wait_for(f"{self.api_url}/health", child)
+        # Not /health: its response is kept for seconds, and would still say that no caption model is loaded.
+        self._wait_for(self.api_url, child)
         self._api_socket.close()
 
     def _start_containers(self, process_env: Mapping[str, str], session: boto3.Session) -> None:
@@ -175,7 +176,7 @@ class LocalStack:
         for logical_id, name in _NAMES.items():
             self.functions[logical_id] = ContainerFunction(name, logical_id, client)
         self._wait_for(f"http://127.0.0.1:{lambda_port}", self._children[-2])
-        self._wait_for(f"{self.api_url}/health", self._children[-1], seconds_a_try=CONTAINER_START_SECONDS)
+        self._wait_for(self.api_url, self._children[-1], seconds_a_try=CONTAINER_START_SECONDS)
 
     def _wait_for(self, url: str, child: Child, *, seconds_a_try: float = 1) -> None:
         """Returns once `url` answers, whatever the status."""

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests import pictures
+from tests.browser.docs_page import DocsPage
 from tests.browser.gallery import Gallery, expect_loaded
 from tests.running_stack import Stack, running_stack
 
@@ -75,6 +76,18 @@ def test_with_its_key_a_stack_is_used_as_any_other_and_the_bucket_never_sees_the
     assert any(url.startswith(locked.stack.s3.meta.endpoint_url) for url, _ in elsewhere), "the bucket was called"
     assert {key for _, key in elsewhere} == {None}
     assert not [url for url, _ in sent if locked.key in url]
+
+
+def test_the_documentation_sends_the_key_that_its_reader_gives(page: Page, locked: Locked) -> None:
+    docs = DocsPage(page, str(locked.stack.api.base_url).rstrip("/")).open()
+    expect(docs.try_out("stats").locator(".response-col_status")).to_contain_text("401")
+
+    docs.authorize(locked.key)
+
+    response = docs.try_out("stats")
+    expect(response.locator(".response-col_status")).to_contain_text("200")
+    expect(response.locator(".response-col_description")).to_contain_text("success_rate")
+    assert docs.foreign == []
 
 
 def test_the_key_is_kept_for_the_tab_alone(context: BrowserContext, page: Page, locked: Locked) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from samcli.lib.package.utils import make_zip_with_lambda_permissions
 
+from image_api.assets import SWAGGER_UI
 from tests.containers.conftest import sam, sam_environment
 from tests.running_stack import ROOT
 
@@ -68,17 +69,22 @@ def test_every_module_is_compiled_and_never_checked_against_its_source(builds: l
         assert flags == 0b01, f"{compiled}: hash-based, unchecked"
 
 
-def test_the_api_brings_the_gallery_along(builds: list[Path]) -> None:
+@pytest.mark.parametrize(("folder", "at_least"), [("gallery", 10), ("swagger", 5)])
+def test_the_api_brings_its_pages_along(builds: list[Path], folder: str, at_least: int) -> None:
     package, built = (
-        ROOT / "functions/api/image_api/gallery",
-        artifact(builds[0], "ApiFunction") / "image_api/gallery",
+        ROOT / "functions/api/image_api" / folder,
+        artifact(builds[0], "ApiFunction") / "image_api" / folder,
     )
-    assets = [
-        path.relative_to(package) for path in package.rglob("*") if path.suffix in (".html", ".css", ".js", ".svg")
-    ]
-    assert len(assets) > 10
+    assets = [path.relative_to(package) for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert len(assets) >= at_least
     for path in assets:
         assert (built / path).read_bytes() == (package / path).read_bytes()
+
+
+def test_the_api_brings_swagger_ui_along(builds: list[Path]) -> None:
+    resources = artifact(builds[0], "ApiFunction") / "fastapi_swagger" / "resources"
+    for name, digest in SWAGGER_UI.items():
+        assert hashlib.sha256((resources / name).read_bytes()).hexdigest() == digest
 
 
 def test_the_layer_describes_the_services_that_are_called_and_no_others(builds: list[Path]) -> None:

@@ -287,6 +287,7 @@ class Stack:
                 uploads_bucket=self.uploads_bucket,
                 thumbnails_bucket=self.thumbnails_bucket,
                 public_client=s3,
+                account_id=self.settings.account_id,
             ),
             queue=Queue(sqs, self.queue_url),
             secrets=self.secrets,  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from typing import Any
 from mangum import Mangum
 
 from image_api.app import create_app
+from image_api.http.host import with_readable_host
 from image_api.http.inline import inline_handler
 from image_core.services import Services
 from tests.events import Event, load
@@ -46,7 +47,7 @@ class Api:
     """The function, called with events."""
 
     def __init__(self, services: Services) -> None:
-        self._handler = inline_handler(Mangum(create_app(services), lifespan="off"))
+        self._handler = inline_handler(with_readable_host(Mangum(create_app(services), lifespan="off")))
 
     def send(self, event: Event) -> Answer:
         context: Any = object()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from image_core.errors import CaptionFailed
-from image_core.keys import new_image_id, upload_key
+from image_core.keys import derived_image_id, new_image_id, upload_key
 from image_core.model import Outcome, Record, Status, StoredObject, ThumbnailInfo
 from image_core.stores.images import Records
 from tests.functional.emulator import Stack
@@ -89,6 +89,8 @@ def image_in(records: Records, status: Status, **fields: Any) -> Record:
 def stored_image(stack: Stack, status: Status, body: bytes = b"the original", **fields: Any) -> Record:
     """As `image_in`, with its original and its thumbnails in the buckets."""
     records, storage = stack.records, stack.services.storage
+    if "key" in fields:  # a direct drop
+        fields.setdefault("image_id", derived_image_id(stack.uploads_bucket, fields["key"]))
     created = records.create(new_record(records, **fields))
     stack.put(created.key, body)
     if status is Status.PENDING:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +13,11 @@ import pytest
 from image_core.errors import RetriesExhausted
 from image_core.model import Status
 from image_processor.handler import Processor
+from image_recovery.handler import sweep
 from tests import pictures
 from tests.functional.captioners import FakeCaptioner
 from tests.functional.emulator import Stack
-from tests.functional.http_api import Api
+from tests.functional.http_api import Api, request
 from tests.functional.s3_events import messages, notification
 
 PHOTO = pictures.jpeg(60, 40)
@@ -43,6 +46,55 @@ def reserve(api: Api, **wanted: Any) -> str:
 def error(stack: Stack) -> Any:
     record = stack.the_record()
     return record.error and record.error["code"]
+
+
+def test_a_url_that_is_still_valid_brings_nothing_back_that_was_deleted(
+    stack: Stack, api: Api, look: Callable[[], None]
+) -> None:
+    stack.clock.now_ms = int(time.time() * 1000)  # that of S3
+    image_id = reserve(api)
+    key = stack.the_record().key
+    stack.put(key, PHOTO)
+    look()
+    assert api.delete(f"/api/images/{image_id}").status == 204
+    assert stack.originals() == set()
+
+    stack.put(key, OTHER)
+
+    event = notification(stack, key=key)
+    processor = Processor(stack.services, lambda _: FakeCaptioner())
+    assert processor(messages(event))["batchItemFailures"], "it comes back when the URL has ended"
+    assert api.get(f"/api/images/{image_id}").status == 404
+    stack.clock.advance(stack.settings.upload_url_seconds + stack.settings.pending_timeout_seconds)
+    sweep(stack.services)
+    assert (stack.originals(), stack.every()) == (set(), [])
+    assert processor(messages(event)) == {"batchItemFailures": []}
+    assert stack.every() == []
+
+
+def test_a_file_that_is_dropped_when_the_url_has_ended_is_a_new_image(
+    stack: Stack, api: Api, look: Callable[[], None]
+) -> None:
+    # A day ago, as S3 sees it.
+    stack.clock.now_ms = int((time.time() - 86_400) * 1000)
+    reservation = {"filename": "photo.jpg", "content_type": "image/jpeg", "size": len(PHOTO)}
+    event = request(
+        "http_post_json.json",
+        "/api/uploads",
+        body=json.dumps(reservation).encode(),
+        headers={"idempotency-key": "k"},
+    )
+    image_id = api.send(event).json()["image_id"]
+    key = stack.the_record().key
+    stack.put(key, PHOTO)
+    look()
+    assert api.delete(f"/api/images/{image_id}").status == 204
+
+    stack.put(key, OTHER)
+
+    stack.clock.advance(2 * 86_400)
+    sweep(stack.services)
+    assert (stack.originals(), stack.every()) == ({key}, [])
 
 
 @pytest.mark.parametrize("sha256", [None, SHA256, SHA256.upper()])

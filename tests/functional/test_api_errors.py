@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from image_api.http.host import HostCheck
 from image_core.model import Status
 from tests import pictures
 from tests.functional.emulator import Stack, raising
@@ -44,6 +46,47 @@ def test_a_method_that_an_address_does_not_take_is_said_to_be_none(
     assert answer.status == 405
     assert method == "HEAD" or answer.code == "method_not_allowed"
     assert set(answer.headers["allow"].split(", ")) == allowed
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "a:b:c"},
+        {"host": "[::1]"},
+        {"host": "evil.example:x"},
+        {"host": "evil.example", "x-forwarded-port": "abc"},
+        {"host": "evil.example/x?"},
+        {"host": "user@evil.example"},
+        {"host": "evil.example#"},
+        {"host": "evil .example"},
+        {"host": ""},
+        {"host": "a1b2.example", "x-forwarded-proto": "javascript"},
+    ],
+)
+def test_a_malformed_host_port_or_scheme_is_refused_and_not_echoed(api: Api, headers: dict[str, str]) -> None:
+    answer = api.send(request("http_get.json", "/", headers=headers))
+    assert (answer.status, answer.code) == (400, "invalid_request")
+    assert answer.headers["x-request-id"]
+    assert "evil" not in f"{answer.headers} {answer.body!r}"
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost:8000", "127.0.0.1:21000", "xn--bcher-kva.example", "my_host", "A.B.C:443"]
+)
+def test_any_real_host_is_served(api: Api, host: str) -> None:
+    index = api.send(request("http_get.json", "/", headers={"host": host})).json()
+    assert index["documentation"] == f"https://{host}/docs"
+
+
+def test_a_server_is_reached_by_its_ipv6_address_too() -> None:
+    served: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        served.append(scope)
+
+    scope: Any = {"type": "http", "scheme": "http", "headers": [(b"host", b"[::1]:8000")]}
+    asyncio.run(HostCheck(app)(scope, None, None))  # type: ignore[arg-type]
+    assert served == [scope]
 
 
 def calls(api: Api, image_id: str) -> dict[str, Any]:

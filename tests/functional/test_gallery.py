@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import re
+from dataclasses import replace
+from fnmatch import fnmatch
 
 import boto3
 import pytest
 
-from image_api.gallery import FOLDER, PAGE, asset
-from image_core.services import connect
+from image_api.assets import FOLDER, PAGE, asset
+from image_core.services import Services, connect
 from tests.functional.emulator import Stack
 from tests.functional.http_api import Answer, Api, request
 
@@ -136,7 +138,7 @@ def test_nothing_else_of_the_package_can_be_fetched(api: Api, name: str) -> None
     assert (answer.status, answer.code) == (404, "not_found")
 
 
-def test_the_policy_is_strict_and_names_the_bucket_alone(api: Api, stack: Stack) -> None:
+def test_the_policy_is_strict_and_names_the_store_of_originals_alone(api: Api, stack: Stack) -> None:
     policy = policy_of(page_of(api))
 
     assert policy["default-src"] == ["'none'"]
@@ -146,19 +148,46 @@ def test_the_policy_is_strict_and_names_the_bucket_alone(api: Api, stack: Stack)
     assert policy["base-uri"] == policy["form-action"] == policy["frame-ancestors"] == ["'none'"]
 
 
-def test_on_aws_the_policy_names_the_host_that_presigned_addresses_have(stack: Stack) -> None:
-    on_aws = {"aws_endpoint_url": None, "s3_public_endpoint_url": None, "uploads_bucket": "uploads-of-ours"}
-    settings = stack.services.settings.model_copy(update=on_aws)
-    services = connect(settings, session=boto3.Session("a", "b", region_name="eu-west-1"))
-    storage = services.storage
-    api = Api(services)
+ON_AWS = "image-pipeline-uploads-123456789012-of-ours"
 
-    sources = policy_of(page_of(api))["connect-src"]
+
+def on_aws(stack: Stack, region: str) -> Services:
+    """The services as they are on AWS; nothing is called."""
+    fields = {"aws_endpoint_url": None, "s3_public_endpoint_url": None, "uploads_bucket": ON_AWS}
+    settings = stack.services.settings.model_copy(update=fields)
+    return connect(settings, session=boto3.Session("a", "b", region_name=region))
+
+
+@pytest.mark.parametrize(
+    ("region", "source"),
+    [
+        ("eu-west-1", "https://*.s3.eu-west-1.amazonaws.com"),
+        ("us-east-1", "https://*.s3.amazonaws.com"),
+        ("cn-north-1", "https://*.s3.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_on_aws_the_policy_allows_the_host_that_presigned_addresses_have(
+    stack: Stack, region: str, source: str
+) -> None:
+    services = on_aws(stack, region)
+    storage = services.storage
+
+    sources = policy_of(page_of(Api(services)))["connect-src"]
 
     upload, _ = storage.presign_upload("a/b.jpg", content_type="image/jpeg", size_bytes=1, sha256=None, seconds=60)
     download = storage.presign_download("a/b.jpg", name="b.jpg", content_type="image/jpeg", seconds=60)
-    assert sources == ["'self'", "https://uploads-of-ours.s3.eu-west-1.amazonaws.com"]
-    assert upload.startswith(f"{sources[1]}/") and download.startswith(f"{sources[1]}/")
+    assert sources == ["'self'", source]
+    for url in (upload, download):
+        assert fnmatch(url.partition("/a/b.jpg")[0], source)
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/assets/main.js", "/nothing", "/api/images"])
+def test_nobody_without_a_key_learns_the_account_or_the_bucket(stack: Stack, path: str) -> None:
+    services = on_aws(stack, "eu-west-1")
+    locked = services.settings.model_copy(update={"api_key_secret_arn": "arn:aws:secretsmanager:x:123456789012:y"})
+    api = Api(replace(services, settings=locked))
+    for answer in (api.get(path, accept=BROWSER), api.get(path), api.post(path)):
+        assert "123456789012" not in f"{answer.headers} {answer.body!r}"
 
 
 def test_the_page_has_no_script_style_or_handler_of_its_own() -> None:

@@ -18,7 +18,6 @@ from image_core.stores.counters import update_of
 from image_core.stores.images import Records, _of_version
 from image_core.stores.objects import Storage
 
-_mark = mark
 _load_state = load_state
 _decide_dead_letter = decide_dead_letter
 
@@ -65,9 +64,16 @@ def _fail_what_a_worker_holds(record: Record | None, *rest: Any, **more: Any) ->
     return Decision.GIVE_UP if decision is Decision.NOTHING and at_work else decision
 
 
-def _mark_what_was_claimed(record: Record, services: Services, stored: StoredObject | None = None) -> Record:
-    """`deletion.mark` as it was: what lies in the bucket is not asked for."""
-    return _mark(record, services)
+def _mark_what_was_claimed(record: Record, services: Services) -> Record:
+    """`mark_for_caller` as it was: what lies in the bucket is not asked for."""
+    return mark(record, services)
+
+
+def _mark_one_version(record: Record, services: Services) -> Record:
+    """`mark_for_caller` as it was: a presigned URL brings the image back."""
+    stored = services.storage.head(record.key)
+    seconds = services.settings.pending_timeout_seconds
+    return services.records.mark_deleting(record, deadline_seconds=seconds, stored=stored)
 
 
 def _rev_after(self: Records, record: Record) -> int:
@@ -106,7 +112,8 @@ BUGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "kept-caption": lambda: patch("image_core.stores.images._of_version", _of_version_with_its_caption),
     "last-stage-wins": lambda: patch("image_core.stores.images._next_generation", _keep_whatever_there_is),
     # As it was before the simulator found it
-    "claimed-version": lambda: patch("image_api.routes.images.mark", _mark_what_was_claimed),
+    "claimed-version": lambda: patch("image_api.routes.images.mark_for_caller", _mark_what_was_claimed),
+    "living-url": lambda: patch("image_api.routes.images.mark_for_caller", _mark_one_version),
     "revs-from-one": lambda: patch.object(Records, "_rev_after", _rev_after),
     "pinned-download": lambda: patch.object(Storage, "download", _download_pinned),
     "conflict-is-change": lambda: patch(

@@ -63,6 +63,24 @@ def test_a_worker_of_a_deleted_image_does_not_write_into_the_one_that_was_droppe
     assert result.counts["success"] == 1
 
 
+@pytest.mark.parametrize("wait_seconds", [0, 1, 20, 55])
+@pytest.mark.parametrize("late_file", [FIRST, SECOND])
+def test_a_presigned_url_brings_nothing_back_that_was_deleted(late_file: File, wait_seconds: float) -> None:
+    def story(user: User) -> None:
+        reserved = user.reserve(FIRST, "photo.png")
+        assert reserved is not None
+        image_id, key, url = reserved
+        user.put_to(url, key, FIRST)
+        user.stack.world.sleep(3)
+        user.delete(image_id, key)
+        user.stack.world.sleep(wait_seconds)
+        user.put_to(url, key, late_file)
+
+    result = tell(story)
+    _check(result)
+    assert sum(result.counts.values()) == 0
+
+
 def _twice(user: User) -> None:
     user.put(KEY, FIRST)
 
@@ -148,6 +166,7 @@ def test_reconcile_corrects_no_counters_of_a_transaction_that_is_half_visible() 
         ("conflict-is-change", test_a_deletion_that_meets_a_conflict_is_carried_through_later),
         ("pinned-download", lambda: _at_any_moment("removed", FIRST)),
         ("last-stage-wins", lambda: _at_any_moment("reprocessed in one stage, then the other", FIRST)),
+        ("living-url", lambda: test_a_presigned_url_brings_nothing_back_that_was_deleted(SECOND, 1)),
         ("kept-caption", lambda: _at_any_moment("reprocessed but for its caption, and overwritten", FIRST)),
     ],
 )

@@ -45,8 +45,6 @@ class User:
 
     def put_to(self, url: str, key: str, file: File) -> None:
         """A file is sent to a presigned URL; S3 may refuse it."""
-        if self.stack.s3.buckets[UPLOADS].versions.get(key):
-            self._known(key, file)  # not the upload that was reserved, but one more
         self.watch.files[file.body] = file
         self._as_user()
         try:
@@ -230,6 +228,10 @@ class User:
         if self.rng.random() < 0.8:
             seconds = self.rng.choice([0.0, 5.0, 59.0, 90.0]) * self.rng.random()
             self.stack.world.at(seconds, lambda: self.put_to(url, key, file))
+        if self.rng.random() < 0.5:
+            # Sent once more, by a client that missed the reply or by somebody who got hold of the URL.
+            again = some_file(self.rng) if self.rng.random() < 0.5 else file
+            self.stack.world.at(self.rng.uniform(0, 90), lambda: self.put_to(url, key, again))
         return image_id, key
 
     def _begin_by_drop(self) -> tuple[str, str] | None:

@@ -13,10 +13,11 @@ from image_api.http import cors, error_responses
 from image_api.http.api_key import ApiKeyGuard, KeyRing
 from image_api.http.body_limit import BodyLimit
 from image_api.http.gateway_path import GatewayPath
+from image_api.http.host import HostCheck
 from image_api.http.request_metrics import RequestMetrics
 from image_api.http.response_headers import ResponseHeaders
 from image_api.openapi import DESCRIPTION, DocumentedApi
-from image_api.routes import files, gallery, images, service, uploads
+from image_api.routes import files, images, pages, service, uploads
 from image_core.services import Services
 
 TITLE = "Serverless image pipeline"
@@ -31,6 +32,9 @@ def create_app(services: Services) -> FastAPI:
         title=TITLE,
         description=DESCRIPTION,
         version="0.1.0",
+        # FastAPI's own pages run scripts of a CDN on the origin that keeps the API key: routes.pages has ours.
+        docs_url=None,
+        redoc_url=None,
         # One address for each thing: `/api/images/` is not found, instead of a redirect that a POST may not follow.
         redirect_slashes=False,
         telemetry=quiet,
@@ -43,6 +47,7 @@ def create_app(services: Services) -> FastAPI:
     if settings.api_key_secret_arn:
         ring = KeyRing(services.secrets, settings.api_key_secret_arn)
         app.add_middleware(ApiKeyGuard, ring=ring, public_docs=settings.public_docs)
+    app.add_middleware(HostCheck)
     app.add_middleware(error_responses.UnforeseenErrors)
     if settings.cors_origins:
         cors.install(app, settings.cors_origins)
@@ -50,7 +55,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(ResponseHeaders)
     app.add_middleware(GatewayPath)
     error_responses.install(app)
-    for routes in (images, files, uploads, service, gallery):
+    for routes in (images, files, uploads, service, pages):
         # Not include_router: it would make every route a second time, in the first request.
         app.router.routes.extend(routes.router.routes)
     app.state.thumbnail_path = str(app.url_path_for("get_thumbnail", image_id="{image_id}", size="{size}"))

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from image_api.http.errors import ImageDeleted, KeyReused
 from image_core.errors import Unavailable
-from image_core.keys import new_image_id, requested_image_id
+from image_core.keys import is_key_of, new_image_id, requested_image_id
 from image_core.lifecycle.retries import until_settled
 from image_core.model import Record, Status
 from image_core.services import Services
@@ -42,7 +42,9 @@ def first_or_again(
         earlier = services.records.get(new.image_id) if new.request_digest is not None else None
         if earlier is None:
             return first(new)
-        if earlier.request_digest != new.request_digest:
+        # A record that names another image's key is forged. Nothing may be written there.
+        is_own = is_key_of(earlier.image_id, services.storage.uploads_bucket, earlier.key)
+        if earlier.request_digest != new.request_digest or not is_own:
             raise KeyReused
         if earlier.status is Status.DELETING:
             raise ImageDeleted

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
     from image_core.settings import Settings
 
+MAX_PAGE_BYTES = 3_000_000
+"""JSON on a page of the list. Lambda's response may have 6,291,556 bytes. The body is a string in it, so quotes and
+backslashes count twice."""
+
 MAX_NAME_CHARACTERS = 1024
 """Of a file's name: no less than any S3 key can hold."""
 

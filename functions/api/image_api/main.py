@@ -27,6 +27,7 @@ del BaseModel.model_config["defer_build"]
 from mangum import Mangum
 
 from image_api.app import create_app
+from image_api.http.host import with_readable_host
 from image_api.http.inline import inline_handler
 from image_core.services import services
 from image_core.telemetry import instrumented
@@ -37,7 +38,9 @@ app = create_app(connected)
 connected.prepare("dynamodb", *(["secretsmanager"] if connected.settings.api_key_secret_arn else []))
 
 # Without "off" start-up and shut-down would run on every request.
-handler = instrumented(inline_handler(Mangum(app, lifespan="off")), lambda: connected.settings.log_level)
+handler = instrumented(
+    inline_handler(with_readable_host(Mangum(app, lifespan="off"))), lambda: connected.settings.log_level
+)
 
 gc.freeze()
 gc.enable()

@@ -20,9 +20,9 @@ DESCRIPTION = f"""
 Upload an image, or drop it into the bucket. Seconds later it has thumbnails, metadata and a caption.
 
 Responses under `/api/images` are envelopes: `status`, `data`, `error`. Error codes are stable, messages are for
-people. Besides the codes of each call, any URL can return `not_found` (404: there is nothing at this URL) and
-`method_not_allowed` (405: the header `Allow` lists the methods). HEAD works wherever GET does. Range requests are
-not supported: the whole body is returned.
+people. Besides the codes of each call, any URL can return `not_found` (404: there is nothing at this URL),
+`method_not_allowed` (405: the header `Allow` lists the methods) and `invalid_request` (400: the header `Host` is
+malformed). HEAD works wherever GET does. Range requests are not supported: the whole body is returned.
 
 An image whose status is `failed` has one of these codes:
 

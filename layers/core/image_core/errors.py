@@ -54,6 +54,19 @@ class UploadMismatch(ImageError):
     default_message = "The file that arrived is not the one that was announced."
 
 
+class UnreadableObject(ImageError):
+    code = "unreadable_object"
+    default_message = (
+        "The file is encrypted with a key that this service cannot use. Upload it again without that key,"
+        " with the encryption of the bucket."
+    )
+
+
+class ObjectArchived(ImageError):
+    code = "object_archived"
+    default_message = "The file is in an archive storage class. Restore it in S3, then reprocess the image."
+
+
 class CaptionFailed(ImageError):
     code = "caption_failed"
     default_message = "The image could not be captioned."

@@ -19,6 +19,9 @@ NAMES = {
 }
 """Formats that are accepted, and what people call them. The media type of each is `image/{format}`."""
 
+THUMBNAIL_MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png"}
+"""The media types of thumbnails by Pillow's encoder: the processor makes no others, the API serves no others."""
+
 SNIFFED_BYTES = 512
 """How much of a file's beginning `identify` wants to see."""
 

@@ -44,6 +44,14 @@ def claimed_image_id(key: str) -> str | None:
     return match.group(1) if match else None
 
 
+def is_key_of(image_id: str, bucket: str, key: str) -> bool:
+    """Whether `key` can be the original of this image: it claims the id, or the id derives from it.
+
+    A record that names any other key is forged. Code that signs or removes what a record names asks this first.
+    """
+    return image_id in (claimed_image_id(key), derived_image_id(bucket, key))
+
+
 def is_folder_marker(key: str, size_bytes: int) -> bool:
     """Whether the object is what consoles create for an empty folder."""
     return key.endswith("/") and size_bytes == 0

@@ -41,7 +41,8 @@ class StoredObject:
 
     `version` tells one content of a key from the next: S3's VersionId, or ETag and time where the bucket
     is not versioned. `version_id` is S3's alone. `modified_ms` (ms since 1970, S3 counts whole seconds) is when it
-    arrived.
+    arrived. `kms_key` is the ARN of the key that it is encrypted with, if S3 names one. An object that is not
+    `is_readable` is as a listing shows it: S3 refuses its HEAD, and will refuse it always.
     """
 
     key: str
@@ -51,6 +52,8 @@ class StoredObject:
     size_bytes: int
     content_type: str | None = None
     modified_ms: int = 0
+    kms_key: str | None = None
+    is_readable: bool = True
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ class Record:
     requested_ms: int = 0
     deadline: int = 0
     postponed: int = 0
+    upload_until: int = 0
     version: str | None = None
     version_etag: str | None = None
     attempt: str | None = None
@@ -133,6 +137,7 @@ class Record:
         announced_sha256: str | None = None,
         request_digest: str | None = None,
         deadline: int = 0,
+        upload_until: int = 0,
     ) -> Record:
         """The first record of an image. A `rev` of 0 means that it is not in the table yet."""
         return cls(
@@ -151,7 +156,15 @@ class Record:
             announced_sha256=announced_sha256,
             request_digest=request_digest,
             deadline=deadline,
+            upload_until=upload_until,
         )
+
+    def deletion_covers(self, stored: StoredObject) -> bool:
+        """Whether the deletion of this image removes that object too; any other object is a new image.
+
+        It covers the version that it names, and whatever may have come by a URL that was given out before.
+        """
+        return self.version in (None, stored.version) or stored.modified_ms <= self.upload_until
 
     def is_finished_for(self, version: str) -> bool:
         """Whether the outcome on the record is that of `version` in the present generation."""

@@ -64,6 +64,7 @@ def connect(configured: Settings, *, session: Session | None = None, connections
             uploads_bucket=configured.uploads_bucket,
             thumbnails_bucket=configured.thumbnails_bucket,
             public_client=clients["public_s3"],
+            account_id=configured.account_id,
         ),
         queue=Queue(clients["sqs"], configured.queue_url),
         secrets=clients["secretsmanager"],

@@ -91,6 +91,12 @@ class Settings(BaseModel):
         return self.processor_timeout_seconds + LEASE_MARGIN_SECONDS
 
     @property
+    def account_id(self) -> str | None:
+        """The AWS account of the stack, as its queue's URL names it."""
+        match = re.search(r"/(\d{12})/[^/]+$", self.queue_url)
+        return match[1] if match else None
+
+    @property
     def accepted_pixels(self) -> int:
         """`max_image_pixels`, or as many as this function's memory has room for beside the caption model."""
         if self.aws_lambda_function_memory_size is None:

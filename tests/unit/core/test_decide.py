@@ -98,6 +98,26 @@ def test_an_event_about_an_image_that_somebody_holds_is_looked_at_again_later(
     assert busy.value.retry_after_seconds == seconds
 
 
+UNREADABLE = stored("v2", is_readable=False)
+
+
+@pytest.mark.parametrize("record_then", [None, RESERVED, PENDING, NEVER_ARRIVED, SUCCESS, FAILED, processing()])
+def test_an_object_that_cannot_be_read_fails_at_once_whoever_asks(record_then: Record | None) -> None:
+    assert event(record_then, UNREADABLE) is Decision.UNREADABLE
+    assert letter(record_then, UNREADABLE, etag=None) is Decision.UNREADABLE
+    if record_then is not None and record_then.status not in (Status.SUCCESS, Status.FAILED):
+        assert sweep(record_then, UNREADABLE) is Decision.UNREADABLE
+
+
+def test_an_object_that_cannot_be_read_fails_once_and_can_be_deleted() -> None:
+    failed = record(status=Status.FAILED, version="v2", finished_version="v2", finished_generation=1)
+    assert event(failed, UNREADABLE) is Decision.NOTHING
+    assert sweep(DELETING, UNREADABLE) is Decision.NOTHING
+    assert sweep(record(status=Status.DELETING, version="v2"), UNREADABLE) is Decision.DELETE
+    with pytest.raises(Busy):
+        event(DELETING, UNREADABLE)
+
+
 def letter(
     record_then: Record | None,
     object_now: StoredObject | None,

@@ -45,6 +45,7 @@ fields = {
     "tags": st.none() | st.lists(text, min_size=1, max_size=3).map(tuple),
     "deadline": number,
     "postponed": number,
+    "upload_until": number,
     "version": st.none() | text,
     "version_etag": st.none() | text,
     "attempt": st.none() | text,

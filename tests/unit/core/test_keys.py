@@ -111,6 +111,23 @@ def test_a_name_becomes_a_harmless_last_part_of_a_key(name: str | None, safe: st
     assert keys.safe_name(name) == safe
 
 
+@pytest.mark.parametrize(
+    ("key", "image_id", "is_own"),
+    [
+        (f"uploads/{ID}/photo.jpg", ID, True),
+        ("photo.jpg", keys.derived_image_id("bucket", "photo.jpg"), True),
+        # Somebody may drop a file under another image's id: it becomes an image of its own.
+        (f"uploads/{ID}/photo.jpg", keys.derived_image_id("bucket", f"uploads/{ID}/photo.jpg"), True),
+        ("photo.jpg", keys.derived_image_id("other-bucket", "photo.jpg"), False),
+        ("photo.jpg", ID, False),
+        (f"uploads/{ID}/folder/photo.jpg", ID, False),
+        (f"private/{ID}/photo.jpg", ID, False),
+    ],
+)
+def test_a_key_belongs_to_the_image_that_it_claims_or_derives(key: str, image_id: str, is_own: bool) -> None:
+    assert keys.is_key_of(image_id, "bucket", key) is is_own
+
+
 def test_a_name_of_a_thousand_bytes_is_cut_before_its_extension() -> None:
     safe = keys.safe_name("x" * 1024 + ".jpeg")
     assert safe == "x" * 195 + ".jpeg"

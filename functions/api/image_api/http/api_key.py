@@ -12,6 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
@@ -30,13 +31,19 @@ log = logging.getLogger(__name__)
 HEADER = "X-Api-Key"
 PUBLIC_PATHS = frozenset({"/", "/health", "/favicon.ico"})
 PUBLIC_FOLDER = "/assets/"
-"""Scripts and styles of the page at `/`."""
-DOCS_PATHS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
+"""Scripts and styles of the pages at `/` and `/docs`."""
+DOCS_PATHS = frozenset({"/docs", "/openapi.json"})
 
 CACHE_SECONDS = 300.0
 """How long a key is trusted before the secret is read again: a revoked key works for so long."""
 REREAD_SECONDS = 10.0
-"""An unknown key may be a new one: the secret is read again, but no more often than this."""
+"""A new key works within this time. An unknown key may be new, so the secret is read again for it: once in this
+time for each key, and for all of them together as often as `REREADS` allows."""
+REREADS = 10
+"""How many reads for unknown keys may follow one another; one more is allowed after each `REREAD_SECONDS`. So
+guessing costs few reads. While none is left, an unknown key gets 503, because it may be the new one."""
+MAX_REFUTED = 1_000
+"""How many keys are remembered as not valid."""
 OUTAGE_SECONDS = 3600.0
 """How long known keys stay valid while Secrets Manager is unavailable."""
 MIN_KEY_CHARACTERS = 20
@@ -62,32 +69,59 @@ class KeyRing:
         self._now = now
         self._digests: tuple[bytes, ...] = ()
         self._read_at = self._tried_at = -math.inf
+        self._refuted: dict[bytes, float] = {}
+        """Digests of unknown keys, and when a read of the secret showed that they are not valid."""
+        self._rereads, self._rereads_at = float(REREADS), self._now()
+        self._reading = Lock()
 
     def is_valid(self, key: str) -> bool | None:
         """Whether `key` is valid, from what is cached; None if the secret must be read. Raises `Unavailable`."""
-        valid, now = self._matches(key), self._now()
+        now = self._now()
         tried_just_now = now - self._tried_at < REREAD_SECONDS
-        if valid and (now - self._read_at < CACHE_SECONDS or (tried_just_now and self._outlives_outage(now))):
-            return True
-        if not valid and tried_just_now:
-            if self._read_at < self._tried_at:
-                raise Unavailable
+        if self._matches(key):
+            fresh = now - self._read_at < CACHE_SECONDS or (tried_just_now and self._outlives_outage(now))
+            return True if fresh else None
+        if now - self._refuted.get(_digest(key), -math.inf) < REREAD_SECONDS:
             return False
+        if (tried_just_now and self._read_at < self._tried_at) or self._rereads_left(now) < 1:
+            raise Unavailable
         return None
 
     def read_and_validate(self, key: str) -> bool:
         """Read the secret; then whether `key` is valid. Blocks. Raises `Unavailable`."""
-        self._tried_at = self._now()
+        known = self._matches(key) and self._outlives_outage(self._now())
+        if not self._reading.acquire(blocking=not known):
+            return True  # a known key does not wait for the read of another request
+        try:
+            # The request that read the secret while this one waited may have answered for it.
+            valid = self.is_valid(key)
+            return self._read_for(key) if valid is None else valid
+        finally:
+            self._reading.release()
+
+    def _read_for(self, key: str) -> bool:
+        began = self._now()
+        if not self._matches(key):
+            self._rereads, self._rereads_at = self._rereads_left(began) - 1, began
         try:
             self._digests = tuple(_digest(found) for found in self._read())
         except Exception as error:
             # Whatever the cause, and however long it lasts: only keys that were known before are let in.
             log.exception("the API key could not be read")
-            if self._matches(key) and self._outlives_outage(self._tried_at):
+            self._tried_at = began
+            if self._matches(key) and self._outlives_outage(began):
                 return True
             raise Unavailable from error
-        self._read_at = self._tried_at
-        return self._matches(key)
+        self._read_at = self._tried_at = began
+        if self._matches(key):
+            return True
+        if len(self._refuted) >= MAX_REFUTED:
+            self._refuted.clear()
+        self._refuted[_digest(key)] = began
+        return False
+
+    def _rereads_left(self, now: float) -> float:
+        return min(float(REREADS), self._rereads + (now - self._rereads_at) / REREAD_SECONDS)
 
     def _outlives_outage(self, now: float) -> bool:
         return now - self._read_at < OUTAGE_SECONDS

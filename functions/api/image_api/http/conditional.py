@@ -27,7 +27,13 @@ def json_response(
     body: BaseModel, if_none_match: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     """200 with `body` and its ETag, or 304 if the caller has it already."""
-    content = _serialized(body)
+    return json_bytes_response(serialized(body), if_none_match, headers)
+
+
+def json_bytes_response(
+    content: bytes, if_none_match: str | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """`json_response` for a body that is serialized already."""
     tag = etag(content)
     if is_known(tag, if_none_match):
         return not_modified(tag, _JSON, headers)
@@ -61,9 +67,10 @@ def require_match(body: BaseModel, if_match: str | None, *others: str) -> None:
         return
     # A weak tag never matches here: it promises too little to write on.
     strong = {found for weak, found in _TAGS.findall(if_match) if not weak}
-    if strong.isdisjoint((etag(_serialized(body)), *others)):
+    if strong.isdisjoint((etag(serialized(body)), *others)):
         raise PreconditionFailed
 
 
-def _serialized(body: BaseModel) -> bytes:
+def serialized(body: BaseModel) -> bytes:
+    """The JSON of `body`, in UTF-8."""
     return body.model_dump_json().encode()

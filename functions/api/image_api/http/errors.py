@@ -18,6 +18,10 @@ class InvalidRequest(RequestError):
     default_message = "The request is not valid."
 
 
+class InvalidHost(InvalidRequest):
+    default_message = "The header Host is not the name of a host. Send the host of the URL that you call."
+
+
 class EmptyFile(RequestError):
     code = "empty_file"
     default_message = "The file is empty."
@@ -91,6 +95,7 @@ class InternalError(RequestError):
 
 HTTP_STATUS: dict[type[PipelineError], int] = {
     BadCursor: 400,
+    InvalidHost: 400,
     EmptyFile: 400,
     UnsupportedUpload: 400,
     Unauthorized: 401,

@@ -1,4 +1,7 @@
-"""Headers of every response: request id, no sniffing, a rule for caches. HEAD is served as GET without the body."""
+"""Headers of every response: request id, no sniffing, no scripts, a rule for caches.
+
+HEAD is served as GET without the body.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUEST_ID = "X-Request-Id"
+NOT_A_PAGE = "default-src 'none'; sandbox"
+"""The Content-Security-Policy of all but pages, which have their own: a browser runs and loads nothing."""
 
 
 class ResponseHeaders:
@@ -32,6 +37,7 @@ class ResponseHeaders:
                 headers[REQUEST_ID] = request_id
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers.setdefault("Cache-Control", "no-store")
+                headers.setdefault("Content-Security-Policy", NOT_A_PAGE)
             elif is_head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)

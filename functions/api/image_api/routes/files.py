@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 
 from fastapi import Response
@@ -17,6 +18,8 @@ from image_api.presentation import shown_status
 from image_api.responses import RETRY_AFTER_SECONDS
 from image_api.schemas import OriginalLocation, OriginalResponse
 from image_core.errors import Superseded
+from image_core.formats import THUMBNAIL_MEDIA_TYPES
+from image_core.keys import is_key_of, thumbnail_owner
 from image_core.lifecycle.retries import until_settled
 from image_core.model import Record, Status, ThumbnailInfo
 from image_core.services import Services
@@ -24,14 +27,17 @@ from image_core.settings import Settings
 
 router = routing.router("files", "/api/images/{image_id}")
 
-_MEDIA_TYPES = ("image/jpeg", "image/png")
+log = logging.getLogger(__name__)
 
 
 @router.get(
     "/thumbnails/{size}",
     responses={
         200: {
-            "content": {type_: {"schema": {"type": "string", "format": "binary"}} for type_ in _MEDIA_TYPES},
+            "content": {
+                type_: {"schema": {"type": "string", "format": "binary"}}
+                for type_ in THUMBNAIL_MEDIA_TYPES.values()
+            },
             "description": "The thumbnail.",
             "headers": ETAG,
         },
@@ -65,12 +71,24 @@ def _thumbnail(record: Record, size: str, settings: Settings) -> ThumbnailInfo:
         made = record.thumbnails.sizes
         if size not in made:
             raise SizeMissing(f"This image has no thumbnail of that size. It has: {', '.join(made)}.")
+        _require_own(made[size], record)
         return made[size]
     if size not in settings.thumbnails:
         raise SizeMissing(f"There is no such thumbnail size. The sizes are: {', '.join(settings.thumbnails)}.")
     if record.status is Status.FAILED:
         raise ProcessingFailed
     raise NotReady(retry_after_seconds=RETRY_AFTER_SECONDS)
+
+
+def _require_own(info: ThumbnailInfo, record: Record) -> None:
+    """Raise `NotFound` unless this is a picture that was made for this image.
+
+    The processor, which opens hostile files, writes records. Nothing else may be served in the API's name.
+    """
+    owner = thumbnail_owner(info.key)
+    if owner is None or owner[0] != record.image_id or info.content_type not in THUMBNAIL_MEDIA_TYPES.values():
+        log.error("a record names a thumbnail that is not its own", extra={"image_id": record.image_id})
+        raise NotFound("This thumbnail is not a picture made for this image. Reprocess the image.")
 
 
 @router.get(
@@ -107,6 +125,9 @@ def get_original_address(image_id: ImageId, services: Connected) -> OriginalResp
 
 
 def _presigned(record: Record, services: Services) -> str:
+    if not is_key_of(record.image_id, services.storage.uploads_bucket, record.key):
+        log.error("a record names an original that is not its own", extra={"image_id": record.image_id})
+        raise NotFound("The record of this image names a file of another image. Delete the image.")
     _require_arrival(record, services)
     return services.storage.presign_download(
         record.key,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 from contextlib import suppress
+from itertools import accumulate
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request, Response, UploadFile
 
 from image_api.dependencies import Connected, change_record, find_record
 from image_api.http import routing
-from image_api.http.conditional import ETAG, json_response, require_match
+from image_api.http.conditional import ETAG, json_bytes_response, json_response, require_match, serialized
 from image_api.http.error_responses import documented
 from image_api.http.errors import (
     EmptyFile,
@@ -25,7 +26,7 @@ from image_api.http.errors import (
     WrongMediaType,
 )
 from image_api.idempotency import digest_of, first_or_again, image_id_for
-from image_api.limits import accepted_media_type
+from image_api.limits import MAX_PAGE_BYTES, accepted_media_type
 from image_api.parameters import (
     CreatedAfter,
     CreatedBefore,
@@ -39,7 +40,7 @@ from image_api.responses import LOCATION_HEADER, PENDING_HEADERS, accepted, pend
 from image_api.schemas import AcceptedResponse, ImagePatch, ImageResponse, ListResponse, ShownStatus
 from image_core.errors import BadCursor, Superseded, Unavailable, UploadIncomplete
 from image_core.keys import upload_key
-from image_core.lifecycle.delete import delete, mark
+from image_core.lifecycle.delete import delete, mark_for_caller
 from image_core.model import Record, Stage, Status
 from image_core.services import Services
 from image_core.stores.queue import ObjectEvent
@@ -47,6 +48,8 @@ from image_core.telemetry import image_ended, note
 
 log = logging.getLogger(__name__)
 
+_ENVELOPE_BYTES = 1_000
+"""Most that a list has besides its images: a cursor above all."""
 _NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
     304: {"description": "Nothing has changed (`If-None-Match`).", "headers": ETAG}
 }
@@ -151,6 +154,8 @@ def list_images(
 
     Following the cursors of a list without `status` shows each image that existed at the first page once, whatever
     is uploaded or deleted meanwhile. A page costs the same for any number of images.
+
+    A page holds at most `limit` images and 3,000,000 bytes. Only `next_cursor` tells whether there are more.
     """
     page = services.records.page(
         limit=limit,
@@ -160,7 +165,17 @@ def list_images(
         until_ms=milliseconds(created_before) if created_before else None,
     )
     shown = [present(record, request, services) for record in page.records]
-    return json_response(ListResponse(data=shown, next_cursor=page.next_cursor), if_none_match)
+    content = serialized(ListResponse(data=shown, next_cursor=page.next_cursor))
+    if len(content) > MAX_PAGE_BYTES:
+        page = page.first(_fitting(shown))
+        content = serialized(ListResponse(data=shown[: len(page.records)], next_cursor=page.next_cursor))
+    return json_bytes_response(content, if_none_match)
+
+
+def _fitting(shown: list[ImageResponse]) -> int:
+    """How many of these images fit on a page: at least one."""
+    room = MAX_PAGE_BYTES - _ENVELOPE_BYTES
+    return max(1, sum(size <= room for size in accumulate(len(serialized(one)) + 1 for one in shown)))
 
 
 @router.get(
@@ -277,7 +292,7 @@ def delete_image(
 
     def marked(record: Record) -> Record:
         _require_match(record, if_match, request, services)
-        return mark(record, services, services.storage.head(record.key))
+        return mark_for_caller(record, services)
 
     deleted = change_record(image_id, services, marked)
     try:

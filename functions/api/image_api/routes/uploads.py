@@ -79,6 +79,7 @@ def reserve_upload(
         announced_sha256=sha256,
         request_digest=digest_of(idempotency_key, wanted.filename, wanted.content_type, wanted.size, sha256),
         deadline=deadline,
+        upload_until=deadline,
     )
 
     def first(record: Record) -> tuple[Record, bool]:

@@ -8,6 +8,7 @@ from io import BytesIO
 
 from PIL import Image
 
+from image_core.formats import THUMBNAIL_MEDIA_TYPES
 from image_processor.picture.decoded import Decoded
 
 JPEG_QUALITY = 85
@@ -64,9 +65,9 @@ def fitted(width: int, height: int, side: int) -> tuple[int, int]:
 def _encode(picture: Image.Image) -> Thumbnail:
     body = BytesIO()
     if picture.mode == "RGBA":
-        content_type = "image/png"
-        picture.save(body, "PNG")
+        encoder = "PNG"
+        picture.save(body, encoder)
     else:
-        content_type = "image/jpeg"
-        picture.save(body, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    return Thumbnail(body.getvalue(), content_type, picture.width, picture.height)
+        encoder = "JPEG"
+        picture.save(body, encoder, quality=JPEG_QUALITY, optimize=True)
+    return Thumbnail(body.getvalue(), THUMBNAIL_MEDIA_TYPES[encoder], picture.width, picture.height)

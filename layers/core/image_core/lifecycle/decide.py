@@ -26,6 +26,7 @@ class Decision(Enum):
     DELETE = auto()
     GIVE_UP = auto()  # fail as `retries_exhausted`
     NEVER_ARRIVED = auto()  # fail as `upload_incomplete`
+    UNREADABLE = auto()  # fail as `unreadable_object`
     FORGET = auto()
     REQUEUE = auto()  # send a message, postpone the deadline
 
@@ -37,7 +38,7 @@ def decide_event(record: Record | None, stored: StoredObject | None, *, now_ms: 
     if is_folder_marker(stored.key, stored.size_bytes):
         return Decision.NOTHING
     if record is None:
-        return Decision.CLAIM
+        return _claim(stored)
     if record.status is Status.DELETING:
         wait_seconds = max(_DELETION_SECONDS, (record.deadline - now_ms) / 1000)
         raise Busy("the image is being deleted", wait_seconds)
@@ -48,7 +49,7 @@ def decide_event(record: Record | None, stored: StoredObject | None, *, now_ms: 
             raise Busy("another worker holds the image", (record.lease_until - now_ms) / 1000)
         if record.status is Status.PROCESSING and record.attempts >= max_attempts:
             return Decision.GIVE_UP
-    return Decision.CLAIM
+    return _claim(stored)
 
 
 def decide_dead_letter(
@@ -66,7 +67,7 @@ def decide_dead_letter(
     Raises `Busy` if it must be handled again later.
     """
     decision = decide_event(record, stored, now_ms=now_ms, max_attempts=max_attempts)
-    if stored is None or decision in (Decision.NOTHING, Decision.DELETE):
+    if stored is None or decision in (Decision.NOTHING, Decision.DELETE, Decision.UNREADABLE):
         return decision
     if letter_etag is not None and letter_etag != stored.etag:
         return Decision.NOTHING
@@ -89,10 +90,16 @@ def decide_deadline(record: Record, stored: StoredObject | None, *, now_ms: int,
         if record.status is Status.RESERVED:
             return Decision.FORGET
         return Decision.NEVER_ARRIVED if record.version is None else Decision.DELETE
+    if not stored.is_readable:
+        return Decision.UNREADABLE
     used_up = record.status is Status.PROCESSING and record.attempts_at(stored.version) >= max_attempts
     if used_up or record.postponed >= MAX_POSTPONES:
         return Decision.GIVE_UP
     return Decision.REQUEUE
+
+
+def _claim(stored: StoredObject) -> Decision:
+    return Decision.CLAIM if stored.is_readable else Decision.UNREADABLE
 
 
 def _decide_absent(record: Record | None) -> Decision:

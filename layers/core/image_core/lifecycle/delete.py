@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from image_core.errors import Superseded
-from image_core.keys import thumbnail_prefix
-from image_core.model import Record, Status, StoredObject
+from image_core.keys import is_key_of, thumbnail_prefix
+from image_core.model import Record, Status
 from image_core.services import Services
 from image_core.stores.queue import ObjectEvent
+
+log = logging.getLogger(__name__)
 
 
 def delete(record: Record, services: Services) -> None:
@@ -18,20 +22,30 @@ def delete(record: Record, services: Services) -> None:
     _finish(record if record.status is Status.DELETING else mark(record, services), services)
 
 
-def mark(record: Record, services: Services, stored: StoredObject | None = None) -> Record:
-    """Mark the image as deleted: it is hidden at once, and nothing can stop its removal.
+def mark(record: Record, services: Services) -> Record:
+    """Mark the image as deleted: it is hidden at once, and nothing can stop its removal."""
+    return services.records.mark_deleting(record, deadline_seconds=services.settings.pending_timeout_seconds)
 
-    `stored` is the object to remove if a caller asked for the deletion; it may be newer than the processed version.
+
+def mark_for_caller(record: Record, services: Services) -> Record:
+    """`mark`, for a caller who asks for the deletion: it includes the object that is in the bucket now.
+
+    That object may be newer than the processed version. A presigned URL that the caller still has becomes useless.
     """
     return services.records.mark_deleting(
-        record, deadline_seconds=services.settings.pending_timeout_seconds, stored=stored
+        record,
+        deadline_seconds=services.settings.pending_timeout_seconds,
+        stored=services.storage.head(record.key),
+        ends_upload=True,
     )
 
 
 def _finish(record: Record, services: Services) -> None:
     storage = services.storage
     stored = storage.head(record.key)
-    if stored is not None and record.version in (None, stored.version):
+    if not is_key_of(record.image_id, storage.uploads_bucket, record.key):
+        log.error("a record that names an original of another image is removed; the original stays")
+    elif stored is not None and record.deletion_covers(stored):
         storage.delete_original(stored)
     thumbnails = storage.list_thumbnails(thumbnail_prefix(record.image_id))
     # The record has not changed since the list was taken, so no thumbnail in it is of a later image with this id.
@@ -39,7 +53,7 @@ def _finish(record: Record, services: Services) -> None:
         raise Superseded
     storage.delete_thumbnails(thumbnails)
     now_ms = services.clock.now_ms()
-    upload_may_be_under_way = record.version is None and record.deadline > now_ms
+    upload_may_be_under_way = (record.version is None or record.upload_until > 0) and record.deadline > now_ms
     if upload_may_be_under_way or record.remembers_its_request(now_ms):
         return  # the sweep removes the record after its deadline
     services.records.forget(record)

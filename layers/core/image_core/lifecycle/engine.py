@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from image_core.errors import Busy, RetriesExhausted, UploadIncomplete
+from image_core.errors import Busy, RetriesExhausted, UnreadableObject, UploadIncomplete
 from image_core.lifecycle import act
 from image_core.lifecycle.decide import Decision, decide_dead_letter, decide_deadline, decide_event
 from image_core.lifecycle.delete import delete
@@ -105,6 +105,8 @@ def _act(decision: Decision, state: ImageState, now_ms: int, services: Services,
             act.give_up(record, stored, RetriesExhausted(), services)
         case Decision.NEVER_ARRIVED:
             act.give_up(record, stored, UploadIncomplete(), services)
+        case Decision.UNREADABLE:
+            act.give_up(record, stored, UnreadableObject(), services)
         case Decision.FORGET:
             services.records.forget(record)
         case Decision.REQUEUE:

@@ -113,9 +113,10 @@ class Records(Queries):
         return self._write(None, new)
 
     def renew(self, record: Record, *, deadline: int) -> Record:
-        """renew: a reservation asked for once more lives until `deadline` (ms)."""
+        """renew: a reservation asked for once more lives until `deadline` (ms), and so does its upload."""
         assert record.status is Status.RESERVED
-        return self._write(record, replace(record, rev=record.rev + 1, deadline=deadline, postponed=0))
+        renewed = replace(record, rev=record.rev + 1, deadline=deadline, upload_until=deadline, postponed=0)
+        return self._write(record, renewed)
 
     def describe(
         self, record: Record, *, title: str | None, alt_text: str | None, tags: tuple[str, ...] | None
@@ -223,10 +224,18 @@ class Records(Queries):
             ),
         )
 
-    def mark_deleting(self, record: Record, *, deadline_seconds: int, stored: StoredObject | None = None) -> Record:
+    def mark_deleting(
+        self,
+        record: Record,
+        *,
+        deadline_seconds: int,
+        stored: StoredObject | None = None,
+        ends_upload: bool = False,
+    ) -> Record:
         """delete: hidden and uncounted from now on; the version on the record is the one to remove.
 
         `stored` is what lay in the bucket when somebody asked for the deletion: it is meant too, claimed or not.
+        With `ends_upload` a presigned URL that is still valid brings nothing back.
         """
         now = self.clock.now_ms()
         deadline = now + deadline_seconds * 1000
@@ -236,6 +245,9 @@ class Records(Queries):
             deadline = max(deadline, record.deadline)
         elif stored is not None:
             meant = replace(record, version=stored.version, version_etag=stored.etag)
+        upload_until = record.upload_until if ends_upload and record.upload_until > now else 0
+        # Until then an object may arrive, and the record must be there to tell that it was deleted.
+        deadline = max(deadline, upload_until)
         if record.remembers_its_request(now):
             # A repetition of the request that made this image must not make it again.
             deadline = max(deadline, record.created_ms + IDEMPOTENCY_KEY_MS)
@@ -246,6 +258,7 @@ class Records(Queries):
                 rev=record.rev + 1,
                 status=Status.DELETING,
                 deadline=deadline,
+                upload_until=upload_until,
                 attempt=None,
                 lease_until=0,
             ),

@@ -12,11 +12,15 @@ from urllib.parse import quote, urlsplit
 from image_core.errors import Replaced
 from image_core.keys import safe_name
 from image_core.model import StoredObject
+from image_core.stores.unreadable import unreadable_reason
 
 if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
     from mypy_boto3_s3 import S3Client
 
 _ABSENT_CODES = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
+_REFUSED_CODES = {"400", "403"}
+"""Of a HEAD, whose response has no body, and so no code but its status."""
 _CHANGED_CODES = {"412", "PreconditionFailed"}
 _MAX_KEYS_A_DELETE = 1000
 
@@ -31,15 +35,25 @@ class Listed:
 
 
 class Storage:
-    """Objects of one stack. `client` talks to S3; `public_client` signs URLs for callers."""
+    """Objects of one stack. `client` talks to S3; `public_client` signs URLs for callers.
+
+    `account_id` is that of the stack: KMS keys of other accounts are known by it.
+    """
 
     def __init__(
-        self, client: S3Client, *, uploads_bucket: str, thumbnails_bucket: str, public_client: S3Client
+        self,
+        client: S3Client,
+        *,
+        uploads_bucket: str,
+        thumbnails_bucket: str,
+        public_client: S3Client,
+        account_id: str | None = None,
     ) -> None:
         self._client = client
         self._public_client = public_client
         self.uploads_bucket = uploads_bucket
         self._thumbnails_bucket = thumbnails_bucket
+        self._account_id = account_id
 
     # Originals
 
@@ -50,12 +64,13 @@ class Storage:
         except self._client.exceptions.ClientError as error:
             if _code(error) in _ABSENT_CODES:
                 return None
+            if _code(error) in _REFUSED_CODES:
+                return self._refused(key, error)
             raise
         version_id = answer.get("VersionId", "")
         if version_id == "null":
-            # An unversioned bucket: the same bytes put again are another version, as the times tell.
             version_id = ""
-        version = version_id or f"{answer['ETag']}@{answer['LastModified'].isoformat()}"
+        version = version_id or _version_by_time(answer)
         return StoredObject(
             key=key,
             version=version,
@@ -64,7 +79,33 @@ class Storage:
             size_bytes=answer["ContentLength"],
             content_type=answer.get("ContentType"),
             modified_ms=int(answer["LastModified"].timestamp() * 1000),
+            kms_key=answer.get("SSEKMSKeyId"),
         )
+
+    def _refused(self, key: str, refusal: ClientError) -> StoredObject | None:
+        """The object whose HEAD was refused, as a listing shows it, if it can never be read. Raises otherwise."""
+        try:
+            self._client.get_object(Bucket=self.uploads_bucket, Key=key, Range="bytes=0-0")["Body"].close()
+        except self._client.exceptions.ClientError as error:
+            if _code(error) in _ABSENT_CODES:
+                return None
+            if unreadable_reason(error, kms_key=None, account_id=self._account_id) is None:
+                raise error from refusal
+        else:
+            raise refusal  # it can be read by now
+        page = self._client.list_objects_v2(Bucket=self.uploads_bucket, Prefix=key, MaxKeys=1)
+        for entry in page.get("Contents", []):
+            if entry["Key"] == key:
+                return StoredObject(
+                    key=key,
+                    version=_version_by_time(entry),
+                    version_id=None,
+                    etag=entry["ETag"].strip('"'),
+                    size_bytes=entry["Size"],
+                    modified_ms=int(entry["LastModified"].timestamp() * 1000),
+                    is_readable=False,
+                )
+        return None
 
     def put_original(self, key: str, body: IO[bytes], *, content_type: str) -> None:
         """Writes an upload, unless it is there already: by a try whose reply got lost, or a request repeated.
@@ -86,14 +127,17 @@ class Storage:
     def download(self, stored: StoredObject) -> bytes:
         """The bytes of that version, as long as it is the newest. Raises `Replaced` if it is not, or gone.
 
-        Not by version id: an old version can be read still, and who claims one that was removed since it was seen
-        may have missed the event of that.
+        Raises `ObjectArchived` or `UnreadableObject` if S3 will never give them. Not by version id: an old version
+        can be read still, and who claims one that was removed since it was seen may have missed the event of that.
         """
         try:
             answer = self._client.get_object(Bucket=self.uploads_bucket, Key=stored.key, IfMatch=f'"{stored.etag}"')
         except self._client.exceptions.ClientError as error:
             if _code(error) in _ABSENT_CODES | _CHANGED_CODES:
                 raise Replaced from error
+            reason = unreadable_reason(error, kms_key=stored.kms_key, account_id=self._account_id)
+            if reason is not None:
+                raise reason from error
             raise
         if stored.version_id is not None and answer.get("VersionId") != stored.version_id:
             raise Replaced
@@ -143,10 +187,16 @@ class Storage:
         return url, headers
 
     def public_origin(self) -> str:
-        """Scheme, host and port of the URLs that callers get for originals."""
+        """Scheme, host and port of the URLs that callers get for originals, as a content security policy has them.
+
+        `*` stands for the bucket, whose name holds the account id: anybody may read the policy.
+        """
         parameters = {"Bucket": self.uploads_bucket, "Key": "any"}
         url = urlsplit(self._public_client.generate_presigned_url("put_object", Params=parameters))
-        return f"{url.scheme}://{url.netloc}"
+        host = url.netloc
+        if host.startswith(f"{self.uploads_bucket}."):
+            host = f"*{host.removeprefix(self.uploads_bucket)}"
+        return f"{url.scheme}://{host}"
 
     # Thumbnails
 
@@ -209,6 +259,11 @@ def attachment_disposition(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = "".join(c if c.isprintable() and c not in '"\\%' else "_" for c in plain) or "image"
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _version_by_time(described: Any) -> str:
+    """What tells contents apart without a VersionId: the same bytes put again are another version."""
+    return f"{described['ETag']}@{described['LastModified'].isoformat()}"
 
 
 def _code(error: Any) -> str:

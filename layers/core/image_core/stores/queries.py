@@ -28,14 +28,6 @@ _STATUS_ORDER = re.compile(r"(\d{15})#(img_\w{26})#(\d{15})", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Page:
-    """Records, newest first, and the cursor of the next page (None on the last one)."""
-
-    records: list[Record]
-    next_cursor: str | None
-
-
-@dataclass(frozen=True)
 class Listing:
     """Which images a list holds: those that have `status` now, created in [`from_ms`, `until_ms`)."""
 
@@ -49,6 +41,26 @@ class Listing:
         first = 0 if self.from_ms is None else max(0, self.from_ms)
         last = _LATEST_MS if self.until_ms is None else min(_LATEST_MS, self.until_ms - 1)
         return first, last
+
+
+@dataclass(frozen=True)
+class Page:
+    """Records, newest first, and the cursor of the next page (None on the last one).
+
+    `orders` has the place of each record in the list.
+    """
+
+    listing: Listing
+    records: list[Record]
+    orders: list[str]
+    next_cursor: str | None
+
+    def first(self, count: int) -> Page:
+        """The page with its first `count` records alone (1 or more); its cursor continues right after them."""
+        if count >= len(self.records):
+            return self
+        cursor = encode_cursor(self.listing, self.orders[count - 1])
+        return Page(self.listing, self.records[:count], self.orders[:count], cursor)
 
 
 def encode_cursor(listing: Listing, order: str) -> str:
@@ -108,21 +120,23 @@ class Queries:
         after = decode_cursor(cursor, listing) if cursor is not None else None
         first, last = listing.bounds
         if first > last:
-            return Page([], None)
+            return Page(listing, [], [], None)
         found: list[Record] = []
+        orders: list[str] = []
         while True:
             entries, is_last = self._entries(listing, order_name, limit=limit - len(found), after=after)
-            records = self.get_many([entry["image_id"]["S"] for entry in entries])
-            # The index lags behind the table: what has moved on meanwhile does not belong here any more.
-            found += [
-                record for record in records if record.status in SHOWN_STATUSES and status in (None, record.status)
-            ]
+            order_of = {entry["image_id"]["S"]: entry[order_name]["S"] for entry in entries}
+            for record in self.get_many(list(order_of)):
+                # The index lags behind the table: what has moved on meanwhile does not belong here any more.
+                if record.status in SHOWN_STATUSES and status in (None, record.status):
+                    found.append(record)
+                    orders.append(order_of[record.image_id])
             if entries:
                 after = entries[-1][order_name]["S"]
             if is_last or after is None:
-                return Page(found, None)
+                return Page(listing, found, orders, None)
             if len(found) >= limit:
-                return Page(found, encode_cursor(listing, after))
+                return Page(listing, found, orders, encode_cursor(listing, after))
 
     def _entries(
         self, listing: Listing, order_name: str, *, limit: int, after: str | None

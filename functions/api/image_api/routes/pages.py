@@ -1,4 +1,4 @@
-"""/ and /assets: the gallery for browsers, a JSON index for other clients."""
+"""/, /docs and /assets: the gallery and the documentation for browsers, a JSON index for other clients."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from fastapi import Request, Response
 
+from image_api.assets import DOCS_PAGE, PAGE, PAGES, asset, docs_policy, gallery_policy
 from image_api.dependencies import Connected
-from image_api.gallery import PAGE, asset, content_security_policy
 from image_api.http import routing
 from image_api.http.conditional import etag_headers, is_known, not_modified
 from image_api.http.errors import NotFound
@@ -27,8 +27,7 @@ router = routing.router("service")
 def index(request: Request, services: Connected) -> Response | IndexResponse:
     """The gallery page for a browser (`Accept: text/html`), a JSON index for other clients."""
     if accepts(request.headers.get("accept"), "text/html"):
-        policy = content_security_policy(services.storage.public_origin())
-        return _asset_response(PAGE, request, {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"})
+        return _page(PAGE, request, gallery_policy(services.storage.public_origin()))
     base = str(request.base_url)
     body = IndexResponse(
         name=request.app.title,
@@ -46,12 +45,22 @@ def index(request: Request, services: Connected) -> Response | IndexResponse:
     return Response(body.model_dump_json(), media_type="application/json", headers={"Vary": "Accept"})
 
 
+@router.get("/docs", include_in_schema=False)
+def docs(request: Request) -> Response:
+    """The documentation of the API: Swagger UI."""
+    return _page(DOCS_PAGE, request, docs_policy())
+
+
 @router.get("/assets/{name}", include_in_schema=False)
-def gallery_asset(name: str, request: Request) -> Response:
-    """A script, style or picture of the gallery."""
-    if name == PAGE:
+def page_asset(name: str, request: Request) -> Response:
+    """A script, style or picture of a page."""
+    if name in PAGES:
         raise NotFound("There is nothing at this URL.")
     return _asset_response(name, request)
+
+
+def _page(name: str, request: Request, policy: str) -> Response:
+    return _asset_response(name, request, {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"})
 
 
 def _asset_response(name: str, request: Request, extra: Mapping[str, str] | None = None) -> Response:

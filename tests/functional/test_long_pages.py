@@ -1,0 +1,78 @@
+"""A page of the list stays within what Lambda can send, whatever is written on the images."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from awslambdaric.lambda_runtime_marshaller import LambdaMarshaller
+
+from image_api.limits import MAX_PAGE_BYTES
+from image_core.model import Status
+from tests.functional.emulator import Stack
+from tests.functional.http_api import Api, request
+from tests.functional.images import METADATA, image_in, new_record
+
+LARGEST_RESPONSE = 6_291_556
+"""Bytes of JSON that a Lambda function may return."""
+IMAGES = 100
+
+
+def fill(stack: Stack, text: str) -> list[str]:
+    """As many images as a page may have, with as much of `text` as an image takes; their ids, the newest first."""
+    names = ("ImageDescription", "Artist", "Copyright", "UserComment", "Model")
+    exif = dict.fromkeys(names, text * (6_400 // len(text.encode())))
+    fields: dict[str, Any] = {
+        "original_name": text * 1_024,
+        "title": text * 200,
+        "alt_text": text * 2_000,
+        "tags": tuple(f"{number:02}{text * 62}" for number in range(50)),
+        "metadata": METADATA | {"exif": exif},
+    }
+    made = []
+    for _ in range(IMAGES):
+        made.insert(0, stack.records.create(new_record(stack.records, **fields)).image_id)
+        stack.clock.advance(1)
+    return made
+
+
+def pages(api: Api, query: str) -> list[dict[str, Any]]:
+    """All pages, as the function hands them to Lambda's runtime."""
+    found: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        event = request("http_get.json", "/api/images", f"limit={IMAGES}&{query}{cursor}")
+        found.append(api._handler(event, SimpleNamespace(aws_request_id="8e03978e-40d5")))
+        after = json.loads(found[-1]["body"])["next_cursor"]
+        if after is None:
+            return found
+        cursor = f"&cursor={after}"
+
+
+@pytest.mark.parametrize("text", ["\N{GRINNING FACE}", '"'])
+def test_a_page_ends_before_lambda_refuses_it_and_the_next_one_continues_there(
+    stack: Stack, api: Api, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("AWS_EXECUTION_ENV", "AWS_Lambda_python3.13")
+    made = fill(stack, text)
+    window = "created_after=2020-01-01T00:00:00Z&created_before=2030-01-01T00:00:00Z"
+    for query in ("", f"status=pending&{window}"):
+        found = pages(api, query)
+        for page in found:
+            assert len(page["body"].encode()) <= MAX_PAGE_BYTES
+            response, _ = LambdaMarshaller().marshal_response(page)
+            assert len(response.encode()) < LARGEST_RESPONSE
+        listed = [item["data"]["image_id"] for page in found for item in json.loads(page["body"])["data"]]
+        assert listed == made, query
+        assert len(found) > 1
+
+
+def test_an_image_that_is_larger_than_a_page_is_a_page_of_its_own(
+    stack: Stack, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("image_api.routes.images.MAX_PAGE_BYTES", 1_100)
+    for _ in range(3):
+        image_in(stack.records, Status.SUCCESS)
+    assert [len(json.loads(page["body"])["data"]) for page in pages(api, "")] == [1, 1, 1]

@@ -1,0 +1,213 @@
+"""Objects that S3 never gives to this stack end at once as failed images; a permission that we lost fails none.
+
+moto knows neither SSE-C nor KMS policies nor archives: the refusals are planned, as S3 words them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from image_core.keys import derived_image_id
+from image_core.model import Status
+from image_processor.handler import Processor
+from image_recovery.handler import handle
+from tests import pictures
+from tests.emf import emitted, metric, watched
+from tests.functional.captioners import FakeCaptioner
+from tests.functional.emulator import Call, Stack, raising
+from tests.functional.http_api import Api
+from tests.functional.s3_events import failed, messages, notification
+from tests.iam.resolved import STACK, resolved
+
+KEY = "photo.jpg"
+OURS, THEIRS = "123456789012", "999999999999"
+ROLE = f"arn:aws:sts::{OURS}:assumed-role/image-pipeline-ProcessorRole/image-pipeline"
+
+
+def refusal(operation: str, status: int, code: str, message: str) -> ClientError:
+    return ClientError(
+        {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+        operation,
+    )
+
+
+def of_head(status: int) -> ClientError:
+    return refusal("HeadObject", status, str(status), {400: "Bad Request", 403: "Forbidden"}[status])
+
+
+def of_get(status: int, code: str, message: str) -> ClientError:
+    return refusal("GetObject", status, code, message)
+
+
+def denied_key(account: str) -> ClientError:
+    return of_get(
+        403,
+        "AccessDenied",
+        f"User: {ROLE} is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:eu-west-1:{account}:key/1"
+        " because no identity-based policy allows the kms:Decrypt action",
+    )
+
+
+SSE_C = of_get(
+    400,
+    "InvalidRequest",
+    "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to"
+    " retrieve the object.",
+)
+HIDDEN_KEY = of_get(
+    403,
+    "AccessDenied",
+    "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are"
+    " not allowed to access.",
+)
+ARCHIVED = of_get(403, "InvalidObjectState", "The operation is not valid for the object's storage class")
+NO_PERMISSION = of_get(
+    403,
+    "AccessDenied",
+    f"User: {ROLE} is not authorized to perform: s3:GetObject on resource: arn:aws:s3:::uploads/photo.jpg because"
+    " no identity-based policy allows the s3:GetObject action",
+)
+DENIED = of_get(403, "AccessDenied", "Access Denied")
+EXPIRED = of_get(400, "ExpiredToken", "The provided token has expired.")
+
+UNREADABLE: dict[str, tuple[ClientError | None, ClientError, str]] = {
+    "SSE-C": (of_head(400), SSE_C, "unreadable_object"),
+    "a key of another account": (of_head(403), denied_key(THEIRS), "unreadable_object"),
+    "a key that KMS does not show": (of_head(403), HIDDEN_KEY, "unreadable_object"),
+    "a key of another account, whose HEAD works": (None, denied_key(THEIRS), "unreadable_object"),
+    "an archive": (None, ARCHIVED, "object_archived"),
+}
+OPERATORS: dict[str, tuple[ClientError | None, ClientError]] = {
+    "no right to read originals": (of_head(403), NO_PERMISSION),
+    "a denial without a reason": (of_head(403), DENIED),
+    "no right to use a key of this account": (of_head(403), denied_key(OURS)),
+    "the same, where HEAD works": (None, denied_key(OURS)),
+    "expired credentials": (of_head(400), EXPIRED),
+}
+
+
+@pytest.fixture
+def deliver(stack: Stack) -> Callable[[], list[str]]:
+    """The message of the key reaches the processor; what must come back."""
+    processor = Processor(stack.services, lambda _: FakeCaptioner())
+    return lambda: failed(processor(messages(notification(stack, key=KEY))))
+
+
+def refuse(stack: Stack, head: ClientError | None, get: ClientError) -> None:
+    """Every read of originals is refused from here on."""
+    stack.put(KEY, pictures.jpeg(60, 40))
+    if head is not None:
+        stack.s3.plan("head_object", *[raising(head)] * 50)
+    stack.s3.plan("get_object", *[raising(get)] * 50)
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_an_object_that_can_never_be_read_fails_at_once_and_says_why(
+    stack: Stack, deliver: Callable[[], list[str]], case: str
+) -> None:
+    head, get, code = UNREADABLE[case]
+    refuse(stack, head, get)
+    assert deliver() == [], "the message is done with"
+    record = stack.the_record()
+    assert (record.image_id, record.status) == (derived_image_id(stack.uploads_bucket, KEY), Status.FAILED)
+    assert record.error is not None
+    assert record.error["code"] == code
+    assert "arn:" not in record.error["message"]
+    assert deliver() == []
+    assert stack.the_record() == record, "a duplicate changes nothing"
+    shown = Api(stack.services).get(f"/api/images/{record.image_id}").json()
+    assert (shown["status"], shown["error"]["code"]) == ("failed", code)
+
+
+@pytest.mark.parametrize(("account", "code"), [(THEIRS, "unreadable_object"), (OURS, None)])
+def test_a_denial_without_a_reason_is_judged_by_the_key_that_head_names(
+    stack: Stack, deliver: Callable[[], list[str]], account: str, code: str | None
+) -> None:
+    def with_its_key(call: Call, arguments: dict[str, Any]) -> Any:
+        return call(**arguments) | {"SSEKMSKeyId": f"arn:aws:kms:eu-west-1:{account}:key/1a"}
+
+    refuse(stack, None, DENIED)
+    stack.s3.plan("head_object", *[with_its_key] * 50)
+    assert deliver() == ([] if code else ["message-0"])
+    error = stack.the_record().error
+    assert (error and error["code"]) == code
+
+
+@pytest.mark.parametrize("case", OPERATORS)
+def test_a_permission_that_was_lost_fails_no_image_at_once(
+    stack: Stack, deliver: Callable[[], list[str]], case: str
+) -> None:
+    refuse(stack, *OPERATORS[case])
+    with_record = OPERATORS[case][0] is None
+    assert deliver() == ["message-0"]
+    assert [record.status for record in stack.every()] == ([Status.PROCESSING] if with_record else [])
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_it_counts_as_a_failed_image_and_as_no_fault_of_the_pipeline(
+    stack: Stack,
+    deliver: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    case: str,
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", STACK)
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "processor")
+    head, get, _ = UNREADABLE[case]
+    refuse(stack, head, get)
+    deliver()
+    metrics = emitted(capsys.readouterr().out)
+    alarms = resolved().resources("AWS::CloudWatch::Alarm")
+    assert sum(metrics[metric(STACK, "ImagesFailed", service="processor")]) == 1
+    assert not set(metrics) & watched(alarms["PipelineFaultAlarm"])
+
+
+def test_a_dead_letter_and_a_deadline_end_it_as_well(stack: Stack) -> None:
+    refuse(stack, of_head(400), SSE_C)
+    letter = messages(notification(stack, key=KEY), file="sqs_dead_letter.json")
+    context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
+    assert failed(handle(letter, context, stack.services)) == []
+    record = stack.the_record()
+    assert record.error is not None and record.error["code"] == "unreadable_object"
+    stack.records.reprocess(record, pending_seconds=30)
+    stack.clock.advance(31)
+    assert handle({}, context, stack.services) == {"unreadable": 1}
+    assert stack.the_record().status is Status.FAILED
+
+
+def test_it_is_processed_once_it_is_stored_so_that_it_can_be_read(
+    stack: Stack, deliver: Callable[[], list[str]]
+) -> None:
+    stack.put(KEY, pictures.jpeg(60, 40))
+    stack.s3.plan("head_object", *[raising(of_head(400))] * 2)  # the second one asks whether it is still there
+    stack.s3.plan("get_object", *[raising(SSE_C)] * 2)
+    assert deliver() == []
+    assert stack.the_record().status is Status.FAILED
+    stack.put(KEY, pictures.jpeg(60, 40))
+    assert deliver() == []
+    assert stack.the_record().status is Status.SUCCESS
+
+
+def test_it_can_be_deleted(stack: Stack, deliver: Callable[[], list[str]]) -> None:
+    refuse(stack, of_head(400), SSE_C)
+    deliver()
+    assert Api(stack.services).delete(f"/api/images/{stack.the_record().image_id}").status == 204
+    assert stack.originals() == set()
+
+
+def test_an_object_that_is_gone_or_readable_by_now_is_not_called_unreadable(
+    stack: Stack, deliver: Callable[[], list[str]]
+) -> None:
+    stack.s3.plan("head_object", raising(of_head(403)))
+    assert deliver() == [], "it is gone: nothing to do"
+    assert stack.every() == []
+    stack.put(KEY, pictures.jpeg(60, 40))
+    stack.s3.plan("head_object", raising(of_head(400)))
+    assert deliver() == ["message-0"]
+    assert deliver() == []
+    assert stack.the_record().status is Status.SUCCESS
