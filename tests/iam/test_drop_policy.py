@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from image_core.keys import claimed_image_id, new_image_id, requested_image_id, upload_key
+from image_core.keys import claimed_image_id, requested_image_id, upload_key
 from local.template import ROOT
 from tests.iam.policies import Statement, allows, denies
 from tests.iam.resolved import resolved
@@ -40,7 +40,7 @@ def test_a_file_may_be_dropped_anywhere_else(policy: list[Statement], key: str) 
 @pytest.mark.parametrize(
     "key",
     [
-        upload_key(new_image_id(), "photo.jpg"),
+        upload_key("img_01m8d1sz4r77gp3jctc3fzapwp", "photo.jpg"),
         f"uploads/{VICTIM}/x.png",
         f"uploads/{VICTIM}/",
         "uploads/x.png",
