@@ -9,12 +9,13 @@ from typing import Any
 
 import boto3
 
-from image_core.keys import new_image_id
+from image_core.keys import new_image_id, thumbnail_key
 from image_core.model import Record, Status, ThumbnailInfo, Thumbnails
 from image_core.stores.items import to_item
 from tests import pictures
 from tests.running_stack import Stack
 
+SIZES = {"small": (150, 100), "medium": (300, 200)}
 BATCH = 25  # DynamoDB's most
 FAR_MS = 4_000_000_000_000  # a deadline that no sweep of today sees
 
@@ -33,16 +34,34 @@ class Seed:
         tables = self._dynamodb.list_tables()["TableNames"]
         self._table = next(name for name in tables if "image" in name.lower())
         self._ids: set[str] = set()
-        infos = {}
-        for size, (width, height) in {"small": (150, 100), "medium": (300, 200)}.items():
-            body, key = pictures.jpeg(width, height), f"seeded/one/{size}"
-            stack.s3.put_object(Bucket=stack.thumbnails_bucket, Key=key, Body=body, ContentType="image/jpeg")
-            infos[size] = ThumbnailInfo(key, width, height, "image/jpeg", len(body))
+        self._stack = stack
+        self._bodies = {size: pictures.jpeg(*sides) for size, sides in SIZES.items()}
+        infos = {
+            size: ThumbnailInfo("", *sides, "image/jpeg", len(self._bodies[size])) for size, sides in SIZES.items()
+        }
         self.thumbnails = Thumbnails("one", "v1", 1, infos)
+        """Those of every image, for which `put` stores them under its own keys: the API serves no others."""
 
     def put(self, records: Sequence[Record]) -> None:
-        self._ids.update(record.image_id for record in records)
-        self._write([{"PutRequest": {"Item": to_item(record)}} for record in records])
+        own = [self._with_thumbnails(record) for record in records]
+        self._ids.update(record.image_id for record in own)
+        self._write([{"PutRequest": {"Item": to_item(record)}} for record in own])
+
+    def _with_thumbnails(self, record: Record) -> Record:
+        if record.thumbnails is None:
+            return record
+        sizes = {
+            size: replace(info, key=thumbnail_key(record.image_id, record.thumbnails.attempt, size))
+            for size, info in record.thumbnails.sizes.items()
+        }
+        for size, info in sizes.items():
+            self._stack.s3.put_object(
+                Bucket=self._stack.thumbnails_bucket,
+                Key=info.key,
+                Body=self._bodies[size],
+                ContentType=info.content_type,
+            )
+        return replace(record, thumbnails=replace(record.thumbnails, sizes=sizes))
 
     def remove(self) -> None:
         self._write([{"DeleteRequest": {"Key": {"image_id": {"S": image_id}}}} for image_id in self._ids])
@@ -64,7 +83,7 @@ def seeding(stack: Stack) -> Iterator[Seed]:
 
 @contextmanager
 def many_images(stack: Stack, number: int) -> Iterator[None]:
-    """Finished images named "picture 000.jpg" and on, the last the newest, that share their thumbnails."""
+    """Finished images named "picture 000.jpg" and on, the last the newest, that look the same."""
     with seeding(stack) as seed:
         seed.put([finished(index, seed.thumbnails) for index in range(number)])
         yield
