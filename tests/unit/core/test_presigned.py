@@ -69,7 +69,7 @@ def test_an_announced_checksum_is_signed_too_as_s3_spells_it(on_aws: Services) -
 def signature_of(method: str, url: str, headers: dict[str, str]) -> tuple[str, str]:
     """The signature in `url`, and that which S3 computes for this request."""
     head, _, given = url.rpartition("&X-Amz-Signature=")
-    signer = S3SigV4QueryAuth(Credentials("testing", "testing"), "s3", "eu-west-1")
+    signer = S3SigV4QueryAuth(Credentials("test", "test"), "s3", "eu-west-1")
     request = AWSRequest(method, head, headers)
     request.context["timestamp"] = parse_qs(urlsplit(url).query)["X-Amz-Date"][0]
     return given, signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
