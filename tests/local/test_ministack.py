@@ -21,6 +21,7 @@ from local import ports
 from local.child import Child
 from local.kept_data import InUse, KeptData
 from tests import ministack
+from tests.local.not_offered import NOT_OFFERED
 from tests.local.test_main import Run
 from tests.running_stack import until
 
@@ -139,20 +140,7 @@ def test_its_own_interface_and_other_services_are_refused(emulator: Emulator, me
     assert "does not offer this part of AWS" in response.text
 
 
-@pytest.mark.parametrize(
-    ("service", "call"),
-    [
-        ("batch", "describe_job_queues"),
-        ("ecs", "list_clusters"),
-        ("lambda", "list_functions"),
-        ("ec2", "describe_instances"),
-        ("iam", "list_roles"),
-        ("sns", "list_topics"),
-        ("events", "list_rules"),
-        ("stepfunctions", "list_state_machines"),
-        ("cloudformation", "list_stacks"),
-    ],
-)
+@pytest.mark.parametrize(("service", "call"), NOT_OFFERED)
 def test_an_sdk_is_told_that_another_service_is_not_offered(emulator: Emulator, service: str, call: str) -> None:
     with pytest.raises(ClientError, match="does not offer this part of AWS") as refused:
         getattr(emulator.client(service), call)()

@@ -27,6 +27,7 @@ from local import ports
 from local.child import Child
 from local.environment import emulator_environment
 from local.template import ROOT
+from tests.local.not_offered import NOT_OFFERED
 
 Send = Callable[..., tuple[int, str]]
 
@@ -119,19 +120,7 @@ def test_the_services_of_the_stack_are_offered(url: str, session: boto3.Session)
         assert getattr(client, call)()["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
-@pytest.mark.parametrize(
-    ("service", "call"),
-    [
-        ("batch", "describe_job_queues"),
-        ("ecs", "list_clusters"),
-        ("lambda", "list_functions"),
-        ("ec2", "describe_instances"),
-        ("iam", "list_roles"),
-        ("sns", "list_topics"),
-        ("events", "list_rules"),
-        ("cloudformation", "list_stacks"),
-    ],
-)
+@pytest.mark.parametrize(("service", "call"), NOT_OFFERED)
 def test_an_sdk_is_told_that_another_service_is_not_offered(
     url: str, session: boto3.Session, service: str, call: str
 ) -> None:
