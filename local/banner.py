@@ -24,7 +24,7 @@ def banner(
     """Returns what to print. `stack` is from `LocalStack.description`, `health` from the API.
 
     `upgrades_model`: the demo model is about to be replaced by the real one.
-    `other_url`: the API of the stack that `python -m ops` uses if it is not told to use this one.
+    `other_url`: the API of the stack that `python -m ops` uses by default.
     """
     copy = f"aws --endpoint-url {stack['aws_endpoint_url']} s3 cp photo.jpg s3://{stack['uploads_bucket_name']}/"
     key = f"-H 'X-Api-Key: {stack['api_key']}' " if "api_key" in stack else ""

@@ -24,8 +24,8 @@ class InUse(Exception):
 class KeptData:
     """The folder, which only its owner can read.
 
-    An empty file says what cannot be told from the data: `running` is there from `open` to `close`,
-    `reconcile` from a start that finds `running` to `reconciled`.
+    Two empty files mark what the data do not show: `running` exists from `open` to `close`, `reconcile` from a
+    start that finds `running` until `reconciled`.
     """
 
     def __init__(self, folder: Path) -> None:

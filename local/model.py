@@ -58,12 +58,10 @@ class ModelDownload:
         logged = -_LOG_EVERY_PERCENT
         for line in child.stdout:
             report = json.loads(line)
-            model = report["model"]
-            if report["step"] == "export":
+            model, percent = report["model"], _percent(report)
+            if report["done"] == report["total"]:
                 logs.write("model", f"{model} is downloaded; exporting it for ONNX Runtime …")
-                continue
-            percent = _percent(report)
-            if percent >= logged + _LOG_EVERY_PERCENT:
+            elif percent >= logged + _LOG_EVERY_PERCENT:
                 logged = percent
                 megabytes = f"{report['done'] / 1e6:,.0f} of {report['total'] / 1e6:,.0f} MB"
                 logs.write("model", f"downloading {model}: {megabytes} ({percent}%)")

@@ -21,7 +21,7 @@ from image_processor.captioning.onnx_captioner import TOKENIZER_NAME
 from models.blip import Checkpoint, load_checkpoint
 from models.decoder_graph import decoder_graph
 from models.encoder_graph import encoder_graph
-from models.fetch import LICENSE, REPOSITORY, REVISION, HubUnreachable, fetch
+from models.fetch import LICENSE, REPOSITORY, REVISION, HubUnreachable, OnProgress, fetch
 from models.manifest import weights_revision, write_manifest
 from models.parity import compare, sample_pictures
 from models.reference import Reference, require_transformers
@@ -44,12 +44,12 @@ class Origin:
     max_new_tokens: int = 20
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+def main(arguments: list[str] | None = None, *, on_progress: OnProgress | None = None) -> int:
+    """Entry point; returns the exit code. `on_progress` is called instead of showing a bar of the download."""
     options = _parser().parse_args(arguments)
     try:
         if options.source is None:
-            snapshot = fetch(options.repository, options.revision)
+            snapshot = fetch(options.repository, options.revision, on_progress=on_progress)
             folder = snapshot.folder
             origin = Origin(options.repository, snapshot.commit, options.license or LICENSE, options.prompt or "")
         else:

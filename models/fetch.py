@@ -60,7 +60,9 @@ def fetch(
         if on_progress:
             sizes = {one.rfilename: one.size or 0 for one in siblings if one.rfilename in names}
             here = [name for name in sizes if _is_cached(repository, name, commit)]
-            bar = _progress_bar(on_progress, sum(sizes[name] for name in here), sum(sizes.values()))
+            done, total = sum(sizes[name] for name in here), sum(sizes.values())
+            on_progress(done, total)
+            bar = _progress_bar(on_progress, done, total)
         folder = Path(snapshot_download(repository, revision=commit, allow_patterns=list(names), tqdm_class=bar))
     except (OSError, LocalEntryNotFoundError, _http_error()) as error:
         raise HubUnreachable(
