@@ -26,7 +26,7 @@ def in_a_terminal(
     control: bytes = CTRL_C,
     seconds: float = 60,
 ) -> tuple[str, int]:
-    """All that the command shows in a terminal of 160×40, and its exit code. `control` is typed when told to."""
+    """All that the command shows in a terminal of 160×40, and its exit code. `control` is typed on request."""
     primary, secondary = pty.openpty()
     fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     process = subprocess.Popen(

@@ -91,7 +91,7 @@ def test_the_demo_model_captions_until_the_real_one_is_downloaded_and_then_all_i
         banner = (tmp_path / "log").read_text()
         assert "names colors and simple shapes only, until BLIP is downloaded, in the background" in banner
 
-    # Ctrl-C ended the download halfway; the next start goes on from there.
+    # Ctrl-C ended the download halfway; the next start resumes it.
     (tmp_path / "ready.json").unlink()
     asked_before = len(slow_line.starts)
     with running_stack(tmp_path, *options, env=environment) as stack:

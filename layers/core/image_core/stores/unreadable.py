@@ -22,12 +22,12 @@ def unreadable_reason(error: Any, *, kms_key: str | None, account_id: str | None
     `error` is a `ClientError` of a GET, because a refused HEAD has no body. `kms_key` is the ARN of the object's
     key if S3 has named it. A key of this account may be the stack's own, so only a foreign key proves anything.
     """
-    told = error.response.get("Error", {})
-    code, message = str(told.get("Code", "")), str(told.get("Message", ""))
+    details = error.response.get("Error", {})
+    code, message = str(details.get("Code", "")), str(details.get("Message", ""))
     if code == "InvalidObjectState":
         return ObjectArchived
     if code == "InvalidRequest" and "Server Side Encryption" in message:
-        return UnreadableObject  # SSE-C: the key is in nobody's hands but the uploader's
+        return UnreadableObject  # SSE-C: only the uploader has the key
     if code == "AccessDenied" or code.startswith("KMS."):
         found = _KMS_KEY.search(message) or _KMS_KEY.match(kms_key or "")
         is_foreign = found is not None and account_id is not None and found.group(1) != account_id
