@@ -21,28 +21,32 @@ _HEAD = """# The API
 Written by `make docs` from the OpenAPI schema that a running stack serves at `/openapi.json` and shows at `/docs`.
 """
 
-_GATEWAY = """## What API Gateway answers by itself
+_GATEWAY = """## Responses of API Gateway itself
 
-On AWS some calls end before our function or in spite of it. Those answers are API Gateway's: `{"message": "…"}`, no
-envelope, no `X-Request-Id` (but `apigw-requestid`), and they cannot be changed in an HTTP API. They are listed from
-AWS's documentation; nothing here has been tried against AWS.
+On AWS some calls never reach our function, or fail after it. Those responses are API Gateway's: `{"message":
+"…"}`, no envelope, no `X-Request-Id` (but `apigw-requestid`), and they cannot be changed in an HTTP API. They are
+listed from AWS's documentation; nothing here has been tried on AWS. `make smoke` reports the ones that it sees.
 
 | status | `message` | when | what to do |
 |---|---|---|---|
-| 400 | `Bad Request` | The request is no HTTP that it understands. | Correct it. |
-| 403 | `Forbidden` | The host is none of the API's, or an authorizer that somebody added refused. | |
-| 404 | `Not Found` | The API or its stage is not there. | Check the URL. |
-| 413 | `Request Entity Too Large` | The request is larger than 10 MB. | `POST /api/uploads` |
+| 400 | `Bad Request` | The request is not valid HTTP. | Correct it. |
+| 403 | `Forbidden` | The host is not one of the API's, or an authorizer that somebody added refused. | |
+| 404 | `Not Found` | The API or its stage does not exist. | Check the URL. |
+| 413 | `Request Entity Too Large` | The request is larger than 10 MB, or than Lambda's 6 MB (or 500). | \
+`POST /api/uploads` |
 | 429 | `Too Many Requests` | Throttled: the account's or the stage's rate. | Wait, double the wait each time. |
-| 500 | `Internal Server Error` | The function ended without an answer, or request or answer was over \
-Lambda's 6 MB (base64, headers included). | A file: `POST /api/uploads`. Else call again. |
+| 500 | `Internal Server Error` | The function crashed, or request or response exceeded Lambda's 6 MB \
+(base64, headers included; or 413). | A file: `POST /api/uploads`. Otherwise call again. |
 | 503 | `Service Unavailable` | The function took longer than 30 seconds, or could not be started. | \
 Call again; a POST with the same `Idempotency-Key`. |
 | 504 | `Gateway Timeout` | As 503. | As 503. |
 
-Presigned URLs are answered by S3, in XML: 403 (`AccessDenied`: expired; `SignatureDoesNotMatch`: another size, type
-or checksum header than the signed one), 400 (`BadDigest`: other bytes than the announced `sha256`), 412
-(`PreconditionFailed`: the file is there already).
+S3 responds to presigned URLs, in XML: 403 (`AccessDenied`: expired; `SignatureDoesNotMatch`: another size, type
+or checksum header than the signed one), 400 (`BadDigest`: other bytes than the announced `sha256`;
+`ExpiredToken`: the credentials of the function that signed it expired before the URL did), 409
+(`ConditionalRequestConflict`: the same file is being sent twice at this moment; try again), 412
+(`PreconditionFailed`: the file is in the bucket already). After an expired URL repeat `POST /api/uploads` with
+the same `Idempotency-Key`: it returns a new URL for the same image.
 """
 
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
 import pytest
-from botocore.exceptions import ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from image_core.keys import is_image_id
 from image_core.model import Status
@@ -275,6 +275,15 @@ def test_an_upload_that_cannot_even_be_recorded_leaves_no_object(stack: Stack, a
     answer = api.upload(pictures.jpeg())
     assert (answer.status, answer.code) == (503, "unavailable")
     assert stack.originals() == set()
+
+
+def test_an_upload_that_meets_itself_is_sent_again_as_aws_advises(stack: Stack, api: Api) -> None:
+    conflict = ClientError({"Error": {"Code": "ConditionalRequestConflict", "Message": ""}}, "PutObject")
+    stack.s3.plan("put_object", raising(conflict), raising(conflict))
+    response = api.upload(pictures.jpeg())
+    assert response.status == 202
+    (key,) = stack.originals()
+    assert stack.services.storage.head(key).size_bytes == len(pictures.jpeg())  # type: ignore[union-attr]
 
 
 def test_the_record_is_there_before_the_object_is(stack: Stack, api: Api) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from urllib.parse import parse_qs, urlsplit
 
+import boto3
 import pytest
 from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
@@ -22,17 +23,17 @@ SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 ENCODED_KEY = "uploads/img_01kb5q3v8n0h2m4x6c8f0a2d4g/my%20photo%2B1%20%C3%A9.jpg"
 
 
+SETTINGS = Settings(
+    uploads_bucket="the-uploads",
+    thumbnails_bucket="the-thumbnails",
+    images_table="images",
+    stats_table="stats",
+    queue_url="https://queue",
+)
+
+
 def services_of(**settings: str) -> Services:
-    return connect(
-        Settings(
-            uploads_bucket="the-uploads",
-            thumbnails_bucket="the-thumbnails",
-            images_table="images",
-            stats_table="stats",
-            queue_url="https://queue",
-            **settings,  # type: ignore[arg-type]
-        )
-    )
+    return connect(SETTINGS.model_copy(update=settings))
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +50,14 @@ def test_an_upload_url_signs_size_type_and_not_yet_there(on_aws: Services) -> No
     assert headers == {"Content-Type": "image/jpeg", "Content-Length": "12345", "If-None-Match": "*"}
 
 
-def test_an_upload_url_is_on_the_bucket_s_regional_host(on_aws: Services) -> None:
-    url, _ = on_aws.storage.presign_upload(KEY, content_type="image/jpeg", size_bytes=1, seconds=900)
+@pytest.mark.parametrize("region", ["eu-west-1", "us-east-1"])
+def test_an_upload_url_is_on_the_bucket_s_regional_host(region: str) -> None:
+    session = boto3.session.Session(region_name=region)
+    url, _ = connect(SETTINGS, session=session).storage.presign_upload(
+        KEY, content_type="image/jpeg", size_bytes=1, seconds=900
+    )
     assert urlsplit(url).scheme == "https"
-    assert urlsplit(url).netloc == "the-uploads.s3.eu-west-1.amazonaws.com"
+    assert urlsplit(url).netloc == f"the-uploads.s3.{region}.amazonaws.com"
     assert urlsplit(url).path == f"/{ENCODED_KEY}"
 
 

@@ -78,8 +78,11 @@ def _client(
         max_pool_connections=connections,
     )
     if name == "s3":
-        # boto3 presigns with SigV2 on the global host by default: size and If-None-Match would go unsigned. Virtual
-        # addressing brings the regional host; an emulator has no host name for each bucket.
-        addressing: Any = "path" if settings.endpoint_url else "virtual"
-        config = config.merge(Config(signature_version="s3v4", s3={"addressing_style": addressing}))
+        # By default boto3 presigns with SigV2, which signs neither size nor If-None-Match, and on the global host
+        # in us-east-1. An emulator has no host name for each bucket.
+        addressing: Any = {
+            "addressing_style": "path" if settings.endpoint_url else "virtual",
+            "us_east_1_regional_endpoint": "regional",
+        }
+        config = config.merge(Config(signature_version="s3v4", s3=addressing))
     return (session or _session()).client(name, config=config, endpoint_url=endpoint_url or settings.endpoint_url)

@@ -22,6 +22,8 @@ _ABSENT_CODES = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
 _REFUSED_CODES = {"400", "403"}
 """Of a HEAD, whose response has no body, and so no code but its status."""
 _CHANGED_CODES = {"412", "PreconditionFailed"}
+_CONFLICT_CODE = "ConditionalRequestConflict"
+_TRIES_AFTER_CONFLICT = 3
 _MAX_KEYS_A_DELETE = 1000
 
 
@@ -108,17 +110,23 @@ class Storage:
         return None
 
     def put_original(self, key: str, body: IO[bytes], *, content_type: str) -> None:
-        """Writes an upload, unless it is there already: by a try whose reply got lost, or a request repeated.
+        """Write an upload, unless the object exists already: a reply was lost, or the request was repeated.
 
-        The key is that of one request alone, so what is there has the same bytes.
+        Only this request uses the key, so an existing object has the same bytes.
         """
-        try:
-            self._client.put_object(
-                Bucket=self.uploads_bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
-            )
-        except self._client.exceptions.ClientError as error:
-            if _code(error) not in _CHANGED_CODES:
-                raise
+        for left in reversed(range(_TRIES_AFTER_CONFLICT)):
+            body.seek(0)
+            try:
+                self._client.put_object(
+                    Bucket=self.uploads_bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
+                )
+                return
+            except self._client.exceptions.ClientError as error:
+                if _code(error) in _CHANGED_CODES:
+                    return
+                # The request was repeated while it ran. AWS advises to try again: by then one of them has won.
+                if _code(error) != _CONFLICT_CODE or not left:
+                    raise
 
     def list_originals(self, *, start_after: str = "") -> Iterator[list[Listed]]:
         """All originals whose keys come after `start_after`, in the order of their keys, page by page."""
