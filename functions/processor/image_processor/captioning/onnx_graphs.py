@@ -7,6 +7,7 @@ are updated in place.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from image_processor.cpus import usable_cpus
 Floats = NDArray[np.float32]
 Array = NDArray[Any]
 
+READ_AHEAD_BYTES = 8 << 20
+
 PREPACKING = False
 """Whether the encoder's weights are copied into ONNX Runtime's own order: docs/decisions/0007-prepacking.md."""
 
@@ -31,7 +34,7 @@ class BoundGraphs:
     def __init__(
         self, folder: Path, graphs: Graphs, image_size: int, length: int, *, prepacking: bool = PREPACKING
     ) -> None:
-        """Load both; the weights are mapped into memory. Raises `ModelError`, naming the file."""
+        """Load both; the weights are read once and mapped into memory. Raises `ModelError`, naming the file."""
         heads, size, positions = graphs.heads, graphs.head_size, graphs.picture_positions
         self._pixels = np.zeros((1, 3, image_size, image_size), dtype=np.float32)
         self._cross: dict[str, Floats] = {}
@@ -123,10 +126,20 @@ def _options(*, prepacking: bool) -> Any:
 
 
 def _session(path: Path, options: Any) -> Any:
+    _read_ahead(path.with_suffix(".weights"))
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions have no common base
         raise ModelError(f"{path} cannot be loaded: {error}") from error
+
+
+def _read_ahead(weights: Path) -> None:
+    """Bring a file into the page cache. Otherwise the first caption would read it, page by page and out of order,
+    which takes several times as long from Lambda's image store."""
+    buffer = bytearray(READ_AHEAD_BYTES)
+    with suppress(OSError), weights.open("rb", buffering=0) as file:  # ONNX Runtime names a file that it misses
+        while file.readinto(buffer):
+            pass
 
 
 def _require_fit(path: Path, session: Any, arrays: dict[str, Array]) -> None:
