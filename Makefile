@@ -62,7 +62,7 @@ CHECKOV := .venv-checkov
 check-security: $(TEST) $(CHECKOV)/installed  ## Look for insecure settings in what would be deployed (checkov)
 	@mkdir -m 700 -p .local
 	$(BIN)/python -m local.template > .local/template.json
-	$(CHECKOV)/bin/checkov --file .local/template.json --framework cloudformation --skip-download --compact --quiet
+	$(CHECKOV)/bin/checkov --file .local/template.json observability.yaml --framework cloudformation --skip-download --compact --quiet
 
 AUDIT := .venv-audit
 audit: $(AUDIT)/installed  ## Look for known vulnerabilities in what is pinned (pip-audit; skipped without its database)

@@ -14,7 +14,7 @@ from local.options import Options, parse
 from local.ports import PortTaken
 from local.stack import LocalStack, StartFailed
 from local.stack_files import FolderInUse
-from local.template import UnknownParameter
+from local.template import UnknownParameter, UnknownTiming
 
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
@@ -29,7 +29,7 @@ def main() -> int:
         signal.signal(signum, _interrupt)
     try:
         stack = LocalStack(options)
-    except (FolderInUse, PortTaken, UnknownParameter) as error:
+    except (FolderInUse, PortTaken, UnknownParameter, UnknownTiming) as error:
         print(f"python -m local: {error}", file=sys.stderr)
         return 1
     try:

@@ -15,30 +15,23 @@ EMULATORS = ("moto", "ministack")
 MINISTACK = ROOT / ".venv-ministack"
 DEMO_MODEL = ROOT / "models" / "demo" / "exported"
 
-# No key for who sits at the machine. Time-outs short enough that recovery can be watched: a killed worker's image
-# is taken up again after half a minute.
-LOCAL_PARAMETERS = {
-    "ApiKeyRequired": "false",
-    "ProcessorTimeoutSeconds": "20",
-    "QueueVisibilitySeconds": "35",
-    "PendingTimeoutSeconds": "30",
-    "RecoveryTimeoutSeconds": "20",
-    "DeadLetterVisibilitySeconds": "35",
+LOCAL_PARAMETERS = {"ApiKeyRequired": "false"}
+"""Only this machine can call the API."""
+LOCAL_TIMING = {
+    "Processor": {"Timeout": 20, "VisibilityTimeout": 35, "PendingTimeout": 30},
+    "Recovery": {"Timeout": 20, "VisibilityTimeout": 35},
 }
-
-# A container takes its time to start, which counts as the function's.
-CONTAINER_PARAMETERS = {
-    "ProcessorTimeoutSeconds": "60",
-    "QueueVisibilitySeconds": "75",
-    "PendingTimeoutSeconds": "75",
-    "RecoveryTimeoutSeconds": "60",
-    "DeadLetterVisibilitySeconds": "75",
+"""Short enough to watch recovery: the image of a killed worker is processed again after half a minute."""
+CONTAINER_TIMING = {
+    "Processor": {"VisibilityTimeout": 135, "PendingTimeout": 135},
+    "Recovery": {"VisibilityTimeout": 135},
 }
+"""`sam local` takes the functions' timeouts from template.yaml."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """A port of 0 means any free one. `parameters` are those of template.yaml.
+    """A port of 0 means any free one. `parameters` and `timing` are those of template.yaml.
 
     `containers`: Docker's containers must reach the emulator.
     `model`: `auto`, `blip`, `demo`, or a model folder.
@@ -54,9 +47,17 @@ class Options:
     model: str
     sweep_seconds: float
     parameters: dict[str, str]
+    timing: dict[str, dict[str, int]]
     env_file: Path | None
     ready_file: Path | None
     sam: bool
+
+    @property
+    def model_folder(self) -> Path | None:
+        """The folder of the caption model; None if the processor finds it."""
+        if self.model in ("auto", "blip"):
+            return None
+        return DEMO_MODEL if self.model == "demo" else Path(self.model).resolve()
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
@@ -130,7 +131,15 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter of template.yaml, e.g. ProcessorTimeoutSeconds=5; may be repeated",
+        help="a parameter of template.yaml, e.g. MaxImagePixels=50000000; may be repeated",
+    )
+    add(
+        "--timing",
+        type=_time,
+        action="append",
+        default=[],
+        metavar="FUNCTION.NAME=SECONDS",
+        help="a time of template.yaml, e.g. Processor.Timeout=5; may be repeated",
     )
     add(
         "--env-file",
@@ -140,7 +149,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
     )
     add("--ready-file", type=Path, help="write URLs and names here, as JSON, once everything answers")
     given = parser.parse_args(arguments)
-    model = _model_parameters(parser, given.model)
+    _check_model(parser, given.model)
     if given.sam and given.model != "auto":
         parser.error("--model: a container has the models that were built into it")
     return Options(
@@ -155,11 +164,10 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         sweep_seconds=given.sweep_seconds,
         parameters={
             **LOCAL_PARAMETERS,
-            **(CONTAINER_PARAMETERS if given.sam else {}),
-            **model,
             **({"Thumbnails": given.thumbnails} if given.thumbnails else {}),
             **dict(given.parameter),
         },
+        timing=_timing(CONTAINER_TIMING if given.sam else LOCAL_TIMING, given.timing),
         env_file=given.env_file,
         ready_file=given.ready_file,
         sam=given.sam,
@@ -213,6 +221,23 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
+def _time(text: str) -> tuple[str, str, int]:
+    name, equals, value = text.partition("=")
+    function, dot, time = name.partition(".")
+    if not equals or not dot or not value.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not FUNCTION.NAME=SECONDS")
+    return function, time, int(value)
+
+
+def _timing(
+    defaults: Mapping[str, Mapping[str, int]], given: Sequence[tuple[str, str, int]]
+) -> dict[str, dict[str, int]]:
+    timing = {function: dict(times) for function, times in defaults.items()}
+    for function, name, value in given:
+        timing.setdefault(function, {})[name] = value
+    return timing
+
+
 def _emulator(parser: argparse.ArgumentParser, given: argparse.Namespace) -> str:
     emulator: str = given.emulator
     # argparse does not check a default, which may come from the environment.
@@ -223,10 +248,6 @@ def _emulator(parser: argparse.ArgumentParser, given: argparse.Namespace) -> str
     return emulator
 
 
-def _model_parameters(parser: argparse.ArgumentParser, model: str) -> dict[str, str]:
-    if model in ("auto", "blip"):
-        return {}
-    folder = DEMO_MODEL if model == "demo" else Path(model).resolve()
-    if not folder.is_dir():
-        parser.error(f"--model: {folder} is not a folder")
-    return {"CaptionModelDir": str(folder)}
+def _check_model(parser: argparse.ArgumentParser, model: str) -> None:
+    if model not in ("auto", "blip", "demo") and not Path(model).is_dir():
+        parser.error(f"--model: {Path(model).resolve()} is not a folder")

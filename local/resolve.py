@@ -132,6 +132,9 @@ class ResolvedTemplate:
             return str(argument[0]).join(str(item) for item in self.value(argument[1]))
         if function == "Split":
             return str(self.value(argument[1])).split(argument[0])
+        if function == "FindInMap":
+            mapping, first, second = self.value(argument)
+            return self.template["Mappings"][mapping][first][second]
         if function == "Select":
             return self.value(argument[1])[int(self.value(argument[0]))]
         raise NotImplementedError(f"Fn::{function}")

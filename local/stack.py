@@ -34,7 +34,7 @@ from local.private_files import write_private_json
 from local.reconcile import reconcile
 from local.schedule import Schedule
 from local.stack_files import FOLDER, claim
-from local.template import parameter_values, read_template
+from local.template import parameter_values, read_template, with_timing
 
 _START_SECONDS = 180.0
 # `processor` must be in the command line of the processor's workers.
@@ -55,12 +55,13 @@ class StartFailed(Exception):
 class LocalStack:
     """The pipeline on this machine. `start` returns once everything answers; `stop` leaves nothing behind.
 
-    Creating it starts nothing, but finds out about busy ports, unknown parameters and the files of another stack.
+    Creating it starts nothing, but raises an error for a busy port, an unknown parameter or time, and the files of
+    another stack.
     """
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._template = read_template()
+        self._template = with_timing(read_template(), options.timing)
         self._parameters = parameter_values(self._template, options.parameters)
         self._stopping = threading.Event()
         self._children: list[Child] = []
@@ -143,6 +144,8 @@ class LocalStack:
             env = environment.function_environment(
                 process_env, name, configuration, endpoint_url=self.aws_url, workers=workers
             )
+            if name == "processor" and self._options.model_folder:
+                env["CAPTION_MODEL_DIR"] = str(self._options.model_folder)
             self.functions[logical_id] = LocalFunction(name, configuration, env, workers=workers)
 
     def _start_api(self, process_env: Mapping[str, str]) -> None:

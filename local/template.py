@@ -19,12 +19,19 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "template.yaml"
+OBSERVABILITY = ROOT / "observability.yaml"
 
 Template = dict[str, Any]
+Timing = Mapping[str, Mapping[str, int]]
+"""Times in seconds, by function and name, as in the template's mapping `Timing`."""
 
 
 class UnknownParameter(Exception):
     """A value was given for a parameter that the template does not declare."""
+
+
+class UnknownTiming(Exception):
+    """A value was given for a time that the template does not have."""
 
 
 def read_template(path: Path = TEMPLATE) -> Template:
@@ -34,12 +41,27 @@ def read_template(path: Path = TEMPLATE) -> Template:
 
 
 def parameter_values(template: Template, overrides: Mapping[str, str]) -> dict[str, str]:
-    """The value of each parameter: `overrides`, else the template's default."""
+    """The value of each parameter: `overrides`, else the template's default. Raises `UnknownParameter`."""
     declared = template.get("Parameters", {})
     unknown = sorted(set(overrides) - set(declared))
     if unknown:
         raise UnknownParameter(f"template.yaml has no parameter {', '.join(unknown)}")
-    return {name: str(overrides.get(name, declaration["Default"])) for name, declaration in declared.items()}
+    return {
+        name: str(overrides[name] if name in overrides else declaration["Default"])
+        for name, declaration in declared.items()
+    }
+
+
+def with_timing(template: Template, timing: Timing) -> Template:
+    """Return the template with other values in its mapping `Timing`. Raises `UnknownTiming`."""
+    changed = copy.deepcopy(template)
+    known = changed["Mappings"]["Timing"]
+    for function, times in timing.items():
+        for name, value in times.items():
+            if name not in known.get(function, {}):
+                raise UnknownTiming(f"template.yaml has no time {function}.{name}")
+            known[function][name] = value
+    return changed
 
 
 def translate(template: Template, *, region: str, parameters: Mapping[str, str]) -> Template:
@@ -55,7 +77,9 @@ def translate(template: Template, *, region: str, parameters: Mapping[str, str])
 def _point_to_uploaded_code(resource: Template) -> None:
     """What `sam package` does: the translator takes only code that lies in S3 or ECR."""
     properties = resource.get("Properties", {})
-    if resource["Type"] == "AWS::Serverless::LayerVersion":
+    if resource["Type"] == "AWS::CloudFormation::Stack":
+        properties["TemplateURL"] = "https://s3.amazonaws.com/code/observability.yaml"
+    elif resource["Type"] == "AWS::Serverless::LayerVersion":
         properties["ContentUri"] = "s3://code/layer.zip"
     elif resource["Type"] == "AWS::Serverless::Function":
         if properties.get("PackageType") == "Image":

@@ -1,6 +1,6 @@
-"""`python -m ops.preflight [ENV]`: what would make `sam deploy` fail, or be regretted, found beforehand.
+"""`python -m ops.preflight [ENV]`: find what would make a deployment fail, before anything is built.
 
-ENV is a section of samconfig.toml: default, dev, prod. Exit code 1 if anything is wrong; `make deploy` stops then.
+ENV is a section of samconfig.toml: default, dev, prod. Exit code 1 if there is a problem; `make deploy` stops then.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ import argparse
 import os
 import platform
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,24 +23,33 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from image_core.errors import ModelError
-from image_core.settings import LEASE_MARGIN_SECONDS, processor_megabytes, thumbnail_sizes
+from image_core.settings import thumbnail_sizes
 from image_processor.captioning import find_model_dir
 from image_processor.captioning.model_folder import verify_checksums
 from local.template import ROOT, Template, parameter_values, read_template
 
 ALLOW_DEMO_MODEL = "ALLOW_DEMO_MODEL"
 MAX_BUCKET_NAME = 63
-LONGEST_BUCKET_NAME = "{stack}-thumbnails-{account}-{region}"
-"""As template.yaml names it; the uploads bucket's name is shorter."""
+BUCKET_NAMES = ("{stack}-uploads-{account}-{region}", "{stack}-thumbnails-{account}-{region}")
+"""As template.yaml names them, the longest last."""
+LAMBDA_PYTHON = "python3.13"
+NEW_ACCOUNT_EXECUTIONS = 50
+"""AWS gives new accounts 10 to 50 concurrent executions, and at most 3,008 MB of memory for a function."""
+NEW_ACCOUNT_MEGABYTES = 3008
+OTHER_EXECUTIONS = 3
+"""Concurrent executions that the API and recovery need beside the processors."""
 _EMULATORS = {"arm64": "qemu-aarch64", "x86_64": "qemu-x86_64"}
 _MACHINES = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "x86_64", "AMD64": "x86_64"}
 
 
 _IMPATIENT = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "max_attempts": 2})
 
+Client = Callable[[str], Any]
+"""Returns a boto3 client of a service, in the deployment's region."""
+
 
 class ConfigurationError(Exception):
-    """samconfig.toml does not say what is to be deployed; the message says what is missing."""
+    """samconfig.toml does not describe the deployment; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -67,105 +78,190 @@ def deployment(config: Mapping[str, Any], env: str, template: Template) -> Deplo
     return Deployment(given["stack_name"], given.get("region"), parameter_values(template, overrides or {}))
 
 
-def stack_name_faults(stack_name: str, account: str, region: str) -> list[str]:
-    """The stack's name is part of the buckets' names, and must make valid ones."""
+# Configuration
+
+
+def stack_name_problems(stack_name: str, account: str, region: str) -> list[str]:
+    """Return why the stack's name makes no valid bucket names."""
     if not re.fullmatch(r"[a-z][a-z0-9-]*", stack_name):
         return [
-            f"The stack name {stack_name!r} must be lower-case letters, digits and hyphens: buckets have it too."
+            f"The stack name {stack_name!r} is part of bucket names: use lower-case letters, digits and hyphens."
         ]
-    longest = LONGEST_BUCKET_NAME.format(stack=stack_name, account=account, region=region)
+    longest = BUCKET_NAMES[-1].format(stack=stack_name, account=account, region=region)
     if len(longest) > MAX_BUCKET_NAME:
         most = len(stack_name) - (len(longest) - MAX_BUCKET_NAME)
-        return [f"The stack name {stack_name!r} is too long: in {region} it may have {most} characters."]
+        return [f"The stack name {stack_name!r} is too long: use at most {most} characters in {region}."]
     return []
 
 
-def value_faults(template: Template, parameters: Mapping[str, str]) -> list[str]:
-    """Values that CloudFormation would refuse."""
-    faults = []
+def parameter_problems(template: Template, parameters: Mapping[str, str]) -> list[str]:
+    """Return values that CloudFormation would refuse, or with which no function would start."""
+    problems = []
     for name, value in parameters.items():
         declared = template["Parameters"][name]
         if declared["Type"] == "Number":
             low, high = declared.get("MinValue", -sys.maxsize), declared.get("MaxValue", sys.maxsize)
             if not re.fullmatch(r"-?\d+", value) or not low <= int(value) <= high:
-                faults.append(f"{name}={value}: it must be a number from {low} to {high}.")
+                problems.append(f"{name}={value}: it must be a number from {low} to {high}.")
         allowed = declared.get("AllowedValues")
         if allowed and value not in [str(one) for one in allowed]:
-            faults.append(f"{name}={value}: it must be one of {', '.join(str(one) for one in allowed)}.")
+            problems.append(f"{name}={value}: it must be one of {', '.join(str(one) for one in allowed)}.")
         pattern = declared.get("AllowedPattern")
         if pattern and not re.fullmatch(pattern, value):
-            faults.append(f"{name}={value}: it does not match {pattern}")
-    return faults
+            problems.append(f"{name}={value}: it does not match {pattern}")
+    if not problems:
+        try:
+            thumbnail_sizes(parameters["Thumbnails"])
+        except ValueError as error:
+            problems.append(f"Thumbnails={parameters['Thumbnails']}: {error}")
+    return problems
 
 
-def relation_faults(parameters: Mapping[str, str]) -> list[str]:
-    """Values that CloudFormation would take and that do not go together."""
-    number = {name: int(value) for name, value in parameters.items() if re.fullmatch(r"\d+", value)}
-    lease = number["ProcessorTimeoutSeconds"] + LEASE_MARGIN_SECONDS
-    faults = []
-    if number["QueueVisibilitySeconds"] <= lease:
-        faults.append(
-            f"QueueVisibilitySeconds={number['QueueVisibilitySeconds']}: it must be more than {lease},"
-            " or a redelivery finds the lease of a dead worker still alive."
-        )
-    if number["DeadLetterVisibilitySeconds"] < number["RecoveryTimeoutSeconds"]:
-        faults.append(
-            "DeadLetterVisibilitySeconds must not be less than RecoveryTimeoutSeconds: Lambda refuses it."
-        )
-    if number["MaxPostBytes"] > number["MaxImageBytes"]:
-        faults.append("MaxPostBytes must not be more than MaxImageBytes: no function would start.")
+def model_problems(models: Path, *, allow_demo: bool) -> list[str]:
+    """Return what is wrong with the caption model that goes into the image. `models` is the folder of models."""
     try:
-        thumbnail_sizes(parameters["Thumbnails"])
-    except ValueError as error:
-        faults.append(f"Thumbnails={parameters['Thumbnails']}: no function would start. {error}")
-    needed = processor_megabytes(number["MaxImagePixels"], number["MaxImageBytes"])
-    if number["ProcessorMemoryMegabytes"] < needed:
-        faults.append(
-            f"ProcessorMemoryMegabytes={number['ProcessorMemoryMegabytes']}: a picture of MaxImagePixels="
-            f"{number['MaxImagePixels']} can need {needed} beside the caption model."
-        )
-    return faults
-
-
-def model_faults(models: Path, *, model_dir: str, allow_demo: bool) -> list[str]:
-    """Whether the caption model that goes into the image is the real one, and whole. `models`: that folder."""
-    try:
-        folder = ROOT / model_dir if model_dir else find_model_dir(models)
+        folder = find_model_dir(models)
         manifest = verify_checksums(folder)
     except ModelError as error:
         return [str(error)]
     if folder.is_relative_to(models / "demo") and not allow_demo:
         return [
-            f"The demo caption model would be deployed ({manifest.model}): it names colours and simple shapes."
-            f" `make model` fetches the real one; {ALLOW_DEMO_MODEL}=1 deploys the demo model all the same."
+            f"The demo caption model would be deployed ({manifest.model}): it names colors and simple shapes."
+            f" Run `make model` for the real one, or set {ALLOW_DEMO_MODEL}=1 to deploy the demo model."
         ]
     return []
 
 
-def architecture_faults(architecture: str, machine: str, emulators: Path) -> list[str]:
-    """Whether the image can be built here. `emulators`: Linux's /proc/sys/fs/binfmt_misc."""
-    if _MACHINES.get(machine) == architecture or not emulators.is_dir():
-        return []  # Docker on macOS and Windows brings its emulators along
-    if (emulators / _EMULATORS[architecture]).exists():
+# This machine
+
+
+def program_problems(run: Callable[[list[str]], str | None]) -> list[str]:
+    """Return which programs `sam build` needs and does not find. `run` returns a command's output, or None."""
+    problems = []
+    if run(["docker", "info", "--format", "{{.ServerVersion}}"]) is None:
+        problems.append("Docker does not respond: start it, `sam build` builds the processor's image with it.")
+    version = run([LAMBDA_PYTHON, "--version"])
+    if version is None:
+        problems.append(
+            f"{LAMBDA_PYTHON} is not on PATH: install it (for example `pyenv install 3.13` and"
+            f" PYENV_VERSION=3.13), `sam build` needs the Python version of the functions."
+        )
+    return problems
+
+
+def run_quietly(command: list[str]) -> str | None:
+    """Run a command; return its output, or None if it is missing, fails or does not end within 20 seconds."""
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)  # noqa: S603 - our own commands
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def sam_problems(installed: str, pinned: str) -> list[str]:
+    """Return whether the SAM CLI is the version that was tested. `make` installs the pinned one."""
+    if installed == pinned:
         return []
     return [
-        f"Architecture={architecture}, and this machine is {machine}: its image cannot be built here without an"
-        " emulator (docker run --privileged --rm tonistiigi/binfmt --install all), or on a machine of that kind."
+        f"SAM CLI {installed} is installed, {pinned} was tested: remove .venv/test.installed and run `make` again."
     ]
 
 
-def account_faults(planned: Deployment, session: boto3.Session, endpoint_url: str | None = None) -> list[str]:
-    """Whether there are credentials, and whether the stack's name fits that account and region."""
+def architecture_problems(architecture: str, machine: str, emulators: Path) -> list[str]:
+    """Return whether the image can be built here. `emulators` is Linux's /proc/sys/fs/binfmt_misc."""
+    if _MACHINES.get(machine) == architecture or not emulators.is_dir():
+        return []  # Docker on macOS and Windows has emulators
+    if (emulators / _EMULATORS[architecture]).exists():
+        return []
+    return [
+        f"Architecture={architecture}, but this machine is {machine}: set"
+        f" Architecture={_MACHINES.get(machine, architecture)} in samconfig.toml, build on another machine, or"
+        " install an emulator (docker run --privileged --rm tonistiigi/binfmt --install all)."
+    ]
+
+
+# The account
+
+
+def account_problems(planned: Deployment, session: boto3.Session, endpoint_url: str | None = None) -> list[str]:
+    """Return what stands in the way in the account and region that the credentials belong to."""
     region = planned.region or session.region_name
     if region is None:
-        return ["No region: set AWS_REGION, or `region` in samconfig.toml."]
+        return ["No region is set: set AWS_REGION, or `region` in samconfig.toml."]
+
+    def client(service: str) -> Any:
+        return session.client(service, region_name=region, endpoint_url=endpoint_url, config=_IMPATIENT)  # type: ignore[call-overload]
+
     try:
-        sts = session.client("sts", region_name=region, endpoint_url=endpoint_url, config=_IMPATIENT)
-        caller = sts.get_caller_identity()
+        caller = client("sts").get_caller_identity()
     except (BotoCoreError, ClientError) as error:
-        return [f"No AWS credentials that work: {error}"]
+        return [f"AWS does not accept the credentials: {error}. Try `aws sts get-caller-identity`."]
     print(f"{planned.stack_name} in {region}, as {caller['Arn']}")
-    return stack_name_faults(planned.stack_name, caller["Account"], region)
+    problems = stack_name_problems(planned.stack_name, caller["Account"], region)
+    if problems:
+        return problems
+    names = [
+        form.format(stack=planned.stack_name, account=caller["Account"], region=region) for form in BUCKET_NAMES
+    ]
+    return [*stack_problems(planned.stack_name, names, client), *limit_problems(planned.parameters, client)]
+
+
+def stack_problems(stack_name: str, bucket_names: list[str], client: Client) -> list[str]:
+    """Return why the stack can be neither created nor updated."""
+    try:
+        (stack,) = client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
+        status = stack["StackStatus"]
+    except ClientError as error:
+        if "does not exist" not in str(error):
+            return [f"The stack {stack_name} cannot be described: {error}. The deployment needs that permission."]
+        status = None
+    if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS"):
+        return [f"The stack {stack_name} is in {status}: delete it with `make teardown STACK={stack_name}`."]
+    if status == "UPDATE_ROLLBACK_FAILED":
+        return [f"The stack {stack_name} is in {status}: aws cloudformation continue-update-rollback."]
+    if status is not None and status.endswith("_IN_PROGRESS"):
+        return [f"The stack {stack_name} is in {status}: wait until that has ended."]
+    if status is not None:
+        return []
+    problems = []
+    for name in bucket_names:
+        try:
+            client("s3").head_bucket(Bucket=name)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+                problems.append(
+                    f"The bucket {name} exists and cannot be read ({error}): choose another stack name."
+                )
+            continue
+        problems.append(
+            f"The bucket {name} was kept when a stack of this name was deleted: choose another stack name, or"
+            f" delete the data with `make teardown STACK={stack_name}`."
+        )
+    return problems
+
+
+def limit_problems(parameters: Mapping[str, str], client: Client) -> list[str]:
+    """Return what exceeds the account's limits on Lambda."""
+    try:
+        limits = client("lambda").get_account_settings()["AccountLimit"]
+    except (BotoCoreError, ClientError) as error:
+        return [f"The account's limits cannot be read: {error}. Allow lambda:GetAccountSettings."]
+    executions, problems = limits["ConcurrentExecutions"], []
+    concurrency, most = int(parameters["ProcessorMaxConcurrency"]), max(2, executions - OTHER_EXECUTIONS)
+    if concurrency > most:
+        problems.append(
+            f"ProcessorMaxConcurrency={concurrency}: this account runs {executions} functions at a time; the API"
+            f" needs some of them. Use at most {most}, or ask AWS for a higher quota."
+        )
+    memory = int(parameters["ProcessorMemoryMegabytes"])
+    if executions <= NEW_ACCOUNT_EXECUTIONS and memory > NEW_ACCOUNT_MEGABYTES:
+        problems.append(
+            f"ProcessorMemoryMegabytes={memory}: this looks like a new account ({executions} concurrent"
+            f" executions), which allows {NEW_ACCOUNT_MEGABYTES}. Use that, or ask AWS for a higher quota."
+        )
+    return problems
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -189,24 +285,33 @@ def main(arguments: list[str] | None = None) -> int:
     if given.show:
         print(planned.parameters[given.show])
         return 0
-    values = value_faults(template, planned.parameters)
-    faults = [
-        *(values or relation_faults(planned.parameters)),
-        *model_faults(
-            ROOT / "models",
-            model_dir=planned.parameters["CaptionModelDir"],
-            allow_demo=os.environ.get(ALLOW_DEMO_MODEL) == "1",
-        ),
-        *architecture_faults(
+    problems = [
+        *parameter_problems(template, planned.parameters),
+        *model_problems(ROOT / "models", allow_demo=os.environ.get(ALLOW_DEMO_MODEL) == "1"),
+        *program_problems(run_quietly),
+        *sam_problems(*_sam_versions()),
+        *architecture_problems(
             planned.parameters["Architecture"], platform.machine(), Path("/proc/sys/fs/binfmt_misc")
         ),
-        *account_faults(planned, boto3.Session()),
     ]
-    for fault in faults:
-        print(f"preflight: {fault}", file=sys.stderr)
-    if not faults:
-        print("preflight: nothing against it")
-    return bool(faults)
+    # Limits are compared with the parameters' numbers.
+    if not parameter_problems(template, planned.parameters):
+        problems += account_problems(planned, boto3.Session())
+    for problem in problems:
+        print(f"preflight: {problem}", file=sys.stderr)
+    if not problems:
+        print("preflight: no problems found")
+    return bool(problems)
+
+
+def _sam_versions() -> tuple[str, str]:
+    from samcli import __version__
+
+    pinned = re.search(
+        r"^aws-sam-cli==(\S+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert pinned
+    return __version__, pinned[1]
 
 
 if __name__ == "__main__":

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
+from image_core.errors import ModelError
 from image_core.keys import derived_image_id
 from image_core.model import Status
 from image_processor.handler import Processor
+from image_processor.watchdog import Watchdog
 from image_recovery.handler import handle
 from tests import pictures
 from tests.emf import Metric, emitted, metric, watched
@@ -28,7 +30,7 @@ from tests.functional.http_api import Api, request
 from tests.functional.images import LEASE_SECONDS, image_in, seen, stored_image
 from tests.functional.s3_events import messages, notification
 from tests.functional.test_lambda_runtime import environment_of
-from tests.iam.resolved import STACK, resolved
+from tests.iam.resolved import STACK, observability, resolved
 
 KEY = "photo.jpg"
 LOST = ConnectionClosedError(endpoint_url="https://aws")
@@ -36,7 +38,7 @@ Inject = Callable[[Stack], object]
 
 
 def alarms() -> dict[str, dict[str, Any]]:
-    return resolved().resources("AWS::CloudWatch::Alarm")
+    return observability().resources("AWS::CloudWatch::Alarm")
 
 
 def failures(service: str, **code: str) -> Metric:
@@ -69,6 +71,23 @@ def model_lacks_a_module(stack: Stack) -> None:
 
     stack.put(KEY, pictures.jpeg(200, 100))
     Processor(stack.services, load)(messages(notification(stack, key=KEY)))
+
+
+def model_is_missing(stack: Stack) -> None:
+    def load(_: object) -> FakeCaptioner:
+        raise ModelError("no caption model")
+
+    stack.put(KEY, pictures.jpeg(200, 100))
+    Processor(stack.services, load)(messages(notification(stack, key=KEY)))
+
+
+def attempt_takes_too_long(stack: Stack) -> None:
+    stored_image(stack, Status.PENDING, key=KEY)
+    (record,) = stack.every()
+    stored = stack.services.storage.head(KEY) or seen(record)
+    watchdog = Watchdog(60, stack.services, lambda _: None)
+    watchdog.guard(stack.records.claim(record, stored, lease_seconds=LEASE_SECONDS))
+    watchdog.time_is_up()
 
 
 def every_attempt_was_used(stack: Stack) -> None:
@@ -122,6 +141,8 @@ def upload_cannot_be_stored(stack: Stack) -> None:
     assert Api(stack.services).upload(pictures.jpeg()).status == 503
 
 
+INTERRUPTED = metric(STACK, "AttemptsInterrupted", service="processor")
+
 EMF_FAULTS: list[tuple[str, str, Inject, Metric]] = [
     ("ImagesFailedAlarm", "processor", corrupt_image, failures("processor")),
     ("ImagesFailedAlarm", "recovery", upload_never_arrived, failures("recovery")),
@@ -130,6 +151,8 @@ EMF_FAULTS: list[tuple[str, str, Inject, Metric]] = [
     ("PipelineFaultAlarm", "processor", model_lacks_a_module, failures("processor", code="internal_error")),
     ("PipelineFaultAlarm", "processor", every_attempt_was_used, failures("processor", code="retries_exhausted")),
     ("PipelineFaultAlarm", "recovery", dead_letter, failures("recovery", code="retries_exhausted")),
+    ("InterruptedAttemptsAlarm", "processor", model_is_missing, INTERRUPTED),
+    ("InterruptedAttemptsAlarm", "processor", attempt_takes_too_long, INTERRUPTED),
     (
         "PipelineFaultAlarm",
         "recovery",
@@ -187,39 +210,26 @@ def test_only_faults_of_ours_fire_the_pipeline_fault_alarm(stack: Stack, told: C
 # What AWS counts
 
 
-def function_of(alarm: str) -> str:
-    (one,) = watched(alarms()[alarm])
-    assert one.namespace == "AWS/Lambda"
-    return dict(one.dimensions)["FunctionName"].removeprefix(f"{STACK}-")
-
-
 needs_the_runtime = pytest.mark.skipif(
     lambda_runtime.emulator() is None, reason="sam-cli has no Runtime Interface Emulator for this machine"
 )
 
 
 @needs_the_runtime
-@pytest.mark.parametrize(
-    ("alarm", "event"),
-    [
-        ("ApiErrorsAlarm", {"not": "from API Gateway"}),
-        ("ProcessorErrorsAlarm", {"Records": [{"eventSource": "aws:s3"}]}),
-        ("RecoveryErrorsAlarm", load("schedule.json")),
-    ],
-)
-def test_a_function_that_raises_is_an_error_of_the_function_that_the_alarm_names(
-    stack: Stack, tmp_path: Path, alarm: str, event: Any
+def test_a_processor_that_raises_is_an_error_of_the_function_that_the_alarm_names(
+    stack: Stack, tmp_path: Path
 ) -> None:
-    """Lambda counts an invocation that answers with an error as one of `Errors`."""
-    function = resource(function_of(alarm))
-    handler = function.get("Handler") or function["ImageConfig"]["Command"][0]
+    """Lambda counts an invocation that responds with an error as one of `Errors`."""
+    (handler,) = resource("ProcessorFunction")["ImageConfig"]["Command"]
     variables = environment_of(stack, CAPTION_MODEL_DIR="models/demo/exported")
-    if alarm == "RecoveryErrorsAlarm":
-        variables |= {"IMAGES_TABLE": "there-is-no-such-table"}
     with lambda_runtime.running(handler, variables, tmp_path / "log") as invoke:
-        answer = invoke(event)
-    assert answer["errorType"]
-    assert next(iter(watched(alarms()[alarm]))).name == "Errors"
+        response = invoke({"Records": [{"eventSource": "aws:s3"}]})
+    assert response["errorType"]
+    assert watched(alarms()["ProcessorErrorsAlarm"]) == {of_function("Processor", "Errors")}
+
+
+def of_function(name: str, metric_name: str) -> Metric:
+    return metric("AWS/Lambda", metric_name, FunctionName=resolved().name(f"{name}Function"))
 
 
 @needs_the_runtime
@@ -239,7 +249,7 @@ def test_an_api_without_its_table_answers_5xx_which_api_gateway_counts(stack: St
 
 def flood_percent(calls: int, refused: int, **parameters: str) -> float:
     """What ApiFloodAlarm compares with its threshold, for the metrics of five minutes."""
-    alarm = resolved(**parameters).resources("AWS::CloudWatch::Alarm")["ApiFloodAlarm"]
+    alarm = observability(**parameters).resources("AWS::CloudWatch::Alarm")["ApiFloodAlarm"]
     expression = next(query["Expression"] for query in alarm["Metrics"] if "Expression" in query)
     found = eval(expression, {"calls": calls, "refused": refused, "FILL": lambda metric, _: metric})
     assert isinstance(found, float)
@@ -267,7 +277,9 @@ def test_a_sweep_that_fails_raises_and_goes_to_the_queue_that_is_watched(stack: 
     (config,) = resolved().resources("AWS::Lambda::EventInvokeConfig").values()
     assert config["MaximumRetryAttempts"] == 0
     assert config["DestinationConfig"]["OnFailure"]["Destination"] == resolved().arn("RecoveryFailureQueue")
-    assert_watches_queue("RecoveryFailureAlarm", "RecoveryFailureQueue", "ApproximateNumberOfMessagesVisible")
+    assert of_queue("RecoveryFailureQueue", "ApproximateNumberOfMessagesVisible") in watched(
+        alarms()["RecoveryAlarm"]
+    )
 
 
 def test_a_dead_letter_that_cannot_be_dealt_with_comes_back_until_it_goes_to_the_queue_that_is_watched(
@@ -280,42 +292,64 @@ def test_a_dead_letter_that_cannot_be_dealt_with_comes_back_until_it_goes_to_the
     assert handle(event, context, stack.services)["batchItemFailures"]
     redrive = resolved().resources("AWS::SQS::Queue")["DeadLetterQueue"]["RedrivePolicy"]
     assert redrive["deadLetterTargetArn"] == resolved().arn("RecoveryFailureQueue")
-    hidden = int(resolved().parameters["DeadLetterVisibilitySeconds"])
+    hidden = resolved().resources("AWS::SQS::Queue")["DeadLetterQueue"]["VisibilityTimeout"]
     assert redrive["maxReceiveCount"] * hidden > stack.settings.lease_seconds, "a lease must not use them up"
 
 
-def assert_watches_queue(alarm: str, queue: str, name: str) -> None:
-    (one,) = watched(alarms()[alarm])
-    assert one == metric("AWS/SQS", name, QueueName=resolved().value({"Fn::GetAtt": [queue, "QueueName"]}))
+def of_queue(queue: str, name: str) -> Metric:
+    return metric("AWS/SQS", name, QueueName=resolved().value({"Fn::GetAtt": [queue, "QueueName"]}))
 
 
 @pytest.mark.parametrize(
     ("alarm", "queue", "function"),
-    [
-        ("QueueAgeAlarm", "Queue", "ProcessorFunction"),
-        ("DeadLetterAgeAlarm", "DeadLetterQueue", "RecoveryFunction"),
-    ],
+    [("QueueAgeAlarm", "Queue", "ProcessorFunction"), ("RecoveryAlarm", "DeadLetterQueue", "RecoveryFunction")],
 )
 def test_the_age_that_is_watched_is_that_of_the_queue_that_the_function_reads(
     alarm: str, queue: str, function: str
 ) -> None:
-    assert_watches_queue(alarm, queue, "ApproximateAgeOfOldestMessage")
+    assert of_queue(queue, "ApproximateAgeOfOldestMessage") in watched(alarms()[alarm])
     mappings = resolved().resources("AWS::Lambda::EventSourceMapping").values()
     (source,) = [one["EventSourceArn"] for one in mappings if one["FunctionName"] == resolved().name(function)]
     assert source == resolved().arn(queue)
 
 
+def value(alarm: str, **metrics: float) -> float:
+    """What the alarm compares with its threshold, for the metrics of one period; FILL replaces a missing one."""
+    expression = next(query["Expression"] for query in alarms()[alarm]["Metrics"] if "Expression" in query)
+    known = {query["Id"]: metrics.get(query["Id"]) for query in alarms()[alarm]["Metrics"] if "MetricStat" in query}
+    functions = {
+        "FILL": lambda value, filled: filled if value is None else value,
+        "IF": lambda condition, then, otherwise: then if condition else otherwise,
+        "MAX": max,
+    }
+    return float(eval(expression, functions, known))
+
+
+def test_recovery_is_watched_for_old_dead_letters_and_for_its_own_failures() -> None:
+    assert alarms()["RecoveryAlarm"]["Threshold"] == 1
+    assert value("RecoveryAlarm") == value("RecoveryAlarm", age=3599) == 0
+    assert value("RecoveryAlarm", age=3600) >= 1 and value("RecoveryAlarm", failures=1) >= 1
+
+
+def test_throttles_are_those_of_the_functions_that_read_queues() -> None:
+    names = ("Processor", "Recovery")
+    assert watched(alarms()["ThrottlesAlarm"]) == {of_function(name, "Throttles") for name in names}
+
+
 @pytest.mark.parametrize("name", ["Api", "Processor", "Recovery"])
-def test_throttles_and_long_runs_are_those_of_the_function(name: str) -> None:
-    assert (function_of(f"{name}ThrottlesAlarm"), function_of(f"{name}DurationAlarm")) == (f"{name}Function",) * 2
-    (throttles,) = watched(alarms()[f"{name}ThrottlesAlarm"])
-    (duration,) = watched(alarms()[f"{name}DurationAlarm"])
-    assert (throttles.name, duration.name) == ("Throttles", "Duration")
-    alarm = resolved(**{f"{name}TimeoutSeconds": "25"}).resources("AWS::CloudWatch::Alarm")[f"{name}DurationAlarm"]
-    expression = next(query["Expression"] for query in alarm["Metrics"] if "Expression" in query)
-    # CloudWatch gives milliseconds: 20.5 s of 25 s are 82%.
-    assert eval(expression, {"longest": 20_500}) == pytest.approx(82)
-    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (80, "GreaterThanThreshold")
+def test_a_long_run_is_measured_against_the_functions_own_timeout(name: str) -> None:
+    assert of_function(name, "Duration") in watched(alarms()["DurationAlarm"])
+    timeout = resolved().resources("AWS::Lambda::Function")[f"{name}Function"]["Timeout"]
+    # CloudWatch counts milliseconds.
+    assert value("DurationAlarm", **{name.lower(): 1000 * timeout * 0.82}) == pytest.approx(82)
+    assert (alarms()["DurationAlarm"]["Threshold"], value("DurationAlarm")) == (80, 0)
+
+
+@pytest.mark.parametrize("name", sorted(alarms()))
+def test_an_alarm_on_filled_metrics_waits_for_values_that_arrive_late(name: str) -> None:
+    """CloudWatch fills a value that is not there yet, too."""
+    if "FILL" in str(alarms()[name].get("Metrics")):
+        assert alarms()[name]["EvaluationPeriods"] >= 3 > alarms()[name]["DatapointsToAlarm"]
 
 
 def test_completion_events_that_are_not_sent_are_those_of_both_pipes() -> None:
@@ -327,6 +361,4 @@ def test_completion_events_that_are_not_sent_are_those_of_both_pipes() -> None:
 
 def test_every_alarm_has_a_test_here() -> None:
     tested = Path(__file__).read_text()
-    for name in alarms():
-        function = name.removesuffix("ThrottlesAlarm").removesuffix("DurationAlarm")
-        assert name in tested or function in ("Api", "Processor", "Recovery"), name
+    assert [name for name in alarms() if f'"{name}"' not in tested] == []

@@ -38,7 +38,7 @@ def deployment(clients: Clients) -> Deployment:
     """A stack in the emulator's CloudFormation, whose resources are then set up as those of the local stack."""
     template = read_template()
     session = boto3.Session(region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
-    parameters = parameter_values(template, {"PendingTimeoutSeconds": "77", "StatsShards": "3"})
+    parameters = parameter_values(template, {"MaxImageBytes": "3000"})
     account = session.client("sts", endpoint_url=clients.url).get_caller_identity()["Account"]
     stack = ResolvedTemplate(parameters, region=REGION, account=account, stack=STACK_NAME)
     resources = {
@@ -96,7 +96,7 @@ def test_a_deployed_stack_is_found_by_its_name_with_its_parameters(
         outputs["StatsTableName"],
     )
     assert settings.queue_url == outputs["QueueUrl"]
-    assert (settings.pending_timeout_seconds, settings.stats_shards) == (77, 3)
+    assert settings.max_image_bytes == 3000
     services = target.connect(workers=2)
     assert services.records.counters().counts == {}
     # S3's test events: moto sends one, MiniStack and LocalStack one for each entry of the configuration.

@@ -20,7 +20,7 @@ from tests.functional.http_api import request, upload_event
 from tests.functional.images import image_in
 from tests.functional.s3_events import messages, notification
 from tests.functional.test_lambda_runtime import environment_of
-from tests.iam.resolved import STACK, resolved
+from tests.iam.resolved import STACK, observability
 
 NAME = 'geheim\u2028{"level":"FATAL"}\n12:00:00 api all is well.jpg'
 AWS_NAMESPACES = {
@@ -148,7 +148,7 @@ def test_every_metric_of_the_dashboard_is_emitted_or_aws_own(stack: Stack, runti
 
     found = {one for log in runtime.logs.values() for one in emitted(log)}
     by_names = {(one.namespace, one.name, frozenset(name for name, _ in one.dimensions)) for one in found}
-    (dashboard,) = resolved().resources("AWS::CloudWatch::Dashboard").values()
+    (dashboard,) = observability().resources("AWS::CloudWatch::Dashboard").values()
     for one in shown(json.loads(dashboard["DashboardBody"])):
         if isinstance(one, Metric) and one.namespace != STACK:
             assert one.name in AWS_NAMESPACES[one.namespace], one

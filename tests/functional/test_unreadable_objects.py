@@ -22,7 +22,7 @@ from tests.functional.captioners import FakeCaptioner
 from tests.functional.emulator import Call, Stack, raising
 from tests.functional.http_api import Api
 from tests.functional.s3_events import failed, messages, notification
-from tests.iam.resolved import STACK, resolved
+from tests.iam.resolved import STACK, observability
 
 KEY = "photo.jpg"
 OWN, THEIRS = "own-account", "999999999999"
@@ -171,7 +171,7 @@ def test_it_counts_as_a_failed_image_and_as_no_fault_of_the_pipeline(
     refuse(stack, head, get)
     deliver()
     metrics = emitted(capsys.readouterr().out)
-    alarms = resolved().resources("AWS::CloudWatch::Alarm")
+    alarms = observability().resources("AWS::CloudWatch::Alarm")
     assert sum(metrics[metric(STACK, "ImagesFailed", service="processor")]) == 1
     assert not set(metrics) & watched(alarms["PipelineFaultAlarm"])
 

@@ -1,10 +1,11 @@
-"""The template as the tests resolve it: one account, region and stack name."""
+"""The templates as the tests resolve them: one account, region and stack name."""
 
 from __future__ import annotations
 
 from functools import cache
 
 from local.resolve import ResolvedTemplate
+from local.template import OBSERVABILITY, read_template
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
@@ -15,3 +16,16 @@ STACK = "image-pipeline"
 def resolved(**parameters: str) -> ResolvedTemplate:
     """The stack with these parameters, the defaults otherwise."""
     return ResolvedTemplate(parameters, region=REGION, account=ACCOUNT, stack=STACK)
+
+
+@cache
+def observability(**parameters: str) -> ResolvedTemplate:
+    """The nested stack of alarms and dashboard, with what `resolved(**parameters)` passes to it."""
+    (nested,) = resolved(**parameters).resources("AWS::CloudFormation::Stack").values()
+    return ResolvedTemplate(
+        {name: str(value) for name, value in nested["Parameters"].items()},
+        region=REGION,
+        account=ACCOUNT,
+        stack=f"{STACK}-Observability",
+        template=read_template(OBSERVABILITY),
+    )

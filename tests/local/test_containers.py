@@ -118,7 +118,6 @@ def test_messages_are_deleted_or_come_back_as_the_container_says(session, sam_la
 def test_containers_reach_the_emulator_and_keep_lambdas_limit_of_a_request():
     options = parse(["--sam"], {})
     assert options.containers
-    assert int(options.parameters["ProcessorTimeoutSeconds"]) >= 60
     variables = {"QUEUE_URL": "http://127.0.0.1:4566/1/queue", "MAX_POST_BYTES": "4000000"}
     configured = {"ApiFunction": FunctionConfiguration("image_api.main.handler", 29, 1024, variables)}
     written = environment.sam_environment(configured, endpoint_url="http://127.0.0.1:4566")

@@ -66,12 +66,12 @@ def stack(
     tmp_path_factory: pytest.TempPathFactory, eventually: Callable[..., Any]
 ) -> Iterator[tuple[Run, dict[str, Any]]]:
     times = [
-        "ProcessorTimeoutSeconds=5",
-        "QueueVisibilitySeconds=1",
-        "MaxAttempts=2",
-        "DeadLetterVisibilitySeconds=5",
+        "Processor.Timeout=5",
+        "Processor.VisibilityTimeout=1",
+        "Processor.MaxReceiveCount=2",
+        "Recovery.VisibilityTimeout=5",
     ]
-    flags = [flag for time in times for flag in ("--parameter", time)]
+    flags = [flag for time in times for flag in ("--timing", time)]
     run = Run(tmp_path_factory.mktemp("stack"), "--workers", "2", "--sweep-seconds", "0.5", *flags)
     try:
         yield run, eventually(run.ready, seconds=60)

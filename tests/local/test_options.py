@@ -6,21 +6,21 @@ import subprocess
 
 import pytest
 
-from local.options import LOCAL_PARAMETERS, parse
-from local.template import ROOT, parameter_values, read_template
+from local.options import LOCAL_PARAMETERS, LOCAL_TIMING, parse
+from local.template import ROOT, UnknownTiming, read_template, with_timing
 
 
 def test_without_flags_the_documented_defaults_hold():
     options = parse([], {})
     assert (options.host, options.port, options.aws_port, options.workers) == ("127.0.0.1", 8000, 4566, 2)
-    assert options.parameters == LOCAL_PARAMETERS
+    assert (options.parameters, options.timing) == (LOCAL_PARAMETERS, LOCAL_TIMING)
     assert options.aws_endpoint is None
 
 
 def test_the_environment_sets_what_make_run_passes_on(tmp_path):
     options = parse([], {"PORT": "8001", "AWS_PORT": "4567", "WORKERS": "3", "MODEL": str(tmp_path)})
     assert (options.port, options.aws_port, options.workers) == (8001, 4567, 3)
-    assert options.parameters["CaptionModelDir"] == str(tmp_path)
+    assert options.model_folder == tmp_path
 
 
 def test_thumbnail_sizes_of_make_run_reach_the_parameter_of_the_template():
@@ -44,9 +44,16 @@ def test_a_flag_wins_over_the_environment():
 
 
 def test_a_parameter_wins_over_the_local_default():
-    options = parse(["--parameter", "ProcessorTimeoutSeconds=5", "--parameter", "CaptionPrompt=a = b"], {})
-    assert options.parameters["ProcessorTimeoutSeconds"] == "5"
-    assert options.parameters["CaptionPrompt"] == "a = b"
+    options = parse(["--parameter", "ApiKeyRequired=true", "--parameter", "AllowedFormats=a = b"], {})
+    assert options.parameters["ApiKeyRequired"] == "true"
+    assert options.parameters["AllowedFormats"] == "a = b"
+
+
+def test_a_time_wins_over_the_local_default_and_an_unknown_one_is_named():
+    options = parse(["--timing", "Processor.Timeout=5"], {})
+    assert options.timing["Processor"] == LOCAL_TIMING["Processor"] | {"Timeout": 5}
+    with pytest.raises(UnknownTiming, match=r"Processor\.Tiemout"):
+        with_timing(read_template(), parse(["--timing", "Processor.Tiemout=5"], {}).timing)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +69,9 @@ def test_a_parameter_wins_over_the_local_default():
         ["--sweep-seconds", "often"],
         ["--aws-host", "0.0.0.0"],
         ["--parameter", "X"],
+        ["--timing", "Processor.Timeout"],
+        ["--timing", "Timeout=5"],
+        ["--timing", "Processor.Timeout=soon"],
         ["--model", "/no/such/folder"],
         ["--thumbnails", "large"],
     ],
@@ -85,13 +95,6 @@ def test_nonsense_in_the_environment_is_refused_too(name, flag, capsys):
     assert flag in said
     assert "'abc'" in said
     assert "invalid _" not in said
-
-
-def test_the_local_times_fit_together():
-    values = parameter_values(read_template(), LOCAL_PARAMETERS)
-    lease = int(values["ProcessorTimeoutSeconds"]) + 10
-    assert lease < int(values["QueueVisibilitySeconds"])
-    assert int(values["RecoveryTimeoutSeconds"]) <= int(values["DeadLetterVisibilitySeconds"])
 
 
 def test_containers_reach_the_emulator_only_where_that_was_asked_for():

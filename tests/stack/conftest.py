@@ -9,18 +9,18 @@ import pytest
 from tests.running_stack import Stack, running_stack
 
 # A killed worker's image is free again after 18 seconds, and its message visible after 20.
-PARAMETERS = {
-    "ProcessorTimeoutSeconds": 8,
-    "QueueVisibilitySeconds": 20,
-    "PendingTimeoutSeconds": 10,
-    "DeadLetterVisibilitySeconds": 20,
+TIMING = {
+    "Processor.Timeout": 8,
+    "Processor.VisibilityTimeout": 20,
+    "Processor.PendingTimeout": 10,
+    "Recovery.VisibilityTimeout": 20,
 }
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     options = ["--workers", "1", "--model", "demo", "--sweep-seconds", "1"]
-    for name, value in PARAMETERS.items():
-        options += ["--parameter", f"{name}={value}"]
+    for name, seconds in TIMING.items():
+        options += ["--timing", f"{name}={seconds}"]
     with running_stack(tmp_path_factory.mktemp("stack"), *options) as stack:
         yield stack

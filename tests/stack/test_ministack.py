@@ -57,8 +57,8 @@ def test_everything_is_there_after_a_restart_and_after_a_kill_all_but_the_texts(
         assert stack.api.patch(f"/api/images/{first}", json={"title": "A title"}).status_code == 200
         before, small = whole(stack, first), thumbnail(stack, first)
 
-    # Other parameters, the same data
-    with running_stack(tmp_path, *OPTIONS, "--parameter", "QueueVisibilitySeconds=45") as stack:
+    # Another time, the same data
+    with running_stack(tmp_path, *OPTIONS, "--timing", "Processor.VisibilityTimeout=45") as stack:
         assert not described(stack)["is_recovered"]
         assert whole(stack, first) == before
         assert thumbnail(stack, first) == small

@@ -9,7 +9,8 @@ import pytest
 from moto.events.models import EventPattern
 
 from image_core.settings import LEASE_MARGIN_SECONDS
-from local.options import LOCAL_PARAMETERS
+from local.options import CONTAINER_TIMING, LOCAL_TIMING
+from local.template import with_timing
 from tests.iam.resolved import resolved
 
 
@@ -101,7 +102,7 @@ def test_queues_are_encrypted_with_a_key_that_s3_can_use(resources, queue):
 def test_messages_that_keep_failing_go_to_the_dead_letters(resources):
     assert properties(resources, "Queue")["RedrivePolicy"] == {
         "deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]},
-        "maxReceiveCount": {"Ref": "MaxAttempts"},
+        "maxReceiveCount": {"Fn::FindInMap": ["Timing", "Processor", "MaxReceiveCount"]},
     }
     assert properties(resources, "DeadLetterQueue")["MessageRetentionPeriod"] == 14 * 24 * 3600
 
@@ -121,21 +122,21 @@ def test_a_queue_takes_the_dead_letters_of_the_queues_of_this_stack_alone():
     assert allowed[resolved().arn("Queue")] == {"redrivePermission": "denyAll"}
 
 
-def test_a_message_stays_hidden_for_longer_than_a_worker_can_hold_its_image(parameters):
-    timeout = int(parameters["ProcessorTimeoutSeconds"])
-    visibility = int(parameters["QueueVisibilitySeconds"])
-    assert visibility >= 6 * timeout, "what AWS advises"
-    assert timeout + LEASE_MARGIN_SECONDS < visibility
-    assert int(parameters["DeadLetterVisibilitySeconds"]) >= 6 * int(parameters["RecoveryTimeoutSeconds"])
+@pytest.mark.parametrize("timing", [{}, LOCAL_TIMING, CONTAINER_TIMING], ids=["AWS", "local", "containers"])
+def test_a_message_stays_hidden_for_longer_than_a_worker_can_hold_its_image(sam, timing):
+    times = with_timing(sam, timing)["Mappings"]["Timing"]
+    lease = times["Processor"]["Timeout"] + LEASE_MARGIN_SECONDS
+    assert times["Processor"]["VisibilityTimeout"] > lease
+    assert times["Processor"]["PendingTimeout"] >= lease
+    assert times["Recovery"]["VisibilityTimeout"] >= times["Recovery"]["Timeout"], "Lambda requires it"
+    assert times["Api"]["Timeout"] <= 30, "API Gateway does not wait longer"
 
 
-def test_local_overrides_are_parameters_of_the_template_within_their_bounds(sam):
-    for name, value in LOCAL_PARAMETERS.items():
-        declaration = sam["Parameters"][name]
-        if declaration["Type"] == "Number":
-            assert declaration["MinValue"] <= int(value) <= declaration["MaxValue"], name
-        else:
-            assert value in declaration["AllowedValues"], name
+def test_a_message_stays_hidden_for_as_long_as_aws_advises(sam):
+    times = sam["Mappings"]["Timing"]
+    for name in ("Processor", "Recovery"):
+        assert times[name]["VisibilityTimeout"] >= 6 * times[name]["Timeout"]
+    assert times["Processor"]["MaxReceiveCount"] >= 5
 
 
 # Tables

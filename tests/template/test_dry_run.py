@@ -23,7 +23,7 @@ import pytest
 
 from local.containers import free_port
 from local.resolve import ResolvedTemplate
-from tests.iam.resolved import REGION, STACK, resolved
+from tests.iam.resolved import REGION, STACK, observability, resolved
 from tests.running_stack import until
 from tests.template.conftest import EVERYTHING_ON
 
@@ -46,16 +46,17 @@ PASSED_OVER = {
 class Deployed:
     """A stack in moto, and clients to look at it."""
 
-    def __init__(self, url: str, stack: ResolvedTemplate) -> None:
+    def __init__(self, url: str, **parameters: str) -> None:
         self._url = url
-        self.stack = stack
+        self.stack = stack = resolved(**parameters)
+        self._nested = observability(**parameters)
         urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST")).close()
         self._upload_code()
         self.client("cloudformation").create_stack(
             StackName=STACK,
-            TemplateBody=json.dumps(self._without_attributes_of_the_unknown(stack.template)),
+            TemplateBody=json.dumps(without_the_unknown(stack.template, stack)),
             Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in stack.parameters.items()],
-            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Capabilities=["CAPABILITY_IAM"],
         )
 
     def client(self, service: str, region: str = REGION) -> Any:
@@ -70,23 +71,8 @@ class Deployed:
         s3.create_bucket(Bucket="code")
         for key in ("function.zip", "layer.zip"):
             s3.put_object(Bucket="code", Key=key, Body=archive.getvalue())
-
-    def _without_attributes_of_the_unknown(self, value: Any) -> Any:
-        """moto ends with an error where something refers to an attribute of what it passed over."""
-        if isinstance(value, list):
-            return [self._without_attributes_of_the_unknown(item) for item in value]
-        if not isinstance(value, dict):
-            return value
-        if "Fn::GetAtt" in value and self._kind(value["Fn::GetAtt"][0]) in PASSED_OVER:
-            return self.stack.value(value)
-        if any(
-            self._kind(name) in PASSED_OVER for name in re.findall(r"\$\{(\w+)\.\w+\}", str(value.get("Fn::Sub")))
-        ):
-            return self.stack.value(value)
-        return {key: self._without_attributes_of_the_unknown(item) for key, item in value.items()}
-
-    def _kind(self, logical_id: str) -> str:
-        return str(self.stack.template["Resources"][logical_id]["Type"])
+        nested = json.dumps(without_the_unknown(self._nested.template, self._nested))
+        s3.put_object(Bucket="code", Key="observability.yaml", Body=nested)
 
     def physical_ids(self) -> dict[str, str]:
         """By logical id."""
@@ -96,6 +82,25 @@ class Deployed:
             for page in pages
             for r in page["StackResourceSummaries"]
         }
+
+
+def without_the_unknown(value: Any, stack: ResolvedTemplate) -> Any:
+    """moto ends with an error where something refers to what it passed over."""
+
+    def is_unknown(name: str) -> bool:
+        return stack.template["Resources"].get(name, {}).get("Type") in PASSED_OVER
+
+    if isinstance(value, list):
+        return [without_the_unknown(item, stack) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "Fn::GetAtt" in value and is_unknown(value["Fn::GetAtt"][0]):
+        return stack.value(value)
+    if set(value) == {"Ref"} and is_unknown(value["Ref"]):
+        return stack.value(value)
+    if any(is_unknown(name) for name in re.findall(r"\$\{(\w+)\.\w+\}", str(value.get("Fn::Sub")))):
+        return stack.value(value)
+    return {key: without_the_unknown(item, stack) for key, item in value.items()}
 
 
 VARIANTS: dict[str, dict[str, str]] = {
@@ -126,7 +131,7 @@ def answers(port: int) -> bool:
 
 @pytest.fixture(scope="module", params=list(VARIANTS))
 def deployed(request: pytest.FixtureRequest, url: str) -> Deployed:
-    return Deployed(url, resolved(**VARIANTS[request.param]))
+    return Deployed(url, **VARIANTS[request.param])
 
 
 def test_the_stack_is_created_with_everything_that_moto_knows(deployed: Deployed) -> None:

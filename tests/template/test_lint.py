@@ -9,6 +9,8 @@ from typing import Any
 from cfnlint.api import lint
 from cfnlint.core import get_rules
 
+from local.template import OBSERVABILITY, read_template
+
 
 def findings(template: dict[str, Any]) -> list[str]:
     """Errors and warnings, in a region that has every service."""
@@ -18,6 +20,10 @@ def findings(template: dict[str, Any]) -> list[str]:
 
 def test_the_translated_template_has_no_errors_and_no_warnings(cloudformation):
     assert findings(cloudformation) == []
+
+
+def test_the_nested_template_has_no_errors_and_no_warnings():
+    assert findings(read_template(OBSERVABILITY)) == []
 
 
 def test_a_cycle_would_be_found(cloudformation):

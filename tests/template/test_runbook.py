@@ -9,7 +9,7 @@ import pytest
 
 from local.template import ROOT
 from tests.emf import Metric, shown, watched
-from tests.iam.resolved import STACK, resolved
+from tests.iam.resolved import STACK, observability, resolved
 
 TEXT = (ROOT / "docs/operations.md").read_text()
 
@@ -22,19 +22,19 @@ def part(heading: str) -> str:
 def test_every_alarm_has_its_section_and_every_section_its_alarm() -> None:
     sections = re.findall(r"^### (\w+)$", part("Alarms"), re.MULTILINE)
     assert len(sections) == len(set(sections))
-    assert set(sections) == set(resolved().resources("AWS::CloudWatch::Alarm"))
+    assert set(sections) == set(observability().resources("AWS::CloudWatch::Alarm"))
     for text in part("Alarms").split("\n### ")[1:]:
         assert len(text.partition("\n")[2].strip()) > 10
 
 
 def test_every_alarm_names_its_section() -> None:
-    for name, alarm in resolved().resources("AWS::CloudWatch::Alarm").items():
+    for name, alarm in observability().resources("AWS::CloudWatch::Alarm").items():
         assert alarm["AlarmDescription"].endswith(f"See {name} in docs/operations.md.")
 
 
 def test_every_metric_of_ours_is_explained() -> None:
-    (dashboard,) = resolved().resources("AWS::CloudWatch::Dashboard").values()
-    alarms = resolved().resources("AWS::CloudWatch::Alarm").values()
+    (dashboard,) = observability().resources("AWS::CloudWatch::Dashboard").values()
+    alarms = observability().resources("AWS::CloudWatch::Alarm").values()
     ours = {one.name for alarm in alarms for one in watched(alarm) if one.namespace == STACK}
     for one in shown(json.loads(dashboard["DashboardBody"])):
         namespace, name = (one.namespace, one.name) if isinstance(one, Metric) else one[:2]
@@ -45,9 +45,16 @@ def test_every_metric_of_ours_is_explained() -> None:
 
 def test_every_parameter_that_is_named_exists() -> None:
     named = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)+)(?:=[^`]*)?`", TEXT))
-    known = set(resolved().parameters) | set(resolved().template["Resources"]) | set(resolved().template["Outputs"])
+    known = set(resolved().parameters) | set(observability().template["Resources"])
+    known |= set(resolved().template["Resources"]) | set(resolved().template["Outputs"])
     metrics = set(re.findall(r"`(\w+)`", part("Metrics")))
-    assert named - known - metrics <= {"ImageProcessed", "ImageFailed", "ModelError", "AccessDenied"}
+    assert named - known - metrics <= {
+        "ImageProcessed",
+        "ImageFailed",
+        "ModelError",
+        "AccessDenied",
+        "RouteSettings",
+    }
 
 
 def number(text: str) -> float:
@@ -85,4 +92,5 @@ def test_what_is_multiplied_in_the_text_is_right() -> None:
 def test_the_flood_is_capped_where_the_text_says() -> None:
     assert f"`ProcessorMaxConcurrency` ({resolved().parameters['ProcessorMaxConcurrency']})" in TEXT
     assert f"`MaxImageBytes`, {int(resolved().parameters['MaxImageBytes']) // 1_000_000} MB" in TEXT
-    assert f"`ProcessorTimeoutSeconds`, {resolved().parameters['ProcessorTimeoutSeconds']} s" in TEXT
+    timeout = resolved().resources("AWS::Lambda::Function")["ProcessorFunction"]["Timeout"]
+    assert f"the processor's timeout, {timeout} s" in TEXT

@@ -12,14 +12,14 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from image_core.errors import Busy, RetryLater
+from image_core.errors import Busy, Interrupted, RetryLater
 from image_core.lifecycle.engine import handle_event
 from image_core.model import Record, StoredObject
 from image_core.retry import backoff_seconds
 from image_core.services import Services, services
 from image_core.settings import Settings, settings
 from image_core.stores.queue import ObjectEvent, parse_message, parse_notification
-from image_core.telemetry import instrumented, measure, observed
+from image_core.telemetry import attempt_interrupted, instrumented, measure, observed
 from image_processor.captioning import Captioner
 from image_processor.model_loader import ModelLoader, load_model
 from image_processor.pipeline import process
@@ -83,6 +83,8 @@ class Processor:
                     self._handle(event, seconds_left, retry_in)
             except RetryLater as later:
                 retry_in(later.retry_after_seconds)
+                if isinstance(later, Interrupted):
+                    attempt_interrupted(later.__cause__ or later)
                 level = logging.INFO if isinstance(later, Busy) else logging.WARNING
                 log.log(level, "retried in %.0f s: %s", later.retry_after_seconds, later)
                 raise

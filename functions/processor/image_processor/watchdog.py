@@ -12,6 +12,7 @@ from image_core.lifecycle.act import release
 from image_core.model import Record
 from image_core.retry import FIRST_BACKOFF_SECONDS
 from image_core.services import Services
+from image_core.telemetry import attempt_interrupted
 
 log = logging.getLogger(__name__)
 
@@ -62,5 +63,6 @@ class Watchdog:
                 wait_seconds = release(self._record, self._services)
             except Superseded:
                 return  # the attempt has just ended
+            attempt_interrupted(TimeoutError())
         # None: the image has failed. Show the message again at once, so that the next receiver discards it.
         self._retry_in(wait_seconds or 0.0)

@@ -35,7 +35,7 @@ class Settings(BaseModel):
     """Counter items that writes are spread over; never lower it on a stack in use."""
 
     max_image_bytes: int = Field(default=50_000_000, ge=1)
-    max_post_bytes: int = Field(default=4_000_000, ge=1)
+    max_post_bytes: int = Field(default_factory=lambda data: min(4_000_000, data["max_image_bytes"]), ge=1)
     """Largest file that `POST /api/images` takes: a Lambda request is 6 MB, base64 and headers included."""
     allowed_formats: tuple[str, ...] = tuple(NAMES)
     """Formats that are taken, keys of `formats.NAMES`; in the environment with commas between them."""
@@ -129,7 +129,8 @@ class Settings(BaseModel):
 
 
 _THUMBNAIL = re.compile(r"([a-z][a-z0-9-]{0,19})=(\d{1,4})", re.ASCII)
-MAX_THUMBNAIL_PIXELS = 2_000
+MAX_THUMBNAIL_PIXELS = 1_024
+"""A PNG of that side with alpha has up to 4.2 MB: 5.6 MB in base64, of the 6 MB that a Lambda response may have."""
 
 
 def thumbnail_sizes(table: str) -> dict[str, int]:

@@ -106,6 +106,11 @@ def image_ended(record: Record) -> None:
         count("ImagesFailed", code=(record.error or {}).get("code", "unknown"))
 
 
+def attempt_interrupted(cause: BaseException) -> None:
+    """Count an attempt that ended without an outcome and is retried. Lambda counts it as a success."""
+    count("AttemptsInterrupted", kind=type(cause).__name__)
+
+
 def _write(line: EphemeralMetrics) -> None:
     if not line.metric_set or not line.namespace or is_metrics_disabled():
         return

@@ -56,6 +56,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     defaults = made()
     assert defaults.max_image_bytes == 50_000_000
     assert defaults.max_post_bytes == 4_000_000
+    assert made(max_image_bytes=1000).max_post_bytes == 1000
     assert defaults.thumbnails == {"small": 150, "medium": 300}
     assert defaults.expose_gps is False
 
@@ -76,8 +77,8 @@ def test_what_names_the_stack_must_be_given(name: str) -> None:
         ({"thumbnails": "Small=150"}, "Small=150"),
         ({"thumbnails": "1st=150"}, "1st=150"),
         ({"thumbnails": f"{'a' * 21}=150"}, "20"),
-        ({"thumbnails": "small=0"}, "1 to 2000"),
-        ({"thumbnails": "small=2001"}, "1 to 2000"),
+        ({"thumbnails": "small=0"}, "1 to 1024"),
+        ({"thumbnails": "small=1025"}, "1 to 1024"),
         ({"thumbnails": "small=-5"}, "small=-5"),
         ({"thumbnails": "small=150,small=300"}, "'small' is there twice"),
         ({"max_attempts": 0}, "max_attempts"),
@@ -114,8 +115,8 @@ def test_formats_are_listed_with_commas_in_any_order_and_all_are_taken_by_defaul
 def test_thumbnail_sizes_are_one_table_in_its_own_order() -> None:
     names = {name.upper(): value for name, value in REQUIRED.items()}
     code = "from image_core.settings import settings; print(settings().thumbnails)"
-    assert run(code, **names, THUMBNAILS="large=1024, small=150,x-2=2000") == str(
-        {"large": 1024, "small": 150, "x-2": 2000}
+    assert run(code, **names, THUMBNAILS="large=1024, small=150,x-2=1000") == str(
+        {"large": 1024, "small": 150, "x-2": 1000}
     )
     assert run(code, **names, THUMBNAILS="") == str({"small": 150, "medium": 300})
 
