@@ -10,6 +10,7 @@ from image_processor.picture.formats.image_file import MAX_EXIF_BYTES, DecodeLim
 
 class Avif(ImageFile):
     name = "avif"
+    isolated = True
 
     @classmethod
     def open(cls, data: bytes, limits: DecodeLimits) -> Self:

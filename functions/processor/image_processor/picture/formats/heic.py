@@ -21,6 +21,7 @@ MAX_THREADS = 4
 
 class Heic(ImageFile):
     name = "heic"
+    isolated = True
 
     @classmethod
     def open(cls, data: bytes, limits: DecodeLimits) -> Self:
