@@ -14,6 +14,8 @@ from image_processor.picture.exif import Exif, read_exif
 
 MAX_EXIF_BYTES = 1 << 20
 """The rest of a longer EXIF block is ignored."""
+MAX_THREADS = 4
+"""Of a decoder that can use several. Each takes memory."""
 
 
 @dataclass(frozen=True)
