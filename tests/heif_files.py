@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from PIL import Image
@@ -23,7 +23,7 @@ def full_box(kind: bytes, *parts: bytes, version: int = 0) -> bytes:
 
 @dataclass(frozen=True)
 class Item:
-    """An image item: its kind, its data, its properties (boxes), and the numbers of the items that it is made of."""
+    """An image item: its kind, its data, its properties (boxes), and the numbers of the items it is made of."""
 
     kind: bytes
     data: bytes
@@ -36,7 +36,8 @@ def heif(*items: Item, brand: bytes = b"avif") -> bytes:
     numbers = range(1, len(items) + 1)
     properties = list(dict.fromkeys(one for item in items for one in item.properties))
     associations = b"".join(
-        struct.pack(">HB", number, len(item.properties)) + bytes(0x81 + properties.index(one) for one in item.properties)
+        struct.pack(">HB", number, len(item.properties))
+        + bytes(0x81 + properties.index(one) for one in item.properties)
         for number, item in zip(numbers, items, strict=True)
     )
     entries = [
@@ -62,9 +63,7 @@ def heif(*items: Item, brand: bytes = b"avif") -> bytes:
             full_box(b"iloc", b"\x44\0", struct.pack(">H", len(items)), locations),
             full_box(b"iinf", struct.pack(">H", len(items)), *entries),
             *([full_box(b"iref", *references)] if references else []),
-            box(
-                b"iprp", box(b"ipco", *properties), full_box(b"ipma", struct.pack(">I", len(items)), associations)
-            ),
+            box(b"iprp", box(b"ipco", *properties), full_box(b"ipma", struct.pack(">I", len(items)), associations)),
         )
 
     head = box(b"ftyp", brand, bytes(4), brand, b"mif1miaf")
@@ -108,10 +107,27 @@ def _coded(kind: bytes, data: bytes) -> Coded:
     return Coded(kind, box(configuration.kind, data[configuration.start : configuration.end]), payload)
 
 
-def grid(width: int, height: int, *, rows: int, columns: int, tile: int, announced: tuple[int, int]) -> Item:
-    """A picture put together from the same tile, over and over."""
+def grid(width: int, height: int, *, rows: int, columns: int, first: int, announced: tuple[int, int]) -> Item:
+    """A picture put together from tiles, of which the first is the item numbered `first`."""
     body = struct.pack(">BBBBII", 0, 1, rows - 1, columns - 1, width, height)
-    return Item(b"grid", body, (ispe(*announced),), (tile,) * (rows * columns))
+    return Item(b"grid", body, (ispe(*announced),), tuple(range(first, first + rows * columns)))
+
+
+def nested_grids(levels: int, tiles: int) -> bytes:
+    """A HEIC of grids whose tiles are grids: as many tiles to decode as `tiles` to the power of `levels`."""
+    size = 120, 80
+    one = struct.pack(">BBBBII", 0, 1, 0, tiles - 1, *size)
+    grids = [
+        Item(b"grid", one, (ispe(*size),), tuple(range(2 + tiles * level, 2 + tiles * (level + 1))))
+        for level in range(levels)
+    ]
+    inner = [grid for grid in grids[1:] for _ in range(tiles)]
+    return heif(grids[0], *inner, *[hevc().item(*size)] * tiles, brand=b"heic")
+
+
+def padded(coded: Coded, units: int = 60) -> Coded:
+    """The same with so many units of padding before the sequence header that the inspection does not find it."""
+    return replace(coded, data=obu(15, bytes(100) + b"\x80") * units + coded.data)
 
 
 def sequence_header(width: int, height: int) -> bytes:

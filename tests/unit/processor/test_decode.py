@@ -19,8 +19,8 @@ from PIL import ExifTags, Image, PngImagePlugin
 
 from image_core.errors import CorruptImage, ImageError, TooManyPixels, UnsupportedFormat
 from image_processor.picture.decode import decode, memory_errors
-from image_processor.picture.decoding import SHORT_SIDE_PIXELS
 from image_processor.picture.decoded import Decoded
+from image_processor.picture.decoding import SHORT_SIDE_PIXELS
 from image_processor.picture.formats import webp
 from tests import pictures
 

@@ -28,7 +28,7 @@ from image_processor.picture.exif import Exif
 from image_processor.picture.formats import DecodeLimits
 from image_processor.picture.isolated_process import Message, Task, receive, send
 
-CPU_SECONDS = 60
+CPU_SECONDS = 100
 """The slowest honest files of 100 megapixels take 12 (docs/formats.md). CPU time, so that a busy machine fails no
 file."""
 PROCESS_BYTES = 192 << 20
@@ -63,11 +63,12 @@ def decode_file(
         memory_bytes=memory_bytes + 2 * len(data) + PROCESS_BYTES,
         cpu_seconds=CPU_SECONDS,
     )
-    return _decoder().decode(data, task)
+    return decoder().decode(data, task)
 
 
 @cache
-def _decoder() -> IsolatedDecoder:
+def decoder() -> IsolatedDecoder:
+    """Return the decoder of this process."""
     return IsolatedDecoder()
 
 
@@ -78,6 +79,11 @@ class IsolatedDecoder:
         self._module = module
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id; None before the first task, and after a task that ended the child."""
+        return None if self._child is None else self._child.pid
 
     def decode(self, data: bytes, task: Task) -> Decoded:
         """Let the child do the task; see `decode_file`."""
@@ -109,7 +115,7 @@ class IsolatedDecoder:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
             self.close()
-            self._child = subprocess.Popen(
+            self._child = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-P", "-m", self._module],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

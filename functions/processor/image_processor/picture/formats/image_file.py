@@ -65,8 +65,8 @@ class ImageFile:
     name: ClassVar[str]
     """The format, a key of `image_core.formats.NAMES`."""
     isolated: ClassVar[bool] = False
-    """Whether files are decoded in a process with limits of its own: those of containers that hold further pictures,
-    whose size and number libraries find out only while they decode."""
+    """Whether files are decoded in a process that has limits. True for containers of further pictures: libraries
+    find out their size and number only while they decode."""
 
     data: bytes
     image: Image.Image

@@ -88,7 +88,9 @@ def _items(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     for table in _at(data, b"meta", b"iloc"):
         for item, source, extents in islice(_locations(data[table.start : table.end]), MAX_BOXES):
             if item in kinds and source in sources:
-                parts = (sources[source][at : at + min(size or MAX_ITEM_BYTES, MAX_ITEM_BYTES)] for at, size in extents)
+                parts = (
+                    sources[source][at : at + min(size or MAX_ITEM_BYTES, MAX_ITEM_BYTES)] for at, size in extents
+                )
                 yield kinds[item], b"".join(parts)[:MAX_ITEM_BYTES]
 
 

@@ -79,7 +79,7 @@ def _first_numbers(structure: ifd.Structure) -> dict[int, int]:
 
 
 def _check_jpegs(data: bytes, structure: ifd.Structure, limits: DecodeLimits) -> None:
-    """Check the sizes that the JPEGs of strips or tiles tell: libjpeg allocates memory for them, not for the tags'."""
+    """Check the sizes in the headers of the JPEGs in strips or tiles: libjpeg allocates memory for those."""
     directory = structure.directory(structure.first)
     for tag in _PLACES_OF_JPEGS:
         for at in directory[tag].numbers() if tag in directory else ():
