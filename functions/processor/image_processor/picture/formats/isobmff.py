@@ -12,7 +12,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from image_processor.picture.formats import coded_size
-from image_processor.picture.formats.coded_size import Bits, Size
+from image_processor.picture.formats.coded_size import Size
 from image_processor.picture.formats.image_file import DecodeLimits
 
 MAX_BOXES = 50_000
@@ -109,12 +109,10 @@ def _item_kinds(data: bytes) -> Iterator[tuple[int, bytes]]:
     for table in _at(data, b"meta", b"iinf"):
         start = table.start + (8 if data[table.start : table.start + 1] > b"\0" else 6)
         for entry in _at(data, b"infe", start=start, end=table.end):
-            fields = Bits(data[entry.start : entry.end][:16])
-            bits = 32 if fields.read(8) > 2 else 16
-            fields.skip(24)
-            item = fields.read(bits)
-            fields.skip(16)
-            kind = fields.read(32).to_bytes(4, "big")
+            fields = _Fields(data[entry.start : entry.end][:16])
+            version, _ = fields.next(1), fields.next(3)
+            item, _ = fields.next(4 if version > 2 else 2), fields.next(2)
+            kind = fields.next(4).to_bytes(4, "big")
             if kind in _ITEMS:
                 yield item, kind
 
