@@ -24,7 +24,7 @@ SMALL = Limits(max_pixels=100_000_000, seconds=3, peak_bytes=64 * MIB)
 LYING = Limits(max_pixels=1_000_000, seconds=1, peak_bytes=20_000_000)
 HIDDEN = Limits(max_pixels=1_000_000, seconds=5, peak_bytes=300_000_000)
 """Found out while decoding, in a process that has limits."""
-HANGING = Limits(max_pixels=1_000_000, seconds=150, peak_bytes=300_000_000, killed_after_seconds=900)
+HANGING = Limits(max_pixels=100_000_000, seconds=150, peak_bytes=2_000_000_000, killed_after_seconds=900)
 
 
 @dataclass(frozen=True)
