@@ -5,13 +5,14 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from image_core.formats import NAMES
-from tests import exif_blocks, pictures
+from tests import exif_blocks, heif_files, pictures
 from tests.fuzz.png_chunks import SIGNATURE, chunk, header, png, zeros
 from tests.fuzz.watched import Limits
+from tests.heif_files import box
 
 CORRUPT, TOO_MANY, UNSUPPORTED, SUCCESS = "corrupt_image", "too_many_pixels", "unsupported_format", "success"
 MIB = 2**20
@@ -20,6 +21,10 @@ AS_DEPLOYED = Limits(max_pixels=100_000_000, seconds=30, peak_bytes=2_000_000_00
 REFUSED = Limits(max_pixels=100_000_000, seconds=1, peak_bytes=20_000_000)
 """From the header, before any decoding."""
 SMALL = Limits(max_pixels=100_000_000, seconds=3, peak_bytes=64 * MIB)
+LYING = Limits(max_pixels=1_000_000, seconds=1, peak_bytes=20_000_000)
+HIDDEN = Limits(max_pixels=1_000_000, seconds=5, peak_bytes=300_000_000)
+"""Found out while decoding, in a process that has limits."""
+HANGING = Limits(max_pixels=100_000_000, seconds=150, peak_bytes=2_000_000_000, killed_after_seconds=900)
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,8 @@ class HostileFile:
 
     @property
     def slow(self) -> bool:
-        """Whether it takes seconds: as large as is accepted."""
-        return self.limits is AS_DEPLOYED
+        """Whether it takes long: as large as is accepted, or until it is ended."""
+        return self.limits in (AS_DEPLOYED, HANGING)
 
 
 def _file(make: Callable[[], bytes] | bytes, outcomes: str, limits: Limits = SMALL) -> HostileFile:
@@ -144,14 +149,15 @@ def bmp_of(
     return b"BM" + struct.pack("<IHHI", 54 + len(data), 0, 0, 54) + info + data
 
 
+def tiff_of_jpeg(jpeg: bytes, width: int, height: int, *, compression: int = 7) -> bytes:
+    """One strip that is a JPEG, whatever its size."""
+    return tiff_of(width, height, compression=compression, data=jpeg)
+
+
 def avif_saying(width: int, height: int) -> bytes:
     data = pictures.encode(pictures.scene(16, 16), "AVIF", speed=10)
     sizes = data.index(b"ispe") + 8
     return data[:sizes] + struct.pack(">II", width, height) + data[sizes + 8 :]
-
-
-def box(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", 8 + len(body)) + name + body
 
 
 def nested_boxes(depth: int) -> bytes:
@@ -314,6 +320,17 @@ HOSTILE_FILES: dict[str, HostileFile] = {
         ),
         _BROKEN,
     ),
+    **{
+        f"tiff of a small picture that is a huge {kind} jpeg": _file(
+            partial(tiff_of_jpeg, jpeg_of(65_500, 65_500, progressive=kind == "progressive"), 65_500, 15),
+            TOO_MANY,
+            LYING,
+        )
+        for kind in ("baseline", "progressive")
+    },
+    "tiff of a small picture that is a huge jpeg in the old way": _file(
+        tiff_of_jpeg(jpeg_of(65_500, 65_500), 65_500, 15, compression=6), TOO_MANY, LYING
+    ),
     # BMP
     "bmp of 2³¹ times 2³¹": _file(bmp_of(2**31 - 1, 2**31 - 1), TOO_MANY, REFUSED),
     "bmp of the least height there is": _file(bmp_of(1, -(2**31)), _BROKEN, REFUSED),
@@ -336,5 +353,58 @@ HOSTILE_FILES: dict[str, HostileFile] = {
     "heic of nested boxes": _file(lambda: nested_boxes(10_000).replace(b"avif", b"heic"), CORRUPT),
     "heic that is an avif": _file(
         lambda: pictures.encode(pictures.scene(16, 16), "AVIF").replace(b"ftypavif", b"ftypheic", 1), _ANY
+    ),
+    "avif coded larger than it says": _file(
+        lambda: heif_files.heif(heif_files.av1(4_096, 4_096).item(64, 64)), TOO_MANY, LYING
+    ),
+    "avif whose configuration tells a huge size": _file(
+        lambda: heif_files.heif(
+            replace(
+                heif_files.av1(64, 64),
+                configuration=heif_files.av1_configuration(heif_files.sequence_header(65_536, 65_536)),
+            ).item(64, 64)
+        ),
+        TOO_MANY,
+        LYING,
+    ),
+    "avif that begins with a huge sequence and goes on with a small one": _file(
+        lambda: heif_files.heif(
+            replace(
+                heif_files.av1(64, 64),
+                data=heif_files.sequence_header(65_536, 65_536) + heif_files.av1(64, 64).data,
+            ).item(64, 64)
+        ),
+        TOO_MANY,
+        LYING,
+    ),
+    "avif that hides a huge size behind padding": _file(
+        lambda: heif_files.heif(heif_files.padded(heif_files.av1(9_000, 9_000)).item(64, 64)), CORRUPT, HIDDEN
+    ),
+    "avif of a hundred large frames in one item": _file(
+        lambda: heif_files.heif(
+            replace(heif_files.av1(1_000, 1_000), data=heif_files.av1(1_000, 1_000).data * 100).item(64, 64)
+        ),
+        _ANY,
+        HIDDEN,
+    ),
+    "heic whose configuration tells a huge size": _file(
+        lambda: heif_files.heif(
+            replace(heif_files.hevc(), configuration=heif_files.hevc_configuration(16_384, 16_384)).item(64, 64),
+            brand=b"heic",
+        ),
+        TOO_MANY,
+        LYING,
+    ),
+    "heic put together to a picture larger than it says": _file(
+        lambda: heif_files.heif(
+            heif_files.grid(30_000, 20_400, rows=30, columns=30, first=2, announced=(64, 64)),
+            *[heif_files.hevc().item(120, 80)] * 900,
+            brand=b"heic",
+        ),
+        TOO_MANY,
+        LYING,
+    ),
+    "heic of a hundred million tiles in grids of grids": _file(
+        lambda: heif_files.nested_grids(8, 10), CORRUPT, HANGING
     ),
 }

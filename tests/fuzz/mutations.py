@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 from hypothesis import strategies as st
 
+from tests import heif_files
 from tests.fuzz import png_chunks
 from tests.fuzz.corpus import FORMATS, corpus
 from tests.fuzz.structure import Part, parts_of
@@ -196,7 +198,63 @@ def _deflated_from(name: bytes, body: bytes) -> int | None:
     return None
 
 
+_SIZES = (1, 8, 64, 120, 1_000, 1_999, 4_096, 16_384, 65_500)
+
+
+def _lie(draw: Draw, data: bytes) -> bytes:
+    """Sizes that contradict each other: announced, in the configuration, in the coded picture, of a grid."""
+
+    def size() -> tuple[int, int]:
+        return draw(st.sampled_from(_SIZES)), draw(st.sampled_from(_SIZES))
+
+    if data.startswith((b"II", b"MM")):
+        return _lie_in_tiff(draw, data)
+    if data[4:8] != b"ftyp":
+        return _set_field(draw, data)
+    if data[8:12] == b"heic":
+        coded, brand = heif_files.hevc(), b"heic"
+        if draw(st.booleans()):
+            coded = replace(coded, configuration=heif_files.hevc_configuration(*size()))
+    else:
+        coded, brand = heif_files.av1(*draw(st.sampled_from([(64, 64), (1_000, 800), (3_000, 2_500)]))), b"avif"
+        if draw(st.booleans()):
+            header = heif_files.sequence_header(*size())
+            coded = replace(coded, configuration=heif_files.av1_configuration(header))
+        if draw(st.booleans()):
+            coded = replace(coded, data=heif_files.sequence_header(*size()) + coded.data)
+        coded = heif_files.padded(coded, draw(st.sampled_from([0, 1, 60])))
+    tile = coded.item(*size())
+    if draw(st.booleans()):
+        return heif_files.heif(tile, brand=brand)
+    rows, columns = draw(st.integers(1, 20)), draw(st.integers(1, 20))
+    grid = heif_files.grid(*size(), rows=rows, columns=columns, first=2, announced=size())
+    return heif_files.heif(grid, *[tile] * (rows * columns), brand=brand)
+
+
+def _lie_in_tiff(draw: Draw, data: bytes) -> bytes:
+    """The size of the picture, of its strips or tiles, or of a JPEG in it."""
+    order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
+    changed = bytearray(data)
+    for part in parts_of(data):
+        if part.end - part.start == 12 and int.from_bytes(data[part.start : part.start + 2], order) in _TIFF_SIZES:
+            value = part.fields[-1]
+            if draw(st.booleans()):
+                changed[value.at : value.at + value.size] = draw(st.sampled_from(_SIZES)).to_bytes(
+                    value.size, order
+                )
+    frame = data.find(b"\xff\xc0")
+    if frame >= 0 and draw(st.booleans()):
+        if draw(st.booleans()):
+            changed[frame + 1] = 0xC2
+        for at in (frame + 5, frame + 7):
+            changed[at : at + 2] = draw(st.sampled_from(_SIZES)).to_bytes(2, "big")
+    return bytes(changed)
+
+
+_TIFF_SIZES = (256, 257, 278, 322, 323)
+
 _CHANGES = (
+    _lie,
     _flip_bits,
     _set_bytes,
     _set_field,

@@ -12,9 +12,7 @@ import json
 import os
 import resource
 import struct
-import time
 import traceback
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,10 +21,12 @@ from PIL import Image
 from image_core.errors import CorruptImage, ImageError, TooManyPixels, UnsupportedFormat
 from image_core.formats import NAMES
 from image_processor.captioning.preprocess import Preprocessor
+from image_processor.picture import isolated
 from image_processor.picture.decode import decode
 from image_processor.picture.metadata import extract
 from image_processor.picture.thumbnails import render
 from tests import pictures
+from tests.metering import Meter
 
 LISTED = {error.code for error in (UnsupportedFormat, CorruptImage, TooManyPixels)}
 SUCCESS = "success"
@@ -56,8 +56,12 @@ def main() -> None:
         os.dup2(silence, descriptor)
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
     _warm_up()
+    decoding_process = isolated.decoder().pid
     while head := requests.read(REQUEST.size):
         length, max_pixels = REQUEST.unpack(head)
+        if isolated.decoder().pid != decoding_process:
+            _warm_up()
+            decoding_process = isolated.decoder().pid
         answers.write(json.dumps(_measured(requests.read(length), max_pixels)) + "\n")
         answers.flush()
 
@@ -72,16 +76,15 @@ def _warm_up() -> None:
 
 
 def _measured(data: bytes, max_pixels: int) -> dict[str, Any]:
-    reset_peak()
-    start, started = _status("VmRSS"), time.process_time()
+    meter = Meter()
     outcome, detail = _outcome(data, max_pixels)
-    seconds, peak = time.process_time() - started, _status("VmHWM") - start
+    seconds, peak = meter.seconds(), meter.peak_bytes()
     if hashlib.sha256(data).digest()[0] % REPEATED == 0 and (again := _outcome(data, max_pixels)) != (
         outcome,
         detail,
     ):
         outcome, detail = "unsteady", f"{outcome} {detail}; then {again}"
-    return {"outcome": outcome, "detail": detail, "seconds": seconds, "peak_bytes": max(0, peak)}
+    return {"outcome": outcome, "detail": detail, "seconds": seconds, "peak_bytes": peak}
 
 
 def _outcome(data: bytes, max_pixels: int) -> tuple[str, str]:
@@ -118,19 +121,6 @@ def picture_stage(data: bytes, max_pixels: int) -> str:
 def _check(right: bool, what: str) -> None:
     if not right:
         raise Wrong(what)
-
-
-def reset_peak() -> None:
-    """The peak of this process's memory is counted from now on."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
-def _status(name: str) -> int:
-    """Bytes."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"no {name} on this system")
 
 
 if __name__ == "__main__":

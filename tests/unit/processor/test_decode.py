@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, PngImagePlugin
 
 from image_core.errors import CorruptImage, ImageError, TooManyPixels, UnsupportedFormat
-from image_processor.picture.decode import SHORT_SIDE_PIXELS, as_image_errors, decode
+from image_processor.picture.decode import decode, memory_errors
 from image_processor.picture.decoded import Decoded
-from image_processor.picture.formats import DecodeLimits, webp
+from image_processor.picture.decoding import SHORT_SIDE_PIXELS
+from image_processor.picture.formats import webp
 from tests import pictures
 
 MEDIUM = 300
@@ -444,7 +445,7 @@ except MemoryError:
 
 
 def test_a_file_that_asks_for_more_memory_than_its_size_accounts_for_is_corrupt() -> None:
-    with pytest.raises(CorruptImage, match="memory"), as_image_errors(DecodeLimits(pixels=100, frames=1)):
+    with pytest.raises(CorruptImage, match="memory"), memory_errors(100):
         raise MemoryError
 
 

@@ -28,6 +28,7 @@ from image_core.errors import ImageError
 from image_processor.picture.decode import decode
 from image_processor.picture.thumbnails import render
 from tests import pictures
+from tests.metering import Meter
 
 def work(body):
     decoded = decode(body, max_pixels=int(sys.argv[2]), largest_thumbnail=300)
@@ -35,21 +36,17 @@ def work(body):
     decoded.for_captioning(384)
     return [decoded.width, decoded.height]
 
-def kibibytes(name):
-    return int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0])
-
 for kind in ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF"):
     work(pictures.encode(pictures.scene(), kind))
 work(pictures.heic())
 body = Path(sys.argv[1]).read_bytes()
-Path("/proc/self/clear_refs").write_text("5")
-before, started = kibibytes("VmRSS"), time.perf_counter()
+meter, started = Meter(), time.perf_counter()
 try:
     outcome = work(body)
 except ImageError as error:
     outcome = error.code
 seconds = time.perf_counter() - started
-print(json.dumps({"outcome": outcome, "bytes": 1024 * (kibibytes("VmHWM") - before), "seconds": seconds}))
+print(json.dumps({"outcome": outcome, "bytes": meter.peak_bytes(), "seconds": seconds}))
 """
 
 pytestmark = pytest.mark.skipif(

@@ -1,38 +1,21 @@
 """Untrusted bytes → one small picture with what the file says about it, or an ImageError that says why not.
 
-The file is inspected first: format, pixels and frames are checked before a pixel is decoded. The picture is decoded
-once, at no more than the scale that thumbnails and caption need. Pillow's exceptions end here.
+The file is inspected first: format, pixels and frames are checked before a pixel is decoded. Formats whose headers
+do not tell what decoding will take are decoded in a process of their own (`isolated`), all others in this one.
 """
 
 from __future__ import annotations
 
-import math
-import threading
-import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from PIL import Image, PngImagePlugin
-
-from image_core.errors import CorruptImage, ImageError, TooManyPixels, UnsupportedFormat
+from image_core.errors import CorruptImage, UnsupportedFormat
 from image_core.formats import NAMES, SNIFFED_BYTES, identify
 from image_core.settings import DECODING_BYTES_PER_PIXEL
-from image_processor.picture import pixels
+from image_processor.picture import isolated
 from image_processor.picture.decoded import Decoded
-from image_processor.picture.formats import FORMATS, DecodeLimits, ImageFile
-
-__all__ = ["LONG_SIDE_PIXELS", "SHORT_SIDE_PIXELS", "as_image_errors", "decode"]
-
-SHORT_SIDE_PIXELS = 768
-"""The caption model's 384 × 384 array is made from at least twice that: below, captions lose accuracy."""
-LONG_SIDE_PIXELS = 4096
-"""Pictures far longer than wide are reduced further along their length, to between once and twice this."""
-MAX_TEXT_BYTES = 8 << 20
-"""Unpacked, of a text or profile in a PNG. Pillow's own limit of 1 MiB is too low for the profiles of scanners and
-printers."""
-
-# Image.MAX_IMAGE_PIXELS and warning filters belong to the whole process: one picture at a time.
-_pillow_settings = threading.Lock()
+from image_processor.picture.decoding import decode_file
+from image_processor.picture.formats import FORMATS, DecodeLimits
 
 
 def decode(
@@ -48,13 +31,17 @@ def decode(
     `largest_thumbnail`: the side in pixels of the largest square that a thumbnail has to fill.
 
     Raises UnsupportedFormat (the bytes are none of `formats`), TooManyPixels (more than `max_pixels` or
-    `max_frames`, from the header) and CorruptImage (empty, or a decoder complains). MemoryError means that the
-    machine has less memory than such a picture may take: the same bytes may decode later.
+    `max_frames`, from the header) and CorruptImage (empty, a decoder complains, or decoding takes more memory or
+    time than such a picture may take). MemoryError means that the machine has less memory than such a picture may
+    take: the same bytes may decode later.
     """
-    file_type = FORMATS[_identify(data, formats)]
+    name = _identify(data, formats)
     limits = DecodeLimits(max_pixels, max_frames)
-    with _pillow_limited_to(max_pixels), as_image_errors(limits):
-        return _decoded(file_type.open(data, limits), largest_thumbnail)
+    memory_bytes = max_pixels * DECODING_BYTES_PER_PIXEL
+    with memory_errors(memory_bytes):
+        if FORMATS[name].isolated:
+            return isolated.decode_file(data, name, limits, largest_thumbnail, memory_bytes=memory_bytes)
+        return decode_file(data, name, limits, largest_thumbnail)
 
 
 def _identify(data: bytes, formats: Collection[str]) -> str:
@@ -67,84 +54,12 @@ def _identify(data: bytes, formats: Collection[str]) -> str:
 
 
 @contextmanager
-def _pillow_limited_to(max_pixels: int) -> Iterator[None]:
-    """Make Pillow's own guard agree with our limit while a picture is decoded, then restore it."""
-    with _pillow_settings, warnings.catch_warnings():
-        # Pillow warns about each flaw of metadata that it skips. Operators can do nothing about them.
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        before = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
-        Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = max_pixels, MAX_TEXT_BYTES
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = before
-
-
-@contextmanager
-def as_image_errors(limits: DecodeLimits) -> Iterator[None]:
-    """Translate Pillow's exceptions into ours."""
+def memory_errors(memory_bytes: int) -> Iterator[None]:
+    """Turn a MemoryError into CorruptImage, unless less memory is left than an accepted picture may take."""
     try:
         yield
-    except ImageError:
+    except isolated.Killed:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise TooManyPixels(f"The image has more than {limits.pixels:,} pixels.") from error
     except MemoryError as error:
-        _require_memory(limits)
+        bytearray(memory_bytes)  # raises MemoryError: the file is not to blame
         raise CorruptImage("The image needs more memory than its size accounts for.") from error
-    except Exception as error:
-        # Fed with damaged bytes, Pillow's decoders raise OSError, SyntaxError, ValueError, KeyError,
-        # struct.error, zlib.error, AssertionError, …: no list of them stays complete.
-        raise CorruptImage from error
-
-
-def _require_memory(limits: DecodeLimits) -> None:
-    """Raise MemoryError if less memory is left than an accepted picture may take: the file is not to blame."""
-    bytearray(limits.pixels * DECODING_BYTES_PER_PIXEL)
-
-
-def _decoded(file: ImageFile, largest_thumbnail: int) -> Decoded:
-    image = file.image
-    (width, height), mode = image.size, image.mode
-    reduced = file.reduce(_factors(width, height, largest_thumbnail))
-    # Everything else after the pixels, which it can follow in a PNG. `image` may be `stored`, without its `info`.
-    exif, dpi, alpha = file.exif(), file.dpi(), image.has_transparency_data
-    profile = image.info.get("icc_profile")
-    stored = pixels.without_idle_alpha(reduced.picture)
-    stored.info = {}  # Pillow would write a comment or a profile found there into the thumbnails
-    covered = (0, 0, width / reduced.across, height / reduced.down)
-    if exif.orientation >= 5:
-        width, height = height, width
-    return Decoded(
-        format=file.name,
-        width=width,
-        height=height,
-        mode=mode,
-        bit_depth=file.info.bit_depth,
-        alpha=alpha,
-        frames=file.info.frames,
-        icc_profile=profile if isinstance(profile, bytes) else b"",
-        dpi=_dpi(dpi),
-        stored=stored,
-        covered=covered,
-        exif=exif,
-    )
-
-
-def _factors(width: int, height: int, largest_thumbnail: int) -> tuple[int, int]:
-    """Return how many pixels of the original, across and down, become one before anything else is done."""
-    short, long = sorted((width, height))
-    factor = max(1, min(short // SHORT_SIDE_PIXELS, long // (2 * largest_thumbnail)))
-    along = factor
-    if long // factor > 2 * LONG_SIDE_PIXELS:
-        along = max(factor, long // max(LONG_SIDE_PIXELS, 2 * largest_thumbnail))
-    return (along, factor) if width > height else (factor, along)
-
-
-def _dpi(value: object) -> tuple[float, float] | None:
-    try:
-        across, down = (float(one) for one in value)  # type: ignore[attr-defined]
-    except (ArithmeticError, TypeError, ValueError):
-        return None
-    return (across, down) if 0 < across < math.inf and 0 < down < math.inf else None

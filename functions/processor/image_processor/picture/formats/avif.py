@@ -1,21 +1,38 @@
-"""AVIF (AV1 in HEIF): libavif tells size and frames from the header alone."""
+"""AVIF (AV1 in HEIF): libavif tells the announced size and the frames from the header alone."""
 
 from __future__ import annotations
 
 from typing import Any, Self, cast
 
+from PIL import AvifImagePlugin, Image
+
+from image_processor.cpus import usable_cpus
 from image_processor.picture.exif import Exif, read_exif
-from image_processor.picture.formats.image_file import MAX_EXIF_BYTES, DecodeLimits, FileInfo, ImageFile
+from image_processor.picture.formats import isobmff
+from image_processor.picture.formats.image_file import (
+    MAX_EXIF_BYTES,
+    MAX_THREADS,
+    DecodeLimits,
+    FileInfo,
+    ImageFile,
+)
 
 
 class Avif(ImageFile):
     name = "avif"
+    isolated = True
 
     @classmethod
     def open(cls, data: bytes, limits: DecodeLimits) -> Self:
+        isobmff.check_coded_sizes(data, limits)
         image = cls._opened(data)
         frames: int = getattr(image, "n_frames", 1)
         return cls(data, image, FileInfo(*image.size, _bit_depth(data), frames).within(limits))
+
+    @classmethod
+    def _opened(cls, data: bytes) -> Image.Image:
+        AvifImagePlugin.DEFAULT_MAX_THREADS = min(MAX_THREADS, usable_cpus())
+        return super()._opened(data)
 
     def exif(self) -> Exif:
         """Read the EXIF as the file has it, with the orientation of the boxes `irot` and `imir`. Pillow puts that
@@ -26,6 +43,6 @@ class Avif(ImageFile):
 
 def _bit_depth(data: bytes) -> int:
     """AV1 in ISOBMFF, 2.3: `av1C` has a version, a profile, then flags, of which two say 10 or 12 bits."""
-    at = data.find(b"av1C")
-    flags = data[at + 6] if 0 <= at < len(data) - 6 else 0
+    start = next((box.start for box in isobmff.configurations(data) if box.kind == b"av1C"), len(data))
+    flags = int.from_bytes(data[start + 2 : start + 3], "big")
     return 8 + 2 * (flags >> 6 & 1) + 2 * (flags >> 6 & flags >> 5 & 1)

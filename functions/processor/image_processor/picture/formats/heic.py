@@ -1,4 +1,4 @@
-"""HEIC (HEVC in HEIF): libheif tells size and frames from the header alone.
+"""HEIC (HEVC in HEIF): libheif tells the announced size and the frames from the header alone.
 
 It is called through pi-heif, whose libraries decode and do not encode.
 """
@@ -14,16 +14,17 @@ from PIL import Image
 
 from image_processor.cpus import usable_cpus
 from image_processor.picture.exif import Exif
-from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, ImageFile
-
-MAX_THREADS = 4
+from image_processor.picture.formats import isobmff
+from image_processor.picture.formats.image_file import MAX_THREADS, DecodeLimits, FileInfo, ImageFile
 
 
 class Heic(ImageFile):
     name = "heic"
+    isolated = True
 
     @classmethod
     def open(cls, data: bytes, limits: DecodeLimits) -> Self:
+        isobmff.check_coded_sizes(data, limits)
         image: Image.Image = _pi_heif().HeifImageFile(BytesIO(data))
         frames: int = getattr(image, "n_frames", 1)
         return cls(data, image, FileInfo(*image.size, int(image.info["bit_depth"]), frames).within(limits))

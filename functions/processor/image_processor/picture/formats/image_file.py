@@ -14,6 +14,8 @@ from image_processor.picture.exif import Exif, read_exif
 
 MAX_EXIF_BYTES = 1 << 20
 """The rest of a longer EXIF block is ignored."""
+MAX_THREADS = 4
+"""Of a decoder that can use several. Each takes memory."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,9 @@ class ImageFile:
 
     name: ClassVar[str]
     """The format, a key of `image_core.formats.NAMES`."""
+    isolated: ClassVar[bool] = False
+    """Whether files are decoded in a process that has limits. True for containers of further pictures: libraries
+    find out their size and number only while they decode."""
 
     data: bytes
     image: Image.Image

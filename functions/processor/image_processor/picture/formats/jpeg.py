@@ -94,6 +94,19 @@ class Jpeg(ImageFile):
         return super().dpi() if self.image.info.get("jfif_unit") in (1, 2) else None
 
 
+def coded_size(data: bytes, at: int) -> tuple[int, int] | None:
+    """Return width and height of the JPEG that begins at `at`; None if its header does not tell."""
+    at += 2
+    for _ in range(MAX_SEGMENTS):
+        marker, length = data[at + 1 : at + 2], int.from_bytes(data[at + 2 : at + 4], "big")
+        if data[at : at + 1] != b"\xff" or length < 2:
+            return None
+        if marker[0] in _FRAMES:
+            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
+        at += 2 + length
+    return None
+
+
 def _frame(segment: bytes) -> FileInfo:
     if len(segment) < 6:
         raise CorruptImage

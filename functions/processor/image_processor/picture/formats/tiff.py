@@ -8,17 +8,22 @@ from PIL import Image
 
 from image_core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
 from image_processor.picture.exif import Exif, ifd, names, read_exif
+from image_processor.picture.formats import jpeg
 from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, ImageFile, cut_short
 
 MAX_PIECES = 500_000
 """Strips, tiles, or numbers in any one tag. A picture of 100 megapixels in tiles of 16 × 16 has 391,000."""
 
-_WIDTH, _HEIGHT, _BITS = 256, 257, 258
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION = 256, 257, 258, 259
+_OLD_JPEG, _JPEG = 6, 7
+_PLACES_OF_JPEGS = 273, 324, 513
+"""Strips, tiles, and the whole picture, which files in the old way have."""
 _TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS, _SUB_FILE_TYPE, _DNG_VERSION = 322, 323, 330, 254, 50706
 
 
 class Tiff(ImageFile):
     name = "tiff"
+    isolated = True
 
     @staticmethod
     def inspect(data: bytes, limits: DecodeLimits) -> FileInfo:
@@ -38,6 +43,8 @@ class Tiff(ImageFile):
         # reach beyond the picture, too.
         if tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_HEIGHT, 0) > max(limits.pixels, 1 << 20):
             raise TooManyPixels(f"A tile of the image has more than {limits.pixels:,} pixels.")
+        if tags.get(_COMPRESSION) in (_OLD_JPEG, _JPEG):
+            _check_jpegs(data, structure, limits)
         return info
 
     @classmethod
@@ -69,6 +76,16 @@ def _first_numbers(structure: ifd.Structure) -> dict[int, int]:
         if entry.tag not in tags and (number := structure.first_number(entry)) is not None:
             tags[entry.tag] = number
     return tags
+
+
+def _check_jpegs(data: bytes, structure: ifd.Structure, limits: DecodeLimits) -> None:
+    """Check the sizes in the headers of the JPEGs in strips or tiles: libjpeg allocates memory for those."""
+    directory = structure.directory(structure.first)
+    for tag in _PLACES_OF_JPEGS:
+        for at in directory[tag].numbers() if tag in directory else ():
+            size = jpeg.coded_size(data, at) if isinstance(at, int) else None
+            if size is not None:
+                limits.check(*size)
 
 
 def _as_stored(data: bytes) -> bytes:

@@ -1,0 +1,148 @@
+"""ISO base media files (ISO/IEC 14496-12), which AVIF and HEIC are: their boxes, and the sizes of coded pictures.
+
+What the boxes say about a picture's size (`ispe`) need not be true: decoders allocate memory for the coded picture.
+Everything is read leniently and within bounds. What makes no sense here is left to the decoders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+from image_processor.picture.formats import coded_size
+from image_processor.picture.formats.coded_size import Size
+from image_processor.picture.formats.image_file import DecodeLimits
+
+MAX_BOXES = 50_000
+"""In one list, such as the items of a file. A picture of 100 megapixels in tiles of 512 × 512 has 400 items."""
+MAX_ITEM_BYTES = 4096
+"""Read from the beginning of an item, where its size is."""
+
+_HEADER_BYTES = {b"meta": 4, b"stsd": 8, b"av01": 78, b"hvc1": 78, b"hev1": 78}
+"""Between a box's own header and the boxes in it."""
+_CONFIGURATIONS = {b"av1C": coded_size.in_av1_configuration, b"hvcC": coded_size.in_hevc_configuration}
+_ITEMS = {b"av01": coded_size.in_av1_data, b"grid": coded_size.of_grid}
+_SAMPLE_TABLE = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
+
+
+class Box(NamedTuple):
+    """`start` and `end` are of its payload."""
+
+    kind: bytes
+    start: int
+    end: int
+
+
+def check_coded_sizes(data: bytes, limits: DecodeLimits) -> None:
+    """Raise TooManyPixels if any picture in the file is coded in more pixels than allowed."""
+    for width, height in _coded_sizes(data):
+        if width and height:
+            limits.check(width, height)
+
+
+def configurations(data: bytes) -> Iterator[Box]:
+    """Yield the decoder configurations, `av1C` and `hvcC`, of the items and then of the tracks."""
+    for path in ((b"meta", b"iprp", b"ipco"), (*_SAMPLE_TABLE, b"stsd", None)):
+        yield from (box for box in _at(data, *path, None) if box.kind in _CONFIGURATIONS)
+
+
+def _coded_sizes(data: bytes) -> Iterator[Size]:
+    for box in configurations(data):
+        yield from _CONFIGURATIONS[box.kind](data[box.start : box.end][:MAX_ITEM_BYTES])
+    for kind, item in _items(data):
+        yield from _ITEMS[kind](item)
+    for start in _chunks_of_av1(data):
+        yield from coded_size.in_av1_data(data[start : start + MAX_ITEM_BYTES])
+
+
+def _at(data: bytes, *path: bytes | None, start: int = 0, end: int | None = None) -> Iterator[Box]:
+    """Yield the boxes at `path`, outermost first; None is a box of any kind."""
+    kind, *inner = path
+    for box in islice(_boxes(data, start, len(data) if end is None else end), MAX_BOXES):
+        if kind in (None, box.kind):
+            if inner:
+                yield from _at(data, *inner, start=box.start + _HEADER_BYTES.get(box.kind, 0), end=box.end)
+            else:
+                yield box
+
+
+def _boxes(data: bytes, at: int, end: int) -> Iterator[Box]:
+    while at + 8 <= end:
+        size, kind, start = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], at + 8
+        if size == 1:
+            size, start = int.from_bytes(data[start : start + 8], "big"), start + 8
+        stop = min(end, at + size) if size else end
+        if stop < start:
+            return
+        yield Box(kind, start, stop)
+        at = stop
+
+
+def _items(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield kind and first bytes of the items whose data tell a size."""
+    kinds = dict(islice(_item_kinds(data), MAX_BOXES))
+    body = next(_at(data, b"meta", b"idat"), Box(b"idat", 0, 0))
+    sources = {0: data, 1: data[body.start : body.end]}
+    for table in _at(data, b"meta", b"iloc"):
+        for item, source, extents in islice(_locations(data[table.start : table.end]), MAX_BOXES):
+            if item in kinds and source in sources:
+                parts = (
+                    sources[source][at : at + min(size or MAX_ITEM_BYTES, MAX_ITEM_BYTES)] for at, size in extents
+                )
+                yield kinds[item], b"".join(parts)[:MAX_ITEM_BYTES]
+
+
+def _chunks_of_av1(data: bytes) -> Iterator[int]:
+    """Yield the offsets of the chunks of AV1 tracks. A chunk begins with a frame."""
+    for table in _at(data, *_SAMPLE_TABLE):
+        if any(_at(data, b"stsd", b"av01", start=table.start, end=table.end)):
+            for size, kind in ((4, b"stco"), (8, b"co64")):
+                for box in _at(data, kind, start=table.start, end=table.end):
+                    places = range(box.start + 8, box.end - size + 1, size)
+                    yield from (int.from_bytes(data[at : at + size], "big") for at in places[:MAX_BOXES])
+
+
+def _item_kinds(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield id and kind of those items, from their entries (`infe`)."""
+    for table in _at(data, b"meta", b"iinf"):
+        start = table.start + (8 if data[table.start : table.start + 1] > b"\0" else 6)
+        for entry in _at(data, b"infe", start=start, end=table.end):
+            fields = _Fields(data[entry.start : entry.end][:16])
+            version, _ = fields.next(1), fields.next(3)
+            item, _ = fields.next(4 if version > 2 else 2), fields.next(2)
+            kind = fields.next(4).to_bytes(4, "big")
+            if kind in _ITEMS:
+                yield item, kind
+
+
+@dataclass
+class _Fields:
+    """Numbers of whole bytes, one after another; 0 beyond the end."""
+
+    data: bytes
+    at: int = 0
+
+    def next(self, size: int) -> int:
+        start, self.at = self.at, self.at + size
+        return int.from_bytes(self.data[start : self.at], "big")
+
+
+def _locations(table: bytes) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
+    """Yield id, construction method and extents (offset, length) of the items in an `iloc`."""
+    fields = _Fields(table)
+    version, _, sizes, more_sizes = (fields.next(size) for size in (1, 3, 1, 1))
+    offset_size, length_size, base_size, index_size = sizes >> 4, sizes & 15, more_sizes >> 4, more_sizes & 15
+    for _ in range(fields.next(2 if version < 2 else 4)):
+        item = fields.next(2 if version < 2 else 4)
+        source = fields.next(2) & 15 if version else 0
+        fields.next(2)
+        base, extents = fields.next(base_size), []
+        for _ in range(fields.next(2)):
+            fields.next(index_size if version else 0)
+            offset = fields.next(offset_size)
+            extents.append((base + offset, fields.next(length_size)))
+            if fields.at > len(table):
+                return
+        yield item, source, extents
