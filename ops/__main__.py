@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -23,6 +24,8 @@ from ops.rate import RateLimit
 from ops.reconcile import Plan, TooManyFaults, new_report, reconcile
 from ops.report import Report
 from ops.reprocess import Reprocessed, reprocess
+from ops.smoke.run import smoke
+from ops.smoke.subject import subject_at, subject_of
 from ops.target import NoSuchStack, Target, deployed_stack, local_stack
 
 FAILURES = (BotoCoreError, ClientError, Unavailable, TooManyFaults)
@@ -36,6 +39,8 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
+        if options.command == "smoke":
+            return _smoke(options)
         target = _target(options)
         services = target.connect(workers=options.workers)
         run = _reconcile if options.command == "reconcile" else _reprocess
@@ -137,6 +142,31 @@ def _reprocess(options: Options, target: Target, services: Services) -> int:
         )
         print(f"{target.name}: {done.examined:,} looked at, {done.matching:,} match; {action}.")
     return CLEAN
+
+
+def _smoke(options: Options) -> int:
+    if options.api is not None:
+        subject = subject_at(
+            options.api,
+            key=os.environ.get("IMGPIPE_API_KEY") or None,
+            bucket=options.bucket,
+            thumbnails_bucket=options.thumbnails_bucket,
+            endpoint_url=options.endpoint_url,
+            region=options.region,
+            profile=options.profile,
+        )
+    else:
+        subject = subject_of(_target(options))
+    report = smoke(subject, timeout_seconds=options.timeout_seconds, say=partial(print, flush=True))
+    assert options.report is not None
+    options.report.parent.mkdir(parents=True, exist_ok=True)
+    options.report.write_text(report.markdown(), encoding="utf-8")
+    for seen in report.differences:
+        print(report.redacted(f"differs  {seen.what}: {seen.returned} instead of {seen.documented}"))
+    print(f"{report.summary()}. Report: {options.report}")
+    if report.interrupted:
+        return INTERRUPTED
+    return CLEAN if report.passed else DIFFERENT
 
 
 if __name__ == "__main__":
