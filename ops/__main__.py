@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from image_core.errors import Unavailable
@@ -27,6 +28,7 @@ from ops.reprocess import Reprocessed, reprocess
 from ops.smoke.run import smoke
 from ops.smoke.subject import subject_at, subject_of
 from ops.target import NoSuchStack, Target, deployed_stack, local_stack
+from ops.teardown import Incomplete, Refused, Teardown
 
 FAILURES = (BotoCoreError, ClientError, Unavailable, TooManyFaults)
 """What ends a run that could not do all of its work."""
@@ -41,13 +43,18 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if options.command == "smoke":
             return _smoke(options)
+        if options.command == "teardown":
+            return _teardown(options)
         target = _target(options)
         services = target.connect(workers=options.workers)
         run = _reconcile if options.command == "reconcile" else _reprocess
         return run(options, target, services)
-    except NoSuchStack as error:
+    except (NoSuchStack, Refused) as error:
         _complain(error)
         return USAGE
+    except Incomplete as error:
+        _complain(error)
+        return DIFFERENT
     except FAILURES as error:
         _complain(error)
         return INCOMPLETE
@@ -167,6 +174,30 @@ def _smoke(options: Options) -> int:
     if report.interrupted:
         return INTERRUPTED
     return CLEAN if report.passed else DIFFERENT
+
+
+def _teardown(options: Options) -> int:
+    session = boto3.Session(region_name=options.region, profile_name=options.profile)
+    teardown = Teardown(options.name, session, endpoint_url=options.endpoint_url, say=partial(print, flush=True))
+    found = teardown.inventory()
+    teardown.refuse_protected(found)
+    teardown.show(found)
+    if not options.yes and _typed(f"Type {options.name} to delete all of this: ") != options.name:
+        raise Refused("the name was not typed; nothing was changed")
+    try:
+        teardown.run(found)
+    except KeyboardInterrupt:
+        print("Interrupted. Run this again to delete what is left.", file=sys.stderr)
+        raise
+    print(f"Nothing of {options.name} is left.")
+    return CLEAN
+
+
+def _typed(question: str) -> str | None:
+    try:
+        return input(question).strip()
+    except EOFError:
+        return None
 
 
 if __name__ == "__main__":

@@ -137,9 +137,9 @@ def _add_smoke(commands: Any) -> argparse.ArgumentParser:
         "smoke",
         help="test a running stack: the whole job in about a minute",
         description="Uploads three pictures, tests everything that a client can do with them, and deletes them. "
-        "Writes a report without keys, account ids and bucket names. Without --stack and --api it tests the local "
-        "stack. With --api, the key is that of IMGPIPE_API_KEY, and the steps that need a bucket are skipped unless "
-        "--bucket names it.",
+        "Writes a report without keys, account ids and bucket names. Without --stack and --api it tests the "
+        "local stack. With --api, the key is that of IMGPIPE_API_KEY, and the steps that need a bucket are "
+        "skipped unless --bucket names it.",
         epilog=SMOKE_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

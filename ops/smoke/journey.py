@@ -72,15 +72,32 @@ class Made:
     data: dict[str, Any] = field(default_factory=dict)
     is_deleted: bool = False
 
+    @property
+    def caption(self) -> str:
+        return str(self.data["metadata"]["caption"])
+
+    @property
+    def caption_model(self) -> str:
+        return str(self.data["metadata"]["caption_model"])
+
 
 class Journey:
     """One run of the steps against one stack."""
 
     def __init__(
-        self, subject: Subject, client: httpx.Client, report: SmokeReport, *, token: str, timeout_seconds: float
+        self,
+        subject: Subject,
+        client: httpx.Client,
+        stranger: httpx.Client,
+        report: SmokeReport,
+        *,
+        token: str,
+        timeout_seconds: float,
     ) -> None:
         self.subject = subject
         self.client = client
+        self.stranger = stranger
+        """Sends no API key."""
         self.report = report
         self.token = token
         self.timeout_seconds = timeout_seconds
@@ -101,11 +118,7 @@ class Journey:
 
     def call_without_key(self, method: str, path: str, **options: Any) -> httpx.Response:
         """The same without the API key: for presigned URLs, and to see what is refused."""
-        headers = {"X-Api-Key": ""} | dict(options.pop("headers", {}))
-        with httpx.Client(base_url=self.client.base_url, timeout=60, trust_env=self.client.trust_env) as stranger:
-            if not headers["X-Api-Key"]:
-                del headers["X-Api-Key"]
-            return self.send(stranger, method, path, headers=headers, **options)
+        return self.send(self.stranger, method, path, **options)
 
     def send(self, client: httpx.Client, method: str, path: str, **options: Any) -> httpx.Response:
         try:
@@ -192,7 +205,8 @@ class Journey:
         """Whether the newest images of others have changed since this run began."""
         now = self.others()
         # A full page drops its oldest images when this run adds images.
-        return now != self.others_before and len(now) < 90 or bool(set(now) - set(self.others_before))
+        has_changed = now != self.others_before and len(now) < 90
+        return has_changed or bool(set(now) - set(self.others_before))
 
     # Findings
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import secrets
+import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from image_core.errors import Unavailable
+from image_core.keys import upload_key
+from local.template import ROOT
 from ops.smoke.journey import Blocked, Journey, Made, Skipped, StepFailed, Subject
 from ops.smoke.model import described_model
 from ops.smoke.report import Outcome, SmokeReport, StepResult
@@ -30,14 +34,22 @@ def smoke(subject: Subject, *, timeout_seconds: float, say: Say) -> SmokeReport:
     """
     token = secrets.token_hex(4)
     report = SmokeReport(secrets=subject.secrets)
-    report.facts = {"stack": subject.kind, "time": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "run": token}
-    headers = {"X-Api-Key": subject.key} if subject.key else {}
+    report.facts = {
+        "stack": subject.kind,
+        "time": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "checkout": _checkout(),
+        "run": token,
+    }
     # A proxy from the environment would be another machine, and cannot reach this one.
-    is_local = subject.api_url.startswith(_LOOPBACK)
-    with httpx.Client(
-        base_url=subject.api_url, headers=headers, timeout=_CALL_SECONDS, trust_env=not is_local
-    ) as client:
-        journey = Journey(subject, client, report, token=token, timeout_seconds=timeout_seconds)
+    connect = partial(
+        httpx.Client,
+        base_url=subject.api_url,
+        timeout=_CALL_SECONDS,
+        trust_env=not subject.api_url.startswith(_LOOPBACK),
+    )
+    headers = {"X-Api-Key": subject.key} if subject.key else {}
+    with connect(headers=headers) as client, connect() as stranger:
+        journey = Journey(subject, client, stranger, report, token=token, timeout_seconds=timeout_seconds)
         try:
             for name, step in STEPS:
                 _run(name, step, journey, say)
@@ -47,8 +59,18 @@ def smoke(subject: Subject, *, timeout_seconds: float, say: Say) -> SmokeReport:
         finally:
             _clean_up(journey)
             _run(*LAST_STEP, journey, say)
-    report.model = described_model(journey.health.get("caption_model")) | report.model
+    models = [made.caption_model for made in journey.processed]
+    report.model = described_model(models[0] if models else journey.health.get("caption_model")) | report.model
     return report
+
+
+def _checkout() -> str:
+    """The commit of this checkout, as far as git knows it."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
 
 
 def _run(name: str, step: Step, journey: Journey, say: Say) -> None:
@@ -70,15 +92,17 @@ def _run(name: str, step: Step, journey: Journey, say: Say) -> None:
 
 
 def _clean_up(journey: Journey) -> None:
-    """Delete what the steps left. Errors stay silent here: the last step reports what is still there."""
+    """Delete what the steps left. Errors are not shown here: the last step reports what is still there."""
+    known = {made.image_id for made in journey.made.values()}
     for image_id, name in _mine_in_list(journey):
-        if image_id not in {made.image_id for made in journey.made.values()}:
-            journey.made[name] = Made(image_id, name, b"", "", 0.0)
+        if image_id not in known:
+            journey.made[name] = Made(image_id, name, b"", upload_key(image_id, name), 0.0)
     left = [made for made in journey.made.values() if not made.is_deleted]
     for made in left:
-        _quietly(lambda made=made: _delete(journey, made))  # type: ignore[misc]
+        _quietly(partial(journey.call, "DELETE", f"/api/images/{made.image_id}"))
+        _quietly(partial(_delete_object, journey, made))
     for made in left:
-        _quietly(lambda made=made: journey.until(lambda: journey.is_gone(made), what=""))  # type: ignore[misc]
+        _quietly(partial(journey.until, partial(journey.is_gone, made), what="deletion"))
 
 
 def _mine_in_list(journey: Journey) -> list[tuple[str, str]]:
@@ -91,12 +115,12 @@ def _mine_in_list(journey: Journey) -> list[tuple[str, str]]:
     return [(image_id, name) for image_id, name in named if journey.token in name]
 
 
-def _delete(journey: Journey, made: Made) -> None:
-    if journey.subject.storage is not None and made.key:
-        stored = journey.subject.storage.head(made.key)
-        if stored is not None and not made.key.startswith("uploads/"):
-            journey.subject.storage.delete_original(stored)
-    journey.call("DELETE", f"/api/images/{made.image_id}")
+def _delete_object(journey: Journey, made: Made) -> None:
+    """Delete the original in the bucket: of a file without a record yet, or if the API could not."""
+    storage = journey.subject.storage
+    stored = storage.head(made.key) if storage is not None else None
+    if storage is not None and stored is not None:
+        storage.delete_original(stored)
 
 
 def _quietly(action: Callable[[], object]) -> None:
