@@ -25,12 +25,14 @@ SMOKE_EXIT_CODES = """exit codes:
   0    every step passed, or was skipped for the reason that is shown
   1    a step failed or could not run
   2    the command line makes no sense, or there is no such stack, or the local one has ended
+  3    AWS could not be reached, or refused to describe the stack
   130  interrupted; the images of the run were deleted"""
 
 TEARDOWN_EXIT_CODES = """exit codes:
   0    nothing of the stack is left
   1    something is left: see the message, then run it again
   2    there is nothing of that name, it is protected, or the name was not confirmed; nothing was changed
+  3    AWS could not be reached, or refused a call; run it again to continue
   130  interrupted; run it again to continue"""
 
 SMOKE_REPORT = Path(".local") / "smoke-report.md"

@@ -270,17 +270,25 @@ class Teardown:
                 yield bucket
 
     def _tables(self, stack: dict[str, Any] | None) -> Iterator[str]:
-        """The tables of the stack, or those that it left behind.
+        """The tables of the stack, and those that earlier stacks of this name left behind.
 
-        CloudFormation makes up their names and tags them with the stack's name, which stays when the stack is gone.
+        CloudFormation makes up their names. It remembers the resources of a deleted stack for 90 days; after that,
+        tables are known by the tag that it gave them.
         """
-        known = set(self._tables_of(stack["StackId"])) if stack else set()
+        ids = [*([stack["StackId"]] if stack else []), *self._deleted_stacks()]
+        known = {table for stack_id in ids for table in self._tables_of(stack_id)}
         made_up = re.compile(rf"{re.escape(self._name)}-[A-Za-z0-9]+-[A-Z0-9]+")
         for page in self._dynamodb.get_paginator("list_tables").paginate():
             for table in page["TableNames"]:
-                is_left = made_up.fullmatch(table) and self._tagged_as(table) == self._name
-                if table in known or is_left:
+                if table in known or (made_up.fullmatch(table) and self._tagged_as(table) == self._name):
                     yield table
+
+    def _deleted_stacks(self) -> Iterator[str]:
+        pages = self._cloudformation.get_paginator("list_stacks").paginate(StackStatusFilter=["DELETE_COMPLETE"])
+        for page in pages:
+            for summary in page["StackSummaries"]:
+                if summary["StackName"] == self._name:
+                    yield summary["StackId"]
 
     def _tables_of(self, stack_id: str) -> Iterator[str]:
         for page in self._cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_id):

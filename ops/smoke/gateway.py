@@ -58,7 +58,8 @@ def _observe_gateway(journey: Journey) -> None:
 
 
 def _post_bytes(journey: Journey, size: int) -> httpx.Response:
-    files = {"file": ("large.jpg", b"\xff\xd8\xff" + bytes(size), "image/jpeg")}
+    # With the token in its name, so that the cleanup finds it should a server accept it.
+    files = {"file": (f"smoke-{journey.token}-large.jpg", b"\xff\xd8\xff" + bytes(size), "image/jpeg")}
     return journey.call("POST", "/api/images", files=files)
 
 

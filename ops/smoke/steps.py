@@ -392,7 +392,7 @@ def _compare_statistics(journey: Journey, *, added: int) -> str:
         return {name: stats[name] for name in wanted}
 
     try:
-        journey.until(lambda: counted() == wanted, what="statistics", seconds=10)
+        journey.until(lambda: counted() == wanted, what="statistics", seconds=5)
     except StepFailed as error:
         if journey.someone_else_is_active():
             raise Skipped("others used the stack at the same time, so the numbers cannot be compared") from error

@@ -38,7 +38,7 @@ def clients(url: str) -> dict[str, Any]:
 class Deployed:
     """A stack with the buckets and tables of template.yaml, which CloudFormation retains, and a queue.
 
-    moto's CloudFormation does not know RetainExceptOnCreate, and sets neither versioning nor tags.
+    moto's CloudFormation does not know RetainExceptOnCreate, and does not set versioning.
     """
 
     def __init__(self, clients: dict[str, Any], name: str = NAME, *, protected: bool = False) -> None:
@@ -58,13 +58,9 @@ class Deployed:
         self._create(name, wanted, {"ProtectData": str(protected).lower()})
         for bucket in self.buckets:
             clients["s3"].put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        dynamodb = clients["dynamodb"]
         resources = clients["cloudformation"].list_stack_resources(StackName=name)["StackResourceSummaries"]
         self.tables = [r["PhysicalResourceId"] for r in resources if r["ResourceType"] == "AWS::DynamoDB::Table"]
         assert len(self.tables) == len(stack.resources("AWS::DynamoDB::Table"))
-        for table in self.tables:
-            arn = dynamodb.describe_table(TableName=table)["Table"]["TableArn"]
-            dynamodb.tag_resource(ResourceArn=arn, Tags=[{"Key": "aws:cloudformation:stack-name", "Value": name}])
 
     def _create(self, name: str, resources: dict[str, Any], parameters: dict[str, str]) -> None:
         self.clients["cloudformation"].create_stack(
@@ -165,6 +161,33 @@ def test_what_a_deleted_stack_left_behind_is_found(url: str, clients: dict[str, 
     assert sorted(stack.left()) == sorted(stack.buckets + stack.tables), "CloudFormation retains them"
     assert teardown(url, "--yes") == 0
     assert stack.left() == []
+
+
+def test_a_table_is_known_by_its_tag_when_cloudformation_has_forgotten_the_stack(
+    url: str, clients: dict[str, Any]
+) -> None:
+    dynamodb = clients["dynamodb"]
+    stack_of = {
+        f"{NAME}-ImagesTable-1A2B3C4D5E6F": NAME,
+        f"{NAME}-StatsTable-1A2B3C4D5E6F": None,  # somebody's own, whatever its name
+        f"{NAME}-2-ImagesTable-1A2B3C4D5E6F": f"{NAME}-2",
+        "photos": NAME,
+    }
+    for table, stack in stack_of.items():
+        created = dynamodb.create_table(
+            TableName=table,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        )
+        if stack:
+            tag = {"Key": "aws:cloudformation:stack-name", "Value": stack}
+            dynamodb.tag_resource(ResourceArn=created["TableDescription"]["TableArn"], Tags=[tag])
+    assert teardown(url, "--yes") == 0
+    left = dynamodb.list_tables()["TableNames"]
+    assert set(stack_of) - set(left) == {f"{NAME}-ImagesTable-1A2B3C4D5E6F"}
+    for table in left:
+        dynamodb.delete_table(TableName=table)
 
 
 def test_an_interrupted_run_is_continued(
