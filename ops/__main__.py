@@ -28,7 +28,9 @@ from ops.reprocess import Reprocessed, reprocess
 from ops.smoke.run import smoke
 from ops.smoke.subject import subject_at, subject_of
 from ops.target import NoSuchStack, Target, deployed_stack, local_stack
-from ops.teardown import Incomplete, Refused, Teardown
+from ops.teardown.clients import Clients
+from ops.teardown.delete import Incomplete, Teardown
+from ops.teardown.inventory import Finder, Refused
 
 FAILURES = (BotoCoreError, ClientError, Unavailable, TooManyFaults)
 """What ends a run that could not do all of its work."""
@@ -178,14 +180,16 @@ def _smoke(options: Options) -> int:
 
 def _teardown(options: Options) -> int:
     session = boto3.Session(region_name=options.region, profile_name=options.profile)
-    teardown = Teardown(options.name, session, endpoint_url=options.endpoint_url, say=partial(print, flush=True))
-    found = teardown.inventory()
-    teardown.refuse_protected(found)
-    teardown.show(found)
+    clients = Clients.of(session, options.endpoint_url)
+    finder = Finder(options.name, clients)
+    found = finder.inventory()
+    finder.refuse_protected(found)
+    for line in finder.losses(found):
+        print(line, flush=True)
     if not options.yes and _typed(f"Type {options.name} to delete all of this: ") != options.name:
         raise Refused("the name was not typed; nothing was changed")
     try:
-        teardown.run(found)
+        Teardown(clients, say=partial(print, flush=True)).run(found)
     except KeyboardInterrupt:
         print("Interrupted. Run this again to delete what is left.", file=sys.stderr)
         raise

@@ -13,7 +13,9 @@ import pytest
 from local.resolve import ResolvedTemplate
 from ops import __main__ as program
 from ops.registry import companion_stack
-from ops.teardown import BUCKETS, Teardown
+from ops.teardown.clients import Clients
+from ops.teardown.delete import Teardown
+from ops.teardown.inventory import BUCKETS, Finder, is_protected
 from tests.functional.emulator import moto
 from tests.running_stack import until
 
@@ -147,8 +149,8 @@ def test_a_bucket_is_emptied_page_by_page(url: str, clients: dict[str, Any]) -> 
     stack.fill()
     session = boto3.Session("test", "test", region_name=REGION)
     said: list[str] = []
-    teardown = Teardown(NAME, session, endpoint_url=url, say=said.append, page_size=4)
-    teardown.run(teardown.inventory())
+    these = Clients.of(session, url)
+    Teardown(these, say=said.append, page_size=4).run(Finder(NAME, these).inventory())
     versions = OBJECTS * VERSIONS_EACH + OBJECTS // 2
     assert f"emptied {stack.buckets[0]}: {versions} versions and delete markers" in said
     assert stack.left() == []
@@ -233,3 +235,24 @@ def test_a_protected_stack_is_refused(
         clients["dynamodb"].update_table(TableName=table, DeletionProtectionEnabled=False)
     assert teardown(url, "--yes") == 0
     assert stack.left() == []
+
+
+@pytest.mark.parametrize(
+    ("status", "protect_data", "termination", "protected"),
+    [
+        ("CREATE_COMPLETE", "false", False, False),
+        ("UPDATE_ROLLBACK_COMPLETE", "true", False, True),
+        ("CREATE_COMPLETE", "false", True, True),
+        # A first deployment that failed cannot be updated, and has no data.
+        ("ROLLBACK_COMPLETE", "true", False, False),
+    ],
+)
+def test_a_stack_that_never_came_up_is_not_protected(
+    status: str, protect_data: str, termination: bool, protected: bool
+) -> None:
+    stack = {
+        "StackStatus": status,
+        "Parameters": [{"ParameterKey": "ProtectData", "ParameterValue": protect_data}],
+        "EnableTerminationProtection": termination,
+    }
+    assert is_protected(stack) is protected
