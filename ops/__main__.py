@@ -8,10 +8,12 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from image_core.errors import Unavailable
@@ -23,7 +25,12 @@ from ops.rate import RateLimit
 from ops.reconcile import Plan, TooManyFaults, new_report, reconcile
 from ops.report import Report
 from ops.reprocess import Reprocessed, reprocess
+from ops.smoke.run import smoke
+from ops.smoke.subject import subject_at, subject_of
 from ops.target import NoSuchStack, Target, deployed_stack, local_stack
+from ops.teardown.clients import Clients
+from ops.teardown.delete import Incomplete, Teardown
+from ops.teardown.inventory import Finder, Refused
 
 FAILURES = (BotoCoreError, ClientError, Unavailable, TooManyFaults)
 """What ends a run that could not do all of its work."""
@@ -36,13 +43,20 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
+        if options.command == "smoke":
+            return _smoke(options)
+        if options.command == "teardown":
+            return _teardown(options)
         target = _target(options)
         services = target.connect(workers=options.workers)
         run = _reconcile if options.command == "reconcile" else _reprocess
         return run(options, target, services)
-    except NoSuchStack as error:
+    except (NoSuchStack, Refused) as error:
         _complain(error)
         return USAGE
+    except Incomplete as error:
+        _complain(error)
+        return DIFFERENT
     except FAILURES as error:
         _complain(error)
         return INCOMPLETE
@@ -137,6 +151,57 @@ def _reprocess(options: Options, target: Target, services: Services) -> int:
         )
         print(f"{target.name}: {done.examined:,} looked at, {done.matching:,} match; {action}.")
     return CLEAN
+
+
+def _smoke(options: Options) -> int:
+    if options.api is not None:
+        subject = subject_at(
+            options.api,
+            key=os.environ.get("IMGPIPE_API_KEY") or None,
+            bucket=options.bucket,
+            thumbnails_bucket=options.thumbnails_bucket,
+            endpoint_url=options.endpoint_url,
+            region=options.region,
+            profile=options.profile,
+        )
+    else:
+        subject = subject_of(_target(options))
+    report = smoke(subject, timeout_seconds=options.timeout_seconds, say=partial(print, flush=True))
+    assert options.report is not None
+    options.report.parent.mkdir(parents=True, exist_ok=True)
+    options.report.write_text(report.markdown(), encoding="utf-8")
+    for seen in report.differences:
+        print(report.redacted(f"differs  {seen.what}: {seen.returned} instead of {seen.documented}"))
+    print(f"{report.summary()}. Report: {options.report}")
+    if report.interrupted:
+        return INTERRUPTED
+    return CLEAN if report.passed else DIFFERENT
+
+
+def _teardown(options: Options) -> int:
+    session = boto3.Session(region_name=options.region, profile_name=options.profile)
+    clients = Clients.of(session, options.endpoint_url)
+    finder = Finder(options.name, clients)
+    found = finder.inventory()
+    finder.refuse_protected(found)
+    for line in finder.losses(found):
+        print(line, flush=True)
+    if not options.yes and _typed(f"Type {options.name} to delete all of this: ") != options.name:
+        raise Refused("the name was not typed; nothing was changed")
+    try:
+        Teardown(clients, say=partial(print, flush=True)).run(found)
+    except KeyboardInterrupt:
+        print("Interrupted. Run this again to delete what is left.", file=sys.stderr)
+        raise
+    print(f"Nothing of {options.name} is left.")
+    return CLEAN
+
+
+def _typed(question: str) -> str | None:
+    try:
+        return input(question).strip()
+    except EOFError:
+        return None
 
 
 if __name__ == "__main__":

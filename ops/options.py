@@ -1,4 +1,4 @@
-"""The command line: `python -m ops reconcile`, `python -m ops reprocess`."""
+"""The command line: `python -m ops reconcile`, `reprocess`, `smoke`, `teardown`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,26 @@ EXIT_CODES = """exit codes:
   3    not everything could be checked: see the messages and the report
   130  interrupted; --resume goes on with the originals where it stopped"""
 
+SMOKE_EXIT_CODES = """exit codes:
+  0    every step passed, or was skipped for the reason that is shown
+  1    a step failed or could not run
+  2    the command line makes no sense, or there is no such stack, or the local one has ended
+  3    AWS could not be reached, or refused to describe the stack
+  130  interrupted; the images of the run were deleted"""
+
+TEARDOWN_EXIT_CODES = """exit codes:
+  0    nothing of the stack is left
+  1    something is left: see the message, then run it again
+  2    there is nothing of that name, it is protected, or the name was not confirmed; nothing was changed
+  3    AWS could not be reached, or refused a call; run it again to continue
+  130  interrupted; run it again to continue"""
+
+SMOKE_REPORT = Path(".local") / "smoke-report.md"
+
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for; `command` is `reconcile` or `reprocess`."""
+    """What was asked for; `command` is `reconcile`, `reprocess`, `smoke` or `teardown`."""
 
     command: str
     stack: str | None
@@ -46,6 +62,14 @@ class Options:
     code: str | None
     stage: Stage
     limit: int | None
+    # smoke
+    api: str | None
+    bucket: str | None
+    thumbnails_bucket: str | None
+    timeout_seconds: float
+    # teardown
+    name: str
+    yes: bool
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -99,20 +123,84 @@ def parse(arguments: Sequence[str]) -> Options:
     stage_help = "what to make again, the rest is kept (%(default)s)"
     add("--stage", type=Stage, choices=list(Stage), default=Stage.ALL, help=stage_help)
     add("--limit", type=_count, metavar="N", help="at most so many")
+    smoke = _add_smoke(commands)
+    _add_teardown(commands)
     given = vars(parser.parse_args(arguments))
+    if given["command"] == "smoke":
+        _check_smoke(smoke, given)
     if given.get("code") and given["status"] is not Status.FAILED:
         reprocess.error("--code goes with --status failed")
     unused: dict[str, Any] = {field.name: None for field in dataclasses.fields(Options)} | {"workers": 1}
     return Options(**(unused | given))
 
 
+def _add_smoke(commands: Any) -> argparse.ArgumentParser:
+    smoke: argparse.ArgumentParser = commands.add_parser(
+        "smoke",
+        help="test a running stack: the whole job in about a minute",
+        description="Uploads three pictures, tests everything that a client can do with them, and deletes them. "
+        "Writes a report without keys, account ids and bucket names. Without --stack and --api it tests the "
+        "local stack. With --api, the key is that of IMGPIPE_API_KEY, and the steps that need a bucket are "
+        "skipped unless --bucket names it.",
+        epilog=SMOKE_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_target(smoke)
+    add = smoke.add_argument
+    add("--api", metavar="URL", help="an API by its URL instead of a stack by its name")
+    add("--bucket", metavar="NAME", help="the uploads bucket, with --api")
+    add("--thumbnails-bucket", metavar="NAME", help="the thumbnails bucket, with --bucket")
+    add(
+        "--timeout",
+        dest="timeout_seconds",
+        type=_positive,
+        default=180.0,
+        metavar="SECONDS",
+        help="how long one image may take (%(default)s)",
+    )
+    report_help = "where to write the report, as Markdown (%(default)s)"
+    add("--report", type=Path, default=SMOKE_REPORT, metavar="FILE", help=report_help)
+    return smoke
+
+
+def _check_smoke(smoke: argparse.ArgumentParser, given: dict[str, Any]) -> None:
+    if given["api"] and given["stack"]:
+        smoke.error("--api and --stack exclude each other")
+    if given["bucket"] and not given["api"]:
+        smoke.error("--bucket goes with --api: a stack names its own buckets")
+    if given["thumbnails_bucket"] and not given["bucket"]:
+        smoke.error("--thumbnails-bucket goes with --bucket")
+    if given["api"] and not given["api"].startswith(("http://", "https://")):
+        smoke.error(f"--api: {given['api']!r} is not a URL that begins with http:// or https://")
+
+
+def _add_teardown(commands: Any) -> None:
+    teardown: argparse.ArgumentParser = commands.add_parser(
+        "teardown",
+        help="delete a deployed stack with all its data",
+        description="Empties the buckets, deletes the stack, then the buckets and tables that it leaves behind. "
+        "Refuses a stack with ProtectData=true. Safe to run again after an interruption, also when the stack is "
+        "already gone.",
+        epilog=TEARDOWN_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    teardown.add_argument("name", metavar="NAME", help="the stack's name in CloudFormation")
+    teardown.add_argument("--yes", action="store_true", help="do not ask for the name again")
+    _add_credentials(teardown)
+
+
 def _add_target(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--stack", metavar="NAME", help="a deployed stack, by its name in CloudFormation; without: the local one")
+    _add_credentials(command)
+    add("--local-file", type=Path, default=LOCAL_FILE, metavar="FILE", help="what `make run` left (%(default)s)")
+
+
+def _add_credentials(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
     add("--region", help="its region (default: as the AWS CLI)")
     add("--profile", help="a profile of the AWS CLI (default: as the AWS CLI)")
-    add("--endpoint-url", metavar="URL", help="another endpoint than AWS's, with --stack")
-    add("--local-file", type=Path, default=LOCAL_FILE, metavar="FILE", help="what `make run` left (%(default)s)")
+    add("--endpoint-url", metavar="URL", help="the URL of an emulator instead of AWS")
 
 
 def _positive(text: str) -> float:

@@ -27,6 +27,7 @@ _RESOURCES = {
     "ImagesTable": "images_table",
     "StatsTable": "stats_table",
     "Queue": "queue_url",
+    "ApiKeySecret": "api_key_secret_arn",
 }
 """Logical ids of template.yaml, and the settings that their physical ids are."""
 
@@ -37,11 +38,12 @@ class NoSuchStack(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """A stack: its name for people, its settings, and a session with the credentials for it."""
+    """A stack: its name for people, its settings, a session with the credentials for it, and the URL of its API."""
 
     name: str
     settings: Settings
     session: Session
+    api_url: str | None = None
 
     def connect(self, *, workers: int) -> Services:
         """The services of the stack, for that many calls at a time."""
@@ -53,7 +55,7 @@ def local_stack(path: Path = LOCAL_FILE) -> Target:
     try:
         described = json.loads(path.read_text(encoding="utf-8"))
         settings = _settings({name.lower(): value for name, value in described["settings"].items()})
-        region, is_external = described["region"], described["external"]
+        region, is_external, api_url = described["region"], described["external"], described.get("api_url")
     except FileNotFoundError as error:
         raise NoSuchStack(
             f"no local stack is running: there is no {path}. Start one with `make run`, name the file of another "
@@ -68,7 +70,10 @@ def local_stack(path: Path = LOCAL_FILE) -> Target:
     # The emulator takes any credentials; a developer's own are not sent to it.
     plain: Any = {} if is_external else {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     return Target(
-        f"local stack at {settings.aws_endpoint_url}", settings, boto3.Session(region_name=region, **plain)
+        f"local stack at {settings.aws_endpoint_url}",
+        settings,
+        boto3.Session(region_name=region, **plain),
+        api_url,
     )
 
 
@@ -97,6 +102,7 @@ def deployed_stack(name: str, *, region: str | None, profile: str | None, endpoi
         if error.response.get("Error", {}).get("Code") != "ValidationError":
             raise
         raise NoSuchStack(f"there is no stack {name} in {session.region_name}") from error
+    outputs = {output.get("OutputKey"): output.get("OutputValue") for output in described.get("Outputs", [])}
     values: dict[str, Any] = {
         _snake_case(str(parameter["ParameterKey"])): parameter.get("ParameterValue")
         for parameter in described.get("Parameters", [])
@@ -113,7 +119,7 @@ def deployed_stack(name: str, *, region: str | None, profile: str | None, endpoi
     if endpoint_url is not None:
         values["aws_endpoint_url"] = endpoint_url
     try:
-        return Target(f"stack {name} in {session.region_name}", _settings(values), session)
+        return Target(f"stack {name} in {session.region_name}", _settings(values), session, outputs.get("ApiUrl"))
     except ValueError as error:
         raise NoSuchStack(f"{name} is no stack of this template: {error}") from error
 

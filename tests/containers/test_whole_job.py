@@ -6,6 +6,7 @@ import io
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from PIL import Image
 from tests import pictures
 from tests.containers.conftest import sam_environment
 from tests.running_stack import Stack, running_stack, until
+from tests.smoke_run import smoke_on
 
 pytestmark = pytest.mark.containers
 
@@ -154,3 +156,8 @@ def test_lists_statistics_page_and_documentation_are_served(stack: Stack, checke
     assert "text/html" in stack.api.get("/docs").headers["content-type"]
     assert stack.api.get("/openapi.json").json()["paths"]
     checked("statistics equal a recount of the list; /health names the model; /docs and /openapi.json are served")
+
+
+def test_the_smoke_test_passes(stack: Stack, checked: Checked, tmp_path: Path) -> None:
+    smoke_on(stack, tmp_path).assert_everything_passed()
+    checked("`make smoke`: every step passes, and nothing differs from the documentation")

@@ -23,6 +23,7 @@ from tests import pictures
 from tests.functional.emulator import REGION, Clients, served
 from tests.running_stack import ROOT, until
 
+API_URL = "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com"
 NAMES = {"AWS::DynamoDB::Table": "TableName", "AWS::S3::Bucket": "BucketName", "AWS::SQS::Queue": "QueueName"}
 
 
@@ -54,7 +55,13 @@ def deployment(clients: Clients) -> Deployment:
     }
     session.client("cloudformation", endpoint_url=clients.url).create_stack(
         StackName=STACK_NAME,
-        TemplateBody=json.dumps({"Parameters": stack.template["Parameters"], "Resources": resources}),
+        TemplateBody=json.dumps(
+            {
+                "Parameters": stack.template["Parameters"],
+                "Resources": resources,
+                "Outputs": {"ApiUrl": {"Value": API_URL}},
+            }
+        ),
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
     )
     return deploy(template, parameters, session=session, endpoint_url=clients.url)
@@ -97,6 +104,7 @@ def test_a_deployed_stack_is_found_by_its_name_with_its_parameters(
     )
     assert settings.queue_url == outputs["QueueUrl"]
     assert settings.max_image_bytes == 3000
+    assert target.api_url == API_URL
     services = target.connect(workers=2)
     assert services.records.counters().counts == {}
     # S3's test events: moto sends one, MiniStack and LocalStack one for each entry of the configuration.

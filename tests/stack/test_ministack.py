@@ -13,6 +13,7 @@ import boto3
 from tests import pictures
 from tests.ministack import needs_ministack
 from tests.running_stack import Stack, running_stack, until
+from tests.smoke_run import smoke_on
 
 pytestmark = needs_ministack
 
@@ -81,3 +82,8 @@ def test_everything_is_there_after_a_restart_and_after_a_kill_all_but_the_texts(
         assert {stack.api.get(f"/api/images/{image_id}").status_code for image_id in deleted} == {404}
         assert len(stack.images()) == 1 + len(uploaded)
         stack.assert_statistics_are_exact()
+
+
+def test_the_smoke_test_passes(tmp_path: Path) -> None:
+    with running_stack(tmp_path, *OPTIONS) as stack:
+        smoke_on(stack, tmp_path).assert_everything_passed()

@@ -1,0 +1,1 @@
+"""The smoke test: the whole job against a running stack, and a report about it."""

@@ -1,0 +1,157 @@
+"""Steps that change images and delete them, and what the statistics say of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ops.smoke.journey import FINISHED, SETTLE_SECONDS, Blocked, Journey, Made, Skipped, StepFailed, expect, require
+from ops.smoke.picture import thumbnail_error
+from ops.smoke.reading import fetched_thumbnail
+
+_MADE_UP_ETAG = '"00000000000000000000000000000000"'
+_STATISTICS_SECONDS = 5.0
+
+
+def statistics_before(journey: Journey) -> str:
+    """What the statistics and the list say before this run."""
+    journey.others_before = journey.others()
+    journey.stats_before = journey.json("GET", "/api/stats")
+    return f"{journey.stats_before['total']} images before this run"
+
+
+def patch(journey: Journey) -> str:
+    """PATCH changes the texts only if `If-Match` is current."""
+    made = journey.need("posted")
+    path, title = f"/api/images/{made.image_id}", f"Smoke test {journey.token}"
+    stale = journey.call("PATCH", path, json={"title": title}, headers={"If-Match": _MADE_UP_ETAG})
+    expect(stale, 412, "precondition_failed")
+    etag = made.data["text_etag"]
+    changed = journey.json("PATCH", path, json={"title": title, "tags": ["smoke"]}, headers={"If-Match": etag})
+    require(changed["data"]["title"] == title, "the title was not changed")
+    again = journey.call("PATCH", path, json={"title": "lost"}, headers={"If-Match": etag})
+    expect(again, 412, "precondition_failed")
+    require(journey.image(made.image_id)["data"]["title"] == title, "the title does not come back")
+    return "412 with a wrong ETag, 200 with the right one, 412 with the old one"
+
+
+def reprocess(journey: Journey) -> str:
+    """A reprocessed image keeps its title and gets the same caption."""
+    made = journey.need("posted")
+    before = journey.image(made.image_id)["data"]
+    accepted = journey.call("POST", f"/api/images/{made.image_id}/reprocess")
+    expect(accepted, 202)
+
+    def processed_again() -> dict[str, Any] | None:
+        image = journey.image(made.image_id)
+        newer = image["data"]["processed_at"] not in (None, before["processed_at"])
+        return image if image["status"] in FINISHED and (newer or image["status"] == "failed") else None
+
+    what = "the image was not processed again"
+    image = journey.until(processed_again, what=what, seconds=journey.timeout_seconds)
+    require(image["status"] == "success", f"the image is {image['status']}: {image['error']}")
+    data = image["data"]
+    metadata = data["metadata"]
+    if metadata["caption_model"] == before["metadata"]["caption_model"]:  # else a new model was loaded meanwhile
+        require(metadata["caption"] == before["metadata"]["caption"], "the same model gave another caption")
+    require(data["title"] == before["title"], "the title was lost")
+    made.data = data
+    for size in data["thumbnails"]:
+        error = thumbnail_error(fetched_thumbnail(journey, made, size), None)
+        require(error is None, f"thumbnail {size}: {error}")
+    return "the same caption, the title kept, the thumbnails readable"
+
+
+def statistics_count_them(journey: Journey) -> str:
+    """The statistics have moved by exactly the images of this run."""
+    if not journey.processed:
+        raise Blocked("no image was processed")
+    return _compare_statistics(journey, added=len(journey.processed))
+
+
+def delete_by_api(journey: Journey) -> str:
+    """DELETE removes record, original and thumbnails, and only if `If-Match` is current."""
+    deleted = []
+    for name in ("posted", "presigned"):
+        if name not in journey.made:
+            continue
+        made = journey.made[name]
+        path = f"/api/images/{made.image_id}"
+        stale = journey.call("DELETE", path, headers={"If-Match": _MADE_UP_ETAG})
+        expect(stale, 412, "precondition_failed")
+        expect(journey.call("DELETE", path), 204)
+        expect(journey.call("GET", path), 404, "not_found")
+        _require_gone(journey, made)
+        deleted.append(name)
+    if not deleted:
+        raise Blocked("no image was uploaded")
+    return f"412 with a wrong ETag, then 204 and 404; nothing is left of {' and '.join(deleted)}"
+
+
+def delete_in_bucket(journey: Journey) -> str:
+    """Deleting the object in the bucket removes record and thumbnails."""
+    storage = journey.storage()
+    if "dropped" not in journey.made:
+        raise Blocked("no file was dropped")
+    made = journey.made["dropped"]
+    stored = storage.head(made.key)
+    if stored is None:
+        raise StepFailed("the dropped file is not in the bucket any more")
+    storage.delete_original(stored)
+    _require_gone(journey, made, seconds=journey.timeout_seconds)
+    return "the record and the thumbnails of the deleted file are gone"
+
+
+def _require_gone(journey: Journey, made: Made, seconds: float = SETTLE_SECONDS) -> None:
+    try:
+        journey.until(lambda: journey.is_gone(made), what="deletion", seconds=seconds)
+    except StepFailed as error:
+        raise StepFailed(f"{'; '.join(journey.remains(made))} after {seconds:.0f} s") from error
+    made.is_deleted = True
+
+
+def statistics_are_back(journey: Journey) -> str:
+    """The statistics are those of the beginning."""
+    if not journey.made:
+        raise Blocked("no image was uploaded")
+    if not all(made.is_deleted for made in journey.made.values()):
+        raise Blocked("not every image was deleted")
+    return _compare_statistics(journey, added=0)
+
+
+def _compare_statistics(journey: Journey, *, added: int) -> str:
+    before = journey.stats_before
+    if before is None:
+        raise Blocked("the statistics of the beginning are not known")
+    wanted = {
+        "total": before["total"] + added,
+        "success": before["success"] + added,
+        "failed": before["failed"],
+        "in_progress": before["in_progress"],
+    }
+
+    def counted() -> dict[str, Any]:
+        stats = journey.json("GET", "/api/stats")
+        return {name: stats[name] for name in wanted}
+
+    try:
+        journey.until(lambda: counted() == wanted, what="statistics", seconds=_STATISTICS_SECONDS)
+    except StepFailed as error:
+        if journey.someone_else_is_active():
+            raise Skipped("others used the stack at the same time, so the numbers cannot be compared") from error
+        raise StepFailed(f"the statistics are {counted()}, not {wanted}") from error
+    return f"exactly {added} more than before" if added else "exactly as before"
+
+
+def nothing_is_left(journey: Journey) -> str:
+    """The last step, after the cleanup: it runs whatever happened before."""
+    left = {made.name: journey.remains(made) for made in journey.made.values()}
+    faults = [f"{name}: {', '.join(what)}" for name, what in left.items() if what]
+    listed = journey.json("GET", "/api/images", params={"limit": 100})
+    faults += [
+        f"{item['data']['original_name']} is still listed"
+        for item in listed["data"]
+        if journey.token in str(item["data"]["original_name"])
+    ]
+    require(not faults, "; ".join(faults))
+    what = "record, object or thumbnail" if journey.subject.storage else "image"
+    return f"no {what} of {len(journey.made)} is left; the bucket keeps old versions"

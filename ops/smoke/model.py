@@ -1,0 +1,43 @@
+"""What is known about the caption model that a stack names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from local.template import ROOT
+
+FOLDERS = (ROOT / "models" / "exported", ROOT / "models" / "demo" / "exported")
+_SHOWN = ("license", "prompt", "precision")
+
+
+def described_model(name: str | None, folders: tuple[Path, ...] = FOLDERS) -> dict[str, str]:
+    """The model of `/health`, and what model.json says of it if this checkout has the same model.
+
+    Its agreement report (how its captions compare with those of transformers) is part of model.json where the
+    export has written one.
+    """
+    if name is None:
+        return {"model": "none was loaded: /health names no model"}
+    for folder in folders:
+        manifest = _manifest(folder)
+        if manifest is not None and f"{manifest.get('name')}@{manifest.get('revision')}" == name:
+            return {"model": name, **_facts(manifest)}
+    return {"model": name, "agreement": "unknown: this checkout does not have that model"}
+
+
+def _manifest(folder: Path) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads((folder / "model.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def _facts(manifest: dict[str, Any]) -> dict[str, str]:
+    facts = {key: str(manifest[key]) for key in _SHOWN if manifest.get(key)}
+    weights = {name: entry for name, entry in manifest.get("files", {}).items() if name.endswith(".weights")}
+    facts |= {name: f"{entry['bytes']:,} bytes, SHA-256 {entry['sha256']}" for name, entry in weights.items()}
+    agreement = manifest.get("agreement")
+    facts["agreement"] = json.dumps(agreement) if agreement else "model.json has no agreement report"
+    return facts

@@ -1,0 +1,130 @@
+"""Runs the steps in order, cleans up whatever happens, and writes the report."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+
+from image_core.errors import Unavailable
+from image_core.keys import upload_key
+from local.template import ROOT
+from ops.smoke.journey import Blocked, Journey, Made, Skipped, StepFailed, Subject
+from ops.smoke.model import described_model
+from ops.smoke.report import Outcome, SmokeReport, StepResult
+from ops.smoke.steps import LAST_STEP, STEPS, Step
+
+_LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
+_CALL_SECONDS = 60
+"""Limit of one call: API Gateway ends a call after 30 seconds, a container may have to start first."""
+
+Say = Callable[[str], None]
+
+
+def smoke(subject: Subject, *, timeout_seconds: float, say: Say) -> SmokeReport:
+    """The report of a run against `subject`. `say` gets a line for each step as it ends.
+
+    A failed step does not keep later ones from running. Ctrl-C ends the steps, not the cleanup.
+    """
+    token = secrets.token_hex(4)
+    report = SmokeReport(secrets=subject.secrets)
+    report.facts = {
+        "stack": subject.kind,
+        "time": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "checkout": _checkout(),
+        "run": token,
+    }
+    # A proxy from the environment would be another machine, and cannot reach this one.
+    connect = partial(
+        httpx.Client,
+        base_url=subject.api_url,
+        timeout=_CALL_SECONDS,
+        trust_env=not subject.api_url.startswith(_LOOPBACK),
+    )
+    headers = {"X-Api-Key": subject.key} if subject.key else {}
+    with connect(headers=headers) as client, connect() as stranger:
+        journey = Journey(subject, client, stranger, report, token=token, timeout_seconds=timeout_seconds)
+        try:
+            for name, step in STEPS:
+                _run(name, step, journey, say)
+        except KeyboardInterrupt:
+            report.interrupted = True
+            say("interrupted; removing the images of this run")
+        finally:
+            _clean_up(journey)
+            _run(*LAST_STEP, journey, say)
+    models = [made.caption_model for made in journey.processed]
+    report.model = described_model(models[0] if models else journey.health.get("caption_model")) | report.model
+    return report
+
+
+def _checkout() -> str:
+    """The commit of this checkout, as far as git knows it."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def _run(name: str, step: Step, journey: Journey, say: Say) -> None:
+    started = time.monotonic()
+    try:
+        outcome, detail = Outcome.PASSED, step(journey)
+    except Skipped as reason:
+        outcome, detail = Outcome.SKIPPED, str(reason)
+    except Blocked as reason:
+        outcome, detail = Outcome.BLOCKED, str(reason)
+    except StepFailed as error:
+        outcome, detail = Outcome.FAILED, str(error)
+    except (BotoCoreError, ClientError, Unavailable, KeyError, TypeError, ValueError) as error:
+        # Of a server that does not answer as documented, or that refuses us.
+        outcome, detail = Outcome.FAILED, f"{type(error).__name__}: {error}"
+    result = StepResult(name, outcome, time.monotonic() - started, detail)
+    journey.report.steps.append(result)
+    say(f"{outcome:<8} {name:<28} {result.seconds:6.2f} s  {journey.report.redacted(detail)}")
+
+
+def _clean_up(journey: Journey) -> None:
+    """Delete what the steps left. Errors are not shown here: the last step reports what is still there."""
+    known = {made.image_id for made in journey.made.values()}
+    for image_id, name in _mine_in_list(journey):
+        if image_id not in known:
+            journey.made[name] = Made(image_id, name, b"", upload_key(image_id, name), 0.0)
+    left = [made for made in journey.made.values() if not made.is_deleted]
+    for made in left:
+        _quietly(partial(journey.call, "DELETE", f"/api/images/{made.image_id}"))
+        _quietly(partial(_delete_object, journey, made))
+    for made in left:
+        _quietly(partial(journey.until, partial(journey.is_gone, made), what="deletion"))
+
+
+def _mine_in_list(journey: Journey) -> list[tuple[str, str]]:
+    """Images whose upload was interrupted before the response came, known by their names."""
+    try:
+        listed = journey.json("GET", "/api/images", params={"limit": 100})["data"]
+    except StepFailed:
+        return []
+    named = [(str(item["data"]["image_id"]), str(item["data"]["original_name"])) for item in listed]
+    return [(image_id, name) for image_id, name in named if journey.token in name]
+
+
+def _delete_object(journey: Journey, made: Made) -> None:
+    """Delete the original in the bucket: of a file without a record yet, or if the API could not."""
+    storage = journey.subject.storage
+    stored = storage.head(made.key) if storage is not None else None
+    if storage is not None and stored is not None:
+        storage.delete_original(stored)
+
+
+def _quietly(action: Callable[[], object]) -> None:
+    try:
+        action()
+    except (StepFailed, BotoCoreError, ClientError, Unavailable):
+        return

@@ -1,0 +1,78 @@
+"""The stack that a smoke test runs against: the local one, a deployed one, or an API by its URL."""
+
+from __future__ import annotations
+
+import boto3
+from botocore.config import Config
+
+from image_core.stores.objects import Storage
+from ops.smoke.journey import Subject
+from ops.target import NoSuchStack, Target
+
+
+def subject_of(target: Target) -> Subject:
+    """The stack of a target, with its buckets, records and API key. Raises `NoSuchStack` if it has no API."""
+    if target.api_url is None:
+        raise NoSuchStack(f"{target.name} does not say where its API is. Restart or deploy it, or use --api URL.")
+    settings = target.settings
+    services = target.connect(workers=1)
+    key = None
+    if settings.api_key_secret_arn:
+        key = services.secrets.get_secret_value(SecretId=settings.api_key_secret_arn)["SecretString"]
+    is_aws = settings.endpoint_url is None
+    region = target.session.region_name
+    secrets = {settings.uploads_bucket: "(uploads bucket)", settings.thumbnails_bucket: "(thumbnails bucket)"}
+    return Subject(
+        kind=f"deployed in {region}" if is_aws else "on an emulator",
+        api_url=target.api_url,
+        key=key,
+        storage=services.storage,
+        has_thumbnails_bucket=True,
+        records=services.records,
+        thumbnails=dict(settings.thumbnails),
+        cors_origins=settings.cors_origins,
+        is_aws=is_aws,
+        secrets=_hidden(secrets, key, settings.account_id),
+    )
+
+
+def subject_at(
+    api_url: str,
+    *,
+    key: str | None,
+    bucket: str | None = None,
+    thumbnails_bucket: str | None = None,
+    endpoint_url: str | None = None,
+    region: str | None = None,
+    profile: str | None = None,
+) -> Subject:
+    """An API by its URL; with `bucket` also its uploads bucket, for which boto3 finds the credentials."""
+    storage = None
+    secrets = {}
+    if bucket is not None:
+        session = boto3.Session(region_name=region, profile_name=profile)
+        addressing = Config(
+            s3={"addressing_style": "path" if endpoint_url else "virtual"}, signature_version="s3v4"
+        )
+        client = session.client("s3", endpoint_url=endpoint_url, config=addressing)
+        storage = Storage(
+            client, uploads_bucket=bucket, thumbnails_bucket=thumbnails_bucket or "", public_client=client
+        )
+        secrets[bucket] = "(uploads bucket)"
+    if thumbnails_bucket is not None:
+        secrets[thumbnails_bucket] = "(thumbnails bucket)"
+    return Subject(
+        kind="an API by its URL",
+        api_url=api_url.rstrip("/"),
+        key=key,
+        storage=storage,
+        has_thumbnails_bucket=thumbnails_bucket is not None,
+        is_aws=endpoint_url is None and ".amazonaws.com" in api_url,
+        secrets=_hidden(secrets, key, None),
+    )
+
+
+def _hidden(secrets: dict[str, str], key: str | None, account: str | None) -> dict[str, str]:
+    if key:
+        secrets = secrets | {key: "(key)"}
+    return secrets | {account: "(account)"} if account else secrets

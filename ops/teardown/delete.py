@@ -1,0 +1,146 @@
+"""Deletes what an inventory lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError, WaiterError
+
+from ops.registry import companion_stack
+from ops.teardown.clients import Clients, is_absent
+from ops.teardown.inventory import Inventory
+
+_PROGRESS_EVERY = 10_000
+
+Say = Callable[[str], None]
+
+
+class Incomplete(Exception):
+    """Something is left; the message says what and why."""
+
+
+class Teardown:
+    """The deletion of a stack. `say` gets a line for each thing that is deleted.
+
+    `page_size`: how many versions one call deletes; S3 takes up to 1,000.
+    """
+
+    def __init__(self, clients: Clients, *, say: Say, page_size: int = 1000) -> None:
+        self._say = say
+        self._page_size = page_size
+        self._cloudformation = clients.cloudformation
+        self._s3 = clients.s3
+        self._dynamodb = clients.dynamodb
+        self._ecr = clients.ecr
+
+    def run(self, found: Inventory) -> None:
+        """Delete everything in `found`. Raises `Incomplete` if something is left."""
+        for bucket in found.buckets:
+            self._disconnect(bucket)
+            self._empty(bucket)
+        if found.stack_id is not None:
+            self._delete_stack(found.stack_id, found.name)
+        for bucket in found.buckets:
+            self._delete_bucket(bucket)
+        for table in found.tables:
+            self._delete_table(table)
+        for repository in found.repositories:
+            self._empty_registry(repository)
+        if found.companion_id is not None:
+            self._delete_stack(found.companion_id, companion_stack(found.name))
+
+    def _disconnect(self, bucket: str) -> None:
+        """End the bucket's events: the processor should not work through the deletion of every object."""
+        self._unless_absent(
+            lambda: self._s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+        )
+
+    def _empty(self, bucket: str) -> None:
+        """Delete all versions and delete markers, page by page."""
+        deleted = announced = 0
+        for page in self._version_pages(bucket):
+            answer = self._s3.delete_objects(Bucket=bucket, Delete={"Objects": page, "Quiet": True})
+            if errors := answer.get("Errors"):
+                raise Incomplete(f"{bucket}: S3 kept {len(errors)} objects: {errors[0].get('Code')}")
+            deleted += len(page)
+            if deleted - announced >= _PROGRESS_EVERY:
+                announced = deleted
+                self._say(f"  {bucket}: {deleted:,} versions deleted")
+        if deleted:
+            self._say(f"emptied {bucket}: {deleted:,} versions and delete markers")
+
+    def _version_pages(self, bucket: str) -> Iterator[list[dict[str, str]]]:
+        """Always the first page of what is left: nothing to resume, and nothing is passed over."""
+        while True:
+            try:
+                listed = self._s3.list_object_versions(Bucket=bucket, MaxKeys=self._page_size)
+            except ClientError as error:
+                if is_absent(error):
+                    return
+                raise
+            page = [
+                {"Key": entry["Key"], "VersionId": entry["VersionId"]}
+                for kind in ("Versions", "DeleteMarkers")
+                for entry in listed.get(kind, [])
+            ]
+            if not page:
+                return
+            yield page
+
+    def _delete_stack(self, stack_id: str, name: str) -> None:
+        self._say(f"deleting stack {name}; this takes minutes")
+        self._cloudformation.delete_stack(StackName=stack_id)
+        try:
+            self._cloudformation.get_waiter("stack_delete_complete").wait(
+                StackName=stack_id, WaiterConfig={"Delay": 5, "MaxAttempts": 360}
+            )
+        except WaiterError as error:
+            reasons = self._failures(stack_id)
+            raise Incomplete(f"stack {name} could not be deleted: {reasons or error}. Run this again.") from error
+        self._say(f"deleted stack {name}")
+
+    def _failures(self, stack_id: str) -> str:
+        events = self._cloudformation.describe_stack_events(StackName=stack_id)["StackEvents"]
+        failed = {
+            f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}"
+            for event in events
+            if event["ResourceStatus"] == "DELETE_FAILED"
+        }
+        return "; ".join(sorted(failed))
+
+    def _delete_bucket(self, bucket: str) -> None:
+        self._empty(bucket)  # of what arrived while the stack was still there
+        self._unless_absent(lambda: self._s3.delete_bucket(Bucket=bucket))
+        self._say(f"deleted bucket {bucket}")
+
+    def _delete_table(self, table: str) -> None:
+        self._unless_absent(lambda: self._dynamodb.delete_table(TableName=table))
+        self._dynamodb.get_waiter("table_not_exists").wait(TableName=table)
+        self._say(f"deleted table {table}")
+
+    def _empty_registry(self, repository: str) -> None:
+        """Delete all images: CloudFormation deletes a registry only if it is empty."""
+        while True:
+            try:
+                images = self._ecr.list_images(repositoryName=repository, maxResults=100)["imageIds"]
+            except ClientError as error:
+                if not is_absent(error):
+                    raise
+                return
+            if not images:
+                return
+            answer = self._ecr.batch_delete_image(repositoryName=repository, imageIds=images)
+            if not answer["imageIds"]:  # one that another image refers to goes in the next round
+                failures = answer.get("failures", [])
+                raise Incomplete(
+                    f"{repository}: images are left: {failures[0]['failureReason'] if failures else ''}"
+                )
+            self._say(f"deleted {len(answer['imageIds'])} images of {repository}")
+
+    def _unless_absent(self, call: Callable[[], Any]) -> None:
+        try:
+            call()
+        except ClientError as error:
+            if not is_absent(error):
+                raise

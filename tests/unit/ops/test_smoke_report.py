@@ -1,0 +1,130 @@
+"""The report of a smoke test, and API Gateway's own responses in it, which no emulator gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ops.options import parse
+from ops.smoke.gateway import error_responses
+from ops.smoke.journey import Journey, StepFailed, Subject
+from ops.smoke.model import described_model
+from ops.smoke.report import Observation, Outcome, SmokeReport, StepResult
+
+API = "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com"
+SECRETS = {"the-key-of-the-api": "(key)", "stack-uploads-123456789012-eu-west-1": "(uploads bucket)"}
+
+
+def envelope(status: int, code: str, **headers: str) -> httpx.Response:
+    body = {"status": "error", "data": None, "error": {"code": code, "message": "…"}}
+    return httpx.Response(status, json=body, headers={"X-Request-Id": "id", **headers})
+
+
+def gateway(status: int, message: str) -> httpx.Response:
+    return httpx.Response(status, json={"message": message}, headers={"apigw-requestid": "id"})
+
+
+def behind_api_gateway(request: httpx.Request) -> httpx.Response:
+    """As docs/api.md has it."""
+    size, path = len(request.content), request.url.path
+    if request.headers["host"] == "another.example":
+        return gateway(403, "Forbidden")
+    if size > 10_000_000:
+        return gateway(413, "Request Entity Too Large")
+    if size * 4 / 3 > 6_000_000:
+        return gateway(500, "Internal Server Error")
+    if request.method == "PUT":
+        return envelope(405, "method_not_allowed", Allow="GET, HEAD, POST")
+    if request.method == "POST":
+        limit = 4_000_000 if path == "/api/images" else 65_536
+        return envelope(413, "too_large") if size > limit else envelope(400, "unsupported_format")
+    return envelope(404, "not_found")
+
+
+def journey(respond: Callable[[httpx.Request], httpx.Response]) -> Journey:
+    client = httpx.Client(base_url=API, transport=httpx.MockTransport(respond))
+    made = Journey(Subject("deployed", API), client, client, SmokeReport(), token="t", timeout_seconds=1)
+    made.has_gateway, made.limits = True, {"max_post_bytes": 4_000_000}
+    return made
+
+
+def test_responses_of_api_gateway_that_are_as_documented_are_no_difference() -> None:
+    made = journey(behind_api_gateway)
+    error_responses(made)
+    assert len(made.report.observations) == 4
+    assert made.report.differences == []
+
+
+def test_another_response_of_api_gateway_is_reported_and_is_no_failure() -> None:
+    def other(request: httpx.Request) -> httpx.Response:
+        found = behind_api_gateway(request)
+        return gateway(413, "Request Too Long") if found.status_code == 500 else found
+
+    made = journey(other)
+    error_responses(made)
+    (seen,) = made.report.differences
+    assert (seen.what, seen.returned) == ("a body over Lambda's 6 MB", '413 {"message": "Request Too Long"}')
+    assert "**differs**" in made.report.markdown()
+    assert made.report.passed
+
+
+def test_another_response_of_the_application_is_a_failure() -> None:
+    def bare(request: httpx.Request) -> httpx.Response:
+        return gateway(404, "Not Found") if request.method == "GET" else behind_api_gateway(request)
+
+    with pytest.raises(StepFailed, match="404, request id instead of 404 not_found"):
+        error_responses(journey(bare))
+
+
+def test_the_report_has_no_secrets() -> None:
+    url = "https://stack-uploads-123456789012-eu-west-1.s3.amazonaws.com/a?X-Amz-Credential=AKIA&X-Amz-Signature=1"
+    report = SmokeReport(secrets=SECRETS, facts={"api": API, "arn": "arn:aws:sqs:eu-west-1:123456789012:queue"})
+    report.steps.append(StepResult("POST", Outcome.FAILED, 1.0, f"the-key-of-the-api | {url}\nsecond line"))
+    report.observations.append(Observation("what", "403", f"500 {url}"))
+    text = report.markdown()
+    for secret in (*SECRETS, "123456789012", "a1b2c3d4e5", "AKIA", "Signature"):
+        assert secret not in text
+    (row,) = [line for line in text.splitlines() if "| POST |" in line]
+    assert row.count(" | ") == 3, "a | or a line break in a detail would break the table"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "passed"),
+    [
+        ((Outcome.PASSED, Outcome.SKIPPED), True),
+        ((Outcome.PASSED, Outcome.FAILED), False),
+        ((Outcome.PASSED, Outcome.BLOCKED), False),
+    ],
+)
+def test_a_step_that_could_not_run_is_not_a_pass(outcomes: tuple[Outcome, ...], passed: bool) -> None:
+    report = SmokeReport(steps=[StepResult("step", outcome, 0.1, "") for outcome in outcomes])
+    assert report.passed is passed
+    report.interrupted = True
+    assert not report.passed
+
+
+def test_the_agreement_report_of_the_model_is_shown_if_this_checkout_has_the_same_model(tmp_path: Path) -> None:
+    manifest = {"name": "blip", "revision": "1", "agreement": {"captions": 50, "equal": 50}, "files": {}}
+    (tmp_path / "model.json").write_text(json.dumps(manifest))
+    assert json.loads(described_model("blip@1", (tmp_path,))["agreement"]) == {"captions": 50, "equal": 50}
+    assert "does not have that model" in described_model("blip@2", (tmp_path,))["agreement"]
+    assert "none was loaded" in described_model(None)["model"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--api", "http://a.example", "--stack", "name"],
+        ["--bucket", "name"],
+        ["--api", "http://a.example", "--thumbnails-bucket", "name"],
+        ["--api", "a.example"],
+        ["--timeout", "0"],
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parse(["smoke", *arguments])
