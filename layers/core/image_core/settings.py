@@ -32,7 +32,7 @@ class Settings(BaseModel):
     queue_url: str = Field(min_length=1)
 
     stats_shards: int = Field(default=10, ge=1, le=100)
-    """Counter items that writes are spread over; never lower it on a stack in use."""
+    """Counter items that writes are spread over. One query adds up all of them, so any number may follow another."""
 
     max_image_bytes: int = Field(default=50_000_000, ge=1)
     max_post_bytes: int = Field(default_factory=lambda data: min(4_000_000, data["max_image_bytes"]), ge=1)
