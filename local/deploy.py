@@ -54,19 +54,31 @@ class EventSource:
 
 
 @dataclass(frozen=True)
+class StreamSource:
+    """The event source mapping of a table's stream."""
+
+    function: str
+    stream_arn: str
+    batch_size: int
+
+
+@dataclass(frozen=True)
 class Deployment:
     """The stack as it is now: functions by logical id, names by output."""
 
     functions: Mapping[str, FunctionConfiguration]
     event_sources: tuple[EventSource, ...]
+    stream_sources: tuple[StreamSource, ...]
     scheduled_functions: tuple[str, ...]
     outputs: Mapping[str, str]
     region: str
     account: str
 
 
-def deploy(template: Template, parameters: Mapping[str, str], *, session: Session, endpoint_url: str) -> Deployment:
-    """Create the resources that are not there yet, and return what the stack is."""
+def deploy(
+    template: Template, parameters: Mapping[str, str], *, session: Session, endpoint_url: str, api_url: str = ""
+) -> Deployment:
+    """Create the resources that are not there yet, and return what the stack is. `api_url` is the API's."""
 
     def client(service: Any) -> Any:
         return session.client(service, endpoint_url=endpoint_url)
@@ -95,13 +107,17 @@ def deploy(template: Template, parameters: Mapping[str, str], *, session: Sessio
         for name, output in stack.template["Outputs"].items()
         if not _refers_to(output["Value"], _absent(stack))
     }
+    mappings = stack.resources("AWS::Lambda::EventSourceMapping")
     return Deployment(
         functions={
             name: FunctionConfiguration(
                 handler=function.get("Handler") or function["ImageConfig"]["Command"][0],
                 timeout_seconds=float(function["Timeout"]),
                 memory_megabytes=int(function["MemorySize"]),
-                environment={key: str(value) for key, value in function["Environment"]["Variables"].items()},
+                environment={
+                    key: api_url if key == "API_URL" else str(value)
+                    for key, value in function["Environment"]["Variables"].items()
+                },
             )
             for name, function in stack.resources("AWS::Lambda::Function").items()
         },
@@ -113,7 +129,17 @@ def deploy(template: Template, parameters: Mapping[str, str], *, session: Sessio
                 batch_size=int(mapping["BatchSize"]),
                 reports_item_failures="ReportBatchItemFailures" in mapping.get("FunctionResponseTypes", []),
             )
-            for name, mapping in stack.resources("AWS::Lambda::EventSourceMapping").items()
+            for name, mapping in mappings.items()
+            if ":sqs:" in mapping["EventSourceArn"]
+        ),
+        stream_sources=tuple(
+            StreamSource(
+                function=stack.template["Resources"][name]["Properties"]["FunctionName"]["Ref"],
+                stream_arn=_stream_arn(dynamodb, mapping["EventSourceArn"]),
+                batch_size=int(mapping["BatchSize"]),
+            )
+            for name, mapping in mappings.items()
+            if ":dynamodb:" in mapping["EventSourceArn"]
         ),
         scheduled_functions=tuple(
             target["Arn"]["Fn::GetAtt"][0]
@@ -190,6 +216,12 @@ def _absent(stack: ResolvedTemplate) -> list[str]:
 
 def _queue_url(sqs: SQSClient, arn_or_url: str) -> str:
     return sqs.get_queue_url(QueueName=arn_or_url.replace("/", ":").rsplit(":", 1)[1])["QueueUrl"]
+
+
+def _stream_arn(dynamodb: DynamoDBClient, arn: str) -> str:
+    """The stream that a table has now; `arn` is one of its streams."""
+    table = arn.partition(":table/")[2].partition("/")[0]
+    return dynamodb.describe_table(TableName=table)["Table"]["LatestStreamArn"]
 
 
 def _create_bucket(s3: S3Client, bucket: Template, *, region: str) -> None:

@@ -9,11 +9,14 @@ import time
 from typing import IO, Any
 
 _lock = threading.Lock()
+_EVENTS = "events"
+_EVENT_LINE = '{"shown_as": "events"'
+"""The emulator tells of the events of the stack in its own log (`local.put_events`)."""
 # What telemetry and Lambda's runtime add to each record and nobody needs on a terminal.
 _UNSHOWN = {
     "aws_request_id", "cold_start", "correlation_id", "exception", "exception_name", "exception_notes",
     "function_arn", "function_memory_size", "function_name", "function_request_id", "level", "location", "message",
-    "request_id", "sampling_rate", "service", "stack_trace", "timestamp", "xray_trace_id",
+    "request_id", "sampling_rate", "service", "shown_as", "stack_trace", "timestamp", "xray_trace_id",
 }  # fmt: skip
 
 
@@ -30,7 +33,7 @@ def copy(name: str, stream: IO[bytes]) -> None:
     for line in stream:
         text = line.decode("utf-8", "replace").rstrip()
         for short in shorten(text):
-            write(name, short)
+            write(_EVENTS if text.startswith(_EVENT_LINE) else name, short)
 
 
 def shorten(line: str) -> list[str]:

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local import cors
+from local import cors, put_events
 from local.gate import AsgiGate, Gate, request_headers, send_response
 from local.kept_data import InUse, KeptData
 from local.lifeline import read_until_parent_ends
@@ -75,6 +75,7 @@ def _load(data: KeptData | None) -> Any:
     app = importlib.import_module("ministack.app")
     for name in app.SERVICE_HANDLERS.keys() - SERVICES:
         app.SERVICE_HANDLERS[name] = _refuse(name)
+    app.SERVICE_HANDLERS[put_events.SERVICE] = _put_events
     return app
 
 
@@ -104,6 +105,14 @@ def _refuse(service: str) -> Callable[..., Any]:
         return 403, {"Content-Type": content_type}, body
 
     return handle
+
+
+async def _put_events(
+    _method: str, _path: str, headers: dict[str, str], body: bytes, *_: Any
+) -> tuple[int, dict[str, str], bytes]:
+    """Handles a request to EventBridge."""
+    status, content_type, answer = put_events.respond(headers.get("x-amz-target", ""), body)
+    return status, {"Content-Type": content_type}, answer
 
 
 class ServicesAlone:

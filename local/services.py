@@ -26,7 +26,7 @@ def refusal(service: str | None, content_type: str) -> tuple[str, bytes]:
     """
     message = (
         f"The local stack does not offer this part of AWS ({service or 'unknown'}). It offers "
-        f"{', '.join(sorted(SERVICES))}; see SERVICES in local/services.py."
+        f"{', '.join(sorted(SERVICES))}, and PutEvents of events; see local/services.py."
     )
     if "json" in content_type:
         return content_type, json.dumps({"__type": "AccessDeniedException", "message": message}).encode()
@@ -54,6 +54,10 @@ def create_application(service: Any) -> Any:
     """
     from moto.moto_server.werkzeug_app import create_backend_app
 
+    from local import put_events
+
+    if service == put_events.SERVICE:
+        return put_events.PutEvents()
     if service not in SERVICES:
         return RefusedService(service)
     return create_backend_app(service)

@@ -34,11 +34,12 @@ from local.private_files import write_private_json
 from local.reconcile import reconcile
 from local.schedule import Schedule
 from local.stack_files import FOLDER, claim
+from local.stream_source import StreamPoller
 from local.template import parameter_values, read_template, with_timing
 
 _START_SECONDS = 180.0
 # `processor` must be in the command line of the processor's workers.
-_NAMES = {"ProcessorFunction": "processor", "RecoveryFunction": "recovery"}
+_NAMES = {"ProcessorFunction": "processor", "RecoveryFunction": "recovery", "StreamFunction": "stream"}
 _API = "ApiFunction"
 # The API finishes its responses, `sam local` removes its containers, the emulator saves its data or removes the
 # objects' files.
@@ -91,7 +92,13 @@ class LocalStack:
             self._start_emulator(process_env)
         session = _session(external=external, region=region)
         try:
-            self.deployment = deploy(self._template, self._parameters, session=session, endpoint_url=self.aws_url)
+            self.deployment = deploy(
+                self._template,
+                self._parameters,
+                session=session,
+                endpoint_url=self.aws_url,
+                api_url=self.api_url,
+            )
         except (BotoCoreError, ClientError) as error:
             raise StartFailed(f"cannot set up the stack at {self.aws_url}: {error}") from error
 
@@ -113,6 +120,10 @@ class LocalStack:
             function = self.functions[source.function]
             for _ in range(function.workers):
                 self._run(f"{function.name}-queue", SqsPoller(sqs, source, function).run)
+        streams = session.client("dynamodbstreams", endpoint_url=self.aws_url, config=Config(proxies={}))
+        for stream in self.deployment.stream_sources:
+            function = self.functions[stream.function]
+            self._run(f"{function.name}-stream", StreamPoller(streams, stream, function).run)
         for logical_id in self.deployment.scheduled_functions:
             function = self.functions[logical_id]
             rule_arn = f"arn:aws:events:{region}:{self.deployment.account}:rule/local-{function.name}"

@@ -305,7 +305,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _sam_versions() -> tuple[str, str]:
-    from samcli import __version__
+    from samcli import __version__  # type: ignore[import-untyped]
 
     pinned = re.search(
         r"^aws-sam-cli==(\S+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FUNCTIONS = ("image_api", "image_processor", "image_recovery")
+FUNCTIONS = ("image_api", "image_processor", "image_recovery", "image_stream")
 PIPELINE = ("image_core", *FUNCTIONS)
 FOLDERS = {
     "image_core": "layers/core/image_core",
     "image_api": "functions/api/image_api",
     "image_processor": "functions/processor/image_processor",
     "image_recovery": "functions/recovery/image_recovery",
+    "image_stream": "functions/stream/image_stream",
     "imgpipe": "cli/imgpipe",
     "local": "local",
     "models": "models",

@@ -103,7 +103,9 @@ def test_imports_are_found_wherever_they_stand() -> None:
     ]
 
 
-@pytest.mark.parametrize("entry_point", ["image_api.app", "image_processor.handler", "image_recovery.handler"])
+@pytest.mark.parametrize(
+    "entry_point", ["image_api.app", "image_processor.handler", "image_recovery.handler", "image_stream.handler"]
+)
 def test_an_entry_point_imports_without_an_environment_and_without_the_libraries_that_can_wait(
     entry_point: str,
 ) -> None:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import signal
 import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
 from PIL import Image
 
 from tests.cli.command import Imgpipe
 from tests.cli.door import Door, Reply, cut_the_answer, error_reply, lose_the_answer
 from tests.pictures import jpeg
-from tests.running_stack import Stack
+from tests.running_stack import ROOT, Stack, until
+
+EVENTS_SCHEMA = json.loads((ROOT / "docs/events.schema.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -117,6 +122,28 @@ def test_watching_without_ids_watches_what_is_in_progress(imgpipe: Imgpipe, stac
     imgpipe("watch", code=None)
     assert stack.image(fresh)["status"] == "success"
     assert "Nothing is in progress" in imgpipe("watch").err
+
+
+def test_events_are_followed_in_the_format_of_the_event_bus(imgpipe: Imgpipe, stack: Stack, door: Door) -> None:
+    gone = stack.upload(jpeg(641, 480))
+    stack.finished(gone)
+    with imgpipe.start("watch", "--events") as watching:
+        until(lambda: len(door.requests("GET", "/api/images")) >= 2, seconds=20)
+        image_id = stack.upload(jpeg(642, 480))
+        stack.api.delete(f"/api/images/{gone}")
+        broken = stack.upload(jpeg(640, 480)[:3000])
+        wanted = {(image_id, "success"), (broken, "failed"), (gone, "deleted")}
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        assert watching.stdout
+        while not found.keys() >= wanted:
+            event = json.loads(watching.stdout.readline())
+            Draft202012Validator(EVENTS_SCHEMA).validate(event)
+            found[event["image_id"], event["status"]] = event
+        watching.send_signal(signal.SIGINT)
+    shown = stack.image(image_id)["data"]
+    processed = found[image_id, "success"]
+    assert processed["thumbnails"].keys() == shown["thumbnails"].keys()
+    assert (processed["caption"], processed["time"]) == (shown["metadata"]["caption"], shown["processed_at"])
 
 
 def test_watching_heeds_when_to_ask_again(imgpipe: Imgpipe, door: Door, image_id: str) -> None:

@@ -16,13 +16,18 @@ from tests.running_stack import ROOT
 
 pytestmark = pytest.mark.containers
 
-RESOURCES = ("ApiFunction", "RecoveryFunction", "CoreLayer")
+RESOURCES = ("ApiFunction", "RecoveryFunction", "StreamFunction", "CoreLayer")
 PYTHON = shutil.which("python3.13", path=sam_environment()["PATH"])
 
 
 def make(resource: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """What SAM runs for a resource, in its sources."""
-    sources = {"ApiFunction": "functions/api", "RecoveryFunction": "functions/recovery", "CoreLayer": "layers/core"}
+    sources = {
+        "ApiFunction": "functions/api",
+        "RecoveryFunction": "functions/recovery",
+        "StreamFunction": "functions/stream",
+        "CoreLayer": "layers/core",
+    }
     return subprocess.run(
         ["make", "-f", str(ROOT / "functions/Makefile"), f"build-{resource}"],
         cwd=ROOT / sources[resource],
@@ -97,13 +102,18 @@ def test_the_layer_has_no_second_pydantic(builds: list[Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("resource", "module"), [("ApiFunction", "image_api.app"), ("RecoveryFunction", "image_recovery.handler")]
+    ("resource", "module"),
+    [
+        ("ApiFunction", "image_api.app"),
+        ("RecoveryFunction", "image_recovery.handler"),
+        ("StreamFunction", "image_stream.handler"),
+    ],
 )
 def test_a_function_runs_on_its_zip_and_the_layer_alone(builds: list[Path], resource: str, module: str) -> None:
     layer = artifact(builds[0], "CoreLayer") / "python"
     code = (
         f"import {module}, boto3; session = boto3.session.Session(region_name='eu-west-1');"
-        "[session.client(name) for name in ('dynamodb', 's3', 'secretsmanager', 'sqs')]"
+        "[session.client(name) for name in ('dynamodb', 'events', 's3', 'secretsmanager', 'sqs')]"
     )
     assert PYTHON is not None
     subprocess.run(

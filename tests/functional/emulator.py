@@ -22,6 +22,7 @@ from image_core.clock import Clock
 from image_core.model import Record
 from image_core.services import Services
 from image_core.settings import Settings
+from image_core.stores.events import EventBus
 from image_core.stores.images import Records
 from image_core.stores.objects import Storage
 from image_core.stores.queue import Queue
@@ -74,6 +75,8 @@ class Clients:
         self.dynamodb: Any = session.client("dynamodb", endpoint_url=url, config=_CONFIG)
         self.sqs: Any = session.client("sqs", endpoint_url=url, config=_CONFIG)
         self.secretsmanager: Any = session.client("secretsmanager", endpoint_url=url, config=_CONFIG)
+        self.events: Any = session.client("events", endpoint_url=url, config=_CONFIG)
+        self.dynamodbstreams: Any = session.client("dynamodbstreams", endpoint_url=url, config=_CONFIG)
 
 
 class FakeClock:
@@ -217,18 +220,25 @@ class Stack:
     """Buckets, tables and queues of one test, the services on them, and what a test wants to see of them."""
 
     def __init__(
-        self, clients: Clients, *, tables_alone: bool = False, versioned: bool = True, **settings: Any
+        self,
+        clients: Clients,
+        *,
+        tables_alone: bool = False,
+        versioned: bool = True,
+        streams: bool = False,
+        **settings: Any,
     ) -> None:
         self.clock = FakeClock()
         arns: dict[str, str] = {}
         self.s3, self.dynamodb, self.sqs = (Client(c, arns) for c in (clients.s3, clients.dynamodb, clients.sqs))
-        self.secrets = Client(clients.secretsmanager, arns)
+        self.secrets, self.events = Client(clients.secretsmanager, arns), Client(clients.events, arns)
         self.url = clients.url
         name = f"t{uuid.uuid4().hex[:12]}"
         self.uploads_bucket, self.thumbnails_bucket = f"{name}-uploads", f"{name}-thumbnails"
         self.images_table, self.stats_table = f"{name}-images", f"{name}-stats"
         self.queue_url = "https://there.is.no.queue"
-        self._create_tables(clients.dynamodb)
+        self.event_bus = f"{name}-bus"
+        self._create_tables(clients.dynamodb, streams=streams)
         if not tables_alone:
             self._create_buckets(clients.s3, versioned=versioned)
             self.queue_url = clients.sqs.create_queue(QueueName=f"{name}-queue")["QueueUrl"]
@@ -242,6 +252,7 @@ class Stack:
                 self.stats_table: "StatsTable",
                 self.queue_url: "Queue",
                 self.api_key_secret_arn: "ApiKeySecret",
+                self.event_bus: "EventBus",
             }.items()
         }
         self.settings = Settings(
@@ -250,15 +261,17 @@ class Stack:
             images_table=self.images_table,
             stats_table=self.stats_table,
             queue_url=self.queue_url,
+            event_bus_name=self.event_bus,
             **({"stats_shards": 3, "processor_timeout_seconds": 20, "pending_timeout_seconds": 30} | settings),
         )
         self.services = self._connected(self.dynamodb, self.s3, self.sqs, seed=1)
         self.records = self.services.records
         self._plain = clients
 
-    def _create_tables(self, dynamodb: Any) -> None:
+    def _create_tables(self, dynamodb: Any, *, streams: bool) -> None:
         for table, resource_name in ((self.images_table, "ImagesTable"), (self.stats_table, "StatsTable")):
-            dynamodb.create_table(TableName=table, **table_shape(resource_name))
+            shape = table_arguments(resource(resource_name)) if streams else table_shape(resource_name)
+            dynamodb.create_table(TableName=table, **shape)
 
     def _create_buckets(self, s3: Any, *, versioned: bool) -> None:
         for bucket in (self.uploads_bucket, self.thumbnails_bucket):
@@ -290,6 +303,7 @@ class Stack:
                 account_id=self.settings.account_id,
             ),
             queue=Queue(sqs, self.queue_url),
+            events=EventBus(self.events, self.event_bus),
             secrets=self.secrets,  # type: ignore[arg-type]
             clock=Clock(self.clock, self.clock.sleep),
         )
@@ -371,7 +385,7 @@ def _template() -> dict[str, Any]:
 
 
 def table_shape(name: str) -> dict[str, Any]:
-    """How to create a table of template.yaml, without its stream: nothing here reads it, and moto keeps it all."""
+    """How to create a table of template.yaml, without its stream: moto keeps every record."""
     arguments = table_arguments(resource(name))
     arguments.pop("StreamSpecification", None)
     return arguments

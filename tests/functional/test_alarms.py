@@ -352,11 +352,21 @@ def test_an_alarm_on_filled_metrics_waits_for_values_that_arrive_late(name: str)
         assert alarms()[name]["EvaluationPeriods"] >= 3 > alarms()[name]["DatapointsToAlarm"]
 
 
-def test_completion_events_that_are_not_sent_are_those_of_both_pipes() -> None:
-    pipes = resolved().resources("AWS::Pipes::Pipe")
-    assert watched(alarms()["CompletionEventsAlarm"]) == {
-        metric("AWS/EventBridge/Pipes", "ExecutionFailed", PipeName=resolved().name(pipe)) for pipe in pipes
+@pytest.mark.parametrize(
+    ("given_up", "late_ms", "is_alarm"), [(0, 0, False), (0, 599_000, False), (0, 601_000, True), (1, 0, True)]
+)
+def test_events_that_are_given_up_or_ten_minutes_late_are_an_alarm(
+    given_up: int, late_ms: int, is_alarm: bool
+) -> None:
+    alarm = alarms()["CompletionEventsAlarm"]
+    queue = resolved().value({"Fn::GetAtt": ["StreamFailureQueue", "QueueName"]})
+    assert watched(alarm) == {
+        metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", QueueName=queue),
+        metric("AWS/Lambda", "IteratorAge", FunctionName=resolved().name("StreamFunction")),
     }
+    expression = next(query["Expression"] for query in alarm["Metrics"] if "Expression" in query)
+    values = {"FILL": lambda value, _: value, "given_up": given_up, "late": late_ms}
+    assert (eval(expression, values) >= alarm["Threshold"]) is is_alarm
 
 
 def test_every_alarm_has_a_test_here() -> None:

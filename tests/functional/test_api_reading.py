@@ -45,6 +45,7 @@ def test_an_image_is_shown_whole(stack: Stack, api: Api) -> None:
             "source": "bucket",
             "created_at": "2026-11-20T10:00:01Z",
             "processed_at": "2026-11-20T10:00:01Z",
+            "generation": 1,
             "processing_time_seconds": 0.42,
             "metadata": METADATA | {"caption": "a photo of a red square", "caption_model": "fake@1"},
             "thumbnails": {"small": f"{thumbnails}/small", "medium": f"{thumbnails}/medium"},

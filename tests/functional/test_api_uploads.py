@@ -41,6 +41,7 @@ def test_an_upload_is_accepted_with_its_record_and_where_to_watch_it(stack: Stac
             "source": "api",
             "created_at": "2026-11-20T10:00:00Z",
             "processed_at": None,
+            "generation": 1,
             "processing_time_seconds": None,
             "metadata": None,
             "thumbnails": None,

@@ -24,14 +24,13 @@ from tests.iam.resolved import STACK, observability
 
 NAME = 'geheim\u2028{"level":"FATAL"}\n12:00:00 api all is well.jpg'
 AWS_NAMESPACES = {
-    "AWS/Lambda": {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles"},
+    "AWS/Lambda": {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "IteratorAge", "Throttles"},
     "AWS/SQS": {
         "ApproximateAgeOfOldestMessage",
         "ApproximateNumberOfMessagesNotVisible",
         "ApproximateNumberOfMessagesVisible",
     },
     "AWS/ApiGateway": {"4xx", "5xx", "Count", "IntegrationLatency", "Latency"},
-    "AWS/EventBridge/Pipes": {"ExecutionFailed"},
 }
 """What AWS publishes by itself, of what we use; HTTP APIs have these names, REST APIs others."""
 
@@ -145,6 +144,7 @@ def test_every_metric_of_the_dashboard_is_emitted_or_aws_own(stack: Stack, runti
     stack.clock.now_ms = 1_000_000_000_000  # 2001: the function's own clock is the real one
     image_in(stack.records, Status.PENDING)
     runtime.call("recovery", load("schedule.json"))
+    runtime.call("stream", load("dynamodb_stream.json"))
 
     found = {one for log in runtime.logs.values() for one in emitted(log)}
     by_names = {(one.namespace, one.name, frozenset(name for name, _ in one.dimensions)) for one in found}

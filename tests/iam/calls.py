@@ -39,6 +39,7 @@ def rights_needed(service: str, operation: str, arguments: Mapping[str, Any], ar
         "dynamodb": _dynamodb,
         "sqs": _sqs,
         "secretsmanager": _secrets,
+        "events": _events,
     }[service]
     rights = needed(operation, arguments, arns)
     if rights is None:
@@ -109,6 +110,13 @@ def _secrets(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[R
     return [Right("secretsmanager:GetSecretValue", arns.get(arguments["SecretId"], arguments["SecretId"]))]
 
 
+def _events(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Right] | None:
+    if operation != "put_events":
+        return None
+    buses = {entry["EventBusName"] for entry in arguments["Entries"]}
+    return [Right("events:PutEvents", arns.get(name, name)) for name in sorted(buses)]
+
+
 # What the functions called
 
 recorded: Counter[tuple[str, str, str, Right]] = Counter()
@@ -116,7 +124,12 @@ recorded: Counter[tuple[str, str, str, Right]] = Counter()
 refused: list[str] = []
 """Calls that the template's policies do not allow."""
 
-_FUNCTIONS = {"image_api": "api", "image_processor": "processor", "image_recovery": "recovery"}
+_FUNCTIONS = {
+    "image_api": "api",
+    "image_processor": "processor",
+    "image_recovery": "recovery",
+    "image_stream": "stream",
+}
 
 
 def calling_function() -> str | None:

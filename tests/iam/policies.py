@@ -17,7 +17,7 @@ Statement = dict[str, Any]
 Context = Mapping[str, str]
 
 _KNOWN = {"Sid", "Effect", "Action", "Resource", "Condition", "Principal"}
-ROLES = {"api": "ApiRole", "processor": "ProcessorRole", "recovery": "RecoveryRole", "pipe": "PipeRole"}
+ROLES = {"api": "ApiRole", "processor": "ProcessorRole", "recovery": "RecoveryRole", "stream": "StreamRole"}
 
 
 def as_list(value: Any) -> list[Any]:

@@ -104,7 +104,7 @@ OF_OTHERS = {
         ("sqs:DeleteMessage", QUEUE),
         ("secretsmanager:GetSecretValue", KEY_SECRET),
     ],
-    "pipe": [
+    "stream": [
         ("dynamodb:GetItem", IMAGES),
         ("dynamodb:PutItem", IMAGES),
         ("dynamodb:GetRecords", f"{STATS}/stream/1"),
@@ -116,7 +116,7 @@ OF_OTHERS = {
 }
 """What others may and this one may not."""
 
-EXCEPT = {("pipe", "events:PutEvents", BUS)}
+EXCEPT = {("stream", "events:PutEvents", BUS)}
 """What of the above is one role's very task."""
 
 FORBIDDEN = [

@@ -15,7 +15,7 @@ from tests.iam.resolved import REGION, resolved
 from tests.template.conftest import EVERYTHING_ON
 
 FUNCTIONAL = Path(__file__).parents[1] / "functional"
-FUNCTIONS = ("api", "processor", "recovery")
+FUNCTIONS = ("api", "processor", "recovery", "stream")
 
 NOT_CALLED_BY_CODE = {
     "logs:CreateLogStream": "Lambda itself, in the role's name",
@@ -23,7 +23,12 @@ NOT_CALLED_BY_CODE = {
     "sqs:ReceiveMessage": "Lambda's event source mapping, in the role's name",
     "sqs:DeleteMessage": "Lambda's event source mapping, in the role's name",
     "sqs:GetQueueAttributes": "Lambda's event source mapping, in the role's name",
+    "dynamodb:DescribeStream": "Lambda's event source mapping, in the role's name",
+    "dynamodb:GetRecords": "Lambda's event source mapping, in the role's name",
+    "dynamodb:GetShardIterator": "Lambda's event source mapping, in the role's name",
+    "dynamodb:ListStreams": "Lambda's event source mapping, in the role's name",
     ("sqs:SendMessage", "RecoveryFailureQueue"): "Lambda itself, for the sweep's on-failure destination",
+    ("sqs:SendMessage", "StreamFailureQueue"): "Lambda itself, for the mapping's on-failure destination",
 }
 """Actions, some on one resource alone, and who uses them."""
 

@@ -164,7 +164,7 @@ def test_the_banner_says_where_everything_is(stack):
 def test_sam_local_gets_an_environment_that_works_inside_containers(stack):
     _, ready = stack
     functions = json.loads(Path(ready["env_file"]).read_text())
-    assert set(functions) == {"ApiFunction", "ProcessorFunction", "RecoveryFunction"}
+    assert set(functions) == {"ApiFunction", "ProcessorFunction", "RecoveryFunction", "StreamFunction"}
     port = ready["aws_endpoint_url"].rsplit(":", 1)[1]
     for variables in functions.values():
         assert variables["LOCAL_ENDPOINT_URL"] == f"http://host.docker.internal:{port}"
@@ -212,7 +212,7 @@ def test_nothing_is_left_running(tmp_path, eventually, is_alive, signum):
     ready = eventually(run.ready, seconds=60)
     assert run.env_file.exists()
     pids = [pid for group in ready["pids"].values() for pid in group]
-    assert len(pids) == 5
+    assert len(pids) == 6
     assert all(map(is_alive, pids))
     run.process.send_signal(signum)
     assert run.process.wait(20) == (0 if signum != signal.SIGKILL else -signal.SIGKILL)

@@ -65,7 +65,8 @@ class FakeDynamoDB:
     """`page` says how many items a page has at most; the other three are for the simulation to set.
 
     `later(seconds, what)` does something in a while, `lag()` is how far an index is behind, `hold()` how long each
-    step of a transaction takes, all in seconds. `on_write(caller, table, old, new)` hears of every change.
+    step of a transaction takes, all in seconds. `on_write(caller, table, old, new)` hears of every change, and so
+    does the stream, by `on_change(table, old, new)`.
     """
 
     def __init__(self, tables: Mapping[str, Mapping[str, Any]], *, page: Callable[[], int] = lambda: 1000) -> None:
@@ -77,6 +78,7 @@ class FakeDynamoDB:
         self.hold: Callable[[], float] = lambda: 0
         self.mix: Callable[[list[Any]], object] = lambda _: None
         self.on_write: Callable[[str, str, Attributes | None, Attributes | None], None] = lambda *_: None
+        self.on_change: Callable[[str, Attributes | None, Attributes | None], None] = lambda *_: None
         self.on_query: Callable[[str], None] = lambda _: None
         self.caller: Callable[[], str] = lambda: ""
         self.unprocessed: Callable[[], bool] = lambda: False
@@ -250,6 +252,7 @@ class FakeDynamoDB:
             if place != index.key_in(old):
                 self.later(self.lag(), partial(index.move, key, number, place))
         self.on_write(caller, name, old, new)
+        self.on_change(name, old, new)
 
     def _table(self, name: str, operation: str) -> Table:
         try:

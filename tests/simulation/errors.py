@@ -51,15 +51,18 @@ def throttled(service: str, operation: str) -> ClientError:
     """Too many calls, also after all retries."""
     if operation == "TransactWriteItems":
         return cancelled("ThrottlingError", "None")
-    code = {"s3": "SlowDown", "sqs": "RequestThrottled", "dynamodb": "ProvisionedThroughputExceededException"}[
-        service
-    ]
+    code = {
+        "s3": "SlowDown",
+        "sqs": "RequestThrottled",
+        "dynamodb": "ProvisionedThroughputExceededException",
+        "events": "ThrottlingException",
+    }[service]
     return refusal(service, operation, code, "Slow down.", 503 if service == "s3" else 400)
 
 
 def broken(service: str, operation: str) -> ClientError:
     """A fault of the service itself."""
-    code = "InternalServerError" if service == "dynamodb" else "InternalError"
+    code = {"dynamodb": "InternalServerError", "events": "InternalException"}.get(service, "InternalError")
     return refusal(service, operation, code, "We encountered an internal error.", 500)
 
 

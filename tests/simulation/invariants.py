@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +17,8 @@ from tests.simulation.stack import IMAGES, STATS, THUMBNAILS, UPLOADS, Stack
 SHOWN = ("pending", "processing", "success", "failed")
 EVERYTHING = frozenset({"thumbnails", "caption"})
 Attributes = dict[str, Any]
+Transition = tuple[str | None, str | None, int, int, str | None]
+"""Image, new status, generation, second and caption of what an event tells of."""
 
 
 class Watch:
@@ -43,6 +46,8 @@ class Watch:
         """By image: what is to be made before it may end as a success."""
         self._captions: dict[str, str | None] = {}
         """By image: the caption of its last success."""
+        self._due: Counter[Transition] = Counter()
+        """What the bus must have an event for."""
         stack.dynamodb.on_write = self._written
         stack.s3.on_delete = self._deleting
         stack.dynamodb.caller = lambda: stack.network.caller
@@ -68,6 +73,7 @@ class Watch:
             self.expected.update(_contribution(new))
             self.expected.subtract(_contribution(old))
             self._judge(caller, old, new)
+            self._note_transition(old, new)
             if new is not None:
                 self._judge_what_is_made(caller, old or {}, new)
         if not self.stack.dynamodb.under_way:
@@ -75,6 +81,24 @@ class Watch:
                 _same(self.expected, self._counted),
                 f"counters equal a recount: {_told(self._counted)} are counted, {_told(self.expected)} there",
             )
+
+    def _note_transition(self, old: Attributes | None, new: Attributes | None) -> None:
+        """Keeps what docs/events.md promises an event for."""
+        before, status = _text(old or {}, "status"), _text(new or {}, "status")
+        shown = new or old
+        if status in ("success", "failed"):
+            if (
+                old is not None
+                and before == status
+                and _number(old, "processed_ms") == _number(new, "processed_ms")
+            ):
+                return  # a user's text was changed
+            second, caption = _number(new, "processed_ms") // 1000, _text(new or {}, "caption")
+        elif before in SHOWN and status in (None, "deleting"):
+            status, second, caption = "deleted", int(self.stack.world.now), None
+        else:
+            return
+        self._due[_text(shown or {}, "image_id"), status, _number(shown, "generation"), second, caption] += 1
 
     def _reading(self, table: str) -> None:
         if table == STATS:
@@ -234,6 +258,26 @@ class Watch:
         for image_id, key in self.accepted.items():
             gone = image_id in self.requested_deletions or key in self.by_users
             self.expect(gone or self.record(image_id) is not None, f"no upload is lost: {image_id}")
+
+        self._judge_events()
+
+    def _judge_events(self) -> None:
+        """Deliveries of one event have one id, and are counted once."""
+        told: Counter[Transition] = Counter()
+        details: dict[str, str] = {}
+        for entry in self.stack.events.accepted:
+            detail = json.loads(entry["Detail"])
+            if detail["event_id"] in details:
+                same = details[detail["event_id"]] == entry["Detail"]
+                self.expect(same, f"an event that is sent again is the same: {detail['event_id']}")
+                continue
+            details[detail["event_id"]] = entry["Detail"]
+            second = int(datetime.strptime(detail["time"], "%Y-%m-%dT%H:%M:%S%z").timestamp())
+            kind = {"ImageProcessed": "success", "ImageFailed": "failed", "ImageDeleted": "deleted"}
+            self.expect(kind[entry["DetailType"]] == detail["status"], f"types fit statuses: {entry}")
+            told[detail["image_id"], detail["status"], detail["generation"], second, detail["caption"]] += 1
+        self.expect(not self._due - told, f"no transition without its event: {list(self._due - told)[:3]}")
+        self.expect(not told - self._due, f"no event without its transition: {list(told - self._due)[:3]}")
 
     def _judge_at_rest(self, record: Attributes, newest: Version | None) -> None:
         image_id, status = _text(record, "image_id"), _text(record, "status")

@@ -27,7 +27,7 @@ class Fault(StrEnum):
     LATE = "applied late"  # the caller sees a time-out, and only then it is applied
     TWICE = "applied twice"  # botocore tried again; the caller sees the second answer
     CUT = "body cut"  # what is downloaded breaks off
-    PARTIAL = "kept some"  # DeleteObjects answers, and has errors in its answer
+    PARTIAL = "kept some"  # DeleteObjects or PutEvents answers, and has errors in its answer
     RACING = "conditional conflict"  # S3: somebody else writes that key at this moment
     KILL_BEFORE = "killed before"
     KILL_AFTER = "killed after"  # applied, and the process dies
@@ -64,7 +64,7 @@ class Call:
         if fault is Fault.CUT:
             return self.operation == "get_object"
         if fault is Fault.PARTIAL:
-            return self.operation == "delete_objects"
+            return self.operation in ("delete_objects", "put_events")
         if fault is Fault.RACING:
             return self.operation == "delete_object" and "IfMatch" in self.arguments
         if fault is Fault.TWICE:
@@ -139,7 +139,9 @@ class Network:
                 )
                 raise errors.timed_out()
             self.caller = actor.process.name
-            if fault is Fault.PARTIAL:
+            if fault is Fault.PARTIAL and operation == "put_events":
+                answer = self._put_some(apply, arguments["Entries"])
+            elif fault is Fault.PARTIAL:
                 kept, *others = arguments["Delete"]["Objects"]
                 answer = apply(**arguments | {"Delete": {"Objects": others}}) if others else {}
                 answer["Errors"] = [{"Key": kept["Key"], "Code": "InternalError"}]
@@ -165,6 +167,16 @@ class Network:
         finally:
             self.trace.append(Step(world.now, actor.name, _told(call), said))
         return answer
+
+    def _put_some(self, apply: Callable[..., Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
+        """The bus accepts some entries, in no order."""
+        refused = {self.world.rng.randrange(len(entries)) for _ in range(1 + len(entries) // 3)}
+        taken = [entry for number, entry in enumerate(entries) if number not in refused]
+        results = iter(apply(Entries=taken)["Entries"] if taken else [])
+        every = [
+            {"ErrorCode": "ThrottlingException"} if n in refused else next(results) for n in range(len(entries))
+        ]
+        return {"FailedEntryCount": len(refused), "Entries": every}
 
     def _applied(self, apply: Callable[..., Any], arguments: dict[str, Any], *, twice: bool = False) -> Any:
         if twice:
@@ -250,6 +262,8 @@ def _told(call: Call) -> str:
         if name in arguments:
             value = arguments[name]
             told.append(_brief(str(next(iter(value.values()))["S"] if isinstance(value, dict) else value)))
+    if "Entries" in arguments:
+        told.append(" ".join(entry["DetailType"] for entry in arguments["Entries"]))
     if "Delete" in arguments:
         told.append(" ".join(_brief(entry["Key"]) for entry in arguments["Delete"]["Objects"]))
     return f"{call.number}: {call.service}.{call.operation} {'; '.join(told)}"

@@ -117,6 +117,7 @@ def come_to_rest(stack: Stack, watch: Watch) -> None:
     for item in _unfinished(stack):
         watch.expect(False, f"nothing stays as it is for ever: {item['image_id']['S']} is {item['status']['S']}")
     watch.expect(stack.idle(), f"queues become empty: {[len(q.messages) for q in stack.sqs.queues.values()]}")
+    watch.expect(stack.stream.is_done, "the stream is read to its end")
 
 
 def reconciled(stack: Stack, plan: Plan) -> Report | None:
@@ -156,6 +157,7 @@ def drawn(rng: random.Random) -> Conditions:
     lag, page = rng.choice([0.05, 2, 20]), rng.choice([1, 3, 1000])
     caption, caption_faults = rng.choice([0.2, 3]), rng.choice([0, 0.1, 0.5])
     lost = rng.choice([0, 0, 0.1, 0.4])
+    stream_delay = rng.choice([0.1, 2, 40])
     again, partly = rng.choice([0, 0.1]), rng.choice([0, 0.2])
 
     def faults(call: Call) -> Fault | None:
@@ -181,6 +183,7 @@ def drawn(rng: random.Random) -> Conditions:
         latency=lambda: min(5.0, rng.lognormvariate(0, spread) * slow),
         pause=lambda: rng.choice([1.0, 31.0, 70.0, 130.0]) * rng.uniform(0.9, 1.1),
         event_delays=event_delays,
+        stream_delay=lambda: rng.expovariate(1 / stream_delay),
         index_lag=lambda: rng.expovariate(1 / lag),
         # Half a transaction is visible for less than reconcile waits (2 s); DynamoDB's takes milliseconds.
         hold=lambda: min(1.5, rng.expovariate(1 / slow)),

@@ -18,11 +18,13 @@ from image_core.clock import Clock
 from image_core.errors import Busy, Superseded, Unavailable
 from image_core.services import Services
 from image_core.settings import Settings
+from image_core.stores.events import EventBus, NotSent
 from image_core.stores.images import Records
 from image_core.stores.objects import Storage
 from image_core.stores.queue import Queue
 from image_processor.handler import Processor
 from image_recovery.handler import handle
+from image_stream.handler import handle as handle_changes
 from tests.functional.emulator import resource
 from tests.simulation import api
 from tests.simulation.dynamodb import FakeDynamoDB
@@ -30,6 +32,7 @@ from tests.simulation.lambdas import Captioner, Context, EventSource, notificati
 from tests.simulation.network import Call, Client, Fault, Network
 from tests.simulation.s3 import Bucket, FakeS3, Version
 from tests.simulation.sqs import FakeQueue, FakeSQS
+from tests.simulation.stream import FakeEvents, StreamSource
 from tests.simulation.world import Killed, Process, World, WorldExecutor
 
 UPLOADS, THUMBNAILS, IMAGES, STATS = "sim-uploads", "sim-thumbnails", "sim-images", "sim-stats"
@@ -49,12 +52,13 @@ class Conditions:
     pause: Number = lambda: 45.0
     event_delays: Callable[[], list[float]] = lambda: [0.1]
     """One notification for each; none: it is lost."""
+    stream_delay: Number = lambda: 0.1
     index_lag: Number = lambda: 0.05
     hold: Number = lambda: 0.01
     caption_seconds: Number = lambda: 0.5
     caption_fault: Callable[[], Exception | None] = lambda: None
     again: Callable[[], bool] = lambda: False
-    """Whether the queue forgets that a message was dealt with, and delivers it once more."""
+    """Whether the queue or the stream forgets that something was dealt with, and delivers it once more."""
     page: Callable[[], int] = lambda: 1000
     unprocessed: Callable[[], bool] = lambda: False
     trailing: Callable[[], bool] = lambda: False
@@ -93,6 +97,7 @@ class Stack:
         self.dynamodb.mix = world.rng.shuffle
         self.dynamodb.unprocessed = lambda: self.conditions.unprocessed()
         self.dynamodb.trailing = lambda: self.conditions.trailing()
+        self.events = FakeEvents()
         self.settings = Settings(
             uploads_bucket=UPLOADS,
             thumbnails_bucket=THUMBNAILS,
@@ -126,6 +131,8 @@ class Stack:
                 self, DEAD_LETTERS, 2, 10, RECOVERY_TIMEOUT_SECONDS, "recovery", self._recover
             ),
         }
+        self.stream = StreamSource(self, lambda event: handle_changes(event, self.services))
+        self.dynamodb.on_change = lambda table, old, new: self.stream.add(old, new) if table == IMAGES else None
         self.sqs.on_visible = lambda url, time: self._sources[url].expect(time)
 
     def _connected(self, seed: int) -> Services:
@@ -133,6 +140,7 @@ class Stack:
         s3: Any = Client(self.network, "s3", self.s3)
         dynamodb: Any = Client(self.network, "dynamodb", self.dynamodb)
         sqs: Any = Client(self.network, "sqs", self.sqs)
+        events: Any = Client(self.network, "events", self.events)
         clock = Clock(self.world.now_ms, self.world.sleep)
         return Services(
             settings=self.settings,
@@ -146,6 +154,7 @@ class Stack:
             ),
             storage=Storage(s3, uploads_bucket=UPLOADS, thumbnails_bucket=THUMBNAILS, public_client=s3),
             queue=Queue(sqs, QUEUE),
+            events=EventBus(events, "bus"),
             secrets=None,  # the stack has no API key
             clock=clock,
         )
@@ -223,15 +232,17 @@ class Stack:
             self.world.at(delay, lambda: self.sqs.send_message(QueueUrl=QUEUE, MessageBody=body))
 
     def idle(self) -> bool:
-        """Whether no message is on its way, and no function at work."""
-        return not any(queue.messages for queue in self.sqs.queues.values()) and not any(
-            source.running for source in self._sources.values()
+        """Whether no message and no change is on its way, and no function at work."""
+        return (
+            not any(queue.messages for queue in self.sqs.queues.values())
+            and not any(source.running for source in self._sources.values())
+            and self.stream.is_done
         )
 
 
 # What a log may hold: everything else is a fault of the code, which some `except Exception` would hide.
-LOGGERS = ("image_core", "image_api", "image_processor", "image_recovery", "ops")
-EXPECTED = (ClientError, BotoCoreError, Busy, Superseded, Unavailable, MemoryError)
+LOGGERS = ("image_core", "image_api", "image_processor", "image_recovery", "image_stream", "ops")
+EXPECTED = (ClientError, BotoCoreError, Busy, Superseded, Unavailable, NotSent, MemoryError)
 
 
 class _Log(logging.Handler):

@@ -135,6 +135,13 @@ def test_a_deletion_that_meets_a_conflict_is_carried_through_later() -> None:
         _check(result, f"call {number}")
 
 
+def test_an_event_that_the_bus_refuses_is_sent_again() -> None:
+    runs = list(with_one_fault(STORIES["reprocessed afterwards"], Fault.PARTIAL))
+    assert len(runs) >= 2
+    for number, result in runs:
+        _check(result, f"call {number}")
+
+
 def _reconcile_at_any_moment(settle_seconds: float) -> None:
     for moment in MOMENTS:
 
@@ -164,6 +171,7 @@ def test_reconcile_corrects_no_counters_of_a_transaction_that_is_half_visible() 
         ),
         ("revs-from-one", test_a_worker_of_a_deleted_image_does_not_write_into_the_one_that_was_dropped_anew),
         ("conflict-is-change", test_a_deletion_that_meets_a_conflict_is_carried_through_later),
+        ("unread-answer", test_an_event_that_the_bus_refuses_is_sent_again),
         ("pinned-download", lambda: _at_any_moment("removed", FIRST)),
         ("last-stage-wins", lambda: _at_any_moment("reprocessed in one stage, then the other", FIRST)),
         ("living-url", lambda: test_a_presigned_url_brings_nothing_back_that_was_deleted(SECOND, 1)),

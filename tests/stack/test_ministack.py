@@ -46,7 +46,7 @@ def visibility_timeout(stack: Stack) -> str:
 def kill(stack: Stack) -> None:
     """SIGKILL for all processes of the stack, the emulator first."""
     pids = described(stack)["pids"]
-    for pid in (pid for name in ("aws", "api", "processor", "recovery") for pid in pids[name]):
+    for pid in (pid for name in ("aws", "api", "processor", "recovery", "stream") for pid in pids[name]):
         os.kill(pid, signal.SIGKILL)
 
 

@@ -146,6 +146,19 @@ def test_reprocessing_and_deletion_keep_the_statistics_exact(stack: Stack) -> No
     stack.assert_statistics_are_exact()
 
 
+def test_the_log_shows_an_event_for_each_end_of_an_image(stack: Stack) -> None:
+    image_id = stack.upload(pictures.jpeg(120, 80))
+    stack.finished(image_id)
+    stack.api.delete(f"/api/images/{image_id}")
+    log = stack.env_file.with_name("log")
+
+    def events() -> list[str]:
+        lines = [line.split() for line in log.read_text().splitlines()]
+        return [line[2] for line in lines if line[1:2] == ["events"] and f"image_id={image_id}" in line]
+
+    assert until(lambda: len(found := events()) == 2 and found, seconds=20) == ["ImageProcessed", "ImageDeleted"]
+
+
 def test_twenty_uploads_survive_the_kill_of_the_processor(stack: Stack) -> None:
     before = stack.api.get("/api/stats").json()
     image_ids = [stack.upload(pictures.jpeg(1200, 800), f"{number}.jpg") for number in range(20)]

@@ -44,7 +44,7 @@ def test_only_the_api_can_read_the_key_and_only_that_one():
     right = "secretsmanager:GetSecretValue"
     assert allows(of_role(stack, "ApiRole"), right, stack.arn("ApiKeySecret"))
     assert not allows(of_role(stack, "ApiRole"), right, stack.arn("ApiKeySecret") + "x")
-    for role in ("ProcessorRole", "RecoveryRole", "PipeRole"):
+    for role in ("ProcessorRole", "RecoveryRole", "StreamRole"):
         assert not allows(of_role(stack, role), right, stack.arn("ApiKeySecret"))
 
 

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from moto.events.models import EventPattern
 
+from image_core.model import Status
 from image_core.settings import LEASE_MARGIN_SECONDS
+from image_stream.events import event_of
 from local.options import CONTAINER_TIMING, LOCAL_TIMING
 from local.template import with_timing
 from tests.iam.resolved import resolved
+from tests.unit.core.builders import record as image_record
 
 
 def properties(resources: dict[str, Any], name: str) -> dict[str, Any]:
@@ -165,7 +168,7 @@ def test_the_statistics_table_has_a_partition_of_shards(resources):
     assert types == {"name": "S", "shard": "N"}
 
 
-# Completion events
+# Events about images
 
 STATUSES = [None, "reserved", "pending", "processing", "success", "failed", "deleting"]
 
@@ -181,45 +184,31 @@ def change(old: str | None, new: str | None) -> dict[str, Any]:
     return {"eventName": name, "eventSource": "aws:dynamodb", "dynamodb": dynamodb}
 
 
-def passes(pipe: dict[str, Any], record: dict[str, Any]) -> bool:
-    patterns = [f["Pattern"] for f in pipe["SourceParameters"]["FilterCriteria"]["Filters"]]
-    return any(EventPattern.load(pattern).matches_event(record) for pattern in patterns)
-
-
-@pytest.mark.parametrize(("pipe", "status"), [("ProcessedPipe", "success"), ("FailedPipe", "failed")])
 @pytest.mark.parametrize("old", STATUSES)
 @pytest.mark.parametrize("new", STATUSES)
-def test_an_event_leaves_exactly_where_an_image_has_ended(resources, pipe, status, old, new):
-    ended = new == status and old != status
-    assert passes(properties(resources, pipe), change(old, new)) is ended
+def test_every_change_that_causes_an_event_passes_the_filter(resources, old, new):
+    mapping = properties(resources, "StreamFunctionChanges")
+    patterns = [EventPattern.load(one["Pattern"]) for one in mapping["FilterCriteria"]["Filters"]]
+    passes = any(pattern.matches_event(change(old, new)) for pattern in patterns)
+    before, after = (image_record(status=Status(status)) if status else None for status in (old, new))
+    causes = event_of(before, after, written_ms=0, api_url="") is not None
+    assert passes or not causes
+    assert not passes or new in ("success", "failed", "deleting", None)
 
 
-@pytest.mark.parametrize(
-    ("pipe", "detail_type"), [("ProcessedPipe", "ImageProcessed"), ("FailedPipe", "ImageFailed")]
-)
-def test_completion_events_go_to_the_bus_under_their_names(resources, pipe, detail_type):
-    found = properties(resources, pipe)
-    assert found["Source"] == {"Fn::GetAtt": ["ImagesTable", "StreamArn"]}
-    assert found["Target"] == {"Fn::GetAtt": ["EventBus", "Arn"]}
-    target = found["TargetParameters"]
-    assert target["EventBridgeEventBusParameters"] == {"Source": "image-pipeline", "DetailType": detail_type}
-    assert set(json.loads(target["InputTemplate"])) == {"image_id", "status"}
-
-
-@pytest.mark.parametrize("pipe", ["ProcessedPipe", "FailedPipe"])
-def test_no_completion_event_is_given_up(resources, pipe):
-    stream = properties(resources, pipe)["SourceParameters"]["DynamoDBStreamParameters"]
-    assert stream["StartingPosition"] == "TRIM_HORIZON"
-    assert "MaximumRetryAttempts" not in stream, "the default is to retry until the record expires"
-    assert resources[pipe]["DependsOn"] == "PipePolicy"
+def test_the_stream_function_gets_failed_records_again_until_they_go_to_the_queue_that_is_watched(resources):
+    mapping = properties(resources, "StreamFunctionChanges")
+    assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["ImagesTable", "StreamArn"]}
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert mapping["MaximumRetryAttempts"] == -1
+    assert 3600 <= mapping["MaximumRecordAgeInSeconds"] < 24 * 3600, "DynamoDB keeps records for 24 hours"
+    queue = mapping["DestinationConfig"]["OnFailure"]["Destination"]
+    assert queue == {"Fn::GetAtt": ["StreamFailureQueue", "Arn"]}
 
 
 def test_the_stream_has_no_more_readers_than_dynamodb_allows(resources):
     stream = json.dumps({"Fn::GetAtt": ["ImagesTable", "StreamArn"]})
-    readers = [
-        name
-        for name, resource in resources.items()
-        if resource["Type"] in ("AWS::Pipes::Pipe", "AWS::Lambda::EventSourceMapping")
-        and stream in json.dumps(resource["Properties"])
-    ]
-    assert len(readers) <= 2
+    mappings = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::Lambda::EventSourceMapping"]
+    assert len([mapping for mapping in mappings if stream in json.dumps(mapping)]) <= 2

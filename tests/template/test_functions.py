@@ -1,4 +1,4 @@
-"""The three functions, their API, layer and rights."""
+"""The four functions, their API, layer and rights."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from tests.iam.policies import as_list, of_role
 from tests.iam.resolved import ACCOUNT, resolved
 from tests.template.conftest import EVERYTHING_ON
 
-FUNCTIONS = ["ApiFunction", "ProcessorFunction", "RecoveryFunction"]
+FUNCTIONS = ["ApiFunction", "ProcessorFunction", "RecoveryFunction", "StreamFunction"]
 CODE = {
     "ApiFunction": ROOT / "functions/api",
     "ProcessorFunction": ROOT / "functions/processor",
     "RecoveryFunction": ROOT / "functions/recovery",
+    "StreamFunction": ROOT / "functions/stream",
 }
 
 
@@ -52,7 +53,7 @@ def test_the_handler_exists(resources, name):
 def test_the_zip_functions_run_on_the_layer(resources):
     (layer,) = [name for name, resource in resources.items() if resource["Type"] == "AWS::Lambda::LayerVersion"]
     assert properties(resources, layer)["CompatibleRuntimes"] == ["python3.13"]
-    for name in ("ApiFunction", "RecoveryFunction"):
+    for name in ("ApiFunction", "RecoveryFunction", "StreamFunction"):
         assert properties(resources, name)["Runtime"] == "python3.13"
         assert properties(resources, name)["Layers"] == [{"Ref": layer}]
 
@@ -64,7 +65,7 @@ def test_the_layer_is_built_for_the_functions_architecture(sam):
     assert sam["Globals"]["Function"]["Architectures"] == [{"Ref": "Architecture"}]
 
 
-@pytest.mark.parametrize("name", ["ApiFunction", "RecoveryFunction", "CoreLayer"])
+@pytest.mark.parametrize("name", ["ApiFunction", "RecoveryFunction", "StreamFunction", "CoreLayer"])
 def test_what_is_no_image_is_built_by_the_makefile(sam, name):
     resource = sam["Resources"][name]
     assert (resource["Metadata"]["BuildMethod"], resource["Metadata"]["ContextPath"]) == ("makefile", "functions")
@@ -197,7 +198,12 @@ def test_the_api_hands_everything_to_its_function_in_binary(resources):
 
 # Rights: what calls need is in tests/iam, by evaluating the policies
 
-ROLES = {"ApiFunction": "ApiRole", "ProcessorFunction": "ProcessorRole", "RecoveryFunction": "RecoveryRole"}
+ROLES = {
+    "ApiFunction": "ApiRole",
+    "ProcessorFunction": "ProcessorRole",
+    "RecoveryFunction": "RecoveryRole",
+    "StreamFunction": "StreamRole",
+}
 
 
 def rights(role: str) -> set[tuple[str, str]]:
@@ -213,18 +219,20 @@ def rights(role: str) -> set[tuple[str, str]]:
 def test_each_function_has_a_role_of_its_own(resources):
     roles = {name: properties(resources, name)["Role"]["Fn::GetAtt"][0] for name in FUNCTIONS}
     assert roles == ROLES
-    assert {name for name, r in resources.items() if r["Type"] == "AWS::IAM::Role"} == {*ROLES.values(), "PipeRole"}
+    assert {name for name, r in resources.items() if r["Type"] == "AWS::IAM::Role"} == set(ROLES.values())
 
 
 @pytest.mark.parametrize("chosen", [{}, EVERYTHING_ON], ids=["by default", "everything on"])
-@pytest.mark.parametrize("role", [*ROLES.values(), "PipeRole"])
+@pytest.mark.parametrize("role", [*ROLES.values()])
 def test_no_right_is_a_wildcard(role, chosen):
     for statement in of_role(resolved(**chosen), role):
         assert statement["Effect"] == "Allow"
         assert not any("*" in action for action in as_list(statement["Action"])), statement
         for resource in as_list(statement["Resource"]):
-            # All objects of a bucket, all streams of a log group; nothing more is left open.
+            # All objects of a bucket, all streams of a log group or a table; nothing more is left open.
             assert "*" not in resource.removesuffix("/*").removesuffix(":*"), statement
+            if statement["Action"] == "dynamodb:ListStreams":
+                continue  # all streams of one table
             assert resource.endswith("/*") == resource.startswith("arn:aws:s3:::") or "ListBucket" in str(statement)
 
 

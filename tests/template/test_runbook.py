@@ -51,6 +51,7 @@ def test_every_parameter_that_is_named_exists() -> None:
     assert named - known - metrics <= {
         "ImageProcessed",
         "ImageFailed",
+        "ImageDeleted",
         "ModelError",
         "AccessDenied",
         "RouteSettings",

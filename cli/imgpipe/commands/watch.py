@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 from rich.console import Console, ConsoleOptions, Group, RenderResult
@@ -12,6 +13,7 @@ from rich.live import Live
 from imgpipe.client import Client
 from imgpipe.commands.arguments import AnyIds
 from imgpipe.errors import OK, SOME_FAILED
+from imgpipe.events import follow_events
 from imgpipe.following import follow
 from imgpipe.images import Image
 from imgpipe.render import table
@@ -19,10 +21,28 @@ from imgpipe.session import session_of
 from imgpipe.terminal import Cell, Terminal, status_text, styled
 from imgpipe.text import counted
 
+Events = Annotated[
+    bool,
+    typer.Option(
+        "--events",
+        help="Print an event as one line of JSON (docs/events.md) for each image that is processed, fails or is "
+        "deleted, until Ctrl-C. Reads the images with these ids, or the whole list (100 images a request) every "
+        "second, or less often if that takes many requests. Of changes between two reads it shows the last.",
+    ),
+]
 
-def watch(context: typer.Context, ids: AnyIds = None) -> None:
+
+def watch(context: typer.Context, ids: AnyIds = None, events: Events = False) -> None:
     """Watch images until they are processed; without ids all that are in progress now."""
     session = session_of(context)
+
+    async def follow_all(client: Client) -> int:
+        await follow_events(client, ids or [], session.terminal.json)
+        return OK
+
+    if events:
+        session.run(follow_all)
+        return
 
     async def act(client: Client) -> int:
         watched = list(ids or [])

@@ -21,6 +21,7 @@ IMAGE: dict[str, Any] = {
         "source": "api",
         "created_at": "2026-11-20T10:00:00Z",
         "processed_at": "2026-11-20T10:00:01Z",
+        "generation": 1,
         "processing_time_seconds": 0.42,
         "metadata": {
             "width": 1920,

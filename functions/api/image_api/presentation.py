@@ -58,6 +58,7 @@ def image_data(record: Record, thumbnail_url: Callable[[str, str], str], *, expo
         source=record.source,
         created_at=iso_time(record.created_ms),
         processed_at=iso_time(record.processed_ms) if record.processed_ms is not None else None,
+        generation=record.generation,
         processing_time_seconds=_seconds(record.processing_ms),
         metadata=_metadata(record, expose_gps=expose_gps),
         thumbnails=urls,

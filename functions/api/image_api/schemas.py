@@ -95,6 +95,7 @@ class ImageData(_Response):
     source: str = Field(examples=["api", "bucket"])
     created_at: str = Field(examples=["2026-11-20T10:00:00Z"])
     processed_at: str | None
+    generation: int = Field(description="1 at first; each reprocess raises it by 1.", examples=[1])
     processing_time_seconds: float | None
     metadata: Metadata | None
     thumbnails: dict[str, str] | None = Field(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from image_core.clock import Clock
 from image_core.settings import Settings, settings
 from image_core.stores.clients import LazyClient, lazy_clients
+from image_core.stores.events import EventBus
 from image_core.stores.images import Records
 from image_core.stores.objects import Storage
 from image_core.stores.queue import Queue
@@ -28,13 +29,14 @@ class Services:
     records: Records
     storage: Storage
     queue: Queue
+    events: EventBus
     secrets: SecretsManagerClient
     """Where the API key is stored; only the API of a stack with a key uses it."""
     clock: Clock
     clients: Mapping[str, LazyClient] = field(default_factory=dict)
 
     def prepare(self, *names: str) -> None:
-        """Build these clients (`dynamodb`, `s3`, `sqs`, `secretsmanager`) now, before a request waits for them."""
+        """Build the clients of these services (`dynamodb`, `s3`, …) now, before a request waits for them."""
         for name in names:
             self.clients[name].get()
 
@@ -67,6 +69,7 @@ def connect(configured: Settings, *, session: Session | None = None, connections
             account_id=configured.account_id,
         ),
         queue=Queue(clients["sqs"], configured.queue_url),
+        events=EventBus(clients["events"], configured.event_bus_name),
         secrets=clients["secretsmanager"],
         clock=clock,
         clients=clients,

@@ -30,9 +30,13 @@ class Settings(BaseModel):
     images_table: str = Field(min_length=3)
     stats_table: str = Field(min_length=3)
     queue_url: str = Field(min_length=1)
+    event_bus_name: str = "default"
+    """The event bus; only the stream function sends to it."""
+    api_url: str | None = None
+    """The API's URL, which the thumbnail URLs in events begin with; unset: they are paths."""
 
     stats_shards: int = Field(default=10, ge=1, le=100)
-    """Counter items that writes are spread over. One query adds up all of them, so any number may follow another."""
+    """Counter items that writes are spread over. One query adds up all of them, so the number can change."""
 
     max_image_bytes: int = Field(default=50_000_000, ge=1)
     max_post_bytes: int = Field(default_factory=lambda data: min(4_000_000, data["max_image_bytes"]), ge=1)

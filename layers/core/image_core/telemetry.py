@@ -86,11 +86,11 @@ def measure(name: str, milliseconds: float, **dimensions: str) -> None:
             line.add_dimension(dimension, value)
 
 
-def count(name: str, **dimensions: str) -> None:
-    """One more; where there are `dimensions` it is counted by them as well, on a line of its own."""
+def count(name: str, number: int = 1, /, **dimensions: str) -> None:
+    """Count `number` more; where there are `dimensions`, count by them as well, on a line of its own."""
     at_hand = _line.get()
     line = EphemeralMetrics() if dimensions or at_hand is None else at_hand
-    line.add_metric(name, _COUNT, 1)
+    line.add_metric(name, _COUNT, number)
     if dimensions and line.service:
         line.add_dimensions(service=line.service, **dimensions)
     if line is not at_hand:

@@ -51,7 +51,9 @@ def lazy_clients(settings: Settings, *, session: Session | None, connections: in
     `connections` is how many calls of a client may run at a time.
     """
     client = partial(_client, settings=settings, session=session, connections=connections)
-    clients = {name: LazyClient(partial(client, name)) for name in ("dynamodb", "s3", "sqs", "secretsmanager")}
+    clients = {
+        name: LazyClient(partial(client, name)) for name in ("dynamodb", "s3", "sqs", "events", "secretsmanager")
+    }
     clients["public_s3"] = clients["s3"]
     if public := settings.s3_public_endpoint_url:
         clients["public_s3"] = LazyClient(partial(client, "s3", endpoint_url=public))

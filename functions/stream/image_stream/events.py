@@ -1,0 +1,57 @@
+"""The event that a change of a record causes: a pure function of the record before and after.
+
+Nothing else is read. So a change that is delivered late, twice or out of order causes the same event.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from image_core.model import SHOWN_STATUSES, Record, Status
+from image_core.stores.events import Event
+
+_DETAIL_TYPES = {Status.SUCCESS: "ImageProcessed", Status.FAILED: "ImageFailed"}
+_DELETED = "ImageDeleted"
+
+
+def event_of(old: Record | None, new: Record | None, *, written_ms: int, api_url: str) -> Event | None:
+    """The event of a change from `old` to `new`, or None. None as a record: there is none.
+
+    `written_ms` is when the change was written. `api_url` is what thumbnail URLs begin with.
+    """
+    if new is not None and new.status in _DETAIL_TYPES:
+        if old is not None and _outcome(old) == _outcome(new):
+            return None
+        time_ms = new.processed_ms or written_ms
+        return Event(_DETAIL_TYPES[new.status], time_ms, _detail(new, new.status, time_ms, api_url))
+    # A reservation was never shown, so its end is no deletion. A `deleting` record was reported when it was marked.
+    if old is not None and old.status in SHOWN_STATUSES and (new is None or new.status is Status.DELETING):
+        return Event(_DELETED, written_ms, _detail(new or old, "deleted", written_ms, api_url))
+    return None
+
+
+def _outcome(record: Record) -> tuple[Any, ...]:
+    """What differs between two outcomes, and stays when somebody edits the title."""
+    return record.status, record.finished_generation, record.finished_version, record.processed_ms
+
+
+def _detail(record: Record, status: str, time_ms: int, api_url: str) -> dict[str, Any]:
+    """The event's `detail`, as docs/events.schema.json has it. A deleted image shows nothing of its content."""
+    is_there = status != "deleted"
+    thumbnails = record.thumbnails if is_there else None
+    return {
+        # `rev` differs for each write of a record, so a repeated event has the same id and no other event has it.
+        "event_id": f"{record.image_id}-{record.rev}-{status}",
+        "image_id": record.image_id,
+        "status": status,
+        "generation": record.generation,
+        "time": datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "caption": record.caption if is_there else None,
+        "alt_text": record.alt_text if is_there else None,
+        "thumbnails": {
+            size: f"{api_url}/api/images/{record.image_id}/thumbnails/{size}"
+            for size in (thumbnails.sizes if thumbnails else {})
+        },
+        "error": dict(record.error) if record.error and is_there else None,
+    }

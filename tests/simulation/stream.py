@@ -1,0 +1,131 @@
+"""The images table's stream, Lambda's poller of it, and the event bus that the stream function sends to."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.expressions import Attributes
+from tests.simulation.world import Process
+
+if TYPE_CHECKING:
+    from tests.simulation.stack import Stack
+
+SHARDS = 2
+BATCH_SIZE = 15
+RETRY_SECONDS = 1.0
+TIMEOUT_SECONDS = 60
+
+
+class FakeEvents:
+    """EventBridge's bus: keeps what it accepted."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self.accepted: list[dict[str, Any]] = []
+
+    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+        self.accepted += Entries
+        return {"FailedEntryCount": 0, "Entries": [{"EventId": f"e{next(self._numbers)}"} for _ in Entries]}
+
+
+@dataclass
+class _Shard:
+    """Changes in order, and where its reader is. `attempt` is that of the invocation that it waits for."""
+
+    records: list[dict[str, Any]] = field(default_factory=list)
+    visible_at: list[float] = field(default_factory=list)
+    done: int = 0
+    batch_size: int = BATCH_SIZE
+    attempt: int | None = None
+
+
+class StreamSource:
+    """Delivers every change in order, and from the first failed one on again, in halves.
+
+    The changes of an image are in one shard. A function that has not answered when its time is up has failed, even
+    if it goes on later.
+    """
+
+    def __init__(self, stack: Stack, function: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        self._stack = stack
+        self._function = function
+        self._shards = [_Shard() for _ in range(SHARDS)]
+        self._attempts = itertools.count(1)
+
+    @property
+    def is_done(self) -> bool:
+        return all(shard.done == len(shard.records) for shard in self._shards)
+
+    def add(self, old: Attributes | None, new: Attributes | None) -> None:
+        """A record was written."""
+        world, image_id = self._stack.world, (new or old or {})["image_id"]
+        shard = self._shards[zlib.crc32(image_id["S"].encode()) % SHARDS]
+        images = {name: item for name, item in (("OldImage", old), ("NewImage", new)) if item is not None}
+        shard.records.append(
+            {
+                "eventName": "REMOVE" if new is None else "INSERT" if old is None else "MODIFY",
+                "eventSource": "aws:dynamodb",
+                "dynamodb": {
+                    "ApproximateCreationDateTime": float(int(world.now)),
+                    "Keys": {"image_id": image_id},
+                    "SequenceNumber": str(len(shard.records)),
+                    **images,
+                },
+            }
+        )
+        earlier = shard.visible_at[-1] if shard.visible_at else 0
+        shard.visible_at.append(max(earlier, world.now + self._stack.conditions.stream_delay()))
+        world.at(shard.visible_at[-1] - world.now + 0.05, lambda: self._poll(shard))
+
+    def _poll(self, shard: _Shard) -> None:
+        stack = self._stack
+        if shard.attempt is not None:
+            return
+        visible = sum(time <= stack.world.now for time in shard.visible_at[shard.done :][: shard.batch_size])
+        batch = [record for record in shard.records[shard.done :][:visible] if _passes(record)]
+        if not batch:
+            shard.done += visible
+            if visible:
+                self._poll(shard)
+            return
+        stack.counts["batches of changes"] = stack.counts.get("batches of changes", 0) + 1
+        shard.attempt = attempt = next(self._attempts)
+        process = Process(f"stream-{attempt}")
+        stack.end_after(TIMEOUT_SECONDS, process)
+        stack.world.at(TIMEOUT_SECONDS, lambda: self._ends(shard, attempt, visible, None))
+        stack.world.start(process.name, lambda: self._invoke(shard, attempt, visible, batch), process)
+
+    def _invoke(self, shard: _Shard, attempt: int, size: int, batch: list[dict[str, Any]]) -> None:
+        answer = None
+        try:
+            answer = self._function({"Records": batch})
+        except Exception as error:
+            self._stack.network.note(f"stream-{attempt}", f"ends with {error!r}")
+        finally:
+            self._ends(shard, attempt, size, answer)
+
+    def _ends(self, shard: _Shard, attempt: int, size: int, answer: dict[str, Any] | None) -> None:
+        """The function has returned, raised (None), or not answered in time (None)."""
+        if shard.attempt != attempt:
+            return
+        shard.attempt = None
+        failures = ["0"] if answer is None else [one["itemIdentifier"] for one in answer["batchItemFailures"]]
+        first_failed = min((int(number) for number in failures), default=shard.done + size)
+        done = max(shard.done, first_failed)
+        failed = done < shard.done + size
+        if not failed and self._stack.conditions.again():
+            done = shard.done  # the poller dies before it has noted how far it came
+        shard.batch_size = max(1, size // 2) if failed else BATCH_SIZE
+        shard.done = done
+        self._stack.network.note(f"stream-{attempt}", "ends", "comes back" if failed else "")
+        self._stack.world.at(RETRY_SECONDS if failed else 0.05, lambda: self._poll(shard))
+
+
+def _passes(record: dict[str, Any]) -> bool:
+    """The filter of the event source mapping in template.yaml."""
+    new = record["dynamodb"].get("NewImage")
+    return new is None or new["status"]["S"] in ("success", "failed", "deleting")
