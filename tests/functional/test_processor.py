@@ -465,10 +465,14 @@ def test_the_demo_model_captions_a_picture_and_is_announced(make_stack: Callable
 def test_pictures_that_the_memory_of_the_function_has_no_room_for_are_refused_and_the_log_says_why(
     make_stack: Callable[..., Stack], captioner: FakeCaptioner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # 1,700 MB for the model, twice MAX_IMAGE_BYTES: 200 bytes remain, room for 9 pixels.
-    stack = make_stack(aws_lambda_function_memory_size=1701, max_image_bytes=499_900, max_post_bytes=1)
+    # 1,450 MB for the model and to spare, twice MAX_IMAGE_BYTES: 200 bytes remain.
+    stack = make_stack(aws_lambda_function_memory_size=1451, max_image_bytes=499_900)
+    caplog.set_level("INFO")
     processor = Processor(stack.services, lambda _: captioner)
-    assert "MAX_IMAGE_PIXELS is 100,000,000, but 1,701 MB of memory have room for 9 pixels" in caplog.text
+    assert (
+        "1,451 MB of memory have room for fewer pixels than MAX_IMAGE_PIXELS (100,000,000): jpeg 16, png 40"
+        in caplog.text
+    )
 
     stack.put("photo.jpg", pictures.png(10, 10))
     processor(messages(notification(stack)))

@@ -13,6 +13,7 @@ import pytest
 
 from image_core.formats import NAMES
 from image_core.settings import Settings, thumbnail_sizes
+from image_processor.picture.decode import pixel_limits
 from local.template import ROOT
 from tests.iam.policies import as_list, of_role
 from tests.iam.resolved import ACCOUNT, resolved
@@ -159,6 +160,19 @@ def test_all_formats_are_taken_unless_said_otherwise(sam, parameters):
     allowed = re.compile(sam["Parameters"]["AllowedFormats"]["AllowedPattern"])
     assert all(allowed.fullmatch(name) for name in NAMES)
     assert not allowed.fullmatch("jpeg,svg")
+
+
+def test_ordinary_formats_have_all_pixels_and_the_others_those_of_cameras(parameters):
+    """In the memory that a new AWS account allows."""
+    assert parameters["ProcessorMemoryMegabytes"] == "3008"
+    variables = resolved().resources("AWS::Lambda::Function")["ProcessorFunction"]["Environment"]["Variables"]
+    settings = Settings.model_validate(
+        {key.lower(): value for key, value in variables.items() if value}
+        | {"aws_lambda_function_memory_size": 3008}
+    )
+    limits = pixel_limits(settings.max_image_pixels, settings.decoding_bytes)
+    assert {limits[name] for name in ("jpeg", "png", "webp", "gif", "bmp", "tiff")} == {100_000_000}
+    assert limits["heic"] > 50_000_000 and limits["avif"] > 24_000_000
 
 
 # Triggers

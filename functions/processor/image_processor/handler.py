@@ -22,6 +22,7 @@ from image_core.stores.queue import ObjectEvent, parse_message, parse_notificati
 from image_core.telemetry import attempt_interrupted, instrumented, measure, observed
 from image_processor.captioning import Captioner
 from image_processor.model_loader import ModelLoader, load_model
+from image_processor.picture.decode import pixel_limits
 from image_processor.pipeline import process
 from image_processor.watchdog import Watchdog
 
@@ -42,7 +43,7 @@ class Processor:
         load: Callable[[Services], Captioner] = load_model,
         executor: Executor | None = None,
     ) -> None:
-        _warn_if_memory_limits_pixels(services.settings)
+        _log_pixel_limits(services.settings)
         self._services = services
         self._executor = executor or ThreadPoolExecutor(max_workers=2, thread_name_prefix="processor")
         self._model = ModelLoader(partial(load, services), self._executor)
@@ -122,13 +123,15 @@ class Processor:
             handle_event(event, self._services, on_claim)
 
 
-def _warn_if_memory_limits_pixels(settings: Settings) -> None:
-    if settings.accepted_pixels < settings.max_image_pixels:
-        log.error(
-            "MAX_IMAGE_PIXELS is %s, but %s MB of memory have room for %s pixels: larger images are refused",
-            f"{settings.max_image_pixels:,}",
+def _log_pixel_limits(settings: Settings) -> None:
+    limits = pixel_limits(settings.max_image_pixels, settings.decoding_bytes)
+    limited = {name: limit for name, limit in limits.items() if limit < settings.max_image_pixels}
+    if limited:
+        log.info(
+            "%s MB of memory have room for fewer pixels than MAX_IMAGE_PIXELS (%s): %s",
             f"{settings.aws_lambda_function_memory_size:,}",
-            f"{settings.accepted_pixels:,}",
+            f"{settings.max_image_pixels:,}",
+            ", ".join(f"{name} {limit:,}" for name, limit in limited.items()),
         )
 
 

@@ -124,10 +124,11 @@ def _guard_announced(record: Record, sha256: str) -> None:
 def _decode(body: bytes, settings: Settings) -> Decoded:
     return decode(
         body,
-        max_pixels=settings.accepted_pixels,
+        max_pixels=settings.max_image_pixels,
         max_frames=settings.max_image_frames,
         formats=settings.allowed_formats,
         largest_thumbnail=max(settings.thumbnails.values()),
+        memory_bytes=settings.decoding_bytes,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from functools import cache
@@ -14,10 +13,10 @@ from image_core.formats import NAMES
 LEASE_MARGIN_SECONDS = 10
 """A lease outlives the function that holds it by this much, so that a live worker is never superseded."""
 
-DECODING_BYTES_PER_PIXEL = 21
-"""Most that decoding one picture takes beside its file, whatever its format; measured in docs/formats.md."""
-MODEL_MEGABYTES = 1_700
-"""The caption model's weights (BLIP-base: 900) and the libraries around them, at most."""
+MODEL_MEGABYTES = 1_250
+"""The processor without a picture: the caption model's weights (BLIP-base: 900), its arrays, and the libraries."""
+SPARE_MEGABYTES = 200
+"""What no plan accounts for, such as memory that is free but in pieces."""
 
 
 class Settings(BaseModel):
@@ -101,12 +100,15 @@ class Settings(BaseModel):
         return match[1] if match else None
 
     @property
-    def accepted_pixels(self) -> int:
-        """`max_image_pixels`, or as many as this function's memory has room for beside the caption model."""
+    def decoding_bytes(self) -> int | None:
+        """Memory for decoding one picture, beside the caption model and two copies of the file.
+
+        None outside of Lambda, where nothing says how much there is.
+        """
         if self.aws_lambda_function_memory_size is None:
-            return self.max_image_pixels
-        room = (self.aws_lambda_function_memory_size - MODEL_MEGABYTES) * 1_000_000 - 2 * self.max_image_bytes
-        return max(0, min(self.max_image_pixels, room // DECODING_BYTES_PER_PIXEL))
+            return None
+        room = self.aws_lambda_function_memory_size - MODEL_MEGABYTES - SPARE_MEGABYTES
+        return max(0, room * 1_000_000 - 2 * self.max_image_bytes)
 
     @field_validator("allowed_formats", mode="before")
     @classmethod
@@ -151,12 +153,6 @@ def thumbnail_sizes(table: str) -> dict[str, int]:
             raise ValueError(f"thumbnails: {match[1]!r} is there twice. Give each size a name of its own.")
         sizes[match[1]] = int(match[2])
     return sizes
-
-
-def processor_megabytes(max_image_pixels: int, max_image_bytes: int) -> int:
-    """Memory in MB that the processor may need for the largest picture that is accepted."""
-    picture = max_image_pixels * DECODING_BYTES_PER_PIXEL + 2 * max_image_bytes
-    return MODEL_MEGABYTES + math.ceil(picture / 1_000_000)
 
 
 @cache

@@ -121,11 +121,9 @@ def test_thumbnail_sizes_are_one_table_in_its_own_order() -> None:
     assert run(code, **names, THUMBNAILS="") == str({"small": 150, "medium": 300})
 
 
-def test_no_picture_is_accepted_that_the_memory_of_the_function_has_no_room_for() -> None:
+def test_decoding_gets_the_memory_that_the_model_and_the_file_leave() -> None:
     names = {name.upper(): value for name, value in REQUIRED.items()}
-    code = "from image_core.settings import settings; print(settings().accepted_pixels)"
-    assert run(code, **names) == "100000000", "elsewhere than on Lambda nobody says how much there is"
-    assert run(code, **names, AWS_LAMBDA_FUNCTION_MEMORY_SIZE="3900") == "100000000"
-    assert run(code, **names, AWS_LAMBDA_FUNCTION_MEMORY_SIZE="3008") == str((3008 - 1700 - 100) * 1_000_000 // 21)
-    assert made(aws_lambda_function_memory_size=3008, max_image_pixels=40_000_000).accepted_pixels == 40_000_000
-    assert made(aws_lambda_function_memory_size=1024).accepted_pixels == 0
+    code = "from image_core.settings import settings; print(settings().decoding_bytes)"
+    assert run(code, **names) == "None", "nothing but Lambda says how much there is"
+    assert run(code, **names, AWS_LAMBDA_FUNCTION_MEMORY_SIZE="3008") == str((3008 - 1250 - 200 - 100) * 1_000_000)
+    assert made(aws_lambda_function_memory_size=1024).decoding_bytes == 0

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 
 from image_core.errors import CorruptImage, UnsupportedFormat
 from image_core.formats import NAMES, SNIFFED_BYTES, identify
-from image_core.settings import DECODING_BYTES_PER_PIXEL
 from image_processor.picture import isolated
 from image_processor.picture.decoded import Decoded
 from image_processor.picture.decoding import decode_file
@@ -25,10 +24,12 @@ def decode(
     largest_thumbnail: int,
     max_frames: int = 10_000,
     formats: Collection[str] = tuple(NAMES),
+    memory_bytes: int | None = None,
 ) -> Decoded:
     """Decode an image file, the first frame if it is animated.
 
     `largest_thumbnail`: the side in pixels of the largest square that a thumbnail has to fill.
+    `memory_bytes`: what decoding may take beside the file. Formats that take more have fewer pixels.
 
     Raises UnsupportedFormat (the bytes are none of `formats`), TooManyPixels (more than `max_pixels` or
     `max_frames`, from the header) and CorruptImage (empty, a decoder complains, or decoding takes more memory or
@@ -36,12 +37,19 @@ def decode(
     take: the same bytes may decode later.
     """
     name = _identify(data, formats)
-    limits = DecodeLimits(max_pixels, max_frames)
-    memory_bytes = max_pixels * DECODING_BYTES_PER_PIXEL
-    with memory_errors(memory_bytes):
+    cost = FORMATS[name].bytes_per_pixel
+    limits = DecodeLimits(max_pixels, max_frames, memory_bytes).costing(cost)
+    needed_bytes = int(limits.pixels * cost)
+    with memory_errors(needed_bytes):
         if FORMATS[name].isolated:
-            return isolated.decode_file(data, name, limits, largest_thumbnail, memory_bytes=memory_bytes)
+            return isolated.decode_file(data, name, limits, largest_thumbnail, memory_bytes=needed_bytes)
         return decode_file(data, name, limits, largest_thumbnail)
+
+
+def pixel_limits(max_pixels: int, memory_bytes: int | None) -> dict[str, int]:
+    """Return the most pixels of a picture by format, for the arguments of `decode`."""
+    limits = DecodeLimits(max_pixels, 1, memory_bytes)
+    return {name: limits.costing(file_type.bytes_per_pixel).pixels for name, file_type in FORMATS.items()}
 
 
 def _identify(data: bytes, formats: Collection[str]) -> str:

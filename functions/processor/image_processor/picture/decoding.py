@@ -63,7 +63,7 @@ def as_image_errors(limits: DecodeLimits) -> Iterator[None]:
     except (ImageError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise TooManyPixels(f"The image has more than {limits.pixels:,} pixels.") from error
+        raise TooManyPixels(f"The image has too many pixels; the limit is {limits.pixels:,}.") from error
     except Exception as error:
         # Fed with damaged bytes, Pillow's decoders raise OSError, SyntaxError, ValueError, KeyError,
         # struct.error, zlib.error, AssertionError, …: no list of them stays complete.

@@ -20,6 +20,7 @@ from image_processor.picture.formats.image_file import (
 
 class Avif(ImageFile):
     name = "avif"
+    bytes_per_pixel = 21
     isolated = True
 
     @classmethod

@@ -16,6 +16,7 @@ _RUN_LENGTH_CODED = (1, 2)
 
 class Bmp(ImageFile):
     name = "bmp"
+    bytes_per_pixel = 5
 
     @staticmethod
     def inspect(data: bytes, limits: DecodeLimits) -> FileInfo:

@@ -38,6 +38,7 @@ class _Blocks:
 
 class Gif(ImageFile):
     name = "gif"
+    bytes_per_pixel = 2
 
     @staticmethod
     def inspect(data: bytes, limits: DecodeLimits) -> FileInfo:

@@ -20,6 +20,7 @@ from image_processor.picture.formats.image_file import MAX_THREADS, DecodeLimits
 
 class Heic(ImageFile):
     name = "heic"
+    bytes_per_pixel = 21
     isolated = True
 
     @classmethod

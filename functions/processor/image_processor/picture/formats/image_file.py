@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import ClassVar, NamedTuple, Self
 
@@ -20,17 +20,24 @@ MAX_THREADS = 4
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """`pixels` of one picture, `frames` in one file."""
+    """`pixels` of one picture, `frames` in one file, `memory_bytes` for decoding (None: not known)."""
 
     pixels: int
     frames: int
+    memory_bytes: int | None = None
+
+    def costing(self, bytes_per_pixel: float) -> DecodeLimits:
+        """Return the limits for pictures that take this much memory: fewer pixels, if the memory has no room."""
+        if self.memory_bytes is None:
+            return self
+        return replace(self, pixels=min(self.pixels, int(self.memory_bytes / bytes_per_pixel)))
 
     def check(self, width: int, height: int, frames: int = 1) -> None:
         """Raise CorruptImage if there is no pixel, TooManyPixels if there are too many pixels or frames."""
         if width < 1 or height < 1:
             raise CorruptImage("The image has no pixels.")
         if width * height > self.pixels:
-            raise TooManyPixels(f"The image has more than {self.pixels:,} pixels.")
+            raise TooManyPixels(f"The image has {width * height:,} pixels; the limit is {self.pixels:,}.")
         if frames > self.frames:
             raise TooManyPixels(f"The file has more than {self.frames:,} frames.")
 
@@ -64,6 +71,8 @@ class ImageFile:
 
     name: ClassVar[str]
     """The format, a key of `image_core.formats.NAMES`."""
+    bytes_per_pixel: ClassVar[float]
+    """Most memory that decoding takes beside the file; measured in docs/formats.md."""
     isolated: ClassVar[bool] = False
     """Whether files are decoded in a process that has limits. True for containers of further pictures: libraries
     find out their size and number only while they decode."""

@@ -31,6 +31,7 @@ _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 class Jpeg(ImageFile):
     name = "jpeg"
+    bytes_per_pixel = 12.2
 
     @staticmethod
     def inspect(data: bytes, limits: DecodeLimits) -> FileInfo:

@@ -22,6 +22,7 @@ _HEAD = struct.Struct(">I4s")
 
 class Png(ImageFile):
     name = "png"
+    bytes_per_pixel = 5
 
     @staticmethod
     def inspect(data: bytes, limits: DecodeLimits) -> FileInfo:

@@ -23,6 +23,7 @@ _TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS, _SUB_FILE_TYPE, _DNG_VERSION = 322, 323, 3
 
 class Tiff(ImageFile):
     name = "tiff"
+    bytes_per_pixel = 9
     isolated = True
 
     @staticmethod

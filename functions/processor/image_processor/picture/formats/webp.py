@@ -15,10 +15,13 @@ from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, I
 
 MAX_CHUNKS = 100_000
 """Each frame of an animation is one."""
+ANIMATED_BYTES_PER_PIXEL = 17
+"""libwebp keeps two canvases, and Pillow copies one, if the first frame does not fill it."""
 
 
 class WebP(ImageFile):
     name = "webp"
+    bytes_per_pixel = 8
 
     @staticmethod
     def inspect(data: bytes, limits: DecodeLimits) -> FileInfo:
@@ -32,6 +35,8 @@ class WebP(ImageFile):
                 raise CorruptImage(f"The WebP is made of more than {MAX_CHUNKS:,} pieces.")
             if frames > limits.frames:
                 break
+        if frames:
+            limits = limits.costing(ANIMATED_BYTES_PER_PIXEL)
         return FileInfo(width, height, frames=max(1, frames)).within(limits)
 
     def reduce(self, factors: tuple[int, int]) -> Reduced:
