@@ -36,8 +36,8 @@ LAMBDA_PYTHON = "python3.13"
 NEW_ACCOUNT_EXECUTIONS = 50
 """AWS gives new accounts 10 to 50 concurrent executions, and at most 3,008 MB of memory for a function."""
 NEW_ACCOUNT_MEGABYTES = 3008
-OTHER_EXECUTIONS = 3
-"""Concurrent executions that the API and recovery need beside the processors."""
+OTHER_EXECUTIONS = 4
+"""Concurrent executions that the API, recovery and stream functions need beside the processors."""
 _EMULATORS = {"arm64": "qemu-aarch64", "x86_64": "qemu-x86_64"}
 _MACHINES = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "x86_64", "AMD64": "x86_64"}
 
@@ -253,7 +253,7 @@ def limit_problems(parameters: Mapping[str, str], client: Client) -> list[str]:
     if concurrency > most:
         problems.append(
             f"ProcessorMaxConcurrency={concurrency}: this account runs {executions} functions at a time; the API"
-            f" needs some of them. Use at most {most}, or ask AWS for a higher quota."
+            f" and others need some of them. Use at most {most}, or ask AWS for a higher quota."
         )
     memory = int(parameters["ProcessorMemoryMegabytes"])
     if executions <= NEW_ACCOUNT_EXECUTIONS and memory > NEW_ACCOUNT_MEGABYTES:
