@@ -9,7 +9,7 @@ const TIMES = [
   ["p99", "99% within"],
 ];
 const DOWNLOAD_POLL_MS = 5000; // /health reads the database no more often
-const MODEL_POLL_MS = 15000; // a model is named once a processor has loaded it, and may be replaced
+const MODEL_POLL_MS = 10000; // a model is named once a processor has loaded it, and may be replaced
 const WIDTH = 220;
 const ROW = 20;
 
