@@ -8,7 +8,7 @@ const LONGEST_NAME = 255;
 
 // Messages for the bucket's errors. Its own messages are XML.
 const REFUSALS = {
-  400: "The file has changed since you added it. Add it again.",
+  400: "The bucket rejected the file. It may have changed since you added it: add it again.",
   403: "The bucket rejected the upload: its link has expired, or the clock of this device is wrong.",
   404: "The bucket no longer exists.",
   413: "The file is too large for the bucket.",
