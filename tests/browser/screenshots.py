@@ -72,7 +72,7 @@ def _photograph(browser: Browser, stack: Stack, state: str, prepare: Callable[[G
                     page.screenshot(path=path, type="jpeg", quality=70, animations="disabled")
                 if page.locator("#uploads-cancel").is_visible():
                     page.locator("#uploads-cancel").click()
-                    expect(page.locator("#upload-list .note", has_text="Cancelled").nth(3)).to_be_visible()
+                    expect(page.locator("#upload-list .note", has_text="Canceled").nth(3)).to_be_visible()
             print(FOLDER / f"{name}.png", flush=True)
 
 

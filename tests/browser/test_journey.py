@@ -181,7 +181,7 @@ def test_saving_sends_what_was_changed_and_nothing_else(gallery: Gallery, stack:
     detail = gallery.open_detail("Wall")
 
     detail.get_by_role("button", name="Save").click()
-    expect(detail.locator(".details-form .note")).to_have_text("Nothing has changed.")
+    expect(detail.locator(".details-form .note")).to_have_text("There are no changes to save.")
     detail.get_by_label("Title").fill("Old wall")
     save(detail)
 
@@ -269,7 +269,7 @@ def test_what_another_person_saved_is_shown_and_one_chooses(
     detail.get_by_role("button", name="Save").click()
 
     conflict = detail.get_by_role("alert")
-    expect(conflict).to_contain_text("Somebody else saved this")
+    expect(conflict).to_contain_text("Someone else changed this image")
     expect(conflict.locator("dt")).to_have_text(["Title", "Tags"])
     expect(conflict.locator("dd")).to_have_text(["Theirs", "Rome, Italy"])
     expect(detail.get_by_role("button", name="Save")).to_be_hidden()
@@ -365,9 +365,9 @@ def test_all_that_failed_are_tried_again_at_once(gallery: Gallery, stack: Stack,
     page.select_option("#status", "failed")
     expect(gallery.cards).to_have_count(3)
 
-    page.get_by_role("button", name="Retry all that failed").click()
+    page.get_by_role("button", name="Retry all failed").click()
 
-    expect(page.locator(".toast")).to_contain_text("3 images started again")
+    expect(page.locator(".toast")).to_contain_text("Reprocessing 3 images")
     assert sorted(url.split("/")[-2] for url in retried) == sorted(ids)
     for image_id in ids:
         assert stack.finished(image_id)["error"]["code"] == "corrupt_image"

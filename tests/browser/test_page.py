@@ -52,7 +52,7 @@ def test_the_page_shows_how_far_the_download_of_the_caption_model_is(page: Page,
     records.announce_next_caption_model(NextModel("Salesforce/blip", 57))
     expect(notice).to_contain_text("57%")
     records.announce_caption_model(demo)
-    expect(notice).to_contain_text("Run make model for the real model", use_inner_text=True)
+    expect(notice).to_contain_text("Run make model to install the full caption model", use_inner_text=True)
 
 
 @pytest.mark.parametrize("width", [390, 1280])

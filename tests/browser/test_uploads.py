@@ -25,7 +25,7 @@ def test_dropped_files_are_uploaded_and_those_that_are_no_pictures_are_left_out(
     gallery.finished("dropped.png")
     gallery.finished("no type.jpeg")
     expect(gallery.cards).to_have_count(2)
-    expect(gallery.page.locator(".toast")).to_contain_text("1 file left out")
+    expect(gallery.page.locator(".toast")).to_contain_text("1 file skipped")
 
 
 def test_a_folder_is_uploaded_whole(gallery: Gallery, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_slow_upload_shows_how_far_it_is_and_can_be_cancelled(
     row = gallery.page.locator("#upload-list li", has_text="long.jpg")
     expect(row.locator(".note")).to_have_text(re.compile(r"\d+\.\d KB of \d+\.\d KB"))
     row.get_by_role("button", name="Cancel").click()
-    expect(row.locator(".note")).to_have_text("Cancelled")
+    expect(row.locator(".note")).to_have_text("Canceled")
     stack.s3.put_object(Bucket=stack.bucket, Key="marker.png", Body=pictures.png(80, 60))
     gallery.finished("marker.png")
     expect(gallery.cards).to_have_count(1)
@@ -215,7 +215,7 @@ def test_a_retry_by_hand_after_a_lost_connection_makes_no_second_image(
     gallery.page.route(re.compile("^(?!.*/api/)"), loses_each)
     gallery.upload(photo)
     row = gallery.page.locator("#upload-list li", has_text=photo.name)
-    expect(row.locator(".note")).to_have_text("The connection broke.", timeout=40 * SECONDS)
+    expect(row.locator(".note")).to_have_text("The connection was lost.", timeout=40 * SECONDS)
     gallery.page.unroute_all()
 
     row.get_by_role("button", name="Retry").click()

@@ -1,4 +1,4 @@
-// The HTTP API. Every path is relative to the page, so that the gallery works under any host and prefix.
+// Calls to the HTTP API. Every path is relative to the page, so that the gallery works under any host and prefix.
 
 const KEY = "imgpipe-api-key";
 
@@ -11,17 +11,17 @@ export class ApiError extends Error {
     this.retryAfter = retryAfter;
   }
 
-  /** Whether the same call may succeed a little later. */
+  /** Whether the same call may succeed later. */
   get transient() {
     return this.status === 0 || this.status === 429 || this.status >= 500;
   }
 }
 
-// For responses of API Gateway or a proxy, which do not have the API's error format.
-// What to do is said where they are shown: beside a Retry button, or while the page tries again.
+// Messages for responses of API Gateway or a proxy, which do not have the API's error format. They do not say what to do:
+// they are shown next to a Retry button, or while the page retries.
 const PLAIN_WORDS = {
-  403: "The service does not allow this.",
-  413: "That is too large for the service.",
+  403: "The service denied access.",
+  413: "The request is too large for the service.",
   415: "The service does not support files of this kind.",
   429: "The service is busy.",
   502: "The service failed.",
@@ -34,12 +34,12 @@ let askForKey = async () => {
 };
 let asking = null;
 
-/** `ask(wrong)` resolves to a key that the user typed; `wrong` tells that the last one was refused. */
+/** Registers `ask(wrong)`, which resolves to a key that the user typed; `wrong` is true if the last key was rejected. */
 export function onKeyNeeded(ask) {
   askForKey = ask;
 }
 
-/** Whether calls carry a key; then pictures cannot be loaded by their address alone. */
+/** Whether calls send a key. If so, an <img> cannot load pictures by their URL. */
 export const hasKey = () => sessionStorage.getItem(KEY) !== null;
 
 const address = (path) => new URL(path, document.baseURI);
@@ -57,7 +57,7 @@ async function call(path, options = {}) {
       throw new ApiError(0, "unreachable", "The service cannot be reached.");
     }
     if (response.status !== 401) return response;
-    // Many calls may be refused at once: one question, and only those that used the newest key ask again.
+    // Many calls may be rejected at once. Ask only once, and only for calls that used the newest key.
     if (sessionStorage.getItem(KEY) === key) {
       asking ??= askForKey(key !== null).finally(() => (asking = null));
       sessionStorage.setItem(KEY, await asking);
@@ -72,7 +72,7 @@ async function json(path, options = {}) {
   try {
     body = await response.json();
   } catch {
-    // An error of API Gateway need not be JSON.
+    // An error of API Gateway is not always JSON.
   }
   if (!response.ok || body === null) {
     const error = body?.error ?? {};
@@ -90,7 +90,7 @@ const send = (method, body, headers = {}) => ({
 
 const image = (id) => `api/images/${encodeURIComponent(id)}`;
 
-/** One page: `{data, next_cursor}`. */
+/** Fetches one page: `{data, next_cursor}`. */
 export function listImages({ limit = 50, cursor = null, status = "" } = {}) {
   const query = new URLSearchParams({ limit });
   if (cursor) query.set("cursor", cursor);
@@ -98,50 +98,50 @@ export function listImages({ limit = 50, cursor = null, status = "" } = {}) {
   return json(`api/images?${query}`);
 }
 
-/** One image. */
+/** Fetches one image. */
 export const getImage = (id) => json(image(id), { cache: "no-cache" });
-/** `{max_post_bytes, max_image_bytes}`. */
+/** Fetches `{max_post_bytes, max_image_bytes}`. */
 export const getLimits = async () => (await json(".", { headers: { Accept: "application/json" } })).limits;
 export const getStatistics = () => json("api/stats");
 export const getHealth = () => json("health");
 export const reprocess = (id) => json(`${image(id)}/reprocess`, { method: "POST" });
 
-/** Deletes an image; one that is gone already is as good. */
+/** Deletes an image. Succeeds if it is already deleted. */
 export async function deleteImage(id) {
   try {
-    await json(image(id), { method: "DELETE", keepalive: true }); // also while the page is being left
+    await json(image(id), { method: "DELETE", keepalive: true }); // also while the user leaves the page
   } catch (error) {
     if (error.status !== 404) throw error;
   }
 }
 
-/** Sets title, alt text or tags; 412 if these texts are no longer those with this `text_etag`. */
+/** Sets title, alt text or tags. Fails with 412 if the texts no longer have this `text_etag`. */
 export const changeImage = (id, changes, etag) => json(image(id), send("PATCH", changes, etag ? { "If-Match": etag } : {}));
 
-/** A place for a file in the bucket: `{image_id, upload: {method, url, headers}}`; no `upload` if it is there already. */
+/** Reserves an upload: `{image_id, upload: {method, url, headers}}`, without `upload` if the file has already arrived. */
 export const reserveUpload = (file, idempotencyKey, signal) =>
   json("api/uploads", { ...send("POST", file, { "Idempotency-Key": idempotencyKey }), signal });
 
-/** Where the browser gets a thumbnail from without a key. */
+/** The URL of a thumbnail, for use without a key. */
 export const thumbnailAddress = (id, size, version) =>
   `${address(`${image(id)}/thumbnails/${size}`).href}${version ? `?v=${encodeURIComponent(version)}` : ""}`;
 
-/** A thumbnail's bytes, fetched with the key. */
+/** Fetches a thumbnail's bytes with the key. */
 export async function thumbnailBlob(id, size) {
   const response = await call(`${image(id)}/thumbnails/${size}`);
-  if (!response.ok) throw new ApiError(response.status, "error", "There is no thumbnail.");
+  if (!response.ok) throw new ApiError(response.status, "error", "The thumbnail could not be loaded.");
   return response.blob();
 }
 
-/** A short-lived address of the original file in the bucket. */
+/** Fetches a short-lived URL of the original file in the bucket. */
 export async function originalAddress(id) {
   const response = await json(`${image(id)}/original/address`);
   return response.data.url;
 }
 
-/** The original's bytes, straight from the bucket and without the key. */
+/** Fetches the original's bytes from the bucket, without the key. */
 export async function originalBlob(id) {
   const response = await fetch(await originalAddress(id));
-  if (!response.ok) throw new ApiError(response.status, "error", "The bucket refused the file.");
+  if (!response.ok) throw new ApiError(response.status, "error", "The original could not be loaded.");
   return response.blob();
 }

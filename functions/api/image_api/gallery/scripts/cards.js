@@ -1,4 +1,4 @@
-// The grid: one card an image. Cards have one size, so that nothing moves when pictures and captions arrive.
+// The grid: one card per image. All cards have the same size, so that nothing moves when pictures and captions arrive.
 
 import { byId, el, setText } from "./dom.js";
 import { dropThumbnail, showThumbnail } from "./thumbnails.js";
@@ -7,7 +7,7 @@ import { altText, caption, problem, progress, thumbnailSize, thumbnailVersion, t
 const cards = new Map(); // id → its elements
 const previews = new Map(); // id → blob URL of the file that this page uploaded
 
-/** A local picture to show until the thumbnail is there. */
+/** Sets a local picture to show until the thumbnail exists. */
 export function setPreview(id, url) {
   if (url) previews.set(id, url);
 }
@@ -53,7 +53,7 @@ function update(card, image) {
   }
 }
 
-/** Makes the grid show just these images, in this order, touching only what differs. */
+/** Shows these images in this order in the grid. Changes only elements that differ. */
 export function render(images, actions) {
   const grid = byId("grid");
   const kept = new Set();
@@ -75,7 +75,7 @@ export function render(images, actions) {
   }
 }
 
-/** Puts the focus on an image's card, if it is there. */
+/** Moves the focus to an image's card, if it has one. */
 export function focusCard(id) {
   cards.get(id)?.open.focus();
 }

@@ -1,4 +1,4 @@
-// One image, large: the picture, what is known about it, and what can be done with it.
+// The dialog of one image: the large picture, its details, and the actions.
 
 import { originalAddress, originalBlob, thumbnailBlob } from "./api.js";
 import { byId, el, replaceIfNew, setText, toast } from "./dom.js";
@@ -7,7 +7,7 @@ import { detailsForm } from "./details_form.js";
 import { replaceThumbnail, showThumbnail } from "./thumbnails.js";
 import { altText, caption, problem, progress, thumbnailSize, thumbnailSizes, thumbnailVersion, title } from "./display.js";
 
-// What browsers can show; larger files are for downloading.
+// Originals that browsers can show, up to this size. Others show a thumbnail.
 const SHOWN_WHOLE = new Set(["jpeg", "png", "gif", "webp", "avif", "bmp"]);
 const SHOWN_WHOLE_BYTES = 15_000_000;
 
@@ -27,7 +27,7 @@ export function installDetail(given) {
   // A click on the backdrop hits the dialog itself.
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("keydown", (event) => {
-    if (event.target.closest("form")) return; // another image would take the place of what was typed
+    if (event.target.closest("form")) return; // switching images would discard the typed text
     if (event.key === "ArrowLeft") step(-1);
     else if (event.key === "ArrowRight") step(1);
   });
@@ -40,7 +40,7 @@ export function openDetail(id) {
   build(image);
   if (!dialog.open) dialog.showModal();
   parts.close.focus();
-  actions.refresh(id); // the list may be a while old
+  actions.refresh(id); // the listed data may be outdated
 }
 
 /** The id of the open image, or null. */
@@ -97,7 +97,7 @@ function build(image) {
   updateDetail(image);
 }
 
-/** Shows what has changed, but leaves what the user is writing alone. */
+/** Updates the dialog, but keeps text that the user is typing. */
 export function updateDetail(image) {
   if (!parts || image.data.image_id !== parts.id) return;
   const { data } = image;
@@ -112,7 +112,7 @@ export function updateDetail(image) {
   parts.picture.hidden = !size;
   showDownloads(parts.downloads, image);
   if (metadata) {
-    // The place is kept from the start, so that nothing moves when the original replaces the thumbnail.
+    // Reserve the space of the original, so that nothing moves when it replaces the thumbnail.
     parts.picture.width = metadata.width;
     parts.picture.height = metadata.height;
   }
@@ -146,9 +146,9 @@ async function showWhole(shown) {
     original.src = url;
     await original.decode();
     replaceThumbnail(shown.picture, url);
-    setTimeout(() => URL.revokeObjectURL(url), 10_000); // shown by then
+    setTimeout(() => URL.revokeObjectURL(url), 10_000); // it has been shown by then
   } catch {
-    // The thumbnail stays: the bucket may not allow this page to read it, or the browser cannot show it.
+    // Keep the thumbnail: the bucket may not allow this page to read the original, or the browser cannot show it.
   }
 }
 

@@ -1,4 +1,4 @@
-// The form for a person's own words about an image: title, alt text, tags.
+// The form for the user's texts about an image: title, alt text, tags.
 
 import { changeImage, getImage } from "./api.js";
 import { count, el, setText } from "./dom.js";
@@ -9,8 +9,8 @@ const LONGEST_TITLE = 200;
 const LONGEST_ALT_TEXT = 2000;
 
 /**
- * The form for one image: `{node, update(image)}`. `update` shows a newer record unless the person has typed something;
- * `saved` gets the response to each change, and the record that another person saved.
+ * Returns the form for one image: `{node, update(image)}`. `update` shows a newer record unless the user has typed
+ * something. `saved` is called with the response to each change, and with a record that another user saved.
  */
 export function detailsForm(image, saved) {
   const id = image.data.image_id;
@@ -51,7 +51,7 @@ export function detailsForm(image, saved) {
   async function send(etag) {
     const changed = fields.filter(isChanged);
     if (isSaving) return;
-    if (!changed.length) return void setText(note, "Nothing has changed.");
+    if (!changed.length) return void setText(note, "There are no changes to save.");
     isSaving = true;
     hideConflict();
     setText(note, "Saving …");
@@ -62,7 +62,7 @@ export function detailsForm(image, saved) {
       for (const field of fields) {
         const isSame = sent.has(field) ? field.state() === sent.get(field) : !isChanged(field);
         if (isSame) fillField(field, base);
-        else filled.set(field, null); // typed while the request was on its way: still to be saved
+        else filled.set(field, null); // typed during the request, so not saved yet
       }
       setText(note, "Saved");
       saved(response);
@@ -74,18 +74,18 @@ export function detailsForm(image, saved) {
     }
   }
 
-  /** Another person has saved since: shows what, and leaves the choice. */
+  /** Shows the texts that another user has saved since, and lets the user choose. */
   async function askWhichToKeep() {
     let theirs;
     try {
       theirs = await getImage(id);
     } catch (error) {
-      return void setText(note, error.status === 404 ? "The image was deleted." : error.message);
+      return void setText(note, error.status === 404 ? "This image was deleted." : error.message);
     }
     const other = theirs.data;
     const rows = fields.filter(({ name }) => JSON.stringify(other[name]) !== JSON.stringify(base[name]));
     conflict.replaceChildren(
-      el("p", { text: "Somebody else saved this in the meantime:" }),
+      el("p", { text: "Someone else changed this image. Keep your changes or use theirs?" }),
       el("dl", {}, rows.flatMap((field) => [el("dt", { text: field.label }), el("dd", { dir: "auto" }, field.describe(other))])),
       el(
         "div",
@@ -112,7 +112,7 @@ export function detailsForm(image, saved) {
   node.addEventListener("submit", (event) => {
     event.preventDefault();
     if (conflict.hidden) send(base.text_etag);
-    else conflict.focus(); // Enter in a field is not a choice
+    else conflict.focus(); // Enter in a field does not choose
   });
   fill(image.data);
   fields.forEach((field) => field.hint?.(image));
@@ -129,8 +129,8 @@ export function detailsForm(image, saved) {
 const isSameText = (one, other) =>
   ["title", "alt_text", "tags", "text_etag"].every((name) => JSON.stringify(one[name]) === JSON.stringify(other[name]));
 
-// Each field: `show(data)` fills it, `state()` tells whether it was touched, `value()` is what PATCH gets, `describe(data)`
-// says what another record has there.
+// Each field has `show(data)`, which fills it; `state()`, which changes when the user edits it; `value()`, the value for
+// PATCH; and `describe(data)`, which shows the value of another record.
 
 function titleField() {
   const input = el("input", { name: "title" });
@@ -154,7 +154,7 @@ function altTextField() {
   const input = el("textarea", { name: "alt_text", rows: 2 });
   const decorative = el("input", { type: "checkbox", name: "decorative" });
   const check = limitLength(input, LONGEST_ALT_TEXT);
-  let caption = ""; // what screen readers get without an alt text
+  let caption = ""; // screen readers use it if there is no alt text
   const showDecorative = () => {
     input.disabled = decorative.checked;
     input.placeholder = decorative.checked ? "" : caption;
@@ -166,7 +166,7 @@ function altTextField() {
     node: el(
       "div",
       { className: "field" },
-      el("label", {}, "Alt text (what the picture shows, for people who cannot see it)", input),
+      el("label", {}, "Alt text (describes the picture for screen-reader users)", input),
       el("label", { className: "choice" }, decorative, "Decorative: screen readers skip the picture"),
     ),
     show(data) {
@@ -199,7 +199,7 @@ function tagsField() {
   };
 }
 
-/** Refuses more than `most` characters, without cutting what is typed or pasted; returns the check. */
+/** Marks more than `most` characters as invalid, without cutting typed or pasted text. Returns the check. */
 function limitLength(input, most) {
   const check = () => {
     const length = [...input.value.trim()].length; // `maxlength` would count an emoji as two

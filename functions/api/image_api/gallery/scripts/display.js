@@ -1,14 +1,14 @@
-// How an image is put into words: its name, what it shows, how far it has come.
+// Texts about an image: its name, its description, its progress.
 
 /** The user's title, else the file's name. */
 export const title = (image) => image.data.title || image.data.original_name || image.data.image_id;
 
-/** What a screen reader says for the picture: the person's own text, which is empty for a decoration; else caption or name. */
+/** The text for screen readers: the user's alt text (empty for a decorative picture), else the caption, else the name. */
 export const altText = (image) => image.data.alt_text ?? (caption(image) || title(image));
 
 export const caption = (image) => image.data.metadata?.caption ?? "";
 
-/** One short line on where the image is in the pipeline. */
+/** A short text about the image's progress in the pipeline. */
 export function progress(image) {
   const { stages } = image.data;
   switch (image.status) {
@@ -23,10 +23,10 @@ export function progress(image) {
   }
 }
 
-/** Why it failed, for people; empty if it did not. */
+/** Why the image failed; empty if it did not fail. */
 export const problem = (image) => (image.status === "failed" ? (image.error?.message ?? "Processing failed.") : "");
 
-/** Whether all words of `query` are in what is known of the image. */
+/** Whether the image's texts contain all words of `query`. */
 export function matches(image, query) {
   const { data } = image;
   const text = [title(image), data.original_name, data.alt_text, caption(image), ...(data.tags ?? []), image.error?.code]
@@ -36,13 +36,13 @@ export function matches(image, query) {
   return query.toLocaleLowerCase().split(/\s+/u).every((word) => text.includes(word));
 }
 
-/** How each step of the pipeline stands, in a line. */
+/** The state of each stage of the pipeline, in one line. */
 export const stages = ({ data }) =>
   Object.entries(data.stages)
     .map(([stage, state]) => `${stage} ${state}`)
     .join(", ");
 
-/** The names of the thumbnails that the image has; the API's configuration chooses them. */
+/** The names of the image's thumbnails, which the API's configuration defines. */
 export const thumbnailSizes = (image) => Object.keys(image.data.thumbnails ?? {});
 
 /** The size to show: the first of `preferred` that the image has, else its last; null without thumbnails. */
@@ -51,5 +51,5 @@ export function thumbnailSize(image, ...preferred) {
   return preferred.find((size) => sizes.includes(size)) ?? sizes.at(-1) ?? null;
 }
 
-/** Changes with the picture: the digest of the file that the thumbnails were made of. */
+/** A version that changes with the picture: the digest of the original. */
 export const thumbnailVersion = (image) => image.data.metadata?.sha256?.slice(0, 16) ?? "";

@@ -1,11 +1,11 @@
-// Building the page. Text is only ever set as text: nothing that users supplied is parsed as HTML.
+// Helpers to build the page. Text is always set as text, so nothing that users supplied is parsed as HTML.
 
 /** The element with this id. */
 export const byId = (id) => document.getElementById(id);
 
 /**
- * A new element. `properties` are attributes, except `onclick` and the like (listeners), `text`, `className`,
- * `dataset`, and booleans, which are set or left out.
+ * Creates an element. `properties` are attributes, except `on…` (listeners), `text`, `className`, `dataset`, and
+ * booleans, which set or omit an attribute.
  */
 export function el(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
@@ -21,7 +21,7 @@ export function el(tag, properties = {}, ...children) {
   return node;
 }
 
-/** A new SVG element with these attributes. */
+/** Creates an SVG element with these attributes. */
 export function svg(tag, attributes = {}, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
@@ -29,12 +29,12 @@ export function svg(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** Sets text only where it differs, so that screen readers are not told again and nothing is laid out anew. */
+/** Sets text only if it differs, so that screen readers do not repeat it and the layout does not change. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Fills an element with what `make(value)` returns, only where `value` differs from the last call. */
+/** Fills an element with the result of `make(value)`, only if `value` differs from the last call. */
 export function replaceIfNew(node, value, make) {
   const key = JSON.stringify(value);
   if (node.dataset.shows === key) return;
@@ -44,13 +44,13 @@ export function replaceIfNew(node, value, make) {
 
 let announced;
 
-/** Tells screen readers. What follows within half a second replaces what came before. */
+/** Announces a text to screen readers. Another text within half a second replaces it. */
 export function announce(text) {
   clearTimeout(announced);
   announced = setTimeout(() => setText(byId("announcements"), text), 500);
 }
 
-/** A message at the edge of the page with one action; returns a function that takes it away. */
+/** Shows a message at the edge of the page with an optional action. Returns a function that removes it. */
 export function toast(text, action, { seconds = 8, onend = () => {} } = {}) {
   const end = (reason) => {
     if (!node.isConnected) return;

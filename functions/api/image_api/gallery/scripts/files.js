@@ -1,6 +1,6 @@
-// Files from wherever they come: the picker, a folder, the clipboard, a drop.
+// Files from the picker, a folder, the clipboard or a drop.
 
-// Browsers know no media type for some of these; what the bytes are decides in the end, not the name.
+// Browsers have no media type for some of these. The server decides by the bytes, not by the name.
 const TYPES = {
   jpg: "image/jpeg", jpeg: "image/jpeg", jpe: "image/jpeg", jfif: "image/jpeg", mpo: "image/jpeg", png: "image/png",
   apng: "image/png", gif: "image/gif", webp: "image/webp", tif: "image/tiff", tiff: "image/tiff", bmp: "image/bmp",
@@ -17,15 +17,15 @@ export function mediaType(file) {
 
 const isPicture = (file) => mediaType(file).startsWith("image/");
 
-/** `[pictures, number of other files]`. In folders there are always others. */
+/** Returns `[pictures, number of other files]`. Folders usually contain other files. */
 export function picturesAmong(files) {
   const pictures = files.filter(isPicture);
   return [pictures, files.length - pictures.length];
 }
 
-/** All files of a drop, folders included. */
+/** Returns all files of a drop, including those in folders. */
 export async function filesOfDrop(transfer) {
-  // Entries must be taken before the first await: the list is emptied when the event ends.
+  // Read the entries before the first await: the browser clears the list when the event ends.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.length) return [...transfer.files];
   const found = [];

@@ -1,21 +1,21 @@
-// What the page knows about images: the loaded part of the list, kept up to date by polling.
+// The images that the page has loaded, kept up to date by polling.
 
 import { ApiError, getImage, listImages } from "./api.js";
 
 const PAGE = 50;
 const BUSY_MS = 1000;
 const IDLE_MS = 4000;
-const LONGEST_MS = 30000; // where the service does not respond
-const SINGLE_LOOKS = 8; // unfinished images beyond the first page that are asked for in one round
+const LONGEST_MS = 30000; // while the service does not respond
+const SINGLE_LOOKS = 8; // unfinished images beyond the first page that are fetched in one round
 
 export const FINISHED = new Set(["success", "failed"]);
 
-/** Whether nothing more will happen to this image by itself. */
+/** Whether processing of this image has ended. */
 export const isFinished = (image) => FINISHED.has(image.status);
 
 /**
- * Emits `change` whenever images came, changed or went (`detail`: the ids), `newer` with how many images wait to be
- * shown, and `connection` with an error or null.
+ * Emits `change` when images are added, changed or removed (`detail`: the ids), `newer` with the number of images that
+ * wait to be shown, and `connection` with an error or null.
  */
 export class Images extends EventTarget {
   #byId = new Map();
@@ -31,7 +31,7 @@ export class Images extends EventTarget {
   #wait = IDLE_MS;
   #holdsNewer = () => false;
 
-  /** `holdsNewer()` says whether new images are to wait, because showing them would move what is looked at. */
+  /** `holdsNewer()` returns whether new images must wait, because showing them would move the images in view. */
   constructor(holdsNewer) {
     super();
     this.#holdsNewer = holdsNewer;
@@ -54,7 +54,7 @@ export class Images extends EventTarget {
     return this.#order.filter((id) => !this.#hidden.has(id)).map((id) => this.#byId.get(id));
   }
 
-  /** Starts anew, with the images of one status or all. */
+  /** Reloads the list with the images of one status, or of all. */
   async filter(status) {
     this.#generation += 1;
     this.#status = status;
@@ -69,7 +69,7 @@ export class Images extends EventTarget {
     this.refreshSoon();
   }
 
-  /** Loads the next page; calls that overlap are one. */
+  /** Loads the next page. Overlapping calls share one request. */
   loadMore() {
     if (this.#ended) return Promise.resolve();
     this.#loading ??= this.#load().finally(() => (this.#loading = null));
@@ -83,10 +83,10 @@ export class Images extends EventTarget {
     this.#cursor = page.next_cursor;
     this.#ended = page.next_cursor === null;
     this.put(page.data, { hold: false });
-    this.#emit("change", null); // also where the page was empty
+    this.#emit("change", null); // also if the page was empty
   }
 
-  /** Takes in images. New ones are held back if `hold`, changed ones never. */
+  /** Adds or updates images. New ones are held back if `hold` is true, changed ones never. */
   put(received, { hold = this.#holdsNewer() } = {}) {
     const changed = [];
     for (const image of received) {
@@ -107,7 +107,7 @@ export class Images extends EventTarget {
     this.#emit("newer", this.#held.size);
   }
 
-  /** Shows what was held back. */
+  /** Shows the images that were held back. */
   release() {
     const held = [...this.#held.values()];
     this.#held.clear();
@@ -129,7 +129,7 @@ export class Images extends EventTarget {
   }
 
   #insert(id, data) {
-    // Nearly always at one of the two ends.
+    // The position is nearly always at one of the two ends.
     let at = this.#order.length;
     const older = (other) => {
       const created = this.#byId.get(other).data.created_at;
@@ -141,7 +141,7 @@ export class Images extends EventTarget {
     this.#byId.set(id, { data });
   }
 
-  /** Polls from now on, fast while something is under way, not while the page is hidden. */
+  /** Starts polling: often while images are being processed, never while the page is hidden. */
   start() {
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState === "visible") this.refreshSoon();
@@ -149,7 +149,7 @@ export class Images extends EventTarget {
     this.refreshSoon();
   }
 
-  /** Looks again at once. */
+  /** Polls again immediately. */
   refreshSoon() {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#round(), 0);
@@ -163,7 +163,7 @@ export class Images extends EventTarget {
       this.#wait = BUSY_MS;
       this.#emit("round", null);
     } catch (error) {
-      // Whatever failed may work in the next round: the page never stops following its images.
+      // Any error may be gone in the next round, so polling never stops.
       if (!(error instanceof ApiError)) console.error(error);
       wait = Math.max((error.retryAfter ?? 0) * 1000, Math.min(this.#wait * 2, LONGEST_MS));
       this.#wait = wait;
@@ -172,7 +172,7 @@ export class Images extends EventTarget {
     if (document.visibilityState === "visible") this.#timer = setTimeout(() => this.#round(), wait);
   }
 
-  /** One look at the newest images, and at those that are unfinished further down. */
+  /** Fetches the newest images, and unfinished images further down. */
   async refresh() {
     const generation = this.#generation;
     const asked = new Set(this.#order);
@@ -180,7 +180,7 @@ export class Images extends EventTarget {
     if (generation !== this.#generation) return;
     const seen = new Set(page.data.map((image) => image.data.image_id));
     this.put(page.data);
-    // What should have been on that page and was not has changed its status, or is gone.
+    // Images that are missing from that page have changed their status, or were deleted.
     const oldest = page.next_cursor === null ? "" : page.data.at(-1)?.data.created_at;
     const missing = [...asked].filter((id) => {
       const image = this.#byId.get(id);
@@ -191,7 +191,7 @@ export class Images extends EventTarget {
     await Promise.all(looks.map((id) => this.look(id)));
   }
 
-  /** Asks for one image. */
+  /** Fetches one image; removes it if it no longer exists. */
   async look(id) {
     try {
       const image = await this.#ask(() => getImage(id));

@@ -1,17 +1,17 @@
-// The ways by which files come in: the pickers, the clipboard, a drop anywhere on the page.
+// The ways to add files: the pickers, the clipboard, a drop anywhere on the page.
 
 import { byId, count, toast } from "./dom.js";
 import { filesOfDrop, picturesAmong } from "./files.js";
 
 const INPUTS = { pick: "files", "pick-folder": "folder", "take-photo": "camera" };
 
-let dragDepth = 0; // dragenter and dragleave are told for every element on the way
+let dragDepth = 0; // dragenter and dragleave fire for every element on the way
 
-/** `take(pictures)` gets the pictures among the files that come; what else there was is said. */
+/** Calls `take(pictures)` with the pictures among added files; shows a message about other files. */
 export function installIncoming(take) {
   const sort = (files) => {
     const [pictures, others] = picturesAmong([...files]);
-    if (others) toast(`${count(others, "file")} left out: not pictures.`);
+    if (others) toast(`${count(others, "file")} skipped (not images).`);
     if (pictures.length) take(pictures);
   };
   for (const [button, input] of Object.entries(INPUTS)) {

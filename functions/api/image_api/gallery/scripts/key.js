@@ -3,12 +3,12 @@
 import { onKeyNeeded } from "./api.js";
 import { byId, setText } from "./dom.js";
 
-/** From now on a call that is refused asks the user for the key. */
+/** Makes rejected calls ask the user for the key. */
 export function installKey() {
   const dialog = byId("key-dialog");
   dialog.addEventListener("cancel", (event) => event.preventDefault()); // nothing works without it
   onKeyNeeded(async (wrong) => {
-    setText(byId("key-text"), wrong ? "That key is not valid. Try again." : "An API key is required. It is kept for this tab only.");
+    setText(byId("key-text"), wrong ? "This key is not valid. Enter another key." : "Enter an API key to use this gallery. It is kept for this tab only.");
     byId("key").value = "";
     if (!dialog.open) dialog.showModal();
     await new Promise((resolve) => byId("key-form").addEventListener("submit", resolve, { once: true }));

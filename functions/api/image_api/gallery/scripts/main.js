@@ -1,4 +1,4 @@
-// The page: connects what happens to what is shown.
+// The page: connects events to the parts that show them.
 
 import { deleteImage, listImages, reprocess } from "./api.js";
 import { focusCard, render, setPreview } from "./cards.js";
@@ -13,15 +13,15 @@ import { matches } from "./display.js";
 
 const UNDO_SECONDS = 5;
 const RETRIES_AT_ONCE = 4;
-const MORE_AGAIN_MS = 4000; // where the next page did not come
-const MODEL_AGAIN_MS = 5000; // where the service did not say which caption model it uses
-const TOP_PIXELS = 300; // scrolled further down, new images wait until they are asked for
+const MORE_AGAIN_MS = 4000; // if loading the next page failed
+const MODEL_AGAIN_MS = 5000; // if loading the caption model's name failed
+const TOP_PIXELS = 300; // if the user has scrolled further down, new images wait behind a button
 
 const images = new Images(() => window.scrollY > TOP_PIXELS);
 let drawing = false;
-let openBefore = new Set(); // unfinished images, to tell when they are done
+let openBefore = new Set(); // unfinished images, to announce when they are done
 
-// ---- what is shown
+// ---- Display
 
 const actions = { open: (id) => (location.hash = id), retry: retry };
 
@@ -47,7 +47,7 @@ function draw() {
     if (open) updateDetail(open);
     else if (openImage()) {
       closeDetail();
-      toast("The image was deleted elsewhere.");
+      toast("This image was deleted elsewhere.");
     }
     tellWhatIsDone();
   });
@@ -60,7 +60,7 @@ function drawEmpty(number, query) {
   const first = !query && !images.status;
   const lines = first
     ? [el("h2", { text: "No pictures yet" }), el("p", { text: "Drop photos anywhere on this page, paste one, or pick some. Each gets thumbnails, its metadata and a caption." })]
-    : [el("h2", { text: "Nothing found" }), el("p", { text: query ? "The search looks at what is loaded; further images load as you scroll." : "No image has this status now." })];
+    : [el("h2", { text: "Nothing found" }), el("p", { text: query ? "No image matches your search." : "No images have this status." })];
   empty.replaceChildren(...lines);
 }
 
@@ -80,14 +80,14 @@ function tellWhatIsDone() {
 images.addEventListener("change", draw);
 images.addEventListener("newer", ({ detail }) => {
   byId("newer").hidden = detail === 0;
-  setText(byId("newer"), `${count(detail, "new image")}: show`);
+  setText(byId("newer"), `Show ${count(detail, "new image")}`);
 });
 images.addEventListener("connection", ({ detail }) => {
   const offline = byId("offline");
   offline.hidden = detail === null;
-  setText(offline, detail === null ? "" : `${detail.message} Trying again …`);
+  setText(offline, detail === null ? "" : `${detail.message} Retrying …`);
 });
-images.addEventListener("round", () => refreshStatistics().catch(() => {})); // the next round tries again
+images.addEventListener("round", () => refreshStatistics().catch(() => {})); // the next round retries
 
 byId("newer").addEventListener("click", () => {
   images.release();
@@ -111,11 +111,11 @@ async function more() {
   } finally {
     setText(byId("more"), "");
   }
-  // A page that did not fill the window leaves the end in sight, which the observer does not tell twice.
+  // If a page did not fill the window, the end is still visible, and the observer does not fire again.
   if (!images.ended && byId("more").getBoundingClientRect().top < window.innerHeight + 800) requestAnimationFrame(more);
 }
 
-// ---- what is done
+// ---- Actions
 
 async function attempt(work) {
   try {
@@ -132,7 +132,7 @@ async function retry(id) {
   images.refreshSoon();
 }
 
-/** All that failed, loaded or not; with a search, those found. */
+/** Retries all failed images, loaded or not. With a search, only the images found. */
 async function retryAll() {
   const button = byId("retry-all");
   button.disabled = true;
@@ -145,7 +145,7 @@ async function retryAll() {
       }
     };
     await Promise.all(Array.from({ length: RETRIES_AT_ONCE }, work));
-    toast(`${count(done, "image")} started again.`);
+    toast(`Reprocessing ${count(done, "image")}.`);
   } finally {
     button.disabled = false;
     images.refreshSoon();
@@ -165,7 +165,7 @@ async function allThatFailed() {
 function remove(id) {
   closeDetail();
   images.hide(id, true);
-  const end = toast("The image is deleted", "Undo", {
+  const end = toast("Image deleted", "Undo", {
     seconds: UNDO_SECONDS,
     onend: async (reason) => {
       window.removeEventListener("pagehide", end);
@@ -178,16 +178,16 @@ function remove(id) {
         await deleteImage(id);
         images.forget(id);
       } catch (error) {
-        toast(`Not deleted: ${error.message}`);
+        toast(`The image was not deleted: ${error.message}`);
       }
       images.hide(id, false);
       images.refreshSoon();
     },
   });
-  window.addEventListener("pagehide", end); // who leaves does not undo
+  window.addEventListener("pagehide", end); // leaving the page does not undo
 }
 
-// ---- the open image is in the address, so that "back" closes it and a link opens it
+// ---- The URL names the open image, so that "back" closes it and a link opens it
 
 async function followHash() {
   const id = location.hash.slice(1);
@@ -217,7 +217,7 @@ installDetail({
 });
 window.addEventListener("hashchange", followHash);
 
-// ---- files come in
+// ---- Incoming files
 
 installIncoming(upload);
 installUploads(async (id, preview) => {
@@ -227,7 +227,7 @@ installUploads(async (id, preview) => {
 });
 window.addEventListener("beforeunload", (event) => uploadsAreOpen() && event.preventDefault());
 
-// ---- and off it goes
+// ---- Start
 
 installKey();
 await attempt(() => images.filter(""));

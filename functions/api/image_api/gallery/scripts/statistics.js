@@ -4,12 +4,12 @@ import { getHealth, getStatistics } from "./api.js";
 import { byId, replaceIfNew, seconds, setText, svg } from "./dom.js";
 
 const TIMES = [
-  ["p50", "half within"],
-  ["p95", "95% within"],
-  ["p99", "99% within"],
+  ["p50", "median"],
+  ["p95", "95% under"],
+  ["p99", "99% under"],
 ];
-const DOWNLOAD_POLL_MS = 5000; // /health reads the database no more often
-const MODEL_POLL_MS = 10000; // a model is named once a processor has loaded it, and may be replaced
+const DOWNLOAD_POLL_MS = 5000; // /health does not read the database more often
+const MODEL_POLL_MS = 10000; // the model is known once a processor has loaded it, and may be replaced
 const WIDTH = 220;
 const ROW = 20;
 
@@ -40,7 +40,7 @@ function chart(times, average) {
   );
 }
 
-/** Asks for the statistics and shows them. */
+/** Fetches the statistics and shows them. */
 export async function refreshStatistics() {
   const stats = await getStatistics();
   for (const name of ["total", "in_progress", "success", "failed"]) {
@@ -55,8 +55,8 @@ export async function refreshStatistics() {
 const shortened = (model) => model.replace(/(@.{12}).*/, "$1"); // a revision is 40 characters
 
 /**
- * Asks which caption model is in use and says loudly if it is only the demo.
- * Returns the milliseconds after which to ask again; 0 if nothing is expected to change.
+ * Fetches the caption model in use, shows it, and highlights the demo model.
+ * Returns the milliseconds until the next call; 0 if no change is expected.
  */
 export async function refreshModel() {
   const { caption_model: model, next_caption_model: next } = await getHealth();

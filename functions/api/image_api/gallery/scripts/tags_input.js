@@ -6,7 +6,7 @@ import { announce, count, el } from "./dom.js";
 const LONGEST_TAG = 64;
 const MOST_TAGS = 50;
 
-/** `{node, show(tags), value(), pending()}`. `value` includes what is typed and not added yet. */
+/** Returns `{node, show(tags), value(), pending()}`. `value` includes text that is typed but not added yet. */
 export function tagsInput() {
   let tags = [];
   const chips = el("ul", { className: "chips", "aria-label": "Tags of this image" });
@@ -41,7 +41,7 @@ export function tagsInput() {
         ),
       ),
     );
-    chips.hidden = tags.length === 0; // an empty list would be read out
+    chips.hidden = tags.length === 0; // screen readers would announce an empty list
   }
 
   function add() {

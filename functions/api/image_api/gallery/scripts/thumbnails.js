@@ -1,8 +1,8 @@
-// Thumbnails into <img> elements: by their address, or fetched with the key into blob: URLs when they come into view.
+// Shows thumbnails in <img> elements: by their URL, or with a key fetched as blob: URLs when they come into view.
 
 import { hasKey, thumbnailAddress, thumbnailBlob } from "./api.js";
 
-const NEAR = "400px"; // fetched this far ahead of what is seen
+const NEAR = "400px"; // fetch thumbnails at this distance from the visible area
 
 const wanted = new Map(); // element → {id, size, shown}
 const watcher = new IntersectionObserver(
@@ -19,7 +19,7 @@ async function load(img) {
   dropThumbnail(img);
   try {
     const blob = await thumbnailBlob(id, size);
-    if (img.dataset.shown !== shown) return; // meanwhile it shows something newer
+    if (img.dataset.shown !== shown) return; // it shows something newer now
     const url = URL.createObjectURL(blob);
     img.addEventListener("load", () => URL.revokeObjectURL(url), { once: true });
     img.addEventListener("error", () => URL.revokeObjectURL(url), { once: true });
@@ -42,14 +42,14 @@ export function showThumbnail(img, id, size, version) {
   watcher.observe(img);
 }
 
-/** Shows something else in the place of a thumbnail, also of one that is still on its way. */
+/** Replaces a thumbnail with another picture, even if the thumbnail is still loading. */
 export function replaceThumbnail(img, url) {
   dropThumbnail(img);
   delete img.dataset.shown;
   img.src = url;
 }
 
-/** Lets go of an element that leaves the page. */
+/** Stops loading the thumbnail of an element that is removed from the page. */
 export function dropThumbnail(img) {
   wanted.delete(img);
   watcher.unobserve(img);

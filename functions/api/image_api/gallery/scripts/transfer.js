@@ -1,4 +1,4 @@
-// One file on its way: announced to the API, then put straight into the bucket by presigned URL.
+// The upload of one file: reserved with the API, then put directly into the bucket by presigned URL.
 
 import { ApiError, getLimits, reserveUpload } from "./api.js";
 import { fileSize } from "./dom.js";
@@ -6,55 +6,55 @@ import { mediaType } from "./files.js";
 
 const LONGEST_NAME = 255;
 
-// The bucket's errors, for people. Its own messages are XML.
+// Messages for the bucket's errors. Its own messages are XML.
 const REFUSALS = {
-  400: "The file that arrived is not the one that was announced. If it has changed, add it again.",
-  403: "The bucket refused the upload: its link has expired, or this device's clock is wrong.",
-  404: "The bucket does not exist any more.",
+  400: "The bucket rejected the file. It may have changed since you added it: add it again.",
+  403: "The bucket rejected the upload: its link has expired, or the clock of this device is wrong.",
+  404: "The bucket no longer exists.",
   413: "The file is too large for the bucket.",
 };
 
 let limits = null;
 
-/** Uploads a file and resolves to its image's id. `key` makes trying again safe; `onprogress` gets the bytes sent. */
+/** Uploads a file and resolves to its image's id. `key` makes retries safe; `onprogress` is called with the bytes sent. */
 export async function transfer(file, key, signal, onprogress) {
   if (file.size === 0) throw new ApiError(400, "empty_file", "The file is empty.");
-  // Asked once for all files. Without limits the API itself rejects files that are too large.
+  // Fetch the limits once for all files. If that fails, the API itself rejects files that are too large.
   limits ??= getLimits().catch(() => (limits = null));
   const most = (await limits)?.max_image_bytes ?? Infinity;
   if (file.size > most) {
     throw new ApiError(413, "too_large", `The file is ${fileSize(file.size)}; the limit is ${fileSize(most)}.`);
   }
-  // The same key each time: a reservation whose response got lost is returned again, not made twice.
+  // Always use the same key: if a response was lost, the API returns the same reservation again.
   const wanted = {
     filename: file.name.slice(-LONGEST_NAME),
     content_type: mediaType(file) || "application/octet-stream",
     size: file.size,
   };
   const reserved = await reserveUpload(wanted, key, signal);
-  // Without an address the file has arrived already, by a try whose response was lost.
+  // Without `upload` the file has already arrived, by an attempt whose response was lost.
   if (reserved.upload) await put(reserved.upload, file, signal, onprogress);
   return reserved.image_id;
 }
 
-// fetch tells nothing of what has been sent; XMLHttpRequest does. The API's key never goes along.
+// XMLHttpRequest reports the progress of an upload; fetch does not. The API key is never sent to the bucket.
 function put({ method, url, headers }, file, signal, onprogress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     const fail = (status, code, message) => reject(new ApiError(status, code, message));
     request.open(method, url);
     for (const [name, value] of Object.entries(headers)) {
-      if (!["host", "content-length"].includes(name.toLowerCase())) request.setRequestHeader(name, value); // the browser's
+      if (!["host", "content-length"].includes(name.toLowerCase())) request.setRequestHeader(name, value); // the browser sets these two
     }
     request.upload.addEventListener("progress", (event) => onprogress(event.loaded));
     request.addEventListener("load", () => {
-      // 412: the object is there already, so an earlier try had arrived and its response was lost.
+      // 412: the object exists, so an earlier attempt succeeded and its response was lost.
       if (request.status < 300 || request.status === 412) resolve();
       else fail(request.status, "refused", REFUSALS[request.status] ?? `The bucket responded with status ${request.status}.`);
     });
-    request.addEventListener("error", () => fail(0, "unreachable", "The connection broke."));
-    request.addEventListener("abort", () => fail(0, "aborted", "Cancelled."));
-    if (signal.aborted) return void fail(0, "aborted", "Cancelled.");
+    request.addEventListener("error", () => fail(0, "unreachable", "The connection was lost."));
+    request.addEventListener("abort", () => fail(0, "aborted", "Canceled."));
+    if (signal.aborted) return void fail(0, "aborted", "Canceled.");
     signal.addEventListener("abort", () => request.abort(), { once: true });
     request.send(file);
   });

@@ -1,4 +1,4 @@
-// The list of uploads: a few at a time, each with its progress, cancel and retry.
+// The list of uploads: a few run at a time, each with its progress, cancel and retry.
 
 import { ApiError } from "./api.js";
 import { announce, byId, count, el, fileSize, setText } from "./dom.js";
@@ -13,7 +13,7 @@ const uploads = [];
 let active = 0;
 let onUploaded = () => {};
 
-/** `uploaded(imageId, previewUrl)` is called for each file that has arrived. */
+/** Sets up the list. `uploaded(imageId, previewUrl)` is called for each uploaded file. */
 export function installUploads(uploaded) {
   onUploaded = uploaded;
   byId("uploads-retry").addEventListener("click", () => uploads.filter((u) => u.state === "failed").forEach(again));
@@ -29,7 +29,7 @@ export function upload(files) {
   next();
 }
 
-/** Whether leaving the page now would lose something. */
+/** Whether leaving the page now would interrupt uploads. */
 export const uploadsAreOpen = () => uploads.some(isOpen);
 
 const isOpen = (one) => one.state === "waiting" || one.state === "sending";
@@ -44,7 +44,7 @@ function create(file) {
   return one;
 }
 
-// crypto.randomUUID exists only on secure origins, and a stack on another machine of the network is none.
+// crypto.randomUUID exists only on secure origins, and a stack on another machine of the network is not one.
 function randomKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -68,7 +68,7 @@ async function run(one) {
     onUploaded(id, preview);
     remove(one);
   } catch (error) {
-    if (one.abort.signal.aborted) set(one, "cancelled", "Cancelled");
+    if (one.abort.signal.aborted) set(one, "cancelled", "Canceled");
     else {
       one.isRefused = error instanceof ApiError && !error.transient;
       set(one, "failed", error instanceof ApiError ? error.message : "The file could not be read.");
@@ -90,7 +90,7 @@ async function withRetries(one, attempt) {
     } catch (error) {
       if (!error.transient || tried === TRIES || one.abort.signal.aborted) throw error;
       const wait = Math.max((error.retryAfter ?? 0) * 1000, FIRST_WAIT_MS * 2 ** tried * (0.5 + Math.random()));
-      setText(one.note, "Trying again …");
+      setText(one.note, "Retrying …");
       await new Promise((resolve) => {
         const timer = setTimeout(resolve, wait);
         one.abort.signal.addEventListener("abort", () => resolve(clearTimeout(timer)), { once: true });
@@ -102,13 +102,13 @@ async function withRetries(one, attempt) {
 
 function cancel(one) {
   if (one.state === "sending") one.abort.abort();
-  else set(one, "cancelled", "Cancelled");
+  else set(one, "cancelled", "Canceled");
   next();
 }
 
 function again(one) {
-  // After a lost connection or a cancel the file may have arrived all the same: the same key finds its image. A key
-  // that was refused would be refused again.
+  // After a lost connection or a cancel the file may still have arrived: the same key finds its image. A rejected key
+  // would be rejected again.
   if (one.isRefused) one.key = randomKey();
   one.isRefused = false;
   one.bar.value = 0;
@@ -143,7 +143,7 @@ function summarise() {
   byId("uploads-retry").hidden = failed === 0;
   byId("uploads-cancel").hidden = open === 0;
   byId("uploads-clear").hidden = ended === 0;
-  const parts = [open && `${count(open, "file")} to go`, failed && `${failed} failed`].filter(Boolean);
+  const parts = [open && `${count(open, "file")} left`, failed && `${failed} failed`].filter(Boolean);
   setText(byId("uploads-title"), parts.length ? `Uploads: ${parts.join(", ")}` : "Uploads");
   if (failed && !open) announce(`${count(failed, "upload")} failed`);
 }
