@@ -162,7 +162,7 @@ def on_aws(stack: Stack, region: str) -> Services:
     ("region", "source"),
     [
         ("eu-west-1", "https://*.s3.eu-west-1.amazonaws.com"),
-        ("us-east-1", "https://*.s3.amazonaws.com"),
+        ("us-east-1", "https://*.s3.us-east-1.amazonaws.com"),
         ("cn-north-1", "https://*.s3.cn-north-1.amazonaws.com.cn"),
     ],
 )

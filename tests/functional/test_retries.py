@@ -277,8 +277,7 @@ def test_an_image_that_is_done_in_time_is_not_given_back(stack: Stack) -> None:
 
 def test_no_call_to_aws_can_outlast_a_function(stack: Stack) -> None:
     on_aws = stack.settings.model_copy(update={"aws_endpoint_url": None})
-    parameters = read_template()["Parameters"]
-    shortest = min(parameters[f"{name}TimeoutSeconds"]["Default"] for name in ("Api", "Processor", "Recovery"))
+    shortest = min(times["Timeout"] for times in read_template()["Mappings"]["Timing"].values())
     for client in (connect(on_aws).storage._client, connect(on_aws).records._client):
         config = client.meta.config
         tries = config.retries["total_max_attempts"]  # type: ignore[attr-defined]

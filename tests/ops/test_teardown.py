@@ -101,8 +101,12 @@ class Deployed:
         names = {self.name, companion_stack(self.name)}
         left = [one["StackName"] for one in stacks if one["StackName"] in names]
         left += [one["Name"] for one in self.clients["s3"].list_buckets()["Buckets"] if one["Name"] in self.buckets]
-        left += [t for t in self.clients["dynamodb"].list_tables()["TableNames"] if t in self.tables]
+        left += [table for table in tables(self.clients["dynamodb"]) if table in self.tables]
         return left
+
+
+def tables(dynamodb: Any) -> list[str]:
+    return [name for page in dynamodb.get_paginator("list_tables").paginate() for name in page["TableNames"]]
 
 
 def teardown(url: str, *arguments: str, name: str = NAME) -> int:
@@ -186,9 +190,9 @@ def test_a_table_is_known_by_its_tag_when_cloudformation_has_forgotten_the_stack
             tag = {"Key": "aws:cloudformation:stack-name", "Value": stack}
             dynamodb.tag_resource(ResourceArn=created["TableDescription"]["TableArn"], Tags=[tag])
     assert teardown(url, "--yes") == 0
-    left = dynamodb.list_tables()["TableNames"]
+    left = tables(dynamodb)
     assert set(stack_of) - set(left) == {f"{NAME}-ImagesTable-1A2B3C4D5E6F"}
-    for table in left:
+    for table in set(stack_of) & set(left):
         dynamodb.delete_table(TableName=table)
 
 
