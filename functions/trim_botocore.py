@@ -1,6 +1,6 @@
 """`python trim_botocore.py DATA SERVICE…`: keep only the data that clients of these services read.
 
-The Makefile beside it and the processor's Dockerfile run it. A cold start parses all of the data: every region of
+The Makefile next to it and the processor's Dockerfile run it. A cold start parses all of the data: every region of
 every service, and the documentation of every operation and shape.
 """
 

@@ -26,7 +26,7 @@ CONTAINER_TIMING = {
     "Processor": {"VisibilityTimeout": 135, "PendingTimeout": 135},
     "Recovery": {"VisibilityTimeout": 135},
 }
-"""`sam local` takes the functions' timeouts from template.yaml."""
+"""`sam local` reads the functions' timeouts from template.yaml."""
 
 
 @dataclass(frozen=True)

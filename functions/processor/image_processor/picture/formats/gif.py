@@ -32,7 +32,7 @@ class _Blocks:
                 return at
             left -= 1
         if not left:
-            raise CorruptImage("The GIF is made of too many pieces.")
+            raise CorruptImage("The GIF has too many blocks.")
         return None
 
 

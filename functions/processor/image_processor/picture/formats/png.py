@@ -47,7 +47,7 @@ class Png(ImageFile):
             chunks += 1
             profiles += name == b"iCCP"
             if chunks > MAX_CHUNKS or profiles > MAX_PROFILES:
-                raise CorruptImage("The PNG is made of too many pieces.")
+                raise CorruptImage("The PNG has too many chunks.")
         return FileInfo(width, height, depth, frames).within(limits)
 
     @classmethod

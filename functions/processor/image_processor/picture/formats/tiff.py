@@ -73,7 +73,7 @@ def _first_numbers(structure: ifd.Structure) -> dict[int, int]:
     tags: dict[int, int] = {}
     for entry in structure.entries(structure.first):
         if entry.length > MAX_PIECES and entry.type in ifd.UNSIGNED and entry.type != ifd.BYTE:
-            raise CorruptImage(f"The TIFF is made of more than {MAX_PIECES:,} pieces.")
+            raise CorruptImage(f"The TIFF has more than {MAX_PIECES:,} strips, tiles or values in a tag.")
         if entry.tag not in tags and (number := structure.first_number(entry)) is not None:
             tags[entry.tag] = number
     return tags

@@ -32,7 +32,7 @@ class WebP(ImageFile):
         for number, chunk in enumerate(_chunks(data), start=1):
             frames += chunk.name == b"ANMF"
             if number > MAX_CHUNKS:
-                raise CorruptImage(f"The WebP is made of more than {MAX_CHUNKS:,} pieces.")
+                raise CorruptImage(f"The WebP has more than {MAX_CHUNKS:,} chunks.")
             if frames > limits.frames:
                 break
         if frames:
