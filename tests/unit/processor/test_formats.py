@@ -271,7 +271,7 @@ def test_the_last_page_of_a_tiff_need_not_say_that_it_is_the_last() -> None:
     data = b"II*\0" + long(8) + directory(*SIZE)
 
     assert [inspect(data[: len(data) - missing], "tiff").frames for missing in range(5)] == [1] * 5
-    with pytest.raises(CorruptImage, match="short"):
+    with pytest.raises(CorruptImage, match="incomplete"):
         inspect(data[:-5], "tiff")
 
 
@@ -327,7 +327,7 @@ def test_a_tile_of_more_pixels_than_are_accepted_is_refused_however_small_the_pi
     ids=["Canon", "DNG", "Nikon"],
 )
 def test_raw_files_of_cameras_are_unsupported_though_they_hold_a_tiff(data: bytes) -> None:
-    with pytest.raises(UnsupportedFormat, match="Raw"):
+    with pytest.raises(UnsupportedFormat, match="raw"):
         inspect(data, "tiff")
 
 
@@ -386,7 +386,7 @@ def test_a_bmp_has_the_depth_of_its_samples(bits: int, depth: int) -> None:
     data = b"BM" + bytes(12) + struct.pack("<IiiHHI", 40, 3, 2, 1, bits, 0)
 
     assert inspect(data, "bmp") == FileInfo(3, 2, depth)
-    with pytest.raises(CorruptImage, match="short"):
+    with pytest.raises(CorruptImage, match="incomplete"):
         inspect(data[:-1], "bmp")
 
 
