@@ -1,1 +1,1 @@
-"""Measurements, each against the way that a pipeline is usually built. `make bench` runs them all."""
+"""Benchmarks, each compared with the usual implementation. `make bench` runs them all."""

@@ -1,10 +1,11 @@
-"""`python -m bench.api`: the API function, from spawn to its first answer, and what a route costs once it is warm.
+"""`python -m bench.api`: the API function from spawn to its first response, and the cost of a route once it is
+warm.
 
-Ours is what `sam build` makes (functions/Makefile). Theirs is bench/eager on the same packages, as pip installs
-them, compiled as well. Both read one record of a DynamoDB that answers at once. Rounds interleaved.
+Ours is the output of `sam build` (functions/Makefile). Theirs is bench/eager on the same packages, as pip installs
+them, also compiled. Both read one record of a DynamoDB that responds immediately. Rounds are interleaved.
 """
 
-# ruff: noqa: S603, S607  # programs of ours, with arguments of ours
+# ruff: noqa: S603, S607  # only our own programs, with our own arguments
 from __future__ import annotations
 
 import argparse
@@ -34,7 +35,7 @@ LOCKED = ("layers/core", "functions/api")
 
 @dataclass(frozen=True)
 class Way:
-    """One way to write the function: the module of its handler, and where it and its packages lie."""
+    """One implementation of the function: the module of its handler, and the folders of it and its packages."""
 
     module: str
     path: str
@@ -48,7 +49,8 @@ def main() -> None:
     python = _python()
     version = subprocess.run([python, "-V"], capture_output=True, text=True, check=True).stdout.strip()
     print(
-        f"\n## API\n\nSpawn to first answer, {rounds} rounds, {version}.\n{machine('fastapi', 'mangum', 'boto3')}\n"
+        f"\n## API\n\nSpawn to first response, {rounds} rounds, {version}.\n"
+        f"{machine('fastapi', 'mangum', 'boto3')}\n"
     )
     ours, theirs = _ours(python), _theirs(python)
     event = WORK / "event.json"
@@ -67,14 +69,17 @@ def main() -> None:
     print(table(["", "seconds, median (range)", "of eager"], rows))
     overhead_ms = warm["rest"] * 1000
     print(
-        f"\nWarm, {WARM_CALLS} calls: {warm['call'] * 1000:.2f} ms, the read of it {warm['read'] * 1000:.2f} ms.\n"
+        f"\nWarm, {WARM_CALLS} calls: {warm['call'] * 1000:.2f} ms,"
+        f" of which the read takes {warm['read'] * 1000:.2f} ms.\n"
     )
-    print(verdict("spawn to first answer, of eager", median(times[1]) / median(times[0]), TO_EAGER, at_least=False))
+    print(
+        verdict("spawn to first response, of eager", median(times[1]) / median(times[0]), TO_EAGER, at_least=False)
+    )
     print(verdict("warm overhead of a route, ms", overhead_ms, WARM_MS, at_least=False))
 
 
 def _python() -> str:
-    """Python 3.13, as on Lambda: the pinned packages are for it. pyenv's shim may be there without it."""
+    """Find Python 3.13, as on Lambda: the pinned packages are for it. pyenv's shim may exist without it."""
     found = shutil.which("python3.13")
     if found is None or subprocess.run([found, "-V"], capture_output=True, check=False).returncode != 0:
         raise SystemExit("Python 3.13 must be on PATH (with pyenv: PYENV_VERSION=3.13.0)")
@@ -129,7 +134,7 @@ def _environment(url: str) -> dict[str, str]:
 
 
 def _command(python: str, way: Way, event: Path, calls: int) -> list[str]:
-    # No site-packages: what is deployed, and nothing else, can be imported.
+    # No site-packages: only the deployed files can be imported.
     return [python, "-S", "-P", str(REPOSITORY / "bench" / "api_child.py"), way.module, str(event), str(calls)]
 
 
@@ -143,7 +148,7 @@ def _first_answer(python: str, way: Way, event: Path, environment: dict[str, str
         seconds = time.perf_counter() - started
         process.stdout.read()
     if told["answered"] != 200:
-        raise SystemExit(f"{way.module} answered {told}")
+        raise SystemExit(f"{way.module} returned {told}")
     return seconds
 
 
@@ -160,12 +165,12 @@ def _warm(python: str, way: Way, event: Path, environment: dict[str, str]) -> di
 
 
 def _answer_of(stdout: Any) -> dict[str, Any]:
-    """The child's own line; metrics go there as well."""
+    """Read the child's result line. Metrics are written to the same output."""
     for line in stdout:
         told: dict[str, Any] = json.loads(line)
         if "answered" in told:
             return told
-    raise SystemExit("no answer; see above")
+    raise SystemExit("no response; see above")
 
 
 def _event() -> dict[str, Any]:
@@ -228,16 +233,18 @@ def _item() -> dict[str, Any]:
 
 
 class _Dynamodb:
-    """Answers every call with the one item, on a port of its own."""
+    """A server that responds to every call with the same item, on its own port."""
 
     def __enter__(self) -> str:
         body = json.dumps({"Item": _item()}).encode()
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            wbufsize = -1  # head and body in one packet: two would wait for the acknowledgement of the first
+            wbufsize = (
+                -1
+            )  # head and body in one packet: a second one would wait for the acknowledgment of the first
 
-            def do_POST(self) -> None:  # the name that http.server calls
+            def do_POST(self) -> None:  # http.server calls this name
                 self.rfile.read(int(self.headers["Content-Length"]))
                 self.send_response(200)
                 self.send_header("Content-Type", "application/x-amz-json-1.0")
@@ -246,7 +253,7 @@ class _Dynamodb:
                 self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:
-                """Not a word."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

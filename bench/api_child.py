@@ -1,6 +1,6 @@
-"""A fresh process that answers `GET /api/images/{id}`, then many times more if told so. Started by `bench.api`.
+"""A new process that handles `GET /api/images/{id}`, then repeats it if requested. Started by `bench.api`.
 
-It runs on what is deployed alone: no packages of the development environment.
+It uses only deployed files, and no packages of the development environment.
 """
 
 import importlib
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def _warm(handler: object, event: object, calls: int) -> dict[str, float]:
-    """Seconds of a call, of the read in it, and of what it does besides: medians."""
+    """Median seconds of a call, of its read, and of the rest."""
     from image_core.stores.images import Records
 
     get, read = Records.get, []

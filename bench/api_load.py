@@ -1,7 +1,7 @@
-"""`python -m bench.api_load`: the API under concurrent clients on the local stack, and what limits it.
+"""`python -m bench.api_load`: the API with concurrent clients on the local stack, and its bottleneck.
 
-Calls and numbers of clients are interleaved, round by round. What limits a call is read off the CPU time of each
-process: moto answers one request at a time, our application is one process.
+Calls and numbers of clients are interleaved, round by round. The CPU time of each process shows the bottleneck of a
+call: moto handles one request at a time, and our application is one process.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from image_processor.cpus import usable_cpus
 
 IMAGES = 60
 BUSY = 0.8
-"""Of a core: from here on a process counts as the limit."""
+"""Share of a core from which a process counts as the bottleneck."""
 BOUNDARY = "load"
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request that is made again and again."""
+    """A request that is repeated."""
 
     method: str
     path: str
@@ -41,7 +41,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Run:
-    """One call under one number of clients for a while. Times in seconds; `busy` in cores."""
+    """The result of one call with one number of clients. Times in seconds, `busy` in cores."""
 
     per_second: float
     median: float
@@ -52,7 +52,8 @@ class Run:
 
     @property
     def limit(self) -> str:
-        """Who had no time left; `latency`: nobody, each call waits for the steps of the one before."""
+        """The bottleneck. `latency` means that no process is busy, and each call waits for the steps of the
+        previous one."""
         busiest = max(self.busy, key=lambda name: self.busy[name])
         cores = usable_cpus()
         if self.busy[busiest] >= BUSY:
@@ -64,8 +65,10 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m bench.api_load", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each run; default: %(default)s")
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16], help="default: 1 4 16")
+    parser.add_argument("--seconds", type=float, default=3.0, help="duration of each run; default: %(default)s")
+    parser.add_argument(
+        "--clients", type=int, nargs="+", default=[1, 4, 16], help="numbers of clients; default: 1 4 16"
+    )
     arguments = parser.parse_args()
     where = machine("fastapi", "uvicorn", "moto")
     runs: dict[tuple[str, int], list[Run]] = defaultdict(list)
@@ -75,11 +78,17 @@ def main() -> None:
             for name, call in calls.items():
                 for clients in arguments.clients:
                     runs[name, clients].append(measure(stack, call, clients, arguments.seconds))
-    print(
-        f"\n## API under load\n\n{IMAGES} images there, {arguments.rounds} rounds of {arguments.seconds:g} s each."
-    )
+    print(f"\n## API under load\n\n{IMAGES} images, {arguments.rounds} rounds of {arguments.seconds:g} s each.")
     print(f"{where}\n")
-    header = ["call", "clients", "requests a second", "median, ms", "95%, ms", "CPU a request, ms: ours", "moto"]
+    header = [
+        "call",
+        "clients",
+        "requests per second",
+        "median, ms",
+        "95%, ms",
+        "CPU per request, ms: ours",
+        "moto",
+    ]
     rows = [
         [
             name,
@@ -94,14 +103,14 @@ def main() -> None:
         for (name, clients), found in runs.items()
     ]
     print(table([*header, "limited by"], rows))
-    print("\nWithout moto one process of ours has the CPU for, a second:\n")
+    print("\nRequests per second that one of our processes could handle without moto, by its CPU time:\n")
     for name in calls:
         ours = [1 / run.api_cpu for clients in arguments.clients for run in runs[name, clients] if run.api_cpu]
         print(f"- {name}: {spread(ours, digits=0)}")
 
 
 def prepare(stack: LocalStack) -> dict[str, Call]:
-    """Puts finished images there, and gives the calls to make."""
+    """Create processed images, and return the calls to make."""
     upload = Call("POST", "/api/images", *form(picture()))
     ids = [json.loads(send(stack, upload)[1])["image_id"] for _ in range(IMAGES)]
     for image_id in ids:
@@ -125,13 +134,13 @@ def picture() -> bytes:
 
 
 def form(body: bytes) -> tuple[bytes, str]:
-    """A multipart body and its content type."""
+    """Build a multipart body, and return it with its content type."""
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
     return head.encode() + body + f"\r\n--{BOUNDARY}--\r\n".encode(), f"multipart/form-data; boundary={BOUNDARY}"
 
 
 def send(stack: LocalStack, call: Call, connection: http.client.HTTPConnection | None = None) -> tuple[int, bytes]:
-    """Status and body of one call."""
+    """Make one call, and return its status and body."""
     used = connection or connect(stack)
     headers = {"Content-Type": call.content_type} if call.content_type else {}
     used.request(call.method, call.path, call.body or None, headers)
@@ -145,7 +154,7 @@ def connect(stack: LocalStack) -> http.client.HTTPConnection:
 
 
 def measure(stack: LocalStack, call: Call, clients: int, seconds: float) -> Run:
-    """`clients` threads make the call one after another for `seconds`, each on a connection of its own."""
+    """Run `clients` threads for `seconds`. Each repeats the call on its own connection."""
     times: list[float] = []
     faults: list[int] = []
     end = time.perf_counter() + seconds

@@ -1,4 +1,4 @@
-"""The model that captions are measured with: BLIP-base where it has been fetched, else one of its shape."""
+"""The model for caption benchmarks: BLIP-base if it was downloaded, else a random model of the same shape."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Model:
 
 
 def prepare(work: Path = WORK) -> Model:
-    """Find or make checkpoint and export; what is made stays in `work` for the next time."""
+    """Find or create checkpoint and export. Created files stay in `work` for the next time."""
     work.mkdir(exist_ok=True)
     (work / ".gitignore").write_text("*\n")
     exported = work / "exported"
@@ -49,14 +49,14 @@ def prepare(work: Path = WORK) -> Model:
 
 @dataclass(frozen=True)
 class Work:
-    """What a caption costs at the least: arithmetic for the picture, and for every token a look at each weight."""
+    """The minimum work of a caption: arithmetic for the picture, and one read of each weight for every token."""
 
     picture_flop: float
     token_bytes: float
 
 
 def work_of(checkpoint: Path) -> Work:
-    """Counted from the configuration; norms, activations and the arithmetic of the text are left out."""
+    """Compute the work from the configuration, without norms, activations and the arithmetic of the text."""
     config = load_config(checkpoint)
     vision, text, positions = config.vision, config.text, config.vision.positions
     width, inner = vision.hidden_size, vision.intermediate_size

@@ -1,6 +1,6 @@
-"""`python -m bench.captions`: a caption by transformers' `generate`, by our engine, and the machine's floor.
+"""`python -m bench.captions`: a caption with transformers' `generate`, with our engine, and the machine's limit.
 
-Rounds are interleaved, so that whatever else the machine does strikes all of them; ratios are taken round by round.
+Rounds are interleaved, so that other load on the machine affects all of them. Ratios are computed round by round.
 """
 
 from __future__ import annotations

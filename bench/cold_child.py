@@ -1,4 +1,4 @@
-"""A fresh process that captions one picture and tells what it took. Started by `bench.cold_start`."""
+"""A new process that captions one picture and reports its cost. Started by `bench.cold_start`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def onnx_first_caption(folder: Path, picture: Path, tokens: int) -> list[int]:
-    """As the processor does it: the model loads in a thread while the picture is decoded."""
+    """Caption like the processor: the model loads in a thread while the picture is decoded."""
     with ThreadPoolExecutor(1) as pool:
         captioner = pool.submit(_load_captioner, folder, tokens)
         from PIL import Image
@@ -29,7 +29,7 @@ def _load_captioner(folder: Path, tokens: int) -> Any:
 
 
 def transformers_first_caption(folder: Path, picture: Path, tokens: int) -> list[int]:
-    """As the documentation of transformers does it."""
+    """Caption as in the documentation of transformers."""
     from PIL import Image
 
     from bench.contestants import transformers_caption
@@ -52,10 +52,10 @@ def main() -> None:
 
 
 def peak_memory() -> int:
-    """Bytes that this process has had in memory at most, what it maps included."""
+    """Peak memory of this process in bytes, including mapped files."""
     if sys.platform != "linux":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    # ru_maxrss is at least that of the process that started this one.
+    # ru_maxrss is never below that of the parent process.
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) * 1024
 

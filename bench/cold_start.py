@@ -1,6 +1,6 @@
-"""`python -m bench.cold_start`: fresh processes, from spawn to the first caption; their memory; what to deploy.
+"""`python -m bench.cold_start`: new processes from spawn to the first caption, their memory, and the deployed size.
 
-Page cache warm, rounds interleaved.
+The page cache is warm, and rounds are interleaved.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TO_TRANSFORMERS, EXTRA_MEMORY_MB, DEPLOYED_MB = 3.0, 350, 250
 
 @dataclass(frozen=True)
 class Start:
-    """One fresh process."""
+    """The result of one new process."""
 
     seconds: float
     peak_bytes: int
@@ -54,10 +54,10 @@ def main() -> None:
     ]
     header = ["", "seconds, median (range)", "times as fast", "peak memory, MB", "libraries on disk, MB"]
     print(table(header, rows))
-    print(f"\nWeights {model.weights_bytes / 1e6:.0f} MB. All that the processor installs: {both_mb:.0f} MB.\n")
+    print(f"\nWeights {model.weights_bytes / 1e6:.0f} MB. All packages of the processor: {both_mb:.0f} MB.\n")
     print(verdict("times as fast", median(times[0]) / median(times[1]), TO_TRANSFORMERS, at_least=True))
     print(verdict("peak memory beyond the weights, MB", extra_mb, EXTRA_MEMORY_MB, at_least=False))
-    print(verdict("deployed beside weights and base image, MB", both_mb, DEPLOYED_MB, at_least=False))
+    print(verdict("deployed in addition to weights and base image, MB", both_mb, DEPLOYED_MB, at_least=False))
 
 
 def _measure(model: Model, rounds: int) -> tuple[list[Start], list[Start]]:

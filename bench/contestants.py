@@ -1,6 +1,6 @@
-"""What is compared, each in a process of its own that works only when it is its turn.
+"""The compared implementations. Each runs in a separate process, and works only when it is its turn.
 
-Separate processes, because the thread pools of torch and ONNX Runtime would wait for work at each other's expense.
+The processes are separate because the waiting thread pools of torch and ONNX Runtime would slow each other down.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 Turn = Callable[[int], Any]
-"""One round's work: from the number of the round to a result."""
+"""The work of one round: a function of the round's number that returns a result."""
 
 
 def picture(number: int) -> Image.Image:
@@ -26,17 +26,17 @@ def picture(number: int) -> Image.Image:
 
 
 def transformers_way(checkpoint: Path, tokens: int) -> Turn:
-    """A turn captions the picture of that number."""
+    """Caption the picture of the round's number with transformers."""
     caption = transformers_caption(checkpoint, tokens)
     return lambda number: caption(picture(number))
 
 
 def transformers_caption(checkpoint: Path, tokens: int) -> Callable[[Image.Image], list[int]]:
-    """What the documentation of transformers shows: a processor, a model, `generate`; fp32, all CPUs."""
+    """Caption as in the documentation of transformers: a processor, a model, `generate`, in fp32 on all CPUs."""
     import torch
     from transformers import BertTokenizer, BlipForConditionalGeneration, BlipImageProcessorPil, BlipProcessor
 
-    # The default image processor needs torchvision; this is the same one on Pillow.
+    # The default image processor requires torchvision. This is the same one, based on Pillow.
     make_processor: Any = BlipProcessor
     processor = make_processor(
         BlipImageProcessorPil.from_pretrained(checkpoint), BertTokenizer.from_pretrained(checkpoint)
@@ -52,7 +52,7 @@ def transformers_caption(checkpoint: Path, tokens: int) -> Callable[[Image.Image
 
 
 def onnx_way(exported: Path, tokens: int) -> Turn:
-    """Our engine, as the pipeline uses it."""
+    """Caption with our engine, like the pipeline."""
     from image_processor.captioning.onnx_captioner import OnnxCaptioner
 
     captioner = OnnxCaptioner(exported, prompt="", max_new_tokens=tokens)
@@ -60,10 +60,10 @@ def onnx_way(exported: Path, tokens: int) -> Turn:
 
 
 class Contestant:
-    """A process that has made its `Turn` from `factory` and `arguments`, and waits to be told."""
+    """A process that has created its `Turn` from `factory` and `arguments`, and waits for commands."""
 
     def __init__(self, factory: Callable[..., Turn], *arguments: Any, warm: bool = True) -> None:
-        """`warm`: begin with a turn that is not counted."""
+        """`warm`: start with a turn that is not counted."""
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, factory, arguments), daemon=True)
@@ -82,7 +82,7 @@ class Contestant:
         self._process.join()
 
     def turn(self, number: int) -> tuple[float, Any]:
-        """Seconds that one round took, and its result."""
+        """Run one round, and return its seconds and its result."""
         self._pipe.send(number)
         answer: tuple[float, Any] = self._pipe.recv()
         return answer

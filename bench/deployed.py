@@ -1,4 +1,4 @@
-"""Size on disk of installed packages with everything that they need."""
+"""Size on disk of installed packages with their dependencies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 
 def with_dependencies(packages: list[str]) -> set[str]:
-    """The names of `packages` and of all that they require here, as far as it is installed; extras are left out."""
+    """The names of `packages` and of their installed dependencies, without extras."""
     found: set[str] = set()
     waiting = [canonicalize_name(name) for name in packages]
     while waiting:
@@ -29,7 +29,7 @@ def with_dependencies(packages: list[str]) -> set[str]:
 
 
 def size_bytes(package: str) -> int:
-    """Bytes of a package's files, compiled modules left out."""
+    """Bytes of a package's files, without compiled modules."""
     files = distribution(package).files or []
     paths = [Path(str(file.locate())) for file in files if file.suffix != ".pyc"]
     return sum(path.stat().st_size for path in paths if path.is_file())

@@ -1,6 +1,6 @@
-"""The machine's floor: how fast it multiplies matrices and reads memory, by the fastest library at hand.
+"""The machine's limits: how fast the fastest available library multiplies matrices and reads memory.
 
-A caption cannot take less than its arithmetic at the one rate and its reading at the other.
+A caption cannot take less time than its arithmetic and its memory reads at these rates.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import numpy as np
 from bench.contestants import Turn
 
 ROWS, INNER, COLUMNS = 577, 768, 3072
-"""The largest product of BLIP-base: its positions, its width, its inner width."""
+"""The largest product of BLIP-base: positions, width, inner width."""
 READ_BYTES = 512 * 2**20
 ATTEMPTS = 4
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Operations and bytes a second."""
+    """Operations and bytes per second."""
 
     flop: float
     read: float
 
 
 def floor_rates() -> Turn:
-    """A turn measures the rates anew, several times each, and gives the best."""
+    """Measure the rates several times in each round, and return the best."""
     import onnx
     import onnxruntime
     import torch

@@ -1,8 +1,8 @@
 """`python -m bench.images`: the picture stage (metadata, both thumbnails, the caption model's array), ours against
 two ways of using Pillow at full size and against libvips.
 
-Rounds are interleaved, so that whatever else the machine does strikes all of them; ratios are taken round by round.
-Each way has a process of its own; memory is measured in fresh ones.
+Rounds are interleaved, so that other load on the machine affects all of them. Ratios are computed round by round.
+Each way has its own process; memory is measured in new ones.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MEBIBYTES_ABOVE_START = {"12mp-jpeg": 8.0}
 THUMBNAIL_DECIBELS = 45.0
 ARRAY_DIFFERENCE = 0.25
 SHORT_TURN_SECONDS = 0.1
-"""Turns with small pictures repeat them for about so long: a single one drowns in the noise."""
+"""Turns with small pictures are repeated for about this long, because a single one would be lost in the noise."""
 MEBIBYTE = 2**20
 
 
@@ -50,7 +50,7 @@ def main() -> None:
     print(f"\n## The picture stage\n\n{options.rounds} interleaved rounds.\n{where}\n", flush=True)
     verdicts = _times(chosen, options.rounds)
     if not REFERENCES.exists():
-        print("Memory is not measured: only Linux tells the peak since a moment.\n")
+        print("Memory is not measured: only Linux can report the peak since a given time.\n")
     elif not options.skip_memory:
         verdicts += _memory(chosen)
     if not options.skip_quality:
@@ -85,7 +85,7 @@ def _times(photographs: list[Photograph], rounds: int) -> list[str]:
 
 
 def _measure(photographs: list[Photograph], rounds: int) -> dict[tuple[str, str], list[float]]:
-    """Seconds for one picture, by way and photograph, round by round."""
+    """Measure seconds per picture, by way and photograph, round by round."""
     paths = [one.path for one in photographs]
     once = [1] * len(paths)
     with Contestant(turns, "naive", paths, once) as pilot:
@@ -118,7 +118,7 @@ def _memory(photographs: list[Photograph]) -> list[str]:
         if one.name in MEBIBYTES_ABOVE_START:
             bound = MEBIBYTES_ABOVE_START[one.name]
             verdicts.append(verdict(f"{one.title}, MiB above the start", peaks["ours"], bound, at_least=False))
-    print("Peak memory in MiB above a process that has its libraries loaded and the file's bytes read.\n")
+    print("Peak memory in MiB, above a process that has loaded its libraries and read the file.\n")
     print(table(["", "the bytes", *WAYS], rows), end="\n\n", flush=True)
     return verdicts
 

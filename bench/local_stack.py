@@ -1,7 +1,7 @@
-"""`python -m bench.local_stack`: whether the local stack stays as fast and as small as it was, over many uploads.
+"""`python -m bench.local_stack`: whether speed and memory of the local stack stay constant over many uploads.
 
-Uploads are sent by the hundred. A hundred ends when all of its images are processed. `local_stack` starts a stack
-for other benchmarks too.
+Uploads are sent in batches of a hundred. A batch ends when all of its images are processed. Other benchmarks also
+use `local_stack` to start a stack.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SLOWER_AT_MOST, MEGABYTES_MORE_AT_MOST = 1.3, 300
 
 @dataclass(frozen=True)
 class LocalStack:
-    """`api_url` is where it listens; the pids are those of our application and of the emulator (moto)."""
+    """A running stack: the URL of its API, and the process ids of our application and of the emulator (moto)."""
 
     api_url: str
     api_pid: int
@@ -47,7 +47,7 @@ class LocalStack:
 
 @contextmanager
 def local_stack(*options: str) -> Iterator[LocalStack]:
-    """Runs one as long as the block; its log is shown if it does not start."""
+    """Run a stack during the block. If it does not start, its log is shown."""
     with tempfile.TemporaryDirectory() as folder:
         ready, log = Path(folder) / "ready.json", Path(folder) / "log"
         command = [sys.executable, "-m", "local", "--port", "0", "--aws-port", "0", "--model", "demo"]
@@ -68,7 +68,7 @@ def local_stack(*options: str) -> Iterator[LocalStack]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has computed so far, all threads together."""
+    """CPU time of a process so far, in all threads."""
     if sys.platform != "linux":
         return _seconds(_ps(pid, "time"))
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
@@ -76,7 +76,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def resident_megabytes(pid: int) -> float:
-    """The memory that a process holds now."""
+    """Current memory of a process."""
     if sys.platform != "linux":
         return int(_ps(pid, "rss")) * 1024 / 1e6
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
@@ -89,7 +89,7 @@ def _ps(pid: int, what: str) -> str:
 
 
 def _seconds(text: str) -> float:
-    """Returns the seconds of a time such as 62:03.45."""
+    """Convert a time such as 62:03.45 to seconds."""
     seconds = 0.0
     for part in text.split(":"):
         seconds = seconds * 60 + float(part)
@@ -98,7 +98,7 @@ def _seconds(text: str) -> float:
 
 @dataclass(frozen=True)
 class Hundred:
-    """What one hundred of uploads cost; `cpu_seconds` and `megabytes` are the emulator's."""
+    """The cost of a hundred uploads. `cpu_seconds` and `megabytes` are those of the emulator."""
 
     seconds: float
     cpu_seconds: float
@@ -106,10 +106,12 @@ class Hundred:
 
 
 def main() -> None:
-    """Entry point; exit code 1 where the statistics are not those of a recount."""
+    """Entry point. Exit code 1 if the statistics differ from a recount."""
     parser = argparse.ArgumentParser(prog="python -m bench.local_stack", description=__doc__)
-    parser.add_argument("--uploads", type=int, default=1000, help="in hundreds; default: %(default)s")
-    parser.add_argument("--clients", type=int, default=2, help="that upload at a time; default: %(default)s")
+    parser.add_argument(
+        "--uploads", type=int, default=1000, help="number of uploads, a multiple of 100; default: %(default)s"
+    )
+    parser.add_argument("--clients", type=int, default=2, help="number of parallel uploads; default: %(default)s")
     arguments = parser.parse_args()
     where = machine("moto", "fastapi")
     with local_stack() as stack, httpx.Client(base_url=stack.api_url, timeout=60) as api:
@@ -137,7 +139,7 @@ def main() -> None:
 
 
 def upload(api: httpx.Client, numbers: range, clients: int) -> None:
-    """Posts a picture for each of `numbers`, `clients` of them at a time."""
+    """Post a picture for each of `numbers`, `clients` at a time."""
 
     def post(number: int) -> None:
         answer = api.post("/api/images", files={"file": (f"{number}.png", picture(number))})
@@ -148,7 +150,7 @@ def upload(api: httpx.Client, numbers: range, clients: int) -> None:
 
 
 def picture(number: int) -> bytes:
-    """A tiny PNG that is like no other number's."""
+    """A tiny PNG, different for each number."""
     body = io.BytesIO()
     pixels = (number % 2**32).to_bytes(4, "big") * (16 * 16 * 3 // 4)
     Image.frombytes("RGB", (16, 16), pixels).save(body, "PNG")
@@ -156,7 +158,7 @@ def picture(number: int) -> bytes:
 
 
 def wait_for(api: httpx.Client, images: int) -> None:
-    """Returns once so many images are processed."""
+    """Wait until this number of images is processed."""
     deadline = time.monotonic() + HUNDRED_SECONDS
     while statistics(api)["success"] < images:
         if time.monotonic() > deadline:
@@ -171,7 +173,7 @@ def statistics(api: httpx.Client) -> Counter[str]:
 
 
 def listed(api: httpx.Client) -> Counter[str]:
-    """The same, by a count of the whole list."""
+    """Count the whole list, in the format of `statistics`."""
     found: Counter[str] = Counter()
     parameters: dict[str, Any] = {"limit": 100}
     while True:
@@ -184,7 +186,7 @@ def listed(api: httpx.Client) -> Counter[str]:
 
 
 def report(start: float, hundreds: list[Hundred]) -> str:
-    """Ratios, and the hundreds that they come from. `start`: megabytes before the first."""
+    """Report ratios, and the batches behind them. `start`: megabytes before the first batch."""
     first, middle, last = (hundreds[number] for number in (0, len(hundreds) // 2, -1))
     rows = [
         [name, f"{one.seconds:.1f}", f"{one.cpu_seconds:.2f}", f"{one.megabytes:.0f}"]

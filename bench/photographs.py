@@ -1,8 +1,8 @@
-"""Files that `bench.images` measures with: drawn once, from a seed, and kept in .bench/photographs.
+"""The files for `bench.images`, which are drawn once from a seed and kept in .bench/photographs.
 
-What a decoder costs depends on how many bits the picture takes, so these have a photograph's statistics:
-amplitudes that fall with frequency, colours that go together, a few hard edges, and grain. A JPEG of 12 megapixels
-gets the 4 MB that a camera gives it.
+The cost of a decoder depends on the number of bits in the picture, so these have the statistics of photographs:
+amplitudes that fall with frequency, matching colors, a few hard edges, and grain. A JPEG of 12 megapixels has 4 MB,
+as from a camera.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from PIL import ExifTags, Image, ImageCms
 
 FOLDER = Path(".bench/photographs")
 VERSION = 1
-"""Of the drawing: another number draws the files anew."""
+"""Version of the drawing. Another number draws the files again."""
 
 SLOPE = 1.25
-"""Amplitude falls with frequency to this power; photographs: 1 to 1.3."""
+"""Amplitude falls with frequency to this power. Photographs have 1 to 1.3."""
 EDGES = 60
 GRAIN = 4.0
 """Standard deviation, of 255."""
@@ -30,7 +30,7 @@ GRAIN = 4.0
 
 @dataclass(frozen=True)
 class Photograph:
-    """A file to measure with. `turned`: stored sideways, in Display P3's primaries, as telephones do."""
+    """A file for measurements. `turned`: stored sideways, with Display P3's primaries, as phones do."""
 
     name: str
     title: str
@@ -46,7 +46,7 @@ class Photograph:
         return FOLDER / f"{self.name}-{VERSION}.{self.kind.lower()}"
 
     def draw(self) -> Path:
-        """The file, drawn now if it is not there yet."""
+        """Return the file. It is drawn if it does not exist yet."""
         if not self.path.exists():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             partial = self.path.with_suffix(".partial")
@@ -55,7 +55,7 @@ class Photograph:
         return self.path
 
     def small(self) -> bytes:
-        """The same kind of file, 64 × 48: for a process to load its libraries with."""
+        """The same kind of file with 64 × 48 pixels, with which a process loads its libraries."""
         picture = Image.new("RGBA" if self.transparent else "RGB", (64, 48), "gray")
         return _encode(picture, self)
 
@@ -99,7 +99,7 @@ PHOTOGRAPHS = (
 
 def _scene(width: int, height: int, *, transparent: bool) -> Image.Image:
     random = np.random.default_rng(width * 10_007 + height)
-    # Light carries the detail; colour is its own, weaker and softer noise on top.
+    # The detail is in the lightness. Color is a separate, weaker and softer noise.
     light = _noise(random, width, height)
     planes = []
     edges = _fields(random, width, height)
@@ -115,7 +115,7 @@ def _scene(width: int, height: int, *, transparent: bool) -> Image.Image:
 
 
 def _noise(random: np.random.Generator, width: int, height: int) -> NDArray[np.float32]:
-    """Amplitudes falling with frequency; mean 0, standard deviation 1."""
+    """Noise with amplitudes that fall with frequency, mean 0 and standard deviation 1."""
     down = np.fft.fftfreq(height).astype(np.float32)[:, None]
     across = np.fft.rfftfreq(width).astype(np.float32)[None, :]
     frequency = np.hypot(down, across)
@@ -129,7 +129,7 @@ def _noise(random: np.random.Generator, width: int, height: int) -> NDArray[np.f
 
 
 def _fields(random: np.random.Generator, width: int, height: int) -> NDArray[np.float32]:
-    """Overlapping discs and half-planes, each adding a colour: the hard edges of a picture."""
+    """The hard edges of a picture: overlapping discs and half-planes, each of which adds a color."""
     fields = np.zeros((height, width, 3), np.float32)
     down, across = np.ogrid[0:height, 0:width]
     size = max(width, height)
@@ -149,7 +149,7 @@ def _fields(random: np.random.Generator, width: int, height: int) -> NDArray[np.
 
 
 def _hole(width: int, height: int) -> NDArray[np.uint8]:
-    """Alpha: opaque, with a soft-edged disc that is seen through."""
+    """An alpha channel: opaque, with a transparent disc with soft edges."""
     down, across = np.ogrid[0:height, 0:width]
     distance = np.hypot(down - height * 0.4, across - width * 0.6) / min(width, height)
     hole: NDArray[np.uint8] = np.clip((distance - 0.2) * 255 / 0.1, 0, 255).astype(np.uint8)

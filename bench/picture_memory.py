@@ -1,4 +1,4 @@
-"""What one way of doing the picture stage adds to a fresh process: `bench.images` starts it once a file and way."""
+"""The memory that one way of the picture stage adds to a new process. `bench.images` starts it per file and way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESET_PEAK = "5"
 
 
 def peak_above_start(way: str, photograph: Photograph) -> int:
-    """Bytes at the peak, above what the process took with its libraries loaded and the file's bytes read."""
+    """Peak memory in bytes, above that of the process after it has loaded its libraries and read the file."""
     run = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "bench.picture_memory", way, photograph.name],
         stdout=subprocess.PIPE,
@@ -27,7 +27,7 @@ def peak_above_start(way: str, photograph: Photograph) -> int:
 
 
 def main() -> None:
-    """Entry point of the fresh process: way, name of the photograph."""
+    """Entry point of the new process. Arguments: way, name of the photograph."""
     way, name = sys.argv[1:]
     photograph = next(one for one in PHOTOGRAPHS if one.name == name)
     work = WAYS[way]()

@@ -1,7 +1,7 @@
-"""How far the pictures of each way are from exact ones.
+"""Measure how much the pictures of each way differ from exact ones.
 
-Exact: the file decoded whole, turned and brought to sRGB as Pillow does it; from there Lanczos in floating point
-(thumbnails), and what transformers does for the model (bicubic, in bytes).
+Exact pictures: the file is decoded at full size, rotated and converted to sRGB with Pillow. Then thumbnails are
+resized with Lanczos in floating point, and the model's array like in transformers (bicubic, in bytes).
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ Pixels = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Quality:
-    """Of one way with one file."""
+    """The quality of one way with one file."""
 
     scaled: dict[str, float]
     """Peak signal-to-noise ratio of each thumbnail before it is encoded, in dB."""
     encoded: dict[str, float]
-    """The same of the thumbnail as it is served."""
+    """The same for the thumbnail as it is served."""
     array: float
     """Mean absolute difference of the model's array, of 255."""
 
 
 def qualities(data: bytes) -> dict[str, Quality]:
-    """Of each way, with the file `data`."""
+    """Measure the quality of each way with the file `data`."""
     _, picture = naive_picture(data)
     exact_array = Preprocessor(SIDE, MEAN, STD)(on_white(picture))
     unencoded: dict[str, Mapping[str, Pixels]] = {
@@ -63,7 +63,7 @@ def qualities(data: bytes) -> dict[str, Quality]:
         result = way()(data)
         served = {size: _pixels(Image.open(BytesIO(body))) for size, body in result.thumbnails.items()}
         difference = (result.array - exact_array) * np.float32(255) * np.array(STD, np.float32).reshape(1, 3, 1, 1)
-        # Each at its own size: 112.5 pixels are 112 to one and 113 to another.
+        # Each at its own size: 112.5 pixels may be rounded to 112 or 113.
         exact = {size: _lanczos(picture, (pixels.shape[1], pixels.shape[0])) for size, pixels in served.items()}
         found[name] = Quality(
             {size: _decibels(unencoded[name][size], exact[size]) for size in SIZES},
@@ -79,7 +79,7 @@ def _ours(data: bytes) -> dict[str, Pixels]:
 
 
 def _lanczos(picture: Image.Image, size: tuple[int, int]) -> Pixels:
-    """(height, width, channels); colours multiplied with their alpha, if there is one, while they are mixed."""
+    """Resize to (height, width, channels). Colors are premultiplied with alpha, if there is one, while resizing."""
     planes = [np.asarray(one, np.float32) for one in picture.split()]
     if len(planes) == 4:
         planes[:3] = [plane * (planes[3] / np.float32(255)) for plane in planes[:3]]
@@ -90,7 +90,7 @@ def _lanczos(picture: Image.Image, size: tuple[int, int]) -> Pixels:
 
 
 def _pixels(picture: Image.Image) -> Pixels:
-    """As `_lanczos` has them."""
+    """Convert a picture to the format of `_lanczos`."""
     if picture.mode not in ("RGB", "RGBA"):
         picture = picture.convert("RGB")
     return _multiplied(np.asarray(picture, np.float64))

@@ -1,7 +1,7 @@
-"""The picture stage done in four ways: ours, Pillow from the picture at full size (plainly, and better), libvips.
+"""Four ways to implement the picture stage: ours, Pillow at full size (naive, and better), libvips.
 
-Each turns a file's bytes into everything that the pipeline wants: metadata, two thumbnails encoded, and the caption
-model's array. The hash of the bytes costs all of them the same and is left out.
+Each converts a file's bytes to all results that the pipeline needs: metadata, two encoded thumbnails, and the
+caption model's array. The hash of the bytes is left out, because its cost is the same for all.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ QUALITY = 85
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What one way made of one file; `array` is (1, 3, 384, 384), normalised."""
+    """The result of one way for one file. `array` is (1, 3, 384, 384), normalized."""
 
     metadata: dict[str, Any]
     thumbnails: dict[str, bytes]
@@ -41,7 +41,7 @@ Way = Callable[[bytes], Result]
 
 
 def ours() -> Way:
-    """As `pipeline.process` does it between download and caption."""
+    """The steps of `pipeline.process` between download and caption."""
     from image_processor.picture.decode import decode
     from image_processor.picture.metadata import extract
     from image_processor.picture.thumbnails import render
@@ -59,12 +59,12 @@ def ours() -> Way:
 
 
 def naive() -> Way:
-    """Pillow's functions as they come, one after the other, on the picture decoded once, at full size."""
+    """Pillow's functions, one after the other, on the picture that is decoded once at full size."""
     return _at_full_size(naive_thumbnails)
 
 
 def thumbnail() -> Way:
-    """The same with `Image.thumbnail`, which averages first: what those do who know Pillow better."""
+    """The same with `Image.thumbnail`, which averages first, as users with more experience do."""
     return _at_full_size(better_thumbnails)
 
 
@@ -104,12 +104,12 @@ def naive_picture(data: bytes) -> tuple[dict[str, Any], Image.Image]:
 
 
 def naive_thumbnails(picture: Image.Image) -> dict[str, Image.Image]:
-    """With `resize` and its default filter."""
+    """Thumbnails with `resize` and its default filter."""
     return {name: picture.resize(fitted(*picture.size, side)) for name, side in SIZES.items()}
 
 
 def better_thumbnails(picture: Image.Image) -> dict[str, Image.Image]:
-    """From a copy, with `thumbnail` and its defaults, as in Pillow's tutorial."""
+    """Thumbnails from a copy, with `thumbnail` and its defaults, as in Pillow's tutorial."""
     thumbnails = {}
     for name, side in SIZES.items():
         copy = picture.copy()
@@ -119,7 +119,7 @@ def better_thumbnails(picture: Image.Image) -> dict[str, Image.Image]:
 
 
 def on_white(picture: Image.Image) -> Image.Image:
-    """What the model sees of a picture with transparency."""
+    """The model's input for a picture with transparency."""
     if picture.mode != "RGBA":
         return picture
     white = Image.new("RGB", picture.size, "white")
@@ -128,7 +128,8 @@ def on_white(picture: Image.Image) -> Image.Image:
 
 
 def vips() -> Way:
-    """libvips at its best: decoded once, shrunk meanwhile where the format can, and all made from that."""
+    """The best use of libvips: decode once, at a reduced scale if the format supports it, and use that for
+    everything."""
     import pyvips
 
     tables = [
@@ -181,7 +182,7 @@ def vips_picture(data: bytes) -> tuple[dict[str, Any], Any]:
 
 
 def vips_thumbnails(base: Any) -> dict[str, Any]:
-    """The small one from the medium one."""
+    """The thumbnails. The small one is made from the medium one."""
     medium = base.thumbnail_image(SIZES["medium"], size="down").copy_memory()
     return {"small": medium.thumbnail_image(SIZES["small"], size="down"), "medium": medium}
 
@@ -190,7 +191,7 @@ WAYS: dict[str, Callable[[], Way]] = {"naive": naive, "thumbnail()": thumbnail, 
 
 
 def turns(name: str, paths: list[Path], repeats: list[int]) -> Turn:
-    """A turn does the picture of that number, as often as its `repeats` says."""
+    """A turn processes the picture of the round's number, as often as its `repeats` says."""
     way = WAYS[name]()
     files = [path.read_bytes() for path in paths]
 

@@ -1,6 +1,7 @@
-"""`python -m bench.prepacking`: what ONNX Runtime's prepacking of weights costs while loading and gains afterwards.
+"""`python -m bench.prepacking`: the cost of ONNX Runtime's weight prepacking at load time, and its later gain.
 
-Fresh processes, page cache warm, both ways in turn. docs/decisions/0007-prepacking.md rests on this.
+Each measurement runs in a new process with a warm page cache, and both ways alternate. It is the basis of
+docs/decisions/0007-prepacking.md.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ CAPTIONS = 4
 
 @dataclass(frozen=True)
 class Costs:
-    """Of one process: seconds to load, and medians for a picture and for a token; bytes at the peak."""
+    """The costs of one process: seconds to load, medians for a picture and for a token, and peak bytes."""
 
     load: float
     picture: float
@@ -32,7 +33,7 @@ class Costs:
 
 
 def one_process(exported: Path, prepacking: bool) -> Turn:
-    """A turn loads the graphs and captions a few times."""
+    """In one turn, load the graphs and caption a few times."""
     from image_processor.captioning.model_folder import read_manifest
     from image_processor.captioning.onnx_graphs import BoundGraphs
 

@@ -1,4 +1,4 @@
-"""What every benchmark prints: where it ran, and a Markdown table with spreads."""
+"""The output of every benchmark: the machine, and a Markdown table with spreads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from image_processor.cpus import usable_cpus
 
 
 def machine(*packages: str) -> str:
-    """A line about the machine, the versions, and how busy the machine was when this was called."""
+    """Describe the machine, the versions, and the current load in one line."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     return (
@@ -25,18 +25,18 @@ def machine(*packages: str) -> str:
 
 
 def spread(values: Sequence[float], scale: float = 1.0, digits: int = 2) -> str:
-    """Median and range: "1.23 (1.20–1.31)"."""
+    """Format median and range: "1.23 (1.20–1.31)"."""
     low, middle, high = (one * scale for one in (min(values), statistics.median(values), max(values)))
     return f"{middle:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
 
 
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> str:
-    """How many times the time of `fast` that of `slow` is, round by round."""
+    """The ratio of `slow` to `fast`, round by round."""
     return spread([one / other for one, other in zip(slow, fast, strict=True)])
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first column is text, the others are numbers."""
+    """Format a Markdown table. The first column is text, the others are numbers."""
     rule = [":--", *("--:" for _ in header[1:])]
     return "\n".join("| " + " | ".join(row) + " |" for row in (header, rule, *rows))
 

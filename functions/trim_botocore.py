@@ -1,6 +1,6 @@
 """`python trim_botocore.py DATA SERVICE…`: keep only the data that clients of these services read.
 
-The Makefile beside it and the processor's Dockerfile run it. A cold start parses all of the data: every region of
+The Makefile next to it and the processor's Dockerfile run it. A cold start parses all of the data: every region of
 every service, and the documentation of every operation and shape.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def trim(data: Path, services: list[str]) -> None:
-    """Trims botocore's folder `data` in place; the same bytes each time."""
+    """Trim botocore's folder `data` in place. The result is deterministic."""
     for folder in data.iterdir():
         if folder.is_dir() and folder.name not in services:
             shutil.rmtree(folder)
@@ -32,7 +32,7 @@ def _undocumented(described: object) -> object:
     if isinstance(described, list):
         return [_undocumented(one) for one in described]
     if isinstance(described, dict):
-        # Emptied, for botocore asks for some of them. A structure's member of that name is described by an object.
+        # Emptied, not removed: botocore reads some of them. A structure's member of that name is an object.
         return {
             name: "" if name == "documentation" and isinstance(of, str) else _undocumented(of)
             for name, of in described.items()

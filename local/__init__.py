@@ -1,1 +1,1 @@
-"""The whole stack on one machine: template.yaml on moto, fed and served as AWS would."""
+"""The whole stack on one machine: the resources of template.yaml on an emulator, with its functions and API."""

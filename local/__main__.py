@@ -1,4 +1,4 @@
-"""`python -m local`: the whole pipeline on this machine, until Ctrl-C."""
+"""`python -m local`: runs the whole pipeline on this machine until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
 
 
 def main() -> int:
-    """Exit code: 0 after Ctrl-C or SIGTERM, 1 where something could not start or ended by itself."""
+    """Entry point. Returns 0 after Ctrl-C or SIGTERM, 1 if something could not start or ended unexpectedly."""
     options = parse(sys.argv[1:], os.environ)
-    # SIGINT too: a script's background process inherits it ignored, and could not be ended by it.
+    # SIGINT too: a background process of a script inherits an ignored SIGINT, which could not stop it.
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _interrupt)
     try:

@@ -1,4 +1,4 @@
-"""The API function's application behind uvicorn, in a process of its own."""
+"""Run the API function's application with uvicorn, in a separate process."""
 
 from __future__ import annotations
 
@@ -40,11 +40,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.api")
     parser.add_argument("--app", required=True, help="module:attribute of the ASGI application")
     parser.add_argument("--fd", type=int, required=True, help="the listening socket")
-    parser.add_argument("--host", default="127.0.0.1", help="the host that it is served under")
-    parser.add_argument("--origin", default=[], action="append", help="other pages that may call; may be repeated")
+    parser.add_argument("--host", default="127.0.0.1", help="the host name of the API")
+    parser.add_argument(
+        "--origin", default=[], action="append", help="origin whose pages may call the API; may be repeated"
+    )
     arguments = parser.parse_args()
     listening = socket.socket(fileno=arguments.fd)
-    # Metrics are printed; nobody reads our standard output, and what is printed goes where the log goes.
+    # Metrics are printed. Standard output is not read by anyone, so it is redirected to the log.
     os.dup2(2, 1)
     logging.basicConfig()
     log_as_json()

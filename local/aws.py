@@ -1,7 +1,7 @@
-"""moto's server in a process of its own, fresh and in memory: `python -m local.aws --fd N`.
+"""Run moto's server in a separate process, empty and in memory: `python -m local.aws --fd N`.
 
-It answers one request at a time, because moto's transactions lose updates when two threads run them. It offers the
-services in `local.services`, to programs on this machine and to the pages that `--origin` names.
+It serves one request at a time, because moto's transactions lose updates if two threads run them. It offers the
+services in `local.services` to programs on this machine and to the pages of `--origin`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class OneAtATime:
-    """Wraps `application`: a request's body is read first, then it waits its turn."""
+    """Wraps `application`: reads a request's body first, then waits until no other request runs."""
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
@@ -50,12 +50,12 @@ class OneAtATime:
 
 
 def send_object_removed(deletion: Deletion) -> None:
-    """Puts the event into the queues that the bucket's notification configuration names."""
+    """Send the event to the queues in the bucket's notification configuration."""
     bucket = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets.get(deletion.bucket)
     if bucket is None or not bucket.is_versioned or bucket.notification_configuration is None:
         return
     if not deletion.marker_id and deletion.key not in bucket.keys:
-        return  # the last version of a key: the one case in which moto sends the event itself
+        return  # the last version of a key: only in this case moto sends the event itself
     for notification in bucket.notification_configuration.queue:
         if notification.matches(f"s3:{deletion.event_name}", deletion.key):
             region, queue_name = notification.arn.split(":")[3], notification.arn.split(":")[-1]
@@ -65,13 +65,15 @@ def send_object_removed(deletion: Deletion) -> None:
 
 class _QuietHandler(MotoRequestHandler):
     def log_request(self, code: Any = "-", size: Any = "-") -> None:
-        """The log is for what goes wrong."""
+        """Log nothing: only errors are logged."""
 
 
 def application(create: Callable[[Any], Any] = create_application) -> WSGIApplication:
-    """moto as `python -m local` serves it; `create` returns the application for one of its backends."""
+    """The moto application that `python -m local` serves. `create` returns the application of one of its
+    backends."""
     moto_patches.apply()
-    # Deleting the last version of a key makes moto describe it in an event; a delete marker lacks what it needs.
+    # When the last version of a key is deleted, moto describes it in an event. A delete marker lacks these
+    # attributes.
     FakeDeleteMarker.etag = ""  # type: ignore[attr-defined]
     FakeDeleteMarker.size = 0  # type: ignore[attr-defined]
     moto: Any = DomainDispatcherApplication(create)
@@ -79,7 +81,7 @@ def application(create: Callable[[Any], Any] = create_application) -> WSGIApplic
 
 
 def _end(*_: object) -> None:
-    """Ends at once: Python would take its time to free every object."""
+    """End immediately: Python would take time to free every object."""
     objects.remove_folder()
     os._exit(0)
 
@@ -88,7 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.aws")
     add = parser.add_argument
     add("--fd", type=int, required=True, action="append", help="a listening socket; may be repeated")
-    add("--origin", default=[], action="append", help="pages that may use presigned URLs; may be repeated")
+    add("--origin", default=[], action="append", help="origin whose pages may use presigned URLs; may be repeated")
     arguments = parser.parse_args()
     read_until_parent_ends(at_end=objects.remove_folder)
     signal.signal(signal.SIGTERM, _end)

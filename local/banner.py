@@ -1,4 +1,4 @@
-"""What is printed once everything answers."""
+"""The text that is printed once everything is ready."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def banner(
     upgrades_model: bool,
     other_url: str | None,
 ) -> str:
-    """Returns what to print. `stack` is from `LocalStack.description`, `health` from the API.
+    """Return the text to print. `stack` is from `LocalStack.description`, `health` from the API.
 
-    `upgrades_model`: the demo model is about to be replaced by the real one.
+    `upgrades_model`: the demo model will be replaced by the real one.
     `other_url`: the API of the stack that `python -m ops` uses by default.
     """
     copy = f"aws --endpoint-url {stack['aws_endpoint_url']} s3 cp photo.jpg s3://{stack['uploads_bucket_name']}/"
@@ -51,7 +51,7 @@ def banner(
 
 
 def _emulator(stack: Mapping[str, Any]) -> str:
-    """The emulator, and whether it keeps data."""
+    """Name the emulator and say whether it keeps data."""
     if stack["emulator"] is None:
         return ""
     if stack["data_folder"]:
@@ -64,7 +64,7 @@ def _ops_line(description_file: str, other_url: str) -> str:
 
 
 def caption_line(health: Any, *, upgrades: bool) -> str:
-    """The model in use, loud if it is only the demo."""
+    """Name the model in use, with a warning if it is the demo model."""
     model = _find(health, "caption_model")
     if not model:
         return "no model in use yet; `make model` downloads Salesforce/blip-image-captioning-base"
@@ -75,7 +75,7 @@ def caption_line(health: Any, *, upgrades: bool) -> str:
 
 
 def _find(value: Any, key: str) -> Any:
-    """The first value under `key`, however deep."""
+    """Return the first value of `key` at any depth."""
     if isinstance(value, Mapping):
         if key in value:
             return value[key]

@@ -1,4 +1,4 @@
-"""Processes that `python -m local` starts, and that never outlive it."""
+"""Child processes of `python -m local`, which never outlive it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from local.template import ROOT
 
 
 class Child:
-    """`python -m MODULE ARGUMENTS…`, its standard error shown as log lines under `name`.
+    """Runs `python -m MODULE ARGUMENTS…`, and prints its standard error as log lines under `name`.
 
-    `python` is another interpreter than ours, for a module with an environment of its own.
+    `python` is another interpreter, for a module that has its own environment.
 
-    It leads a process group of its own, so that Ctrl-C reaches only us; its standard input is its lifeline.
+    The child has its own process group, so that Ctrl-C reaches only the parent. It ends when its standard input is
+    closed.
     """
 
     def __init__(
@@ -57,17 +58,17 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """The exit code. None while the process runs."""
         return self._process.poll()
 
     def wait(self) -> int:
-        """The exit code, once it has ended."""
+        """Wait until the process has ended, and return its exit code."""
         code = self._process.wait()
         self._log.join(timeout=1)
         return code
 
     def stop(self, grace_seconds: float = 0) -> None:
-        """Ends it: politely first if there is a grace period, and for certain then."""
+        """Stop the process: with SIGTERM first if there is a grace period, then with SIGKILL."""
         if grace_seconds and self.exit_code is None:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -82,7 +83,7 @@ class Child:
 
 
 def describe_exit(code: int | None) -> str:
-    """How a process ended, in words."""
+    """Describe how a process ended."""
     if code is not None and code < 0:
         return f"killed by {signal.Signals(-code).name}"
     return f"exit code {code}"

@@ -1,4 +1,4 @@
-"""Functions in Lambda's own containers: `sam local start-api` and `start-lambda` as children, and invoking them."""
+"""Run functions in Lambda's own containers, with `sam local start-api` and `start-lambda` as child processes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ CONTAINER_START_SECONDS = 120
 
 
 class SamLocal:
-    """Starts SAM's servers with the environment in `env_file`; needs `sam build` and a Docker engine.
+    """Starts SAM's servers with the environment in `env_file`. Requires `sam build` and a Docker engine.
 
-    `host` is what the API is served under; pages of the other `origins` may call it as well.
+    `host` is the host name of the API. Pages of the other `origins` may also call it.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SamLocal:
 
 
 class ContainerFunction:
-    """A function behind `sam local start-lambda`; what `LocalFunction` is to one that runs in processes."""
+    """A function behind `sam local start-lambda`. `LocalFunction` is the counterpart for processes."""
 
     def __init__(self, name: str, logical_id: str, client: LambdaClient) -> None:
         self.name = name
@@ -64,48 +64,48 @@ class ContainerFunction:
 
     @property
     def workers(self) -> int:
-        """A warm container takes one call at a time."""
+        """1: a warm container handles one call at a time."""
         return 1
 
     @property
     def pids(self) -> list[int]:
-        """None on this machine."""
+        """An empty list: the function has no processes on this machine."""
         return []
 
     def wait_until_ready(self) -> None:
-        """The container starts at the first call."""
+        """Return at once: the container starts at the first call."""
 
     @contextlib.contextmanager
     def reserve(self) -> Iterator[ContainerFunction]:
-        """Itself: there is one poller for it."""
+        """Return the function itself, because it has only one poller."""
         yield self
 
     def invoke(self, event: Any) -> Any:
-        """What the handler returns for `event`."""
+        """Return the handler's result for `event`."""
         try:
             answer = self._client.invoke(FunctionName=self._logical_id, Payload=json.dumps(event).encode())
             payload = json.loads(answer["Payload"].read() or b"null")
         except (BotoCoreError, ClientError, ValueError) as error:
             raise WorkerFailed(f"the container could not be invoked: {error}") from error
-        # SAM answers 200 to a function that failed, and nothing to one that ran out of time.
+        # SAM responds with 200 if a function failed, and with an empty body if it timed out.
         if answer.get("FunctionError") or payload is None or (isinstance(payload, dict) and "errorType" in payload):
             told = payload or {"errorType": "Sandbox.Timedout"}
             raise InvocationError(f"{told.get('errorType')}: {told.get('errorMessage', '')}")
         return payload
 
     def stop(self) -> None:
-        """SAM removes the container when it ends."""
+        """Do nothing: SAM removes the container when it ends."""
 
 
 def lambda_client(session: Session, port: int, functions: Mapping[str, FunctionConfiguration]) -> LambdaClient:
-    """A client of `sam local start-lambda` that waits as long as any function may take."""
+    """A client of `sam local start-lambda`. Its timeout is longer than any function's."""
     longest = max(function.timeout_seconds for function in functions.values())
     config = Config(proxies={}, retries={"total_max_attempts": 1}, read_timeout=longest + CONTAINER_START_SECONDS)
     return session.client("lambda", endpoint_url=f"http://127.0.0.1:{port}", config=config)
 
 
 def free_port() -> int:
-    """A port that nobody listened on just now; SAM takes no socket that is open already."""
+    """Return a port that is free at this moment. SAM does not accept a socket that is already open."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

@@ -1,6 +1,6 @@
 """CORS for the emulated bucket: the same rule as in template.yaml, for the gallery and the pages in CorsOrigins.
 
-On AWS each bucket has its own rule. Here `local.gate` has refused every other page, so that one rule is enough.
+On AWS each bucket has its own rule. Here one rule is enough, because `local.gate` rejects every other page.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 METHODS = frozenset({"GET", "HEAD", "PUT"})
 _PREFLIGHT = [
     ("Access-Control-Allow-Methods", ", ".join(sorted(METHODS))),
-    # The asterisk does not cover Authorization: a page can use presigned URLs only.
+    # The asterisk does not include Authorization, so a page can use only presigned URLs.
     ("Access-Control-Allow-Headers", "*"),
     ("Access-Control-Max-Age", "3600"),
 ]
 
 
 class BucketCors:
-    """Wraps a WSGI emulator: a page that `local.gate` accepted may read the response, and no other page."""
+    """Wraps a WSGI emulator: only a page that `local.gate` accepted may read the response."""
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
@@ -72,7 +72,7 @@ def _preflight_headers(origin: str | None) -> list[tuple[str, str]]:
 
 
 def _response_headers(headers: Iterable[tuple[str, str]], origin: str | None) -> list[tuple[str, str]]:
-    """Returns the emulator's headers with our CORS headers: an emulator allows every page to read everything."""
+    """Replace the emulator's CORS headers, which allow every page to read everything."""
     others = [(name, value) for name, value in headers if not name.lower().startswith("access-control-")]
     exposed = [("Access-Control-Expose-Headers", "ETag, x-amz-version-id")] if origin else []
     return [*others, *_allowed(origin), *exposed]

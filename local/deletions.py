@@ -1,6 +1,6 @@
 """S3's ObjectRemoved events for versioned buckets, which moto 5.2.5 does not send.
 
-A WSGI application around moto's: lets a deletion through, and where moto has carried it out, reports what is gone.
+A WSGI application around moto's passes each deletion on and reports it if moto has carried it out.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _EMPTY_ETAG = "d41d8cd98f00b204e9800998ecf8427e"
 class Deletion:
     """One key of a versioned bucket that was deleted.
 
-    `marker_id`: version id of the delete marker that hides the object now. None if a version was removed for
-    good; `version_id` is its id then.
+    `marker_id`: version id of the delete marker that now hides the object. None if a version was removed
+    permanently; `version_id` is then its id.
     """
 
     bucket: str
@@ -38,7 +38,7 @@ class Deletion:
 
 
 def object_removed_event(deletion: Deletion, *, region: str, configuration_id: str, now: float) -> dict[str, Any]:
-    """The event as S3 sends it; `now` in seconds since 1970. Keys are form-encoded but for their slashes.
+    """Build the event as S3 sends it. `now` is in seconds since 1970. Keys are form-encoded, except for slashes.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     """
@@ -74,7 +74,7 @@ def object_removed_event(deletion: Deletion, *, region: str, configuration_id: s
 
 
 class DeletionEvents:
-    """Wraps `application`, calls `on_deletion` after each deletion that it has carried out."""
+    """Wraps `application`, and calls `on_deletion` after each successful deletion."""
 
     def __init__(self, application: WSGIApplication, on_deletion: Callable[[Deletion], None]) -> None:
         self._application = application
@@ -97,7 +97,7 @@ class DeletionEvents:
 
 
 def read_out(answer: Iterable[bytes]) -> bytes:
-    """The whole body of a WSGI answer, which is closed thereby."""
+    """Read the whole body of a WSGI response, then close it."""
     try:
         return b"".join(answer)
     finally:
@@ -113,10 +113,10 @@ def _may_delete(environ: WSGIEnvironment) -> bool:
 
 
 def deletions(environ: WSGIEnvironment, headers: dict[str, str], body: bytes) -> list[Deletion]:
-    """The keys that a successful request deleted, read off request and answer."""
+    """The keys that a successful request deleted, from its request and response."""
     path = environ["PATH_INFO"].encode("latin-1").decode("utf-8").removeprefix("/")
     subdomain, _, domain = environ.get("HTTP_HOST", "").partition(".")
-    # SDKs put the bucket into the host's name where the endpoint is no IP address: `BUCKET.localhost`.
+    # If the endpoint is not an IP address, SDKs put the bucket into the host name: `BUCKET.localhost`.
     bucket, _, key = (subdomain, "", path) if domain.startswith("localhost") else path.partition("/")
     if environ["REQUEST_METHOD"] == "DELETE":
         if not key:
@@ -131,9 +131,9 @@ def deletions(environ: WSGIEnvironment, headers: dict[str, str], body: bytes) ->
 
 
 def _deleted_elements(body: bytes) -> list[dict[str, str]]:
-    """The `<Deleted>` elements of a DeleteObjects answer."""
+    """The `<Deleted>` elements of a DeleteObjects response."""
     found = []
-    for element in ElementTree.fromstring(body):  # noqa: S314  # moto's own answer
+    for element in ElementTree.fromstring(body):  # noqa: S314  # moto's own response
         if element.tag.rpartition("}")[2] == "Deleted":
             found.append({child.tag.rpartition("}")[2]: child.text or "" for child in element})
     return found

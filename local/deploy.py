@@ -1,6 +1,6 @@
-"""Creating the resources of template.yaml at an emulator, by the services' own calls.
+"""Create the resources of template.yaml in an emulator, with the services' own API calls.
 
-Not by its CloudFormation: moto's ignores many properties, and needs libraries that nothing else here does.
+The emulator's CloudFormation is not used: moto's ignores many properties, and needs additional libraries.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _QUEUE_ATTRIBUTES = {
 
 @dataclass(frozen=True)
 class FunctionConfiguration:
-    """A function of the template; `environment` as Lambda would set it."""
+    """A function of the template. `environment` has the variables that Lambda would set."""
 
     handler: str
     timeout_seconds: float
@@ -64,7 +64,7 @@ class StreamSource:
 
 @dataclass(frozen=True)
 class Deployment:
-    """The stack as it is now: functions by logical id, names by output."""
+    """The deployed stack: functions by logical id, names by output."""
 
     functions: Mapping[str, FunctionConfiguration]
     event_sources: tuple[EventSource, ...]
@@ -78,7 +78,7 @@ class Deployment:
 def deploy(
     template: Template, parameters: Mapping[str, str], *, session: Session, endpoint_url: str, api_url: str = ""
 ) -> Deployment:
-    """Create the resources that are not there yet, and return what the stack is. `api_url` is the API's."""
+    """Create the resources that do not exist yet, and return the stack. `api_url` is the URL of the API."""
 
     def client(service: Any) -> Any:
         return session.client(service, endpoint_url=endpoint_url)
@@ -166,7 +166,7 @@ def table_arguments(properties: Template) -> dict[str, Any]:
 
 
 def _create_table(dynamodb: DynamoDBClient, name: str, properties: Template) -> None:
-    """Create the table, or add the indexes that an existing one lacks."""
+    """Create the table, or add missing indexes to an existing one."""
     arguments = table_arguments(properties)
     try:
         table = dynamodb.describe_table(TableName=name)["Table"]
@@ -184,7 +184,8 @@ def _create_table(dynamodb: DynamoDBClient, name: str, properties: Template) -> 
 
 
 def _create_queues(sqs: SQSClient, stack: ResolvedTemplate) -> dict[str, str]:
-    """The queues' URLs by logical id. All are created first: a redrive policy names another queue."""
+    """Create the queues and return their URLs by logical id. Redrive policies come last: they name another
+    queue."""
     queues = stack.resources("AWS::SQS::Queue")
     urls = {name: sqs.create_queue(QueueName=stack.name(name))["QueueUrl"] for name in queues}
     for name, properties in queues.items():
@@ -209,7 +210,7 @@ def _refers_to(value: Any, names: Iterable[str]) -> bool:
 
 
 def _absent(stack: ResolvedTemplate) -> list[str]:
-    """The resources that are not created here, by logical id."""
+    """The logical ids of resources that are not created here."""
     resources: Template = stack.template["Resources"]
     return [name for name, resource in resources.items() if resource["Type"] not in _CREATED]
 
@@ -219,13 +220,13 @@ def _queue_url(sqs: SQSClient, arn_or_url: str) -> str:
 
 
 def _stream_arn(dynamodb: DynamoDBClient, arn: str) -> str:
-    """The stream that a table has now; `arn` is one of its streams."""
+    """The ARN of a table's current stream. `arn` is one of its streams."""
     table = arn.partition(":table/")[2].partition("/")[0]
     return dynamodb.describe_table(TableName=table)["Table"]["LatestStreamArn"]
 
 
 def _create_bucket(s3: S3Client, bucket: Template, *, region: str) -> None:
-    """Create the bucket, or bring an existing one up to date."""
+    """Create the bucket, or update an existing one."""
     name = bucket["BucketName"]
     elsewhere: Any = {"CreateBucketConfiguration": {"LocationConstraint": region}}
     with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
@@ -246,7 +247,7 @@ def _create_bucket(s3: S3Client, bucket: Template, *, region: str) -> None:
 
 
 def _lifecycle_rule(rule: Template) -> dict[str, Any]:
-    """A lifecycle rule of CloudFormation in S3's own words."""
+    """Convert a lifecycle rule from CloudFormation's format to S3's."""
     api: dict[str, Any] = {"ID": rule["Id"], "Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
     if rule.get("ExpiredObjectDeleteMarker"):
         api["Expiration"] = {"ExpiredObjectDeleteMarker": True}

@@ -1,4 +1,4 @@
-"""The environment variables of what runs here."""
+"""The environment variables of the local processes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ DUMMY_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test
 
 
 def models_folder() -> Path:
-    """Where the functions look for caption models: `exported` and `demo`."""
+    """The folder in which the functions find caption models: `exported` and `demo`."""
     return Path(os.environ.get("MODELS_DIR") or ROOT / "models")
 
 
 def credentials(*, external: bool) -> dict[str, str]:
-    """AWS variables for the endpoint: the caller's own where it is external, else harmless ones.
+    """AWS variables for the endpoint: the caller's own if it is external, else dummy values.
 
-    A developer's profile must neither be sent to the emulator nor change how it is addressed.
+    A developer's profile must not be sent to the emulator, and must not change its URL.
     """
     if external:
         return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
@@ -36,14 +36,15 @@ def credentials(*, external: bool) -> dict[str, str]:
 
 
 def process_environment(aws: Mapping[str, str], *, region: str) -> dict[str, str]:
-    """What every child gets: the caller's environment, AWS settings replaced by `aws`, no proxy for this host."""
+    """The environment of every child: the caller's, with AWS settings replaced by `aws` and no proxy for this
+    host."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     direct = {name: _with_local_hosts(plain.get(name, "")) for name in ("NO_PROXY", "no_proxy")}
     return {**plain, **direct, **aws, "AWS_REGION": region, "AWS_DEFAULT_REGION": region, "PYTHONUNBUFFERED": "1"}
 
 
 def emulator_environment(process: Mapping[str, str]) -> dict[str, str]:
-    """Returns the emulator's environment, in which no Docker engine can be found: moto would start containers."""
+    """The emulator's environment. It hides the Docker engine, because moto would start containers."""
     plain = {name: value for name, value in process.items() if not name.startswith("DOCKER_")}
     return {**plain, "DOCKER_HOST": f"unix://{os.devnull}"}
 
@@ -55,8 +56,8 @@ def _with_local_hosts(no_proxy: str) -> str:
 def function_environment(
     process: Mapping[str, str], name: str, function: FunctionConfiguration, *, endpoint_url: str, workers: int = 1
 ) -> dict[str, str]:
-    """What a function sees: its own variables of the template, Lambda's, and the way to the emulator."""
-    # Two workers that each take every CPU would spend their time waiting for each other.
+    """A function's environment: its variables in the template, Lambda's, and the emulator's URL."""
+    # If two workers each used every CPU, they would wait for each other most of the time.
     threads = str(max(1, (os.cpu_count() or 1) // max(1, workers)))
     return {
         "OMP_NUM_THREADS": threads,
@@ -73,7 +74,7 @@ def function_environment(
 def sam_environment(
     functions: Mapping[str, FunctionConfiguration], *, endpoint_url: str
 ) -> dict[str, dict[str, str]]:
-    """Returns the contents of a file for `sam local --env-vars`: containers know this machine by another name."""
+    """The contents of a file for `sam local --env-vars`. Containers use another host name for this machine."""
     return {
         logical_id: {
             **function.environment,
@@ -86,7 +87,7 @@ def sam_environment(
 
 
 def in_container(url: str) -> str:
-    """Returns the URL that containers reach the same server by: this machine is `host.docker.internal`."""
+    """The URL of the same server for containers, in which this machine is `host.docker.internal`."""
     parts = urlsplit(url)
     if not _is_this_machine(parts.hostname or ""):
         return url

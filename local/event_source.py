@@ -1,7 +1,7 @@
-"""Lambda's event source mapping for SQS: polls a queue, invokes a function, deletes what it has dealt with.
+"""Lambda's event source mapping for SQS: polls a queue, invokes a function, deletes the processed messages.
 
-Everything else is left to the queue, as on AWS: what failed comes back after its visibility time-out, and the
-queue's redrive policy moves it to the dead letters.
+Everything else is left to the queue, as on AWS: a failed message becomes visible again after its visibility
+timeout, and the queue's redrive policy moves it to the dead letters.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def lambda_event(messages: Sequence[MessageTypeDef], *, queue_arn: str) -> dict[str, Any]:
-    """Received messages as the event that Lambda makes of them."""
+    """Convert received messages to a Lambda event."""
     return {"Records": [_record(message, queue_arn) for message in messages]}
 
 
@@ -52,10 +52,10 @@ def _record(message: MessageTypeDef, queue_arn: str) -> dict[str, Any]:
 
 
 def failed_message_ids(result: Any, message_ids: Sequence[str]) -> set[str]:
-    """The messages that a `ReportBatchItemFailures` answer gives back to the queue.
+    """The messages that a `ReportBatchItemFailures` response returns to the queue.
 
-    No list or an empty one means that all went well; an entry that names no message of the batch means that
-    all failed.
+    No list or an empty list means that all succeeded. An entry that names no message of the batch means that all
+    failed.
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
     """
     failures = result.get("batchItemFailures") if isinstance(result, Mapping) else None
@@ -64,7 +64,7 @@ def failed_message_ids(result: Any, message_ids: Sequence[str]) -> set[str]:
 
 
 class SqsPoller:
-    """One poller of one mapping: reserves a worker, then looks for messages for it."""
+    """One poller of one mapping: reserves a worker, then receives messages for it."""
 
     def __init__(
         self, sqs: SQSClient, source: EventSource, function: Function, *, poll_seconds: float = 0.2
@@ -75,22 +75,22 @@ class SqsPoller:
         self._poll_seconds = poll_seconds
 
     def run(self, stopping: threading.Event) -> None:
-        """Polls until `stopping` is set."""
+        """Poll until `stopping` is set."""
         while not stopping.is_set():
             try:
                 found = self.poll(stopping)
             except (BotoCoreError, ClientError, WorkerFailed) as error:
                 if stopping.is_set():
                     return
-                logs.write(self._function.name, f"cannot take messages: {error}")
+                logs.write(self._function.name, f"cannot receive messages: {error}")
                 found = False
             if not found:
                 stopping.wait(self._poll_seconds)
 
     def poll(self, stopping: threading.Event) -> bool:
-        """Deals with one batch; False if the queue has none. `stopping` is set before the workers are killed."""
+        """Process one batch. False if the queue is empty. `stopping` is set before the workers are killed."""
         with self._function.reserve() as worker:
-            # Short polls only: a long one would hold a server that answers one request at a time.
+            # Short polls only: a long one would block a server that handles one request at a time.
             messages = self._sqs.receive_message(
                 QueueUrl=self._source.queue_url,
                 MaxNumberOfMessages=min(10, self._source.batch_size),
@@ -126,11 +126,11 @@ class SqsPoller:
             )
             logs.write(self._function.name, f"{describe(done)}: done in {seconds:.2f} s")
         if given_back:
-            logs.write(self._function.name, f"{describe(given_back)}: given back to the queue")
+            logs.write(self._function.name, f"{describe(given_back)}: returned to the queue")
 
 
 def describe(messages: Sequence[MessageTypeDef]) -> str:
-    """What messages are about, for a log line."""
+    """The keys in the messages, for a log line."""
     return ", ".join(_describe(message["Body"]) for message in messages)
 
 

@@ -1,4 +1,4 @@
-"""A Lambda function on this machine: a few worker processes, each taking one invocation at a time."""
+"""A Lambda function on this machine: a few worker processes, each of which runs one invocation at a time."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _RELOAD_POLL_SECONDS = 0.1
 
 
 class InvocationError(Exception):
-    """The handler raised, ran out of time, or its process ended."""
+    """The handler raised an error, timed out, or its process ended."""
 
 
 class WorkerFailed(InvocationError):
-    """A worker's process ended before it could take an invocation."""
+    """A worker's process ended before it could run an invocation."""
 
 
 class Invoked(Protocol):
-    """Something that takes one event at a time."""
+    """An invocable object that handles one event at a time."""
 
     def invoke(self, event: Any) -> Any:
-        """What the handler returns; raises `InvocationError`."""
+        """Return the handler's result. Raises `InvocationError`."""
 
 
 class Function(Protocol):
-    """A function as its event sources see it."""
+    """The interface of a function for its event sources."""
 
     @property
     def name(self) -> str: ...
@@ -60,7 +60,7 @@ class Worker:
         threading.Thread(target=self._read_answers, name=f"{name}-answers", daemon=True).start()
 
     def _read_answers(self) -> None:
-        with contextlib.suppress(ValueError, OSError):  # closed under our hands when the worker is stopped
+        with contextlib.suppress(ValueError, OSError):  # the pipe is closed when the worker is stopped
             for line in self._child.stdout:
                 self._answers.put(json.loads(line))
         self._answers.put(None)
@@ -74,14 +74,14 @@ class Worker:
         return self._child.exit_code is None
 
     def wait_until_ready(self) -> None:
-        """Returns once the handler is imported, which is not counted as its time."""
+        """Return once the handler is imported. The import does not count as invocation time."""
         if not self.is_ready:
             if self._answers.get() is None:
                 raise WorkerFailed(f"the worker did not start: {self._end()}")
             self.is_ready = True
 
     def invoke(self, event: Any) -> Any:
-        """What the handler returns for `event`; over its time-out the process is killed, as Lambda does."""
+        """Return the handler's result for `event`. At the timeout, the process is killed, as on Lambda."""
         request = {"request_id": str(uuid.uuid4()), "event": event, "timeout_seconds": self._timeout_seconds}
         try:
             self._child.stdin.write(json.dumps(request).encode() + b"\n")
@@ -107,7 +107,7 @@ class Worker:
 
 
 class LocalFunction:
-    """A function with as many workers as it may run at a time; a worker that ended is replaced."""
+    """A function with one worker per concurrent execution. A worker that ended is replaced."""
 
     def __init__(
         self, name: str, configuration: FunctionConfiguration, env: Mapping[str, str], *, workers: int
@@ -137,7 +137,7 @@ class LocalFunction:
 
     @property
     def workers(self) -> int:
-        """How many invocations it takes at a time."""
+        """Maximum number of concurrent invocations."""
         return len(self._running)
 
     @property
@@ -145,12 +145,12 @@ class LocalFunction:
         return [worker.pid for worker in self._running]
 
     def wait_until_ready(self) -> None:
-        """Returns once every worker can take an invocation; raises `WorkerFailed` if one cannot start."""
+        """Return once every worker is ready for an invocation. Raises `WorkerFailed` if one cannot start."""
         for worker in list(self._running):
             worker.wait_until_ready()
 
     def reload(self) -> None:
-        """Replace every worker as soon as it has finished its invocation; return once all new ones are ready."""
+        """Replace every worker as soon as it has finished its invocation. Returns once all new ones are ready."""
         with self._starting:
             for worker in self._running:
                 worker.is_outdated = True
@@ -160,7 +160,7 @@ class LocalFunction:
 
     @contextlib.contextmanager
     def reserve(self) -> Iterator[Worker]:
-        """A worker that is ready, ours until the end of the block."""
+        """Reserve a worker that is ready until the end of the block."""
         worker = self._free.get()
         try:
             if worker.is_outdated or not worker.is_alive:
@@ -174,7 +174,7 @@ class LocalFunction:
             self._free.put(worker)
 
     def stop(self) -> None:
-        """Kills the workers; there are no further ones."""
+        """Kill the workers. They are not replaced."""
         with self._starting:
             self._stopping.set()
         for worker in self._running:

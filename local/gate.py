@@ -1,15 +1,16 @@
-"""Decides which requests a server on this machine accepts: no foreign web page's, and only for its own host names.
+"""Decide which requests a server on this machine accepts: none from foreign web pages, and only for its host names.
 
-A browser lets any web page send requests to 127.0.0.1. Three headers, which a page cannot forge, reveal it:
+A browser lets any web page send requests to 127.0.0.1. Three headers, which a page cannot forge, reveal such
+requests:
 
 - `Origin` names the page that sends the request. Browsers add it to everything but simple GET and HEAD requests.
 - `Sec-Fetch-Site` says whether that page belongs to the server.
-- `Host` is the server's name as the page knows it. A page can point a name of its own at 127.0.0.1 (DNS rebinding)
-  and then belongs to the server; `Host` is the page's own name in this case.
+- `Host` is the server's name in the page's request. A page can point its own name at 127.0.0.1 (DNS rebinding) and
+  then belongs to the server. `Host` is the page's own name in this case.
 
 curl and the AWS SDKs send neither `Origin` nor `Sec-Fetch-Site`.
 
-This module imports the standard library alone: MiniStack's environment has none of our dependencies.
+This module imports only the standard library, because MiniStack's environment does not have other dependencies.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _FOREIGN_SITES = {"cross-site", "same-site"}
 
 @dataclass(frozen=True)
 class Request:
-    """What the decision depends on; an absent header is None."""
+    """The parts of a request that the decision depends on. A missing header is None."""
 
     method: str
     host: str | None
@@ -47,11 +48,11 @@ class Request:
 class Gate:
     """The hosts and pages that a server accepts.
 
-    `hosts`: names and addresses besides those of the loopback interface, as `Host` headers have them. 0.0.0.0
-    stands for every IP address and for this machine's name.
-    `origins`: the pages that may send requests; `*` for all.
+    `hosts`: names and addresses besides those of the loopback interface, in the format of `Host` headers. 0.0.0.0
+    means every IP address and this machine's name.
+    `origins`: the pages that may send requests, `*` for all.
     `has_pages`: whether the server itself serves pages, which may then send requests to it.
-    `page_methods`: the methods that pages may use; None for all.
+    `page_methods`: the methods that pages may use, None for all.
     """
 
     hosts: frozenset[str] = frozenset()
@@ -68,11 +69,11 @@ class Gate:
         has_pages: bool = False,
         page_methods: frozenset[str] | None = None,
     ) -> Gate:
-        """Returns a gate for hosts and origins as they are given on a command line."""
+        """Create a gate for hosts and origins from a command line."""
         return cls(frozenset(map(in_url, hosts)), frozenset(map(str.lower, origins)), has_pages, page_methods)
 
     def refusal(self, request: Request) -> str | None:
-        """Returns why the request is refused and what to do about it; None if the request is accepted."""
+        """Return why the request is rejected and what to do about it. None if the request is accepted."""
         if not self._serves(request.host):
             return (
                 f"This server does not serve the host {request.host or ''!r}. Use 127.0.0.1 or localhost. To serve "
@@ -96,7 +97,7 @@ class Gate:
         if found is None:
             return False
         name = found["name"].lower()
-        # Browsers and resolvers keep *.localhost on this machine; SDKs put the name of a bucket in front of it.
+        # Browsers and resolvers keep *.localhost on this machine. SDKs prepend the name of a bucket to it.
         if name in _LOOPBACK or name.endswith(".localhost") or name in self.hosts:
             return True
         return bool(_WILDCARDS & self.hosts) and (_is_address(name) or name in _names_of_this_machine())
@@ -107,12 +108,12 @@ class Gate:
 
 
 def in_url(host: str) -> str:
-    """Returns a host as URLs and `Host` headers have it: an IPv6 address is in brackets."""
+    """Format a host for URLs and `Host` headers: an IPv6 address is in brackets."""
     return f"[{host}]".lower() if ":" in host else host.lower()
 
 
 def page_origins(host: str, port: int) -> set[str]:
-    """Returns the origins that a browser on this machine gives to the pages of a server at `host` and `port`."""
+    """The origins of pages of a server at `host` and `port`, in a browser on this machine."""
     return {f"http://{name}:{port}" for name in (*_LOOPBACK, in_url(host))}
 
 
@@ -130,7 +131,7 @@ def _names_of_this_machine() -> set[str]:
 
 
 def request_headers(scope: Scope) -> dict[str, str]:
-    """Returns the headers of an ASGI request by their names in lower case; repeated ones are joined by commas."""
+    """The headers of an ASGI request by their lowercase names. Repeated headers are joined by commas."""
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
@@ -139,14 +140,14 @@ def request_headers(scope: Scope) -> dict[str, str]:
 
 
 async def send_response(send: Send, status: int, content_type: str, body: bytes) -> None:
-    """Sends a whole ASGI response."""
+    """Send a whole ASGI response."""
     headers = [(b"content-type", content_type.encode("latin-1")), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 class AsgiGate:
-    """Wraps an ASGI application: refused requests get 403, before their body is read."""
+    """Wraps an ASGI application: rejected requests get 403, before their body is read."""
 
     def __init__(self, application: ASGIApp, gate: Gate) -> None:
         self._application = application
@@ -163,7 +164,7 @@ class AsgiGate:
 
 
 class WsgiGate:
-    """Wraps a WSGI application: refused requests get 403, before their body is read."""
+    """Wraps a WSGI application: rejected requests get 403, before their body is read."""
 
     def __init__(self, application: WSGIApplication, gate: Gate) -> None:
         self._application = application
@@ -180,5 +181,5 @@ class WsgiGate:
 
 
 def _envelope(message: str) -> dict[str, Any]:
-    """Returns the body of an error response, in the form that the API uses."""
+    """The body of an error response, in the API's format."""
     return {"status": "error", "data": None, "error": {"code": "forbidden", "message": message}}

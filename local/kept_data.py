@@ -1,9 +1,9 @@
-"""The folder in which MiniStack keeps the stack's data between runs, and whether the last run could save them all.
+"""The folder in which MiniStack keeps the stack's data between runs, and whether the last run saved everything.
 
-MiniStack writes objects to disk at once, but tables and queues only when it stops cleanly. After any other end the
-tables are those of the last clean stop, and must be reconciled with the objects.
+MiniStack writes objects to disk at once, but tables and queues only when it stops cleanly. Otherwise the tables are
+those of the last clean stop, and must be reconciled with the objects.
 
-This module imports the standard library alone: MiniStack's environment has none of our dependencies.
+This module imports only the standard library, because MiniStack's environment does not have other dependencies.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import IO
 
 _LOCK_SECONDS = 10.0
-"""How long the emulator of a run that was just stopped may take to save its data."""
+"""How long the emulator of a run that has just stopped may take to save its data."""
 
 
 class InUse(Exception):
-    """Another emulator has the folder open."""
+    """Another emulator uses the folder."""
 
 
 class KeptData:
     """The folder, which only its owner can read.
 
-    Two empty files mark what the data do not show: `running` exists from `open` to `close`, `reconcile` from a
-    start that finds `running` until `reconciled`.
+    Two empty files mark states that the data do not show. `running` exists from `open` to `close`. `reconcile`
+    exists from a start that finds `running` until `reconciled`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,7 +37,8 @@ class KeptData:
         self._lock: IO[str] | None = None
 
     def open(self, *, seconds: float = _LOCK_SECONDS) -> None:
-        """Locks the folder for this process. Raises `InUse` if another process has it for longer than `seconds`."""
+        """Lock the folder for this process. Raises `InUse` if another process keeps the lock longer than
+        `seconds`."""
         for folder in (self.folder, self.objects, self.state):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (self.folder / "lock").open("w", encoding="utf-8")
@@ -59,7 +60,7 @@ class KeptData:
         self._running.touch()
 
     def close(self) -> None:
-        """Notes that everything is saved, and unlocks the folder."""
+        """Record that everything is saved, and unlock the folder."""
         self._running.unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.close()
@@ -70,5 +71,5 @@ class KeptData:
         return self._reconcile.exists()
 
     def reconciled(self) -> None:
-        """Notes that tables and objects agree again."""
+        """Record that tables and objects are consistent again."""
         self._reconcile.unlink(missing_ok=True)

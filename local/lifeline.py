@@ -1,7 +1,7 @@
-"""A child's end of the pipe that ties it to `python -m local`.
+"""End a child process when its parent, `python -m local`, ends.
 
-The parent holds the other end of our standard input. However the parent goes, SIGKILL included, the kernel
-closes it, and we go too; this works on every Unix, which PR_SET_PDEATHSIG does not.
+The child's standard input is a pipe from the parent. However the parent ends, SIGKILL included, the kernel closes
+the pipe, and the child ends too. This works on every Unix, unlike PR_SET_PDEATHSIG.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 def read_until_parent_ends(
     on_line: Callable[[str], None] | None = None, *, at_end: Callable[[], None] | None = None
 ) -> None:
-    """Hands each line of standard input to `on_line`, in a thread; calls `at_end` after the last, then exits."""
+    """In a thread, pass each line of standard input to `on_line`. After the last, call `at_end`, then exit."""
 
     def read() -> None:
         for line in sys.stdin:

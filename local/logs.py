@@ -1,4 +1,4 @@
-"""One short line per thing that happened, whoever logged it in whatever form."""
+"""Print one short line per log record, whatever its source and format."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import IO, Any
 _lock = threading.Lock()
 _EVENTS = "events"
 _EVENT_LINE = '{"shown_as": "events"'
-"""The emulator tells of the events of the stack in its own log (`local.put_events`)."""
-# What telemetry and Lambda's runtime add to each record and nobody needs on a terminal.
+"""The emulator logs the events of the stack (`local.put_events`)."""
+# Fields that telemetry and Lambda's runtime add to each record, and that are not useful on a terminal.
 _UNSHOWN = {
     "aws_request_id", "cold_start", "correlation_id", "exception", "exception_name", "exception_notes",
     "function_arn", "function_memory_size", "function_name", "function_request_id", "level", "location", "message",
@@ -21,7 +21,7 @@ _UNSHOWN = {
 
 
 def write(name: str, text: str) -> None:
-    """Prints `text` under the name of who says it; control characters in it cannot forge further lines."""
+    """Print `text` under the name of its source. Control characters in it cannot forge further lines."""
     clock = time.strftime("%H:%M:%S")
     printable = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     with _lock:
@@ -29,7 +29,7 @@ def write(name: str, text: str) -> None:
 
 
 def copy(name: str, stream: IO[bytes]) -> None:
-    """Prints each line of `stream` until it ends."""
+    """Print each line of `stream` until it ends."""
     for line in stream:
         text = line.decode("utf-8", "replace").rstrip()
         for short in shorten(text):
@@ -37,7 +37,8 @@ def copy(name: str, stream: IO[bytes]) -> None:
 
 
 def shorten(line: str) -> list[str]:
-    """A structured log record as readable lines; anything else as it is, empty lines and metrics left out."""
+    """Convert a structured log record to readable lines. Other lines are unchanged; empty ones and metrics are
+    dropped."""
     if not line.startswith("{"):
         return [line] if line else []
     try:

@@ -1,10 +1,10 @@
-"""MiniStack in a process of its own: `.venv-ministack/bin/python -m local.ministack --fd N [--data FOLDER]`.
+"""Run MiniStack in a separate process: `.venv-ministack/bin/python -m local.ministack --fd N [--data FOLDER]`.
 
-It offers the services in `local.services`, to programs on this machine and to the pages that `--origin` names. With
-`--data` it keeps everything in that folder, see `local.kept_data`; without, in memory.
+It offers the services in `local.services` to programs on this machine and to the pages of `--origin`. With `--data`
+it keeps everything in that folder (see `local.kept_data`), without it in memory.
 
-MiniStack pins another botocore than this project. So it has an environment of its own, and this module imports
-nothing but MiniStack, the standard library and modules of `local` that do the same.
+MiniStack pins another botocore than this project, so it has its own environment. This module imports only
+MiniStack, the standard library, and modules of `local` that do the same.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 _MODULES = {"dynamodb", "dynamodb_streams", "s3", "secretsmanager", "sqs", "sts", "iam"}
-"""Those of `SERVICES`; STS imports IAM."""
+"""The modules of `SERVICES`, and IAM, which STS imports."""
 
 _REQUESTS_SECONDS = 5.0
-"""How long requests under way may delay the end."""
+"""How long running requests may delay the stop."""
 _SAVING_SECONDS = 25.0
-"""How long saving may take after the parent has gone."""
+"""How long saving may take after the parent has ended."""
 
 
 def settings(data: KeptData | None) -> dict[str, str]:
-    """Returns MiniStack's environment variables: no other ports, and nothing from the caller's shell."""
+    """MiniStack's environment variables: no other ports, and nothing from the caller's shell."""
     keeps = str(int(data is not None))
     return {
         "AUTH": "false",
@@ -63,7 +63,7 @@ def settings(data: KeptData | None) -> dict[str, str]:
 
 
 def _load(data: KeptData | None) -> Any:
-    """Returns MiniStack's module, without the services that the stack does not use."""
+    """Import MiniStack without the services that the stack does not use."""
     for name in [name for name in os.environ if name.startswith("MINISTACK_")]:
         del os.environ[name]
     os.environ.update(settings(data))
@@ -80,9 +80,9 @@ def _load(data: KeptData | None) -> Any:
 
 
 def _absent(service: str) -> types.ModuleType:
-    """Returns what stands for the module of a service: it refuses requests, and knows no API, function or topic.
+    """A replacement for the module of a service. It rejects requests, and has no APIs, functions or topics.
 
-    MiniStack asks some modules about every request. Others start threads, processes and containers.
+    MiniStack calls some modules for every request. Others start threads, processes and containers.
     """
     module = types.ModuleType(service)
 
@@ -96,7 +96,7 @@ def _absent(service: str) -> types.ModuleType:
 
 
 def _refuse(service: str) -> Callable[..., Any]:
-    """Returns a request handler of MiniStack that answers 403."""
+    """A request handler for MiniStack that responds with 403."""
 
     async def handle(
         _method: str, _path: str, headers: dict[str, str], *_: Any
@@ -110,13 +110,13 @@ def _refuse(service: str) -> Callable[..., Any]:
 async def _put_events(
     _method: str, _path: str, headers: dict[str, str], body: bytes, *_: Any
 ) -> tuple[int, dict[str, str], bytes]:
-    """Handles a request to EventBridge."""
+    """Handle a request to EventBridge."""
     status, content_type, answer = put_events.respond(headers.get("x-amz-target", ""), body)
     return status, {"Content-Type": content_type}, answer
 
 
 class ServicesAlone:
-    """Wraps MiniStack: refuses its own interface, such as `/_ministack/reset`, and WebSockets."""
+    """Wraps MiniStack: rejects its own interface, such as `/_ministack/reset`, and WebSockets."""
 
     def __init__(self, application: ASGIApp) -> None:
         self._application = application
@@ -124,7 +124,7 @@ class ServicesAlone:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
-        # No bucket has a name that begins so.
+        # No bucket name begins like this.
         elif scope["type"] == "http" and scope["path"].startswith("/_"):
             content_type, body = refusal("ministack", request_headers(scope).get("content-type", ""))
             await send_response(send, 403, content_type, body)
@@ -133,7 +133,7 @@ class ServicesAlone:
 
 
 class _Errors(logging.Handler):
-    """Counts what could not be saved: MiniStack logs it and continues."""
+    """Counts errors while saving, which MiniStack logs and ignores."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -144,7 +144,7 @@ class _Errors(logging.Handler):
 
 
 async def serve(app: Any, application: ASGIApp, fds: Iterable[int], data: KeptData | None) -> None:
-    """Serves until SIGTERM or until the parent ends, saves everything, and ends the process."""
+    """Serve until SIGTERM or until the parent ends, save everything, and end the process."""
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
 
@@ -164,7 +164,7 @@ async def serve(app: Any, application: ASGIApp, fds: Iterable[int], data: KeptDa
     read_until_parent_ends(at_end=end_and_wait)
     errors = _Errors()
     logging.getLogger("persistence").addHandler(errors)
-    # Hypercorn tells MiniStack to save once all requests have ended.
+    # Hypercorn notifies MiniStack to save once all requests have ended.
     server = asyncio.ensure_future(hypercorn_serve(application, config, shutdown_trigger=ending.wait))
     await asyncio.wait({server, asyncio.ensure_future(ending.wait())}, return_when=asyncio.FIRST_COMPLETED)
     await asyncio.wait({server}, timeout=_REQUESTS_SECONDS)
@@ -181,7 +181,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.ministack")
     add = parser.add_argument
     add("--fd", type=int, required=True, action="append", help="a listening socket; may be repeated")
-    add("--origin", default=[], action="append", help="pages that may use presigned URLs; may be repeated")
+    add("--origin", default=[], action="append", help="origin whose pages may use presigned URLs; may be repeated")
     add("--data", type=Path, help="the folder to keep everything in (default: memory)")
     arguments = parser.parse_args()
     os.umask(0o077)

@@ -1,4 +1,4 @@
-"""The real caption model: downloaded and exported while the demo model is at work, and then put in its place."""
+"""Download and export the real caption model while the demo model is in use, then replace it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from local.function import LocalFunction
 
 _MANIFEST_NAME = "model.json"
 _UNREACHABLE = 3
-"""The exit code of the download if the hub does not answer."""
+"""The exit code of the download if the hub does not respond."""
 _FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 60.0, 3600.0
 _LOG_EVERY_PERCENT = 10
 _API_RETRY_SECONDS = 1.0
 
 
 class DownloadFailed(Exception):
-    """The model could not be downloaded or exported. `may_work_later`: the hub did not answer."""
+    """The model could not be downloaded or exported. `may_work_later`: the hub did not respond."""
 
     def __init__(self, message: str, *, may_work_later: bool) -> None:
         super().__init__(message)
@@ -35,13 +35,13 @@ class DownloadFailed(Exception):
 
 
 def name_of(folder: Path) -> str:
-    """The name of the model in `folder`, as images and `/health` have it."""
+    """The name of the model in `folder`, as in images and `/health`."""
     manifest = json.loads((folder / _MANIFEST_NAME).read_text(encoding="utf-8"))
     return f"{manifest['name']}@{manifest['revision']}"
 
 
 class ModelDownload:
-    """Downloads the model to `folder`, in a process of its own. What was downloaded before is kept."""
+    """Downloads the model to `folder`, in a separate process. It continues an earlier download."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -49,7 +49,7 @@ class ModelDownload:
 
     @property
     def is_done(self) -> bool:
-        """Whether `folder` holds a whole model: an export puts everything there at once."""
+        """Whether `folder` contains a complete model. An export creates it atomically."""
         return (self._folder / _MANIFEST_NAME).is_file()
 
     def run(self, on_progress: Callable[[NextModel], None]) -> None:
@@ -60,7 +60,7 @@ class ModelDownload:
             report = json.loads(line)
             model, percent = report["model"], _percent(report)
             if report["done"] == report["total"]:
-                logs.write("model", f"{model} is downloaded; exporting it for ONNX Runtime …")
+                logs.write("model", f"downloaded {model}; exporting it for ONNX Runtime …")
             elif percent >= logged + _LOG_EVERY_PERCENT:
                 logged = percent
                 megabytes = f"{report['done'] / 1e6:,.0f} of {report['total'] / 1e6:,.0f} MB"
@@ -71,21 +71,21 @@ class ModelDownload:
             raise DownloadFailed("the Hugging Face hub cannot be reached", may_work_later=True)
         if code != 0:
             ended = describe_exit(code)
-            raise DownloadFailed(f"BLIP could not be exported, see above ({ended})", may_work_later=False)
+            raise DownloadFailed(f"could not export BLIP, see above ({ended})", may_work_later=False)
 
     def stop(self) -> None:
-        """End the process, if there is one."""
+        """Stop the process if it runs."""
         if self._child is not None:
             self._child.stop()
 
 
 def _percent(report: Mapping[str, Any]) -> int:
-    """Between 0 and 99: an export is still to come."""
+    """The progress, 0 to 99: the export comes after the download."""
     return min(99, int(100 * report["done"] / max(1, report["total"])))
 
 
 class ModelUpgrade:
-    """Replaces the demo model while the stack runs: downloads the real one, reloads the workers, captions again."""
+    """Replaces the demo model while the stack runs: downloads the real one, reloads workers, updates captions."""
 
     def __init__(
         self,
@@ -103,16 +103,16 @@ class ModelUpgrade:
         self._demo_model = demo_model
 
     def run(self, stopping: threading.Event) -> None:
-        """Return once the real model is in use and captions everything, or `stopping` is set."""
+        """Return once the real model is in use and all captions are updated, or `stopping` is set."""
         if not self._download.is_done:
             if not self._downloaded(stopping):
                 return
             self._processor.reload()
             if not stopping.is_set():
-                logs.write("model", "captions come from BLIP now")
+                logs.write("model", "BLIP is in use for captions now")
         count = self._caption_again(stopping)
         if count:
-            logs.write("model", f"{count} images that the demo model has captioned are captioned again")
+            logs.write("model", f"updating the captions of {count} images from the demo model")
 
     def _downloaded(self, stopping: threading.Event) -> bool:
         wait_seconds = _FIRST_RETRY_SECONDS
@@ -123,7 +123,7 @@ class ModelUpgrade:
             except DownloadFailed as error:
                 if stopping.is_set():
                     break
-                logs.write("model", f"{error}: captions come from the demo model")
+                logs.write("model", f"{error}: the demo model stays in use")
                 if not error.may_work_later:
                     break
             stopping.wait(wait_seconds)
@@ -133,13 +133,13 @@ class ModelUpgrade:
     def _announce(self, model: NextModel) -> None:
         try:
             self._records.announce_next_caption_model(model)
-        except (BotoCoreError, ClientError) as error:  # shown in the log anyway
-            logs.write("model", f"the progress could not be recorded: {error}")
+        except (BotoCoreError, ClientError) as error:  # the log shows the progress anyway
+            logs.write("model", f"could not store the progress: {error}")
 
     def _caption_again(self, stopping: threading.Event) -> int:
-        """Reprocess the captions of the demo model; return how many there were.
+        """Reprocess the captions of the demo model, and return their number.
 
-        A pass that an error ends is repeated: it finds only those images that still have the old caption.
+        A pass that fails is repeated. It then finds only images that still have the old caption.
         """
         count = 0
         while not stopping.is_set():
@@ -157,7 +157,7 @@ class ModelUpgrade:
                         count += 1
                 break
             except httpx.HTTPError as error:
-                logs.write("model", f"images could not be captioned again, trying again: {error}")
+                logs.write("model", f"could not update the captions, retrying: {error}")
                 stopping.wait(_API_RETRY_SECONDS)
         return count
 

@@ -1,7 +1,7 @@
 """A process that downloads the real caption model and exports it: `python -m local.model_download --to FOLDER`.
 
-It writes its progress to standard output, one JSON object a line, and ends when its parent does. What it has
-downloaded by then is kept for the next time. Exit codes are those of `models.export`.
+It writes its progress to standard output, one JSON object per line, and ends when its parent does. The next run
+continues the download. Exit codes are those of `models.export`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NICENESS = 10
 
 
 class _Reporter:
-    """Writes a report of the download whenever another percent is there."""
+    """Writes a report of the download after each percent."""
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
@@ -35,14 +35,14 @@ class _Reporter:
 
 
 def main() -> int:
-    """Entry point; returns the exit code."""
+    """Entry point. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m local.model_download", description=__doc__)
     parser.add_argument("--to", required=True, metavar="FOLDER", help="where to write the model")
     target: str = parser.parse_args().to
     read_until_parent_ends()
     report = _Reporter(os.fdopen(os.dup(1), "w", encoding="utf-8"))
-    os.dup2(2, 1)  # what the export prints is for the log
-    os.nice(_NICENESS)  # pictures that are being processed come first
+    os.dup2(2, 1)  # output of the export goes to the log
+    os.nice(_NICENESS)  # processing of pictures has priority
     return export.main(["--to", target], on_progress=report)
 
 

@@ -1,4 +1,4 @@
-"""What can be asked of `python -m local`: flags, and environment variables for what `make run` passes on."""
+"""The options of `python -m local`: flags, and environment variables for the values that `make run` passes."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ MINISTACK = ROOT / ".venv-ministack"
 DEMO_MODEL = ROOT / "models" / "demo" / "exported"
 
 LOCAL_PARAMETERS = {"ApiKeyRequired": "false"}
-"""Only this machine can call the API."""
+"""With this host, only this machine can call the API."""
 LOCAL_TIMING = {
     "Processor": {"Timeout": 20, "VisibilityTimeout": 35, "PendingTimeout": 30},
     "Recovery": {"Timeout": 20, "VisibilityTimeout": 35},
 }
-"""Short enough to watch recovery: the image of a killed worker is processed again after half a minute."""
+"""Short enough to see recovery: the image of a killed worker is processed again after half a minute."""
 CONTAINER_TIMING = {
     "Processor": {"VisibilityTimeout": 135, "PendingTimeout": 135},
     "Recovery": {"VisibilityTimeout": 135},
 }
-"""`sam local` takes the functions' timeouts from template.yaml."""
+"""`sam local` reads the functions' timeouts from template.yaml."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """A port of 0 means any free one. `parameters` and `timing` are those of template.yaml.
+    """The parsed options. A port of 0 means any free one. `parameters` and `timing` are those of template.yaml.
 
-    `containers`: Docker's containers must reach the emulator.
+    `containers`: Docker containers must be able to reach the emulator.
     `model`: `auto`, `blip`, `demo`, or a model folder.
     """
 
@@ -54,14 +54,14 @@ class Options:
 
     @property
     def model_folder(self) -> Path | None:
-        """The folder of the caption model; None if the processor finds it."""
+        """The folder of the caption model. None if the processor chooses it."""
         if self.model in ("auto", "blip"):
             return None
         return DEMO_MODEL if self.model == "demo" else Path(self.model).resolve()
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
-    """Options from the command line; exits with a message where they make no sense."""
+    """Parse the command line. Exits with a message if it is invalid."""
     parser = argparse.ArgumentParser(
         prog="python -m local", description="Runs the whole pipeline on this machine. Ctrl-C stops it."
     )
@@ -69,8 +69,9 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
     add(
         "--host",
         default="127.0.0.1",
-        help="address that the API listens on (%(default)s). Any other address opens the API, which needs no key "
-        "here, to everybody who can reach it. With 0.0.0.0, clients may use any address or name of this machine",
+        help="address that the API listens on (%(default)s). With any other address, everyone who can reach it can "
+        "use the API, which requires no key here. With 0.0.0.0, clients may use any address or name of this "
+        "machine",
     )
     add(
         "--port", type=_port, default=environment.get("PORT") or "8000", help="port of the API ($PORT, %(default)s)"
@@ -79,7 +80,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         "--aws-port",
         type=_port,
         default=environment.get("AWS_PORT") or "4566",
-        help="port of the emulator, which only this machine reaches ($AWS_PORT, %(default)s)",
+        help="port of the emulator, which only this machine can reach ($AWS_PORT, %(default)s)",
     )
     add(
         "--containers",
@@ -96,15 +97,15 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
     add(
         "--aws-endpoint",
         metavar="URL",
-        help="use the AWS of this URL and start no emulator. Credentials and region come from AWS_… variables. "
-        "For an emulator: AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test",
+        help="use the AWS endpoint at this URL and start no emulator. Credentials and region come from AWS_… "
+        "variables. For an emulator: AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test",
     )
     add(
         "--workers",
         type=_count,
         default=environment.get("WORKERS") or "2",
-        help="processor processes; with 0, images wait until something else, such as a container, takes their "
-        "messages ($WORKERS, %(default)s)",
+        help="number of processor processes; with 0, images wait until something else, such as a container, "
+        "receives their messages ($WORKERS, %(default)s)",
     )
     add(
         "--model",
@@ -124,7 +125,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         action="store_true",
         help="run all functions in Lambda's containers: `sam local` instead of processes (after `sam build`)",
     )
-    add("--sweep-seconds", type=_seconds, default=10.0, help="how often the sweep runs (%(default)s)")
+    add("--sweep-seconds", type=_seconds, default=10.0, help="seconds between runs of the sweep (%(default)s)")
     add(
         "--parameter",
         type=_assignment,
@@ -144,14 +145,14 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
     add(
         "--env-file",
         type=Path,
-        help="where to write the file for `sam local --env-vars`; beside it, stack.json for `python -m ops` "
-        "(.local/env.json; .local/PORT/env.json while another stack runs)",
+        help="where to write the file for `sam local --env-vars`; stack.json for `python -m ops` is written next "
+        "to it (.local/env.json; .local/PORT/env.json while another stack runs)",
     )
-    add("--ready-file", type=Path, help="write URLs and names here, as JSON, once everything answers")
+    add("--ready-file", type=Path, help="write URLs and names to this file, as JSON, once everything is ready")
     given = parser.parse_args(arguments)
     _check_model(parser, given.model)
     if given.sam and given.model != "auto":
-        parser.error("--model: a container has the models that were built into it")
+        parser.error("--model cannot be used with containers, which have the models that were built into them")
     return Options(
         host=given.host,
         port=given.port,

@@ -1,4 +1,4 @@
-"""Listening sockets, opened before anything starts, so that a busy port is found first."""
+"""Listening sockets. They are opened before anything starts, so that a busy port is reported first."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _DOCKER_SECONDS = 10
 
 
 class PortTaken(Exception):
-    """Somebody else listens there."""
+    """Another program listens on the port."""
 
 
 def listen(host: str, port: int, *, option: str, interface: str | None = None) -> socket.socket:
-    """Returns a listening socket for a child to serve; `option` is the flag to change the port with.
+    """Open a listening socket for a child. `option` is the flag that changes the port.
 
-    `interface` (Linux): the only network interface through which connections are accepted. Without it Linux
-    accepts, for any address of this machine, what arrives by any interface: a neighbor needs no more than a route.
+    `interface` (Linux): the only network interface through which connections are accepted. Without it, Linux
+    accepts packets for any address of this machine on any interface, so a neighbor needs only a route.
     """
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -41,7 +41,7 @@ def listen(host: str, port: int, *, option: str, interface: str | None = None) -
 
 
 def url_of(listening: socket.socket) -> str:
-    """The URL at which this machine reaches the socket."""
+    """The URL of the socket on this machine."""
     host, port = listening.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = "127.0.0.1"
@@ -49,9 +49,9 @@ def url_of(listening: socket.socket) -> str:
 
 
 def listen_for_containers(port: int, *, option: str) -> socket.socket | None:
-    """Returns a socket that listens where Docker's containers look for this machine.
+    """Open a socket at the address that Docker containers use for this machine.
 
-    None where containers reach its loopback interface: Docker Desktop forwards to it, and has no bridge here.
+    None if containers reach the loopback interface: Docker Desktop forwards to it, and has no bridge here.
     """
     if sys.platform != "linux":
         return None
@@ -66,20 +66,20 @@ def listen_for_containers(port: int, *, option: str) -> socket.socket | None:
 
 @dataclass(frozen=True)
 class Bridge:
-    """Docker's default bridge; `host.docker.internal:host-gateway` stands for its address."""
+    """Docker's default bridge. `host.docker.internal:host-gateway` resolves to its address."""
 
     address: str = "172.17.0.1"
     interface: str = "docker0"
 
 
 def docker_bridge() -> Bridge:
-    """Returns the bridge as Docker describes it; the usual one if Docker does not answer."""
+    """Read the bridge from Docker. The usual one if Docker does not respond."""
     command = ["docker", "network", "inspect", "bridge"]
     try:
         found = subprocess.run(command, capture_output=True, timeout=_DOCKER_SECONDS, check=True)
         (network,) = json.loads(found.stdout)
         (addresses, *_) = network["IPAM"]["Config"]
-        # Docker names the gateway only if it was configured; otherwise it is the first address of the subnet.
+        # Docker reports the gateway only if it was configured. Otherwise it is the first address of the subnet.
         address = addresses.get("Gateway") or str(next(ipaddress.ip_network(addresses["Subnet"]).hosts()))
         return Bridge(address, network["Options"]["com.docker.network.bridge.name"])
     except (OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError):

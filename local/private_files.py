@@ -1,4 +1,4 @@
-"""Files that hold keys: other users of this machine cannot read them."""
+"""Files with keys, which other users of this machine cannot read."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 
 def write_private_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes `content` to `path`, which only the owner can read and nobody sees half-written.
+    """Write `content` to `path` atomically. Only the owner can read the file.
 
-    The folder is created, for the owner only, if it is missing.
+    If the folder is missing, it is created for the owner only.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # mkstemp creates the file with mode 0600; a file that was there before keeps its own mode if it is written to.
+    # mkstemp creates the file with mode 0600. Writing to an existing file would keep its mode.
     descriptor, half_written = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

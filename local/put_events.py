@@ -1,9 +1,9 @@
-"""`PutEvents`, the only call of EventBridge that the local stack offers: each event becomes a log line.
+"""`PutEvents`, the only EventBridge call that the local stack supports. Each event becomes a log line.
 
 An emulator's own EventBridge has rules, whose targets can be any URL. This one has no rules, so nothing receives
 the events.
 
-This module imports the standard library alone: MiniStack's environment has none of our dependencies.
+This module imports only the standard library, because MiniStack's environment does not have other dependencies.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MOST_ENTRIES = 10
 
 
 def respond(target: str, body: bytes) -> tuple[int, str, bytes]:
-    """Return status, media type and body of the response to a request; `target` is its header `X-Amz-Target`."""
+    """Return status, media type and body of the response. `target` is the request's header `X-Amz-Target`."""
     if target != _TARGET:
         return (403, *services.refusal(SERVICE, CONTENT_TYPE))
     try:
@@ -35,7 +35,7 @@ def respond(target: str, body: bytes) -> tuple[int, str, bytes]:
     except (ValueError, KeyError, TypeError):
         return _invalid("Entries is not a list of events.")
     if not 1 <= len(entries) <= _MOST_ENTRIES:
-        return _invalid(f"PutEvents takes 1 to {_MOST_ENTRIES} entries.")
+        return _invalid(f"PutEvents accepts 1 to {_MOST_ENTRIES} entries.")
     for line in filter(None, (line for line, _ in results)):
         sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
@@ -45,7 +45,7 @@ def respond(target: str, body: bytes) -> tuple[int, str, bytes]:
 
 
 def _put(entry: dict[str, Any]) -> tuple[str | None, dict[str, str]]:
-    """The log line of an event, and its result in the response."""
+    """Return the log line of an event, and its result in the response."""
     try:
         detail = json.loads(entry["Detail"])
     except ValueError:
@@ -64,7 +64,7 @@ def _invalid(message: str) -> tuple[int, str, bytes]:
 
 
 class PutEvents:
-    """A WSGI application that answers `PutEvents`."""
+    """A WSGI application that handles `PutEvents`."""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))

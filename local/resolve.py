@@ -1,6 +1,6 @@
-"""The translated template with its intrinsic functions (`!Ref`, `!Sub` …) resolved, without CloudFormation.
+"""Resolve the intrinsic functions (`!Ref`, `!Sub` …) of the translated template, without CloudFormation.
 
-The local stack is created from it, and the tests read policies from it as IAM would get them.
+The local stack is created from the result, and the tests read policies from it as IAM would get them.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _REF_IS_ARN = ("AWS::SecretsManager::Secret", "AWS::SNS::Topic", "AWS::Lambda::L
 
 
 class ResolvedTemplate:
-    """A stack of template.yaml with these parameters; those not named have their defaults.
+    """A stack of template.yaml with these parameters. Missing ones have their defaults.
 
-    `refs` gives the value of `!Ref` for resources whose names only the service knows, by logical id.
+    `refs` has the value of `!Ref` by logical id, for resources whose names only the service knows.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class ResolvedTemplate:
         return bool(self.value(self.template["Conditions"][name]))
 
     def exists(self, logical_id: str) -> bool:
-        """Whether the stack has that resource, its condition considered."""
+        """Whether the stack has that resource, according to its condition."""
         condition = self._resources[logical_id].get("Condition")
         return condition is None or self.condition(condition)
 
     def resources(self, resource_type: str) -> dict[str, dict[str, Any]]:
-        """Resolved properties of all resources of a type that exist, by logical id."""
+        """Resolved properties of all existing resources of a type, by logical id."""
         return {
             name: self.value(resource.get("Properties", {}))
             for name, resource in self._resources.items()
@@ -78,17 +78,17 @@ class ResolvedTemplate:
         }
 
     def attribute(self, logical_id: str, name: str) -> Any:
-        """`DeletionPolicy` and the like."""
+        """An attribute of a resource, such as `DeletionPolicy`."""
         return self.value(self._resources[logical_id].get(name))
 
     def arn(self, logical_id: str) -> str:
-        """The ARN; raises `KeyError` for a resource type that has no entry in `_ARNS`."""
+        """The ARN. Raises `KeyError` for a resource type that has no entry in `_ARNS`."""
         form = _ARNS[self._resources[logical_id]["Type"]]
         place = f"{self.region}:{self.account}"
         return form.format(place=place, account=self.account, name=self.name(logical_id))
 
     def name(self, logical_id: str) -> str:
-        """The physical name: from the template, or made of stack and logical id."""
+        """The physical name: from the template, or built from stack name and logical id."""
         properties = self._resources[logical_id].get("Properties", {})
         given = next((properties[key] for key in _NAMES if key in properties), None)
         return str(self.value(given)) if given is not None else f"{self.stack}-{logical_id}"

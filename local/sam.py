@@ -1,11 +1,10 @@
-"""`python -m local.sam local start-api …`: SAM's command line as one of our children: it ends with its parent.
+"""`python -m local.sam local start-api …`: runs SAM's command line as a child process, which ends with its parent.
 
-SAM's own servers accept requests from every web page, so `local.gate` stands in front of them.
+SAM's own servers accept requests from every web page, so `local.gate` filters them first.
 
-SAM removes its containers when it is told to stop (SIGTERM), so that is what it is told. Before its server runs it
-has no ear for that, and would leave a lock behind that the next one waits for: until then it is an exit like any
-other.
-"""
+SAM removes its containers on SIGTERM, so it gets that signal when the parent ends. Before its server runs, SAM has
+no handler for SIGTERM and would leave a lock behind that the next run waits for. Until then, SIGTERM is a normal
+exit."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ def _exit(_signum: int, _frame: FrameType | None) -> NoReturn:
 
 
 def stand_in_front(gate: Gate) -> None:
-    """Puts `gate` in front of every Flask application of this process; SAM's servers are such applications."""
+    """Put `gate` in front of every Flask application of this process, such as SAM's servers."""
     from flask import Flask
 
     serve = Flask.__call__
@@ -52,14 +51,14 @@ def stand_in_front(gate: Gate) -> None:
 
 
 def parse(arguments: Sequence[str] | None = None) -> tuple[Gate, list[str]]:
-    """Return the gate, and the arguments of `sam`.
+    """Parse the gate and the arguments of `sam`.
 
-    Only the API has pages and serves other hosts. Functions are invoked without a key, so no page may do that.
+    Only the API has pages and serves other hosts. Functions are invoked without a key, so no page may invoke them.
     """
     parser = argparse.ArgumentParser(prog="python -m local.sam")
-    parser.add_argument("--served-host", default="127.0.0.1", help="the host that the API is served under")
+    parser.add_argument("--served-host", default="127.0.0.1", help="the host name of the API")
     parser.add_argument(
-        "--origin", default=[], action="append", help="other pages that may call it; may be repeated"
+        "--origin", default=[], action="append", help="origin whose pages may call it; may be repeated"
     )
     parser.add_argument("sam", nargs=argparse.REMAINDER, help="arguments of sam")
     given = parser.parse_args(arguments)
@@ -70,7 +69,7 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[Gate, list[str]]:
 
 def main() -> None:
     gate, arguments = parse()
-    os.dup2(2, 1)  # our log is standard error
+    os.dup2(2, 1)  # standard error is the log
     signal.signal(signal.SIGTERM, _exit)
     threading.Thread(target=_stop_when_parent_ends, name="lifeline", daemon=True).start()
     stand_in_front(gate)

@@ -1,4 +1,4 @@
-"""EventBridge's schedule: invokes a function every so often."""
+"""EventBridge's schedule: invokes a function at a fixed interval."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.function import Function, InvocationError
 
 
 def scheduled_event(rule_arn: str, now: datetime) -> dict[str, Any]:
-    """What EventBridge sends when a rule's time has come."""
+    """The event that EventBridge sends at each scheduled time of a rule."""
     _, _, _, region, account, _ = rule_arn.split(":", 5)
     return {
         "version": "0",
@@ -28,7 +28,7 @@ def scheduled_event(rule_arn: str, now: datetime) -> dict[str, Any]:
 
 
 class Schedule:
-    """Invokes `function` every `interval_seconds`, the first time after one interval."""
+    """Invokes `function` every `interval_seconds`, for the first time after one interval."""
 
     def __init__(self, function: Function, *, rule_arn: str, interval_seconds: float) -> None:
         self._function = function
@@ -36,7 +36,7 @@ class Schedule:
         self._interval_seconds = interval_seconds
 
     def run(self, stopping: threading.Event) -> None:
-        """Keeps to the schedule until `stopping` is set."""
+        """Run the schedule until `stopping` is set."""
         while not stopping.wait(self._interval_seconds):
             try:
                 with self._function.reserve() as worker:

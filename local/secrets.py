@@ -1,4 +1,4 @@
-"""Creating the template's secrets at an emulator."""
+"""Create the template's secrets in an emulator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
 
 def make(client: SecretsManagerClient, name: str, properties: dict[str, Any]) -> tuple[str, str]:
-    """The ARN and value of the secret; it is generated as the template says unless it exists already."""
+    """Return the ARN and value of the secret. It is generated according to the template unless it already
+    exists."""
     try:
         found = client.get_secret_value(SecretId=name)
         return found["ARN"], found["SecretString"]

@@ -1,6 +1,6 @@
-"""The part of AWS that the emulator offers: what the stack uses, and nothing else.
+"""The part of AWS that the emulator offers: only the services that the stack uses.
 
-moto knows some 200 services. Its Batch and Lambda start containers with Docker, its SNS sends requests to any URL.
+moto has about 200 services. Its Batch and Lambda start containers with Docker, its SNS sends requests to any URL.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 SERVICES = frozenset({"dynamodb", "dynamodbstreams", "s3", "secretsmanager", "sqs", "sts"})
-"""By the names that moto and MiniStack give them. CloudFormation is not one of them: it creates resources of any
-service."""
+"""The services, with the names that moto and MiniStack use. CloudFormation is not included, because it creates
+resources of any service."""
 
 
 def refusal(service: str | None, content_type: str) -> tuple[str, bytes]:
-    """Returns type and body of the 403 response to a request of `content_type` for a service that is not offered.
+    """Return type and body of the 403 response to a request of `content_type` for a service that is not offered.
 
     SDKs read the error from JSON or XML, depending on the protocol of the service.
     """
@@ -35,7 +35,7 @@ def refusal(service: str | None, content_type: str) -> tuple[str, bytes]:
 
 
 class RefusedService:
-    """A WSGI application that answers 403 in the place of a service."""
+    """A WSGI application that replaces a service and responds with 403."""
 
     def __init__(self, service: str | None) -> None:
         self._service = service
@@ -47,10 +47,10 @@ class RefusedService:
 
 
 def create_application(service: Any) -> Any:
-    """Returns the WSGI application for a backend of moto: moto's own, or one that refuses.
+    """The WSGI application for a backend of moto: moto's own, or one that rejects requests.
 
     moto calls this with the backend that it has chosen for a request. So the decision cannot differ from moto's own
-    reading of host, path, headers and body.
+    interpretation of host, path, headers and body.
     """
     from moto.moto_server.werkzeug_app import create_backend_app
 
@@ -64,5 +64,5 @@ def create_application(service: Any) -> Any:
 
 
 def hide_docker() -> None:
-    """Keep moto from finding Docker in this process, wherever an engine listens."""
+    """Prevent moto from using Docker in this process, wherever an engine listens."""
     sys.modules["docker"] = None  # type: ignore[assignment]

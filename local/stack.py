@@ -1,4 +1,4 @@
-"""Everything that runs, in the order in which it starts and stops."""
+"""Start and stop all parts of the local stack, in order."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ from local.stream_source import StreamPoller
 from local.template import parameter_values, read_template, with_timing
 
 _START_SECONDS = 180.0
-# `processor` must be in the command line of the processor's workers.
+# The command line of the processor's workers must contain `processor`.
 _NAMES = {"ProcessorFunction": "processor", "RecoveryFunction": "recovery", "StreamFunction": "stream"}
 _API = "ApiFunction"
-# The API finishes its responses, `sam local` removes its containers, the emulator saves its data or removes the
-# objects' files.
+# Time for the API to finish its responses, for `sam local` to remove its containers, and for the emulator to save
+# its data or to remove the files of objects.
 _GRACE_SECONDS = {"api": 30, "lambda": 30, "aws": 30}
 
-# Of `sam local start-api` when it is started by hand; samconfig.toml sets it.
+# The port of `sam local start-api` if it is started manually. samconfig.toml sets it.
 SAM_PORT = 3000
 
 
 class StartFailed(Exception):
-    """Something did not come up; the message says what."""
+    """A part of the stack did not start. The message says which."""
 
 
 class LocalStack:
-    """The pipeline on this machine. `start` returns once everything answers; `stop` leaves nothing behind.
+    """The pipeline on this machine. `start` returns once everything is ready. `stop` leaves nothing behind.
 
     Creating it starts nothing, but raises an error for a busy port, an unknown parameter or time, and the files of
     another stack.
@@ -81,7 +81,7 @@ class LocalStack:
     # Start
 
     def start(self) -> None:
-        """Brings everything up; raises `StartFailed`."""
+        """Start everything. Raises `StartFailed`."""
         external = self._options.aws_endpoint is not None
         aws = environment.credentials(external=external)
         region = aws.get("AWS_REGION") or aws.get("AWS_DEFAULT_REGION") or environment.REGION
@@ -162,7 +162,7 @@ class LocalStack:
     def _start_api(self, process_env: Mapping[str, str]) -> None:
         configuration = self.deployment.functions[_API]
         env = environment.function_environment(process_env, "api", configuration, endpoint_url=self.aws_url)
-        # The local API accepts whole uploads: no Lambda limits a request here.
+        # The local API accepts uploads of any allowed size, because Lambda's request limit does not apply.
         env["MAX_POST_BYTES"] = configuration.environment["MAX_IMAGE_BYTES"]
         app = f"{configuration.handler.rpartition('.')[0]}:app"
         fd = self._api_socket.fileno()
@@ -170,12 +170,12 @@ class LocalStack:
         arguments += [argument for page in self._allowed_origins() for argument in ("--origin", page)]
         child = Child("api", "local.api", arguments, env, pass_fds=[fd])
         self._children.append(child)
-        # Not /health: its response is kept for seconds, and would still say that no caption model is loaded.
+        # Not /health: its response is cached for seconds, and would still say that no caption model is loaded.
         self._wait_for(self.api_url, child)
         self._api_socket.close()
 
     def _start_containers(self, process_env: Mapping[str, str], session: boto3.Session) -> None:
-        """SAM's API, and the other functions behind SAM's Lambda."""
+        """Start SAM's API, and the other functions behind SAM's Lambda."""
         sam = SamLocal(
             self.files.env_file,
             self._parameters,
@@ -193,7 +193,7 @@ class LocalStack:
         self._wait_for(self.api_url, self._children[-1], seconds_a_try=CONTAINER_START_SECONDS)
 
     def _wait_for(self, url: str, child: Child, *, seconds_a_try: float = 1) -> None:
-        """Returns once `url` answers, whatever the status."""
+        """Return once `url` responds, with any status."""
         deadline = time.monotonic() + _START_SECONDS
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         while time.monotonic() < deadline:
@@ -206,7 +206,7 @@ class LocalStack:
                 return
             except (OSError, http.client.HTTPException):
                 self._stopping.wait(0.05)
-        raise StartFailed(f"{child.name} does not answer at {url}")
+        raise StartFailed(f"{child.name} does not respond at {url}")
 
     def _wait_for_functions(self) -> None:
         failures: list[str] = []
@@ -251,7 +251,7 @@ class LocalStack:
         thread.start()
 
     def _pages(self) -> list[str]:
-        """The origins of the pages that upload to the bucket and show what is in it."""
+        """The origins of the pages that upload to the bucket and show its objects."""
         ports_of_pages = [self._api_socket.getsockname()[1]]
         if self._options.containers:
             ports_of_pages.append(SAM_PORT)
@@ -264,7 +264,7 @@ class LocalStack:
     # While it runs
 
     def wait(self) -> str:
-        """Returns when a server that everything depends on has ended, and says which."""
+        """Wait until a server that everything depends on has ended, and return which one."""
         while True:
             for child in self._children:
                 if child.exit_code is not None:
@@ -272,21 +272,21 @@ class LocalStack:
             self._stopping.wait(0.5)
 
     def health(self) -> Any:
-        """What the API says of itself."""
+        """The API's `/health` response."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(f"{self.api_url}/health", timeout=10) as answer:
             return json.load(answer)
 
     @property
     def upgrades_model(self) -> bool:
-        """Whether the demo model is about to be replaced by the real one."""
+        """Whether the demo model will be replaced by the real one."""
         options = self._options
         return (
             options.model == "auto" and options.workers > 0 and not options.sam and not self._model_download.is_done
         )
 
     def description(self) -> dict[str, Any]:
-        """URLs and names, for people's scripts and tests; `pids` are those of now."""
+        """URLs and names, for scripts and tests. `pids` are the current ones."""
         pids = {child.name: [child.pid] for child in self._children}
         pids |= {function.name: function.pids for function in self.functions.values()}
         outputs = {_snake_case(name): value for name, value in self.deployment.outputs.items()}
@@ -312,7 +312,7 @@ class LocalStack:
             write_private_json(self._options.ready_file, self.description())
 
     def _for_ops(self) -> dict[str, Any]:
-        """Where everything is, and the settings that the functions run with."""
+        """The URLs and names of the stack, and the settings of its functions."""
         return {
             "api_url": self.api_url,
             "aws_endpoint_url": self.aws_url,
@@ -334,7 +334,7 @@ class LocalStack:
     # Stop
 
     def stop(self) -> None:
-        """Ends every process and thread, and removes the files by which others find the stack."""
+        """Stop every process and thread, and remove the files that describe the stack."""
         self._stopping.set()
         self._model_download.stop()
         self.files.remove()
@@ -368,7 +368,7 @@ def _snake_case(name: str) -> str:
 
 
 def _listen_for_the_emulator(options: Options) -> list[socket.socket]:
-    """The sockets of the emulator: on the loopback interface, and where containers need it on Docker's bridge."""
+    """Open the emulator's sockets: on the loopback interface, and on Docker's bridge if containers need it."""
     option = "AWS_PORT= or --aws-port"
     listening = [ports.listen("127.0.0.1", options.aws_port, option=option)]
     if options.containers:
@@ -379,7 +379,7 @@ def _listen_for_the_emulator(options: Options) -> list[socket.socket]:
 
 
 def _kept_data(options: Options) -> KeptData | None:
-    """The data of this checkout, whatever port the stack is at; beside `--env-file` if that is given."""
+    """The data of this checkout, the same for every port; next to `--env-file` if that is given."""
     if options.aws_endpoint or options.emulator != "ministack":
         return None
     return KeptData((options.env_file.parent if options.env_file else FOLDER) / "data")

@@ -1,7 +1,7 @@
 """The files that describe the running stack: `env.json` for `sam local`, `stack.json` for `python -m ops`.
 
 A stack locks their folder for as long as it runs. The kernel releases the lock when the process ends, however it
-ends, so `python -m ops` can tell a running stack from the files of one that was killed.
+ends, so `python -m ops` can distinguish a running stack from the files of a killed one.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from local.private_files import write_private_json
 from local.template import ROOT
 
 FOLDER = ROOT / ".local"
-"""Where samconfig.toml and `python -m ops` look for the files if no other place is named."""
+"""The default folder of the files for samconfig.toml and `python -m ops`."""
 
-# ops/target.py knows these names too.
+# ops/target.py uses these names, too.
 _DESCRIPTION, _LOCK = "stack.json", "stack.lock"
 
 
 class FolderInUse(Exception):
-    """Another running stack has its files in this folder; `url` is that of its API, empty if it is not known."""
+    """Another running stack has its files in this folder. `url` is the URL of its API, empty if it is not known."""
 
     def __init__(self, folder: Path, url: str) -> None:
         super().__init__(
@@ -35,7 +35,7 @@ class FolderInUse(Exception):
 
 
 class StackFiles:
-    """The files of one stack, beside `env_file`. Their folder is locked until `remove` or the end of the process.
+    """The files of one stack, next to `env_file`. Their folder is locked until `remove` or the end of the process.
 
     `other_url`: the API of another stack of this checkout, which `sam local` and `python -m ops` use by default.
     Raises `FolderInUse`.
@@ -49,12 +49,12 @@ class StackFiles:
         self._lock = _locked(self._lock_file, api_url)
 
     def write(self, *, env: Mapping[str, Any], description: Mapping[str, Any]) -> None:
-        """Writes both files."""
+        """Write both files."""
         write_private_json(self.env_file, env)
         write_private_json(self.description, description)
 
     def remove(self) -> None:
-        """Removes the files, and their folder if nothing else is in it: from now on nobody finds this stack."""
+        """Remove the files, and their folder if it is empty, so that the stack is no longer found."""
         for path in (self.description, self.env_file, self._lock_file):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
@@ -63,10 +63,9 @@ class StackFiles:
 
 
 def claim(env_file: Path | None, *, port: int, api_url: str, folder: Path = FOLDER) -> StackFiles:
-    """Returns the files of a stack whose API listens at `port`: beside `env_file`, or in `folder` if that is None.
+    """Claim the files of a stack whose API listens at `port`: next to `env_file`, or in `folder` if that is None.
 
-    If a running stack has its files in `folder`, they are in a folder below it, named by the port. Raises
-    `FolderInUse`.
+    If another running stack uses `folder`, they are in a subfolder whose name is the port. Raises `FolderInUse`.
     """
     if env_file is not None:
         return StackFiles(env_file, api_url=api_url)
@@ -77,7 +76,7 @@ def claim(env_file: Path | None, *, port: int, api_url: str, folder: Path = FOLD
 
 
 def _locked(path: Path, api_url: str) -> int:
-    """Returns a descriptor that holds the lock; `api_url` is in the file, for those who do not get it."""
+    """Lock the file and return its descriptor. `api_url` is written to it, for stacks that do not get the lock."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -91,4 +90,4 @@ def _locked(path: Path, api_url: str) -> int:
                 os.ftruncate(descriptor, 0)
                 os.write(descriptor, api_url.encode())
                 return descriptor
-        os.close(descriptor)  # the stack that had it removed it in between
+        os.close(descriptor)  # the other stack removed the file meanwhile

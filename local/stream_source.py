@@ -1,7 +1,7 @@
 """Lambda's event source mapping for a DynamoDB stream: reads its shards, and invokes a function with batches.
 
-A batch that fails is delivered again, from the first failed record on and in halves, until it succeeds: nothing is
-given up here. Filters are not applied: the function gets every record.
+A failed batch is delivered again, split in halves, from its first failed record, until it succeeds: no record is
+ever discarded. Filters are not applied: the function gets every record.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _LOST_PLACE = ("ExpiredIteratorException", "TrimmedDataAccessException")
 
 
 def lambda_event(records: Sequence[Mapping[str, Any]], *, stream_arn: str) -> dict[str, Any]:
-    """Records of the stream as the event that Lambda makes of them."""
+    """Convert records of the stream to a Lambda event."""
     every = [{**record, "eventSourceARN": stream_arn} for record in records]
     event: dict[str, Any] = json.loads(json.dumps({"Records": every}, default=_as_json))
     return event
 
 
 def _as_json(value: Any) -> Any:
-    """Times are seconds since 1970, and bytes are base64."""
+    """Convert times to seconds since 1970, and bytes to base64."""
     return base64.b64encode(value).decode() if isinstance(value, bytes) else value.timestamp()
 
 
@@ -58,7 +58,7 @@ def number_of(record: Mapping[str, Any]) -> str:
 
 @dataclass
 class _Shard:
-    """Where the reader of a shard is. `waiting` was read, and is not done yet."""
+    """The position of a shard's reader. `waiting` has records that were read but not processed yet."""
 
     iterator: str | None = None
     last_read: str | None = None
@@ -81,7 +81,7 @@ class StreamPoller:
         self._find_shards_at = 0.0
 
     def run(self, stopping: threading.Event) -> None:
-        """Polls until `stopping` is set."""
+        """Poll until `stopping` is set."""
         while not stopping.is_set():
             try:
                 found = self.poll()
@@ -95,7 +95,7 @@ class StreamPoller:
                 stopping.wait(self._poll_seconds)
 
     def poll(self) -> bool:
-        """Delivers one batch of each shard; False if nothing was delivered, or something failed.
+        """Deliver one batch of each shard. False if nothing was delivered, or if a batch failed.
 
         Raises `InvocationError` if the function did not finish a batch.
         """
@@ -140,7 +140,7 @@ class StreamPoller:
         return str(found["ShardIterator"])
 
     def _deliver(self, shard: _Shard) -> bool:
-        """Delivers a batch; False if it failed, in whole or in part."""
+        """Deliver a batch. False if it failed, completely or partly."""
         batch = shard.waiting[: shard.batch_size]
         half = max(1, len(batch) // 2)
         try:

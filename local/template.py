@@ -1,6 +1,6 @@
-"""template.yaml as CloudFormation sees it: read, and translated from SAM without an AWS account.
+"""Read template.yaml, and translate it from SAM to CloudFormation without an AWS account.
 
-`python -m local.template` prints the translated template, for tools that do not read SAM.
+`python -m local.template` prints the translated template, for tools that do not support SAM.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class UnknownTiming(Exception):
 
 
 def read_template(path: Path = TEMPLATE) -> Template:
-    """The SAM template, short intrinsics (`!Ref`) written out."""
+    """Read the SAM template. Short intrinsics (`!Ref`) are expanded."""
     template: Template = yaml_parse(path.read_text(encoding="utf-8"))
     return template
 
@@ -65,7 +65,7 @@ def with_timing(template: Template, timing: Timing) -> Template:
 
 
 def translate(template: Template, *, region: str, parameters: Mapping[str, str]) -> Template:
-    """The CloudFormation template that `sam deploy` would send, code locations apart."""
+    """The CloudFormation template that `sam deploy` would send, except for code locations."""
     sam = copy.deepcopy(template)
     for resource in sam["Resources"].values():
         _point_to_uploaded_code(resource)
@@ -75,7 +75,7 @@ def translate(template: Template, *, region: str, parameters: Mapping[str, str])
 
 
 def _point_to_uploaded_code(resource: Template) -> None:
-    """What `sam package` does: the translator takes only code that lies in S3 or ECR."""
+    """Do what `sam package` does: the translator accepts only code in S3 or ECR."""
     properties = resource.get("Properties", {})
     if resource["Type"] == "AWS::CloudFormation::Stack":
         properties["TemplateURL"] = "https://s3.amazonaws.com/code/observability.yaml"

@@ -1,8 +1,8 @@
-"""A process that runs one function, as a Lambda execution environment does.
+"""A process that runs one function, like a Lambda execution environment.
 
-`python -m local.worker NAME --handler module.function` takes one JSON request a line on standard input and
-answers one JSON line each on what was its standard output. What the handler prints goes to
-standard error, with the logs.
+`python -m local.worker NAME --handler module.function` reads one JSON request per line from standard input. It
+writes one JSON response per line to its original standard output. Output of the handler goes to standard error,
+with the logs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Handler = Callable[[Any, "Context"], Any]
 
 @dataclass(frozen=True)
 class Context:
-    """What Lambda passes as `context`."""
+    """The `context` that Lambda passes."""
 
     function_name: str
     memory_limit_in_mb: str
@@ -51,10 +51,10 @@ class Context:
 
 
 def load(path: str) -> Handler:
-    """`package.module.function` → that function.
+    """Import the function `package.module.function`.
 
-    Where the module has a `warm_up`, that is called as well: what takes long, such as loading a model, is done
-    before the first invocation then, and is not counted as its time.
+    If the module has a `warm_up`, it is also called. Slow work, such as loading a model, is then done before the
+    first invocation and does not count as its time.
     """
     module_name, _, name = path.rpartition(".")
     module = importlib.import_module(module_name)
@@ -65,7 +65,7 @@ def load(path: str) -> Handler:
 
 
 def invoke(handler: Handler, name: str, memory_megabytes: int, request: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"result": …}`, or Lambda's error object where the handler raises."""
+    """Return `{"result": …}`, or Lambda's error object if the handler raises."""
     context = Context(
         function_name=name,
         memory_limit_in_mb=str(memory_megabytes),
@@ -83,7 +83,7 @@ def invoke(handler: Handler, name: str, memory_megabytes: int, request: Mapping[
 
 
 class _JsonFormatter(logging.Formatter):
-    """Log records with their extra fields, for `logs.shorten` to read."""
+    """Formats log records with their extra fields, for `logs.shorten`."""
 
     _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
@@ -96,7 +96,7 @@ class _JsonFormatter(logging.Formatter):
 
 
 def _log_as_json() -> None:
-    """Lambda's runtime, too, gives the root logger a handler before it imports the function."""
+    """Add a handler to the root logger. Lambda's runtime also does this before it imports the function."""
     to_stderr = logging.StreamHandler()
     to_stderr.setFormatter(_JsonFormatter())
     logging.basicConfig(handlers=[to_stderr], level=logging.INFO)
@@ -112,7 +112,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.worker")
     parser.add_argument("name", help="processor, recovery, stream: what `ps` shows")
     parser.add_argument("--handler", required=True)
-    parser.add_argument("--memory", type=int, required=True, help="megabytes, as told to the handler")
+    parser.add_argument("--memory", type=int, required=True, help="megabytes, passed to the handler")
     arguments = parser.parse_args()
 
     protocol = os.fdopen(os.dup(1), "w", encoding="utf-8")

@@ -1,1 +1,1 @@
-"""Caption models: what trains, exports and checks them. Development only, never deployed."""
+"""Train, export and check caption models. Only for development, never deployed."""

@@ -24,7 +24,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Part(BaseModel):
-    """A part of a configuration. The defaults are those of transformers."""
+    """Base of a configuration's parts. The defaults are those of transformers."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -43,12 +43,12 @@ class Vision(_Part):
 
     @property
     def patches(self) -> int:
-        """Patches a side."""
+        """Patches per side."""
         return self.image_size // self.patch_size
 
     @property
     def positions(self) -> int:
-        """What the picture becomes: one vector for each patch and one for the whole."""
+        """Number of vectors that a picture is encoded to: one per patch and one for the whole."""
         return self.patches**2 + 1
 
 
@@ -83,7 +83,7 @@ class Config(_Part):
 
     @property
     def tied(self) -> bool:
-        """Whether the head is the table of words unless it has weights of its own."""
+        """Whether the head shares the weights of the word embeddings if it has none of its own."""
         return self.tie_word_embeddings or self.text.tie_word_embeddings
 
 
@@ -92,7 +92,8 @@ def _sides(size: object) -> object:
 
 
 class Preprocessing(_Part):
-    """`preprocessor_config.json`: the size and colors of the model, and what must be as the captioner does it."""
+    """`preprocessor_config.json`: size and colors of the model's input, and settings that the captioner
+    requires."""
 
     size: Annotated[dict[str, int], BeforeValidator(_sides)] = {"height": 384, "width": 384}
     image_mean: Rgb = (0.48145466, 0.4578275, 0.40821073)
@@ -106,7 +107,7 @@ class Preprocessing(_Part):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that can be exported: all weights that the graphs need are there, in the right shapes."""
+    """A checkpoint that can be exported: it has all weights that the graphs need, in the right shapes."""
 
     folder: Path
     vision: Vision
@@ -115,10 +116,10 @@ class Checkpoint:
     tokenizer: Tokenizer
     weights: Weights
     tied: dict[str, str]
-    """Weights that the file leaves out, and those that they are the same as."""
+    """Weights that are missing in the file, and the weights that they are tied to."""
 
     def weight(self, name: str) -> Floats:
-        """A parameter by its name, fp32."""
+        """A parameter by its name, in fp32."""
         return self.weights[self.tied.get(name, name)]
 
     @property
@@ -131,7 +132,7 @@ class Checkpoint:
 def load_checkpoint(folder: Path) -> Checkpoint:
     """Load any BLIP captioning checkpoint, with `.safetensors` or `pytorch_model.bin`.
 
-    Raises `ModelError`, naming the folder, if it is something else or cannot be exported.
+    Raises `ModelError`, which names the folder, if it is something else or cannot be exported.
     """
     config = load_config(folder)
     preprocessing = _validate(Preprocessing, folder / "preprocessor_config.json")
@@ -143,27 +144,27 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
 
 def load_config(folder: Path) -> Config:
-    """The configuration of a BLIP captioning checkpoint. Raises `ModelError` if `folder` holds something else."""
+    """Load the configuration of a BLIP captioning checkpoint. Raises `ModelError` if `folder` is something else."""
     require_blip(folder)
     return _validate(Config, folder / "config.json")
 
 
 def require_blip(folder: Path) -> None:
-    """Raise `ModelError` unless `folder` holds a BLIP captioning checkpoint."""
+    """Raise `ModelError` unless `folder` contains a BLIP captioning checkpoint."""
     if not folder.is_dir():
         raise ModelError(f"the checkpoint folder {folder} does not exist")
     try:
         config = json.loads((folder / "config.json").read_bytes())
         found = config.get("architectures") or [config.get("model_type")]
     except (OSError, ValueError, AttributeError) as error:
-        raise ModelError(f"{folder} is not a BLIP captioning checkpoint: no config.json can be read") from error
+        raise ModelError(f"{folder} is not a BLIP captioning checkpoint: cannot read config.json") from error
     if config.get("model_type") != "blip" or ARCHITECTURE not in found:
         names = ", ".join(map(str, found))
-        raise ModelError(f"{folder} is not a BLIP captioning checkpoint: it holds {names}, not {ARCHITECTURE}")
+        raise ModelError(f"{folder} is not a BLIP captioning checkpoint: it contains {names}, not {ARCHITECTURE}")
 
 
 def expected_shapes(vision: Vision, text: Text) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Name and shape of every weight that the graphs are made of."""
+    """Name and shape of every weight in the graphs."""
     wide, inner, side = vision.hidden_size, vision.intermediate_size, vision.patch_size
     name = "vision_model.embeddings"
     yield f"{name}.class_embedding", (1, 1, wide)
@@ -224,7 +225,7 @@ def _validate(model: type[Model], path: Path) -> Model:
 
 
 def _require_supported(folder: Path, config: Config, preprocessing: Preprocessing) -> None:
-    """Refuse what the graphs or the captioner would do differently from transformers."""
+    """Reject settings that the graphs or the captioner would handle differently from transformers."""
     vision, text = config.vision, config.text
     for part, name in ((vision, "vision_config"), (text, "text_config")):
         if part.hidden_size % part.num_attention_heads:
@@ -238,7 +239,7 @@ def _require_supported(folder: Path, config: Config, preprocessing: Preprocessin
 
 
 def _tied(config: Config, found: dict[str, Any]) -> dict[str, str]:
-    """Either of two tied weights may be missing."""
+    """Find missing weights that are tied to existing ones. Either of the two may be missing."""
     if not config.tied:
         return {}
     predictions, words = "text_decoder.cls.predictions", "text_decoder.bert.embeddings.word_embeddings.weight"
@@ -260,5 +261,5 @@ def _require_weights(
         if found[tied.get(name, name)] != shape:
             raise ModelError(
                 f"the checkpoint in {folder} cannot be loaded: {name} has the shape {found[tied.get(name, name)]}, "
-                f"and config.json means {shape}"
+                f"but config.json requires {shape}"
             )

@@ -1,6 +1,6 @@
 """`python -m models.check [FOLDER …]`: compares model folders with the checksums in their `model.json`.
 
-Without a folder, those of the repository that are there. Exit code 1 if one is damaged or incomplete.
+Without a folder, it checks the existing ones of the repository. Exit code 1 if one is damaged or incomplete.
 """
 
 import argparse
@@ -15,7 +15,7 @@ FOLDERS = (ROOT / "exported", ROOT / "demo" / "exported", ROOT / "demo" / "check
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Entry point. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m models.check", description=__doc__)
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
     folders = parser.parse_args(arguments).folders or [one for one in FOLDERS if (one / MANIFEST_NAME).is_file()]
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
             damaged = 1
             print(error, file=sys.stderr)
         else:
-            print(f"{folder}: {manifest.model}, {len(manifest.files)} files are whole")
+            print(f"{folder}: {manifest.model}, {len(manifest.files)} files are complete")
     return damaged
 
 

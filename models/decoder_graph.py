@@ -1,7 +1,8 @@
-"""The text's graph, for the prompt as a whole and then for one token after the other.
+"""Build the decoder's graph. It processes the whole prompt first, then one token at a time.
 
 token ids (rows) and the caches → `logits` of the last row. `cache_key_i` and `cache_value_i` (1, heads, length,
-head size) come back as `present_key_i` and `present_value_i`: bound to the same memory, they are updated in place.
+head size) are returned as `present_key_i` and `present_value_i`. They are bound to the same memory and updated in
+place.
 """
 
 from dataclasses import dataclass
@@ -54,10 +55,10 @@ class _Decoder:
         return graph
 
     def _embed(self) -> tuple[str, str]:
-        """The embedded tokens (rows, width), and the name of the head's table, which as a rule is the same."""
+        """The embedded tokens (rows, width), and the name of the head's table, which is usually the same."""
         name = "bert.embeddings"
         words, head = self._weight(f"{name}.word_embeddings.weight"), self._weight("cls.predictions.decoder.weight")
-        # Transposed: the head reads the whole table for every token, and this here one column.
+        # Transposed, because the head reads the whole table for every token, while this reads only one column.
         table = head_table = self.graph.weight("words", words.T)
         if not np.array_equal(words, head):
             head_table = self.graph.weight("head", head.T)
@@ -98,7 +99,8 @@ class _Decoder:
     def _cross_attention(self, layer: int, value: str) -> str:
         graph, heads, size = self.graph, self.heads, self.head_size
         name = f"bert.encoder.layer.{layer}.crossattention"
-        # The scale of the scores is folded into the query: exact where the size is a power of four, as BLIP's 64.
+        # The scale of the scores is folded into the query. This is exact if the size is a power of four, as BLIP's
+        # 64.
         scale = np.float32(size**-0.5)
         query = graph.linear(value, f"{name}.query", self._weight(f"{name}.self.query.weight").T * scale)
         query = graph.op(
@@ -124,7 +126,7 @@ class _Decoder:
         return self._close(f"{name}.output", inner, value)
 
     def _close(self, name: str, value: str, skipped: str) -> str:
-        """The end of each part of a layer: a linear map, the sum with what went in, a norm."""
+        """Add the end of each part of a layer: a linear map, the residual sum, a norm."""
         product = self.graph.linear(value, f"{name}.dense", self._weight(f"{name}.dense.weight").T)
         bias = self.graph.weight(f"{name}.bias", self._weight(f"{name}.dense.bias"))
         return self._norm(f"{name}.LayerNorm", product, skipped, bias)

@@ -1,4 +1,4 @@
-"""The picture's graph: BLIP's vision transformer, and what each decoder layer looks up in its result.
+"""Build the encoder's graph: BLIP's vision transformer, and the keys and values for each decoder layer.
 
 pixels (1, 3, side, side) → for every decoder layer `cross_key_i` and `cross_value_i` (heads, positions, head size).
 """
@@ -18,7 +18,7 @@ def encoder_graph(checkpoint: Checkpoint) -> Graph:
 
 
 ALIAS_BYTES = 4096
-"""Rows at a multiple of this distance compete for the same few lines of a CPU's first cache."""
+"""Rows at a multiple of this distance compete for the same few lines of a CPU's L1 cache."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class _Encoder:
         return self.graph
 
     def _patches(self) -> str:
-        """(1, positions, width): the patches times a matrix, position and bias added, the class vector first."""
+        """(1, positions, width): the class vector, then the patches times a matrix, plus position and bias."""
         graph, count = self.graph, self.config.patches
         side, width = self.config.patch_size, self.config.hidden_size
         pixels = graph.input("pixels", [1, 3, count * side, count * side])
@@ -85,7 +85,7 @@ class _Encoder:
         heads, size = text.num_attention_heads, text.head_size
         for part in ("key", "value"):
             name = f"text_decoder.bert.encoder.layer.{layer}.crossattention.self.{part}"
-            # One product for each head: heads come first without a transposition.
+            # One product per head, so that heads are the first dimension without a transposition.
             matrix = self.checkpoint.weight(f"{name}.weight").T.reshape(-1, heads, size).transpose(1, 0, 2)
             bias = self.checkpoint.weight(f"{name}.bias").reshape(heads, 1, size)
             product = self.graph.op("MatMul", image, self.graph.weight(f"{part}_{layer}", matrix))
@@ -96,7 +96,7 @@ class _Encoder:
         return self.graph.op("Add", stream, self.graph.op("Add", change, self._constant(bias)))
 
     def _norm(self, name: str, value: str) -> str:
-        # With two additions before it, about three times as fast as ONNX Runtime's own SkipLayerNormalization.
+        # With two additions before it, this is about three times as fast as ONNX Runtime's SkipLayerNormalization.
         scale, bias = self._constant(f"{name}.weight"), self._constant(f"{name}.bias")
         epsilon = self.config.layer_norm_eps
         return self.graph.op("LayerNormalization", value, scale, bias, axis=-1, epsilon=epsilon)
@@ -109,8 +109,8 @@ class _Encoder:
 
 
 def _spare_columns(width: int) -> int:
-    """Columns of zeros that move rows of `width` floats out of each other's way: BLIP-base's 3,072 become 3,104.
+    """Number of zero columns that keep rows of `width` floats from competing: BLIP-base's 3,072 become 3,104.
 
-    A tenth off the time of the product that reads these rows. GELU leaves zeros as they are.
+    The product that reads these rows is a tenth faster. GELU leaves zeros unchanged.
     """
     return 0 if width * 4 % ALIAS_BYTES else 32

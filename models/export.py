@@ -1,8 +1,8 @@
-"""`python -m models.export`: a BLIP checkpoint as a model folder for ONNX Runtime.
+"""`python -m models.export`: exports a BLIP checkpoint to a model folder for ONNX Runtime.
 
-Fetches Salesforce/blip-image-captioning-base, or takes any BLIP captioning checkpoint (`--from FOLDER`), writes its
-graphs, checks them, and only then puts the folder into its place. Needs neither torch nor transformers. `--verify`
-compares the graphs with transformers.
+It downloads Salesforce/blip-image-captioning-base, or uses any BLIP captioning checkpoint (`--from FOLDER`). It
+writes the graphs, checks them, and only then replaces the folder. Neither torch nor transformers is needed.
+`--verify` compares the graphs with transformers.
 Exit codes: 0 done, 1 the checkpoint cannot be exported, 3 the hub cannot be reached.
 """
 
@@ -35,7 +35,7 @@ CHECKED_PICTURES, COMPARED_PICTURES = 2, 3
 
 @dataclass(frozen=True)
 class Origin:
-    """What `model.json` says of where a model comes from and how it is used."""
+    """The fields of `model.json` about a model's source and use."""
 
     name: str
     revision: str
@@ -45,7 +45,7 @@ class Origin:
 
 
 def main(arguments: list[str] | None = None, *, on_progress: OnProgress | None = None) -> int:
-    """Entry point; returns the exit code. `on_progress` is called instead of showing a bar of the download."""
+    """Entry point. Returns the exit code. With `on_progress`, no progress bar of the download is shown."""
     options = _parser().parse_args(arguments)
     try:
         if options.source is None:
@@ -66,10 +66,10 @@ def main(arguments: list[str] | None = None, *, on_progress: OnProgress | None =
 
 
 def export(source: Path, target: Path, origin: Origin, *, verify: bool = False) -> Manifest:
-    """Export the checkpoint in `source` to `target`, which is replaced once all is written and checked.
+    """Export the checkpoint in `source` to `target`, which is replaced once everything is written and checked.
 
-    `verify`: compare with transformers, which must be installed, and not only run the graphs.
-    Raises `ModelError`, naming the folder, and then `target` is as it was.
+    `verify`: also compare the graphs with transformers, which must be installed.
+    Raises `ModelError`, which names the folder. `target` is unchanged then.
     """
     started = time.monotonic()
     if verify:
@@ -102,7 +102,7 @@ def _check(source: Path, folder: Path, origin: Origin, *, verify: bool) -> str:
 
 
 def origin_of(folder: Path, license: str | None = None, prompt: str | None = None) -> Origin:
-    """What is known of a checkpoint in a folder: its `model.json` if it has one, else its name and its weights."""
+    """The origin of a checkpoint in a folder, from `model.json` if it exists, else from its name and weights."""
     if (folder / MANIFEST_NAME).is_file():
         known = read_manifest(folder)
         return Origin(
@@ -143,7 +143,7 @@ def _describe(checkpoint: Checkpoint, folder: Path, origin: Origin) -> Manifest:
 
 @contextmanager
 def _replacing(target: Path) -> Iterator[Path]:
-    """A new folder beside `target` that takes its place at the end, or vanishes with an exception."""
+    """Create a folder next to `target`, which replaces it at the end, or is removed if an exception is raised."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.partial-", dir=target.parent) as scratch:
         folder, old = Path(scratch) / "new", Path(scratch) / "old"
@@ -164,15 +164,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--to", dest="target", type=Path, default=TARGET, metavar="FOLDER", help="default: %(default)s"
     )
-    parser.add_argument("--repository", default=REPOSITORY, help="on the hub; default: %(default)s")
+    parser.add_argument("--repository", default=REPOSITORY, help="repository on the hub; default: %(default)s")
     parser.add_argument("--revision", default=REVISION, help="commit on the hub; default: %(default)s")
-    parser.add_argument("--license", help="of the model; default: what is known of it")
+    parser.add_argument("--license", help="license of the model; default: from its metadata")
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="compare with transformers, which must be installed, before it is kept",
+        help="compare with transformers, which must be installed, before the export is kept",
     )
-    parser.add_argument("--prompt", help="what captions continue unless CAPTION_PROMPT says otherwise")
+    parser.add_argument("--prompt", help="text that captions continue by default; CAPTION_PROMPT overrides it")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Fetches a checkpoint from the Hugging Face hub: the files that are needed, with a progress bar, resuming.
+"""Download a checkpoint from the Hugging Face hub: only the needed files, with a progress bar and resume.
 
 Each file is compared with the checksum that the hub reports for it at that commit.
 """
@@ -23,11 +23,11 @@ WEIGHTS = (
     ("*.safetensors", "model.safetensors.index.json"),
     ("pytorch_model*.bin", "pytorch_model.bin.index.json"),
 )
-"""In the order of preference."""
+"""Weight files in the order of preference."""
 
 
 class HubUnreachable(Exception):
-    """The hub does not answer, or not with what it should; the message says what was tried and what else can be."""
+    """The hub does not respond, or not as expected. The message says what was tried and what to do."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ class Snapshot:
 
 
 OnProgress = Callable[[int, int], None]
-"""Called with the bytes that are here, and the bytes in all."""
+"""Called with the downloaded bytes and the total bytes."""
 
 
 def fetch(
     repository: str = REPOSITORY, revision: str = REVISION, *, on_progress: OnProgress | None = None
 ) -> Snapshot:
-    """Fetch what an export reads, and check it. Raises `HubUnreachable`, or `ModelError` about a wrong file.
+    """Download the files of an export, and check them. Raises `HubUnreachable`, or `ModelError` about a wrong file.
 
-    What an interrupted call has fetched is kept. With `on_progress`, that is called instead of showing a bar.
+    Files of an interrupted call are kept. With `on_progress`, no progress bar is shown.
     """
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -67,7 +67,7 @@ def fetch(
     except (OSError, LocalEntryNotFoundError, _http_error()) as error:
         raise HubUnreachable(
             f"cannot fetch {repository}@{revision} from the Hugging Face hub: {_first_line(error)}\n"
-            "Try again later (what has been fetched is kept), or use a checkpoint that is here: --from FOLDER"
+            "Try again later (the download will resume), or use a local checkpoint: --from FOLDER"
         ) from error
     _verify(folder, [one for one in siblings if one.rfilename in names])
     return Snapshot(folder, commit)
@@ -76,8 +76,8 @@ def fetch(
 def _progress_bar(on_progress: OnProgress, done: int, total: int) -> Any:
     """A class of progress bars for huggingface_hub that shows nothing and calls `on_progress`.
 
-    `done`: the bytes that are here already. The hub's library counts the others in one bar, from several threads;
-    its other bars count files.
+    `done`: the bytes that already exist. The library counts the others in one bar, from several threads. Its other
+    bars count files.
     """
     from tqdm import tqdm
 
@@ -100,7 +100,7 @@ def _progress_bar(on_progress: OnProgress, done: int, total: int) -> Any:
 
 
 def cached(repository: str = REPOSITORY, revision: str = REVISION) -> Path | None:
-    """The folder of a snapshot that has been fetched before, without network."""
+    """The folder of a snapshot that was already downloaded, without network."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -117,7 +117,7 @@ def _is_cached(repository: str, name: str, commit: str) -> bool:
 
 
 def needed(files: list[str]) -> list[str]:
-    """Of the files of a repository, those that an export reads; weights in one format only."""
+    """Select the files of a repository that an export reads, with weights in only one format."""
     top = [name for name in files if "/" not in name]
     chosen = [name for name in top if any(fnmatch(name, pattern) for pattern in DESCRIPTIONS)]
     for patterns in WEIGHTS:
@@ -128,7 +128,7 @@ def needed(files: list[str]) -> list[str]:
 
 
 def _verify(folder: Path, reported: Iterable[Any]) -> None:
-    """Raise `ModelError` at the first file that is not what the hub reports, and remove it from the cache.
+    """Raise `ModelError` at the first file that differs from what the hub reports, and remove it from the cache.
 
     The hub reports a SHA-256 for large files and git's own SHA-1 for small ones.
     """
@@ -143,7 +143,7 @@ def _verify(folder: Path, reported: Iterable[Any]) -> None:
             path.unlink(missing_ok=True)
             raise ModelError(
                 f"{path} is not what the hub has: its {kind} is {found}, and the hub reports {expected}.\n"
-                "It was removed. Try again to fetch it anew"
+                "It was removed. Try again to download it"
             )
 
 

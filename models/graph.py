@@ -1,7 +1,8 @@
-"""Writing an ONNX graph: operators one by one, weights in one file beside it that maps into memory.
+"""Write an ONNX graph: operators one by one, and weights in a separate file that can be mapped into memory.
 
-The graphs are written, not traced: what makes them fast (fused operators, the layout of the weights, a cache that
-is updated in place) has no counterpart in PyTorch that a tracer could find. docs/decisions/0006-written-graphs.md.
+The graphs are written, not traced. The features that make them fast (fused operators, the layout of the weights, a
+cache that is updated in place) have no counterpart in PyTorch that a tracer could find. See
+docs/decisions/0006-written-graphs.md.
 """
 
 from pathlib import Path
@@ -15,19 +16,19 @@ from onnx import TensorProto, helper
 OPSET = 20
 IR_VERSION = 10
 FUSED = "com.microsoft"
-"""The domain of ONNX Runtime's own operators; those used here run on any CPU."""
+"""The domain of ONNX Runtime's own operators. The ones used here run on any CPU."""
 
 ALIGNMENT = 4096
-"""Bytes. Weights begin at page boundaries."""
+"""Alignment in bytes. Weights begin at page boundaries."""
 PANEL = 32
-"""Columns in a panel, see `Graph.linear`."""
+"""Number of columns in a panel, see `Graph.linear`."""
 
 Array = NDArray[np.generic]
 _TYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "int32": TensorProto.INT32}
 
 
 class Graph:
-    """A graph under construction. Values are known by their names."""
+    """A graph under construction. Values are identified by their names."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -37,12 +38,12 @@ class Graph:
         self._outputs: list[onnx.ValueInfoProto] = []
 
     def input(self, name: str, shape: list[int | str], dtype: str = "float32") -> str:
-        """Declare an input; a dimension with a name is not fixed."""
+        """Declare an input. A dimension with a name is not fixed."""
         self._inputs.append(helper.make_tensor_value_info(name, _TYPES[dtype], shape))
         return name
 
     def output(self, name: str, shape: list[int | str], value: str | None = None) -> str:
-        """Declare an output; `value`: what it is a new name of."""
+        """Declare an output. `value`: the existing value that gets this name."""
         if value is not None:
             producer = next(node for node in self._nodes if value in node.output)
             producer.output[list(producer.output).index(value)] = name
@@ -50,13 +51,13 @@ class Graph:
         return name
 
     def weight(self, name: str, array: Array) -> str:
-        """Add a constant. It is read when the graph is saved: a view of a file takes no memory until then."""
+        """Add a constant. It is read when the graph is saved, so a view of a file takes no memory until then."""
         assert name not in self._weights, name
         self._weights[name] = array
         return name
 
     def shape(self, *dimensions: int) -> str:
-        """A constant for `Reshape`; 0 keeps a dimension, -1 is what remains."""
+        """A constant for `Reshape`: 0 keeps a dimension, -1 is the remaining one."""
         name = "shape_" + "_".join(map(str, dimensions)).replace("-", "m")
         if name not in self._weights:
             self.weight(name, np.array(dimensions, dtype=np.int64))
@@ -80,10 +81,10 @@ class Graph:
         return self.op("Reshape", value, self.shape(*dimensions))
 
     def linear(self, value: str, name: str, matrix: Array) -> str:
-        """(rows, K) times `matrix` (K, N), for few rows: the time is that of reading the matrix.
+        """Multiply (rows, K) by `matrix` (K, N), for few rows. The time is dominated by reading the matrix.
 
-        A matrix with N columns is read best, without being packed into another order first, if it lies in panels
-        of a few columns each: (N / PANEL, K, PANEL). The panels are the batch of one MatMul.
+        A matrix with N columns can be read fastest, without being packed first, if it is stored in panels of a few
+        columns each: (N / PANEL, K, PANEL). The panels are the batch of one MatMul.
         """
         depth, columns = matrix.shape
         if columns % PANEL:
@@ -94,7 +95,7 @@ class Graph:
         return self.reshape(self.op("Transpose", product, perm=[1, 0, 2]), -1, columns)
 
     def save(self, folder: Path) -> None:
-        """Write `<name>.onnx` and, beside it, `<name>.weights`."""
+        """Write `<name>.onnx` and `<name>.weights`."""
         data = f"{self._name}.weights"
         initializers = []
         with (folder / data).open("wb") as file:
@@ -115,7 +116,7 @@ class Graph:
 
 
 def _external(name: str, array: Array, location: str, offset: int) -> onnx.TensorProto:
-    if array.dtype.kind == "i":  # ONNX Runtime wants to see shapes and indices while it loads
+    if array.dtype.kind == "i":  # ONNX Runtime reads shapes and indices while it loads
         return onnx.numpy_helper.from_array(array, name)
     tensor = TensorProto(
         name=name,

@@ -1,4 +1,4 @@
-"""Writes `model.json`, and names models that have no revision of their own."""
+"""Write `model.json`, and name models that have no revision."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def write_manifest(
     graphs: Graphs | None = None,
     checkpoint: Iterable[Path] = (),
 ) -> Manifest:
-    """Write `model.json` over all other files in the folder; the last step of making a model folder.
+    """Write `model.json` about all other files in the folder. It is the last step of creating a model folder.
 
-    `checkpoint`: the files that the folder was made from.
+    `checkpoint`: the files that the folder was created from.
     """
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST_NAME)
     manifest = Manifest(
@@ -45,7 +45,7 @@ def write_manifest(
 
 
 def weights_revision(weights: Path) -> str:
-    """A short name for these very weights, for a model that has no revision of its own."""
+    """A short name for exactly these weights, for a model without a revision."""
     return sha256_of(weights)[:12]
 
 

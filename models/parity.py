@@ -1,4 +1,4 @@
-"""Compares an export with its checkpoint under transformers: the tokens, and the logits that lead to them."""
+"""Compare an export with its checkpoint in transformers: the tokens, and the logits that they are chosen from."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from models.reference import Reference
 from models.weights import Floats
 
 TOLERANCE = 1e-3
-"""Largest difference of logits, relative to the largest logit."""
+"""Maximum difference of logits, relative to the largest logit."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """`captions` compared, of which `identical` have the same token ids from begin to end."""
+    """The result: number of compared `captions`, of which `identical` have exactly the same token ids."""
 
     captions: int = 0
     identical: int = 0
@@ -29,7 +29,7 @@ class Comparison:
 
     @property
     def close(self) -> bool:
-        """Whether the export does what the checkpoint does."""
+        """Whether the export gives the same results as the checkpoint."""
         return self.identical == self.captions and self.largest_difference <= TOLERANCE * max(
             1.0, self.largest_logit
         )
@@ -48,8 +48,9 @@ def compare(
     prompts: Iterable[str] = ("", "a photo of"),
     max_new_tokens: int = 20,
 ) -> Comparison:
-    """Caption each picture with each prompt. The graphs in `folder` are led along the tokens of transformers, so
-    that logits can be compared at every step; if theirs is the best token each time, they say the same alone."""
+    """Caption each picture with each prompt. The graphs in `folder` get the tokens of transformers, so that logits
+    can be compared at every step. If their best token is always the same, they generate the same caption on their
+    own."""
     manifest = read_manifest(folder)
     assert manifest.graphs is not None
     starts = [reference.prompt_ids(prompt) for prompt in prompts]
@@ -60,7 +61,7 @@ def compare(
     for picture in pictures:
         pixels = reference.pixels(picture)
         if not np.array_equal(pixels, preprocess(picture)):
-            raise ModelError("pre-processing differs from that of transformers")
+            raise ModelError("preprocessing differs from that of transformers")
         for start in starts:
             tokens, expected = reference.generate(pixels, start, max_new_tokens)
             total = _add(total, tokens, expected, graphs.start(pixels, start), graphs)
@@ -68,7 +69,7 @@ def compare(
 
 
 def sample_pictures(count: int, side: int = 96) -> Iterator[Image.Image]:
-    """Seeded pictures of soft colours, no two alike and of different proportions."""
+    """Seeded pictures of soft colors, all different and with different aspect ratios."""
     rng = np.random.default_rng(0)
     for number in range(count):
         colors = rng.integers(0, 256, (4 + number % 3, 4, 3), dtype=np.uint8)
@@ -83,7 +84,7 @@ def _add(
         if number:
             logits = graphs.step(tokens[number - 1])
         identical = identical and int(logits.argmax()) == token
-        # NumPy's maximum, unlike Python's, does not lose what is not a number.
+        # NumPy's maximum, unlike Python's, keeps NaN.
         difference = float(np.maximum(difference, np.abs(logits - reference).max()))
         largest = float(np.maximum(largest, np.abs(reference).max()))
     return Comparison(total.captions + 1, total.identical + identical, difference, largest)

@@ -1,7 +1,7 @@
 """BLIP checkpoints with seeded random weights, in the layout of Salesforce/blip-image-captioning-base on the hub.
 
-For tests and measurements: speed does not depend on what the weights say.
-`python -m models.random_checkpoint FOLDER` writes one of the real one's shape.
+They are for tests and measurements, because speed does not depend on the values of the weights.
+`python -m models.random_checkpoint FOLDER` writes one with the shape of the real one.
 """
 
 import json
@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 VOCABULARY = 30_524
 BOS, SEP, PAD = 30_522, 102, 0
-"""The tokenizer does not know `BOS`: of the vocabulary's ids it has the first 30,522."""
+"""The tokenizer does not have `BOS`: it has only the first 30,522 ids of the vocabulary."""
 MEAN, STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a checkpoint; as they stand, those of BLIP-base."""
+    """Sizes of a checkpoint. The defaults are those of BLIP-base."""
 
     image_size: int = 384
     patch_size: int = 16
@@ -53,7 +53,7 @@ def write_random_checkpoint(
     _write_tokenizer(folder)
     state = dict(model.state_dict())
     if weights == "bin":
-        # The hub's file has tied weights twice, and a buffer that the classes no longer keep.
+        # The hub's file has tied weights twice, and a buffer that the classes no longer have.
         state["text_decoder.bert.embeddings.position_ids"] = torch.arange(shape.max_positions)[None]
         torch.save(state, folder / "pytorch_model.bin")
     else:
@@ -63,7 +63,8 @@ def write_random_checkpoint(
 
 
 def build_random_model(shape: Shape, seed: int = 0) -> Any:
-    """A `BlipForConditionalGeneration`; biases and norms are random too, so that none of them can be left out."""
+    """Create a `BlipForConditionalGeneration`. Biases and norms are also random, so that none of them can be
+    omitted."""
     import torch
     from transformers import BlipConfig, BlipForConditionalGeneration
 
@@ -102,7 +103,7 @@ _LEGACY_GENERATION: dict[str, Any] = {
     "num_beams": 1,
     "repetition_penalty": 1.0,
 }
-"""The hub's file, written in 2022, keeps settings of generation in its configuration."""
+"""The hub's file, written in 2022, has generation settings in its configuration."""
 
 
 def _config(shape: Shape) -> dict[str, Any]:
@@ -151,7 +152,7 @@ def _config(shape: Shape) -> dict[str, Any]:
 
 
 def _write_tokenizer(folder: Path) -> None:
-    """The files of `bert-base-uncased` as the hub has them, with made-up words but for the first few."""
+    """Write the files of `bert-base-uncased` as on the hub, with invented words except for the first few."""
     from transformers import BertTokenizer
 
     special = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102, "[MASK]": 103}

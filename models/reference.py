@@ -1,4 +1,4 @@
-"""The reference: BLIP run by transformers and torch. Exports are compared with it."""
+"""The reference: BLIP in transformers and torch, with which exports are compared."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +23,7 @@ def require_transformers() -> None:
 
 
 class Reference:
-    """`BlipForConditionalGeneration.generate`, greedy, in fp32. Slow."""
+    """`BlipForConditionalGeneration.generate` with greedy decoding in fp32. Slow."""
 
     def __init__(self, folder: Path) -> None:
         """Load the checkpoint in `folder`, without network. Raises `ModelError`."""
@@ -32,18 +32,18 @@ class Reference:
         self._model, self._tokenizer, self._image_processor = _load(folder)
 
     def pixels(self, picture: Image.Image) -> Floats:
-        """(1, 3, side, side): the picture as the model sees it."""
+        """Convert the picture to the model's input (1, 3, side, side)."""
         inputs = self._image_processor(images=picture.convert("RGB"), return_tensors="np")
         pixels: Floats = inputs["pixel_values"]
         return pixels
 
     def prompt_ids(self, prompt: str) -> list[int]:
-        """Begin token and prompt."""
+        """Token ids of begin token and prompt."""
         words = self._tokenizer.encode(prompt, add_special_tokens=False)
         return [int(self._model.config.text_config.bos_token_id), *map(int, words)]
 
     def generate(self, pixels: Floats, start: list[int], max_new_tokens: int) -> tuple[list[int], list[Floats]]:
-        """The tokens that transformers adds to `start`, and the logits that each was chosen from."""
+        """Return the tokens that transformers adds to `start`, and the logits that each was chosen from."""
         import torch
 
         # A new tensor for each picture: `generate` overwrites its first id, and drops the last one.
@@ -62,12 +62,12 @@ class Reference:
         return tokens, [logits[0].numpy() for logits in output.logits]
 
     def caption(self, picture: Image.Image, prompt: str = "", max_new_tokens: int = 20) -> Caption:
-        """As `Captioner.caption`."""
+        """Like `Captioner.caption`."""
         ids, begin = self.caption_ids(picture, prompt, max_new_tokens), len(self.prompt_ids(prompt))
         return caption_of(self._decode(ids[1:]), self._decode(ids[begin:]))
 
     def caption_ids(self, picture: Image.Image, prompt: str = "", max_new_tokens: int = 20) -> list[int]:
-        """As `OnnxCaptioner.caption_ids`."""
+        """Like `OnnxCaptioner.caption_ids`."""
         start = self.prompt_ids(prompt)
         return start + self.generate(self.pixels(picture), start, max_new_tokens)[0]
 
@@ -76,7 +76,7 @@ class Reference:
 
 
 def _load(folder: Path) -> tuple[Any, Any, Any]:
-    """Model, tokenizer and image processor."""
+    """Load model, tokenizer and image processor."""
     import torch
     from transformers import BertTokenizer, BlipForConditionalGeneration, BlipImageProcessorPil, logging
 
@@ -89,8 +89,8 @@ def _load(folder: Path) -> tuple[Any, Any, Any]:
         model, report = loaded
         tokenizer = BertTokenizer.from_pretrained(folder, local_files_only=True)
         image_processor = BlipImageProcessorPil.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # transformers passes on whatever its parsers raise
+    except Exception as error:  # transformers passes on any error of its parsers
         raise ModelError(f"the checkpoint in {folder} cannot be loaded: {error}") from error
-    if report["missing_keys"]:  # transformers would go on with random weights
+    if report["missing_keys"]:  # transformers would continue with random weights
         raise ModelError(f"the checkpoint in {folder} lacks weights: {min(report['missing_keys'])} and others")
     return model.eval(), tokenizer, image_processor

@@ -1,4 +1,4 @@
-"""Checks an export by running it: as much as can be known without transformers."""
+"""Check an export by running it, without transformers."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,14 +14,14 @@ from image_processor.captioning.preprocess import Preprocessor
 from models.parity import TOLERANCE
 
 PROMPT, TOKENS = "a photo of", 8
-"""Short captions: a check should take seconds."""
+"""Captions are short, so that a check takes only seconds."""
 
 
 def self_check(folder: Path, pictures: Iterable[Image.Image]) -> str:
-    """Caption `pictures`, at least two, with the export in `folder`. Returns a sentence for people.
+    """Caption `pictures`, at least two, with the export in `folder`. Returns a summary for people.
 
-    Raises `ModelError` if the graphs do not run, if they give something that is not a number, if the logits of a
-    caption differ as a whole and token by token, or if the picture makes no difference.
+    Raises `ModelError` if the graphs do not run, if they return NaN, if the logits of a caption as a whole differ
+    from those token by token, or if all pictures give the same result.
     """
     manifest = read_manifest(folder)
     assert manifest.graphs is not None
@@ -39,7 +39,7 @@ def self_check(folder: Path, pictures: Iterable[Image.Image]) -> str:
         for token in ids[1:]:
             logits = graphs.step(token)
         if not (np.isfinite(whole).all() and np.isfinite(firsts[-1]).all()):
-            raise ModelError("the exported graphs give values that are not numbers: the weights are damaged")
+            raise ModelError("the exported graphs return values that are not numbers: the weights are damaged")
         difference = float(np.abs(whole - logits).max() / max(1.0, float(np.abs(whole).max())))
         if not difference <= TOLERANCE:
             raise ModelError(
@@ -48,7 +48,7 @@ def self_check(folder: Path, pictures: Iterable[Image.Image]) -> str:
             )
         largest = max(largest, difference)
     if all(np.array_equal(first, firsts[0]) for first in firsts[1:]):
-        raise ModelError("the exported graphs give the same for every picture")
+        raise ModelError("the exported graphs return the same for every picture")
     return f"the graphs run: {len(firsts)} captions, as a whole and token by token the same within {largest:.1g}"
 
 

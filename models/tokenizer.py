@@ -1,4 +1,4 @@
-"""A checkpoint's tokenizer, as transformers' `BertTokenizer` makes it of the same files."""
+"""Build a checkpoint's tokenizer, like transformers' `BertTokenizer` from the same files."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from tokenizers.models import WordPiece
 from image_core.errors import ModelError
 
 FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json")
-"""All that are read, where they exist; one of the first two must."""
+"""All files that are read if they exist. One of the first two is required."""
 _ROLES: dict[str, str | None] = {
     "bos_token": None,
     "eos_token": None,
@@ -24,9 +24,9 @@ _ROLES: dict[str, str | None] = {
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """Build the tokenizer of a checkpoint. Raises `ModelError`, naming the folder."""
+    """Build the tokenizer of a checkpoint. Raises `ModelError`, which names the folder."""
     if not any((folder / name).is_file() for name in FILES[:2]):
-        raise ModelError(f"{folder} is not a BLIP captioning checkpoint: it holds no tokenizer")
+        raise ModelError(f"{folder} is not a BLIP captioning checkpoint: it has no tokenizer")
     try:
         return _build(folder)
     except Exception as error:  # tokenizers raises bare Exception
@@ -69,7 +69,7 @@ def _build(folder: Path) -> Tokenizer:
 
 
 def _token(described: Any) -> AddedToken | None:
-    """A special token, which the files give as its text or with its properties."""
+    """A special token, which is either a text or an object in the files."""
     if described is None:
         return None
     if isinstance(described, str):
@@ -84,6 +84,6 @@ def _vocabulary(path: Path) -> dict[str, int]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """What a file holds, nothing if it does not exist."""
+    """Read a JSON file, empty if it does not exist."""
     content: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
     return content

@@ -1,6 +1,6 @@
-"""The tensors of a `pytorch_model.bin`, read without torch: a zip archive of a pickle and raw numbers.
+"""Read the tensors of a `pytorch_model.bin` without torch. It is a zip archive of a pickle and raw numbers.
 
-The file is mapped into memory and a tensor is a view of it, so that only what is used is read.
+The file is mapped into memory and a tensor is a view of it, so that only used parts are read.
 """
 
 import io
@@ -17,19 +17,19 @@ from image_core.errors import ModelError
 from models.torch_pickle import NotTensors, Storage, read_tensors
 
 MAX_PICKLE_BYTES = 1_000_000
-"""Largest pickle that is read; BLIP-base's has 67,000."""
+"""Maximum bytes of a pickle. BLIP-base's has 67,000."""
 MAX_DIRECTORY_BYTES = 4_000_000
-"""Largest table of contents that is read; BLIP-base's has 0.05 MB."""
+"""Maximum bytes of the table of contents. BLIP-base's has 0.05 MB."""
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 """Signature, and lengths of the name and of the extra field, which come between the header and the data."""
 _ENCRYPTED = 1
 
 
 class TorchFile:
-    """Tensors by name. Everything is checked while it opens: a file that opens can be read."""
+    """Tensors by name. Everything is checked when the file is opened, so later reads cannot fail."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `ModelError`, naming the file."""
+        """Open and check the file. Raises `ModelError`, which names the file."""
         try:
             with path.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -43,7 +43,7 @@ class TorchFile:
             raise ModelError(f"{path} cannot be read: {error}") from error
 
     def read(self, name: str) -> NDArray[Any]:
-        """A read-only view of a tensor, in the type that the file has."""
+        """A read-only view of a tensor, in the file's type."""
         tensor = self._tensors[name]
         storage = tensor.storage
         start = self._records.data[storage.key][0] + tensor.offset * storage.dtype.itemsize
@@ -59,7 +59,8 @@ class TorchFile:
             )
 
     def _check_total(self) -> None:
-        """Tensors may share a storage, as tied weights do. Many that do would write far more than was read."""
+        """Check the total size. Tensors may share a storage, like tied weights. Many such tensors could write far
+        more than was read."""
         total = sum(tensor.bytes for tensor in self._tensors.values())
         if total > 2 * len(self._map):
             raise NotTensors(f"its tensors have {total:,} bytes together, in a file of {len(self._map):,}")
@@ -84,7 +85,7 @@ class _Records:
             if entry.header_offset < end or start + entry.file_size > len(file):
                 raise NotTensors("its records overlap, or reach beyond its end")
             end = start + entry.file_size
-            # Names begin with the archive's own, which is what the file was called when it was saved.
+            # Names begin with the name of the archive, which is the file's name when it was saved.
             name = entry.filename.partition("/")[2]
             if name in self._places:
                 raise NotTensors(f"it has the record {name[:80]!r} twice")
@@ -101,7 +102,7 @@ class _Records:
         return self._content("data.pkl", MAX_PICKLE_BYTES)
 
     def _start(self, entry: zipfile.ZipInfo) -> int:
-        """Where the data of a record begin. Only what is stored as it is can be mapped, and cannot be a bomb."""
+        """The offset of a record's data. Only uncompressed records can be mapped, and they cannot be zip bombs."""
         stored = entry.compress_type == zipfile.ZIP_STORED and entry.compress_size == entry.file_size
         if not stored or entry.flag_bits & _ENCRYPTED:
             raise NotTensors(f"its record {entry.filename[:80]!r} is compressed or encrypted")
@@ -125,7 +126,7 @@ class _Records:
 
 
 class _Directory(io.FileIO):
-    """A file as `zipfile` reads it: the table of contents in one piece, which must not be huge."""
+    """A file for `zipfile`, which reads the table of contents at once. This limits its size."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > MAX_DIRECTORY_BYTES:

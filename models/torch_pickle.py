@@ -1,7 +1,7 @@
-"""Reads the pickle inside a `pytorch_model.bin`: a dictionary of tensors, and nothing else.
+"""Read the pickle inside a `pytorch_model.bin`, which may contain only a dictionary of tensors.
 
-Runs the few instructions that `torch.save` writes for one. Nothing that the file names is imported or called, and
-no instruction takes more than a few bytes of memory: docs/decisions/0025-reading-torch-files.md.
+This runs the few instructions that `torch.save` writes for one. Nothing in the file is imported or called, and no
+instruction takes more than a few bytes of memory, see docs/decisions/0025-reading-torch-files.md.
 """
 
 import pickletools
@@ -29,11 +29,11 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 _ORDERED_DICT = "collections OrderedDict"
 _REBUILD = "torch._utils _rebuild_tensor_v2"
 GLOBALS = frozenset({_ORDERED_DICT, _REBUILD, *_DTYPES})
-"""All that a pickle may name. None of it is imported."""
+"""All names that a pickle may contain. None of them is imported."""
 
 
 class NotTensors(Exception):
-    """The pickle is damaged, or holds something else than a dictionary of tensors; the message says what."""
+    """The pickle is damaged, or is not a dictionary of tensors. The message says why."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Where a tensor lies in its storage. Offset and strides count elements."""
+    """The position of a tensor in its storage. Offset and strides count elements."""
 
     storage: Storage
     offset: int
@@ -65,12 +65,12 @@ class _Global:
 
 
 def read_tensors(pickle: bytes) -> dict[str, StoredTensor]:
-    """The tensors that a pickle describes, by name. Raises `NotTensors`, and nothing else."""
+    """The tensors in a pickle, by name. Raises only `NotTensors`."""
     machine = _Machine()
     try:
         for instruction, argument, _ in pickletools.genops(pickle):
             machine.run(instruction.name, argument)
-    except (ValueError, IndexError) as error:  # cut short, or not a pickle
+    except (ValueError, IndexError) as error:  # incomplete, or not a pickle
         raise NotTensors(f"its pickle is damaged ({error})") from error
     return machine.result()
 
@@ -91,7 +91,7 @@ class _Machine:
 
     def result(self) -> dict[str, StoredTensor]:
         if len(self._stack) != 1 or not isinstance(self._stack[0], dict):
-            raise NotTensors("it does not hold a dictionary")
+            raise NotTensors("it does not contain a dictionary")
         tensors: dict[str, StoredTensor] = self._stack[0]
         for name, value in tensors.items():
             if not isinstance(value, StoredTensor):
@@ -140,7 +140,7 @@ class _Machine:
             raise NotTensors("its pickle calls something that does not make a tensor")
 
     def build(self, _: object) -> None:
-        """A state dictionary has attributes (`_metadata`), which are dropped."""
+        """Drop the attributes of a state dictionary (`_metadata`)."""
         if not isinstance(self.pop(), dict):
             raise NotTensors("its pickle sets a state that is not a dictionary")
         self._target()
@@ -168,7 +168,7 @@ class _Machine:
         target[key] = value
 
     def _target(self) -> dict[str, Any]:
-        """The dictionary on top of the stack, which stays there."""
+        """The dictionary on top of the stack. It is not popped."""
         target = self.pop()
         if not isinstance(target, dict):
             raise NotTensors("its pickle changes something that is not a dictionary")
@@ -224,7 +224,7 @@ _INSTRUCTIONS: dict[str, Callable[[_Machine, Any], None]] = {
 
 
 def _storage(described: Any) -> Storage:
-    """From what `torch.save` writes for one: ("storage", type, key, device, number of elements)."""
+    """Create a storage from the tuple of `torch.save`: ("storage", type, key, device, number of elements)."""
     match described:
         case ("storage", _Global(name), str(key), str(), elements) if name in _DTYPES and _is_count(elements):
             return Storage(key, _DTYPES[name], elements)
@@ -233,7 +233,8 @@ def _storage(described: Any) -> Storage:
 
 
 def _tensor(arguments: tuple[Any, ...]) -> StoredTensor:
-    """From the arguments of `_rebuild_tensor_v2`: storage, offset, shape, strides, requires_grad, hooks."""
+    """Create a tensor from the arguments of `_rebuild_tensor_v2`: storage, offset, shape, strides, requires_grad,
+    hooks."""
     match arguments:
         case (Storage() as storage, offset, tuple(shape), tuple(strides), bool(), dict(hooks)):
             pass
@@ -247,13 +248,13 @@ def _tensor(arguments: tuple[Any, ...]) -> StoredTensor:
         raise NotTensors(f"it has a tensor of {len(shape)} dimensions and {len(strides)} strides")
     if 0 in shape:
         raise NotTensors("it has a tensor without elements")
-    # A stride of 0 would make any shape of one number: a tensor never has more elements than its storage.
+    # A stride of 0 could give one number any shape. A tensor must not have more elements than its storage.
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     if _product(shape) > storage.elements or last >= storage.elements:
         raise NotTensors(
             f"it has a tensor of shape {shape} beyond the end of its storage of {storage.elements:,} elements"
         )
-    # Where there is one row, the distance to the next is arbitrary.
+    # If there is only one row, its stride is arbitrary.
     steps = tuple(stride if size > 1 else 0 for size, stride in zip(shape, strides, strict=True))
     return StoredTensor(storage, offset, shape, steps)
 

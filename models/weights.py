@@ -1,4 +1,5 @@
-"""The weights of a checkpoint by name, in fp32: from `.safetensors` or `pytorch_model.bin`, whole or in parts."""
+"""The weights of a checkpoint by name, in fp32, from `.safetensors` or `pytorch_model.bin`, also in several
+parts."""
 
 import json
 from pathlib import Path
@@ -27,12 +28,12 @@ class _TensorFile(Protocol):
 
 
 class Weights:
-    """Tensors by name, each read when it is asked for."""
+    """Tensors by name. Each is read at its first use."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises `ModelError`, naming the file that is missing or cannot be read."""
+        """Open the files. Raises `ModelError`, which names a file that is missing or cannot be read."""
         self.files = weight_files(folder)
-        """Files that were opened, the index of parts included."""
+        """Opened files, including the index of parts."""
         opened = [_open(path) for path in self.files if not path.name.endswith(_INDEX_SUFFIX)]
         self._homes = {name: file for file in opened for name in file.shapes}
         self.shapes = {name: shape for file in opened for name, shape in file.shapes.items()}
@@ -45,14 +46,14 @@ class Weights:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that hold a checkpoint's weights; safetensors if it has both kinds. Raises `ModelError`."""
+    """The files with a checkpoint's weights, safetensors if it has both kinds. Raises `ModelError`."""
     for name in _SINGLE:
         if (folder / name).is_file():
             return [folder / name]
         index = folder / f"{name}{_INDEX_SUFFIX}"
         if index.is_file():
             return [index, *_parts(index)]
-    raise ModelError(f"{folder} is not a BLIP captioning checkpoint: it holds neither {' nor '.join(_SINGLE)}")
+    raise ModelError(f"{folder} is not a BLIP captioning checkpoint: it has neither {' nor '.join(_SINGLE)}")
 
 
 def _parts(index: Path) -> list[Path]:

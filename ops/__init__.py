@@ -1,1 +1,1 @@
-"""What an engineer runs against a stack, with AWS credentials: `python -m ops --help`."""
+"""Tools that an engineer runs against a stack, with AWS credentials: `python -m ops --help`."""

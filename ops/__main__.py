@@ -1,4 +1,4 @@
-"""`python -m ops`: parses, makes one call, maps the result to an exit code."""
+"""`python -m ops`: parses the command line, makes one call, maps the result to an exit code."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from ops.teardown.delete import Incomplete, Teardown
 from ops.teardown.inventory import Finder, Refused
 
 FAILURES = (BotoCoreError, ClientError, Unavailable, TooManyFaults)
-"""What ends a run that could not do all of its work."""
+"""Errors that end a run before all of its work is done."""
 
 CLEAN, DIFFERENT, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit codes: see `ops.options.EXIT_CODES`."""
+    """Entry point. Returns the exit code, see `ops.options.EXIT_CODES`."""
     options = parse(arguments)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -80,7 +80,7 @@ def _target(options: Options) -> Target:
         return deployed_stack(
             options.stack, region=options.region, profile=options.profile, endpoint_url=options.endpoint_url
         )
-    # The local stack is on this machine, whatever proxy leads elsewhere.
+    # The local stack is on this machine, so no proxy is used.
     os.environ["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"]))
     return local_stack(options.local_file)
 
@@ -105,7 +105,7 @@ def _reconcile(options: Options, target: Target, services: Services) -> int:
                 services,
                 plan,
                 progress=progress,
-                # A dry run does nothing that could be taken up again.
+                # A dry run does nothing that could be resumed.
                 checkpoint=checkpoint.write if options.apply else lambda _: None,
                 report=report,
             )
@@ -114,7 +114,7 @@ def _reconcile(options: Options, target: Target, services: Services) -> int:
     except KeyboardInterrupt:
         report.interrupted = True
     except FAILURES as error:
-        _complain(error)  # before the report, whose conclusion refers to it
+        _complain(error)  # before the report, because its conclusion refers to it
     finally:
         show(report, target.name)
         if options.report is not None:
@@ -146,10 +146,8 @@ def _reprocess(options: Options, target: Target, services: Services) -> int:
                 progress=progress,
             )
     finally:
-        action = (
-            f"{done.begun:,} begun again" if options.apply else "nothing was changed: --apply begins them again"
-        )
-        print(f"{target.name}: {done.examined:,} looked at, {done.matching:,} match; {action}.")
+        action = f"{done.begun:,} reprocessed" if options.apply else "nothing was changed; --apply reprocesses them"
+        print(f"{target.name}: {done.examined:,} checked, {done.matching:,} match; {action}.")
     return CLEAN
 
 
@@ -187,7 +185,7 @@ def _teardown(options: Options) -> int:
     for line in finder.losses(found):
         print(line, flush=True)
     if not options.yes and _typed(f"Type {options.name} to delete all of this: ") != options.name:
-        raise Refused("the name was not typed; nothing was changed")
+        raise Refused("the name was not confirmed; nothing was changed")
     try:
         Teardown(clients, say=partial(print, flush=True)).run(found)
     except KeyboardInterrupt:

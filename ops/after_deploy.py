@@ -1,6 +1,6 @@
-"""`python -m ops.after_deploy [ENV]`: what follows a deployment. `make deploy` ends with it.
+"""`python -m ops.after_deploy [ENV]`: the last step of `make deploy`.
 
-Lets the container registry keep the newest images only, and names the smoke test.
+It limits the container registry to the newest images, and prints how to run the smoke test.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from ops.registry import KEPT_IMAGES, expire_old_images
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit code. What cannot be set is no reason to fail: the stack is deployed."""
+    """Entry point. Returns the exit code. A rule that cannot be set is not a failure, because the stack is
+    deployed."""
     parser = argparse.ArgumentParser(prog="python -m ops.after_deploy", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("env", nargs="?", default="default", metavar="ENV", help="section of samconfig.toml")
     parser.add_argument("--endpoint-url", metavar="URL", help="the URL of an emulator instead of AWS")
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (BotoCoreError, ClientError) as error:
         print(
             f"The container registry keeps all images, and costs more with each: {error}. To set its rule, run "
-            f"`python -m ops.after_deploy {given.env}` with the right to call ecr:PutLifecyclePolicy.",
+            f"`python -m ops.after_deploy {given.env}` with permission for ecr:PutLifecyclePolicy.",
             file=sys.stderr,
         )
     print(f"Test it now (about a minute; writes a report):  make smoke STACK={deployed.stack_name}")

@@ -1,8 +1,8 @@
 """`python -m ops.base_image ARCHITECTURE`: pins the processor's base image by digest, before `sam build` uses it.
 
-A tag can be moved to another image, a digest cannot. The first deployment writes the digest that the registry has
-for the tag into a file to be committed; later ones build on that image until `--update` writes a new digest. Where
-the registry cannot be reached and no digest is written, the image that has the tag on this machine is used.
+A tag can be moved to another image, a digest cannot. The first deployment writes the tag's digest in the registry
+to a file, which must be committed. Later deployments build on that image until `--update` writes a new digest. If
+the registry cannot be reached and there is no digest, the image with that tag on this machine is used.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ Docker = Callable[..., str]
 
 
 class DockerError(Exception):
-    """A `docker` command failed; the message is what it wrote."""
+    """A `docker` command failed. The message is its output."""
 
 
 class BaseImageError(Exception):
-    """There is no base image to build on; the message says what to do."""
+    """There is no base image to build on. The message says what to do."""
 
 
 def pin(
     docker: Docker, platform: str, *, dockerfile: Path = DOCKERFILE, file: Path = PIN, update: bool = False
 ) -> str:
-    """Give the Dockerfile's tag to the pinned image on this machine; return what was done, for people.
+    """Give the Dockerfile's tag to the pinned image on this machine. Returns a message about it.
 
     Raises `BaseImageError`.
     """
@@ -53,7 +53,7 @@ def pin(
         except DockerError as error:
             raise BaseImageError(
                 f"{pinned} cannot be pulled: {error}. Try again when the registry can be reached, or remove {file} "
-                f"to build on {tag}, whatever that is by then."
+                f"to build on the current {tag}."
             ) from error
         docker("tag", pinned, tag)
         return f"The processor is built on {pinned}."
@@ -74,7 +74,7 @@ def pin(
 def _digest_in(file: Path) -> str:
     digest = file.read_text(encoding="utf-8").strip()
     if not _DIGEST.fullmatch(digest):
-        raise BaseImageError(f"{file} holds no digest (sha256:…). Remove it, or run `make base-image`.")
+        raise BaseImageError(f"{file} contains no digest (sha256:…). Remove it, or run `make base-image`.")
     return digest
 
 
@@ -83,11 +83,11 @@ def _pulled_digest(docker: Docker, repository: str, tag: str) -> str:
     for digest in digests:
         if digest.startswith(f"{repository}@"):
             return digest.partition("@")[2]
-    raise BaseImageError(f"Docker knows no digest of {tag}, although it has just pulled it.")
+    raise BaseImageError(f"Docker has no digest of {tag}, although it has just pulled it. Try again.")
 
 
 def run_docker(*arguments: str) -> str:
-    """Return what `docker` prints. Raises `DockerError`."""
+    """Run `docker` and return its output. Raises `DockerError`."""
     try:
         done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607
     except OSError as error:
@@ -98,10 +98,10 @@ def run_docker(*arguments: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Entry point. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m ops.base_image", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("architecture", choices=PLATFORMS, help="the parameter Architecture of the stack")
-    parser.add_argument("--update", action="store_true", help="pin the image that the tag names now")
+    parser.add_argument("--update", action="store_true", help="pin the tag's current image")
     given = parser.parse_args(arguments)
     try:
         print(pin(run_docker, PLATFORMS[given.architecture], update=given.update))

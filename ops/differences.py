@@ -1,4 +1,4 @@
-"""What reconciliation can find, and the pure decisions about it: no I/O."""
+"""The differences that reconciliation can find, and pure functions that detect them. No I/O."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from image_core.stores.objects import Listed
 
 
 class Kind(StrEnum):
-    """The differences between bucket, table, thumbnails and counters, by what is wrong."""
+    """Kinds of differences between bucket, table, thumbnails and counters."""
 
     NO_RECORD = "image_without_record"
     NO_ORIGINAL = "record_without_original"
@@ -26,7 +26,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Difference:
-    """One finding: about which image, and which keys (the original's, or those of the thumbnails)."""
+    """One finding, with its image and keys (of the original, or of the thumbnails)."""
 
     kind: Kind
     image_id: str
@@ -43,11 +43,11 @@ def judge(
     min_age_ms: int,
     stuck_after_ms: int,
 ) -> Difference | None:
-    """What is wrong with a record, given the object under its key and which of its thumbnails are not there.
+    """Return what is wrong with a record, given the object under its key and its missing thumbnails.
 
-    `min_age_ms`: an object younger than this has an event that may still be under way. `stuck_after_ms`: so long
-    after its deadline an image was missed by the sweep, too. An unfinished record is not compared with object and
-    thumbnails: workers and sweep are at it.
+    `min_age_ms`: the event of an object younger than this may still be in transit. `stuck_after_ms`: this long
+    after its deadline, the sweep has missed an image, too. An unfinished record is not compared with object and
+    thumbnails, because workers and sweep handle it.
     """
     if record.status not in (Status.SUCCESS, Status.FAILED):
         overdue_ms = now_ms - record.deadline
@@ -55,7 +55,8 @@ def judge(
             return None
         return _about(record, Kind.STUCK, f"{record.status} {overdue_ms // 1000} s past its deadline")
     if stored is None:
-        # Without a version no object was ever seen: an upload that never arrived has failed, and stays to be seen.
+        # Without a version, no object has ever been seen: the upload never arrived. The failed record stays
+        # visible.
         return None if record.version is None else _about(record, Kind.NO_ORIGINAL, record.status)
     if not record.is_finished_for(stored.version):
         if _age(stored, now_ms) < min_age_ms:
@@ -68,7 +69,7 @@ def judge(
 
 
 def needs_objects(record: Record) -> bool:
-    """Whether `judge` looks at the object and the thumbnails of this record."""
+    """Whether `judge` checks the object and the thumbnails of this record."""
     return record.status in (Status.SUCCESS, Status.FAILED)
 
 
@@ -77,7 +78,7 @@ def _about(record: Record, kind: Kind, detail: str) -> Difference:
 
 
 def possible_ids(bucket: str, key: str) -> list[str]:
-    """The ids under one of which a record of this key may be, the likelier first (see lifecycle/state.py)."""
+    """The possible ids of this key's record, the more likely one first (see lifecycle/state.py)."""
     claimed, derived = claimed_image_id(key), derived_image_id(bucket, key)
     return [derived] if claimed is None else [claimed, derived]
 
@@ -85,7 +86,7 @@ def possible_ids(bucket: str, key: str) -> list[str]:
 def without_record(
     page: Iterable[Listed], records: Mapping[str, Record], *, bucket: str, now_ms: int, min_age_ms: int
 ) -> list[Listed]:
-    """The objects of a page that no record stands for, leaving out folder markers and those too young to tell."""
+    """The objects of a page without a record, except for folder markers and objects that are too new."""
     return [
         listed
         for listed in page
@@ -96,7 +97,7 @@ def without_record(
 
 
 def _age(found: StoredObject | Listed, now_ms: int) -> int:
-    # Our clock and S3's are two.
+    # S3's clock can differ from ours.
     return max(0, now_ms - found.modified_ms)
 
 
@@ -106,11 +107,12 @@ def _has_record(key: str, records: Mapping[str, Record], bucket: str) -> bool:
 
 
 def orphans(keys: Iterable[str], records: Mapping[str, Record]) -> dict[str, list[str]]:
-    """The thumbnails, by image, that nobody serves or ever will; `records` were read after `keys` were listed.
+    """The orphaned thumbnails by image, which will never be served. `records` were read after `keys` were listed.
 
-    A thumbnail is put after its attempt was claimed, and an attempt that has left a record never comes back: so if
-    the record names it neither as the attempt at hand (however old: its worker may yet save) nor by its thumbnails,
-    it is garbage. An image that is being deleted is left to its deletion. Keys that are no thumbnails are ignored.
+    A thumbnail is stored after its attempt has claimed the record, and an attempt that has left a record never
+    returns. So a thumbnail is an orphan if its attempt is neither the record's current attempt (of any age: its
+    worker may still save) nor that of the record's thumbnails. Images that are being deleted are left to their
+    deletion. Keys that are not thumbnails are ignored.
     """
     found: dict[str, list[str]] = {}
     for key in keys:
@@ -129,7 +131,7 @@ def orphans(keys: Iterable[str], records: Mapping[str, Record]) -> dict[str, lis
 
 
 def counter_difference(recounted: Counter[str], counters: Mapping[str, int]) -> dict[str, int]:
-    """What has to be added to each counter to make it what the recount found; those that are right are left out."""
+    """What must be added to each counter to equal the recount. Correct counters are left out."""
     names = {*recounted, *counters}
     change = {name: recounted.get(name, 0) - counters.get(name, 0) for name in sorted(names)}
     return {name: amount for name, amount in change.items() if amount}

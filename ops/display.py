@@ -1,4 +1,4 @@
-"""What a person sees on the terminal: a bar while it runs, a table at the end."""
+"""Terminal output: progress bars during a run, a table at the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN_SAMPLES = 3
 
 @contextmanager
 def bars(totals: dict[str, int]) -> Iterator[Advance]:
-    """A bar for each pass as it begins, on standard error; `totals` are the lengths that are known, by pass."""
+    """Show a progress bar for each pass on standard error. `totals` has the known lengths, by pass."""
     columns = (
         TextColumn("{task.description:<12}"),
         BarColumn(),
@@ -41,7 +41,7 @@ def bars(totals: dict[str, int]) -> Iterator[Advance]:
 
 
 def show(report: Report, target: str) -> None:
-    """The report as a table, with a few samples of each kind."""
+    """Print the report as a table, with a few samples of each kind."""
     console = Console()
     table = Table("difference", "found", "repaired", "for instance", title=target, title_justify="left")
     for kind in Kind:
@@ -53,14 +53,14 @@ def show(report: Report, target: str) -> None:
     if report.found:
         console.print(table, markup=False)
     looked_at = ", ".join(f"{count:,} {name}" for name, count in report.examined.items()) or "nothing"
-    console.print(f"{target}: looked at {looked_at}; counters: {report.counters}.", markup=False, soft_wrap=True)
+    console.print(f"{target}: checked {looked_at}; counters: {report.counters}.", markup=False, soft_wrap=True)
     if report.messages_waiting:
         waiting = (
-            f"{report.messages_waiting:,} messages were in the queue: images may be waiting there for their turn."
+            f"{report.messages_waiting:,} messages were in the queue, so some images may not be processed yet."
         )
         console.print(waiting, markup=False, soft_wrap=True)
     if report.faults:
-        console.print(f"{report.faults} could not be looked at or repaired:", markup=False)
+        console.print(f"{report.faults} could not be checked or repaired:", markup=False)
         for fault in report.fault_samples:
             console.print(f"  {fault}", markup=False, soft_wrap=True)
     console.print(_conclusion(report), markup=False)
@@ -68,11 +68,11 @@ def show(report: Report, target: str) -> None:
 
 def _conclusion(report: Report) -> str:
     if report.interrupted:
-        return "Interrupted: nothing is lost; run it again, or with --resume."
+        return "Interrupted. Nothing is lost; run this again, or continue with --resume."
     if report.is_clean:
         return "Nothing differs."
     if not report.is_complete:
         return f"Could not check {'or repair ' if report.apply else ''}everything; see the message above."
     if not report.apply:
-        return "Nothing was changed: --apply repairs this."
-    return "Repaired. Images that were sent for are being processed; run it again once they are."
+        return "Nothing was changed. Use --apply to repair this."
+    return "Repaired. Some images are being processed again; run this again when they are done."

@@ -1,4 +1,4 @@
-"""The command line: `python -m ops reconcile`, `reprocess`, `smoke`, `teardown`."""
+"""The command line of `python -m ops`: `reconcile`, `reprocess`, `smoke`, `teardown`."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from image_core.model import Stage, Status
 from ops.target import LOCAL_FILE
 
 EXIT_CODES = """exit codes:
-  0    nothing differs, or everything that did was repaired
-  1    differences are left (a dry run found some, or a repair did not succeed)
-  2    the command line makes no sense, or there is no such stack, or the local one has ended
+  0    there are no differences, or all were repaired
+  1    differences are left (a dry run found some, or a repair failed)
+  2    the command line is invalid, or there is no such stack, or the local stack has stopped
   3    not everything could be checked: see the messages and the report
-  130  interrupted; --resume goes on with the originals where it stopped"""
+  130  interrupted; --resume continues with the originals where it stopped"""
 
 SMOKE_EXIT_CODES = """exit codes:
   0    every step passed, or was skipped for the reason that is shown
   1    a step failed or could not run
-  2    the command line makes no sense, or there is no such stack, or the local one has ended
+  2    the command line is invalid, or there is no such stack, or the local stack has stopped
   3    AWS could not be reached, or refused to describe the stack
   130  interrupted; the images of the run were deleted"""
 
 TEARDOWN_EXIT_CODES = """exit codes:
   0    nothing of the stack is left
   1    something is left: see the message, then run it again
-  2    there is nothing of that name, it is protected, or the name was not confirmed; nothing was changed
+  2    there is no such stack, it is protected, or the name was not confirmed; nothing was changed
   3    AWS could not be reached, or refused a call; run it again to continue
   130  interrupted; run it again to continue"""
 
@@ -40,7 +40,7 @@ SMOKE_REPORT = Path(".local") / "smoke-report.md"
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for; `command` is `reconcile`, `reprocess`, `smoke` or `teardown`."""
+    """The parsed options. `command` is `reconcile`, `reprocess`, `smoke` or `teardown`."""
 
     command: str
     stack: str | None
@@ -73,40 +73,43 @@ class Options:
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Options from the command line; exits with 2 and a message where they make no sense."""
+    """Parse the command line. Exits with 2 and a message if it is invalid."""
     parser = argparse.ArgumentParser(prog="python -m ops", description="For the engineer on call.")
     commands = parser.add_subparsers(dest="command", required=True)
     reconcile = commands.add_parser(
         "reconcile",
-        help="compare bucket, table, thumbnails and counters, and put right what differs",
-        description="Compares bucket, table, thumbnails and counters as a whole. Without --apply nothing changes. "
-        "Objects without a record are imported: that is how an existing bucket is backfilled.",
+        help="compare bucket, table, thumbnails and counters, and repair differences",
+        description="Compares bucket, table, thumbnails and counters completely. Without --apply nothing changes. "
+        "Objects without a record are imported, which is how to backfill an existing bucket.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     reprocess = commands.add_parser(
         "reprocess",
         help="process many images again",
-        description="Begins images again that have a status, and an error code if one is given. Without --apply it "
-        "only says how many there are.",
+        description="Reprocesses images with a status and, if given, an error code. Without --apply it only prints "
+        "their number.",
     )
     for command in (reconcile, reprocess):
         _add_target(command)
-        command.add_argument("--apply", action="store_true", help="do it; without this nothing is changed")
         command.add_argument(
-            "--rate", type=_positive, default=50.0, metavar="N", help="most messages a second (%(default)s)"
+            "--apply", action="store_true", help="make the changes; without this nothing is changed"
+        )
+        command.add_argument(
+            "--rate", type=_positive, default=50.0, metavar="N", help="maximum messages per second (%(default)s)"
         )
     add = reconcile.add_argument
-    add("--report", type=Path, metavar="FILE", help="write what was found, as JSON")
-    add("--resume", action="store_true", help="go on with the originals where an interrupted --apply stopped")
-    add("--state", type=Path, metavar="FILE", help="where that is kept (.local/reconcile-BUCKET.json)")
-    add("--workers", type=_count, default=16, metavar="N", help="calls to AWS at a time (%(default)s)")
+    add("--report", type=Path, metavar="FILE", help="write the findings to this file, as JSON")
+    add("--resume", action="store_true", help="continue with the originals where an interrupted --apply stopped")
+    add("--state", type=Path, metavar="FILE", help="where to store that position (.local/reconcile-BUCKET.json)")
+    add("--workers", type=_count, default=16, metavar="N", help="maximum parallel calls to AWS (%(default)s)")
     add(
         "--min-age",
         dest="min_age_seconds",
         type=_duration,
         metavar="SECONDS",
-        help="leave objects alone whose event may be under way (default: the stack's PENDING_TIMEOUT_SECONDS)",
+        help="ignore objects newer than this, as their event may be in transit (default: the stack's "
+        "PENDING_TIMEOUT_SECONDS)",
     )
     add(
         "--settle",
@@ -114,22 +117,22 @@ def parse(arguments: Sequence[str]) -> Options:
         type=_duration,
         default=2.0,
         metavar="SECONDS",
-        help="look again after this at what seems wrong: a change may have been under way (%(default)s)",
+        help="check a difference again after this time, as a change may have been in progress (%(default)s)",
     )
     add = reprocess.add_argument
     finished = [Status.SUCCESS, Status.FAILED]
     add("--status", type=Status, choices=finished, default=Status.FAILED, help="which images (%(default)s)")
     add("--code", choices=sorted(IMAGE_ERRORS), help="only those that failed with this code")
-    stage_help = "what to make again, the rest is kept (%(default)s)"
+    stage_help = "what to recreate; the rest is kept (%(default)s)"
     add("--stage", type=Stage, choices=list(Stage), default=Stage.ALL, help=stage_help)
-    add("--limit", type=_count, metavar="N", help="at most so many")
+    add("--limit", type=_count, metavar="N", help="maximum number of images")
     smoke = _add_smoke(commands)
     _add_teardown(commands)
     given = vars(parser.parse_args(arguments))
     if given["command"] == "smoke":
         _check_smoke(smoke, given)
     if given.get("code") and given["status"] is not Status.FAILED:
-        reprocess.error("--code goes with --status failed")
+        reprocess.error("--code requires --status failed")
     unused: dict[str, Any] = {field.name: None for field in dataclasses.fields(Options)} | {"workers": 1}
     return Options(**(unused | given))
 
@@ -137,17 +140,17 @@ def parse(arguments: Sequence[str]) -> Options:
 def _add_smoke(commands: Any) -> argparse.ArgumentParser:
     smoke: argparse.ArgumentParser = commands.add_parser(
         "smoke",
-        help="test a running stack: the whole job in about a minute",
+        help="test a running stack from upload to deletion, in about a minute",
         description="Uploads three pictures, tests everything that a client can do with them, and deletes them. "
         "Writes a report without keys, account ids and bucket names. Without --stack and --api it tests the "
-        "local stack. With --api, the key is that of IMGPIPE_API_KEY, and the steps that need a bucket are "
-        "skipped unless --bucket names it.",
+        "local stack. With --api, the key is read from IMGPIPE_API_KEY, and steps that need a bucket are skipped "
+        "without --bucket.",
         epilog=SMOKE_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_target(smoke)
     add = smoke.add_argument
-    add("--api", metavar="URL", help="an API by its URL instead of a stack by its name")
+    add("--api", metavar="URL", help="the URL of an API, instead of the name of a stack")
     add("--bucket", metavar="NAME", help="the uploads bucket, with --api")
     add("--thumbnails-bucket", metavar="NAME", help="the thumbnails bucket, with --bucket")
     add(
@@ -156,7 +159,7 @@ def _add_smoke(commands: Any) -> argparse.ArgumentParser:
         type=_positive,
         default=180.0,
         metavar="SECONDS",
-        help="how long one image may take (%(default)s)",
+        help="how long processing of one image may take (%(default)s)",
     )
     report_help = "where to write the report, as Markdown (%(default)s)"
     add("--report", type=Path, default=SMOKE_REPORT, metavar="FILE", help=report_help)
@@ -167,9 +170,9 @@ def _check_smoke(smoke: argparse.ArgumentParser, given: dict[str, Any]) -> None:
     if given["api"] and given["stack"]:
         smoke.error("--api and --stack exclude each other")
     if given["bucket"] and not given["api"]:
-        smoke.error("--bucket goes with --api: a stack names its own buckets")
+        smoke.error("--bucket requires --api: the buckets of a stack are already known")
     if given["thumbnails_bucket"] and not given["bucket"]:
-        smoke.error("--thumbnails-bucket goes with --bucket")
+        smoke.error("--thumbnails-bucket requires --bucket")
     if given["api"] and not given["api"].startswith(("http://", "https://")):
         smoke.error(f"--api: {given['api']!r} is not a URL that begins with http:// or https://")
 
@@ -179,7 +182,7 @@ def _add_teardown(commands: Any) -> None:
         "teardown",
         help="delete a deployed stack with all its data",
         description="Empties the buckets, deletes the stack, then the buckets and tables that it leaves behind. "
-        "Refuses a stack with ProtectData=true. Safe to run again after an interruption, also when the stack is "
+        "Refuses a stack with ProtectData=true. Safe to run again after an interruption, even if the stack is "
         "already gone.",
         epilog=TEARDOWN_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -191,15 +194,23 @@ def _add_teardown(commands: Any) -> None:
 
 def _add_target(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("--stack", metavar="NAME", help="a deployed stack, by its name in CloudFormation; without: the local one")
+    add(
+        "--stack", metavar="NAME", help="a deployed stack, by its name in CloudFormation (default: the local stack)"
+    )
     _add_credentials(command)
-    add("--local-file", type=Path, default=LOCAL_FILE, metavar="FILE", help="what `make run` left (%(default)s)")
+    add(
+        "--local-file",
+        type=Path,
+        default=LOCAL_FILE,
+        metavar="FILE",
+        help="the file that `make run` wrote (%(default)s)",
+    )
 
 
 def _add_credentials(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("--region", help="its region (default: as the AWS CLI)")
-    add("--profile", help="a profile of the AWS CLI (default: as the AWS CLI)")
+    add("--region", help="the region of the stack (default: that of the AWS CLI)")
+    add("--profile", help="a profile of the AWS CLI (default: that of the AWS CLI)")
     add("--endpoint-url", metavar="URL", help="the URL of an emulator instead of AWS")
 
 
@@ -225,7 +236,7 @@ def _count(text: str) -> int:
 
 
 def _number(text: str) -> float:
-    """Returns the number; NaN, which is in no range, for other text: argparse would name our function."""
+    """Parse a number. Other text gives NaN, which no range contains: argparse's error would name this function."""
     try:
         return float(text)
     except ValueError:

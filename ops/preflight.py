@@ -1,4 +1,4 @@
-"""`python -m ops.preflight [ENV]`: find what would make a deployment fail, before anything is built.
+"""`python -m ops.preflight [ENV]`: find problems that would make a deployment fail, before anything is built.
 
 ENV is a section of samconfig.toml: default, dev, prod. Exit code 1 if there is a problem; `make deploy` stops then.
 """
@@ -31,13 +31,13 @@ from local.template import ROOT, Template, parameter_values, read_template
 ALLOW_DEMO_MODEL = "ALLOW_DEMO_MODEL"
 MAX_BUCKET_NAME = 63
 BUCKET_NAMES = ("{stack}-uploads-{account}-{region}", "{stack}-thumbnails-{account}-{region}")
-"""As template.yaml names them, the longest last."""
+"""The names in template.yaml, the longest last."""
 LAMBDA_PYTHON = "python3.13"
 NEW_ACCOUNT_EXECUTIONS = 50
 """AWS gives new accounts 10 to 50 concurrent executions, and at most 3,008 MB of memory for a function."""
 NEW_ACCOUNT_MEGABYTES = 3008
 OTHER_EXECUTIONS = 4
-"""Concurrent executions that the API, recovery and stream functions need beside the processors."""
+"""Concurrent executions that the API, recovery and stream functions need in addition to the processors."""
 _EMULATORS = {"arm64": "qemu-aarch64", "x86_64": "qemu-x86_64"}
 _MACHINES = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "x86_64", "AMD64": "x86_64"}
 
@@ -45,16 +45,16 @@ _MACHINES = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "x86_64", "AMD64": 
 _IMPATIENT = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "max_attempts": 2})
 
 Client = Callable[[str], Any]
-"""Returns a boto3 client of a service, in the deployment's region."""
+"""Create a boto3 client of a service, in the deployment's region."""
 
 
 class ConfigurationError(Exception):
-    """samconfig.toml does not describe the deployment; the message says what is missing."""
+    """samconfig.toml does not describe the deployment. The message says what is missing."""
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """What `sam deploy --config-env` would deploy: `parameters` are all of the template's, defaults included."""
+    """The deployment of `sam deploy --config-env`. `parameters` are all of the template's, including defaults."""
 
     stack_name: str
     region: str | None
@@ -63,17 +63,17 @@ class Deployment:
 
 def deployment(config: Mapping[str, Any], env: str, template: Template) -> Deployment:
     """The deployment that samconfig.toml describes under `env`. Raises `ConfigurationError`, `UnknownParameter`."""
-    # sam's own reading, not our idea of it
+    # SAM's own parser, to get the same result
     from samcli.cli.types import CfnParameterOverridesType  # type: ignore[import-untyped]
 
     if env not in config:
         known = ", ".join(name for name, section in config.items() if isinstance(section, dict))
-        raise ConfigurationError(f"samconfig.toml has no section {env!r}; there are {known}")
+        raise ConfigurationError(f"samconfig.toml has no section {env!r}; it has {known}")
     given: dict[str, Any] = {}
     for command in ("global", "deploy"):
         given |= config[env].get(command, {}).get("parameters", {})
     if "stack_name" not in given:
-        raise ConfigurationError(f"samconfig.toml names no stack under {env!r}")
+        raise ConfigurationError(f"samconfig.toml has no stack_name under {env!r}")
     overrides = CfnParameterOverridesType().convert(given.get("parameter_overrides", ""), None, None)
     return Deployment(given["stack_name"], given.get("region"), parameter_values(template, overrides or {}))
 
@@ -82,10 +82,10 @@ def deployment(config: Mapping[str, Any], env: str, template: Template) -> Deplo
 
 
 def stack_name_problems(stack_name: str, account: str, region: str) -> list[str]:
-    """Return why the stack's name makes no valid bucket names."""
+    """Return why bucket names with the stack's name are invalid."""
     if not re.fullmatch(r"[a-z][a-z0-9-]*", stack_name):
         return [
-            f"The stack name {stack_name!r} is part of bucket names: use lower-case letters, digits and hyphens."
+            f"The stack name {stack_name!r} is part of bucket names: use lowercase letters, digits and hyphens."
         ]
     longest = BUCKET_NAMES[-1].format(stack=stack_name, account=account, region=region)
     if len(longest) > MAX_BUCKET_NAME:
@@ -95,7 +95,7 @@ def stack_name_problems(stack_name: str, account: str, region: str) -> list[str]
 
 
 def parameter_problems(template: Template, parameters: Mapping[str, str]) -> list[str]:
-    """Return values that CloudFormation would refuse, or with which no function would start."""
+    """Return values that CloudFormation would reject, or with which functions would not start."""
     problems = []
     for name, value in parameters.items():
         declared = template["Parameters"][name]
@@ -118,7 +118,7 @@ def parameter_problems(template: Template, parameters: Mapping[str, str]) -> lis
 
 
 def model_problems(models: Path, *, allow_demo: bool) -> list[str]:
-    """Return what is wrong with the caption model that goes into the image. `models` is the folder of models."""
+    """Return problems of the caption model that goes into the image. `models` is the folder of models."""
     try:
         folder = find_model_dir(models)
         manifest = verify_checksums(folder)
@@ -127,7 +127,7 @@ def model_problems(models: Path, *, allow_demo: bool) -> list[str]:
     if folder.is_relative_to(models / "demo") and not allow_demo:
         return [
             f"The demo caption model would be deployed ({manifest.model}): it names colors and simple shapes."
-            f" Run `make model` for the real one, or set {ALLOW_DEMO_MODEL}=1 to deploy the demo model."
+            f" Run `make model` to get the real one, or set {ALLOW_DEMO_MODEL}=1 to deploy the demo model."
         ]
     return []
 
@@ -136,21 +136,21 @@ def model_problems(models: Path, *, allow_demo: bool) -> list[str]:
 
 
 def program_problems(run: Callable[[list[str]], str | None]) -> list[str]:
-    """Return which programs `sam build` needs and does not find. `run` returns a command's output, or None."""
+    """Return missing programs that `sam build` needs. `run` returns a command's output, or None."""
     problems = []
     if run(["docker", "info", "--format", "{{.ServerVersion}}"]) is None:
-        problems.append("Docker does not respond: start it, `sam build` builds the processor's image with it.")
+        problems.append("Docker does not respond. Start it: `sam build` needs it to build the processor's image.")
     version = run([LAMBDA_PYTHON, "--version"])
     if version is None:
         problems.append(
             f"{LAMBDA_PYTHON} is not on PATH: install it (for example `pyenv install 3.13` and"
-            f" PYENV_VERSION=3.13), `sam build` needs the Python version of the functions."
+            f" PYENV_VERSION=3.13). `sam build` needs the Python version of the functions."
         )
     return problems
 
 
 def run_quietly(command: list[str]) -> str | None:
-    """Run a command; return its output, or None if it is missing, fails or does not end within 20 seconds."""
+    """Run a command and return its output. None if it is missing, fails or takes longer than 20 seconds."""
     if shutil.which(command[0]) is None:
         return None
     try:
@@ -161,16 +161,16 @@ def run_quietly(command: list[str]) -> str | None:
 
 
 def sam_problems(installed: str, pinned: str) -> list[str]:
-    """Return whether the SAM CLI is the version that was tested. `make` installs the pinned one."""
+    """Return a problem if the SAM CLI is not the version that was tested. `make` installs the pinned one."""
     if installed == pinned:
         return []
     return [
-        f"SAM CLI {installed} is installed, {pinned} was tested: remove .venv/test.installed and run `make` again."
+        f"SAM CLI {installed} is installed, but {pinned} was tested. Remove .venv/test.installed, then run `make`."
     ]
 
 
 def architecture_problems(architecture: str, machine: str, emulators: Path) -> list[str]:
-    """Return whether the image can be built here. `emulators` is Linux's /proc/sys/fs/binfmt_misc."""
+    """Return a problem if the image cannot be built here. `emulators` is Linux's /proc/sys/fs/binfmt_misc."""
     if _MACHINES.get(machine) == architecture or not emulators.is_dir():
         return []  # Docker on macOS and Windows has emulators
     if (emulators / _EMULATORS[architecture]).exists():
@@ -186,7 +186,7 @@ def architecture_problems(architecture: str, machine: str, emulators: Path) -> l
 
 
 def account_problems(planned: Deployment, session: boto3.Session, endpoint_url: str | None = None) -> list[str]:
-    """Return what stands in the way in the account and region that the credentials belong to."""
+    """Return problems in the account and region of the credentials."""
     region = planned.region or session.region_name
     if region is None:
         return ["No region is set: set AWS_REGION, or `region` in samconfig.toml."]
@@ -209,7 +209,7 @@ def account_problems(planned: Deployment, session: boto3.Session, endpoint_url: 
 
 
 def stack_problems(stack_name: str, bucket_names: list[str], client: Client) -> list[str]:
-    """Return why the stack can be neither created nor updated."""
+    """Return why the stack cannot be created or updated."""
     try:
         (stack,) = client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
         status = stack["StackStatus"]
@@ -220,9 +220,9 @@ def stack_problems(stack_name: str, bucket_names: list[str], client: Client) -> 
     if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS"):
         return [f"The stack {stack_name} is in {status}: delete it with `make teardown STACK={stack_name}`."]
     if status == "UPDATE_ROLLBACK_FAILED":
-        return [f"The stack {stack_name} is in {status}: aws cloudformation continue-update-rollback."]
+        return [f"The stack {stack_name} is in {status}: run aws cloudformation continue-update-rollback."]
     if status is not None and status.endswith("_IN_PROGRESS"):
-        return [f"The stack {stack_name} is in {status}: wait until that has ended."]
+        return [f"The stack {stack_name} is in {status}: wait until it has finished."]
     if status is not None:
         return []
     problems = []
@@ -243,7 +243,7 @@ def stack_problems(stack_name: str, bucket_names: list[str], client: Client) -> 
 
 
 def limit_problems(parameters: Mapping[str, str], client: Client) -> list[str]:
-    """Return what exceeds the account's limits on Lambda."""
+    """Return values that exceed the account's Lambda limits."""
     try:
         limits = client("lambda").get_account_settings()["AccountLimit"]
     except (BotoCoreError, ClientError) as error:
@@ -252,8 +252,8 @@ def limit_problems(parameters: Mapping[str, str], client: Client) -> list[str]:
     concurrency, most = int(parameters["ProcessorMaxConcurrency"]), max(2, executions - OTHER_EXECUTIONS)
     if concurrency > most:
         problems.append(
-            f"ProcessorMaxConcurrency={concurrency}: this account runs {executions} functions at a time; the API"
-            f" and others need some of them. Use at most {most}, or ask AWS for a higher quota."
+            f"ProcessorMaxConcurrency={concurrency}: this account allows {executions} concurrent executions, and"
+            f" the API and other functions need some of them. Use at most {most}, or ask AWS for a higher quota."
         )
     memory = int(parameters["ProcessorMemoryMegabytes"])
     if executions <= NEW_ACCOUNT_EXECUTIONS and memory > NEW_ACCOUNT_MEGABYTES:
@@ -265,7 +265,7 @@ def limit_problems(parameters: Mapping[str, str], client: Client) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Entry point. Returns the exit code."""
     template = read_template()
     parser = argparse.ArgumentParser(prog="python -m ops.preflight", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("env", nargs="?", default="default", metavar="ENV", help="section of samconfig.toml")
@@ -279,7 +279,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
         planned = deployment(config, given.env, template)
-    except Exception as error:  # whatever samconfig.toml holds
+    except Exception as error:  # samconfig.toml can have any content
         print(f"preflight: {error}", file=sys.stderr)
         return 1
     if given.show:
@@ -294,7 +294,7 @@ def main(arguments: list[str] | None = None) -> int:
             planned.parameters["Architecture"], platform.machine(), Path("/proc/sys/fs/binfmt_misc")
         ),
     ]
-    # Limits are compared with the parameters' numbers.
+    # The limits are compared with numbers from the parameters.
     if not parameter_problems(template, planned.parameters):
         problems += account_problems(planned, boto3.Session())
     for problem in problems:

@@ -1,4 +1,4 @@
-"""No more than so many a second."""
+"""A rate limit per second."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 
 class RateLimit:
-    """Paces calls of `wait` evenly; a `per_second` of None is no limit. `now_ms` and `sleep` as in `Records`."""
+    """Spaces calls of `wait` evenly. A `per_second` of None means no limit. `now_ms` and `sleep` as in
+    `Records`."""
 
     def __init__(
         self, per_second: float | None, *, now_ms: Callable[[], int], sleep: Callable[[float], None]
@@ -17,7 +18,7 @@ class RateLimit:
         self._next_ms = 0.0
 
     def wait(self) -> None:
-        """Returns when the next one may go."""
+        """Wait until the next call is allowed."""
         now_ms = self._now_ms()
         due_ms = max(self._next_ms, now_ms)
         if due_ms > now_ms:

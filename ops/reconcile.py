@@ -1,8 +1,8 @@
-"""Compares bucket, table, thumbnails and counters as a whole, and puts right what differs: docs/reconcile.md.
+"""Compare bucket, table, thumbnails and counters completely, and repair differences, see docs/reconcile.md.
 
-Four passes, each a stream: originals (have they a record?), records (have they their object and thumbnails? and the
-recount), thumbnails (does a record name them?), counters. In memory are a page of a listing or of the scan and a
-bounded number of suspects, whatever the size of the stack.
+There are four passes, each a stream: originals (do they have a record?), records (do they have their object and
+thumbnails?) with the recount, thumbnails (does a record name them?), counters. Memory holds only a page of a
+listing or scan and a bounded number of suspects, whatever the size of the stack.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from ops.reprocess import begin_again
 log = logging.getLogger(__name__)
 
 MAX_SUSPECTS = 1_000
-"""So many are kept to be looked at again together."""
+"""Number of suspects that are collected before they are checked again."""
 _CHUNK = 200
 _RECOUNTS = 3
 _MAX_FAULTS = 100
@@ -54,31 +54,31 @@ _T = TypeVar("_T")
 
 
 class TooManyFaults(Exception):
-    """So much could not be looked at that going on makes no sense."""
+    """So many checks failed that it makes no sense to continue."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do, and how fast. Unset times follow from the stack's settings."""
+    """What to do, and how fast. Default times are derived from the stack's settings."""
 
     apply: bool = False
-    """Repair what is found; otherwise nothing is written."""
+    """Repair differences. Otherwise nothing is written."""
     rate: float | None = None
-    """Most messages a second."""
+    """Maximum number of messages per second."""
     workers: int = 1
-    """Calls at a time; 1: all in the caller's thread."""
+    """Maximum number of parallel calls. With 1, all run in the caller's thread."""
     start_after: str = ""
     """Skip the originals up to and including this key."""
     min_age_seconds: float | None = None
-    """An object younger than this may have its event still under way (PENDING_TIMEOUT_SECONDS)."""
+    """The event of an object younger than this may still be in transit (PENDING_TIMEOUT_SECONDS)."""
     stuck_after_seconds: float | None = None
-    """Past its deadline by more than this, an image is stuck (twice PENDING_TIMEOUT_SECONDS, and ten minutes)."""
+    """An image is stuck this long after its deadline (twice PENDING_TIMEOUT_SECONDS, plus ten minutes)."""
     settle_seconds: float = 2.0
-    """What seems wrong with records and thumbnails is looked at again after this: it may have been under way."""
+    """A difference in records and thumbnails is checked again after this, as a change may have been in progress."""
 
 
 Progress = Callable[[str, int], None]
-"""Is told the name of the pass and how many more were examined."""
+"""Called with the name of the pass and the number of newly examined items."""
 
 
 def reconcile(
@@ -90,10 +90,10 @@ def reconcile(
     checkpoint: Callable[[str], None] = lambda _: None,
     report: Report | None = None,
 ) -> Report:
-    """Runs all passes.
+    """Run all passes.
 
-    `checkpoint` is told the key up to which all originals are dealt with. `report` is filled on the way, so that it
-    is there when this raises: `TooManyFaults`, or at once what only an operator can mend.
+    `checkpoint` is called with the key up to which all originals are done. `report` is filled during the run, so
+    that it is available if this raises: `TooManyFaults`, or immediately an error that only an operator can fix.
     """
     pool = ThreadPoolExecutor(plan.workers) if plan.workers > 1 else None
     with pool or nullcontext():
@@ -103,7 +103,7 @@ def reconcile(
 
 
 def new_report(services: Services, plan: Plan) -> Report:
-    """An empty report that begins now."""
+    """Create an empty report with the current time."""
     return Report(apply=plan.apply, started_ms=services.clock.now_ms())
 
 
@@ -136,7 +136,7 @@ class _Run:
         self._counters(before, recounted)
         self.report.ended_ms = self._services.clock.now_ms()
 
-    # Originals: has each a record?
+    # Originals: does each have a record?
 
     def _originals(self, checkpoint: Callable[[str], None]) -> None:
         for page in self._services.storage.list_originals(start_after=self._plan.start_after):
@@ -160,10 +160,10 @@ class _Run:
             return None
         return Difference(Kind.NO_RECORD, state.image_id, (key,))
 
-    # Records: has each its object and its thumbnails?
+    # Records: does each have its object and its thumbnails?
 
     def _records(self) -> Counter[str]:
-        """Examines all records; returns what they count for."""
+        """Examine all records, and return the recount."""
         recounted: Counter[str] = Counter()
         suspects: list[str] = []
         for chunk in _chunks(self._services.records.every(), _CHUNK):
@@ -181,7 +181,7 @@ class _Run:
         storage = self._services.storage
         stored, missing = None, []
         if needs_objects(record):
-            # The record was read first: what has changed since shows in a write that its `rev` refuses.
+            # The record was read first. If it has changed since, its `rev` makes the write fail.
             stored = storage.head(record.key)
             named = record.thumbnails.sizes.values() if record.thumbnails and stored else ()
             missing = [info.key for info in named if not storage.has_thumbnail(info.key)]
@@ -221,7 +221,7 @@ class _Run:
     def _settle_thumbnails(self, suspects: list[str]) -> None:
         if suspects:
             self._sleep(self._plan.settle_seconds)
-            # An image on the border of two pages is suspected twice.
+            # An image on two pages is suspected twice.
             self._deal_with(self._each(self._confirm_orphans, list(dict.fromkeys(suspects))))
 
     def _confirm_orphans(self, image_id: str) -> Difference | None:
@@ -230,34 +230,34 @@ class _Run:
         left = orphans(keys, {image_id: record} if record else {}).get(image_id)
         return Difference(Kind.ORPHANS, image_id, tuple(left)) if left else None
 
-    # Counters: are they what a recount finds?
+    # Counters: do they equal a recount?
 
     def _counters(self, before: Reading, recounted: Counter[str]) -> None:
         records, report = self._services.records, self.report
         after, seen_before = before, None
         for attempt in range(1 + _RECOUNTS):
             if attempt:
-                # Quicker than the first time, without looking at objects.
+                # Faster than the first time, because objects are not checked.
                 before, recounted = after, self._recount()
             after = records.counters()
             change = counter_difference(recounted, after.counts)
             moved = after.moved_since(before)
             if not moved and change in ({}, seen_before):
                 break
-            # A transaction under way can be half visible, the record moved and the counter not, or the other way
-            # round: a difference counts only if it is the same a while later, and nothing has moved meanwhile.
+            # A running transaction can be half visible, with only the record or only the counter changed. So a
+            # difference counts only if it is the same a while later, and no transition happened in between.
             seen_before = None if moved else change
             if seen_before:
                 self._sleep(self._plan.settle_seconds)
         else:
-            moved = max(moved, 1)  # a difference that was another one each time
+            moved = max(moved, 1)  # the difference changed each time
         detail = ", ".join(f"{name} {amount:+d}" for name, amount in change.items())
         found = Difference(Kind.COUNTERS, "", (), detail)
         if moved:
             report.counters = (
-                f"cannot be compared: {moved} transitions went on during the last of {_RECOUNTS} recounts"
+                f"cannot be compared: {moved} transitions happened during the last of {_RECOUNTS} recounts"
             )
-            # One transition moves the count of a status by 1 at most: what is beyond that is wrong for certain.
+            # One transition changes the count of a status by at most 1. A larger difference is certainly an error.
             if any(abs(change.get(status, 0)) > moved for status in SHOWN_STATUSES):
                 report.note(found)
         elif change:
@@ -292,7 +292,8 @@ class _Run:
             self._fault(difference.image_id or difference.kind, fault)
 
     def _repair(self, difference: Difference) -> None:
-        """Each repair is a transition or a message, and right whatever has happened since."""
+        """Repair a difference. Each repair is a transition or a message, and is safe whatever has happened
+        since."""
         services, (key, *_) = self._services, difference.keys
         if difference.kind in (Kind.NO_RECORD, Kind.OUTDATED):
             self._rate.wait()
@@ -304,7 +305,7 @@ class _Run:
                 raise Superseded
         else:
             record = services.records.get(difference.image_id)
-            # Once more, right before what cannot be taken back.
+            # Check once more, directly before an irreversible step.
             again = self._judge(record) if record is not None else None
             if record is None or again is None or again.kind is not difference.kind:
                 raise Superseded
@@ -317,7 +318,8 @@ class _Run:
     # Plumbing
 
     def _each(self, look: Callable[[_T], Difference | None], items: Iterable[_T]) -> list[Difference]:
-        """What `look` finds, several at a time; what could not be looked at is a fault of the report."""
+        """Call `look` for each item, several at a time, and return the findings. Errors are counted in the
+        report."""
 
         def safely(item: _T) -> Difference | Exception | None:
             try:
@@ -341,7 +343,7 @@ class _Run:
             raise fault
         log.warning("%s: %s", about, fault)
         if self.report.faults >= _MAX_FAULTS:
-            raise TooManyFaults(f"{self.report.faults} images could not be looked at") from fault
+            raise TooManyFaults(f"{self.report.faults} images could not be checked") from fault
 
     def _examined(self, name: str, count: int) -> None:
         self.report.examined[name] += count

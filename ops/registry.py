@@ -1,7 +1,7 @@
 """The container registry that `sam deploy --resolve-image-repos` creates for the processor's images.
 
-SAM puts it into a stack of its own, the companion stack, and sets no rule for old images: each deployment would add
-1 to 2 GB for good.
+SAM puts it into a separate stack, the companion stack, and sets no rule for old images. Each deployment would
+permanently add 1 to 2 GB.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 KEPT_IMAGES = 5
-"""The newest is in use; the others are there to go back to."""
+"""The newest image is in use. The others are for rollbacks."""
 LIFECYCLE_POLICY = {
     "rules": [
         {
             "rulePriority": 1,
-            "description": f"Keep the newest {KEPT_IMAGES} images: one is in use, the others are to go back to.",
+            "description": f"Keep the newest {KEPT_IMAGES} images: one is in use, the others are for rollbacks.",
             "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": KEPT_IMAGES},
             "action": {"type": "expire"},
         }
@@ -34,7 +34,7 @@ def companion_stack(name: str) -> str:
 
 
 def repositories(cloudformation: Any, name: str) -> list[str]:
-    """The registries of the stack `name`; none if SAM has not made any."""
+    """The registries of the stack `name`. Empty if SAM has not created any."""
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=companion_stack(name))
     try:
         return [
@@ -50,7 +50,8 @@ def repositories(cloudformation: Any, name: str) -> list[str]:
 
 
 def expire_old_images(cloudformation: Any, ecr: Any, name: str) -> list[str]:
-    """Let the registries of the stack `name` keep the newest images only; returns the registries."""
+    """Set a rule that keeps only the newest images in the registries of the stack `name`. Returns the
+    registries."""
     found = repositories(cloudformation, name)
     for repository in found:
         ecr.put_lifecycle_policy(repositoryName=repository, lifecyclePolicyText=json.dumps(LIFECYCLE_POLICY))

@@ -1,4 +1,4 @@
-"""What a reconciliation has found and done, for people and as JSON."""
+"""The findings and repairs of a reconciliation, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from ops.differences import Difference, Kind
 
 SAMPLES = 20
-"""Findings of each kind that are kept word for word; the rest is counted."""
+"""Number of findings of each kind that are stored in full. The rest are only counted."""
 
 
 @dataclass
 class Report:
-    """Counts by kind, and samples. `moved_on`: findings that were gone when they were to be repaired."""
+    """Counts by kind, and samples. `moved_on`: findings that were gone before their repair."""
 
     apply: bool
     started_ms: int
@@ -26,43 +26,43 @@ class Report:
     moved_on: Counter[Kind] = field(default_factory=Counter)
     samples: dict[Kind, list[Difference]] = field(default_factory=dict)
     messages_waiting: int | None = None
-    """In the queue when it began: images without a record may be waiting there for their turn."""
+    """Messages in the queue at the start. They may be about images that have no record yet."""
     counters: str = "not compared"
-    """`equal`, `different`, or why it cannot be told."""
+    """`equal`, `different`, or why the counters could not be compared."""
     counter_difference: dict[str, int] = field(default_factory=dict)
     faults: int = 0
     fault_samples: list[str] = field(default_factory=list)
 
     def note(self, difference: Difference) -> None:
-        """Counts a finding."""
+        """Count a finding."""
         self.found[difference.kind] += 1
         kept = self.samples.setdefault(difference.kind, [])
         if len(kept) < SAMPLES:
             kept.append(difference)
 
     def note_fault(self, about: str, fault: Exception) -> None:
-        """Counts something that could not be looked at or repaired."""
+        """Count an image that could not be checked or repaired."""
         self.faults += 1
         if len(self.fault_samples) < SAMPLES:
             self.fault_samples.append(f"{about}: {type(fault).__name__}: {fault}")
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything was looked at, and the counters could be compared."""
+        """Whether everything was checked, and the counters could be compared."""
         return self.ended_ms is not None and not self.faults and self.counters in ("equal", "different")
 
     @property
     def is_clean(self) -> bool:
-        """Whether everything was looked at and nothing was wrong."""
+        """Whether everything was checked and no difference was found."""
         return self.is_complete and not self.found.total()
 
     @property
     def left(self) -> int:
-        """Findings that are still there."""
+        """Number of findings that were not repaired."""
         return self.found.total() - self.repaired.total() - self.moved_on.total()
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data; every kind is named, found or not."""
+        """The report as plain data. It includes kinds without findings."""
         by_kind = {
             kind.value: {
                 "found": self.found[kind],

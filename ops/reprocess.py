@@ -1,4 +1,4 @@
-"""Processing many images again: those that failed, say, once what they failed of is mended."""
+"""Reprocess many images, such as failed ones after their cause is fixed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PAGE = 100
 
 @dataclass
 class Reprocessed:
-    """How many images were looked at, were wanted, and were begun again."""
+    """How many images were checked, matched, and were reprocessed."""
 
     examined: int = 0
     matching: int = 0
@@ -24,9 +24,9 @@ class Reprocessed:
 
 
 def begin_again(record: Record, services: Services, stage: Stage = Stage.ALL) -> None:
-    """reprocess, as the API does it: the transition, then the message. Raises `Superseded`.
+    """Reprocess an image as the API does: the transition, then the message. Raises `Superseded`.
 
-    If this dies in between, the sweep sends the message.
+    If the process ends between the two, the sweep sends the message.
     """
     seconds = services.settings.pending_timeout_seconds
     services.records.reprocess(record, pending_seconds=seconds, stage=stage)
@@ -45,11 +45,11 @@ def reprocess(
     done: Reprocessed,
     progress: Callable[[str, int], None] = lambda _, __: None,
 ) -> Reprocessed:
-    """Begins images in `status` again, newest first; with `code`, those that failed with it. `done` is filled.
+    """Reprocess images in `status`, newest first. With `code`, only those that failed with it. `done` is filled.
 
-    `stage` says what is made anew.
+    `stage` says what is recreated.
 
-    An image that is begun again leaves the list, so that an interrupted run is taken up by running it again.
+    A reprocessed image leaves the list, so running this again continues an interrupted run.
     """
     for record in _records(services, status):
         done.examined += 1
@@ -65,7 +65,7 @@ def reprocess(
                 begin_again(record, services, stage)
                 done.begun += 1
             except Superseded:
-                continue  # somebody else is at it
+                continue  # another process is handling it
     return done
 
 

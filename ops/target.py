@@ -1,4 +1,4 @@
-"""Which stack is meant: the one that `make run` has started, or a deployed one, as CloudFormation knows it."""
+"""Find the stack to work on: the one that `make run` has started, or a deployed one in CloudFormation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 LOCAL_FILE = Path(".local") / "stack.json"
 LOCK = "stack.lock"
-"""Beside the file that describes a local stack: locked as long as the stack runs (local/stack_files.py)."""
+"""The lock next to the file that describes a local stack. It is held while the stack runs
+(local/stack_files.py)."""
 
 _RESOURCES = {
     "UploadsBucket": "uploads_bucket",
@@ -29,16 +30,16 @@ _RESOURCES = {
     "Queue": "queue_url",
     "ApiKeySecret": "api_key_secret_arn",
 }
-"""Logical ids of template.yaml, and the settings that their physical ids are."""
+"""Logical ids in template.yaml, and the settings that contain their physical ids."""
 
 
 class NoSuchStack(Exception):
-    """There is nothing to work on; the message says what was looked for."""
+    """There is no such stack. The message says what was searched for."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A stack: its name for people, its settings, a session with the credentials for it, and the URL of its API."""
+    """A stack: its display name, its settings, a session with its credentials, and the URL of its API."""
 
     name: str
     settings: Settings
@@ -46,28 +47,29 @@ class Target:
     api_url: str | None = None
 
     def connect(self, *, workers: int) -> Services:
-        """The services of the stack, for that many calls at a time."""
+        """The services of the stack, for this many parallel calls."""
         return connect(self.settings, session=self.session, connections=max(10, workers))
 
 
 def local_stack(path: Path = LOCAL_FILE) -> Target:
-    """The running stack that wrote `path` when it started. Raises `NoSuchStack`."""
+    """Return the running local stack that wrote `path`. Raises `NoSuchStack`."""
     try:
         described = json.loads(path.read_text(encoding="utf-8"))
         settings = _settings({name.lower(): value for name, value in described["settings"].items()})
         region, is_external, api_url = described["region"], described["external"], described.get("api_url")
     except FileNotFoundError as error:
         raise NoSuchStack(
-            f"no local stack is running: there is no {path}. Start one with `make run`, name the file of another "
-            "one with --local-file, or name a deployed stack with --stack."
+            f"no local stack is running: there is no {path}. Start one with `make run`, pass the file of another "
+            "one with --local-file, or pass the name of a deployed stack with --stack."
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise NoSuchStack(f"{path} cannot be read: {error!r}") from error
     if not _is_running(path):
         raise NoSuchStack(
-            f"the local stack of {path} has ended. Start one with `make run`, or name a deployed one with --stack."
+            f"the local stack of {path} has stopped. Start one with `make run`, or pass a deployed one with "
+            "--stack."
         )
-    # The emulator takes any credentials; a developer's own are not sent to it.
+    # The emulator accepts any credentials. A developer's own are not sent to it.
     plain: Any = {} if is_external else {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     return Target(
         f"local stack at {settings.aws_endpoint_url}",
@@ -78,7 +80,7 @@ def local_stack(path: Path = LOCAL_FILE) -> Target:
 
 
 def _is_running(path: Path) -> bool:
-    """Whether the stack that wrote `path` holds its lock. A killed stack leaves the files, but not the lock."""
+    """Whether the stack that wrote `path` still has its lock. A killed stack leaves the files, but not the lock."""
     try:
         with path.with_name(LOCK).open(encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -90,9 +92,9 @@ def _is_running(path: Path) -> bool:
 
 
 def deployed_stack(name: str, *, region: str | None, profile: str | None, endpoint_url: str | None) -> Target:
-    """The stack `name` of CloudFormation: its resources, and the parameters it was deployed with.
+    """Return the CloudFormation stack `name`: its resources, and the parameters of its deployment.
 
-    Credentials are found as boto3 finds them. Raises `NoSuchStack`, and what boto3 raises.
+    boto3 finds the credentials. Raises `NoSuchStack` and boto3's errors.
     """
     session = boto3.Session(region_name=region, profile_name=profile)
     cloudformation = session.client("cloudformation", endpoint_url=endpoint_url)
@@ -112,7 +114,7 @@ def deployed_stack(name: str, *, region: str | None, profile: str | None, endpoi
             if resource["LogicalResourceId"] in _RESOURCES:
                 values[_RESOURCES[resource["LogicalResourceId"]]] = resource.get("PhysicalResourceId")
     if values.get("queue_url"):
-        # On AWS the physical id is the URL already; an emulator may give an ARN, or a URL at another host.
+        # On AWS the physical id is the URL. An emulator may return an ARN, or a URL with another host.
         queue_name = values["queue_url"].replace("/", ":").rpartition(":")[2]
         sqs = session.client("sqs", endpoint_url=endpoint_url)
         values["queue_url"] = sqs.get_queue_url(QueueName=queue_name)["QueueUrl"]
@@ -121,7 +123,7 @@ def deployed_stack(name: str, *, region: str | None, profile: str | None, endpoi
     try:
         return Target(f"stack {name} in {session.region_name}", _settings(values), session, outputs.get("ApiUrl"))
     except ValueError as error:
-        raise NoSuchStack(f"{name} is no stack of this template: {error}") from error
+        raise NoSuchStack(f"{name} is not a stack of this template: {error}") from error
 
 
 def _settings(values: dict[str, Any]) -> Settings:

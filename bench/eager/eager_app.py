@@ -1,4 +1,4 @@
-"""What the tutorials show: FastAPI behind Mangum, the clients that such an API needs made at import. One read."""
+"""An API as in the tutorials: FastAPI behind Mangum, with its clients created at import, and one read route."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""imgpipe: what a person at a terminal, or a script, uses the image pipeline's HTTP API with."""
+"""imgpipe: the command line client of the image pipeline's HTTP API, for terminals and scripts."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from importlib.metadata import PackageNotFoundError, version
 
 try:
     __version__ = version("imgpipe")
-except PackageNotFoundError:  # run from a checkout that is not installed
+except PackageNotFoundError:  # a checkout that is not installed
     __version__ = "0+unknown"

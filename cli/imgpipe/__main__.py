@@ -1,4 +1,4 @@
-"""`imgpipe` and `python -m imgpipe`."""
+"""Entry point of `imgpipe` and `python -m imgpipe`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich", "httpx"):
             raise
-        sys.exit(f"imgpipe needs {error.name}: install it with pip install ./cli")
+        sys.exit(f"imgpipe requires {error.name}: install it with pip install ./cli")
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that lacks a letter shows an escape instead; it ends nothing.
+        # A terminal that does not support a character shows an escape. Without this, printing it would fail.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     app(prog_name="imgpipe")
 

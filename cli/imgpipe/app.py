@@ -1,4 +1,4 @@
-"""The command line: global options, and the commands behind them.
+"""The command line: global options and commands.
 
 Exit codes: see `imgpipe.errors`.
 """
@@ -28,10 +28,10 @@ _VALUES = ("--api", "--api-key-file", "--retries")
 
 
 class Group(TyperGroup):
-    """Takes the global options behind the command too: `imgpipe list --json`."""
+    """Accepts the global options after the command, too: `imgpipe list --json`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Moves them in front, where they are looked for."""
+        """Move the global options in front of the command, where typer expects them."""
         return super().parse_args(ctx, _globals_first(args))
 
 
@@ -50,7 +50,7 @@ def _globals_first(arguments: Sequence[str]) -> list[str]:
     return first + rest
 
 
-# Locals in a traceback could show the key.
+# Locals in a traceback could reveal the key.
 app = typer.Typer(cls=Group, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
@@ -64,18 +64,21 @@ def _show_version(wanted: bool) -> None:
 def options(
     context: typer.Context,
     api: Annotated[
-        str, typer.Option(envvar="IMGPIPE_API", metavar="URL", help="The API, with its stage where it has one.")
+        str,
+        typer.Option(
+            envvar="IMGPIPE_API", metavar="URL", help="URL of the API, including its stage if it has one."
+        ),
     ] = DEFAULT_API,
     api_key_file: Annotated[
         Path | None,
         typer.Option(
             envvar="IMGPIPE_API_KEY_FILE",
             metavar="FILE",
-            help="A file with the API key. Without it the key is taken from IMGPIPE_API_KEY.",
+            help="File with the API key. Without it, the key is read from IMGPIPE_API_KEY.",
         ),
     ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Send the API key over plain http to another machine, too.")
+        bool, typer.Option("--insecure", help="Allow sending the API key over plain http to another machine.")
     ] = False,
     retries: Annotated[
         int,
@@ -87,17 +90,20 @@ def options(
         ),
     ] = 5,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Results as JSON, a document a line; all else goes to stderr.")
+        bool,
+        typer.Option(
+            "--json", help="Print results as JSON, one document per line; everything else goes to stderr."
+        ),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notes.")] = False,
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Use an image pipeline: upload pictures, watch them being processed, get thumbnails and captions.
 
-    Exit codes: 0 success; 1 something failed for some image; 2 wrong usage; 3 the API cannot be reached;
-    4 an API key is required, or the one given is wrong; 130 interrupted.
+    Exit codes: 0 success; 1 at least one image failed; 2 invalid usage; 3 the API cannot be reached;
+    4 the API key is missing or invalid; 130 interrupted.
     """
     terminal = Terminal(as_json=as_json, quiet=quiet)
     with ending(terminal):

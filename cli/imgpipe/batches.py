@@ -1,4 +1,4 @@
-"""Doing the same for many things, some at a time."""
+"""Run the same action for many items, a few at a time."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ async def for_each(
     jobs: int,
     failed: Callable[[_T, ImgpipeError], None],
 ) -> None:
-    """Does `act` for each thing, at most `jobs` at a time; `failed` is told of errors that are about one thing.
+    """Call `act` for each item, at most `jobs` at a time. Errors about one item are passed to `failed`.
 
-    Raises `Unreachable` and `Refused`, which all others would meet too, and stops there.
+    Stops at `Unreachable` and `Refused` and raises them, because all other items would fail with them too.
     """
     waiting = iter(things)
 
     async def worker() -> None:
-        for thing in waiting:  # one iterator for all workers: each thing is taken once
+        for thing in waiting:  # all workers share the iterator, so each item is handled once
             try:
                 await act(thing)
             except (Unreachable, Refused):

@@ -1,4 +1,4 @@
-"""The API's calls, one method each."""
+"""A client of the API, with one method per call."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from imgpipe.images import Image, checked_id
 from imgpipe.retries import Waiting, nobody, retry_after
 
 MAX_POST_BYTES = 4_000_000
-"""What can be posted where the API does not tell: a Lambda request is 6 MB in base64, with its headers."""
+"""The default post limit if the API does not report one: a Lambda request is 6 MB in base64, with its headers."""
 
 LARGEST_PAGE = 100
 
 
 @dataclass(frozen=True)
 class Reservation:
-    """A presigned upload: send exactly these headers."""
+    """A presigned upload. Exactly these headers must be sent."""
 
     method: str
     url: str
@@ -32,25 +32,25 @@ class Reservation:
 
 
 class Client:
-    """The API behind a connection. Raises what `Connection.call` raises."""
+    """Calls the API through a connection. Raises what `Connection.call` raises."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     @property
     def api(self) -> str:
-        """The API's URL, without a slash at its end."""
+        """The API's URL, without a trailing slash."""
         return self._connection.settings.api
 
     async def max_post_bytes(self) -> int:
-        """The largest file that `post_image` takes, as the API tells."""
+        """The size limit of `post_image`, as reported by the API."""
         response = await self._connection.call("GET", "/")
         limits = document(response).get("limits")
         told = limits.get("max_post_bytes") if isinstance(limits, dict) else None
         return told if isinstance(told, int) and told > 0 else MAX_POST_BYTES
 
     async def post_image(self, body: Body, key: str, waiting: Waiting = nobody) -> str:
-        """Posts a file; returns its image's id. The same `key` again means the same image."""
+        """Post a file and return the id of its image. The same `key` always gives the same image."""
         response = await self._connection.call(
             "POST",
             "/api/images",
@@ -63,9 +63,10 @@ class Client:
     async def reserve(
         self, body: Body, sha256: str, key: str, waiting: Waiting = nobody
     ) -> tuple[str, Reservation | None]:
-        """Asks for a presigned upload; its image's id, and where to send the file (None: it is there already).
+        """Reserve a presigned upload. Returns the image's id, and where to send the file (None: it is already
+        there).
 
-        The same `key` again means the same image, with a fresh URL.
+        The same `key` always gives the same image, with a new URL.
         """
         file = body.file
         wanted = {"filename": file.name, "content_type": file.media_type, "size": file.size, "sha256": sha256}
@@ -78,14 +79,14 @@ class Client:
             return image_id, None
         upload = answer.get("upload")
         if not isinstance(upload, dict) or not isinstance(upload.get("headers"), dict):
-            raise Unreachable("The API's answer lacks `upload`.")
+            raise Unreachable("The API's response has no `upload`.")
         headers = {str(name): str(value) for name, value in upload["headers"].items()}
         if not any(name.lower() == "content-length" for name in headers):
             headers["Content-Length"] = str(file.size)
         return image_id, Reservation(str(upload.get("method") or "PUT"), _text(upload, "url"), headers)
 
     async def put(self, reservation: Reservation, body: Body, waiting: Waiting = nobody) -> httpx.Response:
-        """Sends a file to where a reservation says; the bucket's answer, whatever its status."""
+        """Send a file to the URL of a reservation, and return the bucket's response, with any status."""
         return await self._connection.call_elsewhere(
             reservation.method,
             reservation.url,
@@ -95,16 +96,16 @@ class Client:
         )
 
     async def image(self, image_id: str) -> Image:
-        """One image."""
+        """Read one image."""
         return (await self.look(image_id))[0]
 
     async def look(self, image_id: str) -> tuple[Image, float | None]:
-        """One image, and in how many seconds the API wants to be asked again (None: it does not say)."""
+        """Read one image, and the API's `Retry-After` in seconds (None if there is none)."""
         response = await self._connection.call("GET", _path(image_id))
         return _image(response, image_id), retry_after(response)
 
     async def images(self, *, page: int = LARGEST_PAGE, **filters: str | None) -> AsyncIterator[Image]:
-        """All images that the filters (`status`, `created_after`, `created_before`) let through, newest first."""
+        """All images that match the filters (`status`, `created_after`, `created_before`), newest first."""
         parameters: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
         parameters["limit"] = min(page, LARGEST_PAGE)
         while True:
@@ -119,7 +120,7 @@ class Client:
             parameters["cursor"] = answer["next_cursor"]
 
     async def stats(self) -> dict[str, Any]:
-        """The statistics, as the API answers them."""
+        """Read the API's statistics."""
         response = await self._connection.call("GET", "/api/stats")
         found = document(response)
         if "total" not in found:
@@ -127,21 +128,21 @@ class Client:
         return found
 
     async def delete(self, image_id: str) -> None:
-        """Deletes an image."""
+        """Delete an image."""
         try:
             await self._connection.call("DELETE", _path(image_id))
         except NotFound as error:
             if error.attempts == 1:
                 raise
-            # An earlier attempt deleted it; only its answer got lost.
+            # An earlier attempt deleted it, and only its response was lost.
 
     async def reprocess(self, image_id: str, stage: str = "all") -> Image:
-        """Processes an image again; `stage` is `all`, `thumbnails` or `caption`."""
+        """Process an image again. `stage` is `all`, `thumbnails` or `caption`."""
         response = await self._connection.call("POST", f"{_path(image_id)}/reprocess", params={"stage": stage})
         return _image(response, image_id)
 
     async def thumbnail(self, image_id: str, size: str, receive: Receiver) -> None:
-        """Hands the answer with a thumbnail's bytes to `receive`, again from the start where it breaks off."""
+        """Pass the response with a thumbnail's bytes to `receive`. If the connection is lost, it starts again."""
         await self._connection.call(
             "GET",
             f"{_path(image_id)}/thumbnails/{quote(size, safe='')}",
@@ -150,14 +151,16 @@ class Client:
         )
 
     async def original(self, image_id: str, receive: Receiver) -> None:
-        """As `thumbnail`, for the file as it was uploaded."""
+        """Like `thumbnail`, for the uploaded file."""
         response = await self._connection.call("GET", f"{_path(image_id)}/original")
         if not response.has_redirect_location:
-            raise Unreachable("The API's answer does not say where the original is.")
+            raise Unreachable("The API's response has no URL of the original.")
         url = str(response.url.join(response.headers["Location"]))
         got = await self._connection.call_elsewhere("GET", url, receive=receive)
         if got.status_code != HTTPStatus.OK:
-            raise ApiError(got.status_code, f"http_{got.status_code}", f"The bucket answered {got.status_code}.")
+            raise ApiError(
+                got.status_code, f"http_{got.status_code}", f"The bucket responded with {got.status_code}."
+            )
 
 
 def _path(image_id: str) -> str:
@@ -175,5 +178,5 @@ def _image(response: httpx.Response, image_id: str) -> Image:
 def _text(answer: dict[str, Any], name: str) -> str:
     found = answer.get(name)
     if not isinstance(found, str):
-        raise Unreachable(f"The API's answer lacks `{name}`.")
+        raise Unreachable(f"The API's response has no `{name}`.")
     return found

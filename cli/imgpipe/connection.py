@@ -1,4 +1,4 @@
-"""The HTTP connection: to the API, with the key; and to wherever the API sends us, without it."""
+"""HTTP connections: to the API, with the key, and to other hosts that the API refers to, without it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imgpipe.retries import Retries, Waiting, nobody, send
 from imgpipe.settings import Settings
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
-"""Seconds without a byte either way; API Gateway itself gives up after 30."""
+"""Timeout in seconds without a byte in either direction. API Gateway's own timeout is 30."""
 
 Receiver = Callable[[httpx.Response], Any]
 
@@ -31,7 +31,7 @@ class Connection:
         self._is_api = False
         tls = httpx.create_ssl_context()
         headers = {"User-Agent": f"imgpipe/{__version__}"}
-        # The bucket's host never sees the key: it has a client of its own.
+        # The bucket's host never gets the key, because it has its own client.
         self._elsewhere = httpx.AsyncClient(timeout=TIMEOUT, verify=tls, headers=headers)
         if settings.key:
             headers["X-Api-Key"] = settings.key
@@ -40,7 +40,7 @@ class Connection:
             timeout=TIMEOUT,
             verify=tls,
             headers={**headers, "Accept": "application/json"},
-            # A proxy from the environment would be another machine, and would see the key of a local API.
+            # A proxy from the environment is another machine, and would see the key of a local API.
             trust_env=not settings.is_on_this_machine,
         )
 
@@ -63,10 +63,10 @@ class Connection:
         receive: Receiver | None = None,
         **arguments: Any,
     ) -> httpx.Response:
-        """The API's answer, 2xx or 3xx.
+        """Call the API and return a response with status 2xx or 3xx.
 
-        `files` makes the form's files anew for each attempt; `receive` takes a successful body as it comes, else
-        it is read whole. Raises `ApiError`, `NotFound`, `Refused`, `Unreachable`.
+        `files` creates the form's files for each attempt. `receive` gets a successful response to stream its body;
+        without it, the body is read completely. Raises `ApiError`, `NotFound`, `Refused`, `Unreachable`.
         """
 
         async def once() -> httpx.Response:
@@ -81,13 +81,13 @@ class Connection:
         return response
 
     def _error(self, response: httpx.Response, attempts: int) -> ApiError | Unreachable:
-        """Returns the exception for an error status.
+        """Return the exception for an error status.
 
-        An error in a form that the API does not use comes from another server. If the API has answered before, it
-        comes from something in between, such as a proxy, and is about this call alone.
+        An error in a format that the API does not use comes from another server. If the API has responded before,
+        the error comes from something in between, such as a proxy, and concerns only this call.
         """
         status = response.status_code
-        code, message = f"http_{status}", f"The API answered {status} {response.reason_phrase}".strip()
+        code, message = f"http_{status}", f"The API responded with {status} {response.reason_phrase}".strip()
         body = _json_object(response)
         own = body.get("error")
         if isinstance(own, dict) and own.get("code"):
@@ -96,7 +96,7 @@ class Connection:
             if status == HTTPStatus.NOT_FOUND:
                 return NotFound(status, code, message, attempts)
         elif isinstance(body.get("message"), str) and status != HTTPStatus.NOT_FOUND:
-            message = f"{message}: {body['message']}"  # API Gateway's own errors; its 404 means another URL
+            message = f"{message}: {body['message']}"  # API Gateway's own errors; its 404 means a wrong URL
         elif not self._is_api:
             return not_the_api(response)
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
@@ -113,7 +113,8 @@ class Connection:
         receive: Receiver | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """The answer of another host, whatever its status. `content` makes the body anew for each attempt."""
+        """Call another host and return its response, with any status. `content` creates the body for each
+        attempt."""
 
         async def once() -> httpx.Response:
             body = content() if content else None
@@ -123,7 +124,7 @@ class Connection:
         try:
             return (await send(once, self._retries, waiting=waiting))[0]
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise Unreachable("The API named an address that is no URL.") from error
+            raise Unreachable("The API returned an invalid URL.") from error
 
 
 async def _once(client: httpx.AsyncClient, request: httpx.Request, receive: Receiver | None) -> httpx.Response:
@@ -139,7 +140,8 @@ async def _once(client: httpx.AsyncClient, request: httpx.Request, receive: Rece
 
 
 def document(response: httpx.Response) -> dict[str, Any]:
-    """Returns the JSON object of a response. Raises `Unreachable` if it has none: this is another server then."""
+    """Return the JSON object of a response. Raises `Unreachable` if it has none, because it is another server
+    then."""
     found = _json_object(response)
     if not found:
         raise not_the_api(response)
@@ -147,7 +149,7 @@ def document(response: httpx.Response) -> dict[str, Any]:
 
 
 def not_the_api(response: httpx.Response) -> Unreachable:
-    """Returns the error for a response that no image pipeline sends."""
+    """Return the error for a response that an image pipeline never sends."""
     url, status = response.url.copy_with(query=None), response.status_code
     return Unreachable(
         f"The server at {url} is not an image pipeline's API (status {status}). Check --api or IMGPIPE_API."
@@ -155,7 +157,7 @@ def not_the_api(response: httpx.Response) -> Unreachable:
 
 
 def _json_object(response: httpx.Response) -> dict[str, Any]:
-    """Returns the JSON object of a response, empty if it has none."""
+    """Return the JSON object of a response, empty if it has none."""
     try:
         found = response.json()
     except (json.JSONDecodeError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""Downloads: into one folder, under a safe name, whole or not at all, and replacing nothing unless told to."""
+"""Downloads to one folder, with a safe name, atomically, and without replacing files by default."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from imgpipe.images import Image
 MAX_NAME_BYTES = 200
 _PORTS = (f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³")
 _RESERVED = {"con", "conin$", "conout$", "prn", "aux", "nul", *_PORTS}
-"""Device names on Windows, with any extension and with spaces before it."""
+"""Device names on Windows, with any extension and optional spaces before it."""
 
 _EXTENSIONS = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif"}
 
 Fetch = Callable[[Callable[[httpx.Response], Awaitable[None]]], Awaitable[None]]
-"""Calls what it is given with the answer whose body is to be kept; again from the start where that broke off."""
+"""Passes the response to its argument, which stores the body. Calls it again if the connection is lost."""
 
 
 def safe_name(image: Image) -> str:
-    """The image's own name as a file's name on any system: no folder, nothing hidden, nothing invisible."""
+    """The image's own name as a valid file name on any system: no folders, not hidden, no invisible characters."""
     last = image.name.replace("\\", "/").rpartition("/")[2]
     kept = "".join("_" if letter in '<>:"|?*' else letter for letter in unicodedata.normalize("NFC", last))
     kept = "".join(letter for letter in kept if letter.isprintable()).strip(" .")
@@ -42,7 +42,7 @@ def safe_name(image: Image) -> str:
 
 
 def thumbnail_name(image: Image, size: str, content_type: str) -> str:
-    """`photo.jpg` becomes `photo-small.jpg`, with the extension of what the thumbnail is."""
+    """The file name of a thumbnail: `photo.jpg` becomes `photo-small.jpg`, with the extension of its type."""
     name = Path(safe_name(image))
     return f"{name.stem}-{size}{_EXTENSIONS.get(content_type.partition(';')[0].strip().lower(), name.suffix)}"
 
@@ -50,11 +50,11 @@ def thumbnail_name(image: Image, size: str, content_type: str) -> str:
 async def keep(
     fetch: Fetch, folder: Path, name: Callable[[httpx.Response], str], *, force: bool
 ) -> tuple[Path, int]:
-    """Writes the response body to `folder/name`; returns the file's path and its size in bytes.
+    """Write the response body to `folder/name`, and return the file's path and its size in bytes.
 
-    The body goes to a temporary file in the same folder, which then gets its name in one step: other programs see
-    the whole file or none. Nothing outside `folder` is written: `name` must not lead elsewhere, and a symbolic link
-    under that name is replaced, not followed. Raises `FileFault`, also if the file exists and `force` is not given.
+    The body goes to a temporary file in the same folder, which is then renamed atomically: other programs see the
+    whole file or none. Nothing outside `folder` is written: `name` must not lead elsewhere, and a symbolic link
+    with that name is replaced, not followed. Raises `FileFault`, also if the file exists and `force` is not set.
     """
     partial = folder / f".imgpipe-{secrets.token_hex(8)}.part"
     target, size = folder, 0
@@ -64,7 +64,7 @@ async def keep(
         target = folder / _single_component(name(response))
         if not force and os.path.lexists(target):
             raise _exists(target)
-        # "x" follows no symbolic link; on a retry the part that came before is thrown away.
+        # "x" does not follow symbolic links. A retry discards the partial file of the previous attempt.
         partial.unlink(missing_ok=True)
         with partial.open("xb") as stream:
             size = await _copy(response, stream)
@@ -87,7 +87,9 @@ def _single_component(name: str) -> str:
         or "\0" in name
         or any(separator in name for separator in (os.sep, os.altsep or os.sep))
     ):
-        raise FileFault(f"{name!r} cannot be a file's name in that folder; --output FILE gives it another one")
+        raise FileFault(
+            f"{name!r} cannot be a file's name in that folder; use --output FILE to choose another name"
+        )
     return name
 
 
@@ -96,7 +98,7 @@ def _put_in_place(partial: Path, target: Path, *, force: bool) -> None:
         partial.replace(target)
         return
     try:
-        os.link(partial, target)  # unlike a rename it never replaces anything
+        os.link(partial, target)  # unlike a rename, it never replaces a file
     except FileExistsError as error:
         raise _exists(target) from error
     except OSError:  # a file system without hard links
@@ -106,17 +108,17 @@ def _put_in_place(partial: Path, target: Path, *, force: bool) -> None:
 
 
 def _exists(target: Path) -> FileFault:
-    return FileFault(f"{target} exists already; --force replaces it")
+    return FileFault(f"{target} already exists; use --force to replace it")
 
 
 async def print_out(fetch: Fetch) -> int:
-    """Writes what `fetch` brings to stdout; its size in bytes. What broke off half-way cannot be begun again."""
+    """Write the body of `fetch` to stdout, and return its size in bytes. An interrupted body cannot be retried."""
     size = 0
 
     async def receive(response: httpx.Response) -> None:
         nonlocal size
         if size:
-            raise FileFault("the answer broke off in the middle")
+            raise FileFault("the connection was lost during the download; run the command again")
         async for piece in response.aiter_bytes():
             size += len(piece)
             sys.stdout.buffer.write(piece)

@@ -1,14 +1,15 @@
-"""What can go wrong, and the exit code that imgpipe ends with then.
+"""The errors of imgpipe and their exit codes.
 
-    ImgpipeError                1   something failed for some image
-    ├── ApiError                1   the API answered with an error
+    ImgpipeError                1   at least one image failed
+    ├── ApiError                1   the API returned an error
     │   ├── NotFound            1   there is no such image
-    │   └── Refused             4   401, 403: without a key, or with the wrong one
+    │   └── Refused             4   401, 403: the key is missing or invalid
     ├── FileFault               1   a local file cannot be read or written
-    ├── BadUsage                2   options that make no sense
-    └── Unreachable             3   no response, or one that no image pipeline sends
+    ├── BadUsage                2   invalid options
+    └── Unreachable             3   no response, or one that an image pipeline never sends
 
-`Refused` and `Unreachable` end a whole batch: every other file would meet the same. All others are about one image.
+`Refused` and `Unreachable` end a whole batch, because all other files would fail in the same way. All other errors
+are about one image.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ OK, SOME_FAILED, USAGE, UNREACHABLE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 
 class ImgpipeError(Exception):
-    """Its text is for people."""
+    """Base of all errors. The text is for people."""
 
     exit_code = SOME_FAILED
 
 
 class ApiError(ImgpipeError):
-    """An error that the API answered; `code` is the API's own, or `http_{status}` where it sent none.
+    """An error response of the API. `code` is the API's own, or `http_{status}` if it sent none.
 
-    `attempts`: how often the call was made. A repeated one may have done its work the first time.
+    `attempts`: how often the call was made. A repeated call may have succeeded the first time.
     """
 
     def __init__(self, http_status: int, code: str, message: str, attempts: int = 1) -> None:
@@ -40,7 +41,7 @@ class NotFound(ApiError):
 
 
 class Refused(ApiError):
-    """The API wants a key, or another one."""
+    """The API key is missing or invalid."""
 
     exit_code = REFUSED
 
@@ -50,13 +51,13 @@ class FileFault(ImgpipeError):
 
 
 class BadUsage(ImgpipeError):
-    """Options that make no sense."""
+    """The options are invalid."""
 
     exit_code = USAGE
 
 
 class Unreachable(ImgpipeError):
-    """No response, or one that no image pipeline sends."""
+    """No response, or one that an image pipeline never sends."""
 
     exit_code = UNREACHABLE
 

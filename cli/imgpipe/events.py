@@ -1,7 +1,7 @@
-"""Events about images, as docs/events.md describes them, made from two readings of the API.
+"""Events about images (docs/events.md), derived from two readings of the API.
 
-The event bus of a stack cannot be reached over HTTP. What happens between two readings is told once: of an image
-that was processed twice, the second time; of one that came and was deleted, nothing.
+The event bus of a stack cannot be reached over HTTP. Between two readings, only the last change of an image is
+seen: if it was processed twice, the second time; if it was uploaded and deleted, nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from imgpipe.images import Image
 
 PAUSE_SECONDS = 1.0
 _SECONDS_A_CALL = 0.1
-"""Reading a long list takes many calls: at most half of the time goes into them."""
+"""Reading a long list takes many calls. At most half of the time is spent on them."""
 _JOBS = 8
 
 Reading = Mapping[str, Image]
@@ -36,7 +36,8 @@ async def follow_events(client: Client, ids: Sequence[str], seen: Callable[[dict
         await asyncio.sleep(max(PAUSE_SECONDS, _SECONDS_A_CALL * calls))
         after = dict(await _read(client, ids))
         if not ids:
-            # A list is read page by page while images come and go: only the image itself says that it is gone.
+            # A list is read page by page while images come and go, so only a request for the image shows that it is
+            # gone.
             after |= await _look_for(client, [image_id for image_id in before if image_id not in after])
         for detail in events_between(before, after, datetime.now(UTC)):
             seen(detail)
@@ -44,7 +45,7 @@ async def follow_events(client: Client, ids: Sequence[str], seen: Callable[[dict
 
 
 def events_between(before: Reading, after: Reading, now: datetime) -> list[dict[str, Any]]:
-    """The details of the events that happened between two readings; `now` is when the second one was made."""
+    """The details of the events between two readings. `now` is the time of the second one."""
     ended = [
         _detail(image, image.status, str(image.get("processed_at")))
         for image_id, image in after.items()
@@ -83,7 +84,7 @@ async def _read(client: Client, ids: Sequence[str]) -> Reading:
 
 
 async def _look_for(client: Client, ids: Sequence[str]) -> dict[str, Image]:
-    """Those of the images that are there."""
+    """Read these images. Missing ones are left out."""
     found: dict[str, Image] = {}
 
     async def look(image_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Local files on their way up: which ones, what they are, and their bytes as they are sent."""
+"""Local files to upload: selection, properties, and bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHUNK_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class LocalFile:
-    """A file as it was when it was looked at. `mtime_ns` is its time of modification."""
+    """A file's state when it was examined. `mtime_ns` is its modification time."""
 
     path: Path
     size: int
@@ -27,18 +27,19 @@ class LocalFile:
 
     @property
     def name(self) -> str:
-        """Its name without folders; what is no UTF-8 in it becomes U+FFFD: JSON cannot carry it."""
+        """Its name without folders. Bytes that are not valid UTF-8 become U+FFFD, because JSON cannot contain
+        them."""
         return os.fsencode(self.path.name).decode("utf-8", "replace")
 
     @property
     def place(self) -> bytes:
-        """Its absolute path, as the file system has it."""
+        """Its absolute path, in the bytes of the file system."""
         return os.fsencode(self.path.resolve())
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What a command line selects: files, what cannot be read, and how many files in folders are no pictures."""
+    """The result of a selection: files, unreadable files, and how many files in folders are not pictures."""
 
     files: Sequence[LocalFile]
     faults: Sequence[tuple[Path, FileFault]]
@@ -46,7 +47,7 @@ class Selection:
 
 
 def select(paths: Sequence[Path], *, recursive: bool) -> Selection:
-    """The files that are named, and with `recursive` the pictures in folders; each once. Raises `BadUsage`."""
+    """Select the given files, and with `recursive` the pictures in folders, each once. Raises `BadUsage`."""
     files: dict[bytes, LocalFile] = {}
     faults: list[tuple[Path, FileFault]] = []
     ignored = 0
@@ -69,7 +70,7 @@ def _walk(paths: Sequence[Path], *, recursive: bool) -> Iterator[tuple[Path, boo
             yield path, True
             continue
         if not recursive:
-            raise BadUsage(f"{path} is a folder; --recursive takes the pictures in it.")
+            raise BadUsage(f"{path} is a folder. Use --recursive to upload the pictures in it.")
         for folder, folders, names in os.walk(path):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
@@ -78,9 +79,9 @@ def _walk(paths: Sequence[Path], *, recursive: bool) -> Iterator[tuple[Path, boo
 
 
 def look_at(path: Path) -> tuple[LocalFile, bool]:
-    """A file, and whether its bytes begin as a picture's do. Raises `FileFault`."""
+    """Examine a file, and return whether it begins like a picture. Raises `FileFault`."""
     try:
-        if not path.is_file():  # opening a pipe would wait for ever
+        if not path.is_file():  # opening a pipe would block forever
             raise FileFault("not a file" if path.exists() else "no such file")
         with path.open("rb") as stream:
             found = media_type(stream.read(HEAD_BYTES))
@@ -101,10 +102,10 @@ def digest(file: LocalFile) -> str:
 
 
 class Body(io.RawIOBase):
-    """A file's bytes, read as they are sent; `sent(n)` is told of each piece. A context manager.
+    """A file's bytes, which are read as they are sent. Calls `sent(n)` for each chunk. A context manager.
 
-    It gives exactly the bytes of the file as it was looked at: what has changed since is a `FileFault`, not an
-    image that nobody has.
+    It returns exactly the bytes of the examined file. If the file has changed since, it raises `FileFault` instead
+    of uploading a mixture.
     """
 
     def __init__(self, file: LocalFile, sent: Callable[[int], None]) -> None:
@@ -138,7 +139,7 @@ class Body(io.RawIOBase):
         return self._at
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes. Raises `FileFault` if the file is not what it was."""
+        """Read the next bytes. Raises `FileFault` if the file has changed."""
         wanted = self.file.size - self._at if size < 0 else min(size, self.file.size - self._at)
         try:
             self._stream.seek(self._at)
@@ -153,13 +154,13 @@ class Body(io.RawIOBase):
         return piece
 
     def rewound(self) -> Self:
-        """The same from its beginning: what had been sent does not count any more."""
+        """Rewind to the beginning. Bytes that were already sent no longer count."""
         self._sent(-self._at)
         self._at = 0
         return self
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """All of it from the beginning, in pieces. Reading blocks for as long as a disk needs for 64 KiB."""
+        """All bytes from the beginning, in chunks. A read blocks only as long as a disk needs for 64 KiB."""
         self.rewound()
         while piece := self.read(CHUNK_BYTES):
             yield piece

@@ -1,4 +1,4 @@
-"""Following images until they are processed."""
+"""Follow images until they are processed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from imgpipe.images import Image
 
 _PAUSE_SECONDS = 1.0
 _SECONDS_A_CALL = 0.05
-"""Thousands of images are asked for at 20 a second: who waits should not be the load."""
+"""Thousands of images are polled at 20 per second, so that waiting does not load the API."""
 _JOBS = 8
 
 Seen = Callable[[str, Image | None], None]
 
 
 async def follow(client: Client, ids: Sequence[str], seen: Seen) -> dict[str, Image | None]:
-    """Asks for each image until all are finished, and tells `seen` of each answer (None: it is gone).
+    """Poll each image until all are finished, and call `seen` with each result (None: it is gone).
 
-    The oldest come first, as they were given. Heeds the API's `Retry-After`. Raises what `Client.look` raises,
-    but for `NotFound`.
+    Ids are in the order of age, oldest first. Respects the API's `Retry-After`. Raises what `Client.look` raises,
+    except `NotFound`.
     """
     last: dict[str, Image | None] = dict.fromkeys(ids)
     unfinished = list(last)

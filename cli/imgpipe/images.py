@@ -1,4 +1,4 @@
-"""An image as the API shows it."""
+"""An image as the API returns it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def is_image_id(text: str) -> bool:
 
 
 def checked_id(text: object) -> str:
-    """`text` from an API response if it is an image id; ids become parts of file names and URLs.
+    """Return `text` from an API response if it is an image id. Ids become parts of file names and URLs.
 
-    Raises `Unreachable` for anything else: an image pipeline never sends it.
+    Raises `Unreachable` for anything else, which an image pipeline never sends.
     """
     if isinstance(text, str) and is_image_id(text):
         return text
@@ -30,9 +30,9 @@ def checked_id(text: object) -> str:
 
 @dataclass(frozen=True)
 class Image:
-    """What `GET /api/images/{image_id}` returns; `raw` is all of it. Fields that are not known yet are None.
+    """The response of `GET /api/images/{image_id}`, which is also in `raw`. Fields that are not known yet are None.
 
-    Raises `Unreachable` if the id is not one that an image pipeline makes.
+    Raises `Unreachable` if the id is not a valid image id.
     """
 
     raw: Mapping[str, Any]
@@ -47,7 +47,7 @@ class Image:
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """Dimensions, EXIF, caption; empty before they are known."""
+        """Dimensions, EXIF, caption. Empty until they are known."""
         found = self._data.get("metadata")
         return found if isinstance(found, Mapping) else {}
 
@@ -69,7 +69,7 @@ class Image:
 
     @property
     def thumbnails(self) -> Mapping[str, Any]:
-        """URLs of the thumbnails by the name of their size; empty before they are made."""
+        """URLs of the thumbnails by size. Empty until they exist."""
         found = self.get("thumbnails")
         return found if isinstance(found, Mapping) else {}
 
@@ -90,17 +90,17 @@ class Image:
 
     @property
     def dimensions(self) -> str:
-        """`1920×1080`, or nothing."""
+        """Width and height, such as `1920×1080`. Empty if not known."""
         width, height = self.metadata.get("width"), self.metadata.get("height")
         return f"{width}×{height}" if width and height else ""
 
     @property
     def outcome(self) -> str:
-        """What there is to say about it in a line: its caption, or why there is none."""
+        """One line about the result: the caption, or why there is none."""
         if self.status == "failed":
             return self.error_message or self.error_code or "failed"
         return self.caption or ""
 
     def get(self, name: str) -> Any:
-        """Any field of `data`; None where there is none."""
+        """A field of `data`. None if it is missing."""
         return self._data.get(name)

@@ -1,10 +1,10 @@
-"""What was uploaded already: a small SQLite file, so that a batch that ended early can be taken up again.
+"""The journal of uploads: a small SQLite file, so that an interrupted batch can be continued.
 
-A row stands for one file at one API: path, size, time of modification and SHA-256 of the file, the idempotency key
-of its upload, the way that it was sent, and the image's id once that was answered. Key and way are on disk *before*
-anything is sent; the API knows a key again only on the same way. So whatever ends imgpipe, and whenever (a power
-cut included), the same command sends what it cannot know to have arrived with the same key in the same way, and the
-API makes one image of it.
+A row is for one file at one API: path, size, modification time and SHA-256 of the file, the idempotency key of its
+upload, the way that it was sent, and the image's id once the API has responded. Key and way are on disk *before*
+anything is sent, because the API recognizes a key only if it is sent in the same way. So however and whenever
+imgpipe ends (a power cut included), the same command repeats unconfirmed uploads with the same key in the same way,
+and the API creates only one image.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CREATE TABLE uploads (
 
 @dataclass(frozen=True)
 class Entry:
-    """`way`: how it was sent, None before that. `image_id` is None until the upload was answered."""
+    """A row. `way`: how it was sent, None before that. `image_id` is None until the API has responded."""
 
     idempotency_key: str
     way: str | None
@@ -49,9 +49,9 @@ class Entry:
 
 
 class Journal:
-    """One file of SQLite; several imgpipe may use it at once. Every method is a transaction that lasts.
+    """An SQLite file, which several imgpipe processes may use at once. Every method is a durable transaction.
 
-    Raises `FileFault` where it cannot be written: nothing is sent then.
+    Raises `FileFault` if it cannot be written. Nothing is sent then.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
@@ -59,7 +59,7 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Opens the journal, or begins it. Raises `BadUsage` if that file cannot be one."""
+        """Open or create the journal. Raises `BadUsage` if that is not possible."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             database = sqlite3.connect(path, timeout=30, isolation_level=None)
@@ -71,7 +71,7 @@ class Journal:
 
     @classmethod
     def forgetful(cls) -> Self:
-        """A journal of this run alone."""
+        """A journal in memory, only for this run."""
         return cls._checked(sqlite3.connect(":memory:", isolation_level=None))
 
     @classmethod
@@ -83,18 +83,19 @@ class Journal:
             database.execute(f"PRAGMA user_version = {_VERSION}")
         database.execute("COMMIT")
         if version > _VERSION:
-            raise BadUsage("The journal was written by a newer imgpipe.")
+            raise BadUsage("The journal was written by a newer imgpipe. Update imgpipe, or use --journal.")
         return cls(database)
 
     def close(self) -> None:
         self._database.close()
 
     def unchanged(self, api: str, file: LocalFile) -> Entry | None:
-        """What is known of a file whose path, size and time are those of an earlier run: it need not be read."""
+        """The entry of a file with the same path, size and time as in an earlier run, so that it need not be
+        read."""
         return self._find("path = ? AND size = ? AND mtime_ns = ?", api, (file.place, file.size, file.mtime_ns))
 
     def begin(self, api: str, file: LocalFile, sha256: str) -> Entry:
-        """What is known of a file with these bytes, be its time another; a new row where nothing is."""
+        """The entry of a file with these bytes, even if its time differs, or else a new one."""
         row = (api, file.place, file.size, sha256, file.mtime_ns, _new_key(), time.time())
         self._do(
             "INSERT INTO uploads (api, path, size, sha256, mtime_ns, idempotency_key, changed_at)"
@@ -107,7 +108,7 @@ class Journal:
         return found
 
     def choose(self, entry: Entry, way: str) -> Entry:
-        """It is about to be sent in this way."""
+        """Record the way in which the file will be sent."""
         self._do(
             "UPDATE uploads SET way = ?, changed_at = ? WHERE idempotency_key = ?",
             (way, time.time(), entry.idempotency_key),
@@ -115,14 +116,14 @@ class Journal:
         return replace(entry, way=way)
 
     def finish(self, entry: Entry, image_id: str) -> None:
-        """The upload was answered."""
+        """Record the image's id from the API's response."""
         self._do(
             "UPDATE uploads SET image_id = ?, changed_at = ? WHERE idempotency_key = ?",
             (image_id, time.time(), entry.idempotency_key),
         )
 
     def renew(self, entry: Entry) -> Entry:
-        """Begins the upload anew, under another key: what the last one led to is known, and is no image."""
+        """Start the upload again with another key: the last one is known to have created no image."""
         fresh = Entry(_new_key(), None, None, entry.sha256)
         self._do(
             "UPDATE uploads SET idempotency_key = ?, way = NULL, image_id = NULL, changed_at = ?"
@@ -147,7 +148,7 @@ class Journal:
 
 
 def default_path(environment: Mapping[str, str]) -> Path:
-    """Where the journal is kept unless an option says otherwise: the user's state folder (XDG)."""
+    """The default path of the journal: in the user's state folder (XDG)."""
     state = environment.get("XDG_STATE_HOME") or environment.get("LOCALAPPDATA")
     folder = Path(state) if state and os.path.isabs(state) else Path.home() / ".local" / "state"  # noqa: PTH117
     return folder / "imgpipe" / "uploads.sqlite3"

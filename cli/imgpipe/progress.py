@@ -1,4 +1,4 @@
-"""Progress bars: one for each file on its way, and one for all."""
+"""Progress bars: one for each file that is being uploaded, and one for all."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class FileBar:
         self._task = task
 
     def sent(self, size: int) -> None:
-        """So many bytes more; less, where it begins anew."""
+        """Add this number of bytes. It is negative if the upload starts again."""
         self._bars.advance(self._task, size)
 
     def waiting(self, seconds: float, why: str) -> None:
-        """The next attempt is in so many seconds."""
-        self._bars.say(self._task, f"{why}; again in {seconds:.0f} s")
+        """Show when the next attempt is."""
+        self._bars.say(self._task, f"{why}; retrying in {seconds:.0f} s")
 
 
 class Bars:
-    """All bars of a batch, by bytes sent. Without a console nothing is shown. A context manager."""
+    """All bars of a batch, by sent bytes. Without a console, nothing is shown. A context manager."""
 
     def __init__(self, console: Console | None, files: Sequence[LocalFile]) -> None:
         self._progress = Progress(
@@ -71,23 +71,23 @@ class Bars:
 
     @contextmanager
     def file(self, file: LocalFile) -> Iterator[FileBar]:
-        """The bar of a file while it is on its way."""
+        """Show the bar of a file while it is being uploaded."""
         task = self._progress.add_task("", name=harmless(file.name), note="", total=file.size)
         try:
             yield FileBar(self, task)
             self._done += 1
         finally:
-            # What it lacks is done with, too: it failed, or its answer was known without sending.
+            # The missing bytes count as done, too: the file failed, or the response was known without sending.
             self._progress.remove_task(task)
             self._name_all()
 
     def advance(self, task: TaskID, size: int) -> None:
-        """Moves a file's bar, and that of all."""
+        """Advance a file's bar, and the total bar."""
         self._progress.update(task, advance=size, note="")
         self._progress.update(self._all, advance=size)
 
     def say(self, task: TaskID, note: str) -> None:
-        """Says something beside a file's bar."""
+        """Show a note next to a file's bar."""
         self._progress.update(task, note=harmless(note))
 
     def _name_all(self) -> None:

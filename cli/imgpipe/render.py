@@ -1,4 +1,4 @@
-"""How images and statistics look: tables for a terminal, rows for a pipe."""
+"""Render images and statistics: tables for a terminal, rows for a pipe."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIST_TITLES = ("image", "status", "name", "created", "dimensions", "size", "capt
 
 
 def list_row(image: Image) -> tuple[Cell, ...]:
-    """An image in a line."""
+    """The row of an image in a list."""
     size = image.metadata.get("size_bytes")
     return (
         image.image_id,
@@ -33,7 +33,7 @@ def list_row(image: Image) -> tuple[Cell, ...]:
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
-    """A table whose ids and states are never cut: they are there to be copied."""
+    """A table that never truncates ids and statuses, so that they can be copied."""
     made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     for number, title in enumerate(titles):
         longest = max((len(_plain(row[number])) for row in rows), default=0)
@@ -47,7 +47,7 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
 
 
 def list_table(rows: Sequence[Sequence[Cell]], width: int) -> Table:
-    """A list in so many columns of a terminal; a narrow one has no room for all there is."""
+    """A list for a terminal of this width. A narrow one shows fewer columns."""
     if width >= _WIDE_CELLS:
         return table(LIST_TITLES, rows)
     kept = [LIST_TITLES.index(title) for title in ("image", "status", "name", "caption")]
@@ -59,7 +59,7 @@ def _plain(cell: Cell) -> str:
 
 
 def details(image: Image) -> list[tuple[str, Cell]]:
-    """All that is known of an image, as names and values."""
+    """All details of an image, as names and values."""
     return list(_details(image))
 
 

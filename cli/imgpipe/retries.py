@@ -1,4 +1,4 @@
-"""When a call is made again, and how long to wait before."""
+"""When a call is retried, and how long to wait before it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import httpx
 from imgpipe.errors import Unreachable
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses that may be gone at the next try."""
+"""Statuses that are worth a retry."""
 
 
 @dataclass(frozen=True)
 class Retries:
-    """`attempts` in all; between them `first_pause` seconds, then twice as long each time, at most `longest_pause`.
+    """`attempts` in total. The first pause is `first_pause` seconds, later ones double, up to `longest_pause`.
 
-    A server's `Retry-After` is heeded instead, up to `longest_wait` seconds. A server that nobody has heard of yet
-    is given up sooner: a mistyped address does not get better.
+    A server's `Retry-After` is used instead, up to `longest_wait` seconds. A server that has never responded gets
+    fewer attempts, because retries do not help against a mistyped URL.
     """
 
     attempts: int = 6
@@ -36,16 +36,16 @@ class Retries:
         if asked_for is not None:
             return min(asked_for, self.longest_wait)
         ceiling = min(self.first_pause * 2 ** (attempt - 1), self.longest_pause)
-        # Half of it by chance, so that clients that failed together do not come back together.
+        # Half of it is random, so that clients that failed together do not retry together.
         return float(ceiling * random.uniform(0.5, 1.0))  # noqa: S311
 
 
 Waiting = Callable[[float, str], None]
-"""Is told how many seconds are waited, and why."""
+"""Called with the seconds until the next attempt, and the reason."""
 
 
 def nobody(_seconds: float, _why: str) -> None:
-    """Tells nobody."""
+    """Do nothing."""
 
 
 async def send(
@@ -55,7 +55,7 @@ async def send(
     waiting: Waiting = nobody,
     first_contact: bool = False,
 ) -> tuple[httpx.Response, int]:
-    """The first answer that is final, and how many attempts it took. Raises `Unreachable` where there is none."""
+    """Return the first final response, and the number of attempts. Raises `Unreachable` if there is none."""
     for attempt in range(1, retries.attempts + 1):
         last = attempt == retries.attempts
         try:
@@ -68,7 +68,7 @@ async def send(
             if last or response.status_code not in PASSING:
                 return response, attempt
             await response.aclose()
-            asked_for, why = retry_after(response), f"the server answered {response.status_code}"
+            asked_for, why = retry_after(response), f"the server responded with {response.status_code}"
         seconds = retries.pause(attempt, asked_for)
         waiting(seconds, why)
         await asyncio.sleep(seconds)
@@ -76,7 +76,7 @@ async def send(
 
 
 def retry_after(response: httpx.Response) -> float | None:
-    """Seconds that the server asks to wait, given as a number or as a date (RFC 9110); None where it does not."""
+    """The seconds in `Retry-After`, which is a number or a date (RFC 9110). None if it is missing."""
     text = response.headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
@@ -94,11 +94,12 @@ def _host(error: httpx.RequestError) -> str:
         url = error.request.url
     except RuntimeError:
         return "The API"
-    # Not the whole: a presigned URL is a key.
+    # Not the whole URL: a presigned URL contains a signature.
     return f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"
 
 
 def _reason(error: httpx.RequestError) -> str:
-    return str(error) or {"ReadTimeout": "no answer in time", "ConnectTimeout": "no connection in time"}.get(
-        type(error).__name__, type(error).__name__
-    )
+    return str(error) or {
+        "ReadTimeout": "the response timed out",
+        "ConnectTimeout": "the connection timed out",
+    }.get(type(error).__name__, type(error).__name__)

@@ -1,4 +1,4 @@
-"""One run of imgpipe: its settings, its terminal, and how it ends."""
+"""One run of imgpipe: its settings, its terminal, and its exit code."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ from imgpipe.terminal import Terminal
 
 @dataclass(frozen=True)
 class Session:
-    """What every command is given."""
+    """The context of every command."""
 
     settings: Settings
     terminal: Terminal
     retries: Retries
 
     def run(self, act: Callable[[Client], Awaitable[int]]) -> None:
-        """Runs a command with a client, and ends with the exit code that it returns."""
+        """Run a command with a client, and exit with the code that it returns."""
 
         async def connected() -> int:
             async with Connection(self.settings, self.retries) as connection:
                 return await act(Client(connection))
 
         with ending(self.terminal):
-            # asyncio turns the first Ctrl-C into a cancellation, so that everything is closed and summed up.
+            # asyncio converts the first Ctrl-C to a cancellation, so that everything is closed and the summary is
+            # shown.
             code = asyncio.run(connected())
             if code != OK:
                 raise typer.Exit(code)
@@ -43,7 +44,7 @@ class Session:
 
 @contextmanager
 def ending(terminal: Terminal) -> Iterator[None]:
-    """Errors become a line on stderr and an exit code."""
+    """Convert errors to a line on stderr and an exit code."""
     try:
         yield
     except ImgpipeError as error:
@@ -52,13 +53,13 @@ def ending(terminal: Terminal) -> Iterator[None]:
     except (KeyboardInterrupt, asyncio.CancelledError) as interrupt:
         raise typer.Exit(INTERRUPTED) from interrupt
     except BrokenPipeError as error:
-        # Whoever read stdout has had enough (`| head`); nothing more can be said there, at exit neither.
+        # The reader of stdout has closed it (`| head`), so nothing more can be printed, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(OK) from error
 
 
 def session_of(context: typer.Context) -> Session:
-    """The session that the global options made."""
+    """The session that was created from the global options."""
     found = context.obj
     assert isinstance(found, Session)
     return found

@@ -1,4 +1,4 @@
-"""Which API, and with which key: from options, the environment and files; checked once."""
+"""URL and key of the API, from options, the environment and files. They are checked once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFAULT_API = "http://127.0.0.1:8000"
 
 @dataclass(frozen=True)
 class Settings:
-    """`api` has no slash at its end; `key` is shown nowhere."""
+    """The settings. `api` has no trailing slash. `key` is never shown."""
 
     api: str
     key: str | None = field(repr=False)
@@ -36,7 +36,8 @@ class Settings:
 
 
 def resolve(api: str, key: str | None, key_file: Path | None, *, insecure: bool = False) -> Settings:
-    """Return the settings. `insecure` allows a key over plain http to another machine. Raises `BadUsage`."""
+    """Check and return the settings. `insecure` allows a key over plain http to another machine. Raises
+    `BadUsage`."""
     settings = Settings(_checked_url(api), _checked_key(_read(key_file) if key_file else key))
     if settings.key_is_exposed and not insecure:
         raise BadUsage(
@@ -50,13 +51,13 @@ def _checked_url(api: str) -> str:
     try:
         url = httpx.URL(api.strip())
     except httpx.InvalidURL as error:
-        raise BadUsage(f"This is no URL: {api}") from error
+        raise BadUsage(f"--api must be a URL (got {api}).") from error
     if url.scheme not in ("http", "https") or not url.host:
         raise BadUsage(f"--api must start with http:// or https:// and name a host (got {api}).")
     if url.port is not None and not 0 < url.port < 65536:
-        raise BadUsage(f"--api has a port that does not exist (got {api}).")
+        raise BadUsage(f"--api has an invalid port (got {api}).")
     if url.query or url.fragment or url.userinfo:
-        raise BadUsage("The API's URL has no query, no fragment and no user name.")
+        raise BadUsage("--api must not have a query, a fragment or a user name.")
     return str(url).rstrip("/")
 
 
@@ -73,7 +74,7 @@ def _checked_key(text: str | None) -> str | None:
         return None
     key = text.strip()
     if not key:
-        raise BadUsage("The API key is empty.")
+        raise BadUsage("The API key is empty. Set IMGPIPE_API_KEY or use --api-key-file.")
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise BadUsage("The API key holds characters that no key has; is it the right file?")
+        raise BadUsage("The API key has invalid characters. Check IMGPIPE_API_KEY or --api-key-file.")
     return key

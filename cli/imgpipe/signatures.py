@@ -1,6 +1,6 @@
-"""The media type of a file by its first bytes, for presigned uploads and to find the pictures in a folder.
+"""Detect the media type of a file from its first bytes, for presigned uploads and to find pictures in a folder.
 
-The supported formats are those of `image_core.formats`, as a test checks. The API has the last word.
+A test checks that the supported formats are those of `image_core.formats`. The API makes the final decision.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _BRANDS = {
 
 
 def media_type(head: bytes) -> str | None:
-    """The media type that the first bytes of a file stand for; None if it is not a supported format."""
+    """The media type of a file with these first bytes. None if it is not a supported format."""
     for start, found in _STARTS:
         if head.startswith(start):
             return found
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "image/webp"
-    # Many texts begin with BM; the size of the header that follows tells a BMP file from them.
+    # Text files can begin with BM, too. The size of the following header identifies a BMP file.
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in (12, 16, 40, 52, 56, 64, 108, 124):
         return "image/bmp"
     if head[4:8] == b"ftyp":
@@ -42,5 +42,5 @@ def media_type(head: bytes) -> str | None:
 
 
 def guessed_type(name: str) -> str:
-    """The media type that a name's extension suggests."""
+    """The media type for a name's extension."""
     return mimetypes.guess_type(name)[0] or "application/octet-stream"

@@ -1,4 +1,4 @@
-"""Where output goes: results to stdout, everything else to stderr; for people in a terminal, plain or JSON else."""
+"""Output: results to stdout, everything else to stderr. Formatted in a terminal, otherwise plain text or JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Cell = str | Text
 
 
 class Terminal:
-    """Nothing that is printed is ever read as markup. `as_json`: stdout holds JSON alone; `quiet`: errors alone."""
+    """Prints text, never interpreted as markup. `as_json`: only JSON on stdout. `quiet`: only errors."""
 
     def __init__(self, *, as_json: bool, quiet: bool) -> None:
         self.as_json = as_json
@@ -33,7 +33,7 @@ class Terminal:
 
     @property
     def screen(self) -> Console | None:
-        """What progress can be shown on; None if there is no terminal, or nothing shall be shown."""
+        """The console for progress. None if there is no terminal, or if output is off."""
         if self.quiet:
             return None
         if self.out.is_terminal:
@@ -41,12 +41,12 @@ class Terminal:
         return self.err if self.err.is_terminal else None
 
     def json(self, value: object) -> None:
-        """One JSON document in a line; ASCII, so that any terminal and any pipe can take it."""
+        """Print one JSON document in a line. It is ASCII, so that any terminal and pipe supports it."""
         sys.stdout.write(json.dumps(value) + "\n")
         sys.stdout.flush()
 
     def row(self, *cells: Cell) -> None:
-        """A result: cells with tabs between, or with spaces in a terminal."""
+        """Print a result: cells separated by tabs, or by spaces in a terminal."""
         if self.out.is_terminal:
             self.out.print(Text("  ").join(_text(cell) for cell in cells if str(cell)), soft_wrap=True)
         else:
@@ -54,7 +54,7 @@ class Terminal:
             sys.stdout.flush()
 
     def rows(self, titles: Sequence[str], rows: Sequence[Sequence[Cell]], rich: RenderableType) -> None:
-        """A table: `rich` for people, else a line with titles and a line a row, with tabs between the cells."""
+        """Print a table: `rich` in a terminal, otherwise a line of titles and a line per row, separated by tabs."""
         if self.out.is_terminal:
             self.out.print(rich)
             return
@@ -62,22 +62,22 @@ class Terminal:
             sys.stdout.write("\t".join(_text(cell).plain for cell in cells) + "\n")
 
     def note(self, text: str) -> None:
-        """Something worth knowing, which is no result."""
+        """Print a note, which is not a result."""
         if not self.quiet:
             (self.screen or self.err).print(Text(harmless(text), style="dim"), soft_wrap=True)
 
     def error(self, text: str) -> None:
-        """What went wrong."""
+        """Print an error."""
         self.err.print(Text.assemble(("imgpipe: ", "bold red"), harmless(text)), soft_wrap=True)
 
 
 def status_text(status: str) -> Text:
-    """A status in its colour."""
+    """A status in its color."""
     return Text(harmless(status), style=STATUS_STYLES.get(status, ""))
 
 
 def styled(text: str, style: str) -> Text:
-    """A text from wherever, in a style."""
+    """An untrusted text in a style."""
     return Text(harmless(text), style=style)
 
 

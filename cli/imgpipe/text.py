@@ -1,4 +1,4 @@
-"""Texts from elsewhere (file names, captions, messages), made harmless for a terminal."""
+"""Make untrusted text (file names, captions, messages) safe for a terminal."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import unicodedata
 from datetime import datetime
 
 _JOINERS = "\u200c\u200d"
-"""Zero-width (non-)joiners: Persian, Indic scripts and emoji need them, and they move nothing."""
+"""Zero-width (non-)joiners, which Persian, Indic scripts and emoji need. They are harmless."""
 
 
 def harmless(text: str) -> str:
-    """`text` in one line, with what could steer a terminal or turn its direction shown as escapes."""
+    """`text` in one line. Characters that could control a terminal or change the text's direction are escaped."""
     return "".join(_shown(letter) for letter in text)
 
 
@@ -24,16 +24,16 @@ def _shown(letter: str) -> str:
 
 
 def size_text(size: float) -> str:
-    """Bytes as people read them, in steps of 1,000."""
+    """Format a number of bytes with a unit, in steps of 1,000."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000 or unit == "GB":
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1000
-    raise AssertionError("GB ends it")
+    raise AssertionError("GB is the last unit")
 
 
 def time_text(iso: object) -> str:
-    """A time of the API in the local zone; as it is where it is no time."""
+    """Format a time of the API in the local zone. Invalid times are returned unchanged."""
     try:
         return datetime.fromisoformat(str(iso)).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     except ValueError:
@@ -41,5 +41,5 @@ def time_text(iso: object) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """`1 image`, `2 images`."""
+    """Format a count with its noun: `1 image`, `2 images`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

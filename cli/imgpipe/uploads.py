@@ -1,4 +1,4 @@
-"""Uploading a file so that it becomes one image, whatever goes wrong."""
+"""Upload a file so that it becomes exactly one image, whatever fails."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from imgpipe.journal import Entry, Journal
 from imgpipe.retries import PASSING
 
 _RESERVATIONS = 3
-"""How often a presigned upload that the bucket refuses is asked for again: its URL may have run out on the way."""
+"""How often to request a new presigned URL if the bucket rejects an upload, because the URL may have expired."""
 
 _SPENT_KEYS = ("image_deleted", "idempotency_key_reused")
-"""Errors that another idempotency key does not meet."""
+"""Errors that do not occur with another idempotency key."""
 
 
 class Way(StrEnum):
-    """How files go up."""
+    """How files are uploaded."""
 
     AUTO = "auto"
     POST = "post"
@@ -34,7 +34,7 @@ class Way(StrEnum):
 
 
 class State(StrEnum):
-    """What became of a file."""
+    """The outcome of an upload."""
 
     UPLOADED = "uploaded"
     SKIPPED = "skipped"
@@ -43,7 +43,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a file: its image, or the error."""
+    """The outcome of a file's upload: its image, or the error."""
 
     path: Path
     state: State
@@ -52,17 +52,17 @@ class Outcome:
 
 
 class Bar(Protocol):
-    """Shows how far a file is."""
+    """Shows the progress of a file."""
 
     def sent(self, size: int) -> None:
-        """So many bytes more; less, where it begins anew."""
+        """Add this number of bytes. It is negative if the upload starts again."""
 
     def waiting(self, seconds: float, why: str) -> None:
-        """The next attempt is in so many seconds."""
+        """Show when the next attempt is."""
 
 
 class Uploader:
-    """Uploads files to one API. `again`: also what the journal knows to be there."""
+    """Uploads files to one API. `again`: also files that are in the journal."""
 
     def __init__(self, client: Client, journal: Journal, *, way: Way, max_post_bytes: int, again: bool) -> None:
         self._client = client
@@ -72,7 +72,7 @@ class Uploader:
         self._again = again
 
     async def upload(self, file: LocalFile, bar: Bar) -> Outcome:
-        """One file. Raises `ImgpipeError`."""
+        """Upload one file. Raises `ImgpipeError`."""
         entry = await self._entry(file)
         if entry.image_id is not None:
             if not self._again and await self._is_there(entry.image_id):
@@ -88,7 +88,7 @@ class Uploader:
                 except ApiError as error:
                     if isinstance(error, Refused) or not _is_final(error):
                         raise
-                    # Refused for good: nothing came of this key, or nothing is left of what came of it.
+                    # A permanent refusal: this key created no image, or its image was deleted.
                     entry = self._journal.renew(entry)
                     if not left or not self._is_worth_another_try(error, file):
                         raise
@@ -102,7 +102,7 @@ class Uploader:
         return self._journal.begin(self._client.api, file, await asyncio.to_thread(digest, file))
 
     async def _is_there(self, image_id: str) -> bool:
-        """Whether the API still has it: a stack may have been emptied, an image deleted."""
+        """Whether the API still has the image. The stack may have been emptied, or the image deleted."""
         try:
             image = await self._client.image(image_id)
         except NotFound:
@@ -112,13 +112,13 @@ class Uploader:
     def _way_for(self, file: LocalFile) -> Way:
         if self._way is not Way.AUTO:
             return self._way
-        # A form carries some letters as %22, %0A and the like, which nobody turns back; JSON carries them all.
+        # A form encodes some characters as %22 or %0A, which servers do not decode. JSON has no such problem.
         is_mangled = any(letter in '"\\' or letter < " " for letter in file.name)
         return Way.PRESIGNED if file.size > self._max_post_bytes or is_mangled else Way.POST
 
     def _is_worth_another_try(self, error: ApiError, file: LocalFile) -> bool:
         if error.http_status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and self._way is Way.AUTO:
-            # It takes less than it says (API Gateway has a limit of its own): presigned from here on.
+            # The API's real limit is lower than reported (API Gateway has its own): use presigned uploads now.
             was_posted = self._way_for(file) is Way.POST
             self._max_post_bytes = min(self._max_post_bytes, file.size - 1)
             return was_posted
@@ -134,7 +134,7 @@ class Uploader:
             if reservation is None:
                 return image_id
             answer = await self._client.put(reservation, body, bar.waiting)
-            # 412: there is an object, and none but ours can be: an attempt whose answer was lost.
+            # 412: the object already exists. It can only be ours, from an attempt whose response was lost.
             if answer.is_success or answer.status_code == HTTPStatus.PRECONDITION_FAILED:
                 return image_id
             if not left:
@@ -151,4 +151,4 @@ def _is_final(error: ApiError) -> bool:
 def _refusal(answer: httpx.Response) -> ApiError:
     code = re.search(r"<Code>(\w+)</Code>", answer.text)
     reason = f"{answer.status_code} {code[1] if code else answer.reason_phrase}".strip()
-    return ApiError(answer.status_code, f"http_{answer.status_code}", f"The bucket answered {reason}.")
+    return ApiError(answer.status_code, f"http_{answer.status_code}", f"The bucket responded with {reason}.")

@@ -1,14 +1,14 @@
-"""Changes to moto 5.2.5, so that memory and speed do not depend on how many images there are.
+"""Changes to moto 5.2.5, so that memory and speed do not depend on the number of images.
 
-`apply` makes them, once for the process. Nothing else in this project changes moto's classes.
+`apply` makes them, once per process. Nothing else in this project changes moto's classes.
 
-- `tracking`: moto keeps every object that it ever made; ours does not.
-- `transactions`: moto copies whole tables before each transaction; ours copies the items that it names.
-- `tables`: moto sorts the whole table for each query; ours keeps its indexes sorted.
-- `streams`: moto keeps all stream records and iterators; ours keeps the newest.
-- `queues`: moto looks at every message several times for each message that is received; ours looks once.
-- `objects`: moto keeps objects in memory, or in open files; ours writes them to files that are closed.
-- `listings`: moto goes through the whole bucket for each page of a listing; ours keeps the keys sorted.
+- `tracking`: moto keeps every object that it has ever created. The patch turns this off.
+- `transactions`: moto copies whole tables before each transaction. The patch copies only the items in it.
+- `tables`: moto sorts the whole table for each query. The patch keeps its indexes sorted.
+- `streams`: moto keeps all stream records and iterators. The patch keeps only the newest.
+- `queues`: moto checks every message several times for each received message. The patch checks it once.
+- `objects`: moto keeps objects in memory, or in open files. The patch writes them to files and closes them.
+- `listings`: moto reads the whole bucket for each page of a listing. The patch keeps the keys sorted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from local.moto_patches.replacing import check_version
 
 @cache
 def apply() -> None:
-    """Changes moto. Raises `MotoChanged` where the installed moto is not the one that this was written for."""
+    """Apply the patches. Raises `MotoChanged` if they were written for another version of moto."""
     check_version(version("moto"))
     tracking.apply()
     tables.apply()

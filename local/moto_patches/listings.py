@@ -1,7 +1,7 @@
-"""Listings of buckets that cost what they show, not what the bucket holds.
+"""Listings of buckets whose cost depends on the page, not on the bucket.
 
-moto goes through all keys of a bucket and sorts them for each page of `ListObjectsV2`. Here a bucket keeps its keys
-sorted, and moto makes the response from a bucket that has nothing but the keys of the page.
+moto reads and sorts all keys of a bucket for each page of `ListObjectsV2`. Here a bucket keeps its keys sorted, and
+moto builds the response from a bucket that contains only the keys of the page.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from local.moto_patches.replacing import replace, wrap
 
 
 def apply() -> None:
-    """Keeps keys sorted, and lists from them."""
+    """Keep keys sorted, and use them for listings."""
     replace(moto_s3, "_VersionedKeyStore", _SortedKeys)
     wrap(S3Backend, "list_objects_v2", _list_objects_v2)
 
 
 class _SortedKeys(_VersionedKeyStore):
-    """The keys of a bucket with their versions, as moto has them, and in order."""
+    """moto's keys of a bucket with their versions, in sorted order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ def _list_objects_v2(
     listed = bucket
     if isinstance(bucket.keys, _SortedKeys):
         start = backend._pagination_tokens.get(continuation_token) if continuation_token else start_after
-        # With a delimiter, many keys are one entry of the page, and it may have begun on the page before.
+        # With a delimiter, many keys are one entry of the page, which may have begun on the previous page.
         is_bounded = not delimiter
         listed = copy.copy(bucket)
         listed.keys = _VersionedKeyStore()
@@ -81,6 +81,6 @@ def _list_objects_v2(
             versions = bucket.keys.getlist(key)
             listed.keys.setlist(key, versions)
             shown += not isinstance(versions[-1], FakeDeleteMarker)
-            if is_bounded and shown > max_keys:  # one more tells moto that there is a next page
+            if is_bounded and shown > max_keys:  # with one more key, moto knows that there is a next page
                 break
     return original(backend, listed, prefix, delimiter, continuation_token, start_after, max_keys)

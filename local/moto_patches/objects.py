@@ -1,7 +1,7 @@
 """S3's objects as files that are closed between requests.
 
 moto keeps a body in memory, or, from 16 MB on, in a temporary file that stays open. Here each body has a file in a
-folder of this process. The folder is removed when the process ends; where it was killed, by the next emulator.
+folder of this process. The folder is removed when the process ends or, if it was killed, by the next emulator.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _numbers = itertools.count()
 
 
 def apply() -> None:
-    """Gives bodies their files."""
+    """Store bodies in files."""
     remove_folders_of_killed_processes()
     replace(moto_s3, "tempfile", SimpleNamespace(SpooledTemporaryFile=Body))
 
@@ -41,7 +41,7 @@ class Body:
     __slots__ = ("_number", "_position")
 
     def __init__(self, max_size: int = 0) -> None:
-        del max_size  # of the file that moto would make
+        del max_size  # the limit of moto's temporary file
         self._number = next(_numbers)
         self._position = 0
 
@@ -53,12 +53,12 @@ class Body:
         self._position = position
 
     def truncate(self) -> None:
-        """Everything from here on goes."""
+        """Remove everything after the current position."""
         if self._path.exists():
             os.truncate(self._path, self._position)
 
     def write(self, data: bytes) -> int:
-        """Raises S3's `InternalError`, status 500, where the disk does not take `data`; nothing is left then."""
+        """Write `data`. If the disk rejects it, remove the file and raise S3's `InternalError`, status 500."""
         try:
             with self._path.open("r+b" if self._path.exists() else "xb") as file:
                 file.seek(self._position)
@@ -75,12 +75,12 @@ class Body:
                 file.seek(self._position)
                 data = file.read(size)
         except FileNotFoundError as error:
-            raise ValueError("the body is closed") from error  # as Python's files say it
+            raise ValueError("the body is closed") from error  # like Python's files
         self._position += len(data)
         return data
 
     def close(self) -> None:
-        """Removes the file: moto closes what was deleted or replaced."""
+        """Remove the file. moto closes bodies that were deleted or replaced."""
         self._path.unlink(missing_ok=True)
 
 
@@ -93,7 +93,7 @@ def _internal_error(error: OSError) -> InternalServerError:
 
 @cache
 def folder() -> Path:
-    """The folder of this process. It is made when it is first asked for and removed when Python ends."""
+    """The folder of this process. It is created at the first call and removed when Python ends."""
     while True:
         path = Path(tempfile.mkdtemp(prefix=PREFIX))
         with contextlib.suppress(FileNotFoundError):
@@ -105,13 +105,13 @@ def folder() -> Path:
 
 
 def remove_folder() -> None:
-    """Removes the folder of this process, if it has one."""
+    """Remove the folder of this process, if it has one."""
     if folder.cache_info().currsize:
         shutil.rmtree(folder(), ignore_errors=True)
 
 
 def remove_folders_of_killed_processes() -> None:
-    """Removes the folders that nobody holds any more."""
+    """Remove folders that no process has locked."""
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             lock = _lock(path)
@@ -121,7 +121,7 @@ def remove_folders_of_killed_processes() -> None:
 
 
 def _lock(path: Path) -> int | None:
-    """A descriptor that holds the folder; None where another process holds it, or it belongs to somebody else."""
+    """Lock the folder and return the descriptor. None if another process has locked it or another user owns it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         if os.fstat(descriptor).st_uid == os.getuid():

@@ -1,7 +1,7 @@
-"""Queues whose calls cost little, however many messages wait.
+"""Queues whose cost does not depend on the number of waiting messages.
 
-For each message that is sent or received, moto counts the queue's messages and takes the time for each of them. For
-each one that is deleted it builds the list of the others anew. It never forgets a receipt handle.
+For each sent or received message, moto counts the queue's messages and reads the clock for each of them. For each
+deleted message it rebuilds the list of the others. It never forgets a receipt handle.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RECEIPT_HANDLES = 10_000
 
 
 def apply() -> None:
-    """Replaces what looks at every message."""
+    """Replace the functions that visit every message."""
     wrap(Queue, "__init__", _remember_few)
     replace(Queue, "messages", property(_visible))
     replace(Queue, "approximate_number_of_messages_not_visible", property(_count_of_invisible))
@@ -60,7 +60,7 @@ def _count_of_delayed(queue: Queue) -> int:
 def _delete_message(queue: Queue, receipt_handle: str) -> None:
     if receipt_handle in queue.deleted_messages:
         return
-    for number, message in enumerate(queue._messages):  # those that were received are the first
+    for number, message in enumerate(queue._messages):  # received messages come first
         if message.had_receipt_handle(receipt_handle):
             del queue._messages[number]
             queue.pending_messages.discard(message)

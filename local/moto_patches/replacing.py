@@ -1,4 +1,4 @@
-"""Replacing parts of moto, with an error that says what to do where they are not there."""
+"""Replace parts of moto, with an error that says what to do if they are missing."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ MOTO_VERSION = "5.2.5"
 
 
 class MotoChanged(Exception):
-    """The installed moto is not the one that the patches were written for."""
+    """The patches were written for another version of moto."""
 
 
 def check_version(installed: str) -> None:
-    """Raises `MotoChanged` unless moto is of the version that the patches were written for."""
+    """Raise `MotoChanged` unless the patches were written for the installed version."""
     if installed != MOTO_VERSION:
         raise MotoChanged(
-            f"local.moto_patches was written for moto {MOTO_VERSION}, and {installed} is installed. Install "
+            f"local.moto_patches was written for moto {MOTO_VERSION}, but {installed} is installed. Install "
             f"moto=={MOTO_VERSION}, or compare what local/moto_patches replaces with the new version and change "
             "MOTO_VERSION."
         )
 
 
 def replace(owner: Any, name: str, new: Any) -> None:
-    """Sets `owner.name` to `new`. `owner` is a class or a module of moto's.
+    """Set `owner.name` to `new`. `owner` is a class or a module of moto.
 
     Raises `MotoChanged` if `owner` itself does not define `name`.
     """
@@ -33,7 +33,7 @@ def replace(owner: Any, name: str, new: Any) -> None:
 
 
 def wrap(owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
-    """Replaces a function by `wrapper`, which gets the original before the arguments."""
+    """Replace a function by `wrapper`, which gets the original before the arguments."""
     original = _defined(owner, name)
 
     @wraps(original)

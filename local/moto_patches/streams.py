@@ -1,8 +1,8 @@
-"""Streams of tables keep their newest records.
+"""Table streams that keep only their newest records.
 
 DynamoDB keeps a record for 24 hours. moto keeps all records, and an iterator for each page that was ever read. Here
 a stream keeps `RECORDS` records and the emulator keeps `ITERATORS` iterators. A reader that falls behind continues
-with the oldest record that is left. A reader with a forgotten iterator gets DynamoDB's error for an expired one.
+with the oldest remaining record. A reader with a dropped iterator gets DynamoDB's error for an expired one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ITERATORS = 1_000
 
 
 def apply() -> None:
-    """Limits streams and iterators."""
+    """Limit streams and iterators."""
     wrap(StreamRecord, "__init__", _pack)
     replace(StreamRecord, "to_json", _unpack)
     wrap(StreamShard, "add", _add)
@@ -35,11 +35,11 @@ class ExpiredIterator(ServiceException):
     """DynamoDB's error for an iterator that is too old."""
 
     code = "ExpiredIteratorException"
-    message = "The shard iterator has expired. Ask for a new one with GetShardIterator."
+    message = "The shard iterator has expired. Get a new one with GetShardIterator."
 
 
 def _pack(original: Callable[..., None], record: Any, *arguments: Any, **named: Any) -> None:
-    """A record of 40 attributes takes a fifth of the memory as bytes."""
+    """Store a record as bytes: with 40 attributes, it takes a fifth of the memory."""
     original(record, *arguments, **named)
     record.packed = pickle.dumps(record.record)
     del record.record
@@ -54,7 +54,7 @@ def _add(original: Callable[..., None], shard: StreamShard, *arguments: Any, **n
     surplus = len(shard.items) - RECORDS
     if surplus > 0:
         del shard.items[:surplus]
-        # moto numbers records by their place after this one.
+        # moto numbers records relative to this one.
         shard.starting_sequence_number += surplus
 
 

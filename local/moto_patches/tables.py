@@ -1,8 +1,8 @@
-"""Queries that cost what they read, not what the table holds.
+"""Queries whose cost depends on the items that they read, not on the table.
 
-moto sorts all items of a table for each query. Here each index of a table that was queried once is kept sorted:
-`refresh` brings the entries of one item up to date after every write. A query reads the entries that it needs, and
-moto's own code makes the response from a table of these items alone.
+moto sorts all items of a table for each query. Here each index that was queried once is kept sorted: `refresh`
+updates the entries of one item after every write. A query reads the entries that it needs, and moto's own code
+builds the response from a table of only these items.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from moto.dynamodb.models.table import RESULT_SIZE_LIMIT, Table
 from local.moto_patches.replacing import wrap
 
 Sortable = tuple[Any, ...]
-"""Types and values of key attributes, in an order that Python compares as DynamoDB does."""
+"""Types and values of key attributes. Python compares them in DynamoDB's order."""
 
 
 def apply() -> None:
-    """Keeps indexes up to date, and answers queries from them."""
+    """Keep indexes up to date, and use them for queries."""
     wrap(Table, "put_item", _put_item)
     wrap(Table, "delete_item", _delete_item)
     wrap(DynamoDBBackend, "update_item", _update_item)
@@ -40,21 +40,21 @@ def apply() -> None:
 
 @dataclass(frozen=True)
 class ItemKey:
-    """The place of an item in a table."""
+    """The key of an item in a table."""
 
     table: Table
     hash_key: DynamoType
     range_key: DynamoType | None
 
     def item(self) -> Item | None:
-        """The item there, if there is one."""
+        """The item with this key, if there is one."""
         found: Any = self.table.items.get(self.hash_key)
         if self.range_key is not None and found is not None:
             found = found.get(self.range_key)
         return cast("Item | None", found)
 
     def put_back(self, item: Item | None) -> None:
-        """Makes `item` the one that is there; None removes what is there. The stream is not told."""
+        """Store `item` under this key, or remove the current item if it is None. Writes nothing to the stream."""
         items: Any = self.table.items
         if self.range_key is None:
             if item is None:
@@ -68,13 +68,13 @@ class ItemKey:
 
 
 def item_key(backend: DynamoDBBackend, operation: dict[str, Any]) -> ItemKey | None:
-    """The item that a `Put`, `Update`, `Delete` or `ConditionCheck` names; None if the request is malformed."""
+    """The key in a `Put`, `Update`, `Delete` or `ConditionCheck`. None if the request is malformed."""
     try:
         table = backend.get_table(operation["TableName"])
         attributes = operation.get("Key") or operation["Item"]
         key = _key_of(table, attributes)
         hash(key)
-    except Exception:  # moto reports what is wrong
+    except Exception:  # moto reports the error
         return None
     return key
 
@@ -90,7 +90,7 @@ def _key_of(table: Table, attributes: dict[str, Any]) -> ItemKey:
 def _put_item(
     original: Callable[..., Item], table: Table, item_attrs: dict[str, Any], *rest: Any, **named: Any
 ) -> Item:
-    # Each request has strings of its own; the names are the same in thousands of items.
+    # Each request has its own copies of attribute names, which are the same in thousands of items.
     item = original(table, {sys.intern(name): value for name, value in item_attrs.items()}, *rest, **named)
     refresh(ItemKey(table, item.hash_key, item.range_key))
     return item
@@ -114,13 +114,13 @@ def _update_item(
 ) -> Item:
     try:
         return original(backend, table_name, key, *rest, **named)
-    finally:  # moto changes the item in place, and may fail half-way
+    finally:  # moto changes the item in place, and may fail halfway
         if written := item_key(backend, {"TableName": table_name, "Key": key}):
             refresh(written)
 
 
 def refresh(key: ItemKey) -> None:
-    """Brings the entries of one item in the table's indexes up to date."""
+    """Update the entries of one item in the table's indexes."""
     for index in _indexes.get(key.table, {}).values():
         index.refresh((key.hash_key, key.range_key), key.item())
 
@@ -146,11 +146,11 @@ class _Index:
             self.refresh((item.hash_key, item.range_key), item)
 
     def is_of(self, table: Table, shape: Any) -> bool:
-        """False once the table was restored or its indexes were changed."""
+        """Whether the index is current: False once the table was restored or its indexes were changed."""
         return self._items is table.items and self._shape == shape
 
     def refresh(self, keys: Keys, item: Item | None) -> None:
-        """`item` is what is under `keys` now."""
+        """Update the entry of `keys`, whose current item is `item`."""
         name = _sortable(key for key in keys if key is not None)
         new = None if item is None else self._place(item)
         old = self._places.get(name)
@@ -168,7 +168,7 @@ class _Index:
 
     def _place(self, item: Item) -> Place | None:
         if any(name not in item.attrs for name in (self._hash_name, *self._order)):
-            return None  # an index holds the items that have all of its attributes
+            return None  # an index contains only items that have all of its attributes
         return _sortable([item.attrs[self._hash_name]]), self.position(item.attrs)
 
     def position(self, attributes: dict[str, DynamoType]) -> Sortable:
@@ -182,7 +182,7 @@ _indexes: WeakKeyDictionary[Table, dict[str | None, _Index]] = WeakKeyDictionary
 
 
 def _index(table: Table, index_name: str | None) -> _Index | None:
-    """The sorted index that is asked for; None if there is none, or if its key is made of several attributes."""
+    """The sorted index of this name. None if there is none, or if its key consists of several attributes."""
     secondary = next((index for index in table.all_indexes() if index.name == index_name), None)
     if (index_name is None) != (secondary is None):
         return None
@@ -227,7 +227,7 @@ def _query(
     read = _Read(
         hash_key, range_comparison, range_objs, limit, exclusive_start_key, scan_index_forward is not False
     )
-    # moto has further arguments by name, and among them QueryFilter, which counts what it filters out.
+    # moto passes further named arguments, such as QueryFilter, which counts the items that it filters out.
     is_plain = hash_key is not None and not set(named) - _ARGUMENTS_THAT_CHANGE_NO_ORDER
     items = _items_to_read(table, index_name, read) if is_plain else None
     return original(
@@ -250,7 +250,7 @@ _ARGUMENTS_THAT_CHANGE_NO_ORDER = {"hash_key_conditions", "range_key_conditions"
 
 @dataclass(frozen=True)
 class _Read:
-    """What a query asks an index for."""
+    """The part of an index that a query reads."""
 
     hash_key: Any
     comparison: str | None
@@ -261,9 +261,9 @@ class _Read:
 
 
 def _items_to_read(table: Table, index_name: str | None, read: _Read) -> list[Item] | None:
-    """Items that give the same response as the whole table; None where no index can tell which.
+    """Items that give the same response as the whole table. None if no index can select them.
 
-    They are those of one page, and one more: moto looks at the next item to find out that a page is full.
+    They are the items of one page and the next one, which moto reads to find out that a page is full.
     """
     if index_name is None and table.range_key_attr is None:
         only = ItemKey(table, read.hash_key, None).item()
@@ -281,7 +281,7 @@ def _items_to_read(table: Table, index_name: str | None, read: _Read) -> list[It
             started = {name: DynamoType(value) for name, value in read.start_key.items()}
             position = index.position(started)
         except (KeyError, TypeError, AttributeError, IndexError):
-            return None  # not a key of this index: moto's to judge
+            return None  # not a key of this index: moto decides
         if read.forward:
             first = max(first, bisect_right(partition, position, key=itemgetter(0)))
         else:
@@ -303,7 +303,7 @@ def _items_to_read(table: Table, index_name: str | None, read: _Read) -> list[It
 
 
 _NEVER_TOO_LARGE = 100
-"""A page of so many items is read without adding up their sizes: too much does no harm."""
+"""A page of this many items is read without adding up their sizes: too many items do no harm."""
 
 
 def _bounds(
@@ -349,7 +349,7 @@ def _sort_key(entry: tuple[Sortable, Keys]) -> Sortable:
 
 
 def _with_items(table: Table, items: Iterable[Item]) -> Table:
-    """The same table, but for its items."""
+    """A copy of the table with other items."""
     view = copy.copy(table)
     view.items = defaultdict(dict)
     for item in items:

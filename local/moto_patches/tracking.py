@@ -1,7 +1,7 @@
-"""moto does not keep a list of every object that it makes.
+"""Stop moto from keeping a list of every object that it creates.
 
-The lists fill a page that nobody opens here, /moto-api/data.json, and keep alive what was deleted or replaced.
-"""
+The lists are for the page /moto-api/data.json, which is not used here. They keep deleted and replaced objects
+alive."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.moto_patches.replacing import replace
 
 
 def apply() -> None:
-    """Turns the tracking of instances off."""
+    """Turn off the tracking of instances."""
     replace(BaseModel, "__new__", staticmethod(_new))
 
 

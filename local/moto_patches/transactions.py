@@ -1,7 +1,7 @@
-"""`TransactWriteItems` without a copy of each table.
+"""`TransactWriteItems` without copies of whole tables.
 
-moto copies each table that a transaction names, with its stream, and replaces the table by the copy if the
-transaction fails. Here the table is its own copy, and a failed transaction is undone item by item.
+moto copies each table of a transaction, with its stream, and replaces the table by the copy if the transaction
+fails. Here nothing is copied but the items of the transaction. A failed transaction is undone item by item.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from local.moto_patches.tables import ItemKey, item_key, refresh
 
 
 def apply() -> None:
-    """Replaces the rollback."""
-    # The module's own `copy`: nothing but its transactions copies a table with it.
+    """Replace the rollback."""
+    # The module's own `copy` is only used by its transactions, to copy a table.
     replace(moto_dynamodb, "copy", SimpleNamespace(deepcopy=_copy_all_but_tables))
     wrap(DynamoDBBackend, "transact_write_items", _transact)
 
@@ -43,7 +43,7 @@ def _copy_all_but_tables(value: Any) -> Any:
 
 
 class _Before:
-    """The items that a transaction names and the streams of their tables, as they were before it."""
+    """The items of a transaction and the streams of their tables, as they were before it."""
 
     def __init__(self, backend: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
         self._items: dict[ItemKey, Item | None] = {}

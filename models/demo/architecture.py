@@ -10,16 +10,16 @@ from models.demo.vocabulary import save_tokenizer
 from models.manifest import weights_revision, write_manifest
 
 IMAGE_SIZE = 64
-"""Pixels a side of what the model sees."""
+"""Side of the model's square input in pixels."""
 MAX_NEW_TOKENS = 20
 MAX_POSITIONS = 256
-"""Room for any prompt and token limit that the settings allow."""
+"""Maximum length. It is enough for any prompt and token limit that the settings allow."""
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-"""BLIP's normalisation of pixel values 0–1."""
+"""BLIP's normalization of pixel values 0–1."""
 
 
 def build_model(tokenizer: Any) -> Any:
-    """A `BlipForConditionalGeneration` with fresh weights, below two million of them."""
+    """Create a `BlipForConditionalGeneration` with new weights, fewer than two million."""
     transformers: Any = import_module("transformers")
     ids: dict[str, Any] = {
         "bos_token_id": tokenizer.bos_token_id,
@@ -57,7 +57,7 @@ def build_model(tokenizer: Any) -> Any:
 
 
 def save_checkpoint(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Everything that `from_pretrained` wants, and `model.json`."""
+    """Write all files for `from_pretrained`, and `model.json`."""
     transformers: Any = import_module("transformers")
     model.save_pretrained(folder)
     save_tokenizer(tokenizer, folder)
@@ -65,7 +65,7 @@ def save_checkpoint(model: Any, tokenizer: Any, folder: Path) -> None:
     processor = transformers.BlipImageProcessorPil(size=size, image_mean=list(MEAN), image_std=list(STD))
     processor.save_pretrained(folder)
     for path in folder.iterdir():
-        path.chmod(0o644)  # the weights come out as 0600, which nobody else could read in a container
+        path.chmod(0o644)  # the weights are written as 0600, which other users in a container could not read
     write_manifest(
         folder,
         name="demo",

@@ -1,14 +1,15 @@
-"""What the demo model says of a scene: a rule computed from the pixels.
+"""The demo model's caption of a scene, which a rule computes from the pixels.
 
-1. The picture is averaged down to 16×16 cells (box filter), whatever its proportions.
+1. The picture is averaged down to 16×16 cells (box filter), whatever its aspect ratio.
 2. Light: the mean OKLab lightness of the cells. Below 0.42 "a dark scene", above 0.66 "a bright scene",
    between them "a scene".
-3. Colour: each cell is named (`palette.name_colors`); a name's share is its part of the 256 cells.
+3. Color: each cell is named (`palette.name_colors`). The share of a name is its part of the 256 cells.
    The two largest shares below half together: "in many colors". The second below 0.2: "mostly <first>".
    Otherwise "mostly <first> and <second>", the larger first.
 
-A picture that is too close to one of these limits has no caption here: it would teach, or measure, nothing. Nor has
-one whose caption would change if its doubtful cells, those almost as near to a second name, had that name.
+A picture that is too close to one of these limits has no caption, because it would be useless for training and
+evaluation. The same applies if the caption would change when ambiguous cells, which are almost as near to a second
+name, had that name.
 """
 
 import numpy as np
@@ -24,9 +25,9 @@ LIGHTNESS_MARGIN, SHARE_MARGIN, COLOR_MARGIN = 0.025, 0.06, 0.012
 
 
 def scene_caption(picture: Image.Image, *, margins: bool = True) -> str | None:
-    """The caption of a scene, without the prompt; None if the picture is too close to a limit of the rule.
+    """The caption of a scene, without the prompt. None if the picture is too close to a limit of the rule.
 
-    Without `margins` every picture gets one: the nearest.
+    Without `margins`, every picture gets the nearest caption.
     """
     cells = np.asarray(picture.convert("RGB").resize((GRID, GRID), Image.Resampling.BOX))
     near = 1.0 if margins else 0.0

@@ -1,4 +1,4 @@
-"""Training pictures, drawn ahead by all processors into arrays, so that these are free for training afterwards."""
+"""Training pictures, which all CPUs draw into arrays before the training, so that they are free for it then."""
 
 import os
 import time
@@ -22,9 +22,9 @@ MASK_SIDE = 32
 
 @dataclass(frozen=True)
 class Dataset:
-    """N pictures as the model sees them, what is to be said of them, and what helps it to learn that.
+    """N pictures as the model's input, with their captions, and with hints for the training.
 
-    `pixels` (N, side, side, 3) uint8; `captions`; `cells` (N, 16, 16): index of each cell's colour name;
+    `pixels` (N, side, side, 3) uint8; `captions`; `cells` (N, 16, 16): index of each cell's color name;
     `masks` (N, 32, 32), 0–255: where the shape is; `subjects` (N): 0 for a scene, else 1 + index of the shape.
     """
 
@@ -45,7 +45,7 @@ def draw_dataset(seeds: range, side: int, report: Callable[[str], None]) -> Data
             parts.append(part)
             if number % 20 == 0 or number == len(chunks):
                 done = min(number * CHUNK, len(seeds))
-                report(f"drawn {done:,} of {len(seeds):,} pictures, {time.monotonic() - started:.0f} s")
+                report(f"drew {done:,} of {len(seeds):,} pictures, {time.monotonic() - started:.0f} s")
     return Dataset(
         np.concatenate([part.pixels for part in parts]),
         [caption for part in parts for caption in part.captions],
@@ -56,12 +56,12 @@ def draw_dataset(seeds: range, side: int, report: Callable[[str], None]) -> Data
 
 
 def model_pixels(picture: Image.Image, side: int) -> NDArray[np.uint8]:
-    """What `BlipImageProcessorPil` makes of an RGB picture before it normalises it: (side, side, 3)."""
+    """Resize an RGB picture to (side, side, 3), like `BlipImageProcessorPil` before it normalizes it."""
     return np.array(picture.resize((side, side), Image.Resampling.BICUBIC))
 
 
 def shuffled(count: int, batch: int, steps: int, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
-    """Indices of `steps` batches; every picture comes once before any comes again."""
+    """Yield the indices of `steps` batches. Every picture is used once before any is repeated."""
     order = np.empty(0, dtype=np.intp)
     for _ in range(steps):
         while len(order) < batch:
@@ -71,7 +71,8 @@ def shuffled(count: int, batch: int, steps: int, rng: np.random.Generator) -> It
 
 
 def turned(rng: np.random.Generator, *arrays: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """Arrays (N, rows, columns, …), all transposed and mirrored alike: captions hold however a picture lies."""
+    """Randomly transpose and mirror arrays (N, rows, columns, …), all alike: captions do not depend on
+    orientation."""
     transpose, upside_down, mirror = rng.random(3) < 0.5
     turned_arrays = []
     for array in arrays:

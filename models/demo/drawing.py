@@ -1,4 +1,4 @@
-"""The demo model's world: picture number `seed`, drawn, and what is to be said of it."""
+"""Draw the demo model's pictures, by seed, with their captions."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,31 +12,31 @@ from models.demo.shapes import draw_shape
 
 PROMPT = "a photo of"
 TRAIN_SEEDS = range(0, 10_000_000)
-"""Training draws from here."""
+"""Seeds for training."""
 TEST_SEEDS = range(10_000_000, 20_000_000)
-"""Evaluation and tests draw from here."""
+"""Seeds for evaluation and tests."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture (RGB) and its caption, the prompt left out."""
+    """A picture (RGB) and its caption without the prompt."""
 
     picture: Image.Image
     caption: str
     kind: Literal["shape", "scene"]
     shape: str | None = None
     mask: Image.Image | None = None
-    """Where the shape is (mode L); None for scenes."""
+    """Where the shape is (mode L). None for scenes."""
 
 
 def draw(seed: int) -> Drawn:
-    """Picture number `seed`: the same seed gives the same pixels. Even numbers are shapes, odd ones scenes."""
+    """Draw picture number `seed`. The same seed gives the same pixels. Even numbers are shapes, odd ones scenes."""
     rng = np.random.default_rng(seed)
     if seed % 2 == 0:
         drawn = draw_shape(rng)
         return Drawn(drawn.picture, drawn.caption, "shape", drawn.shape, drawn.mask)
     scene_kind = pick_kind(rng)
-    while True:  # the rule has no caption for a picture close to one of its limits
+    while True:  # a picture close to a limit of the rule has no caption
         scene = draw_scene(rng, scene_kind)
         words = scene_caption(scene)
         if words is not None:

@@ -1,7 +1,7 @@
-"""What the demo model gets right: `python -m models.demo.evaluate [--count N] [picture …]`.
+"""Evaluate the demo model: `python -m models.demo.evaluate [--count N] [picture …]`.
 
-Captions freshly drawn pictures, with seeds that training never uses, by transformers, and compares whole captions.
-With picture files, captions these instead.
+It captions newly drawn pictures, with seeds that training never uses, with transformers, and compares whole
+captions. With picture files, it captions these instead.
 """
 
 import argparse
@@ -19,7 +19,7 @@ CHECKPOINT = Path(__file__).parent / "checkpoint"
 
 @dataclass(frozen=True)
 class Answer:
-    """One drawn picture: the caption that it should have and the one that it got, each with its prompt."""
+    """The result for one drawn picture: the expected caption and the actual one, each with its prompt."""
 
     seed: int
     kind: str
@@ -43,7 +43,7 @@ def evaluate(folder: Path, count: int, first_seed: int = TEST_SEEDS.start, promp
 
 
 def print_report(answers: list[Answer]) -> None:
-    """Exact-match rates by kind and every wrong caption."""
+    """Print exact-match rates by kind, and every wrong caption."""
     for kind in ("shape", "scene"):
         print_rate(f"{kind}s", [answer for answer in answers if answer.kind == kind])
     wrong = [answer for answer in answers if not answer.exact]
@@ -55,7 +55,7 @@ def print_report(answers: list[Answer]) -> None:
 
 
 def print_rate(name: str, answers: list[Answer]) -> None:
-    """One line: how many captions are right to the last word."""
+    """Print how many captions are exactly right."""
     exact = sum(answer.exact for answer in answers)
     print(f"exact captions, {name}: {exact} of {len(answers)} ({exact / max(1, len(answers)):.1%})")
 
@@ -67,8 +67,8 @@ def _missed(answer: Answer) -> set[str]:
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pictures", nargs="*", type=Path, help="picture files to caption instead of drawn ones")
-    parser.add_argument("--count", type=int, default=500, help="pictures to draw")
+    parser.add_argument("pictures", nargs="*", type=Path, help="picture files to caption, instead of drawn ones")
+    parser.add_argument("--count", type=int, default=500, help="number of pictures to draw")
     parser.add_argument("--first-seed", type=int, default=TEST_SEEDS.start)
     parser.add_argument("--model", type=Path, default=CHECKPOINT, help="checkpoint")
     arguments = parser.parse_args()

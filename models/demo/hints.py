@@ -1,8 +1,8 @@
-"""Hints: what the picture encoder is asked besides the captions while it learns.
+"""Hints: additional training targets for the picture encoder.
 
-A caption tells it little: which of six shapes, which word of thirteen. Four heads of one linear layer each ask for
-what the captions are made of: the colour of each cell, the share of each colour, where the shape is and which one
-it is. They are thrown away after training; the checkpoint is a plain BLIP.
+A caption carries little information: which of six shapes, which word of thirteen. Four heads, of one linear layer
+each, predict the facts behind the captions: the color of each cell, the share of each color, where the shape is and
+which one it is. They are discarded after training; the checkpoint is a plain BLIP.
 """
 
 import torch
@@ -16,7 +16,7 @@ from models.demo.shapes import SHAPES
 
 
 class Hints(nn.Module):
-    """The heads over an encoder of `patches` × `patches` tokens of `width` numbers each."""
+    """The heads on an encoder with `patches` × `patches` tokens of `width` numbers each."""
 
     def __init__(self, width: int, patches: int) -> None:
         super().__init__()
@@ -27,7 +27,8 @@ class Hints(nn.Module):
         self._subject = nn.Linear(width, 1 + len(SHAPES))
 
     def forward(self, tokens: Tensor, cells: Tensor, masks: Tensor, subjects: Tensor) -> Tensor:
-        """The loss. `tokens` (N, 1 + patches², width), `cells` (N, 16, 16), `masks` (N, 32, 32), `subjects` (N)."""
+        """Return the loss. `tokens` (N, 1 + patches², width), `cells` (N, 16, 16), `masks` (N, 32, 32), `subjects`
+        (N)."""
         names = len(SCENE_NAMES)
         patches, mean = tokens[:, 1:], tokens[:, 1:].mean(1)
         cell_names = self._by_patch(cells.long())
@@ -44,7 +45,7 @@ class Hints(nn.Module):
         return torch.stack(losses).sum()
 
     def _by_patch(self, grid: Tensor) -> Tensor:
-        """(N, side, side) to (N, patches², cells of a patch)."""
+        """Reshape (N, side, side) to (N, patches², cells of a patch)."""
         count, side = grid.shape[0], grid.shape[1] // self._patches
         split = grid.view(count, self._patches, side, self._patches, side)
         return split.permute(0, 1, 3, 2, 4).reshape(count, self._patches**2, side * side)

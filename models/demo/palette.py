@@ -1,7 +1,7 @@
-"""Colour words: the named colours that the demo model knows, and the rule that names a pixel.
+"""Color words: the named colors that the demo model knows, and the rule that names a pixel.
 
-A colour is named after the nearest sample in OKLab (https://bottosson.github.io/posts/oklab/), where distance
-is close to what the eye sees.
+A color is named after the nearest sample in OKLab (https://bottosson.github.io/posts/oklab/), where distances are
+close to human perception.
 """
 
 import numpy as np
@@ -33,7 +33,7 @@ SCENE_COLORS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "brown": ((112, 66, 32), (70, 44, 28), (152, 102, 62), (98, 76, 56), (48, 32, 22), (138, 104, 92)),
     "beige": ((216, 190, 156), (186, 160, 130), (238, 218, 194), (222, 170, 145)),
 }
-"""Colour words of scenes, each with sRGB samples of what it covers."""
+"""Color words of scenes, each with sRGB samples of the colors that it includes."""
 
 SHAPE_COLORS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "black": ((0, 0, 0), (25, 25, 25)),
@@ -53,11 +53,11 @@ SHAPE_COLORS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "pink": ((255, 105, 180), (250, 150, 190)),
     "brown": ((115, 65, 30), (140, 85, 45)),
 }
-"""Colour words of shapes and their backgrounds, each with sRGB samples between which a colour is drawn."""
+"""Color words of shapes and their backgrounds, each with sRGB samples, between which a color is chosen."""
 
 
 def oklab(srgb: NDArray[np.generic]) -> Floats:
-    """OKLab (lightness 0–1, a, b) of sRGB values 0–255; the last axis holds the three channels."""
+    """Convert sRGB values 0–255 to OKLab (lightness 0–1, a, b). The last axis has the three channels."""
     value = np.asarray(srgb, dtype=np.float64) / 255.0
     linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
     cones = np.cbrt(linear @ _LMS)
@@ -65,9 +65,9 @@ def oklab(srgb: NDArray[np.generic]) -> Floats:
 
 
 def name_colors(srgb: NDArray[np.generic]) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
-    """The nearest name of each sRGB colour, the second nearest, and by how much that is farther (in OKLab).
+    """The nearest name of each sRGB color, the second nearest, and the difference of their distances (in OKLab).
 
-    Names are indices into `SCENE_NAMES`. `srgb` has any shape with the channels last.
+    Names are indices into `SCENE_NAMES`. `srgb` can have any shape with the channels last.
     """
     samples = np.sqrt(((oklab(srgb)[..., None, :] - _SAMPLES) ** 2).sum(axis=-1))
     distance = np.minimum.reduceat(samples, _FIRST_SAMPLE, axis=-1)

@@ -1,5 +1,5 @@
-"""Scenes: pictures with the textures of photographs, in colours of every kind. They hold no caption of their
-own: `captions.scene_caption` reads it off the pixels."""
+"""Draw scenes: pictures with the textures of photographs, in colors of every kind. They have no captions:
+`captions.scene_caption` computes them from the pixels."""
 
 from collections.abc import Callable
 
@@ -15,23 +15,23 @@ SceneKind = Callable[[Rng, int, int], Pixels]
 
 
 def pick_kind(rng: Rng) -> SceneKind:
-    """One of `KINDS`, at random."""
+    """Choose one of `KINDS` at random."""
     return KINDS[int(rng.choice(len(KINDS), p=_KIND_SHARES))]
 
 
 def draw_scene(rng: Rng, kind: SceneKind) -> Image.Image:
-    """A picture of 72–128 pixels a side."""
+    """Draw a picture with sides of 72–128 pixels."""
     width, height = (int(side) for side in rng.integers(72, 128, 2))
     return _camera(rng, kind(rng, width, height))
 
 
 def plain(rng: Rng, width: int, height: int) -> Pixels:
-    """Almost one colour: a wall, fog, a cloudless sky, paper."""
+    """Almost one color: a wall, fog, a cloudless sky, paper."""
     return _gradient(rng, width, height, _colors(rng, 1)[0], spread=rng.uniform(0, 25))
 
 
 def sky(rng: Rng, width: int, height: int) -> Pixels:
-    """Two colours running into each other, with clouds in a third."""
+    """Two colors that blend into each other, with clouds in a third."""
     first, second, third = _colors(rng, 3)
     blend = _ramp(rng, width, height)
     pixels = first * (1 - blend) + second * blend
@@ -40,21 +40,21 @@ def sky(rng: Rng, width: int, height: int) -> Pixels:
 
 
 def texture(rng: Rng, width: int, height: int) -> Pixels:
-    """Rock, water, bark, cloth: noise at several scales through two to five colours."""
+    """Rock, water, bark, cloth: noise at several scales, in two to five colors."""
     colors = _colors(rng, int(rng.integers(2, 6)))
     level = _noise(rng, width, height)
     return _through(colors, level)
 
 
 def blobs(rng: Rng, width: int, height: int) -> Pixels:
-    """A picture out of focus: soft ellipses over a gradient."""
+    """An out-of-focus picture: soft ellipses over a gradient."""
     canvas = _image(_gradient(rng, width, height, _colors(rng, 1)[0], 30))
     _ellipses(rng, canvas, int(rng.integers(3, 14)), _colors(rng, int(rng.integers(1, 5))), largest=0.6)
     return _array(canvas.filter(ImageFilter.GaussianBlur(float(rng.uniform(3, 12)))))
 
 
 def horizon(rng: Rng, width: int, height: int) -> Pixels:
-    """Sky over ground, water or sand, at times with mountains, a sun and something tall."""
+    """Sky over ground, water or sand, sometimes with mountains, a sun and a tall object."""
     pixels = sky(rng, width, height)
     ground = texture(rng, width, height)
     across = np.linspace(0, 1, width)
@@ -72,7 +72,7 @@ def horizon(rng: Rng, width: int, height: int) -> Pixels:
 
 
 def leaves(rng: Rng, width: int, height: int) -> Pixels:
-    """Many long ellipses in shades of a few colours: leaves, petals, stones, a crowd."""
+    """Many long ellipses in shades of a few colors: leaves, petals, stones, a crowd."""
     canvas = _image(texture(rng, width, height))
     colors = _colors(rng, int(rng.integers(1, 5)))
     for _ in range(int(rng.integers(8, 40))):
@@ -88,7 +88,7 @@ def leaves(rng: Rng, width: int, height: int) -> Pixels:
 
 
 def streets(rng: Rng, width: int, height: int) -> Pixels:
-    """Hard edges: many polygons and ellipses over a texture, as walls, windows, cars and tables give."""
+    """Hard edges: many polygons and ellipses over a texture, like walls, windows, cars and tables."""
     canvas = _image(texture(rng, width, height) if rng.random() < 0.5 else sky(rng, width, height))
     colors = _colors(rng, int(rng.integers(2, 7)))
     _polygons(rng, canvas, int(rng.integers(4, 16)), colors)
@@ -98,7 +98,7 @@ def streets(rng: Rng, width: int, height: int) -> Pixels:
 
 
 def portrait(rng: Rng, width: int, height: int) -> Pixels:
-    """Head and shoulders of any skin before an unsharp background."""
+    """Head and shoulders with any skin color in front of a blurred background."""
     canvas = _image(blobs(rng, width, height) if rng.random() < 0.5 else sky(rng, width, height))
     draw = ImageDraw.Draw(canvas)
     skin = np.array((236, 200, 175)) * rng.uniform(0.25, 1.02) * rng.uniform((1, 0.85, 0.75), 1)
@@ -122,7 +122,7 @@ _KIND_SHARES = (0.08, 0.12, 0.14, 0.1, 0.18, 0.14, 0.14, 0.1)
 
 
 def _camera(rng: Rng, pixels: Pixels) -> Image.Image:
-    """What lens, sensor and light do: exposure, contrast, faded colour, a cast, vignette, grain."""
+    """Simulate lens, sensor and light: exposure, contrast, faded colors, a cast, vignette, grain."""
     height, width = pixels.shape[:2]
     value = pixels / 255
     gray = value.mean(axis=-1, keepdims=True)
@@ -137,7 +137,7 @@ def _camera(rng: Rng, pixels: Pixels) -> Image.Image:
 
 
 def _colors(rng: Rng, count: int) -> list[NDArray[np.float64]]:
-    """Colours that go together as in nature (shades of few names) or not at all; muted more often than not."""
+    """Choose colors that match as in nature (shades of few names) or not at all. Most are muted."""
     names = list(rng.choice(list(SCENE_COLORS), int(rng.integers(1, 4))))
     colors = []
     for _ in range(count):
@@ -162,7 +162,7 @@ def _noise(rng: Rng, width: int, height: int) -> Pixels:
 
 
 def _ramp(rng: Rng, width: int, height: int) -> NDArray[np.float64]:
-    """A linear gradient (height, width, 1), 0–1, most often upright."""
+    """A linear gradient (height, width, 1), 0–1, usually vertical."""
     angle = rng.normal(0, 0.3) if rng.random() < 0.7 else rng.uniform(0, 6.3)
     y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None, :]
     ramp = np.cos(angle) * y + np.sin(angle) * x
@@ -174,7 +174,7 @@ def _gradient(rng: Rng, width: int, height: int, color: NDArray[np.float64], spr
 
 
 def _through(colors: list[NDArray[np.float64]], level: Pixels) -> Pixels:
-    """Map a level 0–1 (height, width) through a row of colours."""
+    """Map a level 0–1 (height, width) to a sequence of colors."""
     stops = np.linspace(0, 1, len(colors))
     return _float(np.stack([np.interp(level, stops, [color[i] for color in colors]) for i in range(3)], axis=-1))
 
@@ -188,7 +188,7 @@ def _ellipses(rng: Rng, canvas: Image.Image, count: int, colors: list[NDArray[np
 
 
 def _polygons(rng: Rng, canvas: Image.Image, count: int, colors: list[NDArray[np.float64]]) -> None:
-    """Boxes seen straight on or askew."""
+    """Draw boxes, seen from the front or at an angle."""
     draw = ImageDraw.Draw(canvas)
     for _ in range(count):
         x, y = rng.uniform(-0.1, 0.9) * canvas.width, rng.uniform(-0.1, 0.9) * canvas.height

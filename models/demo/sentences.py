@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from models.demo.vocabulary import PROMPTS
 
 IGNORED = -100
-"""A label that counts for nothing in the loss."""
+"""A label that the loss ignores."""
 
 OTHER_PROMPT, NO_PROMPT = 0.1, 0.15
-"""How often a caption continues another prompt than the default one, or none."""
+"""Share of captions that continue another prompt than the default, or none."""
 
 
 class Sentences:
-    """Token ids of every caption and prompt, put together batch by batch."""
+    """Token ids of every caption and prompt, combined batch by batch."""
 
     def __init__(self, tokenizer: Any, captions: list[str]) -> None:
         def ids(text: str) -> list[int]:
@@ -30,7 +30,7 @@ class Sentences:
     def batch(
         self, indices: NDArray[np.intp], rng: np.random.Generator
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Inputs and labels (N, longest): `[DEC]`, a prompt that is not learned, the caption, `[SEP]`."""
+        """Inputs and labels (N, longest): `[DEC]`, a prompt that the loss ignores, the caption, `[SEP]`."""
         rows, learned = [], []
         for index in indices:
             prompt = self._prompt(rng)

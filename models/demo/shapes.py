@@ -1,4 +1,4 @@
-"""Shape pictures: one plain shape on a plain background, and the caption that says so."""
+"""Draw shape pictures: one plain shape on a plain background, with its caption."""
 
 import math
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from models.demo.palette import SHAPE_COLORS, oklab
 
 SHAPES = ("circle", "square", "triangle", "star", "ring", "cross")
 MIN_CONTRAST = 0.2
-"""Least OKLab distance between shape and background."""
+"""Minimum OKLab distance between shape and background."""
 
 Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class ShapePicture:
-    """The picture (RGB, 52–300 pixels a side), its caption without the prompt, and where the shape is (mode L)."""
+    """A picture (RGB, sides of 52–300 pixels), its caption without the prompt, and where the shape is (mode L)."""
 
     picture: Image.Image
     caption: str
@@ -26,7 +26,7 @@ class ShapePicture:
 
 
 def draw_shape(rng: np.random.Generator) -> ShapePicture:
-    """A shape of one colour on a background of another, sizes, places and proportions varied."""
+    """Draw a shape of one color on a background of another, with random sizes, positions and proportions."""
     width, height = (int(side) for side in rng.integers(80, 200, 2))
     height = int(np.clip(height, width * 0.65, width * 1.5))
     while True:
@@ -54,7 +54,7 @@ def _color(rng: np.random.Generator) -> tuple[str, Color]:
 
 
 def _plain(rng: np.random.Generator, color: Color, width: int, height: int) -> Image.Image:
-    """One colour, in two thirds of the cases with a slight gradient and grain."""
+    """Draw one color, in two thirds of the cases with a slight gradient and grain."""
     if rng.random() < 1 / 3:
         return Image.new("RGB", (width, height), color)
     slope_x, slope_y = rng.uniform(-10, 10, 2)
@@ -65,7 +65,7 @@ def _plain(rng: np.random.Generator, color: Color, width: int, height: int) -> I
 
 
 def _mask(rng: np.random.Generator, shape: str, width: int, height: int) -> Image.Image:
-    """An anti-aliased mask (mode L) of the shape, which lies whole inside the picture."""
+    """An anti-aliased mask (mode L) of the shape, which is completely inside the picture."""
     scale = 2
     shorter = min(width, height)
     radius = shorter * rng.uniform(0.24, 0.46)
@@ -89,7 +89,7 @@ def _mask(rng: np.random.Generator, shape: str, width: int, height: int) -> Imag
 
 
 def _polygon(shape: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Corners (N, 2) inside the unit circle."""
+    """The corners (N, 2) of a shape, inside the unit circle."""
     if shape == "cross":
         arm, end = 0.32, 0.94
         corner = [(arm, arm), (arm, end), (-arm, end), (-arm, arm), (-end, arm), (-end, -arm)]

@@ -1,4 +1,4 @@
-"""Train the demo model from scratch: `python -m models.demo.train`. About half an hour on two processors."""
+"""Train the demo model from scratch: `python -m models.demo.train`. It takes about half an hour on two CPUs."""
 
 import argparse
 import math
@@ -25,7 +25,7 @@ CHECKPOINT = Path(__file__).parent / "checkpoint"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a training run consists of."""
+    """The parameters of a training run."""
 
     pictures: int = 60_000
     steps: int = 8_000
@@ -41,7 +41,7 @@ def main() -> None:
     """Draw, train, write the checkpoint, evaluate it."""
     plan = Plan()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=CHECKPOINT, help="folder of the checkpoint, replaced")
+    parser.add_argument("--out", type=Path, default=CHECKPOINT, help="folder of the checkpoint, which is replaced")
     parser.add_argument("--steps", type=int, default=plan.steps)
     parser.add_argument("--pictures", type=int, default=plan.pictures)
     parser.add_argument("--seed", type=int, default=plan.seed)
@@ -59,7 +59,8 @@ def main() -> None:
 
 
 def train(plan: Plan, dataset: Dataset) -> tuple[Any, Any]:
-    """A trained model and its tokenizer. Seeded: the same machine and versions give the same weights."""
+    """Train a model, and return it with its tokenizer. Seeded: the same machine and versions give the same
+    weights."""
     torch.manual_seed(plan.seed)
     rng = np.random.default_rng(plan.seed)
     tokenizer = build_tokenizer()
@@ -72,7 +73,7 @@ def train(plan: Plan, dataset: Dataset) -> tuple[Any, Any]:
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, plan))
     sentences = Sentences(tokenizer, dataset.captions)
-    # bf16 takes half the time where the processor has it, and much longer where it does not.
+    # bf16 takes half the time if the CPU supports it, and much longer if it does not.
     half_precision = bool(getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", bool)())
     progress = _Progress(plan.steps)
     for indices in shuffled(len(dataset.captions), plan.batch, plan.steps, rng):
@@ -97,13 +98,13 @@ def train(plan: Plan, dataset: Dataset) -> tuple[Any, Any]:
 
 
 def normalised(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
-    """(N, side, side, 3) bytes to (N, 3, side, side) as BLIP's image processor gives them."""
+    """Convert bytes (N, side, side, 3) to the output of BLIP's image processor (N, 3, side, side)."""
     scaled = (torch.from_numpy(pixels).float() / 255 - torch.tensor(MEAN)) / torch.tensor(STD)
     return scaled.permute(0, 3, 1, 2).contiguous()
 
 
 def _rate(step: int, plan: Plan) -> float:
-    """Linear warm-up, then a cosine down to a hundredth."""
+    """The learning rate: a linear warm-up, then a cosine down to a hundredth."""
     if step < plan.warm_up:
         return (step + 1) / plan.warm_up
     done = (step - plan.warm_up) / max(1, plan.steps - plan.warm_up)
@@ -111,7 +112,7 @@ def _rate(step: int, plan: Plan) -> float:
 
 
 class _Progress:
-    """A line every hundred steps, with means over these."""
+    """Prints a line every hundred steps, with their means."""
 
     def __init__(self, steps: int) -> None:
         self._steps, self._done, self._started = steps, 0, time.monotonic()

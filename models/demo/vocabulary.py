@@ -11,11 +11,11 @@ PAD, UNKNOWN, CLS, SEP, MASK, DEC = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]
 """`[DEC]` begins a caption and `[SEP]` ends it, as in BLIP."""
 
 PROMPTS = ("a photo of", "a picture of", "an image of", "a photograph of", "this is")
-"""What a caption can continue; the first one is the default."""
+"""The prompts that a caption can continue. The first is the default."""
 
 
 def words() -> list[str]:
-    """The vocabulary in the order of its ids: special tokens, words, and single characters for all else."""
+    """The vocabulary in the order of its ids: special tokens, words, and single characters for everything else."""
     said = ["a", "an", "and", "on", "background", "scene", "bright", "dark", "light"]
     said += ["mostly", "in", "many", "colors", *SHAPES]
     for name in (*SCENE_COLORS, *SHAPE_COLORS, *PROMPTS):
@@ -26,7 +26,7 @@ def words() -> list[str]:
 
 
 def build_tokenizer() -> Any:
-    """A `BertTokenizer` over `words()`."""
+    """Create a `BertTokenizer` with `words()`."""
     from transformers import BertTokenizer
 
     return BertTokenizer(
@@ -38,6 +38,6 @@ def build_tokenizer() -> Any:
 
 
 def save_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """tokenizer.json, tokenizer_config.json and vocab.txt."""
+    """Write tokenizer.json, tokenizer_config.json and vocab.txt."""
     tokenizer.save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(words()) + "\n", encoding="utf-8")

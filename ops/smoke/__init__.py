@@ -1,1 +1,1 @@
-"""The smoke test: the whole job against a running stack, and a report about it."""
+"""The smoke test: tests a running stack from upload to deletion, and writes a report."""

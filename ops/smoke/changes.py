@@ -1,4 +1,4 @@
-"""Steps that change images and delete them, and what the statistics say of it."""
+"""Steps that change and delete images, and check the statistics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STATISTICS_SECONDS = 5.0
 
 
 def statistics_before(journey: Journey) -> str:
-    """What the statistics and the list say before this run."""
+    """Read the statistics and the list before this run."""
     journey.others_before = journey.others()
     journey.stats_before = journey.json("GET", "/api/stats")
     return f"{journey.stats_before['total']} images before this run"
@@ -30,12 +30,12 @@ def patch(journey: Journey) -> str:
     require(changed["data"]["title"] == title, "the title was not changed")
     again = journey.call("PATCH", path, json={"title": "lost"}, headers={"If-Match": etag})
     expect(again, 412, "precondition_failed")
-    require(journey.image(made.image_id)["data"]["title"] == title, "the title does not come back")
+    require(journey.image(made.image_id)["data"]["title"] == title, "the title is not returned")
     return "412 with a wrong ETag, 200 with the right one, 412 with the old one"
 
 
 def reprocess(journey: Journey) -> str:
-    """A reprocessed image keeps its title and gets the same caption."""
+    """Reprocess an image, which keeps its title and gets the same caption."""
     made = journey.need("posted")
     before = journey.image(made.image_id)["data"]
     accepted = journey.call("POST", f"/api/images/{made.image_id}/reprocess")
@@ -62,7 +62,7 @@ def reprocess(journey: Journey) -> str:
 
 
 def statistics_count_them(journey: Journey) -> str:
-    """The statistics have moved by exactly the images of this run."""
+    """Check that the statistics have changed by exactly the images of this run."""
     if not journey.processed:
         raise Blocked("no image was processed")
     return _compare_statistics(journey, added=len(journey.processed))
@@ -110,7 +110,7 @@ def _require_gone(journey: Journey, made: Made, seconds: float = SETTLE_SECONDS)
 
 
 def statistics_are_back(journey: Journey) -> str:
-    """The statistics are those of the beginning."""
+    """Check that the statistics are the same as at the beginning."""
     if not journey.made:
         raise Blocked("no image was uploaded")
     if not all(made.is_deleted for made in journey.made.values()):
@@ -121,7 +121,7 @@ def statistics_are_back(journey: Journey) -> str:
 def _compare_statistics(journey: Journey, *, added: int) -> str:
     before = journey.stats_before
     if before is None:
-        raise Blocked("the statistics of the beginning are not known")
+        raise Blocked("the statistics at the beginning are not known")
     wanted = {
         "total": before["total"] + added,
         "success": before["success"] + added,
@@ -143,7 +143,7 @@ def _compare_statistics(journey: Journey, *, added: int) -> str:
 
 
 def nothing_is_left(journey: Journey) -> str:
-    """The last step, after the cleanup: it runs whatever happened before."""
+    """The last step, after the cleanup. It always runs."""
     left = {made.name: journey.remains(made) for made in journey.made.values()}
     faults = [f"{name}: {', '.join(what)}" for name, what in left.items() if what]
     listed = journey.json("GET", "/api/images", params={"limit": 100})

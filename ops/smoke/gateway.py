@@ -1,6 +1,6 @@
-"""Error responses and HEAD: our own, which must be as documented, and those of API Gateway, which are reported.
+"""Error responses and HEAD: the application's must be as documented, API Gateway's are only reported.
 
-docs/api.md lists API Gateway's responses from AWS's documentation, so a difference is news and no failure.
+docs/api.md lists API Gateway's responses from AWS's documentation, so a difference is reported and not a failure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ops.smoke.journey import Blocked, Journey, StepFailed, expect, require
 
 _GATEWAY_LIMIT_BYTES = 10_500_000
 _LAMBDA_LIMIT_BYTES = 5_000_000
-"""In base64 and with its envelope a body of this size exceeds Lambda's 6 MB, but not API Gateway's 10 MB."""
+"""With base64 and its envelope, a body of this size exceeds Lambda's 6 MB, but not API Gateway's 10 MB."""
 _JSON_BYTES = 70_000
 _NEVER_PROVOKED = (
     "429 `Too Many Requests`: it takes more calls than a smoke test should send",
@@ -24,7 +24,7 @@ _NEVER_PROVOKED = (
 
 
 def error_responses(journey: Journey) -> str:
-    """404, 405 and 413 of the application; on AWS also what API Gateway and S3 refuse."""
+    """Check 404, 405 and 413 of the application, and on AWS the errors of API Gateway and S3."""
     unknown = journey.call("GET", "/no-such-page")
     expect(unknown, 404, "not_found")
     expect(journey.call("GET", f"/api/images/img_{'0' * 26}"), 404, "not_found")
@@ -59,13 +59,13 @@ def _observe_gateway(journey: Journey) -> None:
 
 
 def _post_bytes(journey: Journey, size: int) -> str:
-    # With the token in its name, so that the cleanup finds it should a server accept it.
+    # The name contains the token, so that the cleanup finds the image if a server accepts it.
     files = {"file": (f"smoke-{journey.token}-large.jpg", b"\xff\xd8\xff" + bytes(size), "image/jpeg")}
     return _returned(lambda: journey.call("POST", "/api/images", files=files))
 
 
 def _returned(call: Callable[[], httpx.Response]) -> str:
-    """The response, or that there was none: a server may close the connection before it has read a large body."""
+    """Describe the response. A server may close the connection before it has read a large body."""
     try:
         return _shown(call())
     except StepFailed as error:
@@ -73,7 +73,7 @@ def _returned(call: Callable[[], httpx.Response]) -> str:
 
 
 def head_responses(journey: Journey) -> str:
-    """HEAD has the status and the headers of GET, and no body."""
+    """Check that HEAD has the status and the headers of GET, and no body."""
     if not journey.processed:
         raise Blocked("no image was processed")
     made = journey.processed[0]
@@ -95,7 +95,7 @@ def head_responses(journey: Journey) -> str:
         # API Gateway may replace this header.
         length = head.headers.get("content-length", "no such header")
         journey.observe(f"Content-Length of HEAD of {name}", str(len(get.content)), length)
-    return f"as GET, without a body: {', '.join(paths)}"
+    return f"like GET, without a body: {', '.join(paths)}"
 
 
 def _gateway(status: int, message: str) -> str:

@@ -1,4 +1,4 @@
-"""What the steps of a smoke test share: the stack, HTTP calls, polling, and the images that were made."""
+"""Shared parts of the smoke test's steps: the stack, HTTP calls, polling, and the images of the run."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ T = TypeVar("T")
 
 
 class StepFailed(Exception):
-    """The stack did not do what it should; the message says what it did."""
+    """The stack did not behave as expected. The message says what it did."""
 
 
 class Skipped(Exception):
-    """The step does not apply to this stack; the message says why."""
+    """The step does not apply to this stack. The message says why."""
 
 
 class Blocked(Exception):
-    """The step needs what an earlier step did not produce."""
+    """The step needs a result that an earlier step did not produce."""
 
 
 @dataclass(frozen=True)
 class Subject:
     """The stack under test. `None` means that it is not known or not reachable.
 
-    `kind`: what the report calls it. `thumbnails`: sizes in pixels by name. `cors_origins`: as in Settings.
+    `kind`: its name in the report. `thumbnails`: sizes in pixels by name. `cors_origins`: as in Settings.
     """
 
     kind: str
@@ -55,14 +55,14 @@ class Subject:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port of the API: the origin of its gallery."""
+        """Scheme, host and port of the API, which is the origin of its gallery."""
         url = urlsplit(self.api_url)
         return f"{url.scheme}://{url.netloc}"
 
 
 @dataclass
 class Made:
-    """An image of this run. `key` is that of its object in the uploads bucket."""
+    """An image of this run. `key` is the key of its object in the uploads bucket."""
 
     image_id: str
     name: str
@@ -102,7 +102,7 @@ class Journey:
         self.token = token
         self.timeout_seconds = timeout_seconds
         self.made: dict[str, Made] = {}
-        """By how they were made: `posted`, `presigned`, `dropped`."""
+        """Images by how they were uploaded: `posted`, `presigned`, `dropped`."""
         self.health: dict[str, Any] = {}
         self.limits: dict[str, int] = {}
         self.stats_before: dict[str, Any] | None = None
@@ -113,11 +113,11 @@ class Journey:
     # HTTP
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """A call with the API key. Raises `StepFailed` if there is no response."""
+        """Make a call with the API key. Raises `StepFailed` if there is no response."""
         return self.send(self.client, method, path, **options)
 
     def call_without_key(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """The same without the API key: for presigned URLs, and to see what is refused."""
+        """Make a call without the API key, for presigned URLs and to test refusals."""
         return self.send(self.stranger, method, path, **options)
 
     def send(self, client: httpx.Client, method: str, path: str, **options: Any) -> httpx.Response:
@@ -139,7 +139,7 @@ class Journey:
     # Polling
 
     def until(self, look: Callable[[], T | None], *, what: str, seconds: float = SETTLE_SECONDS) -> T:
-        """What `look` returns, as soon as it is true. Raises `StepFailed` at the deadline."""
+        """Call `look` until its result is true, and return that. Raises `StepFailed` at the deadline."""
         deadline = time.monotonic() + seconds
         while True:
             found = look()
@@ -152,7 +152,7 @@ class Journey:
     # Images
 
     def need(self, name: str) -> Made:
-        """An image that is processed. Raises `Blocked` if the step that should have made it failed."""
+        """Return a processed image of this run. Raises `Blocked` if the step that should have created it failed."""
         made = self.made.get(name)
         if made is None or not made.data:
             raise Blocked(f"there is no {name} image that was processed")
@@ -165,15 +165,16 @@ class Journey:
     def storage(self) -> Storage:
         """The buckets. Raises `Skipped` if they are not reachable."""
         if self.subject.storage is None:
-            raise Skipped("the bucket is not known: name it with --bucket (and --endpoint for an emulator)")
+            raise Skipped("the bucket is not known: set --bucket (and --endpoint for an emulator)")
         return self.subject.storage
 
     def is_gone(self, made: Made) -> bool:
-        """Whether nothing is left of an image: no response, no record that is shown, no object, no thumbnail."""
+        """Whether nothing is left of an image: no response, no visible record, no object, no thumbnail."""
         return not self.remains(made)
 
     def remains(self, made: Made) -> list[str]:
-        """What is left of an image. A record that is marked as deleted is hidden, and the sweep removes it."""
+        """List what is left of an image. A record that is marked as deleted does not count: the sweep removes
+        it."""
         left = []
         if self.call("GET", f"/api/images/{made.image_id}").status_code != 404:
             left.append("the API still shows it")
@@ -189,10 +190,10 @@ class Journey:
                 left += [f"{count} thumbnails are in the bucket"] if count else []
         return left
 
-    # What others do at the same time
+    # Activity of others at the same time
 
     def others(self) -> dict[str, Any]:
-        """The newest images that are not of this run, with what changes when somebody works on them."""
+        """The newest images of others, with the values that change when someone works on them."""
         listed = self.json("GET", "/api/images", params={"limit": 100})
         mine = {made.image_id for made in self.made.values()}
         return {

@@ -1,4 +1,4 @@
-"""What is known about the caption model that a stack names."""
+"""Facts about a stack's caption model."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _SHOWN = ("license", "prompt", "precision")
 
 
 def described_model(name: str | None, folders: tuple[Path, ...] = FOLDERS) -> dict[str, str]:
-    """The model of `/health`, and what model.json says of it if this checkout has the same model.
+    """The model of `/health`, with facts from model.json if this checkout has the same model.
 
-    Its agreement report (how its captions compare with those of transformers) is part of model.json where the
-    export has written one.
+    model.json contains an agreement report (how its captions compare with those of transformers) if the export has
+    written one.
     """
     if name is None:
         return {"model": "none was loaded: /health names no model"}

@@ -7,13 +7,13 @@ import io
 from PIL import Image, ImageDraw, UnidentifiedImageError
 
 WIDTH, HEIGHT = 640, 480
-"""Of the upright picture. The file stores it lying on its side, with an EXIF orientation."""
+"""Size of the upright picture. The file stores it rotated by 90°, with an EXIF orientation."""
 _SKY, _GRASS, _SUN = (110, 170, 250), (40, 140, 60), (220, 40, 40)
 _ORIENTATION_TAG, _ROTATED = 0x0112, 6
 
 
 def picture(token: str) -> bytes:
-    """A JPEG of a red circle between sky and grass. Each `token` makes other bytes, and the same picture."""
+    """A JPEG of a red circle between sky and grass. Each `token` gives different bytes for the same picture."""
     upright = Image.new("RGB", (WIDTH, HEIGHT), _SKY)
     draw = ImageDraw.Draw(upright)
     draw.rectangle((0, HEIGHT // 2, WIDTH, HEIGHT), fill=_GRASS)
@@ -27,7 +27,7 @@ def picture(token: str) -> bytes:
 
 
 def thumbnail_error(body: bytes, pixels: int | None) -> str | None:
-    """What is wrong with a thumbnail of the picture; None if nothing is.
+    """Return what is wrong with a thumbnail of the picture, or None.
 
     `pixels` is the side of the square that it must fit into, None if that is not known.
     """
@@ -40,7 +40,7 @@ def thumbnail_error(body: bytes, pixels: int | None) -> str | None:
     if pixels is not None and max(width, height) != min(pixels, WIDTH):
         return f"it is {width} × {height}, and must fit into {pixels} × {pixels}"
     if abs(width * HEIGHT / WIDTH - height) > 1:
-        return f"it is {width} × {height}: another shape than the upright picture's"
+        return f"it is {width} × {height}, which is not the aspect ratio of the upright picture"
     top, bottom = _pixel(shown, height // 10), _pixel(shown, height - 1 - height // 10)
     if not (top[2] > top[0] + 60 and bottom[1] > bottom[0] + 40):
         return f"sky and grass are not at top and bottom: {top}, {bottom}"

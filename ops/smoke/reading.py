@@ -11,7 +11,7 @@ from ops.smoke.uploads import s3_error
 
 
 def thumbnails(journey: Journey) -> str:
-    """Thumbnails are images, of the right size, upright, and equal to the objects in the bucket."""
+    """Check that thumbnails are images of the right size, upright, and equal to the objects in the bucket."""
     if not journey.processed:
         raise Blocked("no image was processed")
     sizes = journey.subject.thumbnails or {}
@@ -55,7 +55,7 @@ def _stored_thumbnail(journey: Journey, made: Made, size: str) -> bytes | None:
 
 
 def original(journey: Journey) -> str:
-    """The presigned download has the bytes that were uploaded."""
+    """Check that the presigned download returns the uploaded bytes."""
     if not journey.processed:
         raise Blocked("no image was processed")
     for made in journey.processed:
@@ -63,12 +63,12 @@ def original(journey: Journey) -> str:
         expect(response, 307)
         fetched = journey.call_without_key("GET", response.headers["location"])
         require(fetched.status_code == 200, f"the presigned URL returned {s3_error(fetched)}")
-        require(fetched.content == made.body, "the original came back with other bytes")
+        require(fetched.content == made.body, "the original was returned with other bytes")
     return "307 to a presigned URL, the same bytes as uploaded"
 
 
 def listing(journey: Journey) -> str:
-    """Pages of one image show every image once, newest first."""
+    """Check that pages of one image show every image once, newest first."""
     if not journey.processed:
         raise Blocked("no image was processed")
     mine = {made.image_id for made in journey.processed}

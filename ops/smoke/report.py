@@ -13,7 +13,7 @@ _API_HOST = re.compile(r"\b[a-z0-9]{10}(?=\.execute-api\.)")
 
 
 class Outcome(StrEnum):
-    """How a step ended. `BLOCKED`: it needs the result of a step that failed."""
+    """The outcome of a step. `BLOCKED`: it needs the result of a step that failed."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -23,7 +23,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class StepResult:
-    """One step; `detail` says what was found, or why it did not pass."""
+    """The result of one step. `detail` says what was found, or why it did not pass."""
 
     name: str
     outcome: Outcome
@@ -33,7 +33,7 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Observation:
-    """What a server returned beside what the documentation says."""
+    """A server's response next to the documented one."""
 
     what: str
     documented: str
@@ -48,8 +48,8 @@ class Observation:
 class SmokeReport:
     """Everything that a smoke test found.
 
-    `facts` are about the stack and the run, `model` about the caption model; both in the order in which they are
-    shown. `secrets` are texts that the Markdown must not contain, with what stands in their place.
+    `facts` are about the stack and the run, `model` about the caption model, both in display order. `secrets` are
+    texts that the Markdown must not contain, with their replacements.
     """
 
     facts: dict[str, str] = field(default_factory=dict)
@@ -106,7 +106,7 @@ class SmokeReport:
         return self.redacted("\n".join(lines))
 
     def redacted(self, text: str) -> str:
-        """`text` without the secrets, and without what looks like an account id, an API id or a signature."""
+        """`text` without the secrets, and without anything like an account id, an API id or a signature."""
         for secret in sorted(self.secrets, key=len, reverse=True):
             text = text.replace(secret, self.secrets[secret])
         text = _QUERY.sub("?(signature)", text)

@@ -1,4 +1,4 @@
-"""Runs the steps in order, cleans up whatever happens, and writes the report."""
+"""Run the steps in order, always clean up, and return the report."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Say = Callable[[str], None]
 
 
 def smoke(subject: Subject, *, timeout_seconds: float, say: Say) -> SmokeReport:
-    """The report of a run against `subject`. `say` gets a line for each step as it ends.
+    """Run the steps against `subject` and return the report. `say` gets a line for each finished step.
 
-    A failed step does not keep later ones from running. Ctrl-C ends the steps, not the cleanup.
+    Later steps run even if a step fails. Ctrl-C ends the steps, not the cleanup.
     """
     token = secrets.token_hex(4)
     report = SmokeReport(secrets=subject.secrets)
@@ -40,7 +40,7 @@ def smoke(subject: Subject, *, timeout_seconds: float, say: Say) -> SmokeReport:
         "checkout": _checkout(),
         "run": token,
     }
-    # A proxy from the environment would be another machine, and cannot reach this one.
+    # A proxy from the environment is another machine, which cannot reach this one.
     connect = partial(
         httpx.Client,
         base_url=subject.api_url,
@@ -65,7 +65,7 @@ def smoke(subject: Subject, *, timeout_seconds: float, say: Say) -> SmokeReport:
 
 
 def _checkout() -> str:
-    """The commit of this checkout, as far as git knows it."""
+    """The commit of this checkout, if git knows it."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()  # noqa: S603
@@ -84,7 +84,7 @@ def _run(name: str, step: Step, journey: Journey, say: Say) -> None:
     except StepFailed as error:
         outcome, detail = Outcome.FAILED, str(error)
     except (BotoCoreError, ClientError, Unavailable, KeyError, TypeError, ValueError) as error:
-        # Of a server that does not answer as documented, or that refuses us.
+        # Errors of a server that does not respond as documented, or that rejects the call.
         outcome, detail = Outcome.FAILED, f"{type(error).__name__}: {error}"
     result = StepResult(name, outcome, time.monotonic() - started, detail)
     journey.report.steps.append(result)
@@ -92,7 +92,7 @@ def _run(name: str, step: Step, journey: Journey, say: Say) -> None:
 
 
 def _clean_up(journey: Journey) -> None:
-    """Delete what the steps left. Errors are not shown here: the last step reports what is still there."""
+    """Delete what the steps left. Errors are not shown here, because the last step reports what is still there."""
     known = {made.image_id for made in journey.made.values()}
     for image_id, name in _mine_in_list(journey):
         if image_id not in known:
@@ -106,7 +106,7 @@ def _clean_up(journey: Journey) -> None:
 
 
 def _mine_in_list(journey: Journey) -> list[tuple[str, str]]:
-    """Images whose upload was interrupted before the response came, known by their names."""
+    """Find images by name whose upload was interrupted before the response arrived."""
     try:
         listed = journey.json("GET", "/api/images", params={"limit": 100})["data"]
     except StepFailed:
@@ -116,7 +116,7 @@ def _mine_in_list(journey: Journey) -> list[tuple[str, str]]:
 
 
 def _delete_object(journey: Journey, made: Made) -> None:
-    """Delete the original in the bucket: of a file without a record yet, or if the API could not."""
+    """Delete the original in the bucket, if a file has no record yet or the API could not delete it."""
     storage = journey.subject.storage
     stored = storage.head(made.key) if storage is not None else None
     if storage is not None and stored is not None:

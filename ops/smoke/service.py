@@ -9,7 +9,7 @@ _ALLOW_ORIGIN = "access-control-allow-origin"
 
 
 def health(journey: Journey) -> str:
-    """`/health` and the JSON index respond without a key."""
+    """Check that `/health` and the JSON index respond without a key."""
     response = journey.call_without_key("GET", "/health")
     expect(response, 200)
     journey.health = body_of(response)
@@ -22,11 +22,11 @@ def health(journey: Journey) -> str:
 
 
 def unauthorized(journey: Journey) -> str:
-    """Calls without a key and with a wrong one get 401. Skipped if the stack requires no key."""
+    """Check that calls without a key and with a wrong one get 401. Skipped if the stack requires no key."""
     response = journey.call_without_key("GET", "/api/stats")
     if journey.subject.key is None and response.status_code == 200:
         raise Skipped("this stack requires no API key")
-    require(journey.subject.key, "this API requires a key: put it into IMGPIPE_API_KEY")
+    require(journey.subject.key, "this API requires a key: set IMGPIPE_API_KEY")
     expect(response, 401, "unauthorized")
     wrong = journey.call_without_key("GET", "/api/stats", headers={"X-Api-Key": "not-the-key-of-this-stack"})
     expect(wrong, 401, "unauthorized")
@@ -38,7 +38,7 @@ def unauthorized(journey: Journey) -> str:
 
 
 def cross_origin(journey: Journey) -> str:
-    """The pages of CorsOrigins, and no others, may call the API; the gallery may upload to the bucket."""
+    """Check that only pages of CorsOrigins may call the API, and that the gallery may upload to the bucket."""
     configured = journey.subject.cors_origins
     origin = configured.split(",")[0] if configured else _MADE_UP_ORIGIN
     origin = _MADE_UP_ORIGIN if origin == "*" else origin

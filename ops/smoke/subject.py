@@ -11,7 +11,8 @@ from ops.target import NoSuchStack, Target
 
 
 def subject_of(target: Target) -> Subject:
-    """The stack of a target, with its buckets, records and API key. Raises `NoSuchStack` if it has no API."""
+    """Return the stack of a target, with its buckets, records and API key. Raises `NoSuchStack` if it has no
+    API."""
     if target.api_url is None:
         raise NoSuchStack(f"{target.name} does not say where its API is. Restart or deploy it, or use --api URL.")
     settings = target.settings
@@ -46,7 +47,7 @@ def subject_at(
     region: str | None = None,
     profile: str | None = None,
 ) -> Subject:
-    """An API by its URL; with `bucket` also its uploads bucket, for which boto3 finds the credentials."""
+    """Return an API by its URL. With `bucket`, it includes its uploads bucket; boto3 finds the credentials."""
     storage = None
     secrets = {}
     if bucket is not None:

@@ -1,4 +1,4 @@
-"""Steps that make an image in each of the three ways, and wait until it is processed."""
+"""Steps that upload an image in each of the three ways, and wait until it is processed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ops.smoke.picture import HEIGHT, WIDTH, picture
 
 
 def post(journey: Journey) -> str:
-    """An image is posted as a multipart form."""
+    """Post an image as a multipart form."""
     name, body = f"smoke-{journey.token}-é.jpg", picture(f"{journey.token} posted")
     started = time.monotonic()
     response = journey.call("POST", "/api/images", files={"file": (name, body, "image/jpeg")})
@@ -25,13 +25,13 @@ def post(journey: Journey) -> str:
         response.headers.get("location", "").endswith(f"/api/images/{image_id}"), "Location does not name the image"
     )
     require(
-        accepted["data"]["original_name"] == name, f"the name came back as {accepted['data']['original_name']!r}"
+        accepted["data"]["original_name"] == name, f"the returned name is {accepted['data']['original_name']!r}"
     )
     return f"202, status {accepted['status']}"
 
 
 def presigned_put(journey: Journey) -> str:
-    """An upload is reserved and sent to its presigned URL, which works once."""
+    """Reserve an upload and send it to its presigned URL, which works only once."""
     name, body = f"smoke-{journey.token}-presigned.jpg", picture(f"{journey.token} presigned")
     wanted = {
         "filename": name,
@@ -44,7 +44,7 @@ def presigned_put(journey: Journey) -> str:
     image_id, upload = str(reserved["image_id"]), reserved["upload"]
     journey.made["presigned"] = Made(image_id, name, body, upload_key(image_id, name), started)
     journey.upload_url = upload["url"]
-    if journey.subject.is_aws:  # an emulator may store what S3 refuses
+    if journey.subject.is_aws:  # an emulator may store a file that S3 rejects
         other = upload["headers"] | {"Content-Type": "image/png"}
         refused = journey.call_without_key("PUT", upload["url"], content=body, headers=other)
         journey.observe("PUT to a presigned URL with another type", "403 SignatureDoesNotMatch", s3_error(refused))
@@ -53,11 +53,11 @@ def presigned_put(journey: Journey) -> str:
     again = journey.call_without_key("PUT", upload["url"], content=body, headers=upload["headers"])
     require(again.status_code in (409, 412), f"a second PUT to the same URL returned {s3_error(again)}, not 412")
     journey.observe("second PUT to a presigned URL", "412 PreconditionFailed", s3_error(again))
-    return "201, the PUT was stored, a second PUT was refused"
+    return "201, the PUT was stored, a second PUT was rejected"
 
 
 def drop(journey: Journey) -> str:
-    """A file is put into the bucket under a key with spaces, `+`, `%` and an accent, and gets a record."""
+    """Put a file into the bucket under a key with spaces, `+`, `%` and an accent, and wait for its record."""
     storage = journey.storage()
     name = f"smoke {journey.token}+é 50%.jpg"
     key, body = f"smoke test/{name}", picture(f"{journey.token} dropped")
@@ -73,7 +73,7 @@ def drop(journey: Journey) -> str:
 
 
 def processing(journey: Journey) -> str:
-    """Every image becomes `success`, with metadata and caption, within the timeout."""
+    """Wait until every image is `success`, with metadata and caption."""
     if not journey.made:
         raise Blocked("no image was uploaded")
     times, failures = [], []
@@ -127,6 +127,6 @@ def _status(journey: Journey, image_id: str) -> str:
 
 
 def s3_error(response: Any) -> str:
-    """Status and S3's error code, which is in XML."""
+    """Status and S3's error code, which is in the XML body."""
     _, found, rest = response.text.partition("<Code>")
     return f"{response.status_code} {rest.partition('</Code>')[0]}" if found else str(response.status_code)

@@ -1,4 +1,4 @@
-"""The clients of a teardown."""
+"""The boto3 clients of a teardown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Clients:
 
     @classmethod
     def of(cls, session: Session, endpoint_url: str | None) -> Clients:
-        """Clients of a session; `endpoint_url` is that of an emulator."""
+        """Create the clients of a session. `endpoint_url` is that of an emulator."""
 
         def client(service: Any) -> Any:
             return session.client(service, endpoint_url=endpoint_url)

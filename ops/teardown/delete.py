@@ -1,4 +1,4 @@
-"""Deletes what an inventory lists."""
+"""Delete everything in an inventory."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Say = Callable[[str], None]
 
 
 class Incomplete(Exception):
-    """Something is left; the message says what and why."""
+    """Something is left. The message says what and why."""
 
 
 class Teardown:
     """The deletion of a stack. `say` gets a line for each thing that is deleted.
 
-    `page_size`: how many versions one call deletes; S3 takes up to 1,000.
+    `page_size`: how many versions one call deletes. S3 accepts up to 1,000.
     """
 
     def __init__(self, clients: Clients, *, say: Say, page_size: int = 1000) -> None:
@@ -51,7 +51,7 @@ class Teardown:
             self._delete_stack(found.companion_id, companion_stack(found.name))
 
     def _disconnect(self, bucket: str) -> None:
-        """End the bucket's events: the processor should not work through the deletion of every object."""
+        """Turn off the bucket's events, so that the processor does not handle the deletion of every object."""
         self._unless_absent(
             lambda: self._s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
         )
@@ -71,7 +71,7 @@ class Teardown:
             self._say(f"emptied {bucket}: {deleted:,} versions and delete markers")
 
     def _version_pages(self, bucket: str) -> Iterator[list[dict[str, str]]]:
-        """Always the first page of what is left: nothing to resume, and nothing is passed over."""
+        """Always list the first page of what is left, so that nothing must be resumed and nothing is skipped."""
         while True:
             try:
                 listed = self._s3.list_object_versions(Bucket=bucket, MaxKeys=self._page_size)
@@ -97,7 +97,7 @@ class Teardown:
             )
         except WaiterError as error:
             reasons = self._failures(stack_id)
-            raise Incomplete(f"stack {name} could not be deleted: {reasons or error}. Run this again.") from error
+            raise Incomplete(f"could not delete stack {name}: {reasons or error}. Run this again.") from error
         self._say(f"deleted stack {name}")
 
     def _failures(self, stack_id: str) -> str:
@@ -110,7 +110,7 @@ class Teardown:
         return "; ".join(sorted(failed))
 
     def _delete_bucket(self, bucket: str) -> None:
-        self._empty(bucket)  # of what arrived while the stack was still there
+        self._empty(bucket)  # again, because objects may have arrived while the stack still existed
         self._unless_absent(lambda: self._s3.delete_bucket(Bucket=bucket))
         self._say(f"deleted bucket {bucket}")
 
@@ -131,7 +131,7 @@ class Teardown:
             if not images:
                 return
             answer = self._ecr.batch_delete_image(repositoryName=repository, imageIds=images)
-            if not answer["imageIds"]:  # one that another image refers to goes in the next round
+            if not answer["imageIds"]:  # an image that another one refers to is deleted in the next round
                 failures = answer.get("failures", [])
                 raise Incomplete(
                     f"{repository}: images are left: {failures[0]['failureReason'] if failures else ''}"

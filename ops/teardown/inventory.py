@@ -1,4 +1,4 @@
-"""What a stack has, or what a deleted stack has left behind."""
+"""Find the data of a stack, or the data that a deleted stack has left behind."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from ops.registry import companion_stack, repositories
 from ops.teardown.clients import Clients, is_absent
 
 BUCKETS = ("{stack}-uploads-{account}-{region}", "{stack}-thumbnails-{account}-{region}")
-"""As template.yaml names them."""
+"""The names in template.yaml."""
 _STACK_TAG = "aws:cloudformation:stack-name"
 _MAX_COUNTED = 100_000
 """Counting more object versions would take minutes."""
 _NEVER_UP = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
-"""A first deployment that failed: there are no data to protect, and the stack cannot be updated."""
+"""Statuses after a failed first deployment: there are no data to protect, and the stack cannot be updated."""
 
 
 class Refused(Exception):
-    """The stack must not or cannot be deleted like this, and nothing was changed; the message says what to do."""
+    """The stack must not or cannot be deleted in this state. Nothing was changed. The message says what to do."""
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """What a stack has, or has left behind. `stack_id` is None if the stack itself is gone.
+    """The data of a stack, even of a deleted one. `stack_id` is None if the stack itself is gone.
 
-    `tables` are those with data, `repositories` hold the processor's images.
+    `tables` are those with data. `repositories` contain the processor's images.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Inventory:
 
 
 class Finder:
-    """Looks for everything of the stack `name`; changes nothing."""
+    """Finds everything that belongs to the stack `name`, and changes nothing."""
 
     def __init__(self, name: str, clients: Clients) -> None:
         self._name = name
@@ -58,7 +58,7 @@ class Finder:
         self._sts = clients.sts
 
     def inventory(self) -> Inventory:
-        """What would be deleted. Raises `Refused` if there is nothing of that name."""
+        """List what would be deleted. Raises `Refused` if nothing with that name exists."""
         stack = self._stack(self._name)
         companion = self._stack(companion_stack(self._name))
         found = Inventory(
@@ -71,11 +71,11 @@ class Finder:
             repositories=tuple(repositories(self._cloudformation, self._name)) if companion else (),
         )
         if found.is_empty:
-            raise Refused(f"there is no stack {self._name} in {self._region}, and nothing that it left behind")
+            raise Refused(f"there is no stack {self._name} in {self._region}, and no data of a deleted one")
         return found
 
     def refuse_protected(self, found: Inventory) -> None:
-        """Raise `Refused` for a stack or a table that is protected against deletion."""
+        """Raise `Refused` if the stack or a table is protected against deletion."""
         if found.is_protected:
             raise Refused(
                 f"{self._name} is protected (ProtectData=true, or termination protection). To delete it with all "
@@ -92,9 +92,9 @@ class Finder:
             )
 
     def losses(self, found: Inventory) -> Iterator[str]:
-        """What will be lost, line by line."""
+        """Describe what will be lost, line by line."""
         state = "will be deleted" if found.stack_id else "is already gone"
-        yield f"Stack {self._name} in {self._region} {state}. With it you lose, for good:"
+        yield f"Stack {self._name} in {self._region} {state}. You will permanently lose:"
         for bucket in found.buckets:
             yield f"  bucket {bucket}: {self._counted(bucket)}"
         for table in found.tables:
@@ -117,7 +117,7 @@ class Finder:
         for form in BUCKETS:
             bucket = form.format(stack=self._name, account=account, region=self._region)
             try:
-                # Buckets have one namespace worldwide: one of the same name may be another account's.
+                # Bucket names are global: a bucket of the same name may belong to another account.
                 self._s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=account)
             except ClientError as error:
                 if not is_absent(error):
@@ -128,8 +128,8 @@ class Finder:
     def _tables(self, stack: dict[str, Any] | None) -> Iterator[str]:
         """The tables of the stack, and those that earlier stacks of this name left behind.
 
-        CloudFormation makes up their names. It remembers the resources of a deleted stack for 90 days; after that,
-        tables are known by the tag that it gave them.
+        CloudFormation generates their names. It keeps the resources of a deleted stack for 90 days. After that,
+        tables are found by the tag that it gave them.
         """
         ids = [*([stack["StackId"]] if stack else []), *self._deleted_stacks()]
         known = {table for stack_id in ids for table in self._tables_of(stack_id)}

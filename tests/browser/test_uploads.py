@@ -120,7 +120,7 @@ def test_an_image_that_failed_says_why_and_can_be_tried_again(gallery: Gallery) 
     gallery.upload({"name": "cut.jpg", "mimeType": "image/jpeg", "buffer": pictures.jpeg(900, 600)[:3000]})
 
     card = gallery.finished("cut.jpg", "failed")
-    expect(card.locator(".caption")).to_have_text("The image is damaged or cut short.")
+    expect(card.locator(".caption")).to_have_text("The image is damaged or incomplete.")
     expect(gallery.page.locator(".tile.failed strong")).to_have_text("1")
     with gallery.page.expect_response("**/reprocess") as answer:
         card.get_by_role("button", name="Retry").click()

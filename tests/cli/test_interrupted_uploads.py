@@ -84,7 +84,7 @@ def test_an_interrupt_ends_at_once_with_a_summary(
 
     assert run.code == 130
     assert "3 of 8 files uploaded" in run.err
-    assert "5 to go" in run.err
+    assert "5 remaining" in run.err
     assert "Traceback" not in run.err
 
 
@@ -115,7 +115,7 @@ def test_a_refusal_ends_the_batch_and_the_next_run_takes_it_up(
     imgpipe("upload", *photos)
 
     assert len(first.rows) == 3
-    assert "5 to go" in first.err
+    assert "5 remaining" in first.err
     assert names_on(stack, photos) == sorted(path.name for path in photos)
 
 
@@ -145,7 +145,7 @@ def test_a_journal_that_cannot_be_kept_is_said_and_uploads_go_on(
 
     run = imgpipe("upload", photos[0])
 
-    assert "will begin anew" in run.err
+    assert "will start over" in run.err
     assert imgpipe("upload", photos[0], "--journal", tmp_path / "file", code=2).err.startswith(
         "imgpipe: The journal"
     )

@@ -143,7 +143,7 @@ def test_an_error_that_a_proxy_makes_of_one_image_does_not_end_the_batch(
     door.plan("POST", "/api/images", lambda _: Reply(400, PAGE.headers, PAGE.body))
     door.always("POST", "/api/images", lambda _: json_reply(202, {"image_id": IMAGE_ID}))
     run = imgpipe("upload", "--jobs", "1", first, second, code=1)
-    assert f"{first}: The API answered 400" in run.err
+    assert f"{first}: The API responded with 400" in run.err
     assert [row[0] for row in run.rows] == [str(second)]
 
 

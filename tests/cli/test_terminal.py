@@ -39,10 +39,10 @@ def test_there_is_a_bar_for_each_file_on_its_way_and_one_for_all(
     assert re.search(r"3 of 8 files +━+╺?━* +\d+% +[\d.]+/[\d.]+ kB", plain(shown))
     assert re.search(rf"{re.escape(photos[3].name)} +━+", plain(shown))
     assert plain(shown).count("✓") == 3
-    assert "3 of 8 files uploaded" in plain(shown) and "5 to go" in plain(shown)
+    assert "3 of 8 files uploaded" in plain(shown) and "5 remaining" in plain(shown)
     assert "Traceback" not in shown
     assert code_again == 0
-    assert "5 of 8 files uploaded" in plain(again) and "3 there already" in plain(again)
+    assert "5 of 8 files uploaded" in plain(again) and "3 already uploaded" in plain(again)
     assert names_on(stack, photos) == sorted(path.name for path in photos)
 
 

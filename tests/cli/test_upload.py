@@ -54,7 +54,7 @@ def test_a_folder_is_searched_for_pictures_if_asked_to(imgpipe: Imgpipe, tmp_pat
 
     assert "--recursive" in refused.err
     assert [row[0] for row in run.rows] == [str(inner / "without extension")]
-    assert "1 in folders are no pictures" in run.err
+    assert "1 in folders are not pictures" in run.err
 
 
 def test_a_file_that_is_named_twice_is_one_file(imgpipe: Imgpipe, stack: Stack, photos: list[Path]) -> None:

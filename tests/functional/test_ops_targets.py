@@ -117,7 +117,7 @@ def test_a_stack_that_is_not_there_or_another_kind_of_stack_is_refused(clients: 
     cloudformation = boto3.client("cloudformation", endpoint_url=clients.url, region_name=REGION)
     other = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
     cloudformation.create_stack(StackName="other", TemplateBody=json.dumps(other))
-    with pytest.raises(NoSuchStack, match="no stack of this template"):
+    with pytest.raises(NoSuchStack, match="not a stack of this template"):
         deployed_stack("other", region=REGION, profile=None, endpoint_url=clients.url)
 
 

@@ -233,4 +233,4 @@ def test_the_emulator_listens_on_the_bridge_and_nowhere_else(docker, environment
 def test_a_container_takes_no_model_of_this_machine(capsys):
     with pytest.raises(SystemExit):
         parse(["--sam", "--model", "demo"], {})
-    assert "built into it" in capsys.readouterr().err
+    assert "built into them" in capsys.readouterr().err

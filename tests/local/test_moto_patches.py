@@ -170,7 +170,7 @@ def test_messages_are_deleted_as_in_plain_moto(both: Both) -> None:
 
 def test_another_version_of_moto_is_refused_with_what_to_do() -> None:
     with pytest.raises(
-        MotoChanged, match=r"written for moto 5\.2\.5, and 5\.3\.0 is installed\. Install moto==5\.2\.5"
+        MotoChanged, match=r"written for moto 5\.2\.5, but 5\.3\.0 is installed\. Install moto==5\.2\.5"
     ):
         check_version("5.3.0")
 

@@ -51,7 +51,7 @@ def test_a_stack_that_was_killed_is_not_taken_for_a_running_one(tmp_path: Path) 
     killed = start(tmp_path)
     kill(killed)
     assert killed.description.exists()
-    with pytest.raises(NoSuchStack, match="has ended"):
+    with pytest.raises(NoSuchStack, match="has stopped"):
         local_stack(killed.description)
     assert start(tmp_path, 8001).env_file == killed.env_file, "the next one takes its place"
     assert local_stack(killed.description)

@@ -97,7 +97,7 @@ def test_without_a_registry_a_pinned_image_is_not_replaced_by_another(dockerfile
 @pytest.mark.parametrize("text", ["", "3.13", f"{OLD} {NEW}", "sha256:abc"])
 def test_what_is_no_digest_is_refused(dockerfile: Path, file: Path, text: str) -> None:
     file.write_text(text)
-    with pytest.raises(BaseImageError, match="holds no digest"):
+    with pytest.raises(BaseImageError, match="contains no digest"):
         pin(FakeDocker({TAG: NEW}), AMD, dockerfile=dockerfile, file=file)
 
 

@@ -132,4 +132,4 @@ def test_without_a_hub_it_says_so_and_waits_only_if_it_was_told_to(tmp_path: Pat
 
     with running_stack(tmp_path, "--workers", "1", env=environment) as stack:
         assert "demo" in caption_model(stack.finished(stack.upload(pictures.jpeg(60, 40))))
-        until(lambda: "captions come from the demo model" in (tmp_path / "log").read_text(), seconds=60)
+        until(lambda: "the demo model stays in use" in (tmp_path / "log").read_text(), seconds=60)

@@ -16,7 +16,7 @@ from local.template import ROOT
 from tests.unit.core.builders import IMAGE_ID, NOW_MS, record, thumbnails
 
 SCHEMA = json.loads((ROOT / "docs/events.schema.json").read_text(encoding="utf-8"))
-ERROR = {"code": "corrupt_image", "message": "The image is damaged or cut short."}
+ERROR = {"code": "corrupt_image", "message": "The image is damaged or incomplete."}
 STATUSES = [None, *Status]
 
 

@@ -1,1 +1,1 @@
-"""The commands; a group of them a file."""
+"""The commands, one group per file."""

@@ -1,4 +1,4 @@
-"""Arguments that several commands take."""
+"""Arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _checked_ids(ids: list[str]) -> list[str]:
 
 
 def utc_time(text: str | None) -> str | None:
-    """An ISO 8601 date or time as the API wants it. Without a zone it is local. Raises `typer.BadParameter`."""
+    """Convert an ISO 8601 date or time for the API. Without a zone it is local. Raises `typer.BadParameter`."""
     if text is None:
         return None
     try:
@@ -32,5 +32,5 @@ AnyIds = Annotated[list[str] | None, typer.Argument(metavar="ID", callback=_chec
 Id = Annotated[
     str, typer.Argument(metavar="ID", callback=lambda value: _checked_ids([value])[0], help="An image's id.")
 ]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="How many at a time.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait until processed, and show the captions.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="How many images to handle in parallel.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until the images are processed, and show the captions.")]

@@ -47,18 +47,18 @@ def download(
     ] = ORIGINAL,
     output: Annotated[
         str,
-        typer.Option("--output", "-o", help="A folder; for one image also a file's name, or - for stdout."),
+        typer.Option("--output", "-o", help="Folder; for one image also a file name, or - for stdout."),
     ] = ".",
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace files that are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace existing files.")] = False,
     jobs: Jobs = 4,
 ) -> None:
-    """Download images under their own names."""
+    """Download images with their own names."""
     session = session_of(context)
     terminal = session.terminal
     target = Path(output)
     is_folder = target.is_dir() or len(ids) > 1 or output.endswith(("/", os.sep))
     if len(ids) > 1 and (output == "-" or (target.exists() and not target.is_dir())):
-        terminal.error("Several images go into a folder.")
+        terminal.error("Several images need a folder: pass one with --output.")
         raise typer.Exit(USAGE)
 
     async def act(client: Client) -> int:
@@ -72,7 +72,7 @@ def download(
                 await print_out(fetch)
                 return
 
-            @cache  # what broke off half-way and is fetched again keeps its name
+            @cache  # an interrupted download that is retried keeps its name
             def own_name(content_type: str) -> str:
                 return _own_name(image, size, content_type, taken)
 
@@ -99,7 +99,7 @@ def download(
 
 
 def _thumbnail(client: Client, image: Image, size: str) -> Fetch:
-    """Fetches a thumbnail. Raises `NotFound` with the sizes that there are if there is none of this size."""
+    """Download a thumbnail. If this size does not exist, raises `NotFound` with the existing sizes."""
 
     async def fetch(receive: Callable[[httpx.Response], Awaitable[None]]) -> None:
         if image.thumbnails and size not in image.thumbnails:

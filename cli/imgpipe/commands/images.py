@@ -1,4 +1,4 @@
-"""`list`, `show`, `stats`: looking; `delete`, `reprocess`: changing."""
+"""Commands that read (`list`, `show`, `stats`) and commands that change (`delete`, `reprocess`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from imgpipe.text import counted
 
 
 class Status(StrEnum):
-    """States that a list can be narrowed to."""
+    """Statuses that a list can be filtered by."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -31,26 +31,28 @@ class Status(StrEnum):
 
 
 class Stage(StrEnum):
-    """What `reprocess` makes again."""
+    """What `reprocess` recreates."""
 
     ALL = "all"
     THUMBNAILS = "thumbnails"
     CAPTION = "caption"
 
 
-_When = "A date or time (ISO 8601; local without a zone)."
+_When = "Date or time (ISO 8601; local without a zone)."
 
 
 def list_images(
     context: typer.Context,
-    status: Annotated[Status | None, typer.Option(help="Only images in this state.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only images with this status.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
-    every: Annotated[bool, typer.Option("--all", help="All of them, whatever --limit says.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All images; overrides --limit.")] = False,
     created_after: Annotated[
-        str | None, typer.Option(metavar="TIME", callback=utc_time, help=f"Created then or later. {_When}")
+        str | None,
+        typer.Option(metavar="TIME", callback=utc_time, help=f"Only images created at this time or later. {_When}"),
     ] = None,
     created_before: Annotated[
-        str | None, typer.Option(metavar="TIME", callback=utc_time, help=f"Created before. {_When}")
+        str | None,
+        typer.Option(metavar="TIME", callback=utc_time, help=f"Only images created before this time. {_When}"),
     ] = None,
 ) -> None:
     """List images, newest first."""
@@ -59,7 +61,7 @@ def list_images(
 
     async def act(client: Client) -> int:
         found = client.images(
-            page=LARGEST_PAGE if every else limit + 1,  # one more than is shown tells whether there are more
+            page=LARGEST_PAGE if every else limit + 1,  # one more than shown, to know whether there are more
             status=status,
             created_after=created_after,
             created_before=created_before,
@@ -83,7 +85,7 @@ def list_images(
             rows = [list_row(image) for image in shown]
             terminal.rows(LIST_TITLES, rows, list_table(rows, terminal.out.width))
         elif not count:
-            terminal.note("There are no such images.")
+            terminal.note("No images found.")
         if has_more:
             terminal.note(f"Only the newest {counted(limit, 'image')} shown. --limit N or --all shows more.")
         return OK
@@ -92,7 +94,7 @@ def list_images(
 
 
 def show(context: typer.Context, image_id: Id) -> None:
-    """Show all that is known of an image."""
+    """Show all details of an image."""
     session = session_of(context)
 
     async def act(client: Client) -> int:
@@ -108,7 +110,7 @@ def show(context: typer.Context, image_id: Id) -> None:
 
 
 def stats(context: typer.Context) -> None:
-    """Show counts, rates and processing times over all images."""
+    """Show counts, rates and processing times of all images."""
     session = session_of(context)
 
     async def act(client: Client) -> int:
@@ -126,10 +128,10 @@ def stats(context: typer.Context) -> None:
 def delete(
     context: typer.Context,
     ids: Ids,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without confirmation.")] = False,
     jobs: Jobs = 4,
 ) -> None:
-    """Delete images for good: original, thumbnails and record."""
+    """Delete images permanently: original, thumbnails and record."""
     session = session_of(context)
 
     async def act(client: Client) -> int:
@@ -154,22 +156,22 @@ def _is_confirmed(question: str, terminal: Terminal) -> bool:
 def reprocess(
     context: typer.Context,
     ids: AnyIds = None,
-    failed: Annotated[bool, typer.Option("--failed", help="All that have failed.")] = False,
-    stage: Annotated[Stage, typer.Option(help="What to make again; the rest is kept.")] = Stage.ALL,
+    failed: Annotated[bool, typer.Option("--failed", help="All failed images.")] = False,
+    stage: Annotated[Stage, typer.Option(help="What to recreate; the rest is kept.")] = Stage.ALL,
     wait: Wait = False,
     jobs: Jobs = 4,
 ) -> None:
-    """Process images again; until that ends the old results stay."""
+    """Process images again. The old results stay until the new ones are ready."""
     session = session_of(context)
     if bool(ids) == failed:
-        session.terminal.error("Give ids, or --failed.")
+        session.terminal.error("Pass either image ids or --failed.")
         raise typer.Exit(BadUsage.exit_code)
 
     async def act(client: Client) -> int:
-        # All ids first: while images are put back, the list of failed ones changes under the cursor.
+        # All ids are read first, because reprocessing images changes the list of failed ones.
         chosen = list(ids or []) or [image.image_id async for image in client.images(status="failed")]
         if not chosen:
-            session.terminal.note("No image has failed.")
+            session.terminal.note("There are no failed images.")
         begun: list[str] = []
 
         async def begin(image_id: str) -> None:

@@ -1,4 +1,4 @@
-"""`upload`."""
+"""The command `upload`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def upload(
     context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files; with --recursive also folders.")],
     recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Take the pictures in folders, and in theirs.")
+        bool, typer.Option("--recursive", "-r", help="Upload the pictures in folders and their subfolders.")
     ] = False,
     jobs: Jobs = 4,
     wait: Wait = False,
@@ -39,7 +39,7 @@ def upload(
         bool | None,
         typer.Option(
             "--presigned/--post",
-            help="Straight to the bucket, or through the API. Unless given, the size decides.",
+            help="Upload directly to the bucket, or through the API. By default, this depends on the size.",
             show_default=False,
         ),
     ] = None,
@@ -49,14 +49,14 @@ def upload(
         typer.Option(
             envvar="IMGPIPE_JOURNAL",
             metavar="FILE",
-            help="Where to note what is uploaded, if not in the user's state folder.",
+            help="File that records uploads (default: in the user's state folder).",
         ),
     ] = None,
 ) -> None:
     """Upload images.
 
-    A batch that was interrupted, by Ctrl-C or by anything else, goes on where it stopped when the same command is
-    given again: no image is uploaded twice.
+    If a batch is interrupted, by Ctrl-C or in any other way, run the same command again. It continues where it
+    stopped, and no image is uploaded twice.
     """
     session = session_of(context)
     terminal = session.terminal
@@ -72,7 +72,7 @@ def upload(
         try:
             await batch.run(uploader, jobs)
         except (asyncio.CancelledError, ImgpipeError):
-            terminal.note(f"{batch.summary()} The same command goes on from here.")
+            terminal.note(f"{batch.summary()} Run the same command again to continue.")
             raise
         terminal.note(batch.summary())
         code = SOME_FAILED if batch.counts[State.FAILED] else OK
@@ -89,13 +89,13 @@ def _opened(path: Path | None, terminal: Terminal) -> Journal:
         return Journal.open(path)
     try:
         return Journal.open(default_path(os.environ))
-    except (BadUsage, RuntimeError) as error:  # RuntimeError: there is no home
-        terminal.note(f"{error} An interrupted batch will begin anew; --journal names another place.")
+    except (BadUsage, RuntimeError) as error:  # RuntimeError: there is no home folder
+        terminal.note(f"{error} An interrupted batch will start over; use --journal to choose another file.")
         return Journal.forgetful()
 
 
 class _Batch:
-    """The files of one command, and what became of them."""
+    """The files of one command, and their outcomes."""
 
     def __init__(self, selection: Selection, terminal: Terminal) -> None:
         self._files = selection.files
@@ -109,7 +109,7 @@ class _Batch:
         self.image_ids: list[str] = []
 
     async def run(self, uploader: Uploader, jobs: int) -> None:
-        """Uploads all. Raises `Unreachable`, `Refused`, and `CancelledError` where it is interrupted."""
+        """Upload all files. Raises `Unreachable`, `Refused`, and `CancelledError` if it is interrupted."""
         for path, fault in self._faults:
             self._done(Outcome(path, State.FAILED, error=fault))
 
@@ -134,17 +134,17 @@ class _Batch:
         _tell(outcome, self._terminal)
 
     def summary(self) -> str:
-        """What became of the batch."""
+        """Summarize the batch."""
         total = len(self._files) + len(self._faults)
         parts = [f"{self.counts[State.UPLOADED]:,} of {counted(total, 'file')} uploaded ({size_text(self._bytes)})"]
-        for state, words in ((State.SKIPPED, "there already"), (State.FAILED, "failed")):
+        for state, words in ((State.SKIPPED, "already uploaded"), (State.FAILED, "failed")):
             if self.counts[state]:
                 parts.append(f"{self.counts[state]:,} {words}")
         left = total - self.counts.total()
         if left:
-            parts.append(f"{left:,} to go")
+            parts.append(f"{left:,} remaining")
         if self._ignored:
-            parts.append(f"{self._ignored:,} in folders are no pictures")
+            parts.append(f"{self._ignored:,} in folders are not pictures")
         return f"{', '.join(parts)}, in {time.monotonic() - self._began:.1f} s."
 
 
@@ -159,7 +159,9 @@ def _tell(outcome: Outcome, terminal: Terminal) -> None:
         terminal.json(told)
         return
     mark, style = _MARKS[outcome.state]
-    told_as = {State.UPLOADED: "", State.SKIPPED: "there already", State.FAILED: str(outcome.error)}[outcome.state]
+    told_as = {State.UPLOADED: "", State.SKIPPED: "already uploaded", State.FAILED: str(outcome.error)}[
+        outcome.state
+    ]
     if terminal.is_for_people:
         terminal.row(
             styled(mark, style), str(outcome.path), styled(outcome.image_id or "", "cyan"), styled(told_as, style)

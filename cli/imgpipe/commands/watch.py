@@ -1,4 +1,4 @@
-"""`watch`, and what `--wait` shows."""
+"""The command `watch`, and the display of `--wait`."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ Events = Annotated[
     typer.Option(
         "--events",
         help="Print an event as one line of JSON (docs/events.md) for each image that is processed, fails or is "
-        "deleted, until Ctrl-C. Reads the images with these ids, or the whole list (100 images a request) every "
-        "second, or less often if that takes many requests. Of changes between two reads it shows the last.",
+        "deleted, until Ctrl-C. Reads the images with these ids, or the whole list (100 images per request) every "
+        "second, or less often if that takes many requests. If an image changes several times between two reads, "
+        "only the last change is printed.",
     ),
 ]
 
 
 def watch(context: typer.Context, ids: AnyIds = None, events: Events = False) -> None:
-    """Watch images until they are processed; without ids all that are in progress now."""
+    """Watch images until they are processed. Without ids, watch all that are in progress now."""
     session = session_of(context)
 
     async def follow_all(client: Client) -> int:
@@ -51,14 +52,14 @@ def watch(context: typer.Context, ids: AnyIds = None, events: Events = False) ->
                 watched += [image.image_id async for image in client.images(status=status)]
             if not watched:
                 session.terminal.note("Nothing is in progress.")
-        # Newest first in lists; processed is the oldest first.
+        # Lists are newest first, but the oldest image is processed first.
         return await watched_to_the_end(client, watched if ids else watched[::-1], session.terminal)
 
     session.run(act)
 
 
 async def watched_to_the_end(client: Client, ids: Sequence[str], terminal: Terminal) -> int:
-    """Follows images until all are finished, showing each change; the exit code."""
+    """Follow images until all are finished, and show each change. Returns the exit code."""
     board = _Board(ids)
     shown: dict[str, str] = {}
 
@@ -83,7 +84,7 @@ async def watched_to_the_end(client: Client, ids: Sequence[str], terminal: Termi
 
 
 class _Board:
-    """A table of states that always fits: what is finished makes room for what is not."""
+    """A table of statuses that always fits on the screen: finished images make room for unfinished ones."""
 
     def __init__(self, ids: Sequence[str]) -> None:
         self.images: dict[str, Image | None] = {}

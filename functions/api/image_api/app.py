@@ -24,18 +24,18 @@ TITLE = "Serverless image pipeline"
 
 
 def create_app(services: Services) -> FastAPI:
-    """The application on these services. Nothing is called before the first request."""
+    """Create the application with these services. It makes no calls to AWS before the first request."""
     settings = services.settings
-    # FastAPI would open an OpenTelemetry span for each request, which nobody reads: http.request_metrics measures.
+    # FastAPI would open an OpenTelemetry span for each request. http.request_metrics measures requests instead.
     quiet: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
     app = DocumentedApi(
         title=TITLE,
         description=DESCRIPTION,
         version="0.1.0",
-        # FastAPI's own pages run scripts of a CDN on the origin that keeps the API key: routes.pages has ours.
+        # FastAPI's own pages run scripts from a CDN on the origin that stores the API key. See routes.pages.
         docs_url=None,
         redoc_url=None,
-        # One address for each thing: `/api/images/` is not found, instead of a redirect that a POST may not follow.
+        # One URL per resource: `/api/images/` is a 404, not a redirect that clients may not follow for a POST.
         redirect_slashes=False,
         telemetry=quiet,
         lifespan=_serving,
@@ -56,7 +56,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(GatewayPath)
     error_responses.install(app)
     for routes in (images, files, uploads, service, pages):
-        # Not include_router: it would make every route a second time, in the first request.
+        # Not include_router: it would create every route a second time, in the first request.
         app.router.routes.extend(routes.router.routes)
     app.state.thumbnail_path = str(app.url_path_for("get_thumbnail", image_id="{image_id}", size="{size}"))
     return app
@@ -64,6 +64,6 @@ def create_app(services: Services) -> FastAPI:
 
 @asynccontextmanager
 async def _serving(_: FastAPI) -> AsyncIterator[None]:
-    """A server serves from threads, so it builds all models before the first request. Lambda never runs this."""
+    """Build all models before the first request, because a server runs threads. Lambda never calls this."""
     schemas.build()
     yield

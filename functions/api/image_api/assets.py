@@ -1,7 +1,8 @@
-"""Pages, scripts and styles: files served as they are, without a build step.
+"""Pages, scripts and styles: static files, without a build step.
 
-The gallery and the page at /docs are ours. The files of Swagger UI come from the package `fastapi-swagger`, whose
-code never runs. `SWAGGER_UI` pins their content, so that somebody reviews an update of that package.
+The gallery and the page at /docs are part of this project. The files of Swagger UI come from the package
+`fastapi-swagger`, whose code never runs. `SWAGGER_UI` pins their content, so that an update of that package is
+reviewed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ SWAGGER_UI = {
     "swagger-ui-bundle.js": "3f6abf70480db7e07914df4c98a77385f22ea585eaf457a3e6415ba0eae2d167",
     "swagger-ui.css": "c3cfe8248c4b0b89673600fb829924eafbac6de4bc4b2b06f5f5243483074d0a",
 }
-"""SHA-256 of the files of Swagger UI 5.34.0, as its makers publish them (npm: swagger-ui-dist)."""
+"""SHA-256 of the files of Swagger UI 5.34.0, as published on npm (swagger-ui-dist)."""
 
 _MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -45,7 +46,7 @@ class Asset:
 
 
 def asset(name: str, *, gzipped: bool = False) -> Asset | None:
-    """A page, or a script, style or picture of one; None if there is no such file."""
+    """Return a page, or a script, style or picture of one. None if there is no such file."""
     path = _files().get(name)
     return None if path is None else _read(path, gzipped=gzipped)
 
@@ -60,7 +61,7 @@ def _read(path: Path, *, gzipped: bool) -> Asset:
 
 @cache
 def _files() -> dict[str, Path]:
-    """By name, so that a request's text never becomes a path."""
+    """All files by name, so that text from a request never becomes a path."""
     own = (path for folder in (FOLDER, DOCS_FOLDER) for path in sorted(folder.rglob("*")))
     return {path.name: path for path in (*own, *_swagger_ui()) if path.suffix in _MEDIA_TYPES}
 
@@ -73,12 +74,12 @@ def _swagger_ui() -> list[Path]:
 
 
 def gallery_policy(bucket_origin: str) -> str:
-    """What the gallery may load: its own files, pictures that it made, and calls to the API and the bucket."""
+    """The gallery's CSP: it may load its own files and pictures that it creates, and call the API and bucket."""
     return _policy(img_src="'self' blob:", connect_src=f"'self' {bucket_origin}")
 
 
 def docs_policy() -> str:
-    """What /docs may load: its own files, the icons in Swagger UI's style sheet, and calls to the API."""
+    """The CSP of /docs: it may load its own files and the icons in Swagger UI's style sheet, and call the API."""
     return _policy(img_src="'self' data:", connect_src="'self'")
 
 

@@ -1,4 +1,4 @@
-"""What routes work with: the services, and the record of an image id."""
+"""Dependencies of the routes: the services, and the record of an image id."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Connected = Annotated[Services, Depends(_services)]
 
 
 def find_record(image_id: str, services: Services) -> Record:
-    """The record of a shown or reserved image. Raises `NotFound`."""
+    """Read the record of a visible or reserved image. Raises `NotFound`."""
     record = services.records.get(image_id) if is_image_id(image_id) else None
     if record is None or record.status is Status.DELETING:
         raise NotFound
@@ -34,5 +34,5 @@ def find_record(image_id: str, services: Services) -> Record:
 
 
 def change_record(image_id: str, services: Services, change: Callable[[Record], _T]) -> _T:
-    """Apply `change` to the record; read it again after a lost race. Raises `NotFound`, `Unavailable`."""
+    """Apply `change` to the record; after a lost race, read it again. Raises `NotFound`, `Unavailable`."""
     return until_settled(lambda: change(find_record(image_id, services)), busy=Unavailable)

@@ -97,4 +97,4 @@ OF_MODELS = {
     "UploadResponse": UPLOAD,
     "StatsResponse": STATS,
 }
-"""By the name of the model in `schemas`."""
+"""Examples by the name of the model in `schemas`."""

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the image's id derives from it, so a repeated request finds what the first one made.
+"""`Idempotency-Key`: the image's id derives from it, so a repeated request finds the image of the first one.
 
 See docs/decisions/0021-idempotency-keys.md.
 """
@@ -21,19 +21,19 @@ _T = TypeVar("_T")
 
 
 def image_id_for(call: str, key: str | None) -> str:
-    """The id for the image of this call: derived from the key, or a new one without a key."""
+    """The id of this call's image: derived from the key, or a new id without a key."""
     return new_image_id() if key is None else requested_image_id(call, key)
 
 
 def digest_of(key: str | None, *request: object) -> str | None:
-    """What tells different requests with the same key apart; None without a key."""
+    """A digest that distinguishes different requests with the same key. None without a key."""
     return None if key is None else hashlib.sha256(json.dumps(request).encode()).hexdigest()
 
 
 def first_or_again(
     new: Record, first: Callable[[Record], _T], again: Callable[[Record], _T], services: Services
 ) -> _T:
-    """`first(new)`, or `again` with the record that the same request made before.
+    """Call `first(new)`, or `again` with the record that the same request created before.
 
     Raises `KeyReused` if a different request used the key, `ImageDeleted` if its image is gone, `Unavailable`.
     """
@@ -42,7 +42,7 @@ def first_or_again(
         earlier = services.records.get(new.image_id) if new.request_digest is not None else None
         if earlier is None:
             return first(new)
-        # A record that names another image's key is forged. Nothing may be written there.
+        # A record that names another image's key is forged. Nothing may be written to that key.
         is_own = is_key_of(earlier.image_id, services.storage.uploads_bucket, earlier.key)
         if earlier.request_digest != new.request_digest or not is_own:
             raise KeyReused

@@ -1,4 +1,4 @@
-"""Which files are accepted: their size, name and format, and what to do about those that are not."""
+"""Which files are accepted, by size, name and format, and what to do about rejected ones."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from image_core.settings import Settings
 
 MAX_PAGE_BYTES = 3_000_000
-"""JSON on a page of the list. Lambda's response may have 6,291,556 bytes. The body is a string in it, so quotes and
-backslashes count twice."""
+"""Bytes of JSON on a page of the list. Lambda's response may have 6,291,556 bytes. The body is a string in it, so
+quotes and backslashes count twice."""
 
 MAX_NAME_CHARACTERS = 1024
-"""Of a file's name: no less than any S3 key can hold."""
+"""Limit for a file's name. It is not lower than S3's limit for a key."""
 
 
 def accepted_media_type(file: UploadFile, settings: Settings) -> str:
-    """The media type of a posted file, by its first bytes. Raises a `RequestError` if the file is not accepted."""
+    """Detect the media type of a posted file from its first bytes. Raises a `RequestError` if it is rejected."""
     if not file.size:
         raise EmptyFile
     if file.size > settings.max_post_bytes:

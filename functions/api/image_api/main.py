@@ -1,7 +1,7 @@
 """The API's entry points: `handler` for Lambda, `app` for any ASGI server.
 
-Importing it is Lambda's INIT phase, when a function has more CPU than later: what every request
-needs is built here.
+Lambda imports this module in its INIT phase, when a function has more CPU than later. Everything that all requests
+need is built here.
 """
 
 # ruff: noqa: E402  # the collector is off before anything is imported
@@ -10,15 +10,15 @@ from __future__ import annotations
 import gc
 import sys
 
-# Next to nothing of what an import allocates is ever freed; looking for it is a tenth of the cold start.
+# Imports allocate almost nothing that is ever freed. Searching for it would be a tenth of the cold start.
 gc.disable()
 
-# Of each parameter FastAPI asks whether it is of pydantic's version 1, and searches the path for that each time.
-sys.modules["pydantic.v1"] = None  # type: ignore[assignment]  # "not there", as importlib has it
+# For each parameter, FastAPI checks whether it is of pydantic's version 1, and searches the path for it each time.
+sys.modules["pydantic.v1"] = None  # type: ignore[assignment]  # importlib's way to say "not installed"
 
 from pydantic import BaseModel
 
-# FastAPI's models of OpenAPI are a quarter of its import, and /openapi.json alone needs them: it builds them then.
+# FastAPI's models of OpenAPI are a quarter of its import time. Only /openapi.json needs them and builds them then.
 BaseModel.model_config["defer_build"] = True
 import fastapi  # noqa: F401
 
@@ -37,7 +37,7 @@ app = create_app(connected)
 # The clients that every request needs.
 connected.prepare("dynamodb", *(["secretsmanager"] if connected.settings.api_key_secret_arn else []))
 
-# Without "off" start-up and shut-down would run on every request.
+# Without "off", startup and shutdown would run on every request.
 handler = instrumented(
     inline_handler(with_readable_host(Mangum(app, lifespan="off"))), lambda: connected.settings.log_level
 )

@@ -1,4 +1,4 @@
-"""The OpenAPI schema: FastAPI's own, without what cannot happen here, with examples and the API key."""
+"""The OpenAPI schema: FastAPI's own, with examples and the API key, and without responses that cannot happen."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DESCRIPTION = f"""
 Upload an image, or drop it into the bucket. Seconds later it has thumbnails, metadata and a caption.
 
 Responses under `/api/images` are envelopes: `status`, `data`, `error`. Error codes are stable, messages are for
-people. Besides the codes of each call, any URL can return `not_found` (404: there is nothing at this URL),
+people. In addition to the codes of each call, any URL can return `not_found` (404: there is nothing at this URL),
 `method_not_allowed` (405: the header `Allow` lists the methods) and `invalid_request` (400: the header `Host` is
 malformed). HEAD works wherever GET does. Range requests are not supported: the whole body is returned.
 
@@ -33,7 +33,7 @@ Every response has an `{REQUEST_ID}`. Include it when you report a problem.
 
 
 class DocumentedApi(FastAPI):
-    """FastAPI, with the schema of this module."""
+    """FastAPI with the schema of this module."""
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
@@ -72,12 +72,12 @@ def _document_api_key(schema: dict[str, Any]) -> None:
             "type": "apiKey",
             "in": "header",
             "name": api_key.HEADER,
-            "description": "Required on stacks that have a key, as those on AWS do by default.",
+            "description": "Required on stacks that have a key, which is the default on AWS.",
         }
     }
     status = HTTP_STATUS[Unauthorized]
     refusal = documented(Unauthorized)[status]
-    del refusal["model"]  # FastAPI's keyword; in the rest of the schema FastAPI has replaced it by now
+    del refusal["model"]  # FastAPI's keyword, which it has already replaced in the rest of the schema
     refusal["content"]["application/json"]["schema"] = {"$ref": "#/components/schemas/ErrorResponse"}
     refusal["headers"] = {
         "WWW-Authenticate": {"description": "Names the header for the key.", "schema": {"type": "string"}}
@@ -90,7 +90,7 @@ def _document_api_key(schema: dict[str, Any]) -> None:
 
 
 def _without_null(parameter: dict[str, Any]) -> None:
-    """Remove null from an optional parameter: a URL or a header cannot hold it."""
+    """Remove null from an optional parameter: a URL or a header cannot contain it."""
     schema = parameter["schema"]
     choices = [one for one in schema.pop("anyOf", []) if one != {"type": "null"}]
     for choice in choices:

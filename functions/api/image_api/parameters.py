@@ -1,4 +1,4 @@
-"""Parameters of several calls."""
+"""Parameters that several calls share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def milliseconds(time: datetime) -> int:
 
 
 def _date_and_time(text: str, parse: ValidatorFunctionWrapHandler) -> datetime:
-    """Refuse what pydantic would take besides: Unix times and dates alone. Say how to write a time."""
+    """Reject Unix times and dates without a time, which pydantic accepts. The error says how to write a time."""
     try:
         if text[10:11] not in ("T", "t"):
             raise ValueError
@@ -59,7 +59,7 @@ IdempotencyKey = Annotated[
         max_length=255,
         pattern=r"^[!-~]+$",
         description=(
-            "A text of your choice for this request, for example a UUID. Safe to retry: the same key never creates"
+            "A unique text for this request, for example a UUID. Safe to retry: the same key never creates"
             " a second image."
         ),
         examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],

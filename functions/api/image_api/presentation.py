@@ -1,4 +1,4 @@
-"""From `Record` to the schemas: pure functions."""
+"""Convert a `Record` to the schemas, with pure functions."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def image_data(record: Record, thumbnail_url: Callable[[str, str], str], *, expo
 
 
 def text_etag(record: Record) -> str:
-    """A strong ETag of the user's texts alone: a caption or a new thumbnail does not change it."""
+    """A strong ETag of only the user's texts: a caption or a new thumbnail does not change it."""
     return etag(json.dumps([record.title, record.alt_text, record.tags or ()]).encode())
 
 

@@ -12,10 +12,10 @@ from image_core.model import Record
 from image_core.services import Services
 
 RETRY_AFTER_SECONDS = 2
-"""When to ask again for an image that is being processed."""
+"""Seconds to wait before the next request for an image that is being processed."""
 PENDING_HEADERS: dict[str, Any] = {
     "Retry-After": {
-        "description": "While the image is not finished: seconds to wait before asking again.",
+        "description": "While the image is not finished: seconds to wait before the next request.",
         "schema": {"type": "integer"},
     }
 }
@@ -26,7 +26,7 @@ LOCATION_HEADER: dict[str, Any] = {
 
 def present(record: Record, request: Request, services: Services) -> ImageResponse:
     """The envelope of one image, with URLs on the host that the caller used."""
-    # As request.url_for, which would search all routes, twice for each image of a page.
+    # Like request.url_for, which would search all routes, twice for each image on a page.
     base, path = str(request.base_url).rstrip("/"), request.app.state.thumbnail_path
     return image_response(
         record,
@@ -41,7 +41,7 @@ def pending_headers(status: str) -> dict[str, str]:
 
 
 def accepted(record: Record, request: Request, response: Response, services: Services) -> AcceptedResponse:
-    """The body about an image that was accepted; sets `Location` and `Retry-After` on `response`."""
+    """The body for an accepted image. Sets `Location` and `Retry-After` on `response`."""
     shown = present(record, request, services)
     response.headers["Location"] = str(request.url_for("get_image", image_id=record.image_id))
     response.headers.update(pending_headers(shown.status))

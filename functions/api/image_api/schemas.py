@@ -1,4 +1,4 @@
-"""Bodies of requests and responses, as the OpenAPI schema shows them."""
+"""Request and response bodies, as documented in the OpenAPI schema."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ StageState = Literal["pending", "done", "failed"]
 
 
 class _Response(BaseModel):
-    """A response body. pydantic builds it at its first use: building all would slow down a cold start."""
+    """A response body. pydantic builds it at first use: building all of them would slow down a cold start."""
 
     model_config = ConfigDict(defer_build=True)
 
 
 def build() -> None:
-    """Build all of them. A server does it first, since pydantic can fail where two threads build one at once."""
+    """Build all of them. A server calls this first: pydantic can fail if two threads build the same one at once."""
     for model in _Response.__subclasses__():
         model.model_rebuild()
 
@@ -42,8 +42,8 @@ class ErrorResponse(_Response):
 class Metadata(_Response, extra="allow"):
     """Facts about the picture; see docs/metadata.md. Width and height are those of the upright picture, in pixels.
 
-    If the model had nothing to say, `caption` is null and `caption_reason` says why. `gps` is present only if the
-    service is set to show where pictures were taken.
+    If the model generated no text, `caption` is null and `caption_reason` says why. `gps` is present only if the
+    service is configured to show where pictures were taken.
     """
 
     width: int
@@ -54,11 +54,11 @@ class Metadata(_Response, extra="allow"):
     color_mode: str | None = Field(
         None,
         examples=["rgb"],
-        description="Of the file: bilevel, grayscale, palette, rgb, cmyk, lab, ycbcr or hsv.",
+        description="Color mode of the file: bilevel, grayscale, palette, rgb, cmyk, lab, ycbcr or hsv.",
     )
-    bit_depth: int | None = Field(None, examples=[8], description="Bits of one sample, or of one palette index.")
-    has_alpha: bool | None = Field(None, description="Whether the file carries transparency.")
-    frames: int | None = Field(None, examples=[1], description="Pictures in the file. The first one is processed.")
+    bit_depth: int | None = Field(None, examples=[8], description="Bits per sample, or per palette index.")
+    has_alpha: bool | None = Field(None, description="Whether the file has transparency.")
+    frames: int | None = Field(None, examples=[1], description="Pictures in the file. Only the first is processed.")
     icc_profile: str | None = Field(None, examples=["Display P3"], description="Name of the color profile.")
     dpi: list[float] | None = Field(None, examples=[[300, 300]], description="Pixels per inch, across and down.")
     exif: dict[str, Any] = Field(
@@ -95,7 +95,7 @@ class ImageData(_Response):
     source: str = Field(examples=["api", "bucket"])
     created_at: str = Field(examples=["2026-11-20T10:00:00Z"])
     processed_at: str | None
-    generation: int = Field(description="1 at first; each reprocess raises it by 1.", examples=[1])
+    generation: int = Field(description="Starts at 1; each reprocess adds 1.", examples=[1])
     processing_time_seconds: float | None
     metadata: Metadata | None
     thumbnails: dict[str, str] | None = Field(
@@ -136,7 +136,7 @@ class AcceptedResponse(_Response):
 
 
 class ImagePatch(BaseModel, extra="forbid"):
-    """A JSON merge patch (RFC 7396): a member that is left out stays, null clears it."""
+    """A JSON merge patch (RFC 7396): a member that is left out keeps its value, null clears it."""
 
     title: str | None = Field(None, min_length=1, max_length=200, examples=["Lake at dawn"])
     alt_text: str | None = Field(
@@ -154,7 +154,7 @@ class ImagePatch(BaseModel, extra="forbid"):
 
 
 class ListResponse(_Response):
-    """A page of images, newest first. Send `next_cursor` as `cursor` for the next page; null on the last one."""
+    """A page of images, newest first. Send `next_cursor` as `cursor` for the next page. It is null on the last."""
 
     status: Literal["success"] = "success"
     data: list[ImageResponse]
@@ -163,12 +163,12 @@ class ListResponse(_Response):
 
 
 def _whole(number: object) -> object:
-    """In JSON, 5.0 is a whole number too."""
+    """Convert a float such as 5.0, which is an integer in JSON, to an int."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 class UploadRequest(BaseModel, extra="forbid"):
-    """An upload that goes straight to the bucket. The URL is signed for these values; the file must match them."""
+    """An upload directly to the bucket. The URL is signed for these values, and the file must match them."""
 
     filename: str = Field(max_length=MAX_NAME_CHARACTERS, examples=["photo.jpg"])
     content_type: str = Field(examples=["image/jpeg"])
@@ -178,13 +178,13 @@ class UploadRequest(BaseModel, extra="forbid"):
     sha256: str | None = Field(
         None,
         pattern="^[0-9a-fA-F]{64}$",
-        description="SHA-256 of the file in hexadecimal digits. S3 rejects a file with another one.",
+        description="SHA-256 of the file in hexadecimal digits. S3 rejects a file that does not match.",
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     )
 
 
 class PresignedUpload(_Response):
-    """The request to send: exactly these headers, with the file as its body."""
+    """The request to send, with exactly these headers and the file as its body."""
 
     method: Literal["PUT"] = "PUT"
     url: str = Field(examples=["https://….s3.eu-west-1.amazonaws.com/uploads/img_…/photo.jpg?X-Amz-Algorithm=…"])
@@ -202,7 +202,7 @@ class UploadResponse(_Response):
 
 
 class ProcessingTimes(_Response):
-    """Percentiles in seconds, within 5%; null until an image is processed."""
+    """Percentiles in seconds, accurate to 5%. Null until an image is processed."""
 
     p50: float | None
     p95: float | None
@@ -210,7 +210,7 @@ class ProcessingTimes(_Response):
 
 
 class StatsResponse(_Response):
-    """Counts of images. Rates are of finished images, times of successful ones."""
+    """Counts of images. Rates refer to finished images, times to successful ones."""
 
     total: int
     in_progress: int
@@ -223,16 +223,16 @@ class StatsResponse(_Response):
 
 
 class NextModel(_Response):
-    """A caption model that is being downloaded or exported; `percent` of the way."""
+    """A caption model that is being downloaded or exported, with its progress in `percent`."""
 
     name: str = Field(examples=["Salesforce/blip-image-captioning-base"])
     percent: int
 
 
 class HealthResponse(_Response):
-    """The service is up. `caption_model` is the last model that a processor loaded; null before that.
+    """The service is up. `caption_model` is the last model that a processor loaded, null before that.
 
-    `next_caption_model` is the model that is about to replace it. Only a stack on one machine downloads a model.
+    `next_caption_model` is the model that will replace it. Only a local stack downloads a model.
     """
 
     status: Literal["ok"] = "ok"
@@ -241,7 +241,7 @@ class HealthResponse(_Response):
 
 
 class Limits(_Response):
-    """The largest accepted files in bytes: by `POST /api/images`, and by `POST /api/uploads`."""
+    """Maximum size of a file in bytes, for `POST /api/images` and for `POST /api/uploads`."""
 
     max_post_bytes: int = Field(examples=[4_000_000])
     max_image_bytes: int = Field(examples=[50_000_000])

@@ -1,4 +1,4 @@
-"""The processor's input: SQS messages that hold S3 notifications, or bare S3 notifications."""
+"""The processor's input: SQS messages that contain S3 notifications, or S3 notifications without a message."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SecondsLeft = Callable[[], float]
 class Processor:
     """Handles events of either kind.
 
-    `load` loads the caption model, from construction on, in a thread of `executor`.
+    `load` loads the caption model in a thread of `executor`. It starts when the object is created.
     """
 
     def __init__(
@@ -53,9 +53,9 @@ class Processor:
         self._model.get()
 
     def __call__(self, event: dict[str, Any], seconds_left: SecondsLeft | None = None) -> dict[str, Any]:
-        """Process the images that the event names. For SQS, the result lists the messages to deliver again.
+        """Process the images in the event. For SQS, the result lists the messages to deliver again.
 
-        `seconds_left` returns how long the invocation may still run; an image that takes longer is released before
+        `seconds_left` returns how long the invocation may still run. An image that takes longer is released before
         that. None means no limit.
         """
         records = event.get("Records") or [{}]
@@ -102,10 +102,10 @@ class Processor:
                 with observed():
                     self._handle(event, seconds_left)
             except Exception as error:
-                log.exception("an event could not be handled")
+                log.exception("could not handle an event")
                 errors.append(error)
         if errors:
-            raise ExceptionGroup("some events could not be handled", errors)
+            raise ExceptionGroup("could not handle some events", errors)
 
     def _handle(
         self,
@@ -137,12 +137,12 @@ def _log_pixel_limits(settings: Settings) -> None:
 
 @cache
 def processor() -> Processor:
-    """The processor of this process. Creating it starts loading the caption model."""
+    """The processor of this process. Creating it starts to load the caption model."""
     return Processor(services())
 
 
 def warm_up() -> None:
-    """Return once the caption model is loaded: a local worker receives no messages before."""
+    """Return once the caption model is loaded. A local worker receives no messages before that."""
     processor().wait_for_model()
 
 

@@ -1,5 +1,5 @@
-"""Lambda's entry point. Importing it is Lambda's INIT phase: the clients are built, and the caption model begins to
-load in a thread, so that it is there, or nearly so, when the first picture has been fetched and decoded.
+"""Lambda's entry point. Lambda imports it in its INIT phase: the clients are built, and the caption model starts to
+load in a thread, so that it is almost ready when the first picture has been downloaded and decoded.
 """
 
 from image_core.services import services

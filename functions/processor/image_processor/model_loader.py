@@ -1,4 +1,4 @@
-"""Loading the caption model in a thread, while pictures are fetched and decoded."""
+"""Load the caption model in a thread, while pictures are downloaded and decoded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class ModelLoader:
-    """The caption model of this process; `load` runs on `executor` from construction on."""
+    """The caption model of this process. `load` starts on `executor` when the object is created."""
 
     def __init__(self, load: Callable[[], Captioner], executor: Executor) -> None:
         self._load = load
@@ -26,7 +26,7 @@ class ModelLoader:
         try:
             return self._loading.result()
         except Exception:
-            # The next image tries again: the cause may have passed by then.
+            # The next image tries again, because the cause may be temporary.
             self._loading = self._executor.submit(self._load)
             raise
 

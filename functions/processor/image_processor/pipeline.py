@@ -1,4 +1,4 @@
-"""One image, in order: the steps between claim and finish."""
+"""The steps of processing one image, in order, from claim to finish."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def process(
     captioner: Callable[[], Captioner],
     executor: Executor,
 ) -> None:
-    """Take a claimed image to `success` or `failed`.
+    """Process a claimed image until it is `success` or `failed`.
 
-    `captioner` returns the model, waiting for it to load if need be. `executor` saves thumbnails and metadata while
-    the caption is computed. What an earlier attempt saved or a reprocess keeps is not made again. If another worker
-    has taken over, this attempt leaves nothing behind but what is served.
+    `captioner` returns the model, and waits until it is loaded. `executor` saves thumbnails and metadata while the
+    caption is computed. Results that an earlier attempt saved or a reprocess keeps are not made again. If another
+    worker has taken over, this attempt leaves no files behind except those that are served.
 
     Raises `Replaced` if the object is no longer the claimed one, and `Interrupted` if a transient error ended the
     attempt and the image waits for the next one.
@@ -56,7 +56,7 @@ def process(
     try:
         _attempt(record, stored, services, captioner, executor)
     except Replaced:
-        raise  # nothing was made of it yet
+        raise  # nothing has been saved yet
     except Superseded:
         _discard(record, services)
         log.info("another worker has taken over")
@@ -86,7 +86,7 @@ def _attempt(
         _finish(record, caption, model, started_ms, services)
     except ImageError as error:
         act.fail(record, error, services)
-        # The cause shows if a bug in the pipeline was mistaken for a damaged picture.
+        # The cause reveals a bug in the pipeline that looks like a damaged picture.
         log.info("image failed: %s (%r)", error.code, error.__cause__)
     except Superseded:
         raise
@@ -116,7 +116,8 @@ def _download(record: Record, stored: StoredObject, services: Services) -> bytes
 
 
 def _guard_announced(record: Record, sha256: str) -> None:
-    """Compare the announced SHA-256: S3 checks it for a presigned URL, an emulator or another writer does not."""
+    """Compare the announced SHA-256. S3 checks it for a presigned URL, but an emulator or another writer does
+    not."""
     if record.announced_sha256 not in (None, sha256):
         raise UploadMismatch("The SHA-256 of the uploaded file is not the announced one.")
 
@@ -164,7 +165,7 @@ def _save(
 
 
 def _kept_caption(record: Record) -> tuple[Caption, str] | None:
-    """The caption that this generation keeps, and its model; None if there is one to make."""
+    """The caption that this generation keeps, and its model. None if a caption must be generated."""
     if record.caption_model is None or not record.has_caption():
         return None
     return Caption(record.caption, record.caption_reason), record.caption_model
@@ -181,8 +182,8 @@ def _caption(picture: Decoded, captioner: Captioner) -> Caption:
     try:
         return captioner.caption(picture.for_captioning(captioner.image_size))
     except Exception as error:
-        # The engine is deterministic: it would raise the same error for these pixels again, unless it lacked memory
-        # or another resource.
+        # The engine is deterministic: it would raise the same error for these pixels again, unless it was out of
+        # memory or another resource.
         if is_transient(error) or needs_configuration(error):
             raise
         log.exception("captioning failed")
@@ -205,5 +206,5 @@ def _discard(record: Record, services: Services) -> None:
     listed = services.storage.list_thumbnails(prefix)
     now = services.records.get(record.image_id)
     if now is not None and now.thumbnails is not None and now.thumbnails.attempt == record.attempt:
-        return  # a later attempt uses what this one has saved
+        return  # a later attempt uses the files that this one has saved
     services.storage.delete_thumbnails(listed)

@@ -1,4 +1,4 @@
-"""Releasing an image just before Lambda kills the invocation that processes it."""
+"""Release an image just before Lambda kills the invocation that processes it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from image_core.telemetry import attempt_interrupted
 log = logging.getLogger(__name__)
 
 RESERVE_SECONDS = 2.0
-"""Time to release an image: two calls that take milliseconds."""
+"""Time that is reserved for releasing an image: two calls that take milliseconds."""
 
 
 class Watchdog:
-    """Guards a block that may hang anywhere: in a decoder, in a call, in the model.
+    """Watches a block that may hang anywhere: in a decoder, in a call, in the model.
 
     `RESERVE_SECONDS` before the end of `seconds_left`, a thread releases the record given to `guard` and calls
     `retry_in` with the seconds after which the message should be delivered again. The block itself keeps running.

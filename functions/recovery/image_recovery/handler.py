@@ -1,4 +1,4 @@
-"""Recovery: the engine's two other triggers, dead letters and deadlines that have passed."""
+"""Recovery: handles the engine's two other triggers, dead letters and passed deadlines."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from image_core.telemetry import count, instrumented, observed
 log = logging.getLogger(__name__)
 
 _TIME_LEFT_MS = 5_000
-"""The sweep stops so long before the invocation ends, so that the current image is finished."""
+"""The sweep stops this long before the invocation ends, so that it can finish the current image."""
 
 
 def handle(event: dict[str, Any], context: LambdaContext, services: Services) -> dict[str, Any]:
-    """For SQS: handle dead letters, and list those to deliver again. Otherwise: sweep, and count the decisions."""
+    """For SQS, handle dead letters and list those to deliver again. Otherwise, sweep and count the decisions."""
     if event.get("Records"):
         response = process_partial_response(
             event=event,
@@ -44,7 +44,7 @@ def _handle_letter(letter: SQSRecord, services: Services) -> None:
     try:
         events = parse_message(letter.body)
     except UnknownMessage:
-        log.error("a dead letter that names no image was dropped")
+        log.error("dropped a dead letter that names no image")
         count("Recovered", outcome="dead_letter_unknown")
         return
     try:
@@ -58,10 +58,10 @@ def _handle_letter(letter: SQSRecord, services: Services) -> None:
 
 
 def sweep(services: Services, *, has_time: Callable[[], bool] = lambda: True) -> Counter[str]:
-    """Handle every record whose deadline has passed; returns how often each decision was made, by name.
+    """Handle every record whose deadline has passed. Returns how often each decision was made, by name.
 
-    `has_time` is asked before each record; the next sweep continues. An error with one record does not stop the
-    others: all errors are raised at the end, also when time runs out.
+    `has_time` is called before each record. If time runs out, the next sweep continues. An error with one record
+    does not stop the others: all errors are raised at the end, even if time runs out.
     """
     decisions: Counter[str] = Counter()
     errors: list[Exception] = []

@@ -1,6 +1,6 @@
-"""The event that a change of a record causes: a pure function of the record before and after.
+"""The event of a change to a record: a pure function of the record before and after.
 
-Nothing else is read. So a change that is delivered late, twice or out of order causes the same event.
+Nothing else is read, so a change that is delivered late, twice or out of order causes the same event.
 """
 
 from __future__ import annotations
@@ -16,28 +16,29 @@ _DELETED = "ImageDeleted"
 
 
 def event_of(old: Record | None, new: Record | None, *, written_ms: int, api_url: str) -> Event | None:
-    """The event of a change from `old` to `new`, or None. None as a record: there is none.
+    """Return the event of a change from `old` to `new`, or None. A record of None means that there is no record.
 
-    `written_ms` is when the change was written. `api_url` is what thumbnail URLs begin with.
+    `written_ms` is when the change was written. Thumbnail URLs begin with `api_url`.
     """
     if new is not None and new.status in _DETAIL_TYPES:
         if old is not None and _outcome(old) == _outcome(new):
             return None
         time_ms = new.processed_ms or written_ms
         return Event(_DETAIL_TYPES[new.status], time_ms, _detail(new, new.status, time_ms, api_url))
-    # A reservation was never shown, so its end is no deletion. A `deleting` record was reported when it was marked.
+    # A reservation was never visible, so its end is not a deletion. A `deleting` record was reported when it was
+    # marked.
     if old is not None and old.status in SHOWN_STATUSES and (new is None or new.status is Status.DELETING):
         return Event(_DELETED, written_ms, _detail(new or old, "deleted", written_ms, api_url))
     return None
 
 
 def _outcome(record: Record) -> tuple[Any, ...]:
-    """What differs between two outcomes, and stays when somebody edits the title."""
+    """Values that differ between two outcomes, and do not change when the title is edited."""
     return record.status, record.finished_generation, record.finished_version, record.processed_ms
 
 
 def _detail(record: Record, status: str, time_ms: int, api_url: str) -> dict[str, Any]:
-    """The event's `detail`, as docs/events.schema.json has it. A deleted image shows nothing of its content."""
+    """The event's `detail`, see docs/events.schema.json. For a deleted image, it has no content of the image."""
     is_there = status != "deleted"
     thumbnails = record.thumbnails if is_there else None
     return {

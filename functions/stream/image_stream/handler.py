@@ -1,4 +1,4 @@
-"""Stream: sends an event to the event bus for each image that was processed, failed or deleted."""
+"""Send an event to the event bus for each image that was processed, failed or deleted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 def handle(event: dict[str, Any], services: Services) -> dict[str, Any]:
     """Send the events of a batch of stream records, and return the first record whose event was not sent.
 
-    Lambda delivers that record and all later ones again. Events that were sent already are then sent twice.
+    Lambda delivers that record and all later ones again. Events that were already sent are then sent twice.
     """
     changes = [(record["dynamodb"]["SequenceNumber"], _event(record, services)) for record in event["Records"]]
     caused = [(sequence_number, one) for sequence_number, one in changes if one is not None]

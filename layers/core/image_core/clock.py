@@ -1,4 +1,4 @@
-"""The time and the waiting of a function, replaceable by tests."""
+"""The clock of a function: the current time and sleeping. Tests replace it."""
 
 from __future__ import annotations
 

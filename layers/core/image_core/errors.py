@@ -1,7 +1,8 @@
-"""The errors of the pipeline. HTTP is the API's business: `image_api.http.errors` gives them a status.
+"""The errors of the pipeline. They know nothing about HTTP: `image_api.http.errors` maps them to a status.
 
 A `PipelineError` is public: its code and message go into records and responses. A message is for people and never
-holds a stack trace, an ARN or a bucket name. The other errors stay inside the pipeline and say what it does next.
+contains a stack trace, an ARN or a bucket name. The other errors stay inside the pipeline and control what it does
+next.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class PipelineError(Exception):
 
 
 class ImageError(PipelineError):
-    """A permanent fault of one image: retrying the same bytes would end the same way."""
+    """A permanent error of one image: retrying the same bytes would fail in the same way."""
 
 
 class UnsupportedFormat(ImageError):
@@ -31,27 +32,27 @@ class UnsupportedFormat(ImageError):
 
 class CorruptImage(ImageError):
     code = "corrupt_image"
-    default_message = "The image is damaged or cut short."
+    default_message = "The image is damaged or incomplete."
 
 
 class ImageTooLarge(ImageError):
     code = "image_too_large"
-    default_message = "The file has more bytes than are accepted."
+    default_message = "The file is larger than the limit. Reduce its size and upload it again."
 
 
 class TooManyPixels(ImageError):
     code = "too_many_pixels"
-    default_message = "The image has more pixels than are accepted."
+    default_message = "The image has more pixels than the limit. Scale it down and upload it again."
 
 
 class UploadIncomplete(ImageError):
     code = "upload_incomplete"
-    default_message = "The upload was announced but the file never arrived."
+    default_message = "The upload was announced, but the file never arrived. Upload it again."
 
 
 class UploadMismatch(ImageError):
     code = "upload_mismatch"
-    default_message = "The file that arrived is not the one that was announced."
+    default_message = "The uploaded file is not the one that was announced."
 
 
 class UnreadableObject(ImageError):
@@ -74,44 +75,44 @@ class CaptionFailed(ImageError):
 
 class RetriesExhausted(ImageError):
     code = "retries_exhausted"
-    default_message = "Processing failed repeatedly and was given up. Reprocess the image to try again."
+    default_message = "Processing failed too many times. Reprocess the image to try again."
 
 
 class InternalFailure(ImageError):
-    """A bug in the pipeline stopped the processing: every retry would end the same way."""
+    """A bug in the pipeline stopped the processing: every retry would fail in the same way."""
 
     code = "internal_error"
     default_message = "An internal error stopped the processing of this image. Reprocess it after an update."
 
 
 IMAGE_ERRORS: dict[str, type[ImageError]] = {error.code: error for error in ImageError.__subclasses__()}
-"""By code: what a `failed` record can carry."""
+"""The errors that a `failed` record can have, by code."""
 
 
 class BadCursor(PipelineError):
-    """The cursor is damaged, or belongs to another list."""
+    """The cursor is damaged or belongs to another list."""
 
     code = "bad_cursor"
-    default_message = "The cursor was not returned by this list. Start again without a cursor."
+    default_message = "The cursor is invalid for this list. Start again without a cursor."
 
 
 class Unavailable(PipelineError):
-    """A store could not do what was asked within its tries; a later try may succeed."""
+    """A store failed after all its retries. A later request may succeed."""
 
     code = "unavailable"
     default_message = "The service is busy. Try again in a few seconds."
 
 
 class Superseded(Exception):
-    """The write's condition failed: the record is no longer in the state that was read."""
+    """The write's condition failed: the record has changed since it was read."""
 
 
 class Replaced(Superseded):
-    """The object that was seen has been overwritten or removed since."""
+    """The object has been overwritten or removed since it was read."""
 
 
 class RetryLater(Exception):
-    """Nothing more can be done about this image now; handle it again in `retry_after_seconds`."""
+    """The image cannot be handled now. Handle it again in `retry_after_seconds`."""
 
     def __init__(self, message: str, retry_after_seconds: float) -> None:
         super().__init__(message)
@@ -119,11 +120,11 @@ class RetryLater(Exception):
 
 
 class Busy(RetryLater):
-    """Another worker has the image."""
+    """Another worker holds the image."""
 
 
 class Interrupted(RetryLater):
-    """The attempt ended without an outcome because of a transient error; its lease was given back."""
+    """The attempt ended without an outcome because of a transient error. Its lease was released."""
 
 
 class ModelError(Exception):

@@ -1,6 +1,6 @@
-"""Which formats are taken, and telling them by their first bytes. No decoding happens here.
+"""The supported formats, and how to detect them from a file's first bytes. Nothing is decoded here.
 
-The API and the processor ask the same function, so that what one accepts the other does not call unsupported.
+The API and the processor call the same function, so the processor never rejects a format that the API accepted.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ NAMES = {
     "avif": "AVIF",
     "heic": "HEIC",
 }
-"""Formats that are accepted, and what people call them. The media type of each is `image/{format}`."""
+"""The supported formats and their display names. The media type of each is `image/{format}`."""
 
 THUMBNAIL_MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png"}
-"""The media types of thumbnails by Pillow's encoder: the processor makes no others, the API serves no others."""
+"""Media types of thumbnails by Pillow's encoder. The processor creates and the API serves only these."""
 
 SNIFFED_BYTES = 512
-"""How much of a file's beginning `identify` wants to see."""
+"""Number of bytes at the start of a file that `identify` needs."""
 
-# Not b"MM\0+", BigTIFF in the byte order that nobody writes: Pillow takes it for the older kind.
+# Not b"MM\0+", big-endian BigTIFF: no software writes it, and Pillow reads it as classic TIFF.
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0")
 _BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), "avif"),
@@ -35,7 +35,7 @@ _BMP_HEADER_BYTES = (12, 16, 40, 52, 56, 64, 108, 124)
 
 
 def identify(head: bytes) -> str | None:
-    """The format that the first bytes are the signature of, a key of `NAMES`; None for everything else."""
+    """Return the format whose signature the first bytes match, a key of `NAMES`, or None."""
     if head.startswith(b"\xff\xd8\xff"):
         return "jpeg"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -46,7 +46,7 @@ def identify(head: bytes) -> str | None:
         return "webp"
     if head.startswith(_TIFF_SIGNATURES):
         return "tiff"
-    # Two letters are little to go by: many a text begins with BM.
+    # Two letters are not enough evidence: a text file can begin with BM, too.
     if head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BMP_HEADER_BYTES:
         return "bmp"
     if head[4:8] == b"ftyp":
@@ -55,9 +55,9 @@ def identify(head: bytes) -> str | None:
 
 
 def _by_brand(head: bytes) -> str | None:
-    """ISO/IEC 14496-12, 4.3: the brand that a file is of first, then those that it also keeps to.
+    """Detect HEIC and AVIF by their brands: the major brand, then the compatible ones (ISO/IEC 14496-12, 4.3).
 
-    `mif1` and `msf1` alone say nothing about how the pixels are coded.
+    `mif1` and `msf1` do not say how the pixels are coded, so neither is enough.
     """
     end = int.from_bytes(head[:4], "big")
     brands = (head[8:12], *(head[at : at + 4] for at in range(16, min(end, len(head)), 4)))
@@ -70,5 +70,5 @@ def media_type(name: str) -> str:
 
 
 def named(allowed: Collection[str]) -> str:
-    """What people call the formats `allowed`, as an enumeration."""
+    """The display names of the formats `allowed`, separated by commas."""
     return ", ".join(name for key, name in NAMES.items() if key in allowed)

@@ -1,7 +1,7 @@
-"""A log-scale histogram of processing times: percentiles from a bounded number of counters.
+"""A log-scale histogram of processing times, which gives percentiles from a bounded number of counters.
 
-Bucket b holds the times from 2^(b/8) up to 2^((b+1)/8) ms, so a percentile is within 4.5% of the true one
-and 15 minutes is bucket 158: https://prometheus.io/docs/specs/native_histograms/ describes the same scheme.
+Bucket b holds the times from 2^(b/8) up to 2^((b+1)/8) ms, so a percentile is within 4.5% of the true value.
+15 minutes is in bucket 158. https://prometheus.io/docs/specs/native_histograms/ describes the same scheme.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ def bucket_of(milliseconds: int) -> int:
 
 
 def middle_of(bucket: int) -> float:
-    """The geometric middle of a bucket, in milliseconds."""
+    """The geometric mean of a bucket's bounds, in milliseconds."""
     return float(2 ** ((bucket + 0.5) / BUCKETS_PER_DOUBLING))
 
 
 def percentile(histogram: Mapping[int, int], fraction: float) -> float | None:
-    """The time in ms that `fraction` (0 to 1) of the counted images did not exceed; None when none is counted."""
+    """The time in ms that `fraction` (0 to 1) of the counted images did not exceed. None if no image is counted."""
     total = sum(count for count in histogram.values() if count > 0)
     if total == 0:
         return None

@@ -1,4 +1,4 @@
-"""What the pipeline speaks of: records, stored objects, statistics. Plain data, no I/O."""
+"""The data model: records, stored objects, statistics. Plain data, no I/O."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Status(StrEnum):
-    """Where an image stands; docs/state.md draws it. `RESERVED` and `DELETING` are never shown."""
+    """The status of an image; docs/state.md has the diagram. `RESERVED` and `DELETING` are never shown."""
 
     RESERVED = "reserved"
     PENDING = "pending"
@@ -24,7 +24,7 @@ UNFINISHED_STATUSES = (Status.RESERVED, Status.PENDING, Status.PROCESSING, Statu
 
 
 class Stage(StrEnum):
-    """What a reprocess makes anew. `THUMBNAILS` includes the metadata."""
+    """What a reprocess recreates. `THUMBNAILS` includes the metadata."""
 
     ALL = "all"
     THUMBNAILS = "thumbnails"
@@ -32,17 +32,17 @@ class Stage(StrEnum):
 
 
 IDEMPOTENCY_KEY_MS = 24 * 60 * 60 * 1000
-"""A request's `Idempotency-Key` is remembered as long as its image is there, and at least this long."""
+"""A request's `Idempotency-Key` is remembered as long as its image exists, and at least this long."""
 
 
 @dataclass(frozen=True)
 class StoredObject:
     """An original as HEAD reports it.
 
-    `version` tells one content of a key from the next: S3's VersionId, or ETag and time where the bucket
-    is not versioned. `version_id` is S3's alone. `modified_ms` (ms since 1970, S3 counts whole seconds) is when it
-    arrived. `kms_key` is the ARN of the key that it is encrypted with, if S3 names one. An object that is not
-    `is_readable` is as a listing shows it: S3 refuses its HEAD, and will refuse it always.
+    `version` distinguishes successive contents of a key: S3's VersionId, or ETag and time if the bucket is not
+    versioned. `version_id` is only ever S3's VersionId. `modified_ms` (ms since 1970, S3 counts whole seconds) is
+    when it arrived. `kms_key` is the ARN of the key that it is encrypted with, if S3 names one. If `is_readable` is
+    false, S3 will always refuse its HEAD, and the other fields come from a listing.
     """
 
     key: str
@@ -58,7 +58,7 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class ThumbnailInfo:
-    """One thumbnail as the record knows it: sides in pixels, media type, object key."""
+    """One thumbnail on a record: width and height in pixels, media type, object key."""
 
     key: str
     width: int
@@ -69,9 +69,9 @@ class ThumbnailInfo:
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """The thumbnails that are served: which attempt made them, of which version, and for which generation.
+    """The thumbnails that are served, with the attempt that made them, their version and their generation.
 
-    `generation` is the one that made them, or the latest one that keeps them (a reprocess of the caption alone).
+    `generation` is the one that made them, or the latest one that kept them (a reprocess of only the caption).
     """
 
     attempt: str
@@ -82,7 +82,7 @@ class Thumbnails:
 
 @dataclass(frozen=True)
 class Record:
-    """One image. Times are milliseconds since 1970; the fields are those of docs/state.md."""
+    """The record of one image. Times are milliseconds since 1970. docs/state.md explains the fields."""
 
     image_id: str
     key: str
@@ -139,7 +139,7 @@ class Record:
         deadline: int = 0,
         upload_until: int = 0,
     ) -> Record:
-        """The first record of an image. A `rev` of 0 means that it is not in the table yet."""
+        """Return the first record of an image. A `rev` of 0 means that it is not in the table yet."""
         return cls(
             image_id=image_id,
             key=key,
@@ -160,14 +160,14 @@ class Record:
         )
 
     def deletion_covers(self, stored: StoredObject) -> bool:
-        """Whether the deletion of this image removes that object too; any other object is a new image.
+        """Whether the deletion of this image also removes that object. Any other object is a new image.
 
-        It covers the version that it names, and whatever may have come by a URL that was given out before.
+        It covers the version that it names, and any object that was uploaded with a URL issued before the deletion.
         """
         return self.version in (None, stored.version) or stored.modified_ms <= self.upload_until
 
     def is_finished_for(self, version: str) -> bool:
-        """Whether the outcome on the record is that of `version` in the present generation."""
+        """Whether the outcome on the record is that of `version` in the current generation."""
         return (
             self.status in (Status.SUCCESS, Status.FAILED)
             and self.finished_version == version
@@ -175,30 +175,30 @@ class Record:
         )
 
     def has_live_lease(self, now_ms: int) -> bool:
-        """Whether some worker may still be at it."""
+        """Whether a worker may still be processing the image."""
         return self.status is Status.PROCESSING and self.lease_until > now_ms
 
     def has_saved(self) -> bool:
-        """Whether metadata and thumbnails are those of the present version, made or kept in this generation."""
+        """Whether metadata and thumbnails are of the current version and were made or kept in this generation."""
         made = self.thumbnails
         return made is not None and (made.version, made.generation) == (self.version, self.generation)
 
     def has_caption(self) -> bool:
-        """Whether the caption is that of the present version, made or kept in this generation."""
+        """Whether the caption is of the current version and was made or kept in this generation."""
         return self.status is Status.SUCCESS or self.caption_kept_generation == self.generation
 
     def remembers_its_request(self, now_ms: int) -> bool:
-        """Whether the `Idempotency-Key` that made this image may still be sent again."""
+        """Whether a repeated request with this image's `Idempotency-Key` must still be recognized."""
         return self.request_digest is not None and now_ms < self.created_ms + IDEMPOTENCY_KEY_MS
 
     def attempts_at(self, version: str) -> int:
-        """Claims of `version` so far in the present generation."""
+        """Number of claims of `version` so far in the current generation."""
         return self.attempts if self.version == version else 0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a successful attempt adds to what it saved before."""
+    """The result of a successful attempt, in addition to what it saved before."""
 
     caption: str | None
     caption_reason: str | None
@@ -208,7 +208,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Stats:
-    """The statistics item, shards added up. `histogram` maps bucket number to images (see statistics.py)."""
+    """The statistics: the sum of all shards. `histogram` maps bucket number to images (see histogram.py)."""
 
     counts: Mapping[Status, int] = field(default_factory=dict)
     processing_ms_total: int = 0
@@ -217,7 +217,7 @@ class Stats:
 
 @dataclass(frozen=True)
 class NextModel:
-    """A caption model that is being downloaded or exported; `percent` of the way."""
+    """A caption model that is being downloaded or exported, with its progress in `percent`."""
 
     name: str
     percent: int
@@ -225,7 +225,7 @@ class NextModel:
 
 @dataclass(frozen=True)
 class ModelInUse:
-    """The caption model that a processor last loaded (None before the first did), and the one to replace it."""
+    """The caption model that a processor last loaded (None before the first load), and the one to replace it."""
 
     name: str | None
     next_model: NextModel | None

@@ -1,6 +1,6 @@
 """Which errors are worth a retry, and how long to wait before it.
 
-Errors are told apart by name (AWS's error code, or the names of the exception's classes), so that importing this
+Errors are identified by name (AWS's error code, or the names of the exception's classes), so that importing this
 module imports nothing else.
 """
 
@@ -11,9 +11,9 @@ from typing import Any
 
 _TRANSIENT = {
     # Python
-    "MemoryError",  # a smaller neighbor, or the next process, may leave enough
+    "MemoryError",  # a smaller neighbor or the next process may leave enough memory
     "OSError",  # includes TimeoutError and ConnectionError
-    # botocore: no response, or half of one
+    # botocore: no response, or an incomplete one
     "HTTPClientError",  # connection refused, reset or timed out; TLS
     "ConnectionError",
     "IncompleteReadError",
@@ -23,7 +23,7 @@ _TRANSIENT = {
     "CredentialRetrievalError",
 }
 _TRANSIENT_CODES = {
-    # Throttling, as an error code or as the reason of a cancelled transaction
+    # Throttling, as an error code or as the reason of a canceled transaction
     "BandwidthLimitExceeded",
     "EC2ThrottledException",
     "LimitExceededException",
@@ -64,11 +64,11 @@ _CONFIGURATION = {
 _PROGRAMMING = {"ImportError", "AttributeError", "NameError", "TypeError", "AssertionError", "NotImplementedError"}
 
 _OUT_OF_MEMORY = ("bad_alloc", "bad allocation", "failed to allocate memory", "can't allocate memory")
-"""What the inference engine says where Python would raise `MemoryError`."""
+"""Messages of the inference engine in cases where Python would raise `MemoryError`."""
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether this error is known to pass without anybody changing anything.
+    """Whether this error is known to pass without any change.
 
     AWS error codes outside the table are judged by their HTTP status: 429 and 5xx are transient.
     """
@@ -82,12 +82,12 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_transient_code(code: str) -> bool:
-    """`is_transient` for an AWS error code alone, as a cancelled transaction gives it."""
+    """`is_transient` for an AWS error code without a response, as in the reasons of a canceled transaction."""
     return code in _TRANSIENT_CODES
 
 
 def needs_configuration(error: BaseException) -> bool:
-    """Whether this error stays until somebody changes a setting or a permission; it is not the image's fault."""
+    """Whether this error lasts until a setting or a permission is changed. The image is not the cause."""
     if _is_one_of(error, _CONFIGURATION):
         return True
     is_from_aws = isinstance(getattr(error, "response", None), dict)
@@ -95,7 +95,7 @@ def needs_configuration(error: BaseException) -> bool:
 
 
 def is_programming_error(error: BaseException) -> bool:
-    """Whether this error is a bug of the code: every retry would end the same way."""
+    """Whether this error is a bug in the code: every retry would fail in the same way."""
     return _is_one_of(error, _PROGRAMMING)
 
 
@@ -108,10 +108,10 @@ LONGEST_BACKOFF_SECONDS = 900.0
 
 
 def backoff_seconds(failures: int, token: str) -> float:
-    """Seconds to wait after so many failures (1 or more): 15, 60, 240, 900, each ± 50%.
+    """Seconds to wait after this number of failures (1 or more): 15, 60, 240, 900, each ± 50%.
 
-    With the default of five attempts, an image survives an outage of about 20 minutes, while its first retry comes
-    soon. `token` is random already (an attempt, a message id): it spreads images that failed together.
+    With the default of five attempts, an image survives an outage of about 20 minutes, and its first retry still
+    comes soon. `token` is already random (an attempt, a message id): it spreads images that failed together.
     """
     spread = zlib.crc32(f"{token}/{failures}".encode()) / 2**32
     return min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 4.0 ** min(failures - 1, 10)) * (0.5 + spread)

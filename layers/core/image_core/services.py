@@ -1,4 +1,4 @@
-"""What a function works with: settings, clock and stores, connected once per process."""
+"""The dependencies of a function: settings, clock and stores, connected once per process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Services:
-    """The dependencies of everything that is not pure; tests build their own."""
+    """The dependencies of all code that is not pure. Tests build their own."""
 
     settings: Settings
     records: Records
@@ -31,7 +31,7 @@ class Services:
     queue: Queue
     events: EventBus
     secrets: SecretsManagerClient
-    """Where the API key is stored; only the API of a stack with a key uses it."""
+    """Where the API key is stored. Only the API of a stack with a key uses it."""
     clock: Clock
     clients: Mapping[str, LazyClient] = field(default_factory=dict)
 
@@ -43,12 +43,12 @@ class Services:
 
 @cache
 def services() -> Services:
-    """The services of this process, as its environment describes them."""
+    """The services of this process, configured by its environment."""
     return connect(settings())
 
 
 def connect(configured: Settings, *, session: Session | None = None, connections: int = 10) -> Services:
-    """Services for these settings; no client is built yet. `connections` limits parallel calls of one client."""
+    """Services for these settings. No client is built yet. `connections` limits parallel calls per client."""
     clock = Clock()
     clients = lazy_clients(configured, session=session, connections=connections)
     return Services(

@@ -1,4 +1,4 @@
-"""What can be set, in one place: read from the environment once, validated, frozen."""
+"""All settings in one place: read from the environment once, validated, frozen."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ LEASE_MARGIN_SECONDS = 10
 """A lease outlives the function that holds it by this much, so that a live worker is never superseded."""
 
 MODEL_MEGABYTES = 1_250
-"""The processor without a picture: the caption model's weights (BLIP-base: 900), its arrays, and the libraries."""
+"""Memory of the processor without a picture: the caption model's weights (BLIP-base: 900 MB), its arrays, and the
+libraries."""
 SPARE_MEGABYTES = 200
-"""What no plan accounts for, such as memory that is free but in pieces."""
+"""Memory that cannot be planned, such as free memory that is fragmented."""
 
 
 class Settings(BaseModel):
@@ -32,78 +33,79 @@ class Settings(BaseModel):
     event_bus_name: str = "default"
     """The event bus; only the stream function sends to it."""
     api_url: str | None = None
-    """The API's URL, which the thumbnail URLs in events begin with; unset: they are paths."""
+    """The API's URL, with which the thumbnail URLs in events begin. If unset, they are paths."""
 
     stats_shards: int = Field(default=10, ge=1, le=100)
-    """Counter items that writes are spread over. One query adds up all of them, so the number can change."""
+    """Number of counter items that writes are spread over. One query adds up all of them, so it can be changed."""
 
     max_image_bytes: int = Field(default=50_000_000, ge=1)
     max_post_bytes: int = Field(default_factory=lambda data: min(4_000_000, data["max_image_bytes"]), ge=1)
-    """Largest file that `POST /api/images` takes: a Lambda request is 6 MB, base64 and headers included."""
+    """Largest file that `POST /api/images` accepts: a Lambda request is 6 MB, base64 and headers included."""
     allowed_formats: tuple[str, ...] = tuple(NAMES)
-    """Formats that are taken, keys of `formats.NAMES`; in the environment with commas between them."""
+    """Supported formats, keys of `formats.NAMES`. In the environment they are separated by commas."""
     max_image_pixels: int = Field(default=100_000_000, ge=1)
     max_image_frames: int = Field(default=10_000, ge=1)
-    """Most pictures in one file (animation, pages). Only the first is decoded, but all are counted."""
+    """Maximum number of pictures in one file (animation, pages). Only the first is decoded, but all are counted."""
     thumbnails: dict[str, int] = {"small": 150, "medium": 300}
     """Name of each thumbnail size, and the side in pixels of the square it fits into: `small=150,medium=300`."""
     expose_gps: bool = False
 
     processor_timeout_seconds: int = Field(default=120, ge=5)
     max_attempts: int = Field(default=5, ge=1)
-    """Claims of one version in one generation before the image is given up as `retries_exhausted`."""
+    """Claims of one version in one generation before the image fails as `retries_exhausted`."""
     pending_timeout_seconds: int = Field(default=900, ge=1)
-    """After this long without progress the sweep looks at a record."""
+    """Seconds without progress after which the sweep checks a record."""
     upload_url_seconds: int = Field(default=900, ge=1)
-    """How long a presigned upload is valid; the reservation outlives it by `pending_timeout_seconds`."""
+    """How long a presigned upload is valid. The reservation outlives it by `pending_timeout_seconds`."""
     download_url_seconds: int = Field(default=300, ge=1)
     aws_endpoint_url: str | None = None
-    """An emulator instead of AWS; boto3 reads the same variable."""
+    """URL of an emulator to use instead of AWS. boto3 reads the same variable."""
     local_endpoint_url: str | None = None
-    """The same for `sam local`, which can set only the variables that the template declares."""
+    """The same for `sam local`, which can set only variables that the template declares."""
     s3_public_endpoint_url: str | None = None
-    """Where callers reach that emulator's S3, when it is not where the function does (`sam local`)."""
+    """URL of the emulator's S3 for callers, if it differs from the function's (`sam local`)."""
 
     aws_lambda_function_memory_size: int | None = None
-    """Memory of this function in MB, which Lambda says; unset elsewhere."""
+    """Memory of this function in MB. Set by Lambda, unset elsewhere."""
     api_key_secret_arn: str | None = None
-    """The secret that holds the key to everything under /api; unset: no key is needed (the local stack)."""
+    """The secret that holds the API key for all paths under /api. If unset, no key is required (local stack)."""
     public_docs: bool = True
-    """Whether the API's documentation answers without that key."""
+    """Whether the API's documentation is served without that key."""
     cors_origins: str | None = None
-    """Other origins whose pages may call the API: `https://a.example,https://b.example`, or `*`."""
+    """Other origins whose web pages may call the API: `https://a.example,https://b.example`, or `*`."""
 
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     models_dir: str = "models"
-    """Where `exported` and `demo` lie: the real caption model is taken if it is there, else the demo model."""
+    """The folder that contains `exported` and `demo`. The real caption model is used if it exists, else the demo
+    model."""
     caption_model_dir: str | None = None
-    """One particular model folder instead."""
+    """A model folder to use instead."""
     caption_prompt: str | None = None
-    """Text that captions continue; unset or empty: the model's own prompt."""
+    """Text that captions continue. If unset or empty, the model's own prompt is used."""
     caption_max_tokens: int = Field(default=20, ge=1, le=200)
 
     @property
     def endpoint_url(self) -> str | None:
-        """URL of the emulator that stands for AWS; None on AWS."""
+        """URL of the emulator that replaces AWS. None on AWS."""
         return self.local_endpoint_url or self.aws_endpoint_url
 
     @property
     def lease_seconds(self) -> int:
-        """How long a claim holds: longer than the function can run."""
+        """How long a claim is valid: longer than the function can run."""
         return self.processor_timeout_seconds + LEASE_MARGIN_SECONDS
 
     @property
     def account_id(self) -> str | None:
-        """The AWS account of the stack, as its queue's URL names it."""
+        """The AWS account of the stack, taken from its queue's URL."""
         match = re.search(r"/(\d{12})/[^/]+$", self.queue_url)
         return match[1] if match else None
 
     @property
     def decoding_bytes(self) -> int | None:
-        """Memory for decoding one picture, beside the caption model and two copies of the file.
+        """Memory for decoding one picture, in addition to the caption model and two copies of the file.
 
-        None outside of Lambda, where nothing says how much there is.
+        None outside of Lambda, where the memory is unknown.
         """
         if self.aws_lambda_function_memory_size is None:
             return None
@@ -136,27 +138,30 @@ class Settings(BaseModel):
 
 _THUMBNAIL = re.compile(r"([a-z][a-z0-9-]{0,19})=(\d{1,4})", re.ASCII)
 MAX_THUMBNAIL_PIXELS = 1_024
-"""A PNG of that side with alpha has up to 4.2 MB: 5.6 MB in base64, of the 6 MB that a Lambda response may have."""
+"""A PNG with alpha and this side length has up to 4.2 MB. In base64 that is 5.6 MB, and a Lambda response may have
+6 MB."""
 
 
 def thumbnail_sizes(table: str) -> dict[str, int]:
-    """`small=150,medium=300` as a dictionary in that order. Raises `ValueError` with what to write instead."""
+    """Parse `small=150,medium=300`. The order is kept. Raises `ValueError`, which says what to write instead."""
     sizes: dict[str, int] = {}
     for entry in table.split(","):
         match = _THUMBNAIL.fullmatch(entry.strip())
         if not match or not 1 <= int(match[2]) <= MAX_THUMBNAIL_PIXELS:
             raise ValueError(
                 f"thumbnails: {entry.strip()!r} is not NAME=PIXELS, as in small=150,medium=300. A name has up to 20"
-                f" lower-case letters, digits and -, a letter first. Pixels are 1 to {MAX_THUMBNAIL_PIXELS}."
+                " lowercase letters, digits and -, and begins with a letter."
+                f" Pixels are 1 to {MAX_THUMBNAIL_PIXELS}."
             )
         if match[1] in sizes:
-            raise ValueError(f"thumbnails: {match[1]!r} is there twice. Give each size a name of its own.")
+            raise ValueError(f"thumbnails: {match[1]!r} appears twice. Give each size its own name.")
         sizes[match[1]] = int(match[2])
     return sizes
 
 
 @cache
 def settings() -> Settings:
-    """The settings of this process, read at the first call."""
-    # pydantic-settings would do this for a tenth of the cold start: it brings command lines, .env files and more.
+    """The settings of this process, read from the environment at the first call."""
+    # pydantic-settings would do this, too, but costs a tenth of the cold start: it also reads command lines and
+    # .env files.
     return Settings.model_validate({n: v for n in Settings.model_fields if (v := os.environ.get(n.upper()))})

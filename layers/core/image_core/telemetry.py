@@ -1,9 +1,8 @@
-"""What is told about the work: logs as JSON, metrics as EMF lines, both with the ids of image and request.
+"""Logs as JSON and metrics as EMF lines, both with the ids of image and request.
 
-An EMF line (CloudWatch's embedded metric format) is a line of the log that CloudWatch reads metrics from: nothing
-is called, nothing can fail. Its namespace is POWERTOOLS_METRICS_NAMESPACE (the stack's name); without one, as in
-tools and tests, no line is written. The dimension `service` is POWERTOOLS_SERVICE_NAME. docs/operations.md lists
-the metrics.
+An EMF line (CloudWatch's embedded metric format) is a log line from which CloudWatch reads metrics: no call is made
+that could fail. Its namespace is POWERTOOLS_METRICS_NAMESPACE (the stack's name). Without one, as in tools and
+tests, no line is written. The dimension `service` is POWERTOOLS_SERVICE_NAME. docs/operations.md lists the metrics.
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ _ids: ContextVar[dict[str, str] | None] = ContextVar("ids", default=None)
 _line: ContextVar[EphemeralMetrics | None] = ContextVar("line", default=None)
 
 
-# One piece of work: a message, a request, an image
+# One unit of work: a message, a request, an image
 
 
 @contextmanager
 def observed(**ids: str | None) -> Iterator[None]:
-    """One piece of work: its log lines carry `ids` and what is noted later; its measurements become one EMF line.
+    """One unit of work. Its log lines include `ids` and later notes, and its measurements become one EMF line.
 
-    A thread takes part if it runs in a copy of the context (`contextvars.copy_context().run`).
+    A thread belongs to it if it runs in a copy of the context (`contextvars.copy_context().run`).
     """
     line = EphemeralMetrics()
     ids_before = _ids.set({name: value for name, value in ids.items() if value})
@@ -55,14 +54,14 @@ def observed(**ids: str | None) -> Iterator[None]:
 
 
 def note(**ids: str | None) -> None:
-    """Adds ids to those of the work at hand."""
+    """Add ids to those of the current unit of work."""
     noted = _ids.get()
     if noted is not None:
         noted.update({name: value for name, value in ids.items() if value})
 
 
 def request_id() -> str | None:
-    """The id of the request that the work at hand was asked for by."""
+    """The id of the request that started the current unit of work."""
     return (_ids.get() or {}).get("request_id")
 
 
@@ -71,14 +70,14 @@ def request_id() -> str | None:
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
-    """Measures a step that succeeds, as `{Name}Duration` in milliseconds."""
+    """Measure a step as `{Name}Duration` in milliseconds, if it succeeds."""
     started = time.perf_counter()
     yield
     measure(f"{name.capitalize()}Duration", (time.perf_counter() - started) * 1000)
 
 
 def measure(name: str, milliseconds: float, **dimensions: str) -> None:
-    """A time in milliseconds, on the line of the work at hand; `dimensions` are those of the whole line."""
+    """Add a time in milliseconds to the line of the current unit of work. `dimensions` apply to the whole line."""
     line = _line.get()
     if line is not None:
         line.add_metric(name, _MILLISECONDS, milliseconds)
@@ -87,7 +86,7 @@ def measure(name: str, milliseconds: float, **dimensions: str) -> None:
 
 
 def count(name: str, number: int = 1, /, **dimensions: str) -> None:
-    """Count `number` more; where there are `dimensions`, count by them as well, on a line of its own."""
+    """Add `number` to a counter. With `dimensions`, also count by them, on a separate line."""
     at_hand = _line.get()
     line = EphemeralMetrics() if dimensions or at_hand is None else at_hand
     line.add_metric(name, _COUNT, number)
@@ -98,7 +97,7 @@ def count(name: str, number: int = 1, /, **dimensions: str) -> None:
 
 
 def image_ended(record: Record) -> None:
-    """Counts a record that became `success` or `failed` just now."""
+    """Count a record that has just become `success` or `failed`."""
     if record.status is Status.SUCCESS:
         count("ImagesProcessed")
         measure("TotalDuration", record.processing_ms or 0)
@@ -116,7 +115,7 @@ def _write(line: EphemeralMetrics) -> None:
         return
     for name, value in (_ids.get() or {}).items():
         line.add_metadata(name, value)
-    # In one piece: other threads write as well.
+    # One write call, because other threads write as well.
     sys.stdout.write(json.dumps(line.serialize_metric_set(), separators=(",", ":")) + "\n")
     sys.stdout.flush()
 
@@ -125,7 +124,7 @@ def _write(line: EphemeralMetrics) -> None:
 
 
 class _Ids(logging.Filter):
-    """Gives every record the ids of the work at hand."""
+    """Add the ids of the current unit of work to every log record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         for name, value in (_ids.get() or {}).items():
@@ -134,12 +133,12 @@ class _Ids(logging.Filter):
 
 
 def log_as_json(level: str = "INFO") -> None:
-    """From now on whatever is logged is one line of JSON, ASCII alone: no name in it can forge another line."""
+    """Log one line of JSON per record from now on, ASCII only, so that no name in it can forge another line."""
     root = logging.getLogger()
     if not root.handlers:
         root.addHandler(logging.StreamHandler())
     for handler in root.handlers:
-        # Lambda's own handler leaves the end of a line to its formatter.
+        # Lambda's own handler leaves the line end to its formatter.
         handler.setFormatter(_json("" if isinstance(handler, logging.StreamHandler) else "\n"))
         handler.addFilter(_Ids())
     root.setLevel(level)
@@ -150,10 +149,10 @@ def log_as_json(level: str = "INFO") -> None:
 def _json(end: str) -> logging.Formatter:
     return LambdaPowertoolsFormatter(
         json_serializer=lambda record: json.dumps(record, default=str, separators=(",", ":")) + end,
-        json_deserializer=str,  # a message stays text, whatever a caller put into it
+        json_deserializer=str,  # a message stays text, even if it looks like JSON
         utc=True,
         use_rfc3339=True,
-        serialize_stacktrace=False,  # the traceback is there already, as text
+        serialize_stacktrace=False,  # the traceback is already included as text
         service=EphemeralMetrics().service,
     )
 
@@ -162,7 +161,7 @@ def _json(end: str) -> logging.Formatter:
 
 
 def instrumented(handler: Handler, level: Callable[[], str]) -> Handler:
-    """A Lambda handler whose first call makes logs JSON, at `level()`, and counts the cold start."""
+    """A Lambda handler whose first call sets up JSON logs at `level()` and counts the cold start."""
     is_cold = True
 
     @wraps(handler)

@@ -80,7 +80,7 @@ def test_what_names_the_stack_must_be_given(name: str) -> None:
         ({"thumbnails": "small=0"}, "1 to 1024"),
         ({"thumbnails": "small=1025"}, "1 to 1024"),
         ({"thumbnails": "small=-5"}, "small=-5"),
-        ({"thumbnails": "small=150,small=300"}, "'small' is there twice"),
+        ({"thumbnails": "small=150,small=300"}, "'small' appears twice"),
         ({"max_attempts": 0}, "max_attempts"),
         ({"stats_shards": 0}, "stats_shards"),
         ({"max_image_pixels": "many"}, "max_image_pixels"),

@@ -182,7 +182,7 @@ def test_a_jpeg_without_a_frame_header_is_corrupt(data: bytes) -> None:
 def test_a_png_made_of_very_many_pieces_is_corrupt(name: bytes, most: int) -> None:
     data = pictures.png()  # of two chunks and its end
     assert inspect(data[:33] + chunk(name, b"") * most + data[33:], "png")
-    with pytest.raises(CorruptImage, match="pieces"):
+    with pytest.raises(CorruptImage, match="too many chunks"):
         inspect(data[:33] + chunk(name, b"") * (most + 1) + data[33:], "png")
 
 
@@ -240,7 +240,7 @@ def test_a_gif_is_told_by_its_first_picture_and_counted_by_all(data: bytes, expe
 def test_a_gif_made_of_very_small_pieces_is_corrupt() -> None:
     # In 26,000 bytes 10,000 and an eighth of them are allowed.
     assert inspect(gif(9, 9, b"\x21\xfe" + b"\1x" * 13_000 + b"\0", gif_picture(0, 0, 9, 9)), "gif")
-    with pytest.raises(CorruptImage, match="pieces"):
+    with pytest.raises(CorruptImage, match="too many blocks"):
         inspect(gif(9, 9, b"\x21\xfe" + b"\1x" * 14_000 + b"\0", gif_picture(0, 0, 9, 9)), "gif")
 
 
@@ -271,7 +271,7 @@ def test_the_last_page_of_a_tiff_need_not_say_that_it_is_the_last() -> None:
     data = b"II*\0" + long(8) + directory(*SIZE)
 
     assert [inspect(data[: len(data) - missing], "tiff").frames for missing in range(5)] == [1] * 5
-    with pytest.raises(CorruptImage, match="short"):
+    with pytest.raises(CorruptImage, match="incomplete"):
         inspect(data[:-5], "tiff")
 
 
@@ -305,7 +305,7 @@ def test_pages_of_a_tiff_are_counted_no_further_than_they_are_accepted() -> None
 def test_a_tiff_made_of_very_many_pieces_is_corrupt(tag: int) -> None:
     count = tiff.MAX_PIECES + 1
     ifd = directory((256, 4, 1, long(1)), (257, 4, 1, long(1)), (tag, 4, count, long(8)))
-    with pytest.raises(CorruptImage, match="pieces"):
+    with pytest.raises(CorruptImage, match="strips, tiles or values"):
         inspect(b"II*\0" + long(8) + ifd + bytes(4 * count), "tiff")
 
 
@@ -327,7 +327,7 @@ def test_a_tile_of_more_pixels_than_are_accepted_is_refused_however_small_the_pi
     ids=["Canon", "DNG", "Nikon"],
 )
 def test_raw_files_of_cameras_are_unsupported_though_they_hold_a_tiff(data: bytes) -> None:
-    with pytest.raises(UnsupportedFormat, match="Raw"):
+    with pytest.raises(UnsupportedFormat, match="raw"):
         inspect(data, "tiff")
 
 
@@ -341,7 +341,7 @@ def test_a_webp_made_of_very_many_pieces_is_corrupt() -> None:
     whole = pictures.encode(pictures.see_through(), "WEBP")
     first = whole[20:30]
     assert inspect(riff((b"VP8X", first), *[(b"JUNK", b"")] * (webp.MAX_CHUNKS - 1)), "webp")
-    with pytest.raises(CorruptImage, match="pieces"):
+    with pytest.raises(CorruptImage, match="chunks"):
         inspect(riff((b"VP8X", first), *[(b"JUNK", b"")] * webp.MAX_CHUNKS), "webp")
 
 
@@ -386,7 +386,7 @@ def test_a_bmp_has_the_depth_of_its_samples(bits: int, depth: int) -> None:
     data = b"BM" + bytes(12) + struct.pack("<IiiHHI", 40, 3, 2, 1, bits, 0)
 
     assert inspect(data, "bmp") == FileInfo(3, 2, depth)
-    with pytest.raises(CorruptImage, match="short"):
+    with pytest.raises(CorruptImage, match="incomplete"):
         inspect(data[:-1], "bmp")
 
 

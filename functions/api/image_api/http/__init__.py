@@ -1,1 +1,1 @@
-"""What holds for every HTTP call, whatever the route."""
+"""HTTP behavior that all routes share."""

@@ -35,23 +35,23 @@ PUBLIC_FOLDER = "/assets/"
 DOCS_PATHS = frozenset({"/docs", "/openapi.json"})
 
 CACHE_SECONDS = 300.0
-"""How long a key is trusted before the secret is read again: a revoked key works for so long."""
+"""How long a key is trusted before the secret is read again. A revoked key keeps working for this time."""
 REREAD_SECONDS = 10.0
 """A new key works within this time. An unknown key may be new, so the secret is read again for it: once in this
-time for each key, and for all of them together as often as `REREADS` allows."""
+time per key, and for all keys together as often as `REREADS` allows."""
 REREADS = 10
-"""How many reads for unknown keys may follow one another; one more is allowed after each `REREAD_SECONDS`. So
+"""Maximum number of consecutive reads for unknown keys. One more is allowed after each `REREAD_SECONDS`, so
 guessing costs few reads. While none is left, an unknown key gets 503, because it may be the new one."""
 MAX_REFUTED = 1_000
-"""How many keys are remembered as not valid."""
+"""Maximum number of keys that are remembered as invalid."""
 OUTAGE_SECONDS = 3600.0
 """How long known keys stay valid while Secrets Manager is unavailable."""
 MIN_KEY_CHARACTERS = 20
-"""A shorter secret was set by mistake (an empty string above all); it is no key."""
+"""A shorter secret, such as an empty string, was set by mistake and is not accepted as a key."""
 
 
 def is_public(path: str, *, public_docs: bool) -> bool:
-    """Whether a path needs no key. Every path that is not named here needs one."""
+    """Whether a path requires no key. All paths that are not listed here require one."""
     return path in PUBLIC_PATHS or path.startswith(PUBLIC_FOLDER) or (public_docs and path in DOCS_PATHS)
 
 
@@ -75,7 +75,7 @@ class KeyRing:
         self._reading = Lock()
 
     def is_valid(self, key: str) -> bool | None:
-        """Whether `key` is valid, from what is cached; None if the secret must be read. Raises `Unavailable`."""
+        """Whether `key` is valid, from the cache. None if the secret must be read. Raises `Unavailable`."""
         now = self._now()
         tried_just_now = now - self._tried_at < REREAD_SECONDS
         if self._matches(key):
@@ -88,12 +88,12 @@ class KeyRing:
         return None
 
     def read_and_validate(self, key: str) -> bool:
-        """Read the secret; then whether `key` is valid. Blocks. Raises `Unavailable`."""
+        """Read the secret, then return whether `key` is valid. Blocks. Raises `Unavailable`."""
         known = self._matches(key) and self._outlives_outage(self._now())
         if not self._reading.acquire(blocking=not known):
             return True  # a known key does not wait for the read of another request
         try:
-            # The request that read the secret while this one waited may have answered for it.
+            # Another request may have read the secret while this one waited.
             valid = self.is_valid(key)
             return self._read_for(key) if valid is None else valid
         finally:
@@ -106,8 +106,8 @@ class KeyRing:
         try:
             self._digests = tuple(_digest(found) for found in self._read())
         except Exception as error:
-            # Whatever the cause, and however long it lasts: only keys that were known before are let in.
-            log.exception("the API key could not be read")
+            # Whatever the cause is, and however long it lasts: only keys that were already known are accepted.
+            log.exception("could not read the API key")
             self._tried_at = began
             if self._matches(key) and self._outlives_outage(began):
                 return True
@@ -140,7 +140,7 @@ class KeyRing:
             pass  # never rotated, or the old key was revoked
         keys = [key for key in found if len(key) >= MIN_KEY_CHARACTERS]
         if not keys:
-            raise ValueError(f"the secret holds no key of at least {MIN_KEY_CHARACTERS} characters")
+            raise ValueError(f"the secret contains no key of at least {MIN_KEY_CHARACTERS} characters")
         return keys
 
 
@@ -149,7 +149,7 @@ def _digest(key: str) -> bytes:
 
 
 class ApiKeyGuard:
-    """ASGI middleware: lets public paths and callers with a valid key through, before any body is read."""
+    """ASGI middleware: accepts public paths and callers with a valid key, before any body is read."""
 
     def __init__(self, app: ASGIApp, ring: KeyRing, *, public_docs: bool) -> None:
         self._app = app

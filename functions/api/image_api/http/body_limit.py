@@ -1,7 +1,8 @@
-"""The limit of a request's body, checked before anything reads the body.
+"""The size limit of a request's body, checked before anything reads the body.
 
-On Lambda the declared length would do, since API Gateway sends whole bodies. The local server also gets chunked
-bodies, which declare nothing: they are cut off where they exceed the limit, instead of being kept in memory.
+On Lambda the declared length would be enough, because API Gateway sends whole bodies. The local server also
+receives chunked bodies, which declare no length: they are rejected as soon as they exceed the limit, so that they
+never fill the memory.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from image_core.settings import Settings
 
 MULTIPART_OVERHEAD_BYTES = 16_384
-"""Most that boundaries, part headers and a long file name add to a file."""
+"""Maximum number of bytes that boundaries, part headers and a long file name add to a file."""
 MAX_JSON_BYTES = 65_536
-"""For JSON. The longest useful body is a PATCH of some 30,000 bytes."""
+"""Limit for JSON. The longest useful body is a PATCH of about 30,000 bytes."""
 
 
 _JSON_TOO_LARGE = (

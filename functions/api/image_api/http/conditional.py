@@ -1,6 +1,6 @@
 """Conditional requests (RFC 9110, section 13): `ETag`, `If-None-Match`, `If-Match`.
 
-The ETag of JSON is a hash of its bytes: it is strong, and changes with everything that a caller would see change.
+The ETag of JSON is a hash of its bytes: it is strong, and changes with every change that a caller can see.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _TAGS = re.compile(r'(W/)?("[^"]*")')
 def json_response(
     body: BaseModel, if_none_match: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """200 with `body` and its ETag, or 304 if the caller has it already."""
+    """Return 200 with `body` and its ETag, or 304 if the caller already has it."""
     return json_bytes_response(serialized(body), if_none_match, headers)
 
 
 def json_bytes_response(
     content: bytes, if_none_match: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """`json_response` for a body that is serialized already."""
+    """`json_response` for a body that is already serialized."""
     tag = etag(content)
     if is_known(tag, if_none_match):
         return not_modified(tag, _JSON, headers)
@@ -41,7 +41,7 @@ def json_bytes_response(
 
 
 def not_modified(tag: str, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
-    """304. It names the media type, because Mangum would name JSON, and caches keep the headers of a 304."""
+    """Return 304 with the media type: Mangum would set JSON, and caches store the headers of a 304."""
     return Response(status_code=304, media_type=media_type, headers={**etag_headers(tag), **(headers or {})})
 
 
@@ -51,12 +51,12 @@ def etag_headers(tag: str) -> dict[str, str]:
 
 
 def etag(content: bytes) -> str:
-    """A strong ETag of these bytes."""
+    """Return a strong ETag of these bytes."""
     return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
 def is_known(tag: str, if_none_match: str | None) -> bool:
-    """Whether the caller has that response already: `If-None-Match` is `*`, or lists the tag, weak or not."""
+    """Whether the caller already has that response: `If-None-Match` is `*`, or lists the tag, weak or not."""
     header = if_none_match or ""
     return header.strip() == "*" or tag in (found for _, found in _TAGS.findall(header))
 
@@ -65,7 +65,7 @@ def require_match(body: BaseModel, if_match: str | None, *others: str) -> None:
     """Raise `PreconditionFailed` if an `If-Match` lists neither the ETag of `body` nor one of `others`."""
     if if_match is None or if_match.strip() == "*":
         return
-    # A weak tag never matches here: it promises too little to write on.
+    # A weak tag never matches here: it does not guarantee identical bytes.
     strong = {found for weak, found in _TAGS.findall(if_match) if not weak}
     if strong.isdisjoint((etag(serialized(body)), *others)):
         raise PreconditionFailed

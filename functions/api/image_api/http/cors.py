@@ -1,7 +1,7 @@
-"""CORS: pages of the origins in CORS_ORIGINS may call the API. Off where that is empty.
+"""CORS: pages of the origins in CORS_ORIGINS may call the API. Disabled if that is empty.
 
-The application does it, not API Gateway, so that it is the same on AWS, under `sam local` and on the local stack,
-and so that a page can read refusals (401, 413) and errors (500).
+The application handles it, not API Gateway, so that it works in the same way on AWS, under `sam local` and on the
+local stack, and so that a page can read refusals (401, 413) and errors (500).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every error becomes a response here: one envelope for all, never a body of the framework's own."""
+"""Convert every error to a response. All have the same envelope, never a body of the framework."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ log = logging.getLogger(__name__)
 
 _RETRY_AFTER_SECONDS = 5
 _RETRY_AFTER = {
-    "Retry-After": {"description": "Seconds to wait before asking again.", "schema": {"type": "integer"}}
+    "Retry-After": {"description": "Seconds to wait before the next request.", "schema": {"type": "integer"}}
 }
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def documented(*errors: type[PipelineError]) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI `responses` of a route with these errors, and with the two that every route can have."""
+    """The OpenAPI `responses` of a route with these errors, and with the two errors that every route can return."""
     by_status: dict[int | str, dict[str, Any]] = {}
     every: tuple[type[PipelineError], ...] = (*errors, InternalError, Unavailable)
     for error in every:
@@ -57,7 +57,7 @@ def documented(*errors: type[PipelineError]) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Register the handlers of `app`. They are async: Starlette would start a thread for others."""
+    """Register the error handlers of `app`. They are async, because Starlette would run others in a thread."""
     for error in HTTP_STATUS:
         app.add_exception_handler(error, _pipeline_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
@@ -73,7 +73,7 @@ def error_response(error: PipelineError, headers: dict[str, str] | None = None) 
 
 
 class UnforeseenErrors:
-    """ASGI middleware: 500 for errors that no handler knows. Inside CORS, so that pages can read that response.
+    """ASGI middleware: 500 for errors without a handler. It is inside CORS, so that pages can read the response.
 
     Starlette's own handler for `Exception` is outside of all middleware.
     """
@@ -117,7 +117,7 @@ async def _validation_error(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
-    """The framework's own refusals: an unknown path or method, or a form that it cannot read."""
+    """Handle the framework's own errors: an unknown path or method, or a form that it cannot parse."""
     assert isinstance(error, HTTPException)
     if error.status_code == HTTP_STATUS[NotFound]:
         return error_response(NotFound("There is nothing at this URL."))
@@ -127,7 +127,7 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _allowed_methods(request: Request) -> str:
-    """All methods of the request's path; the framework lists those of the first matching route only."""
+    """All methods of the request's path. The framework lists only those of the first matching route."""
     allowed = [
         method
         for method in _METHODS
@@ -141,6 +141,6 @@ def _allowed_methods(request: Request) -> str:
 
 async def _aws_error(_: Request, error: Exception) -> JSONResponse:
     if not is_transient(error):
-        return _unforeseen(error)  # a later try would fail as well
+        return _unforeseen(error)  # a retry would fail as well
     log.error("a call to AWS failed", exc_info=error)
     return error_response(Unavailable(), {"Retry-After": str(_RETRY_AFTER_SECONDS)})

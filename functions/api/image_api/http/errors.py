@@ -1,4 +1,4 @@
-"""The errors of a call, and `HTTP_STATUS`: the one table from error to HTTP status."""
+"""The errors of a call, and `HTTP_STATUS`, which maps every error to its HTTP status."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from image_core.errors import BadCursor, InternalFailure, PipelineError, Unavail
 
 
 class RequestError(PipelineError):
-    """The call is refused. `retry_after_seconds` tells the caller when it makes sense to repeat it."""
+    """The call is rejected. `retry_after_seconds` says when a retry makes sense."""
 
     def __init__(self, message: str | None = None, *, retry_after_seconds: int | None = None) -> None:
         super().__init__(message)
@@ -19,7 +19,7 @@ class InvalidRequest(RequestError):
 
 
 class InvalidHost(InvalidRequest):
-    default_message = "The header Host is not the name of a host. Send the host of the URL that you call."
+    default_message = "The header Host is not a valid host name. Send the host of the URL that you call."
 
 
 class EmptyFile(RequestError):
@@ -53,9 +53,9 @@ class NotReady(RequestError):
 
 
 class SizeMissing(NotReady):
-    """No waiting helps, unlike with other `NotReady`s: hence a status of its own."""
+    """Waiting does not help, unlike with other `NotReady` errors, so this has a different status."""
 
-    default_message = "This image has no thumbnail of that size. Reprocess it to make the sizes of today."
+    default_message = "This image has no thumbnail of that size. Reprocess it to create all current sizes."
 
 
 class ProcessingFailed(RequestError):
@@ -75,7 +75,7 @@ class ImageDeleted(RequestError):
 
 class PreconditionFailed(RequestError):
     code = "precondition_failed"
-    default_message = "The image has changed since you read it (`If-Match`). Read it again, then decide."
+    default_message = "The image has changed since you read it (`If-Match`). Read it again and use its new ETag."
 
 
 class TooLarge(RequestError):

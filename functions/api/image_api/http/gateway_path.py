@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 
 class GatewayPath:
-    """ASGI middleware: serves the path by which API Gateway chose the route.
+    """ASGI middleware: serves the path that API Gateway used to choose the route.
 
-    API Gateway decodes the path, and Mangum decodes it once more. `/api/%2569mages` would then be served as
+    API Gateway decodes the path, and Mangum decodes it a second time. `/api/%2569mages` would then be served as
     `/api/images`, although API Gateway did not apply that route's throttle.
     """
 

@@ -1,4 +1,4 @@
-"""The host and the scheme that a request names, checked before URLs in responses are made of them."""
+"""Check the host and scheme of a request before they are used in URLs of responses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NO_HOST = ""
 
 
 class HostCheck:
-    """ASGI middleware: 400 unless `Host` is a host, with or without a port, and the scheme is HTTP's."""
+    """ASGI middleware: 400 unless `Host` is a host with an optional port, and the scheme is HTTP or HTTPS."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -38,7 +38,7 @@ class HostCheck:
 
 
 def with_readable_host(handler: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """`handler`, a Mangum, for events whose host or port Mangum would fail on: `HostCheck` refuses them."""
+    """Wrap the Mangum `handler`: it fails on some malformed hosts and ports, which `HostCheck` can then reject."""
 
     @wraps(handler)
     def call(event: Any, context: Any) -> Any:

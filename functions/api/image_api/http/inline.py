@@ -1,4 +1,4 @@
-"""Where blocking functions run: in a thread under a server, inline on Lambda.
+"""Run blocking functions: in a thread under a server, inline on Lambda.
 
 Endpoints are plain functions that wait for AWS. A server runs them in threads, to serve other requests meanwhile. A
 Lambda environment serves one request at a time, so a thread would only cost time there.
@@ -31,7 +31,7 @@ def inline() -> Iterator[None]:
 
 
 def inline_handler(handler: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """The Lambda handler `handler`, with its endpoints run inline."""
+    """Wrap the Lambda handler `handler`, so that its endpoints run inline."""
 
     @wraps(handler)
     def call(event: Any, context: Any) -> Any:
@@ -42,7 +42,7 @@ def inline_handler(handler: Callable[[Any, Any], Any]) -> Callable[[Any, Any], A
 
 
 async def run_blocking(function: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:
-    """Call a function that blocks: in a thread, or inline within `inline()`."""
+    """Call a blocking function: inline within `inline()`, otherwise in a thread."""
     if _is_inline.get():
         return function(*arguments, **named)
     return await run_in_threadpool(function, *arguments, **named)

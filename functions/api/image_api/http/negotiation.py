@@ -8,7 +8,7 @@ _WEIGHT_ZERO = re.compile(r"q\s*=\s*0(\.0*)?")
 
 
 def accepts(header: str | None, name: str) -> bool:
-    """Whether `header` lists `name` (in lower case) with a weight above 0. Wildcards do not count."""
+    """Whether `header` lists `name` (in lowercase) with a weight above 0. Wildcards do not count."""
     for entry in (header or "").lower().split(","):
         listed, *parameters = (part.strip() for part in entry.split(";"))
         if listed == name:

@@ -1,4 +1,4 @@
-"""Headers of every response: request id, no sniffing, no scripts, a rule for caches.
+"""Headers of every response: request id, no sniffing, no scripts, cache control.
 
 HEAD is served as GET without the body.
 """
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 REQUEST_ID = "X-Request-Id"
 NOT_A_PAGE = "default-src 'none'; sandbox"
-"""The Content-Security-Policy of all but pages, which have their own: a browser runs and loads nothing."""
+"""The Content-Security-Policy of everything but pages, which have their own: a browser loads and runs nothing."""
 
 
 class ResponseHeaders:
-    """ASGI middleware around all others that respond, so that errors get these headers too."""
+    """ASGI middleware around all others that send responses, so that errors get these headers too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -48,6 +48,6 @@ class ResponseHeaders:
 
 
 def request_id_of(scope: Scope) -> str:
-    """API Gateway's id, which its access log has too; else a new one. Callers cannot choose it."""
+    """API Gateway's id, which is also in its access log, or else a new one. Callers cannot choose it."""
     context = scope.get("aws.event", {}).get("requestContext", {})
     return str(context.get("requestId") or uuid.uuid4().hex)

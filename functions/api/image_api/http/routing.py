@@ -24,14 +24,14 @@ def router(tag: str, prefix: str = "") -> APIRouter:
 
 
 def _operation_id(route: APIRoute) -> str:
-    """The function's name: what generated clients call the operation."""
+    """The function's name, which generated clients use for the operation."""
     return route.name
 
 
 class _Route(APIRoute):
-    """Runs its endpoint by `run_blocking`, and refuses a body of another media type (415).
+    """Runs its endpoint with `run_blocking`, and rejects a body of another media type (415).
 
-    `application/…+json` is JSON too.
+    `application/…+json` is also accepted as JSON.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""The bytes of an image: its thumbnails and its original."""
+"""Serve the bytes of an image: its thumbnails and its original."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
             "description": "The thumbnail.",
             "headers": ETAG,
         },
-        304: {"description": "The caller has it already (`If-None-Match`).", "headers": ETAG},
+        304: {"description": "The caller already has it (`If-None-Match`).", "headers": ETAG},
         **documented(NotFound, SizeMissing, NotReady, ProcessingFailed),
     },
     response_class=Response,
@@ -50,11 +50,11 @@ log = logging.getLogger(__name__)
 def get_thumbnail(
     image_id: ImageId, size: Size, services: Connected, if_none_match: IfNoneMatch = None
 ) -> Response:
-    """The thumbnail of one size (see `thumbnails` of the image), upright and never enlarged."""
+    """Returns the thumbnail of one size (see `thumbnails` of the image), upright and never enlarged."""
 
     def read() -> Response:
         info = _thumbnail(find_record(image_id, services), size, services.settings)
-        # A key is never written twice with different bytes, so it makes a strong ETag.
+        # A key is never written twice with different bytes, so it is a strong ETag.
         etag = f'"{info.key.partition("/")[2].replace("/", "-")}"'
         if is_known(etag, if_none_match):
             return not_modified(etag, info.content_type)
@@ -81,14 +81,14 @@ def _thumbnail(record: Record, size: str, settings: Settings) -> ThumbnailInfo:
 
 
 def _require_own(info: ThumbnailInfo, record: Record) -> None:
-    """Raise `NotFound` unless this is a picture that was made for this image.
+    """Raise `NotFound` unless this is a thumbnail of this image.
 
-    The processor, which opens hostile files, writes records. Nothing else may be served in the API's name.
+    Records are written by the processor, which opens hostile files. The API must not serve anything else for it.
     """
     owner = thumbnail_owner(info.key)
     if owner is None or owner[0] != record.image_id or info.content_type not in THUMBNAIL_MEDIA_TYPES.values():
         log.error("a record names a thumbnail that is not its own", extra={"image_id": record.image_id})
-        raise NotFound("This thumbnail is not a picture made for this image. Reprocess the image.")
+        raise NotFound("This thumbnail does not belong to this image. Reprocess the image.")
 
 
 @router.get(
@@ -105,7 +105,7 @@ def _require_own(info: ThumbnailInfo, record: Record) -> None:
     summary="The original file",
 )
 def get_original(image_id: ImageId, services: Connected) -> Response:
-    """Redirects to the file as it was uploaded, as an attachment under its own name."""
+    """Redirects to the file as it was uploaded, as an attachment with its original name."""
     url = _presigned(find_record(image_id, services), services)
     return RedirectResponse(url, status_code=307, headers={"Cache-Control": "no-store"})
 
@@ -117,8 +117,8 @@ def get_original(image_id: ImageId, services: Connected) -> Response:
     summary="The URL of the original file",
 )
 def get_original_address(image_id: ImageId, services: Connected) -> OriginalResponse:
-    """The URL that `/original` redirects to, for scripts in a page: they cannot see where a redirect leads, and
-    would send their API key there."""
+    """Returns the URL that `/original` redirects to. It is for scripts in a web page: they cannot see where a
+    redirect leads, and would send their API key there."""
     record = find_record(image_id, services)
     url = _presigned(record, services)
     return OriginalResponse(status=shown_status(record), data=OriginalLocation(url=url))

@@ -1,4 +1,4 @@
-"""/api/images: upload, list, read, describe, reprocess, delete."""
+"""/api/images: upload, list, read, update, reprocess, delete."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ from image_core.telemetry import image_ended, note
 log = logging.getLogger(__name__)
 
 _ENVELOPE_BYTES = 1_000
-"""Most that a list has besides its images: a cursor above all."""
+"""Maximum number of bytes in a list besides its images, mainly the cursor."""
 _NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
-    304: {"description": "Nothing has changed (`If-None-Match`).", "headers": ETAG}
+    304: {"description": "The image has not changed (`If-None-Match`).", "headers": ETAG}
 }
 
 router = routing.router("images", "/api/images")
@@ -78,8 +78,8 @@ def upload_image(
 ) -> AcceptedResponse:
     """Stores the multipart field `file` and processes it in the background.
 
-    The bytes decide what the file is, not its name or content type. Safe to retry with the same `Idempotency-Key`:
-    the response then says how far the image has come.
+    The format is detected from the bytes, not from the file's name or content type. Safe to retry with the same
+    `Idempotency-Key`: the response then has the current state of the image.
     """
     content_type = accepted_media_type(file, services.settings)
     name = file.filename or "image"
@@ -109,7 +109,7 @@ def upload_image(
 
 
 def _sha256(file: UploadFile) -> str:
-    digest = hashlib.file_digest(file.file, "sha256")  # type: ignore[arg-type]  # a spooled file has what it takes
+    digest = hashlib.file_digest(file.file, "sha256")  # type: ignore[arg-type]  # a spooled file has the methods
     file.file.seek(0)
     return digest.hexdigest()
 
@@ -124,9 +124,9 @@ def _store(record: Record, file: UploadFile, services: Services) -> None:
     try:
         services.storage.put_original(record.key, file.file, content_type=record.content_type)
     except Exception as error:
-        # Whatever the cause: no event will come for this record, and the caller must know.
-        log.exception("an upload could not be stored")
-        with suppress(Superseded):  # it was stored after all, and the processor works on it
+        # Whatever the cause is: no event will come for this record, and the caller must get an error.
+        log.exception("could not store an upload")
+        with suppress(Superseded):  # it was stored after all, and the processor handles it
             image_ended(services.records.give_up(record, None, UploadIncomplete()))
         raise Unavailable from error
 
@@ -141,7 +141,7 @@ def _store(record: Record, file: UploadFile, services: Services) -> None:
 def list_images(
     request: Request,
     services: Connected,
-    limit: Annotated[int, Query(ge=1, le=100, description="Images on a page.")] = 20,
+    limit: Annotated[int, Query(ge=1, le=100, description="Maximum number of images on a page.")] = 20,
     cursor: Annotated[
         str | None, Query(max_length=512, description="`next_cursor` of the previous page of the same list.")
     ] = None,
@@ -150,12 +150,13 @@ def list_images(
     created_before: CreatedBefore = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """One page; each item is the response of `GET /api/images/{image_id}`.
+    """Returns one page. Each item is the response of `GET /api/images/{image_id}`.
 
-    Following the cursors of a list without `status` shows each image that existed at the first page once, whatever
-    is uploaded or deleted meanwhile. A page costs the same for any number of images.
+    If you follow the cursors of a list without `status`, each image that existed at the first page appears once,
+    even if other images are uploaded or deleted meanwhile. The cost of a page does not depend on the number of
+    images.
 
-    A page holds at most `limit` images and 3,000,000 bytes. Only `next_cursor` tells whether there are more.
+    A page has at most `limit` images and 3,000,000 bytes. Only `next_cursor` shows whether there are more.
     """
     page = services.records.page(
         limit=limit,
@@ -191,7 +192,7 @@ def get_image(
     services: Connected,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """Status, metadata, caption and thumbnails of an image, as far as they are known."""
+    """Returns status, metadata, caption and thumbnails of an image, as far as they are known."""
     shown = present(find_record(image_id, services), request, services)
     return json_response(shown, if_none_match, pending_headers(shown.status))
 
@@ -213,13 +214,13 @@ def describe_image(
     services: Connected,
     if_match: IfMatch = None,
 ) -> Response:
-    """Sets `title`, `alt_text` and `tags`. A member that is left out stays; null clears it.
+    """Sets `title`, `alt_text` and `tags`. A member that is left out keeps its value; null clears it.
 
     The body is a JSON merge patch, sent as `application/merge-patch+json` or `application/json`. Captions,
     reprocessing and a new file under the same key never change these texts.
 
-    Send the image's `text_etag` as `If-Match`, and the call fails with 412 if somebody else has changed these texts
-    since you read them. With the `ETag` of the response, any change counts, also a new caption.
+    If you send the image's `text_etag` as `If-Match`, the call fails with 412 if someone else has changed these
+    texts since you read them. With the `ETag` of the response, it fails after any change, such as a new caption.
     """
 
     def described(record: Record) -> Record:
@@ -251,19 +252,19 @@ def reprocess_image(
     services: Connected,
     stage: Annotated[
         Literal["all", "thumbnails", "caption"],
-        Query(description="What to make again; `thumbnails` includes the metadata. The default is `all`."),
+        Query(description="What to recreate; `thumbnails` includes the metadata. The default is `all`."),
     ] = "all",
 ) -> AcceptedResponse:
     """Runs the pipeline again, after a failure or a success. The old results stay until it ends.
 
     `stage=caption` keeps thumbnails and metadata; `stage=thumbnails` keeps the caption and does not run the model.
-    Results that are missing or belong to an earlier version of the file are made too, as are those that an earlier
-    call asked for and that are not made yet. `stages` in the response shows what is pending.
+    Results that are missing or belong to an earlier version of the file are also recreated, as well as results that
+    an earlier call requested and that do not exist yet. `stages` in the response shows what is pending.
     """
 
     def begin(record: Record) -> Record:
         if record.status is Status.RESERVED:
-            return record  # its first processing is still to come
+            return record  # it has not been processed for the first time yet
         return _reprocessed(record, services, Stage(stage))
 
     record = change_record(image_id, services, begin)
@@ -271,7 +272,7 @@ def reprocess_image(
         services.queue.send(ObjectEvent(services.storage.uploads_bucket, record.key))
     except Exception:
         # The record is pending, so the sweep will send the message.
-        log.exception("the message of a reprocessing could not be sent")
+        log.exception("could not send the message of a reprocess")
     return accepted(record, request, response, services)
 
 
@@ -298,5 +299,5 @@ def delete_image(
     try:
         delete(deleted, services)
     except Exception:
-        # Nobody sees the image any more; the sweep removes what is left.
-        log.exception("a deletion is left to the sweep")
+        # The image is already hidden. The sweep removes the rest.
+        log.exception("the sweep will finish a deletion")

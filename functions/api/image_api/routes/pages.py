@@ -25,7 +25,7 @@ router = routing.router("service")
     response_description="The gallery page, or the index.",
 )
 def index(request: Request, services: Connected) -> Response | IndexResponse:
-    """The gallery page for a browser (`Accept: text/html`), a JSON index for other clients."""
+    """Returns the gallery page for a browser (`Accept: text/html`), a JSON index for other clients."""
     if accepts(request.headers.get("accept"), "text/html"):
         return _page(PAGE, request, gallery_policy(services.storage.public_origin()))
     base = str(request.base_url)
@@ -47,13 +47,13 @@ def index(request: Request, services: Connected) -> Response | IndexResponse:
 
 @router.get("/docs", include_in_schema=False)
 def docs(request: Request) -> Response:
-    """The documentation of the API: Swagger UI."""
+    """Serve the documentation of the API: Swagger UI."""
     return _page(DOCS_PAGE, request, docs_policy())
 
 
 @router.get("/assets/{name}", include_in_schema=False)
 def page_asset(name: str, request: Request) -> Response:
-    """A script, style or picture of a page."""
+    """Serve a script, style or picture of a page."""
     if name in PAGES:
         raise NotFound("There is nothing at this URL.")
     return _asset_response(name, request)
@@ -67,7 +67,7 @@ def _asset_response(name: str, request: Request, extra: Mapping[str, str] | None
     found = asset(name, gzipped=accepts(request.headers.get("accept-encoding"), "gzip"))
     if found is None:
         raise NotFound("There is nothing at this URL.")
-    # Revalidated each time and mostly answered with 304, so that scripts of two releases never mix.
+    # Revalidated each time, usually with a 304, so that scripts of two releases are never mixed.
     headers = {"Vary": "Accept, Accept-Encoding", **(extra or {})}
     if is_known(found.etag, request.headers.get("if-none-match")):
         return not_modified(found.etag, found.media_type, headers)

@@ -1,4 +1,4 @@
-"""The service as a whole: health, statistics."""
+"""Health and statistics of the service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from image_core.services import Services
 router = routing.router("service")
 
 MODEL_CACHE_MS = 5_000
-"""How long `/health` shows what it read. Nobody needs a key for it, and each read costs money."""
+"""How long `/health` caches its read. It requires no key, and each read costs money."""
 
 
 class CachedModel:
@@ -34,7 +34,7 @@ class CachedModel:
         """Return the model. A read that fails is not cached: the next call reads again. Raises `Unavailable`."""
         with self._lock:
             age = self._services.clock.now_ms() - self._read_at
-            if self._model is None or not 0 <= age < MODEL_CACHE_MS:  # a clock that was set back has a negative age
+            if self._model is None or not 0 <= age < MODEL_CACHE_MS:  # negative if the clock was set back
                 self._model = self._services.records.caption_model()
                 self._read_at = self._services.clock.now_ms()
             return self._model
@@ -58,5 +58,5 @@ def health(cached_model: Annotated[CachedModel, Depends(_cached_model)]) -> Heal
 
 @router.get("/api/stats", responses=documented(), response_description="The statistics.", summary="Statistics")
 def stats(services: Connected) -> StatsResponse:
-    """Counts, rates and processing times over all images; costs the same for any number of them."""
+    """Returns counts, rates and processing times of all images. The cost does not depend on their number."""
     return stats_response(services.records.stats())

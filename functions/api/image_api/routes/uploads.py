@@ -36,7 +36,7 @@ router = routing.router("uploads", "/api/uploads")
     responses={
         200: {
             "model": AcceptedResponse,
-            "description": "The file of this `Idempotency-Key` has arrived: there is nothing left to send.",
+            "description": "The file of this `Idempotency-Key` has already arrived. There is nothing left to send.",
             "headers": {**LOCATION_HEADER, **PENDING_HEADERS},
         },
         201: {"headers": LOCATION_HEADER},
@@ -55,9 +55,9 @@ def reserve_upload(
     services: Connected,
     idempotency_key: IdempotencyKey = None,
 ) -> UploadResponse | Response:
-    """Returns a URL to PUT the file to, with exactly the headers named. The image appears once the file is there.
+    """Returns a URL to PUT the file to, with exactly the returned headers. The image appears once the file arrives.
 
-    Safe to retry with the same `Idempotency-Key`: it returns a fresh URL for the same image until the file comes.
+    Safe to retry with the same `Idempotency-Key`: until the file arrives, it returns a new URL for the same image.
     """
     settings = services.settings
     require_accepted(wanted.size, wanted.content_type, settings)

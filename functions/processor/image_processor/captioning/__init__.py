@@ -17,9 +17,9 @@ __all__ = ["Caption", "Captioner", "find_model_dir", "load_captioner"]
 def load_captioner(model_dir: Path, *, prompt: str | None = None, max_new_tokens: int = 20) -> Captioner:
     """Load the model in `model_dir`, without network.
 
-    `prompt`: the text that every caption continues; None for the model's own, "" for no prompt.
-    `max_new_tokens`: the longest caption, not counting the prompt.
-    Raises `ModelError`, naming the folder or the setting, if no picture could be captioned this way.
+    `prompt`: the text that every caption continues. None means the model's own prompt, "" no prompt.
+    `max_new_tokens`: the maximum length of a caption, without the prompt.
+    Raises `ModelError`, which names the folder or the setting, if this configuration cannot work.
     """
     from image_processor.captioning.onnx_captioner import OnnxCaptioner
 
@@ -31,4 +31,4 @@ def find_model_dir(root: Path) -> Path:
     for folder in (root / "exported", root / "demo" / "exported"):
         if (folder / MANIFEST_NAME).is_file():
             return folder
-    raise ModelError(f"no caption model under {root}: neither exported/ nor demo/exported/ holds a {MANIFEST_NAME}")
+    raise ModelError(f"no caption model under {root}: neither exported/ nor demo/exported/ has a {MANIFEST_NAME}")

@@ -1,4 +1,4 @@
-"""A caption, what makes one, and the prompt that it continues."""
+"""Captions, the interface of a captioner, and the prompt that captions continue."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Caption:
-    """A caption, or None and the reason why there is none; never an empty text."""
+    """A caption, or None and the reason why there is none. The text is never empty."""
 
     text: str | None
     reason: str | None = None
 
     def __post_init__(self) -> None:
         if bool(self.text) == bool(self.reason):
-            raise ValueError("a caption has a text or a reason why there is none, and not both")
+            raise ValueError("a caption has either a text or a reason why there is none")
 
 
 class Captioner(Protocol):
@@ -35,7 +35,7 @@ class Captioner(Protocol):
 
     @property
     def image_size(self) -> int:
-        """Side in pixels of the square that the model sees."""
+        """Side in pixels of the model's square input."""
         ...
 
     def caption(self, picture: Image.Image) -> Caption:
@@ -44,10 +44,10 @@ class Captioner(Protocol):
 
 
 class Prompt:
-    """The text that every caption continues, as the model reads it: a begin token and the prompt's own."""
+    """The text that every caption continues, as tokens: a begin token and the tokens of the prompt."""
 
     def __init__(self, text: str, tokenizer: Tokenizer, begin: int) -> None:
-        """`text`: empty for no prompt. `begin`: id of the token that begins every caption."""
+        """`text` is empty for no prompt. `begin` is the id of the token that begins every caption."""
         self._tokenizer = tokenizer
         self.ids: list[int] = [begin, *tokenizer.encode(text, add_special_tokens=False).ids]
 
@@ -62,7 +62,7 @@ class Prompt:
             )
 
     def caption(self, ids: Sequence[int]) -> Caption:
-        """The caption that `ids` spell: `self.ids`, followed by what the model generated."""
+        """Decode `ids` to a caption: `self.ids`, followed by the generated tokens."""
         return caption_of(self._decode(ids[1:]), self._decode(ids[len(self.ids) :]))
 
     def _decode(self, ids: Sequence[int]) -> str:
@@ -70,7 +70,7 @@ class Prompt:
 
 
 def caption_of(text: str, generated: str) -> Caption:
-    """The caption of a decoded `text`, whitespace tidied. `generated`: the part of it that follows the prompt."""
+    """The caption of a decoded `text`, with normalized whitespace. `generated` is its part after the prompt."""
     if not generated.strip():
         return Caption(None, "the model had nothing to say about this picture")
     return Caption(" ".join(text.split()))

@@ -13,7 +13,7 @@ from image_core.errors import ModelError
 MANIFEST_NAME = "model.json"
 
 SMALL_BYTES = 1 << 20
-"""Files up to this size have their checksum taken in no time."""
+"""The checksum of a file up to this size takes almost no time."""
 
 
 def _plain_relative(name: str) -> str:
@@ -53,7 +53,7 @@ class Graphs(_Strict):
     heads: int = Field(ge=1)
     head_size: int = Field(ge=1)
     picture_positions: int = Field(ge=1)
-    """How many vectors the picture becomes."""
+    """Number of vectors that the picture is encoded to."""
     vocabulary: int = Field(ge=1)
     max_positions: int = Field(ge=1)
     """Limit of begin token, prompt and caption together."""
@@ -66,16 +66,16 @@ class Manifest(_Strict):
     revision: str = Field(min_length=1)
     license: str = Field(min_length=1)
     prompt: str
-    """What a caption continues unless told otherwise; empty for none."""
+    """The text that captions continue by default. Empty for none."""
     image_size: int = Field(ge=1)
-    """Pixels a side of what the model sees."""
+    """Side of the model's square input in pixels."""
     token_ids: TokenIds
     max_new_tokens: int = Field(ge=1)
     graphs: Graphs | None = None
-    """Only in an export; a checkpoint has none."""
+    """Only an export has graphs; a checkpoint has none."""
     files: dict[Annotated[str, AfterValidator(_plain_relative)], FileEntry] = Field(min_length=1)
     checkpoint: dict[str, FileEntry] | None = None
-    """Files that an export was made from."""
+    """The source files of an export."""
 
     @property
     def model(self) -> str:
@@ -84,9 +84,9 @@ class Manifest(_Strict):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read `model.json` and see that each of its files is there in its full size.
+    """Read `model.json` and check that each of its files exists in its full size.
 
-    Raises `ModelError`, naming the folder. Checksums are left to `verify_checksums`: they take seconds.
+    Raises `ModelError`, which names the folder. `verify_checksums` checks the checksums, which takes seconds.
     """
     path = folder / MANIFEST_NAME
     if not folder.is_dir():
@@ -94,7 +94,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise ModelError(f"{folder} is not a model folder: it holds no {MANIFEST_NAME}") from error
+        raise ModelError(f"{folder} is not a model folder: it has no {MANIFEST_NAME}") from error
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
@@ -107,9 +107,9 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def verify_checksums(folder: Path, *, small_ones_alone: bool = False) -> Manifest:
-    """Read the whole folder and compare it with its `model.json`; `ModelError` at the first difference.
+    """Read the whole folder and compare it with its `model.json`. Raises `ModelError` at the first difference.
 
-    `small_ones_alone`: leave out the weights, which take seconds.
+    `small_ones_alone`: skip the weights, which take seconds.
     """
     manifest = read_manifest(folder)
     for name, entry in manifest.files.items():
@@ -135,4 +135,4 @@ def _check_size(folder: Path, name: str, expected: int) -> None:
 
 def _check_sum(folder: Path, name: str, expected: str) -> None:
     if sha256_of(folder / name) != expected:
-        raise ModelError(f"{folder / name} is damaged: its SHA-256 is not the one in {MANIFEST_NAME}")
+        raise ModelError(f"{folder / name} is damaged: its SHA-256 differs from {MANIFEST_NAME}")

@@ -1,7 +1,7 @@
-"""The captioner: a folder that `models.export` wrote, run by ONNX Runtime.
+"""The captioner: runs an export of `models.export` with ONNX Runtime.
 
-Gives the tokens of `BlipForConditionalGeneration.generate`, greedy: begin token, prompt, then at each step the most
-likely token, until the end token or the limit.
+It generates the same tokens as `BlipForConditionalGeneration.generate` with greedy decoding: begin token, prompt,
+then at each step the most likely token, until the end token or the limit.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ TOKENIZER_NAME = "tokenizer.json"
 
 
 class OnnxCaptioner:
-    """One caption at a time; other threads wait."""
+    """Generates one caption at a time. Other threads wait."""
 
     def __init__(self, folder: Path, *, prompt: str | None = None, max_new_tokens: int = 20) -> None:
-        """Load the export in `folder`. Raises `ModelError`; arguments as for `load_captioner`."""
+        """Load the export in `folder`. The arguments are those of `load_captioner`. Raises `ModelError`."""
         self._manifest = verify_checksums(folder, small_ones_alone=True)
         graphs = _require_graphs(folder, self._manifest)
         words = self._manifest.prompt if prompt is None else prompt
@@ -65,7 +65,7 @@ class OnnxCaptioner:
 def _require_graphs(folder: Path, manifest: Manifest) -> Graphs:
     graphs = manifest.graphs
     if graphs is None:
-        raise ModelError(f"{folder} holds a checkpoint without ONNX graphs. Export it: make model FROM={folder}")
+        raise ModelError(f"{folder} is a checkpoint without ONNX graphs. Export it: make model FROM={folder}")
     for name in (graphs.encoder, graphs.decoder, TOKENIZER_NAME):
         if name not in manifest.files:
             raise ModelError(f"{folder} is incomplete: {name} is not in its model.json")

@@ -1,8 +1,8 @@
-"""The two graphs of an export under ONNX Runtime, and the memory that they share.
+"""The two graphs of an export in ONNX Runtime, and the memory that they share.
 
-Every input and output is bound to an array that stays: a step changes a few numbers in these arrays and runs. Keys
-and values of the cross-attention go from one graph to the other by lying there, and those of the self-attention
-are updated in place.
+Every input and output is bound to a permanent array. A step changes a few numbers in these arrays and runs the
+graph. Both graphs share the arrays of the cross-attention's keys and values. Those of the self-attention are
+updated in place.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ Array = NDArray[Any]
 READ_AHEAD_BYTES = 8 << 20
 
 PREPACKING = False
-"""Whether the encoder's weights are copied into ONNX Runtime's own order: docs/decisions/0007-prepacking.md."""
+"""Whether the encoder's weights are copied to ONNX Runtime's own layout, see docs/decisions/0007-prepacking.md."""
 
 
 class BoundGraphs:
-    """Encoder and decoder, for one thread. `length`: positions of begin token, prompt and caption at most."""
+    """Encoder and decoder, for one thread. `length`: maximum number of tokens, begin token and prompt included."""
 
     def __init__(
         self, folder: Path, graphs: Graphs, image_size: int, length: int, *, prepacking: bool = PREPACKING
     ) -> None:
-        """Load both; the weights are read once and mapped into memory. Raises `ModelError`, naming the file."""
+        """Load both. The weights are read once and mapped into memory. Raises `ModelError`, which names the
+        file."""
         heads, size, positions = graphs.heads, graphs.head_size, graphs.picture_positions
         self._pixels = np.zeros((1, 3, image_size, image_size), dtype=np.float32)
         self._cross: dict[str, Floats] = {}
@@ -57,7 +58,7 @@ class BoundGraphs:
     def start(self, pixels: Floats, ids: list[int]) -> Floats:
         """Encode a picture and prefill with `ids`.
 
-        Returns the logits (vocabulary) of what follows, valid until the next call.
+        Returns the logits (vocabulary) of the next token, valid until the next call.
         """
         self._pixels[:] = pixels
         self._encoder.run_with_iobinding(self._encode)
@@ -67,7 +68,7 @@ class BoundGraphs:
         return self._logits.reshape(-1)
 
     def step(self, token: int) -> Floats:
-        """Append a token; the logits (vocabulary) of what follows, valid until the next call."""
+        """Append a token. Returns the logits (vocabulary) of the next token, valid until the next call."""
         self._last_position[0] += 1
         self._ids[0], self._positions[0] = token, self._last_position[0]
         self._decoder.run_with_iobinding(self._step)
@@ -81,7 +82,7 @@ class BoundGraphs:
         return binding
 
     def _bind_decoder(self, rows: int) -> Any:
-        """For `rows` tokens at a time."""
+        """Bind the decoder for `rows` tokens at a time."""
         binding = self._decoder.io_binding()
         for name, array in self._decoder_inputs(rows).items():
             binding.bind_input(name, **_memory(array))
@@ -102,7 +103,7 @@ class BoundGraphs:
 
 
 def _memory(array: Array) -> dict[str, Any]:
-    """Where an array lies, for a binding, which does not keep it alive."""
+    """The memory of an array, for a binding. The binding does not keep the array alive."""
     return {
         "device_type": "cpu",
         "device_id": 0,
@@ -114,12 +115,12 @@ def _memory(array: Array) -> dict[str, Any]:
 
 def _options(*, prepacking: bool) -> Any:
     options = onnxruntime.SessionOptions()
-    # The graphs are written as they shall run.
+    # The exported graphs are already optimized.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = usable_cpus()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Threads wait for work by spinning within a run, and not between runs.
+    # Threads wait by spinning during a run, but not between runs.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.disable_prepacking", "0" if prepacking else "1")
     return options
@@ -134,16 +135,16 @@ def _session(path: Path, options: Any) -> Any:
 
 
 def _read_ahead(weights: Path) -> None:
-    """Bring a file into the page cache. Otherwise the first caption would read it, page by page and out of order,
+    """Read a file into the page cache. Otherwise the first caption would read it page by page and out of order,
     which takes several times as long from Lambda's image store."""
     buffer = bytearray(READ_AHEAD_BYTES)
-    with suppress(OSError), weights.open("rb", buffering=0) as file:  # ONNX Runtime names a file that it misses
+    with suppress(OSError), weights.open("rb", buffering=0) as file:  # ONNX Runtime's error names a missing file
         while file.readinto(buffer):
             pass
 
 
 def _require_fit(path: Path, session: Any, arrays: dict[str, Array]) -> None:
-    """Raises `ModelError` if `arrays`, sized after model.json, are not what the graph wants."""
+    """Raise `ModelError` if `arrays`, whose sizes come from model.json, do not match the graph's inputs."""
     wanted = {value.name: value.shape for value in session.get_inputs()}
     for name in wanted.keys() | arrays.keys():
         array = arrays.get(name)
@@ -152,7 +153,7 @@ def _require_fit(path: Path, session: Any, arrays: dict[str, Array]) -> None:
 
 
 def _fits(shape: tuple[int, ...], wanted: list[int | str]) -> bool:
-    """A dimension with a name may have any size."""
+    """Whether a shape matches. A named dimension may have any size."""
     return len(shape) == len(wanted) and all(
         isinstance(want, str) or have == want for have, want in zip(shape, wanted, strict=True)
     )

@@ -1,7 +1,8 @@
-"""Untrusted bytes → one small picture with what the file says about it, or an ImageError that says why not.
+"""Decode untrusted bytes to one small picture and the file's metadata, or raise an ImageError.
 
-The file is inspected first: format, pixels and frames are checked before a pixel is decoded. Formats whose headers
-do not tell what decoding will take are decoded in a process of their own (`isolated`), all others in this one.
+The file is inspected first: format, pixels and frames are checked before a pixel is decoded. For some formats, the
+headers do not show how much memory decoding takes. They are decoded in a separate process (`isolated`), all others
+in this one.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ def decode(
     """Decode an image file, the first frame if it is animated.
 
     `largest_thumbnail`: the side in pixels of the largest square that a thumbnail has to fill.
-    `memory_bytes`: what decoding may take beside the file. Formats that take more have fewer pixels.
+    `memory_bytes`: memory for decoding, in addition to the file. Formats that need more accept fewer pixels.
 
     Raises UnsupportedFormat (the bytes are none of `formats`), TooManyPixels (more than `max_pixels` or
-    `max_frames`, from the header) and CorruptImage (empty, a decoder complains, or decoding takes more memory or
-    time than such a picture may take). MemoryError means that the machine has less memory than such a picture may
-    take: the same bytes may decode later.
+    `max_frames`, from the header) and CorruptImage (empty, a decoder reports an error, or decoding takes more
+    memory or time than such a picture may take). MemoryError means that the machine has less memory than such a
+    picture may take: decoding the same bytes may succeed later.
     """
     name = _identify(data, formats)
     cost = FORMATS[name].bytes_per_pixel
@@ -47,7 +48,7 @@ def decode(
 
 
 def pixel_limits(max_pixels: int, memory_bytes: int | None) -> dict[str, int]:
-    """Return the most pixels of a picture by format, for the arguments of `decode`."""
+    """Return the maximum pixels of a picture by format, for these arguments of `decode`."""
     limits = DecodeLimits(max_pixels, 1, memory_bytes)
     return {name: limits.costing(file_type.bytes_per_pixel).pixels for name, file_type in FORMATS.items()}
 
@@ -69,5 +70,5 @@ def memory_errors(memory_bytes: int) -> Iterator[None]:
     except isolated.Killed:
         raise
     except MemoryError as error:
-        bytearray(memory_bytes)  # raises MemoryError: the file is not to blame
+        bytearray(memory_bytes)  # raises MemoryError: the file is not the cause
         raise CorruptImage("The image needs more memory than its size accounts for.") from error

@@ -1,4 +1,4 @@
-"""A decoded picture, and what is made of it: upright, sRGB, in the requested sizes."""
+"""A decoded picture, and how to get it upright, in sRGB and in the requested sizes."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ class Decoded:
     bit_depth: int
     """Bits in a sample of the file, 1 to 64; bits in an index if the file has a palette."""
     alpha: bool
-    """Whether the file carries transparency information, even if every pixel is opaque."""
+    """Whether the file has transparency information, even if every pixel is opaque."""
     frames: int
-    """Pictures in the file that belong to one sequence or document; the first was decoded."""
+    """Number of pictures in the file's sequence or document. The first was decoded."""
     icc_profile: bytes
-    """As found in the file, not checked; empty if there is none."""
+    """The ICC profile as it is in the file, not checked. Empty if there is none."""
     dpi: tuple[float, float] | None
     """Pixels per inch, across and down, from the file's header; finite and above 0."""
     stored: Image.Image
-    """The original reduced: mode L, RGB, RGBA or CMYK, in the file's own colors, not turned yet. Not in proportion
-    if the original is extremely long."""
+    """The reduced original: mode L, RGB, RGBA or CMYK, in the file's own colors, not rotated yet. The aspect ratio
+    is not kept if the original is extremely long."""
     covered: Region
     """The part of `stored` that the original covers: the last row and column of a reduced picture can reach beyond
     the original by a fraction of a pixel."""
     exif: Exif
-    """Its orientation says how `stored` must be turned."""
+    """Its orientation says how `stored` must be rotated or mirrored."""
 
     def resized(
         self, size: tuple[int, int], resample: Image.Resampling, reducing_gap: float | None = None
     ) -> Image.Image:
         """Return the original in `size` (width, height): upright, in mode L, RGB or RGBA, sRGB, without metadata.
 
-        Colors are converted and the picture is turned when it is small. That costs a tenth of doing so before, and
-        it is invisible that pixels were averaged in the file's colors.
+        Colors are converted and the picture is rotated after it was reduced. That costs a tenth, and the effect of
+        averaging pixels in the file's colors is invisible.
         """
         across, down = size if self.exif.orientation < 5 else size[::-1]
         picture = self.stored.resize((across, down), resample, box=self.covered, reducing_gap=reducing_gap)
         picture = pixels.upright(pixels.to_srgb(picture, self.icc_profile), self.exif.orientation)
-        picture.info = {}  # a profile found there would get into the thumbnails
+        picture.info = {}  # Pillow would write a profile in it to the thumbnails
         return picture
 
     def for_captioning(self, side: int) -> Image.Image:
-        """Return the upright picture in RGB, squeezed into a square of `side` pixels, on white if transparent."""
+        """Return the upright picture in RGB, resized to a square of `side` pixels, on white if transparent."""
         picture = self.resized((side, side), Image.Resampling.BICUBIC)
         if picture.mode != "RGBA":
             return picture if picture.mode == "RGB" else picture.convert("RGB")

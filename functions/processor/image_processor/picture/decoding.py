@@ -1,7 +1,7 @@
-"""Decoding one file in this process: opened, decoded once at a reduced scale, and described.
+"""Decode one file in this process, and read its metadata.
 
-The picture is decoded at no more than the scale that thumbnails and caption need. Pillow's exceptions end here.
-`decode` calls this for most formats; the process of `isolated_process` calls it for the others.
+The picture is decoded once, at no more than the scale that thumbnails and caption need. Pillow's exceptions are
+translated here. `decode` calls this for most formats; `isolated_process` calls it for the others.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from image_processor.picture.decoded import Decoded
 from image_processor.picture.formats import FORMATS, DecodeLimits, ImageFile
 
 SHORT_SIDE_PIXELS = 768
-"""The caption model's 384 × 384 array is made from at least twice that: below, captions lose accuracy."""
+"""The caption model's 384 × 384 array is made from at least twice that. Captions would be less accurate below
+it."""
 LONG_SIDE_PIXELS = 4096
-"""Pictures far longer than wide are reduced further along their length, to between once and twice this."""
+"""Pictures much longer than wide are reduced further along their length, to between one and two times this."""
 MAX_TEXT_BYTES = 8 << 20
-"""Unpacked, of a text or profile in a PNG. Pillow's own limit of 1 MiB is too low for the profiles of scanners and
-printers."""
+"""Limit for an unpacked text or profile in a PNG. Pillow's own limit of 1 MiB is too low for the profiles of
+scanners and printers."""
 
-# Image.MAX_IMAGE_PIXELS and warning filters belong to the whole process: one picture at a time.
+# Image.MAX_IMAGE_PIXELS and warning filters are global, so only one picture is decoded at a time.
 _pillow_settings = threading.Lock()
 
 
@@ -42,9 +43,9 @@ def decode_file(data: bytes, name: str, limits: DecodeLimits, largest_thumbnail:
 
 @contextmanager
 def _pillow_limited_to(max_pixels: int) -> Iterator[None]:
-    """Make Pillow's own guard agree with our limit while a picture is decoded, then restore it."""
+    """Set Pillow's own limit to `max_pixels` while a picture is decoded, then restore it."""
     with _pillow_settings, warnings.catch_warnings():
-        # Pillow warns about each flaw of metadata that it skips. Operators can do nothing about them.
+        # Pillow warns about each error in metadata that it skips. Operators cannot fix them.
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         before = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
@@ -57,7 +58,7 @@ def _pillow_limited_to(max_pixels: int) -> Iterator[None]:
 
 @contextmanager
 def as_image_errors(limits: DecodeLimits) -> Iterator[None]:
-    """Translate Pillow's exceptions into ours. A MemoryError stays one: `decode` finds out what it means."""
+    """Translate Pillow's exceptions to ImageErrors. A MemoryError is not translated; `decode` finds its cause."""
     try:
         yield
     except (ImageError, MemoryError):
@@ -65,8 +66,8 @@ def as_image_errors(limits: DecodeLimits) -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooManyPixels(f"The image has too many pixels; the limit is {limits.pixels:,}.") from error
     except Exception as error:
-        # Fed with damaged bytes, Pillow's decoders raise OSError, SyntaxError, ValueError, KeyError,
-        # struct.error, zlib.error, AssertionError, …: no list of them stays complete.
+        # On damaged bytes, Pillow's decoders raise OSError, SyntaxError, ValueError, KeyError, struct.error,
+        # zlib.error, AssertionError, …: no list of them is ever complete.
         raise CorruptImage from error
 
 
@@ -74,11 +75,12 @@ def _decoded(file: ImageFile, largest_thumbnail: int) -> Decoded:
     image = file.image
     (width, height), mode = image.size, image.mode
     reduced = file.reduce(_factors(width, height, largest_thumbnail))
-    # Everything else after the pixels, which it can follow in a PNG. `image` may be `stored`, without its `info`.
+    # The metadata is read after the pixels, because in a PNG it can follow them. `image` may be `stored`, without
+    # its `info`.
     exif, dpi, alpha = file.exif(), file.dpi(), image.has_transparency_data
     profile = image.info.get("icc_profile")
     stored = pixels.without_idle_alpha(reduced.picture)
-    stored.info = {}  # Pillow would write a comment or a profile found there into the thumbnails
+    stored.info = {}  # Pillow would write a comment or a profile in it to the thumbnails
     covered = (0, 0, width / reduced.across, height / reduced.down)
     if exif.orientation >= 5:
         width, height = height, width
@@ -99,7 +101,7 @@ def _decoded(file: ImageFile, largest_thumbnail: int) -> Decoded:
 
 
 def _factors(width: int, height: int, largest_thumbnail: int) -> tuple[int, int]:
-    """Return how many pixels of the original, across and down, become one before anything else is done."""
+    """Return how many pixels of the original, across and down, are first reduced to one."""
     short, long = sorted((width, height))
     factor = max(1, min(short // SHORT_SIDE_PIXELS, long // (2 * largest_thumbnail)))
     along = factor

@@ -1,11 +1,11 @@
-"""Decoding a file in a child process, whose memory and CPU time the kernel limits.
+"""Decode a file in a child process, whose memory and CPU time the kernel limits.
 
-An AVIF, HEIC or TIFF holds pictures inside of pictures. Their libraries find out the size of these while they
-decode, so no header tells in advance what a file will take. The kernel's limits hold whatever the file says, and a
-decoder that crashes ends the child alone.
+An AVIF, HEIC or TIFF contains pictures inside of pictures. Their libraries find out the size of these while they
+decode, so no header shows in advance how much memory a file will take. The kernel's limits apply whatever the file
+says, and a decoder that crashes ends only the child.
 
 One child is started for the first such file and kept for the next one. It decodes one file at a time, and ends with
-this process. It is no sandbox: it runs as the same user. macOS does not enforce the memory limit.
+this process. It is not a sandbox: it runs as the same user. macOS does not enforce the memory limit.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from image_processor.picture.formats import DecodeLimits
 from image_processor.picture.isolated_process import Message, Task, receive, send
 
 CPU_SECONDS = 100
-"""The slowest honest files, HEIC of 100 megapixels in 10 bits with alpha, take about 40. Less than the function's
-timeout: a decoder that hangs in one thread fails its image at the first attempt."""
+"""The slowest valid files, HEIC of 100 megapixels in 10 bits with alpha, take about 40. The limit is below the
+function's timeout, so a decoder that hangs in one thread fails its image at the first attempt."""
 PROCESS_BYTES = 192 << 20
-"""The interpreter, its libraries and the stacks of their threads; 67 MB measured with two threads."""
+"""Memory of the interpreter, its libraries and the stacks of their threads: 67 MB measured with two threads."""
 
 _OUT_OF_MEMORY = signal.SIGABRT
-"""What a C++ library ends with when an allocation fails."""
+"""The signal that ends the process if an allocation fails in a C++ library."""
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
 _INHERITED = ("LD_LIBRARY_PATH",)
-"""Lambda's Python finds its own library by it. Nothing else of the environment is needed, AWS credentials least."""
+"""Lambda's Python needs this variable to find its own library. The child gets no other, and no AWS credentials."""
 
 
 class Killed(MemoryError):
-    """The child was killed from outside: by the kernel, whose memory ran out, or by an operator."""
+    """The child was killed from outside: by the kernel, which ran out of memory, or by an operator."""
 
 
 def decode_file(
@@ -50,10 +50,10 @@ def decode_file(
 ) -> Decoded:
     """Decode a file as `decoding.decode_file` does, in the child of this process.
 
-    `memory_bytes`: what the decoders may take, beside the file.
+    `memory_bytes`: the memory that the decoders may take, in addition to the file.
 
     Raises what `decoding.decode_file` raises. CorruptImage also means that the decoder crashed or took too long,
-    MemoryError that it took more than `memory_bytes`, and Killed that the machine is to blame.
+    MemoryError that it took more than `memory_bytes`, and Killed that the machine is the cause.
     """
     task = Task(
         format=name,
@@ -73,7 +73,7 @@ def decoder() -> IsolatedDecoder:
 
 
 class IsolatedDecoder:
-    """The child process and the pipes to it. `module` is what it runs."""
+    """The child process and the pipes to it. It runs `module`."""
 
     def __init__(self, module: str = isolated_process.__name__) -> None:
         self._module = module
@@ -82,11 +82,11 @@ class IsolatedDecoder:
 
     @property
     def pid(self) -> int | None:
-        """The child's process id; None before the first task, and after a task that ended the child."""
+        """The child's process id. None before the first task, and after a task that ended the child."""
         return None if self._child is None else self._child.pid
 
     def decode(self, data: bytes, task: Task) -> Decoded:
-        """Let the child do the task; see `decode_file`."""
+        """Run the task in the child, see `decode_file`."""
         with self._lock:
             return _decoded(task.format, self._ask(data, task))
 
@@ -101,11 +101,11 @@ class IsolatedDecoder:
         child = self._running()
         assert child.stdin and child.stdout
         try:
-            with contextlib.suppress(BrokenPipeError):  # its exit status says more
+            with contextlib.suppress(BrokenPipeError):  # the child's exit status has the cause
                 send(child.stdin, asdict(task), data)
             response = receive(child.stdout, task.memory_bytes)
         except BaseException:
-            self.close()  # or the next task would get this one's response
+            self.close()  # else the next task would get this one's response
             raise
         if response is None:
             self._child = None
@@ -120,7 +120,7 @@ class IsolatedDecoder:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=_environment(),
-                process_group=0,  # Ctrl-C is this process's business: the child ends with it
+                process_group=0,  # Ctrl-C reaches only this process, and the child ends with it
             )
         return self._child
 

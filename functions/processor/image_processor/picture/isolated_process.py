@@ -1,8 +1,8 @@
-"""The child process that `isolated` starts: decodes one file after another, each within limits.
+"""The child process that `isolated` starts. It decodes one file after another, each within limits.
 
-A message is a JSON object and parts of raw bytes, with their lengths before them. Requests are read from standard
-input until it ends, responses written to standard output. Nothing is unpickled: a hostile file may have taken over
-the process that writes.
+A message is a JSON object and parts of raw bytes, preceded by their lengths. Requests are read from standard input
+until it ends, responses are written to standard output. Nothing is unpickled, because a hostile file may have taken
+over the process that writes.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from image_processor.picture.formats import DecodeLimits
 MAX_FIELDS_BYTES = 1 << 20
 MAX_PARTS = 2
 _HEAD = struct.Struct(f"<{1 + MAX_PARTS}Q")
-"""Bytes of the JSON object and of each part."""
+"""Lengths in bytes of the JSON object and of each part."""
 
 _REQUESTS, _RESPONSES, _ERRORS = 0, 1, 2
 
 
 @dataclass(frozen=True)
 class Task:
-    """How to decode the file that comes with it, and what that may take."""
+    """How to decode the file that is sent with it, and the limits."""
 
     format: str
     max_pixels: int
     max_frames: int
     largest_thumbnail: int
     memory_bytes: int
-    """Of the whole process."""
+    """Limit of the whole process."""
     cpu_seconds: int
 
 
@@ -51,7 +51,7 @@ class Message(NamedTuple):
 
 
 def send(stream: IO[bytes], fields: Mapping[str, object], *parts: bytes) -> None:
-    """Write a message. Raises BrokenPipeError if nobody reads."""
+    """Write a message. Raises BrokenPipeError if the reader has closed the pipe."""
     body = json.dumps(fields).encode()
     lengths = [len(part) for part in parts] + [0] * (MAX_PARTS - len(parts))
     for part in (_HEAD.pack(len(body), *lengths), body, *parts):
@@ -60,7 +60,7 @@ def send(stream: IO[bytes], fields: Mapping[str, object], *parts: bytes) -> None
 
 
 def receive(stream: IO[bytes], max_bytes: int | None = None) -> Message | None:
-    """Read a message; None if the stream ends before or within it. Raises ValueError if it is too long."""
+    """Read a message. None if the stream ends before or within it. Raises ValueError if it is too long."""
     head = stream.read(_HEAD.size)
     if len(head) < _HEAD.size:
         return None
@@ -77,8 +77,8 @@ Work = Callable[[bytes, str, DecodeLimits, int], Decoded]
 
 
 def serve(work: Work = decode_file) -> None:
-    """Do tasks until standard input ends."""
-    # What libraries print must not get into the responses.
+    """Run tasks until standard input ends."""
+    # Output of libraries must not get into the responses.
     requests, responses = os.fdopen(_REQUESTS, "rb"), os.fdopen(os.dup(_RESPONSES), "wb")
     os.dup2(_ERRORS, _RESPONSES)
     _limit(resource.RLIMIT_CORE, 0)
@@ -119,14 +119,14 @@ def _packed(decoded: Decoded) -> Message:
 
 
 def _limit_to(task: Task) -> None:
-    # Counts memory that is written to; RLIMIT_AS counts as well what is reserved and never used.
+    # RLIMIT_DATA counts memory that is written to. RLIMIT_AS also counts memory that is reserved and never used.
     _limit(resource.RLIMIT_DATA, task.memory_bytes)
     used = resource.getrusage(resource.RUSAGE_SELF)
     _limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime) + task.cpu_seconds)
 
 
 def _limit(kind: int, value: int) -> None:
-    """Set the soft limit. The hard one stays, so that the next task can raise it again."""
+    """Set the soft limit. The hard limit stays, so that the next task can raise the soft one again."""
     _, hard = resource.getrlimit(kind)
     resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
@@ -135,9 +135,9 @@ def _limit(kind: int, value: int) -> None:
 def _ending_with_parent() -> Iterator[None]:
     """End this process when its parent ends, even in the middle of a decoder.
 
-    The parent writes nothing before it has its response: if standard input changes, it was closed. Linux then sends
-    SIGIO, which ends the process (macOS ignores it). PR_SET_PDEATHSIG would come when the thread ends that started
-    this process.
+    The parent writes nothing until it has its response, so a change of standard input means that it was closed.
+    Linux then sends SIGIO, which ends the process (macOS ignores it). PR_SET_PDEATHSIG would already be sent when
+    the thread ends that started this process.
     """
     flags = fcntl.fcntl(_REQUESTS, fcntl.F_GETFL)
     fcntl.fcntl(_REQUESTS, fcntl.F_SETOWN, os.getpid())

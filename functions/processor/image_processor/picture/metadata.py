@@ -1,4 +1,4 @@
-"""What an image is and what its file says about it, as plain JSON values: docs/metadata.md."""
+"""The metadata of an image as plain JSON values, see docs/metadata.md."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from image_processor.picture.decoded import Decoded
 from image_processor.picture.exif.values import clean
 
 MAX_PROFILE_NAME = 128
-"""Characters."""
+"""Limit in characters."""
 MAX_DPI = 1e6
 CENTIMETERS_PER_INCH = 2.54
 
 _INCH, _CENTIMETER = 2, 3
 
-# Pillow's modes, without what alpha and bit depth say already.
+# Pillow's modes, without alpha and bit depth, which have fields of their own.
 _COLOR_MODES = {
     "1": "bilevel",
     "L": "grayscale",
@@ -40,7 +40,7 @@ _COLOR_MODES = {
 
 
 def extract(decoded: Decoded, *, size_bytes: int, sha256: str) -> dict[str, Any]:
-    """Return the metadata of an image as JSON values. `gps` is apart from `exif` because it is private; it is
+    """Return the metadata of an image as JSON values. `gps` is separate from `exif` because it is private. It is
     missing if the file has no valid position."""
     metadata: dict[str, Any] = {
         "width": decoded.width,
@@ -62,12 +62,12 @@ def extract(decoded: Decoded, *, size_bytes: int, sha256: str) -> dict[str, Any]
 
 
 def color_mode(mode: str) -> str:
-    """Return what the samples of a pixel mean, from Pillow's mode."""
+    """Return the color mode for Pillow's mode."""
     return "grayscale" if mode.startswith("I;16") else _COLOR_MODES.get(mode, mode.lower())
 
 
 def profile_name(profile: bytes) -> str | None:
-    """Return the name in an ICC profile; None if there is no profile, or it is broken."""
+    """Return the name in an ICC profile. None if there is no profile, or if it is broken."""
     if not profile:
         return None
     try:
@@ -78,7 +78,7 @@ def profile_name(profile: bytes) -> str | None:
 
 
 def resolution(decoded: Decoded) -> list[float] | None:
-    """Return pixels per inch across and down, to a hundredth, from the file's header or else its EXIF; None if
+    """Return pixels per inch across and down, to a hundredth, from the file's header or else its EXIF. None if
     neither has a plausible value."""
     return _plausible(decoded.dpi) or _plausible(_in_exif(decoded.exif.tags))
 

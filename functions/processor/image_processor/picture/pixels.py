@@ -1,7 +1,7 @@
-"""From the decoder's pixels to a small sRGB picture: reduce, convert, color profile, orientation.
+"""Convert the decoder's pixels to a small sRGB picture: reduce, convert, color profile, orientation.
 
-Pictures are converted and reduced in strips, so that no second picture of full size ever exists. What visits each
-pixel a second time (color profile, turning) is done to the reduced picture.
+Pictures are converted and reduced in strips, so that there is never a second picture of full size. Color profile
+and orientation, which would visit each pixel a second time, are applied to the reduced picture.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image, ImageCms
 
 STRIP_PIXELS = 1 << 18
-"""About so many pixels are converted at a time: 1 MiB of RGBA."""
+"""About this many pixels are converted at a time: 1 MiB of RGBA."""
 
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -34,8 +34,8 @@ _DEEP_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 def reduced(image: Image.Image, factors: tuple[int, int]) -> Image.Image:
     """Return `image` in mode L, RGB, RGBA or CMYK, averaged over blocks of `factors` (x, y) pixels.
 
-    Its size is that of the loaded `image` divided by the factors, rounded up. Transparency of any kind
-    becomes RGBA; more than 8 bits a sample are scaled to 8, not clipped.
+    Its size is that of the loaded `image` divided by the factors, rounded up. Transparency of any kind becomes
+    RGBA. More than 8 bits per sample are scaled to 8, not clipped.
     """
     transparent = "transparency" in image.info
     if image.mode in ("L", "RGB", "CMYK") and not transparent:
@@ -52,7 +52,7 @@ def reduced(image: Image.Image, factors: tuple[int, int]) -> Image.Image:
 
 
 def _strips(image: Image.Image, multiple: int) -> Iterator[tuple[int, Image.Image]]:
-    """Yield (top, strip) pairs over the full width; each but the last has a multiple of `multiple` rows."""
+    """Yield (top, strip) pairs over the full width. Each but the last has a multiple of `multiple` rows."""
     width, height = image.size
     rows = multiple * max(1, STRIP_PIXELS // (width * multiple))
     for top in range(0, height, rows):
@@ -60,7 +60,7 @@ def _strips(image: Image.Image, multiple: int) -> Iterator[tuple[int, Image.Imag
 
 
 def _converter(image: Image.Image, transparent: bool) -> tuple[Callable[[Image.Image], Image.Image], str]:
-    """Return a function that turns a strip of `image` into an 8-bit mode that can be reduced, and that mode."""
+    """Return a function that converts a strip of `image` to an 8-bit mode that can be reduced, and that mode."""
     mode = image.mode
     if mode in _DEEP_MODES:
         low, high = _range(image)
@@ -70,21 +70,21 @@ def _converter(image: Image.Image, transparent: bool) -> tuple[Callable[[Image.I
         _fit_color_key(image)
     if mode in ("RGBA", "RGBa", "LA", "PA") or transparent:
         return (lambda strip: strip.convert("RGBA")), "RGBA"
-    if mode == "La":  # Pillow converts it to LA alone
+    if mode == "La":  # Pillow converts it only to LA
         return (lambda strip: strip.convert("LA").convert("RGBA")), "RGBA"
     target = "L" if mode == "1" else "RGB"
     return (lambda strip: strip.convert(target)), target
 
 
 def _fit_color_key(image: Image.Image) -> None:
-    """Scale a 16-bit RGB color key to the 8 bits that Pillow has made of the pixels."""
+    """Scale a 16-bit RGB color key to 8 bits, as Pillow did with the pixels."""
     key = image.info["transparency"]
     if isinstance(key, tuple) and max(key) > 255:
         image.info["transparency"] = tuple(value >> 8 for value in key)
 
 
 def _range(image: Image.Image) -> tuple[float, float]:
-    """Return the values that stand for black and white in a picture of more than 8 bits a sample."""
+    """Return the values of black and white in a picture with more than 8 bits per sample."""
     if image.mode.startswith("I;16"):
         bits = _tiff_bits(image)
         return 0.0, float(2**bits - 1)
@@ -94,7 +94,7 @@ def _range(image: Image.Image) -> tuple[float, float]:
         finite = values[np.isfinite(values)]
         if finite.size:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
-    # The file does not say what white is: take the usual scale that holds the values, else their range.
+    # The file does not define white: use the usual scale that contains the values, else their range.
     for white in (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0):
         if low >= 0 and high <= white:
             return 0.0, white
@@ -102,7 +102,7 @@ def _range(image: Image.Image) -> tuple[float, float]:
 
 
 def _tiff_bits(image: Image.Image) -> int:
-    """Return the bits in a sample: TIFF keeps 12-bit scans in 16."""
+    """Return the bits per sample: TIFF stores 12-bit scans in 16 bits."""
     tags: Any = getattr(image, "tag_v2", {})
     bits = tags.get(258, (16,))
     return 12 if bits in (12, (12,)) else 16
@@ -124,8 +124,8 @@ def _eight_bits(strip: Image.Image, low: float, high: float, key: object) -> Ima
 def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     """Return `picture` (L, RGB, RGBA or CMYK) as sRGB in mode L, RGB or RGBA.
 
-    A profile that is broken, or made for another kind of picture, is ignored: the pixels are then read as sRGB, as
-    browsers do.
+    A profile that is broken, or made for another kind of picture, is ignored. The pixels are then interpreted as
+    sRGB, as in browsers.
     """
     if profile:
         picture = _through_profile(picture, profile)
@@ -147,7 +147,7 @@ def _through_profile(picture: Image.Image, data: bytes) -> Image.Image:
         mode = "RGBA" if picture.mode == "RGBA" else "RGB"
         converted = ImageCms.profileToProfile(picture, profile, _srgb(), outputMode=mode)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return picture  # no profile at all, or one for other channels than these
+        return picture  # not a profile, or one for other channels
     if converted is None:  # only when done in place
         return picture
     return converted.convert("L") if picture.mode == "L" else converted
@@ -159,6 +159,6 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 
 
 def upright(picture: Image.Image, orientation: int) -> Image.Image:
-    """Return `picture` turned as EXIF `orientation` (1 to 8) says."""
+    """Return `picture`, rotated and mirrored according to the EXIF `orientation` (1 to 8)."""
     transposition = _TRANSPOSITIONS.get(orientation)
     return picture if transposition is None else picture.transpose(transposition)

@@ -13,7 +13,7 @@ from image_processor.picture.decoded import Decoded
 
 JPEG_QUALITY = 85
 REDUCING_GAP = 2.0
-"""Averaging comes before Lanczos as long as it leaves twice the pixels that Lanczos makes."""
+"""Pixels are averaged before Lanczos, as long as at least twice Lanczos's output pixels are left."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Thumbnail:
 
 
 def render(decoded: Decoded, sizes: Mapping[str, int]) -> dict[str, Thumbnail]:
-    """Return a thumbnail for each name in `sizes`, whose value is the side in pixels of the square it fits into.
+    """Return a thumbnail for each name in `sizes`. The value is the side in pixels of the square that it fits into.
 
     A picture smaller than the square keeps its size. Opaque pictures become JPEG, those with transparency PNG.
     Raises ValueError if a size is larger than the `largest_thumbnail` that the picture was decoded for.
     """
     pictures = scaled(decoded, sizes)
-    # A small original is the same picture in more than one size.
+    # A small original has the same picture in several sizes.
     encoded = {id(picture): _encode(picture) for picture in {id(one): one for one in pictures.values()}.values()}
     return {name: encoded[id(picture)] for name, picture in pictures.items()}
 
@@ -42,7 +42,7 @@ def scaled(decoded: Decoded, sizes: Mapping[str, int]) -> dict[str, Image.Image]
     """Return the pictures that `render` encodes, in the order of `sizes`."""
     pictures: dict[str, Image.Image] = {}
     source: Image.Image | None = None
-    # From large to small, each made from the one before.
+    # From large to small. Each is made from the previous one.
     for name, side in sorted(sizes.items(), key=lambda item: -item[1]):
         size = fitted(decoded.width, decoded.height, side)
         if max(size) > max(decoded.stored.size):
@@ -56,8 +56,8 @@ def scaled(decoded: Decoded, sizes: Mapping[str, int]) -> dict[str, Image.Image]
 
 
 def fitted(width: int, height: int, side: int) -> tuple[int, int]:
-    """Return width and height of a picture fitted into a square of `side` pixels: in proportion, at least 1 each,
-    and no larger than they were."""
+    """Return width and height of a picture that is fitted into a square of `side` pixels: with its aspect ratio, at
+    least 1 each, and never enlarged."""
     scale = min(1.0, side / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 

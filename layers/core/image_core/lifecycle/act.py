@@ -1,4 +1,4 @@
-"""The actions of the engine that end an attempt or ask for another one."""
+"""Actions of the engine that end an attempt or request another one."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def give_up(record: Record, stored: StoredObject | None, error: ImageError, serv
     failed = _end(record.image_id, lambda: services.records.give_up(record, stored, error), services)
     log.warning("image given up", extra={"code": error.code})
     if stored is not None and record.version is None and services.storage.head(record.key) is None:
-        # The object was removed after this state was loaded. The removal's own event found a record without a
-        # version, and so had nothing to do.
+        # The object was removed after this state was loaded. The event of that removal found a record without a
+        # version, so it did nothing.
         delete(failed, services)
     return failed
 
 
 def release(record: Record, services: Services) -> float | None:
-    """End the worker's own attempt without an outcome, so that the next one can begin; saved results stay.
+    """End the worker's own attempt without an outcome, so that the next one can begin. Saved results stay.
 
     Returns the seconds to wait before that attempt, or None if this was the last one and the image has failed.
     Raises `Superseded`.
@@ -56,14 +56,15 @@ def release(record: Record, services: Services) -> float | None:
     except Superseded:
         raise
     except Exception:
-        # The next worker waits until the lease runs out.
-        log.exception("a lease could not be given back")
+        # The next worker waits until the lease expires.
+        log.exception("could not release a lease")
     return wait_seconds
 
 
 def requeue(record: Record, services: Services) -> None:
     """Send a message about the image and postpone its deadline."""
-    # The message first: after a crash between the two, the next sweep sends one more, and none is missing.
+    # The message is sent first: after a crash between the two steps, the next sweep sends a second message. In the
+    # other order, the message would be missing.
     services.queue.send(ObjectEvent(services.storage.uploads_bucket, record.key))
     services.records.postpone(record, deadline_seconds=services.settings.pending_timeout_seconds)
 
@@ -71,8 +72,8 @@ def requeue(record: Record, services: Services) -> None:
 def _end(image_id: str, transition: Callable[[], Record], services: Services) -> Record:
     """Run `transition`, then delete the thumbnails of earlier attempts.
 
-    They are listed before the transition. Its success proves that nobody had taken over by then, so the list holds
-    no later attempt's thumbnails.
+    They are listed before the transition. Its success proves that no other worker had claimed the image by then, so
+    the list contains no thumbnails of later attempts.
     """
     listed = services.storage.list_thumbnails(thumbnail_prefix(image_id))
     ended = transition()

@@ -1,6 +1,6 @@
-"""Decide what to do about an image from its record, its object and the time: the tables of docs/state.md.
+"""Decide what to do about an image from its record, its object and the time. docs/state.md has the tables.
 
-These functions are pure. `max_attempts` is how often a version may be claimed in one generation.
+These functions are pure. `max_attempts` limits the claims of a version in one generation.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from image_core.keys import is_folder_marker
 from image_core.model import Record, Status, StoredObject
 
 _DELETION_SECONDS = 60.0
-"""A deletion that is past its deadline waits for the sweep; retrying earlier would only make dead letters."""
+"""A deletion that is past its deadline waits for the sweep. Earlier retries would only become dead letters."""
 
 MAX_POSTPONES = 8
-"""How often the sweep requeues an image that no worker takes; each wait is twice as long as the one before."""
+"""How often the sweep requeues an image that no worker claims. Each wait is twice as long as the one before."""
 
 
 class Decision(Enum):
@@ -32,7 +32,7 @@ class Decision(Enum):
 
 
 def decide_event(record: Record | None, stored: StoredObject | None, *, now_ms: int, max_attempts: int) -> Decision:
-    """Decide about an event. Raises `Busy` if it must be handled again later."""
+    """Decide what to do about an event. Raises `Busy` if the event must be handled again later."""
     if stored is None:
         return _decide_absent(record)
     if is_folder_marker(stored.key, stored.size_bytes):
@@ -61,9 +61,9 @@ def decide_dead_letter(
     now_ms: int,
     max_attempts: int,
 ) -> Decision:
-    """Decide about a message that was received too often.
+    """Decide what to do about a message that was received too often.
 
-    `letter_etag` is the ETag in the message (None if it names none), `sent_ms` is when it was first sent.
+    `letter_etag` is the ETag in the message (None if it has none). `sent_ms` is when it was first sent.
     Raises `Busy` if it must be handled again later.
     """
     decision = decide_event(record, stored, now_ms=now_ms, max_attempts=max_attempts)
@@ -72,7 +72,7 @@ def decide_dead_letter(
     if letter_etag is not None and letter_etag != stored.etag:
         return Decision.NOTHING
     if record is not None:
-        # In the first generation every message counts: a direct drop's is older than its record.
+        # In the first generation every message counts: the message of a direct drop is older than its record.
         if record.generation > 1 and sent_ms < record.requested_ms:
             return Decision.NOTHING
         if record.status is Status.PROCESSING and record.attempts_at(stored.version) in range(1, max_attempts):
@@ -81,7 +81,7 @@ def decide_dead_letter(
 
 
 def decide_deadline(record: Record, stored: StoredObject | None, *, now_ms: int, max_attempts: int) -> Decision:
-    """Decide about a record whose deadline has passed."""
+    """Decide what to do about a record whose deadline has passed."""
     if record.deadline > now_ms or record.status in (Status.SUCCESS, Status.FAILED):
         return Decision.NOTHING
     if record.status is Status.DELETING:
@@ -107,5 +107,5 @@ def _decide_absent(record: Record | None) -> Decision:
         return Decision.NOTHING
     if record.status is Status.DELETING:
         return Decision.DELETE
-    # Without a version no object ever arrived. The upload is still to come; the sweep decides if it does not.
+    # Without a version, no object has ever arrived: the upload is still pending. If it never comes, the sweep acts.
     return Decision.NOTHING if record.version is None else Decision.DELETE

@@ -1,4 +1,4 @@
-"""Deleting an image: original, thumbnails, record. Safe to repeat, and to run twice at once."""
+"""Delete an image: original, thumbnails, record. Safe to repeat, and to run twice at the same time."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ log = logging.getLogger(__name__)
 
 
 def delete(record: Record, services: Services) -> None:
-    """Mark the image as deleted unless it is marked already, then remove everything that belongs to it.
+    """Mark the image as deleted unless it already is, then remove everything that belongs to it.
 
-    Raises `Superseded` if the record has changed since it was read. Once it is marked, the sweep finishes what this
-    call could not.
+    Raises `Superseded` if the record has changed since it was read. Once the image is marked, the sweep finishes
+    whatever this call could not.
     """
     _finish(record if record.status is Status.DELETING else mark(record, services), services)
 
 
 def mark(record: Record, services: Services) -> Record:
-    """Mark the image as deleted: it is hidden at once, and nothing can stop its removal."""
+    """Mark the image as deleted: it is hidden at once, and its removal can no longer be stopped."""
     return services.records.mark_deleting(record, deadline_seconds=services.settings.pending_timeout_seconds)
 
 
 def mark_for_caller(record: Record, services: Services) -> Record:
-    """`mark`, for a caller who asks for the deletion: it includes the object that is in the bucket now.
+    """`mark` for an API call: the deletion includes the object that is in the bucket now.
 
-    That object may be newer than the processed version. A presigned URL that the caller still has becomes useless.
+    That object may be newer than the processed version. A presigned URL that the caller still has becomes invalid.
     """
     return services.records.mark_deleting(
         record,
@@ -44,11 +44,11 @@ def _finish(record: Record, services: Services) -> None:
     storage = services.storage
     stored = storage.head(record.key)
     if not is_key_of(record.image_id, storage.uploads_bucket, record.key):
-        log.error("a record that names an original of another image is removed; the original stays")
+        log.error("removing a record that names the original of another image; the original stays")
     elif stored is not None and record.deletion_covers(stored):
         storage.delete_original(stored)
     thumbnails = storage.list_thumbnails(thumbnail_prefix(record.image_id))
-    # The record has not changed since the list was taken, so no thumbnail in it is of a later image with this id.
+    # The record has not changed since the list was read, so no thumbnail in it is of a later image with this id.
     if services.records.get(record.image_id) != record:
         raise Superseded
     storage.delete_thumbnails(thumbnails)

@@ -1,7 +1,7 @@
-"""One image, brought up to date: load its state, decide, act.
+"""Bring one image up to date: load its state, decide, act.
 
 Three triggers run the engine: an event about an object in the bucket, a dead letter, and a deadline that has
-passed. None of them says what to do. That follows from the record and the object as they are now, so duplicate,
+passed. A trigger does not say what to do. The engine decides that from the current record and object, so duplicate,
 late and reordered triggers change nothing.
 """
 
@@ -35,7 +35,7 @@ def handle_event(event: ObjectEvent, services: Services, on_claim: OnClaim) -> D
     Raises `RetryLater` if the event must be handled again later.
     """
     if event.bucket != services.storage.uploads_bucket:
-        log.warning("an event of another bucket was ignored")
+        log.warning("ignored an event from another bucket")
         return Decision.NOTHING
 
     def decide(state: ImageState, now_ms: int) -> Decision:

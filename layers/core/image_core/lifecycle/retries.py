@@ -1,4 +1,4 @@
-"""Repeating what another writer got in the way of."""
+"""Retry an operation that lost a race against another writer."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TypeVar
 from image_core.errors import Superseded
 
 MAX_TRIES = 5
-"""A record that changes during every one of these has other workers who take care of it."""
+"""If a record changes during every one of these tries, other workers are handling it."""
 
 T = TypeVar("T")
 
 
 def until_settled(act: Callable[[], T], *, busy: Callable[[], Exception]) -> T:
-    """The result of `act`, which reads the record anew and is repeated while it raises `Superseded`.
+    """Call `act`, which reads the record first, until it no longer raises `Superseded`, and return its result.
 
     Raises `busy()` after `MAX_TRIES` tries.
     """

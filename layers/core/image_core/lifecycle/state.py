@@ -1,4 +1,4 @@
-"""The state of one image: its record first, then the object in the bucket, in that order (docs/state.md)."""
+"""Load the state of one image: first its record, then the object in the bucket (docs/state.md says why)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from image_core.services import Services
 
 @dataclass(frozen=True)
 class ImageState:
-    """What is known of an image. Its record and its object may each be missing."""
+    """The state of an image. Its record and its object may each be missing."""
 
     image_id: str
     key: str
@@ -19,7 +19,7 @@ class ImageState:
     stored: StoredObject | None
 
     def record_or_new(self, now_ms: int) -> Record:
-        """The record, or the beginning of one for a direct drop (`rev` 0: not written yet)."""
+        """The record, or a new one for a direct drop (`rev` 0: not written yet)."""
         if self.record is not None:
             return self.record
         name = self.key.rstrip("/").rpartition("/")[2] or self.key
@@ -27,13 +27,13 @@ class ImageState:
 
 
 def load_state(key: str, services: Services) -> ImageState:
-    """The state of the image that `key` belongs to."""
+    """Load the state of the image that `key` belongs to."""
     image_id, record = _owner_of(key, services)
     return ImageState(image_id, key, record, services.storage.head(key))
 
 
 def load_state_by_id(image_id: str, services: Services) -> ImageState | None:
-    """The state of an image that has a record; None if it has none."""
+    """Load the state of an image by its id. None if it has no record."""
     record = services.records.get(image_id)
     if record is None:
         return None
@@ -45,7 +45,7 @@ def _owner_of(key: str, services: Services) -> tuple[str, Record | None]:
     record = services.records.get(claimed) if claimed is not None else None
     if claimed is not None and record is not None and record.key == key:
         return claimed, record
-    # Anybody may drop a file under another image's id. It becomes an image of its own and stays one.
+    # A file may be dropped under another image's id. It becomes an image of its own and stays one.
     earlier = services.records.get(derived)
     if claimed is not None and record is None and earlier is None:
         return claimed, None

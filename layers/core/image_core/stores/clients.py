@@ -1,4 +1,4 @@
-"""boto3's clients, each built at its first use: boto3 and a client are slow to load at a cold start."""
+"""boto3 clients, each built at first use, because boto3 and its clients are slow to load at a cold start."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 1.0
 READ_SECONDS = 4.0
 TRIES = 4
-"""Limits of one call. With every try timing out it ends after 4 × 5 s, and 7 s at most that botocore waits between
-tries: within the API's 29 s and the processor's 120 s."""
+"""Limits of one call. If every try times out, the call ends after 4 × 5 s plus at most 7 s that botocore waits
+between tries. That is within the API's 29 s and the processor's 120 s."""
 
 EMULATOR_READ_SECONDS = 20.0
-"""An emulator serves one request after the other, on a machine that has other work to do."""
+"""An emulator is slower: it serves one request at a time, on a machine with other work to do."""
 
 
 class LazyClient:
     """Stands in for a boto3 client and builds it at first use.
 
-    `build` is called once, by one thread at a time: building a client is not thread-safe in boto3, using it is.
+    `build` is called only once. A lock protects it: building a boto3 client is not thread-safe, using it is.
     """
 
     _building = Lock()
@@ -48,7 +48,7 @@ class LazyClient:
 def lazy_clients(settings: Settings, *, session: Session | None, connections: int) -> dict[str, Any]:
     """The clients of a function by name; `public_s3` signs URLs for callers.
 
-    `connections` is how many calls of a client may run at a time.
+    `connections` is the maximum number of parallel calls of a client.
     """
     client = partial(_client, settings=settings, session=session, connections=connections)
     clients = {
@@ -62,7 +62,7 @@ def lazy_clients(settings: Settings, *, session: Session | None, connections: in
 
 @cache
 def _session() -> Any:
-    import boto3  # here, so that importing a function's modules does not import boto3
+    import boto3  # not at the top: importing a function's modules must not import boto3
 
     return boto3.session.Session()
 
@@ -72,7 +72,7 @@ def _client(
 ) -> Any:
     from botocore.config import Config
 
-    # botocore retries lost replies and throttling, with full jitter; beyond that, the queue delivers again.
+    # botocore retries lost responses and throttling, with full jitter. After that, the queue delivers again.
     config = Config(
         retries={"mode": "standard", "total_max_attempts": TRIES},
         connect_timeout=CONNECT_SECONDS,
@@ -80,8 +80,8 @@ def _client(
         max_pool_connections=connections,
     )
     if name == "s3":
-        # By default boto3 presigns with SigV2, which signs neither size nor If-None-Match, and on the global host
-        # in us-east-1. An emulator has no host name for each bucket.
+        # By default boto3 presigns with SigV2, which signs neither the size nor If-None-Match, and uses the global
+        # host in us-east-1. An emulator has no host name per bucket.
         addressing: Any = {
             "addressing_style": "path" if settings.endpoint_url else "virtual",
             "us_east_1_regional_endpoint": "regional",

@@ -1,7 +1,7 @@
-"""What a record counts for in the statistics, and the difference that a transition makes.
+"""What a record contributes to the statistics, and how a transition changes the counters.
 
-Because the difference is always computed from the two records of the transition, the counters equal a recount
-by construction.
+The change is always computed from the two records of the transition, so the counters equal a recount by
+construction.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STATS_NAME = "images"
 """Hash key of the counter items; the range key is the shard's number."""
 
 CORRECTED_SHARD = 0
-"""Corrections go here, so that one condition tells them from each other."""
+"""All corrections go to this shard, so that one condition detects concurrent ones."""
 
 _TIME_TOTAL = "processing_ms_total"
 _TRANSITIONS = "transitions"
@@ -27,7 +27,7 @@ _BUCKET_PREFIX = "bucket_"
 
 
 def contribution(record: Record | None) -> Counter[str]:
-    """What one record adds to the counters, by attribute name."""
+    """What one record contributes to the counters, by attribute name."""
     counts: Counter[str] = Counter()
     if record is None or record.status not in SHOWN_STATUSES:
         return counts
@@ -39,19 +39,19 @@ def contribution(record: Record | None) -> Counter[str]:
 
 
 def difference(old: Record | None, new: Record | None) -> dict[str, int]:
-    """What replacing `old` by `new` adds to each counter; counters that stay are left out."""
+    """What replacing `old` by `new` adds to each counter. Unchanged counters are left out."""
     change = contribution(new)
     change.subtract(contribution(old))
     return {name: amount for name, amount in change.items() if amount}
 
 
 def update_of(change: Mapping[str, int], table: str, shard: int) -> dict[str, Any]:
-    """The part of a transaction that moves the counters of one shard, and counts that it did."""
+    """The `Update` of a transaction that changes the counters of one shard and counts the transition."""
     return {"Update": _addition({**change, _TRANSITIONS: 1}, table, shard)}
 
 
 def correction_of(change: Mapping[str, int], table: str, corrections: int) -> dict[str, Any]:
-    """The `UpdateItem` that adds `change` to the counters if nobody corrected them since `corrections` was read."""
+    """The `UpdateItem` that adds `change`, unless the counters were corrected after `corrections` was read."""
     update = _addition({**change, _CORRECTIONS: 1}, table, CORRECTED_SHARD)
     update["ExpressionAttributeNames"]["#corrections"] = _CORRECTIONS
     update["ConditionExpression"] = "attribute_not_exists(#corrections)"
@@ -74,10 +74,10 @@ def _addition(change: Mapping[str, int], table: str, shard: int) -> dict[str, An
 
 @dataclass(frozen=True)
 class Reading:
-    """All counters at one moment, by attribute name; those that are 0 are left out.
+    """All counters at one moment, by attribute name. Counters that are 0 are left out.
 
-    `transitions` never falls, and rises with every transition that moves a counter: two readings with the same
-    number had nothing happen between them. `corrections` counts those that `correction_of` made.
+    `transitions` never decreases, and increases with every transition that changes a counter. If two readings have
+    the same number, nothing happened between them. `corrections` counts the updates of `correction_of`.
     """
 
     counts: Mapping[str, int]
@@ -85,12 +85,12 @@ class Reading:
     corrections: int
 
     def moved_since(self, earlier: Reading) -> int:
-        """How many transitions and corrections lie between the two."""
+        """The number of transitions and corrections between the two readings."""
         return self.transitions - earlier.transitions + self.corrections - earlier.corrections
 
 
 def reading_of_shards(items: Iterable[Mapping[str, Any]]) -> Reading:
-    """The reading that the shards' items add up to."""
+    """Add up the shards' items to one reading."""
     counts: Counter[str] = Counter()
     for item in items:
         for name, value in item.items():

@@ -10,12 +10,12 @@ from typing import Any
 
 SOURCE = "image-pipeline"
 ENTRIES_PER_CALL = 10
-"""EventBridge's limit. Its other limit is 256 KB per call: ten of our events are far below (test_events.py)."""
+"""EventBridge's limit. Its other limit is 256 KB per call: ten events are far below it (test_events.py)."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """One event. `time_ms` is when it happened, in ms since 1970; `detail` is what consumers get."""
+    """One event. `time_ms` is when it happened, in ms since 1970. `detail` is sent to consumers."""
 
     detail_type: str
     time_ms: int
@@ -26,7 +26,7 @@ class NotSent(Exception):
     """The bus accepted the first `accepted` events. Later ones may have been accepted too: send them again."""
 
     def __init__(self, accepted: int, reason: str) -> None:
-        super().__init__(f"events could not be sent: {reason}")
+        super().__init__(f"could not send events: {reason}")
         self.accepted = accepted
 
 

@@ -1,7 +1,7 @@
-"""The images and statistics tables: docs/state.md in code, one method a transition.
+"""The images and statistics tables. They implement docs/state.md, with one method per transition.
 
-Every transition replaces the record that was read by a new one, on condition that its `rev` has not changed, and in
-the same transaction moves the counters by the difference between the two. A refused condition raises `Superseded`.
+Every transition replaces the record that was read by a new one, on condition that its `rev` has not changed. The
+same transaction changes the counters by the difference between the two. A failed condition raises `Superseded`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Records(Queries):
     """The records of one stack.
 
     `client` is a DynamoDB client. `request_id` returns the id of the current request, which is stored on the
-    records that it begins.
+    records that the request creates.
     """
 
     def __init__(
@@ -77,18 +77,18 @@ class Records(Queries):
     # Reading
 
     def get(self, image_id: str) -> Record | None:
-        """The record as it is now (a consistent read); None if there is none."""
+        """Read the record (a consistent read). None if there is none."""
         answer = self._client.get_item(
             TableName=self._table, Key={"image_id": {"S": image_id}}, ConsistentRead=True
         )
         return from_item(answer["Item"]) if "Item" in answer else None
 
     def stats(self) -> Stats:
-        """The counters, shards added up; costs the same for any number of images."""
+        """The statistics. The cost does not depend on the number of images."""
         return added_up(self.counters().counts)
 
     def counters(self) -> Reading:
-        """All counters as they are now, the internal ones too."""
+        """The current counters, including the internal ones."""
         answer = self._client.query(
             TableName=self._stats_table,
             KeyConditionExpression="#name = :name",
@@ -113,7 +113,7 @@ class Records(Queries):
         return self._write(None, new)
 
     def renew(self, record: Record, *, deadline: int) -> Record:
-        """renew: a reservation asked for once more lives until `deadline` (ms), and so does its upload."""
+        """renew: a reservation that was requested again stays until `deadline` (ms), and so does its upload."""
         assert record.status is Status.RESERVED
         renewed = replace(record, rev=record.rev + 1, deadline=deadline, upload_until=deadline, postponed=0)
         return self._write(record, renewed)
@@ -121,12 +121,12 @@ class Records(Queries):
     def describe(
         self, record: Record, *, title: str | None, alt_text: str | None, tags: tuple[str, ...] | None
     ) -> Record:
-        """describe: the user's own words, which no other transition touches."""
+        """describe: title, alt text and tags from the user, which no other transition changes."""
         described = replace(record, title=title, alt_text=alt_text, tags=tags)
         return record if described == record else self._write(record, replace(described, rev=record.rev + 1))
 
     def claim(self, record: Record, stored: StoredObject, *, lease_seconds: int) -> Record:
-        """claim: this attempt works on `stored` from now on; a `rev` of 0 creates the record."""
+        """claim: this attempt works on `stored` from now on. A `rev` of 0 creates the record."""
         now = self.clock.now_ms()
         lease_until = now + lease_seconds * 1000
         arrived = record.status is Status.RESERVED
@@ -147,12 +147,12 @@ class Records(Queries):
     def save(
         self, record: Record, *, metadata: Mapping[str, Any], thumbnails: Mapping[str, ThumbnailInfo]
     ) -> Record:
-        """save: metadata and thumbnails of the attempt are visible from now on."""
+        """save: make the metadata and thumbnails of the attempt visible."""
         assert record.attempt and record.version
         made = Thumbnails(record.attempt, record.version, record.generation, thumbnails)
 
         def saved(now: Record) -> Record:
-            # An earlier caption stays until finish replaces it, but not beside another version's picture.
+            # An earlier caption stays until finish replaces it, but not next to another version's picture.
             same_picture = now.thumbnails is not None and now.thumbnails.version == made.version
             return replace(
                 now,
@@ -167,9 +167,9 @@ class Records(Queries):
         return self._write_mine(record, saved)
 
     def release(self, record: Record, *, retry_seconds: float, pending_seconds: int) -> Record:
-        """release: the lease is given back, for an attempt to come in `retry_seconds`; what was saved stays.
+        """release: give the lease back. The next attempt comes in `retry_seconds`. Saved results stay.
 
-        The attempt stays on the record: should it come to an end after all before another claims the image, it may.
+        The attempt stays on the record: it can still finish, as long as no other attempt claims the image.
         """
         now_ms = self.clock.now_ms()
         deadline = now_ms + int(retry_seconds * 1000) + pending_seconds * 1000
@@ -192,20 +192,20 @@ class Records(Queries):
         )
 
     def fail(self, record: Record, fault: ImageError) -> Record:
-        """fail, by the worker that holds the image."""
+        """fail: called by the worker that holds the image."""
         finished_ms = self.clock.now_ms()
         return self._write_mine(record, lambda now: _failed(now, fault, finished_ms))
 
     def give_up(self, record: Record, stored: StoredObject | None, fault: ImageError) -> Record:
-        """fail, by somebody who holds no lease; a `rev` of 0 creates the record.
+        """fail: called by code that holds no lease. A `rev` of 0 creates the record.
 
-        The caller has seen that no lease is alive. `stored` is what lies in the bucket, None if nothing does.
+        The caller has checked that no lease is live. `stored` is the object in the bucket, None if there is none.
         """
         failed = _failed(record if stored is None else _of_version(record, stored), fault, self.clock.now_ms())
         return self._write(record if record.rev else None, replace(failed, rev=self._rev_after(record)))
 
     def reprocess(self, record: Record, *, pending_seconds: int, stage: Stage = Stage.ALL) -> Record:
-        """reprocess: a new generation, `pending`, that makes `stage` anew; what earlier ones made stays visible."""
+        """reprocess: a new `pending` generation that recreates `stage`. Earlier results stay visible."""
         now = self.clock.now_ms()
         return self._write(
             record,
@@ -232,24 +232,24 @@ class Records(Queries):
         stored: StoredObject | None = None,
         ends_upload: bool = False,
     ) -> Record:
-        """delete: hidden and uncounted from now on; the version on the record is the one to remove.
+        """delete: hide the image and stop counting it. The version on the record is the one to remove.
 
-        `stored` is what lay in the bucket when somebody asked for the deletion: it is meant too, claimed or not.
-        With `ends_upload` a presigned URL that is still valid brings nothing back.
+        `stored` is the object that was in the bucket when the deletion was requested. The deletion includes it,
+        claimed or not. With `ends_upload`, a presigned URL that is still valid cannot bring the image back.
         """
         now = self.clock.now_ms()
         deadline = now + deadline_seconds * 1000
         meant = record
         if record.version is None:
-            # An upload may be under way: stay until nothing can arrive any more.
+            # An upload may be in progress: keep the record until nothing can arrive any more.
             deadline = max(deadline, record.deadline)
         elif stored is not None:
             meant = replace(record, version=stored.version, version_etag=stored.etag)
         upload_until = record.upload_until if ends_upload and record.upload_until > now else 0
-        # Until then an object may arrive, and the record must be there to tell that it was deleted.
+        # Until then an object may arrive, and the record must exist to say that it was deleted.
         deadline = max(deadline, upload_until)
         if record.remembers_its_request(now):
-            # A repetition of the request that made this image must not make it again.
+            # A repeated request with the same Idempotency-Key must not create this image again.
             deadline = max(deadline, record.created_ms + IDEMPOTENCY_KEY_MS)
         return self._write(
             record,
@@ -265,7 +265,7 @@ class Records(Queries):
         )
 
     def forget(self, record: Record) -> None:
-        """forget: the record of a finished deletion, or of a stale reservation, goes."""
+        """forget: remove the record of a finished deletion or of a stale reservation."""
         assert record.status in (Status.DELETING, Status.RESERVED)
         try:
             self._client.delete_item(
@@ -280,7 +280,7 @@ class Records(Queries):
                 raise Superseded from error
 
     def postpone(self, record: Record, *, deadline_seconds: int) -> Record:
-        """postpone: the sweep has done what it can; it looks again after twice the time of the last one."""
+        """postpone: the sweep has done what it can. It checks again after twice the previous wait."""
         delay_ms = deadline_seconds * 1000 * 2**record.postponed
         return self._write(
             record,
@@ -290,10 +290,10 @@ class Records(Queries):
         )
 
     def correct(self, change: Mapping[str, int], reading: Reading) -> None:
-        """Adds `change` to the counters. Raises `Superseded` if they were corrected since `reading` was taken.
+        """Add `change` to the counters. Raises `Superseded` if they were corrected since `reading` was read.
 
-        What a recount finds missing at a quiet moment stays missing by just as much whatever happens later, since
-        transitions move records and counters alike. So it may be added at any time, but only once.
+        Transitions change records and counters alike, so an error that a recount finds at a quiet moment stays the
+        same size whatever happens later. The correction may therefore be added at any time, but only once.
         """
         try:
             self._client.update_item(**correction_of(change, self._stats_table, reading.corrections))
@@ -303,11 +303,11 @@ class Records(Queries):
     # The caption model: the one that the processor last loaded, and the one that will replace it
 
     def announce_caption_model(self, model: str) -> None:
-        """Record the name of the model in use, for `/health`; it replaces the next one, too."""
+        """Store the name of the model in use, for `/health`. It also replaces the next model."""
         self._client.put_item(TableName=self._stats_table, Item={**_MODEL_KEY, "model": {"S": model}})
 
     def announce_next_caption_model(self, model: NextModel) -> None:
-        """Record how far a model is on its way."""
+        """Store the progress of a model that is being downloaded or exported."""
         self._client.update_item(
             TableName=self._stats_table,
             Key=_MODEL_KEY,
@@ -316,7 +316,7 @@ class Records(Queries):
         )
 
     def caption_model(self) -> ModelInUse:
-        """What was last announced."""
+        """The last announcements."""
         response = self._client.get_item(TableName=self._stats_table, Key=_MODEL_KEY)
         item: Any = response.get("Item", {})
         next_model = None
@@ -329,13 +329,13 @@ class Records(Queries):
     def _rev_after(self, record: Record) -> int:
         """The `rev` of the next write.
 
-        A new record begins anywhere: an image that was deleted and dropped anew must not pass through the revs of
-        its predecessor, which some late worker may still hold.
+        A new record begins at a random number. If an image is deleted and dropped again, its revs must not repeat
+        those of its predecessor, because a late worker may still hold one of them.
         """
         return record.rev + 1 if record.rev else 1 + self._rng.getrandbits(40)
 
     def _write_mine(self, record: Record, change: Callable[[Record], Record]) -> Record:
-        """Applies `change` to the newest state of the record, as long as the attempt on it is still ours."""
+        """Apply `change` to the newest state of the record, as long as the attempt on it is still `record`'s."""
         for _ in range(_WRITE_TRIES):
             try:
                 return self._write(record, replace(change(record), rev=record.rev + 1))
@@ -347,9 +347,9 @@ class Records(Queries):
         raise Superseded
 
     def _write(self, old: Record | None, new: Record) -> Record:
-        """Replaces `old` by `new`, counters included, or raises `Superseded`.
+        """Replace `old` by `new`, and update the counters. Raises `Superseded`.
 
-        Where the reply to a write that was applied got lost, the refused repetition finds `new` in the table.
+        If the response to a successful write was lost, the retry is refused and finds `new` in the table.
         """
         put: dict[str, Any] = {"TableName": self._table, "Item": to_item(new)}
         if old is None:
@@ -391,16 +391,16 @@ class Records(Queries):
                     raise Superseded from error
                 if not any(is_transient_code(str(reason)) for reason in reasons):
                     raise
-            # The next try goes to another shard, where a hot counter is not in the way.
+            # The next try goes to another shard, to avoid a hot counter.
             self._back_off(attempt)
         raise Unavailable
 
 
 def _next_generation(record: Record, stage: Stage) -> Record:
-    """The record in its next generation, which keeps what `stage` leaves out, as far as this generation has it.
+    """Return the record in its next generation. Results outside of `stage` are kept if this generation has them.
 
-    This generation lacks what an earlier reprocess asked for and no attempt has made yet. The next one makes that
-    too, whatever `stage` is.
+    This generation may lack results that an earlier reprocess requested and that no attempt has made yet. The next
+    generation makes them too, whatever `stage` is.
     """
     generation, thumbnails = record.generation + 1, record.thumbnails
     if stage is Stage.CAPTION and thumbnails is not None and record.has_saved():
@@ -415,7 +415,7 @@ def _next_generation(record: Record, stage: Stage) -> Record:
 
 
 def _of_version(record: Record, stored: StoredObject) -> Record:
-    """The record as that of `stored`. `announced_*` describes the first version only; a new one has no caption."""
+    """Return the record of `stored`. `announced_*` describes only the first version. A new one has no caption."""
     comes_first = record.version in (None, stored.version)
     return replace(
         record,
@@ -429,7 +429,7 @@ def _of_version(record: Record, stored: StoredObject) -> Record:
 
 
 def _ended(record: Record, finished_ms: int) -> Record:
-    """The record with its attempt over and its outcome tied to version and generation."""
+    """Return the record without its attempt. Its outcome belongs to the current version and generation."""
     return replace(
         record,
         deadline=0,
@@ -442,7 +442,7 @@ def _ended(record: Record, finished_ms: int) -> Record:
 
 
 def _failed(record: Record, fault: ImageError, finished_ms: int) -> Record:
-    """The record as `failed`; results of another version than the failed one would show another picture."""
+    """Return the record as `failed`. Results of other versions are dropped: they would show another picture."""
     shows_this_version = record.thumbnails is not None and record.thumbnails.version == record.version
     return replace(
         _ended(record, finished_ms),

@@ -1,7 +1,7 @@
-"""A record as a DynamoDB item, and back.
+"""Convert a record to a DynamoDB item, and back.
 
-Fields keep their names; None is left out; nested values are JSON text, which takes any float that EXIF may hold
-(DynamoDB's numbers do not) and is never searched. The index keys are computed here from the record alone.
+Fields keep their names, and None is left out. Nested values are JSON text: it can hold any float of EXIF, which
+DynamoDB's numbers cannot, and is never searched. The index keys are computed from the record.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _JSON_FIELDS = {"metadata", "thumbnails", "error", "tags"}
 
 
 def integer_fields(dataclass: type[Any]) -> set[str]:
-    """The names of the fields of a dataclass that hold an integer, or an integer or None."""
+    """The names of a dataclass's fields of type `int` or `int | None`."""
     hints = typing.get_type_hints(dataclass)
     return {field.name for field in dataclasses.fields(dataclass) if hints[field.name] in (int, int | None)}
 
@@ -31,12 +31,12 @@ _INTEGER_FIELDS = integer_fields(Record)
 
 
 def created_order(created_ms: int, image_id: str) -> str:
-    """Range key of `by_created`: sorts by age, and by id where two images are of one millisecond."""
+    """Range key of `by_created`: sorts by age, and by id if two images have the same millisecond."""
     return f"{created_ms:015d}#{image_id}"
 
 
 def status_order(record: Record) -> str:
-    """Range key of `by_status`: by age too, with the deadline at its end for the sweep to see."""
+    """Range key of `by_status`: also sorts by age, and ends with the deadline, which the sweep reads."""
     return f"{created_order(record.created_ms, record.image_id)}#{record.deadline:015d}"
 
 
@@ -67,7 +67,7 @@ def to_item(record: Record) -> Item:
 
 
 def from_item(item: Mapping[str, Any]) -> Record:
-    """The record of an item; attributes that are no fields are index keys and left out."""
+    """The record of an item. Attributes that are not fields are index keys and are ignored."""
     values: dict[str, Any] = {}
     for field in dataclasses.fields(Record):
         stored = item.get(field.name)

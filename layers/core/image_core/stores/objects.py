@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _ABSENT_CODES = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
 _REFUSED_CODES = {"400", "403"}
-"""Of a HEAD, whose response has no body, and so no code but its status."""
+"""Error codes of a HEAD. Its response has no body, so botocore uses the status as the code."""
 _CHANGED_CODES = {"412", "PreconditionFailed"}
 _CONFLICT_CODE = "ConditionalRequestConflict"
 _TRIES_AFTER_CONFLICT = 3
@@ -29,7 +29,7 @@ _MAX_KEYS_A_DELETE = 1000
 
 @dataclass(frozen=True)
 class Listed:
-    """An object as a listing shows it; `modified_ms` in ms since 1970, to the second."""
+    """An object in a listing. `modified_ms` is in ms since 1970, accurate to the second."""
 
     key: str
     size_bytes: int
@@ -37,9 +37,9 @@ class Listed:
 
 
 class Storage:
-    """Objects of one stack. `client` talks to S3; `public_client` signs URLs for callers.
+    """Objects of one stack. `client` calls S3; `public_client` signs URLs for callers.
 
-    `account_id` is that of the stack: KMS keys of other accounts are known by it.
+    `account_id` is the stack's account. It identifies KMS keys of other accounts.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Storage:
     # Originals
 
     def head(self, key: str) -> StoredObject | None:
-        """The original under `key` as it is now; None if there is none (a delete marker included)."""
+        """HEAD the original under `key`. None if there is none, or only a delete marker."""
         try:
             answer = self._client.head_object(Bucket=self.uploads_bucket, Key=key)
         except self._client.exceptions.ClientError as error:
@@ -85,7 +85,7 @@ class Storage:
         )
 
     def _refused(self, key: str, refusal: ClientError) -> StoredObject | None:
-        """The object whose HEAD was refused, as a listing shows it, if it can never be read. Raises otherwise."""
+        """Return a listing's data of an object with a refused HEAD, if it can never be read. Raises otherwise."""
         try:
             self._client.get_object(Bucket=self.uploads_bucket, Key=key, Range="bytes=0-0")["Body"].close()
         except self._client.exceptions.ClientError as error:
@@ -94,7 +94,7 @@ class Storage:
             if unreadable_reason(error, kms_key=None, account_id=self._account_id) is None:
                 raise error from refusal
         else:
-            raise refusal  # it can be read by now
+            raise refusal  # it can be read now
         page = self._client.list_objects_v2(Bucket=self.uploads_bucket, Prefix=key, MaxKeys=1)
         for entry in page.get("Contents", []):
             if entry["Key"] == key:
@@ -110,7 +110,7 @@ class Storage:
         return None
 
     def put_original(self, key: str, body: IO[bytes], *, content_type: str) -> None:
-        """Write an upload, unless the object exists already: a reply was lost, or the request was repeated.
+        """Write an upload, unless the object already exists: a response was lost, or the request was repeated.
 
         Only this request uses the key, so an existing object has the same bytes.
         """
@@ -124,7 +124,7 @@ class Storage:
             except self._client.exceptions.ClientError as error:
                 if _code(error) in _CHANGED_CODES:
                     return
-                # The request was repeated while it ran. AWS advises to try again: by then one of them has won.
+                # The request was repeated while it ran. AWS advises to retry: by then, one of them has won.
                 if _code(error) != _CONFLICT_CODE or not left:
                     raise
 
@@ -133,10 +133,11 @@ class Storage:
         yield from self._pages(self.uploads_bucket, StartAfter=start_after)
 
     def download(self, stored: StoredObject) -> bytes:
-        """The bytes of that version, as long as it is the newest. Raises `Replaced` if it is not, or gone.
+        """Download that version, as long as it is the newest. Raises `Replaced` if it was replaced or removed.
 
-        Raises `ObjectArchived` or `UnreadableObject` if S3 will never give them. Not by version id: an old version
-        can be read still, and who claims one that was removed since it was seen may have missed the event of that.
+        Raises `ObjectArchived` or `UnreadableObject` if S3 will never return the bytes. The version id is not used,
+        because S3 would still return an old version. If the version was removed before it was claimed, the event
+        of the removal may have been missed.
         """
         try:
             answer = self._client.get_object(Bucket=self.uploads_bucket, Key=stored.key, IfMatch=f'"{stored.etag}"')
@@ -152,9 +153,9 @@ class Storage:
         return answer["Body"].read()
 
     def delete_original(self, stored: StoredObject) -> None:
-        """Removes that version if it is still the newest; what replaced it stays. Old versions are kept by S3.
+        """Remove that version if it is still the newest. An object that replaced it stays. S3 keeps old versions.
 
-        A conflict (409: somebody writes that key at this moment) is raised: nobody knows yet what will lie there.
+        A conflict (409: another request is writing the key) is raised, because the result is not known yet.
         """
         try:
             self._client.delete_object(Bucket=self.uploads_bucket, Key=stored.key, IfMatch=f'"{stored.etag}"')
@@ -163,12 +164,12 @@ class Storage:
                 raise
 
     def presign_download(self, key: str, *, name: str, content_type: str | None, seconds: int) -> str:
-        """A URL that gives the original as an attachment called `name`, made harmless and bounded."""
+        """A URL that downloads the original as an attachment called `name`, which is sanitized and shortened."""
         parameters = {
             "Bucket": self.uploads_bucket,
             "Key": key,
             "ResponseContentDisposition": attachment_disposition(safe_name(name)),
-            # Never what a dropped object calls itself: that could be a page with scripts.
+            # Never the type that a dropped object claims: that could be a page with scripts.
             "ResponseContentType": content_type or "application/octet-stream",
         }
         return self._public_client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
@@ -176,9 +177,9 @@ class Storage:
     def presign_upload(
         self, key: str, *, content_type: str, size_bytes: int, seconds: int, sha256: str | None = None
     ) -> tuple[str, dict[str, str]]:
-        """A PUT URL and the headers that must go with it, all signed: type, size, not-yet-there.
+        """A PUT URL and the headers that must be sent with it. Type, size and `If-None-Match` are signed.
 
-        `sha256` (64 hexadecimal digits) is signed too, and S3 compares it with what arrives.
+        `sha256` (64 hexadecimal digits) is signed too, and S3 compares it with the uploaded bytes.
         """
         parameters: dict[str, Any] = {
             "Bucket": self.uploads_bucket,
@@ -195,9 +196,9 @@ class Storage:
         return url, headers
 
     def public_origin(self) -> str:
-        """Scheme, host and port of the URLs that callers get for originals, as a content security policy has them.
+        """Scheme, host and port of the URLs that callers get for originals, in a content security policy's syntax.
 
-        `*` stands for the bucket, whose name holds the account id: anybody may read the policy.
+        `*` replaces the bucket, because its name contains the account id and the policy is public.
         """
         parameters = {"Bucket": self.uploads_bucket, "Key": "any"}
         url = urlsplit(self._public_client.generate_presigned_url("put_object", Params=parameters))
@@ -209,7 +210,7 @@ class Storage:
     # Thumbnails
 
     def put_thumbnail(self, key: str, body: bytes, *, content_type: str) -> None:
-        """Writes one thumbnail under its attempt's own key."""
+        """Write one thumbnail under its attempt's own key."""
         self._client.put_object(Bucket=self._thumbnails_bucket, Key=key, Body=body, ContentType=content_type)
 
     def get_thumbnail(self, key: str) -> bytes | None:
@@ -226,7 +227,7 @@ class Storage:
         return [listed.key for page in self._pages(self._thumbnails_bucket, Prefix=prefix) for listed in page]
 
     def list_all_thumbnails(self) -> Iterator[list[Listed]]:
-        """All thumbnails in the order of their keys, page by page: those of an image follow each other."""
+        """All thumbnails in the order of their keys, page by page. Thumbnails of an image are consecutive."""
         yield from self._pages(self._thumbnails_bucket)
 
     def has_thumbnail(self, key: str) -> bool:
@@ -248,7 +249,7 @@ class Storage:
             ]
 
     def delete_thumbnails(self, keys: Iterable[str]) -> None:
-        """Removes these; those that are gone already are fine. Raises `OSError` if S3 kept any."""
+        """Remove these thumbnails. Missing ones are ignored. Raises `OSError` if S3 kept any."""
         left = list(keys)
         for start in range(0, len(left), _MAX_KEYS_A_DELETE):
             answer = self._client.delete_objects(
@@ -270,7 +271,7 @@ def attachment_disposition(name: str) -> str:
 
 
 def _version_by_time(described: Any) -> str:
-    """What tells contents apart without a VersionId: the same bytes put again are another version."""
+    """A version for buckets without VersionIds. The same bytes uploaded again are another version."""
     return f"{described['ETag']}@{described['LastModified'].isoformat()}"
 
 

@@ -1,4 +1,4 @@
-"""Reading more than one record: pages of the list, and what is past its deadline."""
+"""Queries that read more than one record: pages of the list, and records past their deadline."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _STATUS_ORDER = re.compile(r"(\d{15})#(img_\w{26})#(\d{15})", re.ASCII)
 
 @dataclass(frozen=True)
 class Listing:
-    """Which images a list holds: those that have `status` now, created in [`from_ms`, `until_ms`)."""
+    """Which images a list contains: those with this `status` now, created in [`from_ms`, `until_ms`)."""
 
     status: Status | None = None
     from_ms: int | None = None
@@ -37,7 +37,7 @@ class Listing:
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """First and last ms since 1970 that may be in it; the last is before the first where nothing can be."""
+        """First and last ms since 1970 in the range. If the range is empty, the last is before the first."""
         first = 0 if self.from_ms is None else max(0, self.from_ms)
         last = _LATEST_MS if self.until_ms is None else min(_LATEST_MS, self.until_ms - 1)
         return first, last
@@ -47,7 +47,7 @@ class Listing:
 class Page:
     """Records, newest first, and the cursor of the next page (None on the last one).
 
-    `orders` has the place of each record in the list.
+    `orders` has the position of each record in the list.
     """
 
     listing: Listing
@@ -56,7 +56,7 @@ class Page:
     next_cursor: str | None
 
     def first(self, count: int) -> Page:
-        """The page with its first `count` records alone (1 or more); its cursor continues right after them."""
+        """Cut the page to its first `count` records (1 or more). Its cursor continues right after them."""
         if count >= len(self.records):
             return self
         cursor = encode_cursor(self.listing, self.orders[count - 1])
@@ -64,13 +64,13 @@ class Page:
 
 
 def encode_cursor(listing: Listing, order: str) -> str:
-    """An opaque cursor: everything after the entry `order` of that list."""
+    """Return an opaque cursor that continues after the entry `order` of that list."""
     payload = json.dumps({"v": _CURSOR_VERSION, **asdict(listing), "after": order}, separators=(",", ":"))
     return base64.urlsafe_b64encode(payload.encode()).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, listing: Listing) -> str:
-    """The entry that a cursor stands behind. Raises `BadCursor` for anything that this list did not give out."""
+    """Return the entry that a cursor continues after. Raises `BadCursor` if the cursor is not from this list."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         payload = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
@@ -83,7 +83,7 @@ def decode_cursor(cursor: str, listing: Listing) -> str:
         raise BadCursor
     first, last = listing.bounds
     if not first <= int(match.group(1)) <= last:
-        raise BadCursor  # DynamoDB refuses a start outside of the range that is asked for
+        raise BadCursor  # DynamoDB rejects a start outside of the queried range
     return str(order)
 
 
@@ -99,7 +99,7 @@ class Queries:
         self._rng = rng
 
     def _back_off(self, failures: int) -> None:
-        """Waits before what has failed so often is tried again: full jitter, a second at most."""
+        """Wait before the next retry: full jitter, at most a second."""
         self._sleep(self._rng.uniform(0, min(1.0, 0.02 * 2**failures)))
 
     def page(
@@ -111,9 +111,9 @@ class Queries:
         from_ms: int | None = None,
         until_ms: int | None = None,
     ) -> Page:
-        """Up to `limit` (1 to 100) shown records, newest first; see `Listing` for what narrows them.
+        """Read up to `limit` (1 to 100) visible records, newest first. `listing` filters them.
 
-        The cost is that of the page, not of the table. Raises `BadCursor`.
+        The cost depends on the page, not on the table. Raises `BadCursor`.
         """
         listing = Listing(status, from_ms, until_ms)
         order_name = "created_order" if status is None else "status_order"
@@ -127,7 +127,7 @@ class Queries:
             entries, is_last = self._entries(listing, order_name, limit=limit - len(found), after=after)
             order_of = {entry["image_id"]["S"]: entry[order_name]["S"] for entry in entries}
             for record in self.get_many(list(order_of)):
-                # The index lags behind the table: what has moved on meanwhile does not belong here any more.
+                # The index lags behind the table: records that have changed since no longer belong here.
                 if record.status in SHOWN_STATUSES and status in (None, record.status):
                     found.append(record)
                     orders.append(order_of[record.image_id])
@@ -158,7 +158,7 @@ class Queries:
             first, last = listing.bounds
             condition += " AND #order BETWEEN :first AND :last"
             names["#order"] = order_name
-            # "~" stands behind every id of that millisecond.
+            # "~" sorts after every id of that millisecond.
             values |= {":first": {"S": f"{first:015d}#"}, ":last": {"S": f"{last:015d}#~"}}
         answer = self._client.query(
             TableName=self._table,
@@ -167,7 +167,7 @@ class Queries:
             ExpressionAttributeNames=names,
             ExpressionAttributeValues=values,
             ScanIndexForward=False,
-            # One more than needed tells whether there is a next page at all.
+            # One more than needed, to know whether there is a next page.
             Limit=limit + 1,
             **arguments,
         )
@@ -176,7 +176,7 @@ class Queries:
         return entries[:limit], not more
 
     def get_many(self, image_ids: Sequence[str]) -> list[Record]:
-        """The records of these ids (none twice) that exist, as they are now, in the order of the ids."""
+        """Read the current records of these distinct ids, in the order of the ids. Missing ones are left out."""
         by_id: dict[str, Record] = {}
         for start in range(0, len(image_ids), _MAX_KEYS_A_BATCH):
             wanted = [{"image_id": {"S": i}} for i in image_ids[start : start + _MAX_KEYS_A_BATCH]]
@@ -187,7 +187,7 @@ class Queries:
                 for item in answer["Responses"].get(self._table, []):
                     record = from_item(item)
                     by_id[record.image_id] = record
-                # 16 MB or a throttled partition: DynamoDB hands back what it did not read.
+                # 16 MB or a throttled partition: DynamoDB returns the keys that it did not read.
                 left = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
                 if not left:
                     break
@@ -198,7 +198,7 @@ class Queries:
         return [by_id[i] for i in image_ids if i in by_id]
 
     def overdue(self, status: Status, now_ms: int) -> Iterator[str]:
-        """Ids of the records in `status` whose deadline is past, oldest first, as far as the index knows."""
+        """Ids of the records in `status` whose deadline has passed, oldest first. The index may lag behind."""
         start: dict[str, Any] = {}
         while True:
             answer = self._client.query(
@@ -217,7 +217,7 @@ class Queries:
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     def every(self) -> Iterator[Record]:
-        """All records, hidden ones too, in no order: a scan, for reconciliation."""
+        """All records, including hidden ones, unordered. This is a scan, for reconciliation."""
         start: dict[str, Any] = {}
         while True:
             answer = self._client.scan(TableName=self._table, ConsistentRead=True, **start)

@@ -1,6 +1,7 @@
-"""The queue that feeds the processor: parsing its messages, and sending more of them.
+"""The queue that feeds the processor: parse its messages, and send new ones.
 
-Every message names a key, and nothing more is believed. Our own messages have the form of S3's notifications.
+Only the key and the ETag of a message are used, and never trusted. Messages sent from here have the format of S3's
+notifications.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 MAX_VISIBILITY_SECONDS = 12 * 60 * 60
-"""SQS's limit for hiding a message."""
+"""SQS's limit for a visibility timeout."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def _event(entity: Mapping[str, Any]) -> ObjectEvent:
 
 
 def notification_of(event: ObjectEvent) -> dict[str, Any]:
-    """Our own message about a key, in S3's form, so that there is one kind of message to parse."""
+    """Build a message about a key in S3's format, so that there is only one kind of message to parse."""
     stored = {"key": quote_plus(event.key)}
     return {
         "Records": [
@@ -80,7 +81,7 @@ def notification_of(event: ObjectEvent) -> dict[str, Any]:
 
 
 class Queue:
-    """The queue that the processor is fed from. `client` is an SQS client."""
+    """The queue that feeds the processor. `client` is an SQS client."""
 
     def __init__(self, client: SQSClient, queue_url: str) -> None:
         self._client = client
@@ -91,14 +92,14 @@ class Queue:
         self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps(notification_of(event)))
 
     def waiting(self) -> int:
-        """The approximate number of messages that are waiting; received ones are not counted."""
+        """The approximate number of waiting messages. Received ones are not counted."""
         response = self._client.get_queue_attributes(
             QueueUrl=self._url, AttributeNames=["ApproximateNumberOfMessages"]
         )
         return int(response["Attributes"]["ApproximateNumberOfMessages"])
 
     def retry_in(self, receipt_handle: str, seconds: float) -> None:
-        """Give a received message back to the queue, visible again in `seconds` (rounded up)."""
+        """Make a received message visible again in `seconds` (rounded up)."""
         self._client.change_message_visibility(
             QueueUrl=self._url,
             ReceiptHandle=receipt_handle,

@@ -1,7 +1,7 @@
-"""Tell an original that can never be read from a permission that this stack has lost.
+"""Distinguish an original that can never be read from a permission that this stack has lost.
 
-The first fails that image. The second is for the operator to repair: the message is retried, and no image fails at
-once. When in doubt it is the second.
+In the first case the image fails. In the second case the operator must repair the permission: the message is
+retried, and no image fails at once. When in doubt, the second case is assumed.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from image_core.errors import ImageError, ObjectArchived, UnreadableObject
 
 _KMS_KEY = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:(\d{12}):key/")
 _HIDDEN_KEY = "The ciphertext refers to a customer master key that does not exist"
-"""What KMS says of another account's key, and of a key that was deleted."""
+"""KMS's message about another account's key, and about a deleted key."""
 
 
 def unreadable_reason(error: Any, *, kms_key: str | None, account_id: str | None) -> type[ImageError] | None:
-    """Why the object of this GET can never be read; None if the error can have another cause.
+    """Return why the object of this GET can never be read. None if the error can have another cause.
 
     `error` is a `ClientError` of a GET, because a refused HEAD has no body. `kms_key` is the ARN of the object's
-    key if S3 has named it. A key of this account may be the stack's own, so only a foreign key proves anything.
+    key if S3 has named it. A key of this account may be the stack's own, so only a key of another account proves
+    anything.
     """
     details = error.response.get("Error", {})
     code, message = str(details.get("Code", "")), str(details.get("Message", ""))

@@ -1,6 +1,6 @@
 """EXIF (CIPA DC-008, version 3.0), read from untrusted bytes in bounded time and memory.
 
-docs/decisions/0010 says why Pillow does not read it.
+docs/decisions/0010 explains why Pillow is not used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""TIFF's image file directories (IFDs), which EXIF blocks consist of as well: the one reader for all formats.
+"""TIFF's image file directories (IFDs), which EXIF blocks also consist of. All formats use this reader.
 
 TIFF 6.0 and BigTIFF, in both byte orders. Nothing in the file is trusted: an entry whose type does not exist, or
 whose values lie outside the data, is skipped. Values are copied only when they are read.
@@ -13,9 +13,9 @@ from itertools import islice
 from typing import NamedTuple
 
 MAX_ENTRIES = 1_000
-"""Entries that `directory` reads; cameras write fewer than 100."""
+"""Maximum number of entries that `directory` reads. Cameras write fewer than 100."""
 MAX_VALUE_BYTES = 64 * 1024
-"""Longer values are not read: a record has no room for them."""
+"""Longer values are not read, because a record has no room for them."""
 
 BYTE, ASCII, SHORT, LONG, UNDEFINED, LONG8, UTF_8 = 1, 2, 3, 4, 7, 16, 129
 UNSIGNED = {BYTE: "B", SHORT: "H", LONG: "I", LONG8: "Q"}
@@ -30,7 +30,8 @@ Number = int | float | None
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """The value of a tag: its TIFF type, and its bytes in the file's byte order; None if it is too long to read."""
+    """The value of a tag: its TIFF type, and its bytes in the file's byte order (None if it is too long to
+    read)."""
 
     type: int
     order: str
@@ -42,7 +43,7 @@ class Value:
         return None if self.data is None else bytes(self.data)
 
     def numbers(self) -> list[Number]:
-        """Return the numbers, with rationals divided; None stands for a division by zero. Empty for text."""
+        """Return the numbers, with rationals divided. A division by zero gives None. Empty for text."""
         if self.data is None:
             return []
         if (code := _RATIONALS.get(self.type)) is not None:
@@ -57,7 +58,7 @@ Directory = dict[int, Value]
 
 
 class Entry(NamedTuple):
-    """An entry of a directory, as the file has it: `length` values of TIFF's `type`; `at` is its own offset."""
+    """An entry of a directory, not checked: `length` values of TIFF's `type`. `at` is the entry's offset."""
 
     tag: int
     type: int
@@ -76,7 +77,7 @@ class Structure:
         (self.first,) = self._word.unpack_from(data, 8 if big else 4)
 
     def chain(self) -> Iterator[int]:
-        """Yield the offsets of the main directories, which point each to the next; a loop ends the chain."""
+        """Yield the offsets of the main directories. Each points to the next. A loop ends the chain."""
         seen: set[int] = set()
         offset: int | None = self.first
         while offset and offset not in seen and self._claimed(offset) is not None:
@@ -85,12 +86,12 @@ class Structure:
             offset = self._next(offset)
 
     def is_complete(self, offset: int) -> bool:
-        """Return whether all entries that the directory claims to have lie in the data."""
+        """Return whether all entries that the directory claims to have are within the data."""
         claimed = self._claimed(offset)
         return claimed is not None and self._end(offset, claimed) <= len(self._data)
 
     def entries(self, offset: int) -> Iterator[Entry]:
-        """Yield the entries of the directory at `offset`, as far as they lie in the data."""
+        """Yield the entries of the directory at `offset`, as far as they are within the data."""
         claimed, start = self._claimed(offset) or 0, offset + self._count.size
         there = min(claimed, (len(self._data) - start) // self._entry.size)
         for at in range(start, self._end(offset, there), self._entry.size):
@@ -98,7 +99,7 @@ class Structure:
             yield Entry(tag, kind, length, at)
 
     def directory(self, offset: int) -> Directory:
-        """Read the first MAX_ENTRIES of a directory. Of a tag that occurs twice, the first counts."""
+        """Read the first MAX_ENTRIES of a directory. If a tag occurs twice, the first is used."""
         found: Directory = {}
         for entry in islice(self.entries(offset), MAX_ENTRIES):
             if entry.tag not in found and (value := self._value(entry)) is not None:
@@ -112,7 +113,7 @@ class Structure:
         return self.directory(offsets[0]) if offsets and isinstance(offsets[0], int) else {}
 
     def first_number(self, entry: Entry) -> int | None:
-        """Return the first value of an entry of an UNSIGNED type, whether the others lie in the data or not."""
+        """Return the first value of an entry of an UNSIGNED type, even if the others are outside of the data."""
         code = UNSIGNED.get(entry.type)
         at = self._values_at(entry)
         if code is None or at is None or at + _SIZES[entry.type] > len(self._data):
@@ -131,7 +132,7 @@ class Structure:
         return Value(entry.type, self._order, self._data[at : at + size] if size <= MAX_VALUE_BYTES else None)
 
     def _values_at(self, entry: Entry) -> int | None:
-        """Values that fit into the entry stand in it; others where it says."""
+        """The offset of the values: in the entry itself if they fit, else where the entry points to."""
         size = _SIZES.get(entry.type, 0) * entry.length
         if not size:
             return None
@@ -140,7 +141,7 @@ class Structure:
         return at
 
     def _claimed(self, offset: int) -> int | None:
-        """How many entries the directory at `offset` says it has."""
+        """Number of entries that the directory at `offset` claims to have."""
         if not 0 < offset <= len(self._data) - self._count.size:
             return None
         claimed: int = self._count.unpack_from(self._data, offset)[0]

@@ -1,6 +1,6 @@
 """The tags that are shown, with their names in the standard (CIPA DC-008, EXIF 3.0; TIFF 6.0).
 
-Left out: where and how pixels are stored, maker notes, embedded pictures, and binary tables.
+Not included: where and how pixels are stored, maker notes, embedded pictures, and binary tables.
 """
 
 from __future__ import annotations

@@ -15,16 +15,16 @@ _DIRECTION_REF, _DIRECTION = 0x10, 0x11
 _DATE, _ERROR = 0x1D, 0x1F
 
 _BELOW = (1, 3)
-"""Below sea level, or below the ellipsoid."""
+"""References that mean below sea level, or below the ellipsoid."""
 _MAX_METERS = 1e7
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def position(tags: Mapping[int, Value]) -> Position:
-    """Return `latitude` and `longitude` in degrees, north and east positive, and what else is valid:
+    """Return `latitude` and `longitude` in degrees, north and east positive, and other valid values:
 
     `altitude` in meters above the sea, `accuracy` in meters, `direction` of the camera in degrees clockwise from
-    north (`direction_reference`: "true" or "magnetic" north), `timestamp` in UTC. Empty without a valid place.
+    north (`direction_reference`: "true" or "magnetic" north), `timestamp` in UTC. Empty without valid coordinates.
     Raises TooLong.
     """
     latitude = _degrees(tags, _LATITUDE, _LATITUDE_REF, "NS", 90)
@@ -60,7 +60,7 @@ def _degrees(tags: Mapping[int, Value], tag: int, reference: int, letters: str, 
         return None
     degrees = 0.0
     for place, part in enumerate(parts):
-        # Sixty seconds: some writers round up. A device that knows no seconds writes 0/0.
+        # 60 seconds are valid: some writers round up. A device without seconds writes 0/0.
         if part is None and place > 0:
             continue
         if part is None or part < 0 or (place > 0 and part > 60):

@@ -1,4 +1,4 @@
-"""An EXIF block as plain JSON values of bounded size: nothing in it can break a record or a response."""
+"""Convert an EXIF block to plain JSON values of bounded size, which cannot break a record or a response."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from image_processor.picture.exif.values import (
 
 MAX_JSON_BYTES = 16 * 1024
 TRUNCATED = "_truncated"
-"""Added to the tags, with the value true, when some were left out because they were too long."""
+"""Added to the tags, with the value true, if some were left out because they were too long."""
 
 _PREFIX = b"Exif\0\0"
 _EXIF_DIRECTORY, _GPS_DIRECTORY = 0x8769, 0x8825
@@ -32,20 +32,20 @@ _INFINITELY_FAR = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class Exif:
-    """`tags` by their standard names, and the `position`, which is private; both may be empty."""
+    """`tags` by their standard names, and the `position`, which is private. Both may be empty."""
 
     tags: Mapping[str, JsonValue] = field(default_factory=dict)
     position: Position = field(default_factory=dict)
 
     @property
     def orientation(self) -> int:
-        """How the stored picture must be turned, 1 to 8; the tag, if there is one."""
+        """The EXIF orientation, 1 to 8: how the stored picture must be rotated or mirrored."""
         orientation = self.tags.get(names.NAMES[names.ORIENTATION], 1)
         assert isinstance(orientation, int)
         return orientation
 
     def oriented(self, orientation: int) -> Exif:
-        """Return the same with this orientation, for formats that store it outside of EXIF."""
+        """Return a copy with this orientation, for formats that store it outside of EXIF."""
         name = names.NAMES[names.ORIENTATION]
         if orientation == 1 and name not in self.tags:
             return self
@@ -55,16 +55,16 @@ class Exif:
 def read_exif(block: bytes) -> Exif:
     """Read an EXIF block, or a TIFF file, whose own tags are its EXIF.
 
-    Rationals become numbers, or null if they are none (inside a list) or are left out; dates become ISO 8601; text
-    has no control characters. The tags take at most MAX_JSON_BYTES as JSON: the largest are left out. Never raises:
-    what cannot be read is left out.
+    Rationals become numbers. Invalid ones are null in a list, and are left out otherwise. Dates become ISO 8601.
+    Text has no control characters. The tags take at most MAX_JSON_BYTES as JSON: the largest are left out. Never
+    raises: unreadable values are left out.
     """
     structure = ifd.parse(_without_prefix(block))
     if structure is None:
         return Exif()
     main = structure.directory(structure.first)
     details = structure.pointed_to(main, _EXIF_DIRECTORY)
-    details.pop(names.ORIENTATION, None)  # only the main directory's turns the picture
+    details.pop(names.ORIENTATION, None)  # only the main directory's orientation is valid
     tags = main | details
     return Exif(_shown(tags), _position(structure.pointed_to(main, _GPS_DIRECTORY)))
 
@@ -98,7 +98,7 @@ def _position(directory: ifd.Directory) -> Position:
 
 
 def _plain(tag: int, value: Value, directory: Mapping[int, Value]) -> JsonValue:
-    """Return `value` as JSON; None if nothing is left of it."""
+    """Return `value` as JSON. None if nothing is left of it."""
     if tag in names.DATES:
         fraction, offset = names.DATES[tag]
         return date(value, directory.get(fraction), directory.get(offset))
@@ -119,13 +119,13 @@ def _plain(tag: int, value: Value, directory: Mapping[int, Value]) -> JsonValue:
 
 
 def _orientation(value: Value) -> int | None:
-    """Return the first number, if it is 1 to 8. The standard asks for one SHORT, and writers do not keep to it."""
+    """Return the first number, if it is 1 to 8. The standard requires one SHORT, but not all writers comply."""
     first = next((number(one) for one in numbers_of(value)), None)
     return first if isinstance(first, int) and 1 <= first <= 8 else None
 
 
 def _smallest(tags: dict[str, JsonValue], *, too_long: bool) -> dict[str, JsonValue]:
-    """Return as many of the tags as have room, smallest first, in their order."""
+    """Return the smallest tags that fit, in their original order."""
     room = MAX_JSON_BYTES - len(json.dumps({TRUNCATED: True}))
     kept = set()
     for size, name in sorted((len(json.dumps({name: value})), name) for name, value in tags.items()):

@@ -1,4 +1,4 @@
-"""Single values as plain JSON: no NaN, no NUL, nothing that cannot be decoded or that breaks its reader."""
+"""Convert single values to plain JSON: no NaN, no NUL, and only valid text."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ MAX_TEXT_BYTES = 16 * 1024
 MAX_NUMBERS = 1_000
 
 _JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
-"""Not printable, but emoji and several scripts are spelled with them."""
+"""Not printable, but emoji and several scripts need them."""
 
 _DATE = re.compile(r"(\d{4})[:/.-](\d\d)[:/.-](\d\d)(?:[ T](\d\d):(\d\d):(\d\d))?[\s:]*", re.ASCII)
 _OFFSET = re.compile(r"[+-](?:0\d|1[0-4]):[0-5]\d|Z", re.ASCII)
 
 
 class TooLong(Exception):
-    """A record has no room for the value."""
+    """The value is too long for a record."""
 
 
 def plain(value: Value) -> JsonValue:
-    """Return text, a number or a list of numbers (null for invalid ones); None if nothing is left.
+    """Return text, a number or a list of numbers (null for invalid ones). None if nothing is left.
 
     Raises TooLong.
     """
@@ -44,7 +44,7 @@ def plain(value: Value) -> JsonValue:
 
 
 def numbers_of(value: Value | None) -> list[Number]:
-    """Return the numbers of a value, none if it is missing. Raises TooLong."""
+    """Return the numbers of a value, an empty list if it is missing. Raises TooLong."""
     if value is None:
         return []
     if value.data is None or len(value.data) > 8 * MAX_NUMBERS:
@@ -53,7 +53,7 @@ def numbers_of(value: Value | None) -> list[Number]:
 
 
 def number(value: Number) -> int | float | None:
-    """Return `value` if it is finite and DynamoDB and readers of JSON can hold it, else None."""
+    """Return `value` if it is finite and DynamoDB and JSON parsers support it, else None."""
     if value is None or not math.isfinite(value) or abs(value) > 1e100 or 0 < abs(value) < 1e-100:
         return None
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
@@ -65,7 +65,7 @@ def text_of(value: Value | None) -> str | None:
 
 
 def _decoded(raw: bytes) -> str | None:
-    """EXIF says ASCII, and writers do not keep to it: read UTF-8 if it is valid, else Latin-1."""
+    """Decode text. EXIF requires ASCII, but not all writers comply: read UTF-8 if it is valid, else Latin-1."""
     try:
         return clean(raw.decode("utf-8"))
     except UnicodeDecodeError:
@@ -73,8 +73,7 @@ def _decoded(raw: bytes) -> str | None:
 
 
 def clean(text: str) -> str | None:
-    """Replace control characters, directions, unassigned characters and surrogates by spaces; None if nothing is
-    left."""
+    """Replace control, bidi and unassigned characters and surrogates by spaces. None if nothing is left."""
     if not text.isprintable():
         text = "".join(c if c.isprintable() or c in _JOINERS else " " for c in text)
     return text.strip(f" {_JOINERS}") or None
@@ -92,13 +91,13 @@ def windows_text(value: Value) -> str | None:
 
 
 def user_comment(value: Value) -> str | None:
-    """Return a text that begins with eight bytes that name its character set. Raises TooLong."""
+    """Decode a text that begins with eight bytes for its character set. Raises TooLong."""
     if value.type in (ASCII, UTF_8):
         return text_of(value)
     raw = _trimmed(value)
     charset, text = raw[:8], raw[8:]
     if charset == b"UNICODE\0":
-        # The standard leaves the byte order open. The zeros of ASCII characters show it.
+        # The standard does not define the byte order. The zero bytes of ASCII characters show it.
         little = text[1::2].count(0) >= text[0::2].count(0)
         return clean(text.decode("utf-16-le" if little else "utf-16-be", "replace"))
     if charset in (b"ASCII\0\0\0", bytes(8)):
@@ -107,8 +106,8 @@ def user_comment(value: Value) -> str | None:
 
 
 def date(value: Value, fraction: Value | None = None, offset: Value | None = None) -> str | None:
-    """Return ISO 8601, with a fraction of a second and an offset from UTC if they are known; a day without a time
-    stays a day. None for anything else. Raises TooLong."""
+    """Return ISO 8601, with a fraction of a second and an offset from UTC if they are known. A date without a time
+    stays a date. None for anything else. Raises TooLong."""
     match = _DATE.fullmatch(text_of(value) or "")
     if match is None:
         return None
@@ -125,7 +124,7 @@ def date(value: Value, fraction: Value | None = None, offset: Value | None = Non
 
 
 def _trimmed(value: Value) -> bytes:
-    """Return the bytes without the NULs at their end, but an even number of bytes, for UTF-16. Raises TooLong."""
+    """Return the bytes without trailing NULs, but always an even number, for UTF-16. Raises TooLong."""
     raw = value.raw
     length = len(raw.rstrip(b"\0")) if raw is not None else 0
     if raw is None or length > MAX_TEXT_BYTES:

@@ -1,7 +1,7 @@
-"""One module for each format: how its files are inspected before they are decoded, and how they are decoded.
+"""One module per format, which inspects its files and then decodes them.
 
-Decoders find out most of what `inspect` does, but too late: after the memory is allocated, or after junk was read
-byte by byte. What they find out in time is left to them.
+Decoders would find most of the problems that `inspect` finds, but too late: after they have allocated the memory,
+or read garbage byte by byte. `inspect` does not repeat checks that decoders make in time.
 """
 
 from __future__ import annotations

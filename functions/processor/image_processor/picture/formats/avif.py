@@ -1,4 +1,4 @@
-"""AVIF (AV1 in HEIF): libavif tells the announced size and the frames from the header alone."""
+"""AVIF (AV1 in HEIF): libavif reads the announced size and the number of frames from the header."""
 
 from __future__ import annotations
 
@@ -36,14 +36,15 @@ class Avif(ImageFile):
         return super()._opened(data)
 
     def exif(self) -> Exif:
-        """Read the EXIF as the file has it, with the orientation of the boxes `irot` and `imir`. Pillow puts that
-        orientation into the EXIF it shows, writes all of it anew, and damages text."""
+        """Read the file's EXIF, with the orientation of the boxes `irot` and `imir`. Pillow would rewrite all of
+        the EXIF to insert that orientation, which damages text."""
         _, _, _, _, block, orientation, _ = cast("Any", self.image)._decoder.get_info()
         return read_exif((block or b"")[:MAX_EXIF_BYTES]).oriented(orientation)
 
 
 def _bit_depth(data: bytes) -> int:
-    """AV1 in ISOBMFF, 2.3: `av1C` has a version, a profile, then flags, of which two say 10 or 12 bits."""
+    """Read the bit depth from `av1C` (AV1 in ISOBMFF, 2.3): version, profile, then flags, two for 10 and 12
+    bits."""
     start = next((box.start for box in isobmff.configurations(data) if box.kind == b"av1C"), len(data))
     flags = int.from_bytes(data[start + 2 : start + 3], "big")
     return 8 + 2 * (flags >> 6 & 1) + 2 * (flags >> 6 & flags >> 5 & 1)

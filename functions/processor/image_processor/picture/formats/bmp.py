@@ -1,4 +1,4 @@
-"""BMP (Microsoft's BITMAPINFOHEADER and its relatives): its header."""
+"""BMP (Microsoft's BITMAPINFOHEADER and its variants): its header."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from image_core.errors import CorruptImage
 from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, ImageFile, cut_short
 
 MAX_RUN_LENGTH_BYTES = 8_000_000
-"""Pillow unpacks run-length coding in Python, a microsecond for every two bytes."""
+"""Pillow decodes run-length encoding in Python, which takes a microsecond for every two bytes."""
 
 _CORE_HEADER_BYTES = 12
 _RUN_LENGTH_CODED = (1, 2)

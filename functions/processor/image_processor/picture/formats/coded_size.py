@@ -1,6 +1,6 @@
-"""The size in which a picture is coded: AV1's sequence header, HEVC's sequence parameter set, HEIF's grid.
+"""The coded size of a picture, from AV1's sequence header, HEVC's sequence parameter set or HEIF's grid.
 
-Sizes are (width, height) in pixels. Nothing is raised: of data that cannot be read, no size is yielded.
+Sizes are (width, height) in pixels. Nothing is raised: unreadable data yield no size.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import islice
 Size = tuple[int, int]
 
 MAX_UNITS = 100
-"""OBUs or parameter sets that are read. Encoders write the one that tells the size first."""
+"""Maximum number of OBUs or parameter sets that are read. Encoders write the one with the size first."""
 _SEQUENCE_HEADER = 1
 _SEQUENCE_PARAMETER_SET = 33
 
@@ -32,7 +32,7 @@ class Bits:
     skip = read
 
     def exp_golomb(self) -> int:
-        """Read a number in AV1's `uvlc`, HEVC's `ue(v)`."""
+        """Read a number in AV1's `uvlc` or HEVC's `ue(v)`."""
         zeros = 0
         while not self.read(1):
             zeros += 1
@@ -88,7 +88,7 @@ def _obus(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _sequence_header(bits: Bits) -> Size:
-    """AV1 specification, 5.5.1."""
+    """Read the size in a sequence header (AV1 specification, 5.5.1)."""
     bits.skip(4)  # profile, still picture
     if bits.read(1):  # reduced header
         bits.skip(5)
@@ -127,7 +127,7 @@ def _nal_units(fields: Bits) -> Iterator[bytes]:
 
 
 def _sequence_parameter_set(bits: Bits) -> Size:
-    """ITU-T H.265, 7.3.2.2."""
+    """Read the size in a sequence parameter set (ITU-T H.265, 7.3.2.2)."""
     bits.skip(4)
     sub_layers = bits.read(3)
     bits.skip(1 + 96)  # the general profile and level

@@ -1,4 +1,4 @@
-"""GIF (CompuServe, 89a): its blocks, counting pictures without unpacking them."""
+"""GIF (CompuServe, 89a): reads its blocks, and counts pictures without decompressing them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from image_core.errors import CorruptImage
 from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, ImageFile, cut_short
 
 MIN_SUB_BLOCK_BYTES = 8
-"""On average. Encoders fill sub-blocks with 255 bytes; readers in Python take half a microsecond for each."""
+"""Minimum average. Encoders fill sub-blocks with 255 bytes. Reading one in Python takes half a microsecond."""
 SPARE_SUB_BLOCKS = 10_000
 
 _EXTENSION, _PICTURE = 0x21, 0x2C
@@ -32,7 +32,7 @@ class _Blocks:
                 return at
             left -= 1
         if not left:
-            raise CorruptImage("The GIF is made of too many pieces.")
+            raise CorruptImage("The GIF has too many blocks.")
         return None
 
 
@@ -55,14 +55,14 @@ class Gif(ImageFile):
             elif kind == _PICTURE and at + 10 < len(data):
                 left, top, across, down, local = struct.unpack_from("<4HB", data, at + 1)
                 if not frames:
-                    # As browsers do, Pillow enlarges the screen for a first picture that reaches beyond it.
+                    # Like browsers, Pillow enlarges the screen for a first picture that reaches beyond it.
                     width, height = max(width, left + across), max(height, top + down)
                     limits.check(across, down)
                     bits = (local & 7) + 1 if local & 128 else bits
                 end = blocks.skip(at + 11 + (3 << (local & 7) + 1 if local & 128 else 0))
                 frames += end is not None or not frames
             else:
-                break  # the trailer, or what some writers put in its place
+                break  # the trailer, or something that some writers put in its place
             if end is None:
                 break
             at = end

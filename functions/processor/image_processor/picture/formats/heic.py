@@ -1,6 +1,6 @@
-"""HEIC (HEVC in HEIF): libheif tells the announced size and the frames from the header alone.
+"""HEIC (HEVC in HEIF): libheif reads the announced size and the number of frames from the header.
 
-It is called through pi-heif, whose libraries decode and do not encode.
+It is called through pi-heif, whose libraries can only decode.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ class Heic(ImageFile):
         return cls(data, image, FileInfo(*image.size, int(image.info["bit_depth"]), frames).within(limits))
 
     def exif(self) -> Exif:
-        """libheif turns the picture as the boxes `irot` and `imir` say; EXIF has no say in it."""
+        """Read the EXIF, without its orientation: libheif rotates the picture by the boxes `irot` and `imir`."""
         return super().exif().oriented(1)
 
 
 @cache
 def _pi_heif() -> ModuleType:
-    """Load the libraries, some 5 MB, which most processes never need."""
+    """Load the libraries, about 5 MB, which most processes never need."""
     from pi_heif import as_plugin, options
 
-    # Pictures inside the picture, which nothing here uses.
+    # Embedded pictures, which are not used.
     options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False
     options.DECODE_THREADS = min(MAX_THREADS, usable_cpus())
     module: ModuleType = as_plugin

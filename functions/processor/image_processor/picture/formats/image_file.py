@@ -1,4 +1,4 @@
-"""What files of all formats have in common: they are inspected, opened, and decoded at a reduced scale."""
+"""The base of all formats: files are inspected, opened, and decoded at a reduced scale."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from image_processor.picture.exif import Exif, read_exif
 MAX_EXIF_BYTES = 1 << 20
 """The rest of a longer EXIF block is ignored."""
 MAX_THREADS = 4
-"""Of a decoder that can use several. Each takes memory."""
+"""Number of threads of a decoder that can use several. Each takes memory."""
 
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """`pixels` of one picture, `frames` in one file, `memory_bytes` for decoding (None: not known)."""
+    """Limits: `pixels` of one picture, `frames` in one file, `memory_bytes` for decoding (None: not known)."""
 
     pixels: int
     frames: int
     memory_bytes: int | None = None
 
     def costing(self, bytes_per_pixel: float) -> DecodeLimits:
-        """Return the limits for pictures that take this much memory: fewer pixels, if the memory has no room."""
+        """Return the limits for pictures that take this much memory: fewer pixels if the memory is too small."""
         if self.memory_bytes is None:
             return self
         return replace(self, pixels=min(self.pixels, int(self.memory_bytes / bytes_per_pixel)))
 
     def check(self, width: int, height: int, frames: int = 1) -> None:
-        """Raise CorruptImage if there is no pixel, TooManyPixels if there are too many pixels or frames."""
+        """Raise CorruptImage if there are no pixels, TooManyPixels if there are too many pixels or frames."""
         if width < 1 or height < 1:
             raise CorruptImage("The image has no pixels.")
         if width * height > self.pixels:
@@ -44,7 +44,7 @@ class DecodeLimits:
 
 @dataclass(frozen=True)
 class FileInfo:
-    """`width` and `height` as stored, in pixels; `bit_depth` in bits a sample, or an index of a palette."""
+    """`width` and `height` as stored, in pixels. `bit_depth` in bits per sample, or per palette index."""
 
     width: int
     height: int
@@ -52,13 +52,13 @@ class FileInfo:
     frames: int = 1
 
     def within(self, limits: DecodeLimits) -> Self:
-        """Return this, or raise what `DecodeLimits.check` raises."""
+        """Return this object, or raise what `DecodeLimits.check` raises."""
         limits.check(self.width, self.height, self.frames)
         return self
 
 
 class Reduced(NamedTuple):
-    """A picture in mode L, RGB, RGBA or CMYK, and how many pixels of the original, across and down, became one."""
+    """A picture in mode L, RGB, RGBA or CMYK, and how many original pixels, across and down, became one."""
 
     picture: Image.Image
     across: float
@@ -67,15 +67,15 @@ class Reduced(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ImageFile:
-    """An open file, not decoded yet. Each format overrides what Pillow does not do well, or not early enough."""
+    """An open file, not decoded yet. Each format overrides what Pillow does not do well, or too late."""
 
     name: ClassVar[str]
     """The format, a key of `image_core.formats.NAMES`."""
     bytes_per_pixel: ClassVar[float]
-    """Most memory that decoding takes beside the file; measured in docs/formats.md."""
+    """Maximum memory for decoding, in addition to the file. docs/formats.md has the measurements."""
     isolated: ClassVar[bool] = False
-    """Whether files are decoded in a process that has limits. True for containers of further pictures: libraries
-    find out their size and number only while they decode."""
+    """Whether files are decoded in a child process with limits. True for containers of further pictures, because
+    libraries find out the size and number of those only while they decode."""
 
     data: bytes
     image: Image.Image
@@ -83,7 +83,7 @@ class ImageFile:
 
     @classmethod
     def open(cls, data: bytes, limits: DecodeLimits) -> Self:
-        """Check the file's structure and read its header; no pixel is decoded. Raises what `inspect` raises."""
+        """Check the file's structure and read its header. No pixels are decoded. Raises what `inspect` raises."""
         info = cls.inspect(data, limits)
         image = cls._opened(data)
         limits.check(*image.size)
@@ -91,10 +91,10 @@ class ImageFile:
 
     @staticmethod
     def inspect(data: bytes, limits: DecodeLimits) -> FileInfo:
-        """Read the file's structure, before any decoder sees it.
+        """Check the file's structure before any decoder reads it.
 
         Raises TooManyPixels (more pixels, frames, or passes over them than allowed), UnsupportedFormat (camera raw)
-        and CorruptImage (cut short, or built so that reading it takes too long).
+        and CorruptImage (incomplete, or built so that reading it takes too long).
         """
         raise NotImplementedError
 
@@ -104,7 +104,7 @@ class ImageFile:
         return Reduced(pixels.reduced(self.image, factors), *factors)
 
     def exif(self) -> Exif:
-        """Return the EXIF of a decoded file, with the orientation that turns the picture."""
+        """Return the EXIF of a decoded file, with the orientation to apply."""
         block = self.image.info.get("exif")
         return read_exif(block[:MAX_EXIF_BYTES]) if isinstance(block, bytes) else Exif()
 
@@ -119,4 +119,4 @@ class ImageFile:
 
 def cut_short() -> CorruptImage:
     """Return the error for a file that ends too early."""
-    return CorruptImage("The file is cut short.")
+    return CorruptImage("The file is incomplete.")

@@ -1,7 +1,7 @@
-"""ISO base media files (ISO/IEC 14496-12), which AVIF and HEIC are: their boxes, and the sizes of coded pictures.
+"""ISO base media files (ISO/IEC 14496-12), such as AVIF and HEIC: their boxes, and the sizes of coded pictures.
 
-What the boxes say about a picture's size (`ispe`) need not be true: decoders allocate memory for the coded picture.
-Everything is read leniently and within bounds. What makes no sense here is left to the decoders.
+The size in the boxes (`ispe`) may be wrong, and decoders allocate memory for the coded picture. Everything is read
+leniently and within bounds. Other errors are left to the decoders.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from image_processor.picture.formats.coded_size import Size
 from image_processor.picture.formats.image_file import DecodeLimits
 
 MAX_BOXES = 50_000
-"""In one list, such as the items of a file. A picture of 100 megapixels in tiles of 512 × 512 has 400 items."""
+"""Limit for one list, such as the items of a file. 100 megapixels in tiles of 512 × 512 have 400 items."""
 MAX_ITEM_BYTES = 4096
-"""Read from the beginning of an item, where its size is."""
+"""Number of bytes to read at the beginning of an item, where its size is."""
 
 _HEADER_BYTES = {b"meta": 4, b"stsd": 8, b"av01": 78, b"hvc1": 78, b"hev1": 78}
-"""Between a box's own header and the boxes in it."""
+"""Number of bytes between a box's own header and the boxes in it."""
 _CONFIGURATIONS = {b"av1C": coded_size.in_av1_configuration, b"hvcC": coded_size.in_hevc_configuration}
 _ITEMS = {b"av01": coded_size.in_av1_data, b"grid": coded_size.of_grid}
 _SAMPLE_TABLE = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
 
 
 class Box(NamedTuple):
-    """`start` and `end` are of its payload."""
+    """A box. `start` and `end` are the offsets of its payload."""
 
     kind: bytes
     start: int
@@ -36,7 +36,7 @@ class Box(NamedTuple):
 
 
 def check_coded_sizes(data: bytes, limits: DecodeLimits) -> None:
-    """Raise TooManyPixels if any picture in the file is coded in more pixels than allowed."""
+    """Raise TooManyPixels if the coded size of any picture in the file is above the limit."""
     for width, height in _coded_sizes(data):
         if width and height:
             limits.check(width, height)
@@ -58,7 +58,7 @@ def _coded_sizes(data: bytes) -> Iterator[Size]:
 
 
 def _at(data: bytes, *path: bytes | None, start: int = 0, end: int | None = None) -> Iterator[Box]:
-    """Yield the boxes at `path`, outermost first; None is a box of any kind."""
+    """Yield the boxes at `path`, outermost first. None matches a box of any kind."""
     kind, *inner = path
     for box in islice(_boxes(data, start, len(data) if end is None else end), MAX_BOXES):
         if kind in (None, box.kind):
@@ -81,7 +81,7 @@ def _boxes(data: bytes, at: int, end: int) -> Iterator[Box]:
 
 
 def _items(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield kind and first bytes of the items whose data tell a size."""
+    """Yield kind and first bytes of the items whose data contain a size."""
     kinds = dict(islice(_item_kinds(data), MAX_BOXES))
     body = next(_at(data, b"meta", b"idat"), Box(b"idat", 0, 0))
     sources = {0: data, 1: data[body.start : body.end]}
@@ -119,7 +119,7 @@ def _item_kinds(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 @dataclass
 class _Fields:
-    """Numbers of whole bytes, one after another; 0 beyond the end."""
+    """Reads consecutive numbers of whole bytes. They are 0 beyond the end."""
 
     data: bytes
     at: int = 0

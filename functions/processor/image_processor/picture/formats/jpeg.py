@@ -1,4 +1,4 @@
-"""JPEG (ITU-T T.81): segments up to the first scan, and how many scans there are."""
+"""JPEG (ITU-T T.81): reads the segments up to the first scan, and counts the scans."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from image_processor.picture import pixels
 from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, ImageFile, Reduced, cut_short
 
 MAX_SCANS = 100
-"""Each scan is a pass over the whole picture, and may be a few bytes long. Encoders make 1 to 4, progressive ones
+"""Each scan is a pass over the whole picture, and may be a few bytes long. Encoders write 1 to 4, progressive ones
 about 10."""
 MAX_SEGMENTS = 4096
-"""Before the first scan. Readers in Python take microseconds for each; a profile or XMP takes at most some
+"""Limit before the first scan. Reading one in Python takes microseconds. A profile or XMP takes at most a few
 hundred."""
 MAX_JUNK_BYTES = 1 << 16
-"""Between segments; Pillow skips it byte by byte."""
+"""Limit between segments. Pillow skips garbage byte by byte."""
 MAX_EXIF_SEGMENTS = 64
-"""The standard has one. Pillow joins them, copying what it has at each."""
+"""The standard allows one. Pillow joins them, and copies all previous ones each time."""
 
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _SEQUENTIAL = (0xC0, 0xC1, 0xC9)
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _ALONE = frozenset({0x00, 0x01, *range(0xD0, 0xD8)})
-# In entropy-coded data a byte of all ones is followed by zero, a restart or another of its kind.
+# In entropy-coded data, a byte 0xFF is followed by zero, a restart marker or another 0xFF.
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 
@@ -69,7 +69,7 @@ class Jpeg(ImageFile):
                 raise CorruptImage("The header is too long for an image.")
         if info is None:
             raise CorruptImage
-        # Where the first scan holds all components, decoders stop after it.
+        # If the first scan has all components, decoders stop after it.
         if not (sequential and data[at + 2] == components) and _scans(data, at - 2) > MAX_SCANS:
             raise TooManyPixels(f"The JPEG passes over its pixels more than {MAX_SCANS} times.")
         return info
@@ -82,7 +82,7 @@ class Jpeg(ImageFile):
         return replace(file, info=info)
 
     def reduce(self, factors: tuple[int, int]) -> Reduced:
-        """Most of the reduction is libjpeg's, which skips the work for pixels that it does not make."""
+        """Let libjpeg do most of the reduction: it does no work for pixels that it leaves out."""
         scale = next(s for s in (8, 4, 2, 1) if s <= min(factors))
         if scale > 1:
             self.image.draft(None, (self.image.width // scale, self.image.height // scale))
@@ -91,12 +91,12 @@ class Jpeg(ImageFile):
         return Reduced(pixels.reduced(self.image, (x, y)), x * scale, y * scale)
 
     def dpi(self) -> object:
-        """Pillow invents a resolution if the header has none."""
+        """Return the resolution in the header. Pillow invents one if there is none."""
         return super().dpi() if self.image.info.get("jfif_unit") in (1, 2) else None
 
 
 def coded_size(data: bytes, at: int) -> tuple[int, int] | None:
-    """Return width and height of the JPEG that begins at `at`; None if its header does not tell."""
+    """Return width and height of the JPEG that begins at `at`. None if its header does not contain them."""
     at += 2
     for _ in range(MAX_SEGMENTS):
         marker, length = data[at + 1 : at + 2], int.from_bytes(data[at + 2 : at + 4], "big")
@@ -119,7 +119,7 @@ def _frame(segment: bytes) -> FileInfo:
 
 
 def _scans(data: bytes, first: int) -> int:
-    """Count the scans of the picture, up to one more than is allowed; the first is at `first`."""
+    """Count the scans of the picture, up to one above the limit. The first is at `first`."""
     if data.count(b"\xff\xda", first) <= MAX_SCANS:
         return 1  # fewer than the limit, whatever those bytes are
     scans, at = 0, first

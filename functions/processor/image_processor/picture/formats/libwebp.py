@@ -1,9 +1,9 @@
 """libwebp's decoder, called through ctypes because Pillow does not offer its scaling.
 
-Pillow decodes each WebP as an animation, at full size and into three copies: 15 bytes a pixel. libwebp shrinks
-while it decodes, row by row and in threads. The library is the one that Pillow has loaded; where Pillow was built
-without one to call, Pillow decodes. The structures are those of libwebp's `decode.h`; libwebp checks the ABI
-version that their layout belongs to. Decision 8 has the figures.
+Pillow decodes each WebP as an animation, at full size and into three copies: 15 bytes per pixel. libwebp scales
+down while it decodes, row by row and in threads. The library is the one that Pillow has loaded. If that cannot be
+called, Pillow decodes. The structures are those of libwebp's `decode.h`. libwebp checks the ABI version of their
+layout. Decision 8 has the figures.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class _Config(ctypes.Structure):
 
 @cache
 def _libwebp() -> ctypes.CDLL | None:
-    """Return the library that Pillow's extension is linked with: symbols are searched in dependencies, too."""
+    """Return the library that Pillow's extension is linked with. Symbols are also searched in its dependencies."""
     try:
         library = ctypes.CDLL(_webp.__file__)
         for function in (
@@ -104,9 +104,9 @@ def _libwebp() -> ctypes.CDLL | None:
 def decode(picture: bytes, canvas: tuple[int, int], size: tuple[int, int]) -> Image.Image | None:
     """Decode a file, or a frame of an animation, of `canvas` (width, height) pixels to `size`, in RGB or RGBA.
 
-    None if there is no libwebp to call, or the picture has another size than `canvas`. A picture whose transparency
-    is stored apart from its colors (lossy with alpha) is decoded at full size, so that hidden colors do not bleed
-    into visible pixels. Raises OSError if the picture is damaged, MemoryError.
+    None if libwebp cannot be called, or if the size of the picture is not `canvas`. If transparency is stored
+    separately from colors (lossy with alpha), the picture is decoded at full size, so that hidden colors do not
+    bleed into visible pixels. Raises OSError if the picture is damaged, and MemoryError.
     """
     library = _libwebp()
     if library is None:

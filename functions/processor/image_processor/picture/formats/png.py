@@ -1,4 +1,4 @@
-"""PNG (W3C, third edition): its chunks, which must all be there, and two things that Pillow leaves undone."""
+"""PNG (W3C, third edition): checks that no chunk is missing, and does two things that Pillow does not do."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from image_processor.picture.exif import Exif, read_exif
 from image_processor.picture.formats.image_file import MAX_EXIF_BYTES, DecodeLimits, FileInfo, ImageFile, cut_short
 
 MAX_CHUNKS = 100_000
-"""Encoders make pixel chunks of 8 KB or more. Readers in Python take microseconds for each chunk."""
+"""Encoders write pixel chunks of 8 KB or more. Reading a chunk in Python takes microseconds."""
 MAX_PROFILES = 16
-"""The standard has one. Pillow unpacks each."""
+"""The standard allows one. Pillow decompresses each."""
 
 # ImageMagick before 7.0.8 wrote EXIF into these texts: PNG had no chunk for it.
 _RAW_PROFILES = ("Raw profile type exif", "Raw profile type APP1")
@@ -47,7 +47,7 @@ class Png(ImageFile):
             chunks += 1
             profiles += name == b"iCCP"
             if chunks > MAX_CHUNKS or profiles > MAX_PROFILES:
-                raise CorruptImage("The PNG is made of too many pieces.")
+                raise CorruptImage("The PNG has too many chunks.")
         return FileInfo(width, height, depth, frames).within(limits)
 
     @classmethod
@@ -57,7 +57,7 @@ class Png(ImageFile):
         return image
 
     def exif(self) -> Exif:
-        """A chunk of its own, which may follow the pixels, or ImageMagick's text."""
+        """Read the EXIF chunk, which may follow the pixels, or ImageMagick's text."""
         if isinstance(self.image.info.get("exif"), bytes):
             return super().exif()
         block = next((_raw_profile(text) for name in _RAW_PROFILES if (text := self.image.info.get(name))), b"")
@@ -65,14 +65,16 @@ class Png(ImageFile):
 
 
 def _scale_gray_key(image: Image.Image) -> None:
-    """Pillow widens gray of 2 and 4 bits to 8 bits, but not the gray that stands for transparent."""
+    """Scale the gray value that means transparent. Pillow scales gray of 2 and 4 bits to 8 bits, but not this
+    value."""
     key, tiles = image.info.get("transparency"), getattr(image, "tile", ())
     if isinstance(key, int) and tiles:
         image.info["transparency"] = key * {"L;2": 85, "L;4": 17}.get(tiles[0].args, 1)
 
 
 def _raw_profile(text: object) -> bytes:
-    """Decode an empty line, the profile's name, its length, then lines of hexadecimal digits."""
+    """Decode ImageMagick's text: an empty line, the profile's name, its length, then lines of hexadecimal
+    digits."""
     try:
         block = bytes.fromhex("".join(str(text).split("\n")[3:]))
     except ValueError:

@@ -1,4 +1,4 @@
-"""TIFF 6.0 and BigTIFF: the chain of directories, and the tags of the first that decide about memory."""
+"""TIFF 6.0 and BigTIFF: the chain of directories, and the first one's tags that affect memory."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from image_processor.picture.formats import jpeg
 from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, ImageFile, cut_short
 
 MAX_PIECES = 500_000
-"""Strips, tiles, or numbers in any one tag. A picture of 100 megapixels in tiles of 16 × 16 has 391,000."""
+"""Limit for strips, tiles, or numbers in one tag. 100 megapixels in tiles of 16 × 16 have 391,000."""
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION = 256, 257, 258, 259
 _OLD_JPEG, _JPEG = 6, 7
 _PLACES_OF_JPEGS = 273, 324, 513
-"""Strips, tiles, and the whole picture, which files in the old way have."""
+"""Tags with the offsets of JPEGs: strips, tiles, and the whole picture (old-style JPEG in TIFF)."""
 _TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS, _SUB_FILE_TYPE, _DNG_VERSION = 322, 323, 330, 254, 50706
 
 
@@ -40,8 +40,8 @@ class Tiff(ImageFile):
             raise CorruptImage
         frames = sum(1 for _ in islice(structure.chain(), limits.frames + 1))
         info = FileInfo(tags[_WIDTH], tags[_HEIGHT], tags.get(_BITS, 1), frames).within(limits)
-        # A tile is unpacked whole, even if the picture covers only a corner of it. Rows of tiles of 1,024 pixels
-        # reach beyond the picture, too.
+        # A tile is decompressed as a whole, even if the picture covers only a corner of it. Rows of tiles of 1,024
+        # pixels also reach beyond the picture.
         if tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_HEIGHT, 0) > max(limits.pixels, 1 << 20):
             raise TooManyPixels(f"A tile of the image has more than {limits.pixels:,} pixels.")
         if tags.get(_COMPRESSION) in (_OLD_JPEG, _JPEG):
@@ -51,21 +51,21 @@ class Tiff(ImageFile):
     @classmethod
     def _opened(cls, data: bytes) -> Image.Image:
         image = super()._opened(_as_stored(data))
-        image.getexif()[names.ORIENTATION] = 1  # else Pillow follows an orientation in XMP
+        image.getexif()[names.ORIENTATION] = 1  # else Pillow applies an orientation in XMP
         return image
 
     def exif(self) -> Exif:
-        """The tags of a TIFF are its EXIF."""
+        """Return the tags of the TIFF, which are its EXIF."""
         return read_exif(self.data)
 
     def dpi(self) -> object:
-        """It is in the tags, and Pillow invents one if it is not."""
+        """Return None: the tags have the resolution, and Pillow invents one if they do not."""
         return None
 
 
 def _camera_raw() -> UnsupportedFormat:
-    # What can be decoded of them is a preview: its size is not the picture's.
-    return UnsupportedFormat("Raw files of cameras are not supported.")
+    # Only their preview can be decoded, which has another size than the picture.
+    return UnsupportedFormat("Camera raw files are not supported.")
 
 
 def _first_numbers(structure: ifd.Structure) -> dict[int, int]:
@@ -73,14 +73,14 @@ def _first_numbers(structure: ifd.Structure) -> dict[int, int]:
     tags: dict[int, int] = {}
     for entry in structure.entries(structure.first):
         if entry.length > MAX_PIECES and entry.type in ifd.UNSIGNED and entry.type != ifd.BYTE:
-            raise CorruptImage(f"The TIFF is made of more than {MAX_PIECES:,} pieces.")
+            raise CorruptImage(f"The TIFF has more than {MAX_PIECES:,} strips, tiles or values in a tag.")
         if entry.tag not in tags and (number := structure.first_number(entry)) is not None:
             tags[entry.tag] = number
     return tags
 
 
 def _check_jpegs(data: bytes, structure: ifd.Structure, limits: DecodeLimits) -> None:
-    """Check the sizes in the headers of the JPEGs in strips or tiles: libjpeg allocates memory for those."""
+    """Check the sizes in the headers of JPEGs in strips or tiles, because libjpeg allocates memory for them."""
     directory = structure.directory(structure.first)
     for tag in _PLACES_OF_JPEGS:
         for at in directory[tag].numbers() if tag in directory else ():
@@ -90,7 +90,7 @@ def _check_jpegs(data: bytes, structure: ifd.Structure, limits: DecodeLimits) ->
 
 
 def _as_stored(data: bytes) -> bytes:
-    """Return the file with an orientation of 1: Pillow turns TIFFs at full size, which takes twice the memory."""
+    """Return the file with an orientation of 1: Pillow rotates TIFFs at full size, which takes twice the memory."""
     structure = ifd.parse(data)
     if structure is None:
         return data

@@ -1,4 +1,4 @@
-"""WebP (RFC 9649): its chunks, and decoding at a reduced scale, which Pillow does not offer."""
+"""WebP (RFC 9649): reads its chunks, and decodes at a reduced scale, which Pillow does not support."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, I
 MAX_CHUNKS = 100_000
 """Each frame of an animation is one."""
 ANIMATED_BYTES_PER_PIXEL = 17
-"""libwebp keeps two canvases, and Pillow copies one, if the first frame does not fill it."""
+"""If the first frame does not fill the canvas, libwebp allocates two canvases and Pillow copies one."""
 
 
 class WebP(ImageFile):
@@ -32,7 +32,7 @@ class WebP(ImageFile):
         for number, chunk in enumerate(_chunks(data), start=1):
             frames += chunk.name == b"ANMF"
             if number > MAX_CHUNKS:
-                raise CorruptImage(f"The WebP is made of more than {MAX_CHUNKS:,} pieces.")
+                raise CorruptImage(f"The WebP has more than {MAX_CHUNKS:,} chunks.")
             if frames > limits.frames:
                 break
         if frames:
@@ -40,7 +40,7 @@ class WebP(ImageFile):
         return FileInfo(width, height, frames=max(1, frames)).within(limits)
 
     def reduce(self, factors: tuple[int, int]) -> Reduced:
-        """libwebp shrinks while it decodes, to any size; where it cannot, Pillow decodes at full size."""
+        """Let libwebp scale down to any size while it decodes. If it cannot, Pillow decodes at full size."""
         width, height = self.image.size
         x, y = factors
         size = max(1, round(width / x)), max(1, round(height / y))
@@ -53,7 +53,7 @@ class WebP(ImageFile):
 def scaled(data: bytes, canvas: tuple[int, int], size: tuple[int, int]) -> Image.Image | None:
     """Decode the first picture of a WebP of `canvas` (width, height) pixels as `libwebp.decode` does.
 
-    None where libwebp cannot do it: also in an animation whose first frame covers only a part of the canvas.
+    None if libwebp cannot do it, such as in an animation whose first frame covers only a part of the canvas.
     """
     picture = _first_picture(data, canvas)
     return None if picture is None else libwebp.decode(picture, canvas, size)
@@ -88,7 +88,7 @@ def _first_picture(data: bytes, canvas: tuple[int, int]) -> bytes | None:
 
 
 class _Chunk(NamedTuple):
-    """`start` and `length` are of its payload."""
+    """A chunk. `start` and `length` are those of its payload."""
 
     name: bytes
     start: int
@@ -96,7 +96,7 @@ class _Chunk(NamedTuple):
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:
-    """Yield the chunks; the payload of the last may be cut short."""
+    """Yield the chunks. The payload of the last may be incomplete."""
     at, end = 12, _end(data)
     while at + 8 <= end:
         name, length = struct.unpack_from("<4sI", data, at)
