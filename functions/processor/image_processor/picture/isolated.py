@@ -38,7 +38,8 @@ _OUT_OF_MEMORY = signal.SIGABRT
 """The signal that ends the process if an allocation fails in a C++ library."""
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
 _INHERITED = ("LD_LIBRARY_PATH",)
-"""Lambda's Python needs this variable to find its own library. The child gets no other, and no AWS credentials."""
+"""Lambda's Python needs this variable to find its own library. The child inherits no other, such as AWS
+credentials."""
 
 
 class Killed(MemoryError):

@@ -1,7 +1,7 @@
 """The queue that feeds the processor: parse its messages, and send new ones.
 
-Only the key and the ETag of a message are used, and never trusted. Messages sent from here have the format of S3's
-notifications.
+Only the key and the ETag of a message are used. Nothing else in it is trusted. Messages that are sent from here
+have the format of S3's notifications.
 """
 
 from __future__ import annotations
