@@ -166,6 +166,11 @@ def test_a_dead_letter_that_names_no_version_is_about_what_is_there() -> None:
     assert letter(PENDING, stored(), etag=None) is Decision.GIVE_UP
 
 
+def test_a_reprocess_of_a_reservation_does_not_fail_the_file_that_has_just_arrived() -> None:
+    assert letter(RESERVED, stored(), etag=None) is Decision.NOTHING, "the file has an event of its own"
+    assert letter(RESERVED, stored()) is Decision.GIVE_UP
+
+
 def test_a_dead_letter_from_before_the_reprocess_is_dropped() -> None:
     reprocessed = record(status=Status.PENDING, generation=2, version="v1", requested_ms=NOW_MS)
     assert letter(reprocessed, stored(), sent_ms=NOW_MS - 1) is Decision.NOTHING
