@@ -45,7 +45,8 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for resource in RESOURCES:
         done = make(resource, by_make / resource)
         assert done.returncode == 0, done.stderr
-    assert make("RecoveryFunction", by_sam / "RecoveryFunction").returncode == 0
+    for resource in ("RecoveryFunction", "StreamFunction"):
+        assert make(resource, by_sam / resource).returncode == 0
     return [by_sam, by_make]
 
 
@@ -94,7 +95,13 @@ def test_the_api_brings_swagger_ui_along(builds: list[Path]) -> None:
 
 def test_the_layer_describes_the_services_that_are_called_and_no_others(builds: list[Path]) -> None:
     data = artifact(builds[0], "CoreLayer") / "python" / "botocore" / "data"
-    assert {path.name for path in data.iterdir() if path.is_dir()} == {"dynamodb", "s3", "secretsmanager", "sqs"}
+    assert {path.name for path in data.iterdir() if path.is_dir()} == {
+        "dynamodb",
+        "events",
+        "s3",
+        "secretsmanager",
+        "sqs",
+    }
 
 
 def test_the_layer_has_no_second_pydantic(builds: list[Path]) -> None:
