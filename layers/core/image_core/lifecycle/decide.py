@@ -71,11 +71,10 @@ def decide_dead_letter(
         return decision
     if letter_etag is not None and letter_etag != stored.etag:
         return Decision.NOTHING
+    if letter_etag is None and (record is None or record.status is Status.RESERVED):
+        # An earlier removal, or a reprocess request from before the file arrived: the file has an event of its own.
+        return Decision.NOTHING
     if record is not None:
-        if record.status is Status.RESERVED and letter_etag is None:
-            # A reprocess request from before the file arrived. The file has an event of its own, and the sweep
-            # requeues it if that is lost.
-            return Decision.NOTHING
         # In the first generation every message counts: the message of a direct drop is older than its record.
         if record.generation > 1 and sent_ms < record.requested_ms:
             return Decision.NOTHING
