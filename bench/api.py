@@ -144,11 +144,11 @@ def _first_answer(python: str, way: Way, event: Path, environment: dict[str, str
         _command(python, way, event, 0), env={**environment, "PYTHONPATH": way.path}, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
-        told = _answer_of(process.stdout)
+        reported = _answer_of(process.stdout)
         seconds = time.perf_counter() - started
         process.stdout.read()
-    if told["answered"] != 200:
-        raise SystemExit(f"{way.module} returned {told}")
+    if reported["answered"] != 200:
+        raise SystemExit(f"{way.module} returned {reported}")
     return seconds
 
 
@@ -167,9 +167,9 @@ def _warm(python: str, way: Way, event: Path, environment: dict[str, str]) -> di
 def _answer_of(stdout: Any) -> dict[str, Any]:
     """Read the child's result line. Metrics are written to the same output."""
     for line in stdout:
-        told: dict[str, Any] = json.loads(line)
-        if "answered" in told:
-            return told
+        reported: dict[str, Any] = json.loads(line)
+        if "answered" in reported:
+            return reported
     raise SystemExit("no response; see above")
 
 

@@ -27,11 +27,10 @@ from image_core.settings import thumbnail_sizes
 from image_processor.captioning import find_model_dir
 from image_processor.captioning.model_folder import verify_checksums
 from local.template import ROOT, Template, parameter_values, read_template
+from ops.teardown.inventory import BUCKETS
 
 ALLOW_DEMO_MODEL = "ALLOW_DEMO_MODEL"
 MAX_BUCKET_NAME = 63
-BUCKET_NAMES = ("{stack}-uploads-{account}-{region}", "{stack}-thumbnails-{account}-{region}")
-"""The names in template.yaml, the longest last."""
 LAMBDA_PYTHON = "python3.13"
 NEW_ACCOUNT_EXECUTIONS = 50
 """AWS gives new accounts 10 to 50 concurrent executions, and at most 3,008 MB of memory for a function."""
@@ -87,7 +86,7 @@ def stack_name_problems(stack_name: str, account: str, region: str) -> list[str]
         return [
             f"The stack name {stack_name!r} is part of bucket names: use lowercase letters, digits and hyphens."
         ]
-    longest = BUCKET_NAMES[-1].format(stack=stack_name, account=account, region=region)
+    longest = max((form.format(stack=stack_name, account=account, region=region) for form in BUCKETS), key=len)
     if len(longest) > MAX_BUCKET_NAME:
         most = len(stack_name) - (len(longest) - MAX_BUCKET_NAME)
         return [f"The stack name {stack_name!r} is too long: use at most {most} characters in {region}."]
@@ -202,9 +201,7 @@ def account_problems(planned: Deployment, session: boto3.Session, endpoint_url: 
     problems = stack_name_problems(planned.stack_name, caller["Account"], region)
     if problems:
         return problems
-    names = [
-        form.format(stack=planned.stack_name, account=caller["Account"], region=region) for form in BUCKET_NAMES
-    ]
+    names = [form.format(stack=planned.stack_name, account=caller["Account"], region=region) for form in BUCKETS]
     return [*stack_problems(planned.stack_name, names, client), *limit_problems(planned.parameters, client)]
 
 
@@ -285,8 +282,9 @@ def main(arguments: list[str] | None = None) -> int:
     if given.show:
         print(planned.parameters[given.show])
         return 0
+    invalid = parameter_problems(template, planned.parameters)
     problems = [
-        *parameter_problems(template, planned.parameters),
+        *invalid,
         *model_problems(ROOT / "models", allow_demo=os.environ.get(ALLOW_DEMO_MODEL) == "1"),
         *program_problems(run_quietly),
         *sam_problems(*_sam_versions()),
@@ -295,7 +293,7 @@ def main(arguments: list[str] | None = None) -> int:
         ),
     ]
     # The limits are compared with numbers from the parameters.
-    if not parameter_problems(template, planned.parameters):
+    if not invalid:
         problems += account_problems(planned, boto3.Session())
     for problem in problems:
         print(f"preflight: {problem}", file=sys.stderr)

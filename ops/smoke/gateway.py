@@ -51,7 +51,7 @@ def _observe_gateway(journey: Journey) -> None:
     ours = journey.limits.get("max_post_bytes", _LAMBDA_LIMIT_BYTES)
     if ours + 100_000 < _LAMBDA_LIMIT_BYTES:
         large = _post_bytes(journey, ours + 100_000)
-        journey.observe("a file over MaxPostBytes", "413 too_large (envelope)", large)
+        journey.observe("a file over the limit of POST /api/images", "413 too_large (envelope)", large)
     large = _post_bytes(journey, _LAMBDA_LIMIT_BYTES)
     journey.observe("a body over Lambda's 6 MB", _gateway(500, "Internal Server Error"), large)
     large = _post_bytes(journey, _GATEWAY_LIMIT_BYTES)

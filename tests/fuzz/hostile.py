@@ -367,7 +367,7 @@ HOSTILE_FILES: dict[str, HostileFile] = {
         TOO_MANY,
         LYING,
     ),
-    "avif that begins with a huge sequence and goes on with a small one": _file(
+    "avif that starts with a huge sequence and continues with a small one": _file(
         lambda: heif_files.heif(
             replace(
                 heif_files.av1(64, 64),

@@ -263,7 +263,7 @@ class Watch:
 
     def _judge_events(self) -> None:
         """Deliveries of one event have one id, and are counted once."""
-        told: Counter[Transition] = Counter()
+        sent: Counter[Transition] = Counter()
         details: dict[str, str] = {}
         for entry in self.stack.events.accepted:
             detail = json.loads(entry["Detail"])
@@ -275,9 +275,9 @@ class Watch:
             second = int(datetime.strptime(detail["time"], "%Y-%m-%dT%H:%M:%S%z").timestamp())
             kind = {"ImageProcessed": "success", "ImageFailed": "failed", "ImageDeleted": "deleted"}
             self.expect(kind[entry["DetailType"]] == detail["status"], f"types fit statuses: {entry}")
-            told[detail["image_id"], detail["status"], detail["generation"], second, detail["caption"]] += 1
-        self.expect(not self._due - told, f"no transition without its event: {list(self._due - told)[:3]}")
-        self.expect(not told - self._due, f"no event without its transition: {list(told - self._due)[:3]}")
+            sent[detail["image_id"], detail["status"], detail["generation"], second, detail["caption"]] += 1
+        self.expect(not self._due - sent, f"no transition without its event: {list(self._due - sent)[:3]}")
+        self.expect(not sent - self._due, f"no event without its transition: {list(sent - self._due)[:3]}")
 
     def _judge_at_rest(self, record: Attributes, newest: Version | None) -> None:
         image_id, status = _text(record, "image_id"), _text(record, "status")

@@ -47,7 +47,7 @@ class StreamSource:
     """Delivers every change in order, and from the first failed one on again, in halves.
 
     The changes of an image are in one shard. A function that has not answered when its time is up has failed, even
-    if it goes on later.
+    if it continues later.
     """
 
     def __init__(self, stack: Stack, function: Callable[[dict[str, Any]], dict[str, Any]]) -> None:

@@ -40,7 +40,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         if do == "give back":
             failures.append({"itemIdentifier": record["messageId"]})
         if do == "raise once" and int(record["attributes"]["ApproximateReceiveCount"]) == 1:
-            raise RuntimeError("told to, once")
+            raise RuntimeError("asked to fail once")
     return {"batchItemFailures": failures}
 
 

@@ -20,6 +20,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             continue
         _failed.add(number)
         if do == "raise once":
-            raise RuntimeError("told to, once")
+            raise RuntimeError("asked to fail once")
         return {"batchItemFailures": [{"itemIdentifier": number}]}
     return {"batchItemFailures": []}
