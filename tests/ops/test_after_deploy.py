@@ -40,6 +40,8 @@ def test_a_deployment_ends_with_a_rule_for_old_images_and_the_name_of_the_smoke_
         )
         assert after_deploy.main(["dev", "--endpoint-url", url]) == 0
         policy = json.loads(clients["ecr"].get_lifecycle_policy(repositoryName="processor")["lifecyclePolicyText"])
+        # The servers of one test process share moto's state, and other tests deploy a stack of this name.
+        clients["cloudformation"].delete_stack(StackName=companion_stack(name))
     (rule,) = policy["rules"]
     assert rule["selection"] == {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": KEPT_IMAGES}
     assert rule["action"] == {"type": "expire"}

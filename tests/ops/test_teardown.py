@@ -20,7 +20,7 @@ from tests.functional.emulator import moto
 from tests.running_stack import until
 
 REGION = "eu-west-1"
-NAME = "image-pipeline-dev"
+NAME = "image-pipeline-teardown"
 OBJECTS, VERSIONS_EACH = 6, 2
 
 
