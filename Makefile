@@ -17,7 +17,7 @@ ENV ?= default
 export ALLOW_DEMO_MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run sam-local test test-ministack test-containers screenshots fuzz simulate check check-security check-workflows audit deploy smoke teardown base-image preflight format lock docs model model-check bench demo-model clean
+.PHONY: help run sam-local test test-ministack test-containers screenshots fuzz simulate check check-lock check-security check-workflows audit deploy smoke teardown base-image preflight format lock docs model model-check bench demo-model clean
 
 help:  ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -102,7 +102,7 @@ format: $(TEST)  ## Format the code
 
 # Hashes of every file of a release, for any platform. Versions change only with UPGRADE=--upgrade.
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --custom-compile-command 'make lock' \
-	--python-version 3.13 --python-platform x86_64-manylinux_2_28 $(UPGRADE)
+	--python-version 3.13 --python-platform x86_64-manylinux_2_28 -c requirements/test.txt $(UPGRADE)
 
 # For development: any platform and Python. Constraints cannot name the checkout itself.
 LOCK_UNIVERSAL := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -120,6 +120,9 @@ lock: $(TEST)  ## Pin all packages with hashes: *.in → *.txt (UPGRADE=--upgrad
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' layers/core/requirements.txt)
 	$(LOCK) functions/processor/requirements.in -o functions/processor/requirements.txt \
 		--overrides functions/processor/overrides.txt -c layers/core/requirements.txt
+
+check-lock: lock  ## Check that `make lock` changes nothing
+	git diff --exit-code --stat -- requirements layers/core/requirements.txt 'functions/*/requirements.txt'
 
 docs: $(TEST)  ## Write docs/api.md from the OpenAPI schema, and the reference in docs/cli.md
 	$(BIN)/python -m docs.api
