@@ -10,12 +10,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-TOGETHER = {
-    **dict.fromkeys(("functional", "iam"), "calls"),
-    **{folder: folder for folder in ("browser", "stack", "containers")},
-}
-"""By folder. The rights that tests/iam judges are those of the calls that tests/functional made; the others share a
-running stack, or what `sam build` built."""
+TOGETHER = ("browser", "stack", "containers")
+"""Folders whose tests share a running stack, or what `sam build` built."""
 SLOWEST = ("functional", "browser", "stack", "models", "cli", "simulation")
 """Folders that are begun with, so that no core waits for them in the end."""
 
@@ -29,6 +25,12 @@ os.environ |= {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    from tests.iam.recorded import RecordedCalls  # after the environment is set
+
+    config.pluginmanager.register(RecordedCalls())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,7 +49,8 @@ class Scheduling(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return TOGETHER.get(file.split("/")[1], file)
+        folder = file.split("/")[1]
+        return folder if folder in TOGETHER else file
 
 
 @pytest.hookimpl(optionalhook=True)

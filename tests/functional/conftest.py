@@ -9,17 +9,6 @@ import pytest
 
 from tests.functional.emulator import Clients, Stack, served
 from tests.functional.http_api import Api
-from tests.iam import calls
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What the functions called, under the policies of template.yaml."""
-    if calls.recorded:
-        functions = ", ".join(sorted({function for function, *_ in calls.recorded}))
-        terminalreporter.write_line(
-            f"IAM: {calls.recorded.total()} rights needed by calls of {functions}, of {len(calls.recorded)} kinds, "
-            f"were allowed by template.yaml; {len(calls.refused)} were not"
-        )
 
 
 @pytest.fixture(scope="session")
