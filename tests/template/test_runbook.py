@@ -9,7 +9,7 @@ import pytest
 
 from local.template import ROOT
 from tests.emf import Metric, shown, watched
-from tests.iam.resolved import STACK, observability, resolved
+from tests.iam.resolved import STACK, observability
 
 TEXT = (ROOT / "docs/operations.md").read_text()
 
@@ -43,21 +43,6 @@ def test_every_metric_of_ours_is_explained() -> None:
     assert ours == set(re.findall(r"`(\w+)`", "".join(first_cells)))
 
 
-def test_every_parameter_that_is_named_exists() -> None:
-    named = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)+)(?:=[^`]*)?`", TEXT))
-    known = set(resolved().parameters) | set(observability().template["Resources"])
-    known |= set(resolved().template["Resources"]) | set(resolved().template["Outputs"])
-    metrics = set(re.findall(r"`(\w+)`", part("Metrics")))
-    assert named - known - metrics <= {
-        "ImageProcessed",
-        "ImageFailed",
-        "ImageDeleted",
-        "ModelError",
-        "AccessDenied",
-        "RouteSettings",
-    }
-
-
 def number(text: str) -> float:
     return float(re.sub(r"[^0-9.]", "", text))
 
@@ -73,25 +58,3 @@ def test_the_costs_of_a_million_images_add_up() -> None:
     for name, quantity, price, cost in rows:
         assert number(quantity) * number(price) == pytest.approx(number(cost), abs=0.006), name
     assert sum(number(row[3]) for row in rows) == pytest.approx(number(total[3]), abs=0.006)
-
-
-PRODUCT = re.compile(r"((?:\$?[\d,.]+\)?[ A-Za-z-]*? [×/]\s+)+\$?[\d,.]+)[ A-Za-z-]*? = \$?([\d,.]*\d)")
-
-
-def test_what_is_multiplied_in_the_text_is_right() -> None:
-    text = re.sub(r"`ProcessorMaxConcurrency` \((\d+)\)", r"\1", " ".join(TEXT.split()))
-    found = PRODUCT.findall(text)
-    assert len(found) >= 8, found
-    for product, result in found:
-        factors = re.split(r"([×/])", product)
-        value = number(factors[0])
-        for sign, factor in zip(factors[1::2], factors[2::2], strict=True):
-            value = value * number(factor) if sign == "×" else value / number(factor)
-        assert value == pytest.approx(number(result), rel=0.01), f"{product} = {result}"
-
-
-def test_the_flood_is_capped_where_the_text_says() -> None:
-    assert f"`ProcessorMaxConcurrency` ({resolved().parameters['ProcessorMaxConcurrency']})" in TEXT
-    assert f"`MaxImageBytes`, {int(resolved().parameters['MaxImageBytes']) // 1_000_000} MB" in TEXT
-    timeout = resolved().resources("AWS::Lambda::Function")["ProcessorFunction"]["Timeout"]
-    assert f"the processor's timeout, {timeout} s" in TEXT
