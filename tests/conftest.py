@@ -5,6 +5,7 @@ which tests must run in one process when `make test` uses every core.
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 import pytest
@@ -25,6 +26,11 @@ os.environ |= {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell ignores SIGINT for what it runs in the background, and so would every process that a test interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -38,6 +38,15 @@ class Run:
         return [line.split("\t") for line in self.out.splitlines()]
 
 
+class Process(subprocess.Popen[bytes]):
+    """A running command. As a context manager, it is killed if the test fails, instead of waited for."""
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
+        if kind:
+            self.kill()
+        super().__exit__(kind, *rest)
+
+
 class Imgpipe:
     """Runs imgpipe against one API, with a journal and an environment of its own."""
 
@@ -69,9 +78,9 @@ class Imgpipe:
         assert code is None or run.code == code, run
         return run
 
-    def start(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str | Path) -> Process:
         """Starts it."""
-        return subprocess.Popen(
+        return Process(
             self.command(*arguments), env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
