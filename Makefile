@@ -136,6 +136,7 @@ model-check: $(RUN)  ## Compare the model folders with their checksums
 
 bench: $(REFERENCE) $(BENCH)  ## Measure pictures, captions, cold starts, the API and the local stack under load (use an idle machine)
 	$(BIN)/python -m bench.images
+	$(BIN)/python -m bench.hostile_exif
 	$(BIN)/python -m bench.captions
 	$(BIN)/python -m bench.cold_start
 	$(BIN)/python -m bench.api

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-TOGETHER = ("browser", "stack", "containers")
-"""Folders whose tests share a running stack, or what `sam build` built."""
-SLOWEST = ("functional", "browser", "stack", "models", "cli", "simulation")
+TOGETHER = ("containers",)
+"""Folders whose tests share what `sam build` built."""
+SLOWEST = ("browser", "stack", "cli", "models", "simulation", "functional", "local", "ops")
 """Folders that are begun with, so that no core waits for them in the end."""
 
 for name in [name for name in os.environ if name.startswith("AWS_")]:

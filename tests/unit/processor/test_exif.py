@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-import time
 import tracemalloc
 from typing import Any
 
@@ -532,33 +531,23 @@ def test_of_a_tag_that_stands_twice_the_first_counts() -> None:
 
 
 @pytest.mark.parametrize("shared_bytes", [1_000_000, 64 * 1024])
-def test_many_tags_that_share_their_bytes_take_neither_time_nor_memory_again(shared_bytes: int) -> None:
+def test_many_tags_that_share_their_bytes_take_no_more_memory(shared_bytes: int) -> None:
+    """bench/hostile_exif.py measures their time."""
     block = exif_blocks.bomb(60_000, shared_bytes)
     tracemalloc.start()
-    started = time.process_time()
 
     found = read_exif(block)
 
-    seconds, (_, peak) = time.process_time() - started, tracemalloc.get_traced_memory()
+    _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(json.dumps(found.tags)) <= MAX_JSON_BYTES
     assert peak < 5_000_000
-    assert seconds < 2
 
 
 def test_no_more_of_a_directory_is_read_than_cameras_write() -> None:
     block = exif_blocks.block([shorts(0xC000, 1)] * MAX_ENTRIES + [text(0x010F, b"Acme")])
 
     assert read_exif(block).tags == {}
-
-
-def test_the_slowest_text_is_read_in_no_time() -> None:
-    hostile = [text(tag, b"\x07" * 16_000, kind) for tag in NAMES for kind in (ASCII,)]
-    started = time.process_time()
-
-    read_exif(exif_blocks.block(hostile))
-
-    assert time.process_time() - started < 2
 
 
 @settings(max_examples=300, derandomize=True, deadline=None, database=None)
