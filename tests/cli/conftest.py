@@ -14,7 +14,7 @@ from tests.pictures import jpeg
 from tests.running_stack import Stack, running_stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(tmp_path_factory.mktemp("stack"), "--workers", "1", "--model", "demo") as stack:
         yield stack

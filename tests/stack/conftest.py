@@ -17,7 +17,7 @@ TIMING = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     options = ["--workers", "1", "--model", "demo", "--sweep-seconds", "1"]
     for name, seconds in TIMING.items():
