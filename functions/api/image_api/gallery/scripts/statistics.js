@@ -61,7 +61,7 @@ const shortened = (model) => model.replace(/(@.{12}).*/, "$1"); // a revision is
 export async function refreshModel() {
   const { caption_model: model, next_caption_model: next } = await getHealth();
   const isDemo = /demo/i.test(model ?? "");
-  const name = isDemo ? "Demo captions" : model ? `Captions by ${shortened(model)}` : "No caption model is loaded yet";
+  const name = isDemo ? "Demo captions:" : model ? `Captions by ${shortened(model)}` : "No caption model is loaded yet";
   setText(byId("model-name"), name);
   byId("demo").hidden = !isDemo;
   byId("demo-remedy").hidden = Boolean(next);
