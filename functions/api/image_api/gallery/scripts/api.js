@@ -76,8 +76,14 @@ async function json(path, options = {}) {
   }
   if (!response.ok || body === null) {
     const error = body?.error ?? {};
-    const message = error.message ?? PLAIN_WORDS[response.status] ?? `The service responded with status ${response.status}.`;
-    throw new ApiError(response.status, error.code ?? "error", message, Number(response.headers.get("Retry-After")) || null);
+    const message =
+      error.message ?? PLAIN_WORDS[response.status] ?? `The service responded with status ${response.status}.`;
+    throw new ApiError(
+      response.status,
+      error.code ?? "error",
+      message,
+      Number(response.headers.get("Retry-After")) || null,
+    );
   }
   return body;
 }
@@ -116,7 +122,8 @@ export async function deleteImage(id) {
 }
 
 /** Sets title, alt text or tags. Fails with 412 if the texts no longer have this `text_etag`. */
-export const changeImage = (id, changes, etag) => json(image(id), send("PATCH", changes, etag ? { "If-Match": etag } : {}));
+export const changeImage = (id, changes, etag) =>
+  json(image(id), send("PATCH", changes, etag ? { "If-Match": etag } : {}));
 
 /** Reserves an upload: `{image_id, upload: {method, url, headers}}`, without `upload` if the file has already arrived. */
 export const reserveUpload = (file, idempotencyKey, signal) =>

@@ -18,7 +18,12 @@ function create(image, actions) {
   const name = el("span", { className: "name", dir: "auto" });
   const text = el("span", { className: "caption", dir: "auto" });
   const state = el("span", { className: "state", dir: "auto" });
-  const retry = el("button", { type: "button", className: "retry", text: "Retry", onclick: () => actions.retry(id) });
+  const retry = el("button", {
+    type: "button",
+    className: "retry",
+    text: "Retry",
+    onclick: () => actions.retry(id),
+  });
   const open = el(
     "button",
     { type: "button", className: "open", onclick: () => actions.open(id) },
@@ -27,7 +32,15 @@ function create(image, actions) {
   );
   picture.addEventListener("error", () => picture.classList.add("broken"));
   picture.addEventListener("load", () => picture.classList.remove("broken"));
-  return { item: el("li", { className: "card", dataset: { id } }, open, retry), picture, name, text, state, retry, open };
+  return {
+    item: el("li", { className: "card", dataset: { id } }, open, retry),
+    picture,
+    name,
+    text,
+    state,
+    retry,
+    open,
+  };
 }
 
 function update(card, image) {

@@ -5,7 +5,16 @@ import { byId, el, replaceIfNew, setText, toast } from "./dom.js";
 import { showExif, showMetadata } from "./metadata.js";
 import { detailsForm } from "./details_form.js";
 import { replaceThumbnail, showThumbnail } from "./thumbnails.js";
-import { altText, caption, problem, progress, thumbnailSize, thumbnailSizes, thumbnailVersion, title } from "./display.js";
+import {
+  altText,
+  caption,
+  problem,
+  progress,
+  thumbnailSize,
+  thumbnailSizes,
+  thumbnailVersion,
+  title,
+} from "./display.js";
 
 // Originals that browsers can show, up to this size. Others show a thumbnail.
 const SHOWN_WHOLE = new Set(["jpeg", "png", "gif", "webp", "avif", "bmp"]);
@@ -105,7 +114,10 @@ export function updateDetail(image) {
   setText(parts.heading, title(image));
   setText(parts.caption, caption(image));
   setText(parts.model, metadata?.caption_model ? `Caption by ${metadata.caption_model}` : "");
-  setText(parts.state, problem(image) ? `Failed: ${problem(image)} (${image.error?.code ?? "error"})` : progress(image));
+  setText(
+    parts.state,
+    problem(image) ? `Failed: ${problem(image)} (${image.error?.code ?? "error"})` : progress(image),
+  );
   parts.state.dataset.status = image.status;
   parts.picture.alt = altText(image);
   const size = thumbnailSize(image, "large", "medium");

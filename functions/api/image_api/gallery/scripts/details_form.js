@@ -57,7 +57,11 @@ export function detailsForm(image, saved) {
     setText(note, "Saving …");
     const sent = new Map(changed.map((field) => [field, field.state()]));
     try {
-      const response = await changeImage(id, Object.fromEntries(changed.map((field) => [field.name, field.value()])), etag);
+      const response = await changeImage(
+        id,
+        Object.fromEntries(changed.map((field) => [field.name, field.value()])),
+        etag,
+      );
       base = response.data;
       for (const field of fields) {
         const isSame = sent.has(field) ? field.state() === sent.get(field) : !isChanged(field);
@@ -86,11 +90,22 @@ export function detailsForm(image, saved) {
     const rows = fields.filter(({ name }) => JSON.stringify(other[name]) !== JSON.stringify(base[name]));
     conflict.replaceChildren(
       el("p", { text: "Someone else changed this image. Keep your changes or use theirs?" }),
-      el("dl", {}, rows.flatMap((field) => [el("dt", { text: field.label }), el("dd", { dir: "auto" }, field.describe(other))])),
+      el(
+        "dl",
+        {},
+        rows.flatMap((field) => [
+          el("dt", { text: field.label }),
+          el("dd", { dir: "auto" }, field.describe(other)),
+        ]),
+      ),
       el(
         "div",
         { className: "buttons" },
-        el("button", { type: "button", text: "Keep mine", onclick: () => node.reportValidity() && send(other.text_etag) }),
+        el("button", {
+          type: "button",
+          text: "Keep mine",
+          onclick: () => node.reportValidity() && send(other.text_etag),
+        }),
         el("button", {
           type: "button",
           text: "Use theirs",
@@ -127,7 +142,9 @@ export function detailsForm(image, saved) {
 }
 
 const isSameText = (one, other) =>
-  ["title", "alt_text", "tags", "text_etag"].every((name) => JSON.stringify(one[name]) === JSON.stringify(other[name]));
+  ["title", "alt_text", "tags", "text_etag"].every(
+    (name) => JSON.stringify(one[name]) === JSON.stringify(other[name]),
+  );
 
 // Each field has `show(data)`, which fills it; `state()`, which changes when the user edits it; `value()`, the value for
 // PATCH; and `describe(data)`, which shows the value of another record.
@@ -195,7 +212,13 @@ function tagsField() {
     state: () => JSON.stringify([tags.value(), tags.pending()]),
     value: () => tags.value(),
     describe: ({ tags: other }) =>
-      other?.length ? el("ul", { className: "chips" }, other.map((tag) => el("li", { className: "chip", dir: "auto", text: tag }))) : "none",
+      other?.length
+        ? el(
+            "ul",
+            { className: "chips" },
+            other.map((tag) => el("li", { className: "chip", dir: "auto", text: tag })),
+          )
+        : "none",
   };
 }
 
@@ -203,7 +226,9 @@ function tagsField() {
 function limitLength(input, most) {
   const check = () => {
     const length = [...input.value.trim()].length; // `maxlength` would count an emoji as two
-    input.setCustomValidity(length > most ? `The limit is ${count(most, "character")}; this is ${length.toLocaleString("en")}.` : "");
+    input.setCustomValidity(
+      length > most ? `The limit is ${count(most, "character")}; this is ${length.toLocaleString("en")}.` : "",
+    );
   };
   input.addEventListener("input", check);
   return check;

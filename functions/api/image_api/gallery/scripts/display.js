@@ -29,11 +29,21 @@ export const problem = (image) => (image.status === "failed" ? (image.error?.mes
 /** Whether the image's texts contain all words of `query`. */
 export function matches(image, query) {
   const { data } = image;
-  const text = [title(image), data.original_name, data.alt_text, caption(image), ...(data.tags ?? []), image.error?.code]
+  const text = [
+    title(image),
+    data.original_name,
+    data.alt_text,
+    caption(image),
+    ...(data.tags ?? []),
+    image.error?.code,
+  ]
     .filter(Boolean)
     .join("\n")
     .toLocaleLowerCase();
-  return query.toLocaleLowerCase().split(/\s+/u).every((word) => text.includes(word));
+  return query
+    .toLocaleLowerCase()
+    .split(/\s+/u)
+    .every((word) => text.includes(word));
 }
 
 /** The state of each stage of the pipeline, in one line. */

@@ -2,11 +2,29 @@
 
 // Browsers have no media type for some of these. The server decides by the bytes, not by the name.
 const TYPES = {
-  jpg: "image/jpeg", jpeg: "image/jpeg", jpe: "image/jpeg", jfif: "image/jpeg", mpo: "image/jpeg", png: "image/png",
-  apng: "image/png", gif: "image/gif", webp: "image/webp", tif: "image/tiff", tiff: "image/tiff", bmp: "image/bmp",
-  avif: "image/avif", heic: "image/heic", heif: "image/heic",
+  jpg: "image/jpeg",
+  jpeg: "image/jpeg",
+  jpe: "image/jpeg",
+  jfif: "image/jpeg",
+  mpo: "image/jpeg",
+  png: "image/png",
+  apng: "image/png",
+  gif: "image/gif",
+  webp: "image/webp",
+  tif: "image/tiff",
+  tiff: "image/tiff",
+  bmp: "image/bmp",
+  avif: "image/avif",
+  heic: "image/heic",
+  heif: "image/heic",
 };
-const ALIASES = { "image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/apng": "image/png", "image/x-ms-bmp": "image/bmp", "image/heif": "image/heic" };
+const ALIASES = {
+  "image/jpg": "image/jpeg",
+  "image/pjpeg": "image/jpeg",
+  "image/apng": "image/png",
+  "image/x-ms-bmp": "image/bmp",
+  "image/heif": "image/heic",
+};
 
 /** The media type to announce, or "" if the file does not look like a picture. */
 export function mediaType(file) {

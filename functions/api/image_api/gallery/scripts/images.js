@@ -184,7 +184,9 @@ export class Images extends EventTarget {
     const oldest = page.next_cursor === null ? "" : page.data.at(-1)?.data.created_at;
     const missing = [...asked].filter((id) => {
       const image = this.#byId.get(id);
-      return image && !seen.has(id) && image.data.created_at > oldest && (!this.#status || image.status === this.#status);
+      return (
+        image && !seen.has(id) && image.data.created_at > oldest && (!this.#status || image.status === this.#status)
+      );
     });
     const open = this.#order.filter((id) => !seen.has(id) && !isFinished(this.#byId.get(id)));
     const looks = [...new Set([...missing, ...open])].slice(0, SINGLE_LOOKS);

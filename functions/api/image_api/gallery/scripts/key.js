@@ -8,7 +8,12 @@ export function installKey() {
   const dialog = byId("key-dialog");
   dialog.addEventListener("cancel", (event) => event.preventDefault()); // nothing works without it
   onKeyNeeded(async (wrong) => {
-    setText(byId("key-text"), wrong ? "This key is not valid. Enter another key." : "Enter an API key to use this gallery. It is kept for this tab only.");
+    setText(
+      byId("key-text"),
+      wrong
+        ? "This key is not valid. Enter another key."
+        : "Enter an API key to use this gallery. It is kept for this tab only.",
+    );
     byId("key").value = "";
     if (!dialog.open) dialog.showModal();
     await new Promise((resolve) => byId("key-form").addEventListener("submit", resolve, { once: true }));

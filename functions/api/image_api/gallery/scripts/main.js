@@ -59,8 +59,16 @@ function drawEmpty(number, query) {
   if (empty.hidden) return;
   const first = !query && !images.status;
   const lines = first
-    ? [el("h2", { text: "No pictures yet" }), el("p", { text: "Drop photos anywhere on this page, paste one, or pick some. Each gets thumbnails, its metadata and a caption." })]
-    : [el("h2", { text: "Nothing found" }), el("p", { text: query ? "No image matches your search." : "No images have this status." })];
+    ? [
+        el("h2", { text: "No pictures yet" }),
+        el("p", {
+          text: "Drop photos anywhere on this page, paste one, or pick some. Each gets thumbnails, its metadata and a caption.",
+        }),
+      ]
+    : [
+        el("h2", { text: "Nothing found" }),
+        el("p", { text: query ? "No image matches your search." : "No images have this status." }),
+      ];
   empty.replaceChildren(...lines);
 }
 
@@ -97,7 +105,9 @@ byId("search").addEventListener("input", draw);
 byId("status").addEventListener("change", () => attempt(() => images.filter(byId("status").value)));
 byId("retry-all").addEventListener("click", () => attempt(retryAll));
 
-new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && more(), { rootMargin: "800px" }).observe(byId("more"));
+new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && more(), {
+  rootMargin: "800px",
+}).observe(byId("more"));
 
 async function more() {
   if (images.ended) return;
@@ -112,7 +122,8 @@ async function more() {
     setText(byId("more"), "");
   }
   // If a page did not fill the window, the end is still visible, and the observer does not fire again.
-  if (!images.ended && byId("more").getBoundingClientRect().top < window.innerHeight + 800) requestAnimationFrame(more);
+  if (!images.ended && byId("more").getBoundingClientRect().top < window.innerHeight + 800)
+    requestAnimationFrame(more);
 }
 
 // ---- Actions

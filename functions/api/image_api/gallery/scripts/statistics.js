@@ -35,7 +35,13 @@ function chart(times, average) {
   const described = `Processing time: ${TIMES.map(([name, label]) => `${label} ${seconds(times[name])}`).join(", ")}; average ${seconds(average)}`;
   return svg(
     "svg",
-    { viewBox: `0 0 ${WIDTH} ${ROW * TIMES.length}`, width: WIDTH, height: ROW * TIMES.length, role: "img", "aria-label": described },
+    {
+      viewBox: `0 0 ${WIDTH} ${ROW * TIMES.length}`,
+      width: WIDTH,
+      height: ROW * TIMES.length,
+      role: "img",
+      "aria-label": described,
+    },
     ...rows.flat(),
   );
 }
@@ -49,7 +55,9 @@ export async function refreshStatistics() {
   const finished = stats.success + stats.failed;
   setText(tile("success", "small"), finished ? stats.success_rate : "");
   setText(tile("failed", "small"), finished ? stats.failure_rate : "");
-  replaceIfNew(byId("times"), stats.processing_time_seconds, (times) => [chart(times, stats.average_processing_time_seconds)]);
+  replaceIfNew(byId("times"), stats.processing_time_seconds, (times) => [
+    chart(times, stats.average_processing_time_seconds),
+  ]);
 }
 
 const shortened = (model) => model.replace(/(@.{12}).*/, "$1"); // a revision is 40 characters
@@ -61,7 +69,11 @@ const shortened = (model) => model.replace(/(@.{12}).*/, "$1"); // a revision is
 export async function refreshModel() {
   const { caption_model: model, next_caption_model: next } = await getHealth();
   const isDemo = /demo/i.test(model ?? "");
-  const name = isDemo ? "Demo captions:" : model ? `Captions by ${shortened(model)}` : "No caption model is loaded yet";
+  const name = isDemo
+    ? "Demo captions:"
+    : model
+      ? `Captions by ${shortened(model)}`
+      : "No caption model is loaded yet";
   setText(byId("model-name"), name);
   byId("demo").hidden = !isDemo;
   byId("demo-remedy").hidden = Boolean(next);

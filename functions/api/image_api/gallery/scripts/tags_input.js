@@ -10,12 +10,24 @@ const MOST_TAGS = 50;
 export function tagsInput() {
   let tags = [];
   const chips = el("ul", { className: "chips", "aria-label": "Tags of this image" });
-  const input = el("input", { name: "tag", "aria-label": "Add a tag", placeholder: "Add a tag", "aria-describedby": "tags-hint", autocomplete: "off", enterkeyhint: "done" });
+  const input = el("input", {
+    name: "tag",
+    "aria-label": "Add a tag",
+    placeholder: "Add a tag",
+    "aria-describedby": "tags-hint",
+    autocomplete: "off",
+    enterkeyhint: "done",
+  });
   const node = el(
     "div",
     { className: "field", role: "group", "aria-labelledby": "tags-label" },
     el("span", { id: "tags-label", className: "label", text: "Tags" }),
-    el("div", { className: "tags", onclick: (event) => event.target === event.currentTarget && input.focus() }, chips, input),
+    el(
+      "div",
+      { className: "tags", onclick: (event) => event.target === event.currentTarget && input.focus() },
+      chips,
+      input,
+    ),
     el("span", { id: "tags-hint", className: "hint", text: "Press Enter after each tag." }),
   );
 
@@ -25,7 +37,8 @@ export function tagsInput() {
   function check() {
     const length = [...pending()].length;
     let problem = "";
-    if (length > LONGEST_TAG) problem = `The limit for a tag is ${count(LONGEST_TAG, "character")}; this is ${length}.`;
+    if (length > LONGEST_TAG)
+      problem = `The limit for a tag is ${count(LONGEST_TAG, "character")}; this is ${length}.`;
     else if (value().length > MOST_TAGS) problem = `The limit is ${count(MOST_TAGS, "tag")}.`;
     input.setCustomValidity(problem);
   }
@@ -37,7 +50,12 @@ export function tagsInput() {
           "li",
           { className: "chip" },
           el("span", { dir: "auto", text: tag }),
-          el("button", { type: "button", text: "×", "aria-label": `Remove tag ${tag}`, onclick: () => remove(tag) }),
+          el("button", {
+            type: "button",
+            text: "×",
+            "aria-label": `Remove tag ${tag}`,
+            onclick: () => remove(tag),
+          }),
         ),
       ),
     );

@@ -50,7 +50,12 @@ function put({ method, url, headers }, file, signal, onprogress) {
     request.addEventListener("load", () => {
       // 412: the object exists, so an earlier attempt succeeded and its response was lost.
       if (request.status < 300 || request.status === 412) resolve();
-      else fail(request.status, "refused", REFUSALS[request.status] ?? `The bucket responded with status ${request.status}.`);
+      else
+        fail(
+          request.status,
+          "refused",
+          REFUSALS[request.status] ?? `The bucket responded with status ${request.status}.`,
+        );
     });
     request.addEventListener("error", () => fail(0, "unreachable", "The connection was lost."));
     request.addEventListener("abort", () => fail(0, "aborted", "Canceled."));

@@ -39,7 +39,14 @@ function create(file) {
   one.bar = el("progress", { max: Math.max(file.size, 1), value: 0, "aria-label": `Progress of ${file.name}` });
   one.note = el("span", { className: "note", text: fileSize(file.size) });
   one.button = el("button", { type: "button", onclick: () => (isOpen(one) ? cancel(one) : again(one)) });
-  one.row = el("li", {}, el("span", { className: "file", dir: "auto", text: file.name }), one.bar, one.note, one.button);
+  one.row = el(
+    "li",
+    {},
+    el("span", { className: "file", dir: "auto", text: file.name }),
+    one.bar,
+    one.note,
+    one.button,
+  );
   show(one);
   return one;
 }
@@ -62,7 +69,9 @@ async function run(one) {
   one.abort = new AbortController();
   set(one, "sending", "Starting");
   try {
-    const id = await withRetries(one, () => transfer(one.file, one.key, one.abort.signal, (sent) => showProgress(one, sent)));
+    const id = await withRetries(one, () =>
+      transfer(one.file, one.key, one.abort.signal, (sent) => showProgress(one, sent)),
+    );
     const preview = one.file.size <= PREVIEW_BYTES ? URL.createObjectURL(one.file) : null;
     set(one, "done", "Uploaded");
     onUploaded(id, preview);
