@@ -2,7 +2,7 @@
 
 import { byId, el, setText } from "./dom.js";
 import { dropThumbnail, showThumbnail } from "./thumbnails.js";
-import { altText, caption, problem, progress, thumbnailSize, thumbnailVersion, title } from "./display.js";
+import { altText, caption, failureReason, progress, thumbnailSize, thumbnailVersion, title } from "./display.js";
 
 const cards = new Map(); // id → its elements
 const previews = new Map(); // id → blob URL of the file that this page uploaded
@@ -16,7 +16,7 @@ function create(image, actions) {
   const id = image.data.image_id;
   const picture = el("img", { alt: "", loading: "lazy", decoding: "async", width: 300, height: 300 });
   const name = el("span", { className: "name", dir: "auto" });
-  const text = el("span", { className: "caption", dir: "auto" });
+  const captionText = el("span", { className: "caption", dir: "auto" });
   const state = el("span", { className: "state", dir: "auto" });
   const retry = el("button", {
     type: "button",
@@ -28,7 +28,7 @@ function create(image, actions) {
     "button",
     { type: "button", className: "open", onclick: () => actions.open(id) },
     el("span", { className: "picture" }, picture),
-    el("span", { className: "words" }, name, text, state),
+    el("span", { className: "words" }, name, captionText, state),
   );
   picture.addEventListener("error", () => picture.classList.add("broken"));
   picture.addEventListener("load", () => picture.classList.remove("broken"));
@@ -36,7 +36,7 @@ function create(image, actions) {
     item: el("li", { className: "card", dataset: { id } }, open, retry),
     picture,
     name,
-    text,
+    captionText,
     state,
     retry,
     open,
@@ -47,12 +47,12 @@ function update(card, image) {
   const { data, status } = image;
   card.item.dataset.status = status;
   setText(card.name, title(image));
-  setText(card.text, problem(image) || caption(image));
+  setText(card.captionText, failureReason(image) || caption(image));
   setText(card.state, status === "success" ? (data.tags ?? []).join(" · ") : progress(image));
   card.retry.hidden = status !== "failed";
   card.retry.setAttribute("aria-label", `Retry ${title(image)}`);
-  const described = altText(image);
-  if (card.picture.alt !== described) card.picture.alt = described;
+  const alt = altText(image);
+  if (card.picture.alt !== alt) card.picture.alt = alt;
   const preview = previews.get(data.image_id);
   const size = thumbnailSize(image, "medium");
   if (size) {
@@ -69,19 +69,19 @@ function update(card, image) {
 /** Shows these images in this order in the grid. Changes only elements that differ. */
 export function render(images, actions) {
   const grid = byId("grid");
-  const kept = new Set();
-  let place = grid.firstElementChild;
+  const shownIds = new Set();
+  let nextItem = grid.firstElementChild;
   for (const image of images) {
     const id = image.data.image_id;
-    kept.add(id);
+    shownIds.add(id);
     let card = cards.get(id);
     if (!card) cards.set(id, (card = create(image, actions)));
     update(card, image);
-    if (card.item === place) place = place.nextElementSibling;
-    else grid.insertBefore(card.item, place);
+    if (card.item === nextItem) nextItem = nextItem.nextElementSibling;
+    else grid.insertBefore(card.item, nextItem);
   }
   for (const [id, card] of cards) {
-    if (kept.has(id)) continue;
+    if (shownIds.has(id)) continue;
     dropThumbnail(card.picture);
     card.item.remove();
     cards.delete(id);

@@ -1,14 +1,14 @@
 // The dialog of one image: the large picture, its details, and the actions.
 
-import { originalAddress, originalBlob, thumbnailBlob } from "./api.js";
-import { byId, el, replaceIfNew, setText, toast } from "./dom.js";
+import { getOriginalBlob, getOriginalUrl, getThumbnailBlob } from "./api.js";
+import { byId, el, renderIfChanged, setText, toast } from "./dom.js";
 import { showExif, showMetadata } from "./metadata.js";
 import { detailsForm } from "./details_form.js";
 import { replaceThumbnail, showThumbnail } from "./thumbnails.js";
 import {
   altText,
   caption,
-  problem,
+  failureReason,
   progress,
   thumbnailSize,
   thumbnailSizes,
@@ -17,16 +17,16 @@ import {
 } from "./display.js";
 
 // Originals that browsers can show, up to this size. Others show a thumbnail.
-const SHOWN_WHOLE = new Set(["jpeg", "png", "gif", "webp", "avif", "bmp"]);
-const SHOWN_WHOLE_BYTES = 15_000_000;
+const BROWSER_FORMATS = new Set(["jpeg", "png", "gif", "webp", "avif", "bmp"]);
+const MAX_ORIGINAL_BYTES = 15_000_000;
 
 const dialog = byId("detail");
 let parts = null; // the elements of the open image
 let actions = null;
 
-/** `actions`: `get(id)`, `refresh(id)`, `neighbour(id, step)`, `retry(id)`, `remove(id)`, `changed(image)`, `closed(id)`. */
-export function installDetail(given) {
-  actions = given;
+/** `actions`: `get(id)`, `refresh(id)`, `neighbor(id, offset)`, `retry(id)`, `remove(id)`, `changed(image)`, `closed(id)`. */
+export function initDetail(detailActions) {
+  actions = detailActions;
   dialog.addEventListener("close", () => {
     const id = parts?.id;
     parts = null;
@@ -53,12 +53,12 @@ export function openDetail(id) {
 }
 
 /** The id of the open image, or null. */
-export const openImage = () => parts?.id ?? null;
+export const openImageId = () => parts?.id ?? null;
 
 export const closeDetail = () => dialog.close();
 
-function step(by) {
-  const id = parts && actions.neighbour(parts.id, by);
+function step(offset) {
+  const id = parts && actions.neighbor(parts.id, offset);
   if (id) openDetail(id);
 }
 
@@ -116,7 +116,7 @@ export function updateDetail(image) {
   setText(parts.model, metadata?.caption_model ? `Caption by ${metadata.caption_model}` : "");
   setText(
     parts.state,
-    problem(image) ? `Failed: ${problem(image)} (${image.error?.code ?? "error"})` : progress(image),
+    failureReason(image) ? `Failed: ${failureReason(image)} (${image.error?.code ?? "error"})` : progress(image),
   );
   parts.state.dataset.status = image.status;
   parts.picture.alt = altText(image);
@@ -128,13 +128,18 @@ export function updateDetail(image) {
     parts.picture.width = metadata.width;
     parts.picture.height = metadata.height;
   }
-  if (size && !parts.whole) showThumbnail(parts.picture, parts.id, size, thumbnailVersion(image));
-  if (size && !parts.whole && SHOWN_WHOLE.has(metadata?.format) && metadata.size_bytes <= SHOWN_WHOLE_BYTES) {
-    parts.whole = true;
-    showWhole(parts);
+  if (size && !parts.showsOriginal) showThumbnail(parts.picture, parts.id, size, thumbnailVersion(image));
+  if (
+    size &&
+    !parts.showsOriginal &&
+    BROWSER_FORMATS.has(metadata?.format) &&
+    metadata.size_bytes <= MAX_ORIGINAL_BYTES
+  ) {
+    parts.showsOriginal = true;
+    showOriginal(parts);
   }
-  parts.previous.disabled = !actions.neighbour(parts.id, -1);
-  parts.next.disabled = !actions.neighbour(parts.id, 1);
+  parts.previous.disabled = !actions.neighbor(parts.id, -1);
+  parts.next.disabled = !actions.neighbor(parts.id, 1);
   parts.form.update(image);
   showMetadata(parts.metadata, image);
   showExif(parts.exif, metadata?.exif ?? {}, metadata?.gps);
@@ -142,7 +147,7 @@ export function updateDetail(image) {
 
 function showDownloads(group, image) {
   const id = image.data.image_id;
-  replaceIfNew(group, thumbnailSizes(image), (sizes) => [
+  renderIfChanged(group, thumbnailSizes(image), (sizes) => [
     el("span", { text: "Download:" }),
     button("Original", () => downloadOriginal(id)),
     ...sizes.map((size) => button(capitalized(size), () => downloadThumbnail(id, size))),
@@ -151,13 +156,13 @@ function showDownloads(group, image) {
 
 const capitalized = (name) => name.charAt(0).toUpperCase() + name.slice(1);
 
-async function showWhole(shown) {
+async function showOriginal(detail) {
   try {
-    const url = URL.createObjectURL(await originalBlob(shown.id));
+    const url = URL.createObjectURL(await getOriginalBlob(detail.id));
     const original = new Image();
     original.src = url;
     await original.decode();
-    replaceThumbnail(shown.picture, url);
+    replaceThumbnail(detail.picture, url);
     setTimeout(() => URL.revokeObjectURL(url), 10_000); // it has been shown by then
   } catch {
     // Keep the thumbnail: the bucket may not allow this page to read the original, or the browser cannot show it.
@@ -165,26 +170,26 @@ async function showWhole(shown) {
 }
 
 async function downloadOriginal(id) {
-  await attempt(async () => follow(await originalAddress(id)));
+  await attempt(async () => clickLink(await getOriginalUrl(id)));
 }
 
 async function downloadThumbnail(id, size) {
   await attempt(async () => {
-    const blob = await thumbnailBlob(id, size);
+    const blob = await getThumbnailBlob(id, size);
     const url = URL.createObjectURL(blob);
-    follow(url, `${id}-${size}.${blob.type === "image/png" ? "png" : "jpg"}`);
+    clickLink(url, `${id}-${size}.${blob.type === "image/png" ? "png" : "jpg"}`);
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
   });
 }
 
-async function attempt(work) {
+async function attempt(action) {
   try {
-    await work();
+    await action();
   } catch (error) {
     toast(error.message);
   }
 }
 
-function follow(href, download = "") {
+function clickLink(href, download = "") {
   el("a", { href, download, rel: "noopener" }).click();
 }

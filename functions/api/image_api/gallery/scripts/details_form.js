@@ -1,12 +1,12 @@
 // The form for the user's texts about an image: title, alt text, tags.
 
-import { changeImage, getImage } from "./api.js";
-import { count, el, setText } from "./dom.js";
+import { getImage, patchImage } from "./api.js";
+import { el, pluralize, setText } from "./dom.js";
 import { tagsInput } from "./tags_input.js";
 
 // As in the API's schema of PATCH, which counts code points; a test compares the two.
-const LONGEST_TITLE = 200;
-const LONGEST_ALT_TEXT = 2000;
+const MAX_TITLE_LENGTH = 200;
+const MAX_ALT_TEXT_LENGTH = 2000;
 
 /**
  * Returns the form for one image: `{node, update(image)}`. `update` shows a newer record unless the user has typed
@@ -48,7 +48,7 @@ export function detailsForm(image, saved) {
     conflict.replaceChildren();
   }
 
-  async function send(etag) {
+  async function submit(etag) {
     const changed = fields.filter(isChanged);
     if (isSaving) return;
     if (!changed.length) return void setText(note, "There are no changes to save.");
@@ -57,21 +57,21 @@ export function detailsForm(image, saved) {
     setText(note, "Saving …");
     const sent = new Map(changed.map((field) => [field, field.state()]));
     try {
-      const response = await changeImage(
+      const response = await patchImage(
         id,
         Object.fromEntries(changed.map((field) => [field.name, field.value()])),
         etag,
       );
       base = response.data;
       for (const field of fields) {
-        const isSame = sent.has(field) ? field.state() === sent.get(field) : !isChanged(field);
-        if (isSame) fillField(field, base);
+        const isUnchanged = sent.has(field) ? field.state() === sent.get(field) : !isChanged(field);
+        if (isUnchanged) fillField(field, base);
         else filled.set(field, null); // typed during the request, so not saved yet
       }
       setText(note, "Saved");
       saved(response);
     } catch (error) {
-      if (error.status === 412) await askWhichToKeep();
+      if (error.status === 412) await showConflict();
       else setText(note, error.message);
     } finally {
       isSaving = false;
@@ -79,15 +79,15 @@ export function detailsForm(image, saved) {
   }
 
   /** Shows the texts that another user has saved since, and lets the user choose. */
-  async function askWhichToKeep() {
-    let theirs;
+  async function showConflict() {
+    let latest;
     try {
-      theirs = await getImage(id);
+      latest = await getImage(id);
     } catch (error) {
       return void setText(note, error.status === 404 ? "This image was deleted." : error.message);
     }
-    const other = theirs.data;
-    const rows = fields.filter(({ name }) => JSON.stringify(other[name]) !== JSON.stringify(base[name]));
+    const latestData = latest.data;
+    const rows = fields.filter(({ name }) => JSON.stringify(latestData[name]) !== JSON.stringify(base[name]));
     conflict.replaceChildren(
       el("p", { text: "Someone else changed this image. Keep your changes or use theirs?" }),
       el(
@@ -95,7 +95,7 @@ export function detailsForm(image, saved) {
         {},
         rows.flatMap((field) => [
           el("dt", { text: field.label }),
-          el("dd", { dir: "auto" }, field.describe(other)),
+          el("dd", { dir: "auto" }, field.describe(latestData)),
         ]),
       ),
       el(
@@ -104,13 +104,13 @@ export function detailsForm(image, saved) {
         el("button", {
           type: "button",
           text: "Keep mine",
-          onclick: () => node.reportValidity() && send(other.text_etag),
+          onclick: () => node.reportValidity() && submit(latestData.text_etag),
         }),
         el("button", {
           type: "button",
           text: "Use theirs",
           onclick() {
-            fill(other);
+            fill(latestData);
             setText(note, "");
           },
         }),
@@ -120,13 +120,13 @@ export function detailsForm(image, saved) {
     save.hidden = true;
     conflict.hidden = false;
     conflict.focus();
-    saved(theirs);
+    saved(latest);
   }
 
   node.addEventListener("input", () => setText(note, ""), { passive: true });
   node.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (conflict.hidden) send(base.text_etag);
+    if (conflict.hidden) submit(base.text_etag);
     else conflict.focus(); // Enter in a field does not choose
   });
   fill(image.data);
@@ -141,17 +141,15 @@ export function detailsForm(image, saved) {
   };
 }
 
-const isSameText = (one, other) =>
-  ["title", "alt_text", "tags", "text_etag"].every(
-    (name) => JSON.stringify(one[name]) === JSON.stringify(other[name]),
-  );
+const isSameText = (a, b) =>
+  ["title", "alt_text", "tags", "text_etag"].every((name) => JSON.stringify(a[name]) === JSON.stringify(b[name]));
 
 // Each field has `show(data)`, which fills it; `state()`, which changes when the user edits it; `value()`, the value for
 // PATCH; and `describe(data)`, which shows the value of another record.
 
 function titleField() {
   const input = el("input", { name: "title" });
-  const check = limitLength(input, LONGEST_TITLE);
+  const check = limitLength(input, MAX_TITLE_LENGTH);
   return {
     name: "title",
     label: "Title",
@@ -170,7 +168,7 @@ function titleField() {
 function altTextField() {
   const input = el("textarea", { name: "alt_text", rows: 2 });
   const decorative = el("input", { type: "checkbox", name: "decorative" });
-  const check = limitLength(input, LONGEST_ALT_TEXT);
+  const check = limitLength(input, MAX_ALT_TEXT_LENGTH);
   let caption = ""; // screen readers use it if there is no alt text
   const showDecorative = () => {
     input.disabled = decorative.checked;
@@ -211,23 +209,23 @@ function tagsField() {
     show: (data) => tags.show(data.tags ?? []),
     state: () => JSON.stringify([tags.value(), tags.pending()]),
     value: () => tags.value(),
-    describe: ({ tags: other }) =>
-      other?.length
+    describe: ({ tags: latest }) =>
+      latest?.length
         ? el(
             "ul",
             { className: "chips" },
-            other.map((tag) => el("li", { className: "chip", dir: "auto", text: tag })),
+            latest.map((tag) => el("li", { className: "chip", dir: "auto", text: tag })),
           )
         : "none",
   };
 }
 
-/** Marks more than `most` characters as invalid, without cutting typed or pasted text. Returns the check. */
-function limitLength(input, most) {
+/** Marks more than `max` characters as invalid, without cutting typed or pasted text. Returns the check. */
+function limitLength(input, max) {
   const check = () => {
     const length = [...input.value.trim()].length; // `maxlength` would count an emoji as two
     input.setCustomValidity(
-      length > most ? `The limit is ${count(most, "character")}; this is ${length.toLocaleString("en")}.` : "",
+      length > max ? `The limit is ${pluralize(max, "character")}; this is ${length.toLocaleString("en")}.` : "",
     );
   };
   input.addEventListener("input", check);

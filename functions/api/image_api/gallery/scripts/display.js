@@ -24,7 +24,8 @@ export function progress(image) {
 }
 
 /** Why the image failed; empty if it did not fail. */
-export const problem = (image) => (image.status === "failed" ? (image.error?.message ?? "Processing failed.") : "");
+export const failureReason = (image) =>
+  image.status === "failed" ? (image.error?.message ?? "Processing failed.") : "";
 
 /** Whether the image's texts contain all words of `query`. */
 export function matches(image, query) {
@@ -47,7 +48,7 @@ export function matches(image, query) {
 }
 
 /** The state of each stage of the pipeline, in one line. */
-export const stages = ({ data }) =>
+export const stageSummary = ({ data }) =>
   Object.entries(data.stages)
     .map(([stage, state]) => `${stage} ${state}`)
     .join(", ");

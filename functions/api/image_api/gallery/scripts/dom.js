@@ -34,55 +34,55 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Fills an element with the result of `make(value)`, only if `value` differs from the last call. */
-export function replaceIfNew(node, value, make) {
+/** Fills an element with the result of `render(value)`, only if `value` differs from the last call. */
+export function renderIfChanged(node, value, render) {
   const key = JSON.stringify(value);
-  if (node.dataset.shows === key) return;
-  node.dataset.shows = key;
-  node.replaceChildren(...make(value));
+  if (node.dataset.content === key) return;
+  node.dataset.content = key;
+  node.replaceChildren(...render(value));
 }
 
-let announced;
+let announceTimer;
 
 /** Announces a text to screen readers. Another text within half a second replaces it. */
 export function announce(text) {
-  clearTimeout(announced);
-  announced = setTimeout(() => setText(byId("announcements"), text), 500);
+  clearTimeout(announceTimer);
+  announceTimer = setTimeout(() => setText(byId("announcements"), text), 500);
 }
 
 /** Shows a message at the edge of the page with an optional action. Returns a function that removes it. */
-export function toast(text, action, { seconds = 8, onend = () => {} } = {}) {
-  const end = (reason) => {
+export function toast(text, action, { seconds = 8, onDismiss = () => {} } = {}) {
+  const dismiss = (reason) => {
     if (!node.isConnected) return;
     clearTimeout(timer);
     node.remove();
-    onend(reason);
+    onDismiss(reason);
   };
-  const button = action && el("button", { type: "button", text: action, onclick: () => end("action") });
+  const button = action && el("button", { type: "button", text: action, onclick: () => dismiss("action") });
   const node = el("div", { className: "toast", role: "status" }, el("span", { text }), button);
   byId("toasts").append(node);
-  const timer = setTimeout(() => end("time"), seconds * 1000);
-  return () => end("closed");
+  const timer = setTimeout(() => dismiss("timeout"), seconds * 1000);
+  return () => dismiss("closed");
 }
 
-const SIZES = ["bytes", "KB", "MB", "GB"];
+const SIZE_UNITS = ["bytes", "KB", "MB", "GB"];
 
 /** 2048576 → "2.0 MB". */
-export function fileSize(bytes) {
+export function formatFileSize(bytes) {
   let value = bytes;
   let unit = 0;
-  while (value >= 1000 && unit < SIZES.length - 1) {
+  while (value >= 1000 && unit < SIZE_UNITS.length - 1) {
     value /= 1000;
     unit += 1;
   }
-  return `${unit ? value.toFixed(1) : value} ${SIZES[unit]}`;
+  return `${unit ? value.toFixed(1) : value} ${SIZE_UNITS[unit]}`;
 }
 
 /** 0.4213 → "0.42 s"; null → "–". */
-export function seconds(value) {
+export function formatSeconds(value) {
   if (value === null || value === undefined) return "–";
   return value < 10 ? `${value.toFixed(2)} s` : `${Math.round(value)} s`;
 }
 
 /** "1 image", "2 images". */
-export const count = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
+export const pluralize = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;

@@ -1,7 +1,7 @@
 // Files from the picker, a folder, the clipboard or a drop.
 
 // Browsers have no media type for some of these. The server decides by the bytes, not by the name.
-const TYPES = {
+const TYPES_BY_EXTENSION = {
   jpg: "image/jpeg",
   jpeg: "image/jpeg",
   jpe: "image/jpeg",
@@ -18,7 +18,7 @@ const TYPES = {
   heic: "image/heic",
   heif: "image/heic",
 };
-const ALIASES = {
+const TYPE_ALIASES = {
   "image/jpg": "image/jpeg",
   "image/pjpeg": "image/jpeg",
   "image/apng": "image/png",
@@ -29,27 +29,27 @@ const ALIASES = {
 /** The media type to announce, or "" if the file does not look like a picture. */
 export function mediaType(file) {
   const extension = file.name.toLowerCase().match(/\.([a-z]+)$/)?.[1];
-  const type = TYPES[extension] ?? file.type;
-  return ALIASES[type] ?? type;
+  const type = TYPES_BY_EXTENSION[extension] ?? file.type;
+  return TYPE_ALIASES[type] ?? type;
 }
 
 const isPicture = (file) => mediaType(file).startsWith("image/");
 
 /** Returns `[pictures, number of other files]`. Folders usually contain other files. */
-export function picturesAmong(files) {
+export function splitPictures(files) {
   const pictures = files.filter(isPicture);
   return [pictures, files.length - pictures.length];
 }
 
 /** Returns all files of a drop, including those in folders. */
-export async function filesOfDrop(transfer) {
+export async function droppedFiles(dataTransfer) {
   // Read the entries before the first await: the browser clears the list when the event ends.
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (!entries.length) return [...transfer.files];
-  const found = [];
+  const entries = [...dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.length) return [...dataTransfer.files];
+  const files = [];
   const walk = async (entry) => {
     if (entry.isFile) {
-      found.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
+      files.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
     } else if (entry.isDirectory) {
       const reader = entry.createReader();
       for (;;) {
@@ -60,5 +60,5 @@ export async function filesOfDrop(transfer) {
     }
   };
   for (const entry of entries) await walk(entry);
-  return found;
+  return files;
 }

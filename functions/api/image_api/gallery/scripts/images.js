@@ -2,13 +2,13 @@
 
 import { ApiError, getImage, listImages } from "./api.js";
 
-const PAGE = 50;
-const BUSY_MS = 1000;
-const IDLE_MS = 4000;
-const LONGEST_MS = 30000; // while the service does not respond
-const SINGLE_LOOKS = 8; // unfinished images beyond the first page that are fetched in one round
+const PAGE_SIZE = 50;
+const BUSY_POLL_MS = 1000;
+const IDLE_POLL_MS = 4000;
+const MAX_POLL_MS = 30000; // while the service does not respond
+const MAX_SINGLE_FETCHES = 8; // unfinished images beyond the first page that are fetched in one round
 
-export const FINISHED = new Set(["success", "failed"]);
+const FINISHED = new Set(["success", "failed"]);
 
 /** Whether processing of this image has ended. */
 export const isFinished = (image) => FINISHED.has(image.status);
@@ -28,13 +28,13 @@ export class Images extends EventTarget {
   #status = "";
   #generation = 0;
   #timer = null;
-  #wait = IDLE_MS;
-  #holdsNewer = () => false;
+  #delay = IDLE_POLL_MS;
+  #holdsNewImages = () => false;
 
-  /** `holdsNewer()` returns whether new images must wait, because showing them would move the images in view. */
-  constructor(holdsNewer) {
+  /** `holdsNewImages()` returns whether new images must wait, because showing them would move the images in view. */
+  constructor(holdsNewImages) {
     super();
-    this.#holdsNewer = holdsNewer;
+    this.#holdsNewImages = holdsNewImages;
   }
 
   get status() {
@@ -66,7 +66,7 @@ export class Images extends EventTarget {
     this.#loading = null;
     this.#emit("change", null);
     await this.loadMore();
-    this.refreshSoon();
+    this.pollNow();
   }
 
   /** Loads the next page. Overlapping calls share one request. */
@@ -78,7 +78,9 @@ export class Images extends EventTarget {
 
   async #load() {
     const generation = this.#generation;
-    const page = await this.#ask(() => listImages({ limit: PAGE, cursor: this.#cursor, status: this.#status }));
+    const page = await this.#request(() =>
+      listImages({ limit: PAGE_SIZE, cursor: this.#cursor, status: this.#status }),
+    );
     if (generation !== this.#generation) return;
     this.#cursor = page.next_cursor;
     this.#ended = page.next_cursor === null;
@@ -87,9 +89,9 @@ export class Images extends EventTarget {
   }
 
   /** Adds or updates images. New ones are held back if `hold` is true, changed ones never. */
-  put(received, { hold = this.#holdsNewer() } = {}) {
+  put(images, { hold = this.#holdsNewImages() } = {}) {
     const changed = [];
-    for (const image of received) {
+    for (const image of images) {
       const id = image.data.image_id;
       const known = this.get(id);
       if (this.#status && image.status !== this.#status && !known) continue;
@@ -108,20 +110,20 @@ export class Images extends EventTarget {
   }
 
   /** Shows the images that were held back. */
-  release() {
+  showHeld() {
     const held = [...this.#held.values()];
     this.#held.clear();
     this.put(held, { hold: false });
   }
 
   /** Hides images that are about to be deleted, or shows them again. */
-  hide(id, hidden) {
+  setHidden(id, hidden) {
     if (hidden) this.#hidden.add(id);
     else this.#hidden.delete(id);
     this.#emit("change", [id]);
   }
 
-  forget(id) {
+  remove(id) {
     this.#held.delete(id);
     if (!this.#byId.delete(id)) return;
     this.#order.splice(this.#order.indexOf(id), 1);
@@ -130,83 +132,86 @@ export class Images extends EventTarget {
 
   #insert(id, data) {
     // The position is nearly always at one of the two ends.
-    let at = this.#order.length;
+    let index = this.#order.length;
     const older = (other) => {
       const created = this.#byId.get(other).data.created_at;
       return created < data.created_at || (created === data.created_at && other < id);
     };
-    if (at && older(this.#order[0])) at = 0;
-    else while (at && older(this.#order[at - 1])) at -= 1;
-    this.#order.splice(at, 0, id);
+    if (index && older(this.#order[0])) index = 0;
+    else while (index && older(this.#order[index - 1])) index -= 1;
+    this.#order.splice(index, 0, id);
     this.#byId.set(id, { data });
   }
 
   /** Starts polling: often while images are being processed, never while the page is hidden. */
   start() {
     document.addEventListener("visibilitychange", () => {
-      if (document.visibilityState === "visible") this.refreshSoon();
+      if (document.visibilityState === "visible") this.pollNow();
     });
-    this.refreshSoon();
+    this.pollNow();
   }
 
   /** Polls again immediately. */
-  refreshSoon() {
+  pollNow() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#round(), 0);
+    this.#timer = setTimeout(() => this.#poll(), 0);
   }
 
-  async #round() {
-    let wait;
+  async #poll() {
+    let delay;
     try {
       await this.refresh();
-      wait = this.shown().every(isFinished) ? IDLE_MS : BUSY_MS;
-      this.#wait = BUSY_MS;
-      this.#emit("round", null);
+      delay = this.shown().every(isFinished) ? IDLE_POLL_MS : BUSY_POLL_MS;
+      this.#delay = BUSY_POLL_MS;
+      this.#emit("polled", null);
     } catch (error) {
       // Any error may be gone in the next round, so polling never stops.
       if (!(error instanceof ApiError)) console.error(error);
-      wait = Math.max((error.retryAfter ?? 0) * 1000, Math.min(this.#wait * 2, LONGEST_MS));
-      this.#wait = wait;
+      delay = Math.max((error.retryAfter ?? 0) * 1000, Math.min(this.#delay * 2, MAX_POLL_MS));
+      this.#delay = delay;
     }
     clearTimeout(this.#timer);
-    if (document.visibilityState === "visible") this.#timer = setTimeout(() => this.#round(), wait);
+    if (document.visibilityState === "visible") this.#timer = setTimeout(() => this.#poll(), delay);
   }
 
   /** Fetches the newest images, and unfinished images further down. */
   async refresh() {
     const generation = this.#generation;
-    const asked = new Set(this.#order);
-    const page = await this.#ask(() => listImages({ limit: PAGE, status: this.#status }));
+    const knownIds = new Set(this.#order);
+    const page = await this.#request(() => listImages({ limit: PAGE_SIZE, status: this.#status }));
     if (generation !== this.#generation) return;
-    const seen = new Set(page.data.map((image) => image.data.image_id));
+    const pageIds = new Set(page.data.map((image) => image.data.image_id));
     this.put(page.data);
     // Images that are missing from that page have changed their status, or were deleted.
     const oldest = page.next_cursor === null ? "" : page.data.at(-1)?.data.created_at;
-    const missing = [...asked].filter((id) => {
+    const missing = [...knownIds].filter((id) => {
       const image = this.#byId.get(id);
       return (
-        image && !seen.has(id) && image.data.created_at > oldest && (!this.#status || image.status === this.#status)
+        image &&
+        !pageIds.has(id) &&
+        image.data.created_at > oldest &&
+        (!this.#status || image.status === this.#status)
       );
     });
-    const open = this.#order.filter((id) => !seen.has(id) && !isFinished(this.#byId.get(id)));
-    const looks = [...new Set([...missing, ...open])].slice(0, SINGLE_LOOKS);
-    await Promise.all(looks.map((id) => this.look(id)));
+    const unfinished = this.#order.filter((id) => !pageIds.has(id) && !isFinished(this.#byId.get(id)));
+    const ids = [...new Set([...missing, ...unfinished])].slice(0, MAX_SINGLE_FETCHES);
+    await Promise.all(ids.map((id) => this.fetchOne(id)));
   }
 
   /** Fetches one image; removes it if it no longer exists. */
-  async look(id) {
+  async fetchOne(id) {
     try {
-      const image = await this.#ask(() => getImage(id));
+      const image = await this.#request(() => getImage(id));
       this.put([image], { hold: false });
     } catch (error) {
       if (error.status !== 404) throw error;
-      this.forget(id);
+      this.remove(id);
     }
   }
 
-  async #ask(question) {
+  async #request(send) {
     try {
-      const response = await question();
+      const response = await send();
       this.#emit("connection", null);
       return response;
     } catch (error) {

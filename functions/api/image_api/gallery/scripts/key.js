@@ -1,16 +1,16 @@
 // The dialog that asks for the API key, for stacks that require one.
 
-import { onKeyNeeded } from "./api.js";
+import { setKeyPrompt } from "./api.js";
 import { byId, setText } from "./dom.js";
 
 /** Makes rejected calls ask the user for the key. */
-export function installKey() {
+export function initKeyDialog() {
   const dialog = byId("key-dialog");
   dialog.addEventListener("cancel", (event) => event.preventDefault()); // nothing works without it
-  onKeyNeeded(async (wrong) => {
+  setKeyPrompt(async (rejected) => {
     setText(
       byId("key-text"),
-      wrong
+      rejected
         ? "This key is not valid. Enter another key."
         : "Enter an API key to use this gallery. It is kept for this tab only.",
     );

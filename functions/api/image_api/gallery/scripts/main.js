@@ -1,64 +1,64 @@
 // The page: connects events to the parts that show them.
 
-import { deleteImage, listImages, reprocess } from "./api.js";
+import { deleteImage, listImages, reprocessImage } from "./api.js";
 import { focusCard, render, setPreview } from "./cards.js";
-import { closeDetail, installDetail, openDetail, openImage, updateDetail } from "./detail.js";
-import { announce, byId, count, el, setText, toast } from "./dom.js";
-import { Images, isFinished } from "./images.js";
-import { installIncoming } from "./incoming.js";
-import { installKey } from "./key.js";
-import { refreshModel, refreshStatistics } from "./statistics.js";
-import { installUploads, upload, uploadsAreOpen } from "./uploads.js";
+import { closeDetail, initDetail, openDetail, openImageId, updateDetail } from "./detail.js";
 import { matches } from "./display.js";
+import { announce, byId, el, pluralize, setText, toast } from "./dom.js";
+import { initFileSources } from "./file_sources.js";
+import { Images, isFinished } from "./images.js";
+import { initKeyDialog } from "./key.js";
+import { refreshModel, refreshStatistics } from "./statistics.js";
+import { addUploads, hasUnfinishedUploads, initUploads } from "./uploads.js";
 
 const UNDO_SECONDS = 5;
-const RETRIES_AT_ONCE = 4;
-const MORE_AGAIN_MS = 4000; // if loading the next page failed
-const MODEL_AGAIN_MS = 5000; // if loading the caption model's name failed
+const MAX_CONCURRENT_RETRIES = 4;
+const PAGE_RETRY_MS = 4000; // if loading the next page failed
+const MODEL_RETRY_MS = 5000; // if loading the caption model's name failed
 const TOP_PIXELS = 300; // if the user has scrolled further down, new images wait behind a button
 
 const images = new Images(() => window.scrollY > TOP_PIXELS);
-let drawing = false;
-let openBefore = new Set(); // unfinished images, to announce when they are done
+let isDrawPending = false;
+let unfinishedIds = new Set(); // images to announce when they are done
 
 // ---- Display
 
-const actions = { open: (id) => (location.hash = id), retry: retry };
+const actions = { open: (id) => (location.hash = id), retry };
 
-function found() {
+function matchingImages() {
   const query = byId("search").value.trim();
   const shown = images.shown();
   return query ? shown.filter((image) => matches(image, query)) : shown;
 }
 
 function draw() {
-  if (drawing) return;
-  drawing = true;
+  if (isDrawPending) return;
+  isDrawPending = true;
   requestAnimationFrame(() => {
-    drawing = false;
-    const shown = found();
+    isDrawPending = false;
+    const shown = matchingImages();
     render(shown, actions);
     const query = byId("search").value.trim();
-    setText(byId("found"), query ? `${count(shown.length, "image")} found` : "");
+    setText(byId("found"), query ? `${pluralize(shown.length, "image")} found` : "");
     byId("retry-all").hidden = images.status !== "failed" || shown.length === 0;
     byId("images").classList.toggle("ended", images.ended);
-    drawEmpty(shown.length, query);
-    const open = openImage() && images.get(openImage());
+    drawEmptyState(shown.length, query);
+    const open = openImageId() && images.get(openImageId());
     if (open) updateDetail(open);
-    else if (openImage()) {
+    else if (openImageId()) {
       closeDetail();
       toast("This image was deleted elsewhere.");
     }
-    tellWhatIsDone();
+    announceFinished();
   });
 }
 
-function drawEmpty(number, query) {
+function drawEmptyState(shownCount, query) {
   const empty = byId("empty");
-  empty.hidden = number > 0 || !images.ended;
+  empty.hidden = shownCount > 0 || !images.ended;
   if (empty.hidden) return;
-  const first = !query && !images.status;
-  const lines = first
+  const hasNoImages = !query && !images.status;
+  const lines = hasNoImages
     ? [
         el("h2", { text: "No pictures yet" }),
         el("p", {
@@ -72,50 +72,50 @@ function drawEmpty(number, query) {
   empty.replaceChildren(...lines);
 }
 
-function tellWhatIsDone() {
-  const open = new Set();
+function announceFinished() {
+  const unfinished = new Set();
   const done = [];
   for (const image of images.shown()) {
     const id = image.data.image_id;
-    if (!isFinished(image)) open.add(id);
-    else if (openBefore.has(id)) done.push(image);
+    if (!isFinished(image)) unfinished.add(id);
+    else if (unfinishedIds.has(id)) done.push(image);
   }
-  openBefore = open;
+  unfinishedIds = unfinished;
   const failed = done.filter((image) => image.status === "failed").length;
-  if (done.length) announce(`${count(done.length, "image")} finished${failed ? `, ${failed} failed` : ""}`);
+  if (done.length) announce(`${pluralize(done.length, "image")} finished${failed ? `, ${failed} failed` : ""}`);
 }
 
 images.addEventListener("change", draw);
 images.addEventListener("newer", ({ detail }) => {
   byId("newer").hidden = detail === 0;
-  setText(byId("newer"), `Show ${count(detail, "new image")}`);
+  setText(byId("newer"), `Show ${pluralize(detail, "new image")}`);
 });
 images.addEventListener("connection", ({ detail }) => {
   const offline = byId("offline");
   offline.hidden = detail === null;
   setText(offline, detail === null ? "" : `${detail.message} Retrying …`);
 });
-images.addEventListener("round", () => refreshStatistics().catch(() => {})); // the next round retries
+images.addEventListener("polled", () => refreshStatistics().catch(() => {})); // the next round retries
 
 byId("newer").addEventListener("click", () => {
-  images.release();
+  images.showHeld();
   window.scrollTo({ top: 0, behavior: "instant" });
 });
 byId("search").addEventListener("input", draw);
 byId("status").addEventListener("change", () => attempt(() => images.filter(byId("status").value)));
 byId("retry-all").addEventListener("click", () => attempt(retryAll));
 
-new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && more(), {
+new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && loadMore(), {
   rootMargin: "800px",
 }).observe(byId("more"));
 
-async function more() {
+async function loadMore() {
   if (images.ended) return;
   setText(byId("more"), "Loading …");
   try {
     await images.loadMore();
   } catch (error) {
-    if (error.transient) setTimeout(more, MORE_AGAIN_MS);
+    if (error.transient) setTimeout(loadMore, PAGE_RETRY_MS);
     else toast(error.message);
     return;
   } finally {
@@ -123,14 +123,14 @@ async function more() {
   }
   // If a page did not fill the window, the end is still visible, and the observer does not fire again.
   if (!images.ended && byId("more").getBoundingClientRect().top < window.innerHeight + 800)
-    requestAnimationFrame(more);
+    requestAnimationFrame(loadMore);
 }
 
 // ---- Actions
 
-async function attempt(work) {
+async function attempt(action) {
   try {
-    return await work();
+    return await action();
   } catch (error) {
     if (!error.transient) toast(error.message);
     return null;
@@ -138,9 +138,9 @@ async function attempt(work) {
 }
 
 async function retry(id) {
-  const response = await attempt(() => reprocess(id));
+  const response = await attempt(() => reprocessImage(id));
   if (response) images.put([{ status: response.status, data: response.data, error: null }], { hold: false });
-  images.refreshSoon();
+  images.pollNow();
 }
 
 /** Retries all failed images, loaded or not. With a search, only the images found. */
@@ -148,22 +148,24 @@ async function retryAll() {
   const button = byId("retry-all");
   button.disabled = true;
   try {
-    const ids = byId("search").value.trim() ? found().map((image) => image.data.image_id) : await allThatFailed();
+    const ids = byId("search").value.trim()
+      ? matchingImages().map((image) => image.data.image_id)
+      : await listFailedIds();
     let done = 0;
-    const work = async () => {
+    const worker = async () => {
       for (let id = ids.pop(); id; id = ids.pop()) {
-        if (await attempt(() => reprocess(id))) done += 1;
+        if (await attempt(() => reprocessImage(id))) done += 1;
       }
     };
-    await Promise.all(Array.from({ length: RETRIES_AT_ONCE }, work));
-    toast(`Reprocessing ${count(done, "image")}.`);
+    await Promise.all(Array.from({ length: MAX_CONCURRENT_RETRIES }, worker));
+    toast(`Reprocessing ${pluralize(done, "image")}.`);
   } finally {
     button.disabled = false;
-    images.refreshSoon();
+    images.pollNow();
   }
 }
 
-async function allThatFailed() {
+async function listFailedIds() {
   const ids = [];
   for (let cursor = null, first = true; first || cursor; first = false) {
     const page = await listImages({ limit: 100, cursor, status: "failed" });
@@ -175,48 +177,48 @@ async function allThatFailed() {
 
 function remove(id) {
   closeDetail();
-  images.hide(id, true);
-  const end = toast("Image deleted", "Undo", {
+  images.setHidden(id, true);
+  const dismiss = toast("Image deleted", "Undo", {
     seconds: UNDO_SECONDS,
-    onend: async (reason) => {
-      window.removeEventListener("pagehide", end);
+    onDismiss: async (reason) => {
+      window.removeEventListener("pagehide", dismiss);
       if (reason === "action") {
-        images.hide(id, false);
+        images.setHidden(id, false);
         requestAnimationFrame(() => requestAnimationFrame(() => focusCard(id)));
         return;
       }
       try {
         await deleteImage(id);
-        images.forget(id);
+        images.remove(id);
       } catch (error) {
         toast(`The image was not deleted: ${error.message}`);
       }
-      images.hide(id, false);
-      images.refreshSoon();
+      images.setHidden(id, false);
+      images.pollNow();
     },
   });
-  window.addEventListener("pagehide", end); // leaving the page does not undo
+  window.addEventListener("pagehide", dismiss); // leaving the page does not undo
 }
 
 // ---- The URL names the open image, so that "back" closes it and a link opens it
 
-async function followHash() {
+async function openImageFromHash() {
   const id = location.hash.slice(1);
   if (!/^img_\w+$/.test(id)) {
-    if (openImage()) closeDetail();
+    if (openImageId()) closeDetail();
     return;
   }
-  if (!images.get(id)) await attempt(() => images.look(id));
+  if (!images.get(id)) await attempt(() => images.fetchOne(id));
   if (images.get(id)) openDetail(id);
   else history.replaceState(null, "", location.pathname + location.search);
 }
 
-installDetail({
+initDetail({
   get: (id) => images.get(id),
-  refresh: (id) => attempt(() => images.look(id)),
-  neighbour(id, by) {
-    const ids = found().map((image) => image.data.image_id);
-    return ids.includes(id) ? ids[ids.indexOf(id) + by] : undefined;
+  refresh: (id) => attempt(() => images.fetchOne(id)),
+  neighbor(id, offset) {
+    const ids = matchingImages().map((image) => image.data.image_id);
+    return ids.includes(id) ? ids[ids.indexOf(id) + offset] : undefined;
   },
   retry,
   remove,
@@ -226,26 +228,26 @@ installDetail({
     focusCard(id);
   },
 });
-window.addEventListener("hashchange", followHash);
+window.addEventListener("hashchange", openImageFromHash);
 
-// ---- Incoming files
+// ---- Added files
 
-installIncoming(upload);
-installUploads(async (id, preview) => {
+initFileSources(addUploads);
+initUploads(async (id, preview) => {
   setPreview(id, preview);
-  await attempt(() => images.look(id));
-  images.refreshSoon();
+  await attempt(() => images.fetchOne(id));
+  images.pollNow();
 });
-window.addEventListener("beforeunload", (event) => uploadsAreOpen() && event.preventDefault());
+window.addEventListener("beforeunload", (event) => hasUnfinishedUploads() && event.preventDefault());
 
 // ---- Start
 
-installKey();
+initKeyDialog();
 await attempt(() => images.filter(""));
 images.start();
-followHash();
+openImageFromHash();
 for (;;) {
-  const pause = await attempt(refreshModel);
-  if (pause === 0) break;
-  await new Promise((resolve) => setTimeout(resolve, pause ?? MODEL_AGAIN_MS));
+  const delay = await attempt(refreshModel);
+  if (delay === 0) break;
+  await new Promise((resolve) => setTimeout(resolve, delay ?? MODEL_RETRY_MS));
 }

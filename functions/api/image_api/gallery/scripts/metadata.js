@@ -1,51 +1,51 @@
 // The metadata of an image, as tables.
 
-import { el, fileSize, replaceIfNew, seconds } from "./dom.js";
-import { stages } from "./display.js";
+import { el, formatFileSize, formatSeconds, renderIfChanged } from "./dom.js";
+import { stageSummary } from "./display.js";
 
-const day = (text) => (text ? new Date(text).toLocaleString() : null);
+const formatDate = (text) => (text ? new Date(text).toLocaleString() : null);
 
 /** Fills a <dl> with the details of the file. */
 export function showMetadata(list, { data }) {
-  const about = data.metadata ?? {};
-  const known = {
+  const metadata = data.metadata ?? {};
+  const details = {
     File: data.original_name,
-    Size: about.width && `${about.width} × ${about.height} pixels, ${fileSize(about.size_bytes)}`,
+    Size: metadata.width && `${metadata.width} × ${metadata.height} pixels, ${formatFileSize(metadata.size_bytes)}`,
     Format:
-      about.format &&
-      [about.format.toUpperCase(), about.color_mode, about.bit_depth && `${about.bit_depth} bits`]
+      metadata.format &&
+      [metadata.format.toUpperCase(), metadata.color_mode, metadata.bit_depth && `${metadata.bit_depth} bits`]
         .filter(Boolean)
         .join(", "),
-    Frames: about.frames > 1 ? about.frames : null,
-    "Color profile": about.icc_profile,
-    Added: day(data.created_at),
+    Frames: metadata.frames > 1 ? metadata.frames : null,
+    "Color profile": metadata.icc_profile,
+    Added: formatDate(data.created_at),
     Source: data.source === "bucket" ? "dropped into the bucket" : "uploaded",
     Processed:
       data.processed_at &&
       [
-        day(data.processed_at),
-        data.processing_time_seconds !== null && `in ${seconds(data.processing_time_seconds)}`,
+        formatDate(data.processed_at),
+        data.processing_time_seconds !== null && `in ${formatSeconds(data.processing_time_seconds)}`,
       ]
         .filter(Boolean)
         .join(", "),
-    Stages: stages({ data }),
-    "SHA-256": about.sha256,
+    Stages: stageSummary({ data }),
+    "SHA-256": metadata.sha256,
     ID: data.image_id,
   };
-  const rows = Object.entries(known).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  replaceIfNew(list, rows, () =>
+  const rows = Object.entries(details).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  renderIfChanged(list, rows, () =>
     rows.flatMap(([name, value]) => [el("dt", { text: name }), el("dd", { dir: "auto", text: String(value) })]),
   );
 }
 
 /** Fills an element with the collapsed EXIF table, or with nothing if there are no tags. */
-export function showExif(place, tags, position) {
+export function showExif(container, tags, position) {
   const rows = Object.entries(tags).map(([name, value]) => [
     name,
     typeof value === "object" ? JSON.stringify(value) : String(value),
   ]);
   if (position) rows.push(["Position", `${position.latitude}, ${position.longitude}`]);
-  replaceIfNew(place, rows, () => {
+  renderIfChanged(container, rows, () => {
     if (!rows.length) return [];
     const body = rows.map(([name, value]) =>
       el("tr", {}, el("th", { scope: "row", text: name }), el("td", { dir: "auto", text: value })),

@@ -1,9 +1,9 @@
 // The statistics: totals, rates, and the processing times as a small chart.
 
 import { getHealth, getStatistics } from "./api.js";
-import { byId, replaceIfNew, seconds, setText, svg } from "./dom.js";
+import { byId, formatSeconds, renderIfChanged, setText, svg } from "./dom.js";
 
-const TIMES = [
+const PERCENTILES = [
   ["p50", "median"],
   ["p95", "95% under"],
   ["p99", "99% under"],
@@ -11,15 +11,15 @@ const TIMES = [
 const DOWNLOAD_POLL_MS = 5000; // /health does not read the database more often
 const MODEL_POLL_MS = 10000; // the model is known once a processor has loaded it, and may be replaced
 const WIDTH = 220;
-const ROW = 20;
+const ROW_HEIGHT = 20;
 
 const tile = (name, part) => document.querySelector(`.tile.${name} ${part}`);
 
 function chart(times, average) {
-  const longest = Math.max(...TIMES.map(([name]) => times[name] ?? 0), 0.001);
-  const rows = TIMES.map(([name, label], index) => {
+  const longest = Math.max(...PERCENTILES.map(([name]) => times[name] ?? 0), 0.001);
+  const rows = PERCENTILES.map(([name, label], index) => {
     const value = times[name];
-    const top = index * ROW;
+    const top = index * ROW_HEIGHT;
     const length = value === null ? 0 : Math.max(2, (value / longest) * (WIDTH - 130));
     const text = (x, content, className) => {
       const node = svg("text", { x, y: top + 15, class: className });
@@ -28,19 +28,19 @@ function chart(times, average) {
     };
     return [
       text(0, label, "label"),
-      svg("rect", { x: 75, y: top + 4, width: length, height: ROW - 8, rx: 3, class: name }),
-      text(75 + length + 6, seconds(value), "value"),
+      svg("rect", { x: 75, y: top + 4, width: length, height: ROW_HEIGHT - 8, rx: 3, class: name }),
+      text(75 + length + 6, formatSeconds(value), "value"),
     ];
   });
-  const described = `Processing time: ${TIMES.map(([name, label]) => `${label} ${seconds(times[name])}`).join(", ")}; average ${seconds(average)}`;
+  const description = `Processing time: ${PERCENTILES.map(([name, label]) => `${label} ${formatSeconds(times[name])}`).join(", ")}; average ${formatSeconds(average)}`;
   return svg(
     "svg",
     {
-      viewBox: `0 0 ${WIDTH} ${ROW * TIMES.length}`,
+      viewBox: `0 0 ${WIDTH} ${ROW_HEIGHT * PERCENTILES.length}`,
       width: WIDTH,
-      height: ROW * TIMES.length,
+      height: ROW_HEIGHT * PERCENTILES.length,
       role: "img",
-      "aria-label": described,
+      "aria-label": description,
     },
     ...rows.flat(),
   );
@@ -55,12 +55,12 @@ export async function refreshStatistics() {
   const finished = stats.success + stats.failed;
   setText(tile("success", "small"), finished ? stats.success_rate : "");
   setText(tile("failed", "small"), finished ? stats.failure_rate : "");
-  replaceIfNew(byId("times"), stats.processing_time_seconds, (times) => [
+  renderIfChanged(byId("times"), stats.processing_time_seconds, (times) => [
     chart(times, stats.average_processing_time_seconds),
   ]);
 }
 
-const shortened = (model) => model.replace(/(@.{12}).*/, "$1"); // a revision is 40 characters
+const shortModelName = (model) => model.replace(/(@.{12}).*/, "$1"); // a revision is 40 characters
 
 /**
  * Fetches the caption model in use, shows it, and highlights the demo model.
@@ -72,7 +72,7 @@ export async function refreshModel() {
   const name = isDemo
     ? "Demo captions:"
     : model
-      ? `Captions by ${shortened(model)}`
+      ? `Captions by ${shortModelName(model)}`
       : "No caption model is loaded yet";
   setText(byId("model-name"), name);
   byId("demo").hidden = !isDemo;

@@ -1,10 +1,10 @@
 // Tags as chips with one input to add more. A tag may contain anything, commas included.
 
-import { announce, count, el } from "./dom.js";
+import { announce, el, pluralize } from "./dom.js";
 
 // As in the API's schema of PATCH; a test compares the two.
-const LONGEST_TAG = 64;
-const MOST_TAGS = 50;
+const MAX_TAG_LENGTH = 64;
+const MAX_TAGS = 50;
 
 /** Returns `{node, show(tags), value(), pending()}`. `value` includes text that is typed but not added yet. */
 export function tagsInput() {
@@ -37,9 +37,9 @@ export function tagsInput() {
   function check() {
     const length = [...pending()].length;
     let problem = "";
-    if (length > LONGEST_TAG)
-      problem = `The limit for a tag is ${count(LONGEST_TAG, "character")}; this is ${length}.`;
-    else if (value().length > MOST_TAGS) problem = `The limit is ${count(MOST_TAGS, "tag")}.`;
+    if (length > MAX_TAG_LENGTH)
+      problem = `The limit for a tag is ${pluralize(MAX_TAG_LENGTH, "character")}; this is ${length}.`;
+    else if (value().length > MAX_TAGS) problem = `The limit is ${pluralize(MAX_TAGS, "tag")}.`;
     input.setCustomValidity(problem);
   }
 
@@ -70,12 +70,12 @@ export function tagsInput() {
   }
 
   function remove(tag) {
-    const at = tags.indexOf(tag);
+    const index = tags.indexOf(tag);
     tags = tags.filter((other) => other !== tag);
     check();
     draw();
     announce(`Tag ${tag} removed`);
-    (chips.children[Math.min(at, tags.length - 1)]?.querySelector("button") ?? input).focus();
+    (chips.children[Math.min(index, tags.length - 1)]?.querySelector("button") ?? input).focus();
     node.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
@@ -89,8 +89,8 @@ export function tagsInput() {
 
   return {
     node,
-    show(given) {
-      tags = [...given];
+    show(newTags) {
+      tags = [...newTags];
       input.value = "";
       check();
       draw();

@@ -1,56 +1,56 @@
 // Shows thumbnails in <img> elements: by their URL, or with a key fetched as blob: URLs when they come into view.
 
-import { hasKey, thumbnailAddress, thumbnailBlob } from "./api.js";
+import { getThumbnailBlob, hasKey, thumbnailUrl } from "./api.js";
 
-const NEAR = "400px"; // fetch thumbnails at this distance from the visible area
+const LOAD_MARGIN = "400px"; // fetch thumbnails at this distance from the visible area
 
-const wanted = new Map(); // element → {id, size, shown}
-const watcher = new IntersectionObserver(
+const pending = new Map(); // element → {id, size, shownKey}
+const observer = new IntersectionObserver(
   (entries) => {
     for (const { target, isIntersecting } of entries) {
-      if (isIntersecting && wanted.has(target)) load(target);
+      if (isIntersecting && pending.has(target)) load(target);
     }
   },
-  { rootMargin: NEAR },
+  { rootMargin: LOAD_MARGIN },
 );
 
 async function load(img) {
-  const { id, size, shown } = wanted.get(img);
+  const { id, size, shownKey } = pending.get(img);
   dropThumbnail(img);
   try {
-    const blob = await thumbnailBlob(id, size);
-    if (img.dataset.shown !== shown) return; // it shows something newer now
+    const blob = await getThumbnailBlob(id, size);
+    if (img.dataset.shownKey !== shownKey) return; // it shows something newer now
     const url = URL.createObjectURL(blob);
     img.addEventListener("load", () => URL.revokeObjectURL(url), { once: true });
     img.addEventListener("error", () => URL.revokeObjectURL(url), { once: true });
     img.src = url;
   } catch {
-    if (img.dataset.shown === shown) img.dispatchEvent(new Event("error"));
+    if (img.dataset.shownKey === shownKey) img.dispatchEvent(new Event("error"));
   }
 }
 
 /** Shows a thumbnail; `version` changes when the picture does. */
 export function showThumbnail(img, id, size, version) {
-  const shown = `${id}/${size}/${version}`;
-  if (img.dataset.shown === shown) return;
-  img.dataset.shown = shown;
+  const shownKey = `${id}/${size}/${version}`;
+  if (img.dataset.shownKey === shownKey) return;
+  img.dataset.shownKey = shownKey;
   if (!hasKey()) {
-    img.src = thumbnailAddress(id, size, version);
+    img.src = thumbnailUrl(id, size, version);
     return;
   }
-  wanted.set(img, { id, size, shown });
-  watcher.observe(img);
+  pending.set(img, { id, size, shownKey });
+  observer.observe(img);
 }
 
 /** Replaces a thumbnail with another picture, even if the thumbnail is still loading. */
 export function replaceThumbnail(img, url) {
   dropThumbnail(img);
-  delete img.dataset.shown;
+  delete img.dataset.shownKey;
   img.src = url;
 }
 
 /** Stops loading the thumbnail of an element that is removed from the page. */
 export function dropThumbnail(img) {
-  wanted.delete(img);
-  watcher.unobserve(img);
+  pending.delete(img);
+  observer.unobserve(img);
 }

@@ -1,54 +1,61 @@
 // The list of uploads: a few run at a time, each with its progress, cancel and retry.
 
 import { ApiError } from "./api.js";
-import { announce, byId, count, el, fileSize, setText } from "./dom.js";
-import { transfer } from "./transfer.js";
+import { announce, byId, el, formatFileSize, pluralize, setText } from "./dom.js";
+import { uploadFile } from "./transfer.js";
 
-const AT_ONCE = 3;
-const TRIES = 4;
-const FIRST_WAIT_MS = 500;
-const PREVIEW_BYTES = 20_000_000;
+const MAX_CONCURRENT_UPLOADS = 3;
+const MAX_ATTEMPTS = 4;
+const BASE_DELAY_MS = 500;
+const MAX_PREVIEW_BYTES = 20_000_000;
 
 const uploads = [];
-let active = 0;
+let activeCount = 0;
 let onUploaded = () => {};
 
 /** Sets up the list. `uploaded(imageId, previewUrl)` is called for each uploaded file. */
-export function installUploads(uploaded) {
+export function initUploads(uploaded) {
   onUploaded = uploaded;
-  byId("uploads-retry").addEventListener("click", () => uploads.filter((u) => u.state === "failed").forEach(again));
-  byId("uploads-cancel").addEventListener("click", () => uploads.filter(isOpen).forEach(cancel));
-  byId("uploads-clear").addEventListener("click", () => uploads.filter((u) => !isOpen(u)).forEach(remove));
+  byId("uploads-retry").addEventListener("click", () =>
+    uploads.filter((upload) => upload.state === "failed").forEach(retry),
+  );
+  byId("uploads-cancel").addEventListener("click", () => uploads.filter(isUnfinished).forEach(cancel));
+  byId("uploads-clear").addEventListener("click", () =>
+    uploads.filter((upload) => !isUnfinished(upload)).forEach(remove),
+  );
 }
 
 /** Uploads these files. */
-export function upload(files) {
+export function addUploads(files) {
   for (const file of files) uploads.push(create(file));
-  byId("upload-list").append(...uploads.slice(-files.length).map((one) => one.row));
-  announce(`Uploading ${count(files.length, "file")}`);
-  next();
+  byId("upload-list").append(...uploads.slice(-files.length).map((upload) => upload.row));
+  announce(`Uploading ${pluralize(files.length, "file")}`);
+  startNext();
 }
 
 /** Whether leaving the page now would interrupt uploads. */
-export const uploadsAreOpen = () => uploads.some(isOpen);
+export const hasUnfinishedUploads = () => uploads.some(isUnfinished);
 
-const isOpen = (one) => one.state === "waiting" || one.state === "sending";
+const isUnfinished = (upload) => upload.state === "waiting" || upload.state === "sending";
 
 function create(file) {
-  const one = { file, state: "waiting", key: randomKey(), isRefused: false, abort: null };
-  one.bar = el("progress", { max: Math.max(file.size, 1), value: 0, "aria-label": `Progress of ${file.name}` });
-  one.note = el("span", { className: "note", text: fileSize(file.size) });
-  one.button = el("button", { type: "button", onclick: () => (isOpen(one) ? cancel(one) : again(one)) });
-  one.row = el(
+  const upload = { file, state: "waiting", key: randomKey(), isRejected: false, controller: null };
+  upload.bar = el("progress", { max: Math.max(file.size, 1), value: 0, "aria-label": `Progress of ${file.name}` });
+  upload.note = el("span", { className: "note", text: formatFileSize(file.size) });
+  upload.button = el("button", {
+    type: "button",
+    onclick: () => (isUnfinished(upload) ? cancel(upload) : retry(upload)),
+  });
+  upload.row = el(
     "li",
     {},
     el("span", { className: "file", dir: "auto", text: file.name }),
-    one.bar,
-    one.note,
-    one.button,
+    upload.bar,
+    upload.note,
+    upload.button,
   );
-  show(one);
-  return one;
+  updateRow(upload);
+  return upload;
 }
 
 // crypto.randomUUID exists only on secure origins, and a stack on another machine of the network is not one.
@@ -56,103 +63,105 @@ function randomKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function next() {
-  for (const one of uploads) {
-    if (active >= AT_ONCE) break;
-    if (one.state === "waiting") run(one);
+function startNext() {
+  for (const upload of uploads) {
+    if (activeCount >= MAX_CONCURRENT_UPLOADS) break;
+    if (upload.state === "waiting") start(upload);
   }
-  summarise();
+  updateSummary();
 }
 
-async function run(one) {
-  active += 1;
-  one.abort = new AbortController();
-  set(one, "sending", "Starting");
+async function start(upload) {
+  activeCount += 1;
+  upload.controller = new AbortController();
+  setState(upload, "sending", "Starting");
   try {
-    const id = await withRetries(one, () =>
-      transfer(one.file, one.key, one.abort.signal, (sent) => showProgress(one, sent)),
+    const id = await withRetries(upload, () =>
+      uploadFile(upload.file, upload.key, upload.controller.signal, (sent) => showProgress(upload, sent)),
     );
-    const preview = one.file.size <= PREVIEW_BYTES ? URL.createObjectURL(one.file) : null;
-    set(one, "done", "Uploaded");
+    const preview = upload.file.size <= MAX_PREVIEW_BYTES ? URL.createObjectURL(upload.file) : null;
+    setState(upload, "done", "Uploaded");
     onUploaded(id, preview);
-    remove(one);
+    remove(upload);
   } catch (error) {
-    if (one.abort.signal.aborted) set(one, "cancelled", "Canceled");
+    if (upload.controller.signal.aborted) setState(upload, "cancelled", "Canceled");
     else {
-      one.isRefused = error instanceof ApiError && !error.transient;
-      set(one, "failed", error instanceof ApiError ? error.message : "The file could not be read.");
+      upload.isRejected = error instanceof ApiError && !error.transient;
+      setState(upload, "failed", error instanceof ApiError ? error.message : "The file could not be read.");
     }
   }
-  active -= 1;
-  next();
+  activeCount -= 1;
+  startNext();
 }
 
-function showProgress(one, sent) {
-  one.bar.value = sent;
-  setText(one.note, `${fileSize(sent)} of ${fileSize(one.file.size)}`);
+function showProgress(upload, sent) {
+  upload.bar.value = sent;
+  setText(upload.note, `${formatFileSize(sent)} of ${formatFileSize(upload.file.size)}`);
 }
 
-async function withRetries(one, attempt) {
-  for (let tried = 1; ; tried += 1) {
+async function withRetries(upload, send) {
+  for (let attempt = 1; ; attempt += 1) {
     try {
-      return await attempt();
+      return await send();
     } catch (error) {
-      if (!error.transient || tried === TRIES || one.abort.signal.aborted) throw error;
-      const wait = Math.max((error.retryAfter ?? 0) * 1000, FIRST_WAIT_MS * 2 ** tried * (0.5 + Math.random()));
-      setText(one.note, "Retrying …");
+      if (!error.transient || attempt === MAX_ATTEMPTS || upload.controller.signal.aborted) throw error;
+      const delay = Math.max((error.retryAfter ?? 0) * 1000, BASE_DELAY_MS * 2 ** attempt * (0.5 + Math.random()));
+      setText(upload.note, "Retrying …");
       await new Promise((resolve) => {
-        const timer = setTimeout(resolve, wait);
-        one.abort.signal.addEventListener("abort", () => resolve(clearTimeout(timer)), { once: true });
+        const timer = setTimeout(resolve, delay);
+        upload.controller.signal.addEventListener("abort", () => resolve(clearTimeout(timer)), { once: true });
       });
-      one.abort.signal.throwIfAborted();
+      upload.controller.signal.throwIfAborted();
     }
   }
 }
 
-function cancel(one) {
-  if (one.state === "sending") one.abort.abort();
-  else set(one, "cancelled", "Canceled");
-  next();
+function cancel(upload) {
+  if (upload.state === "sending") upload.controller.abort();
+  else setState(upload, "cancelled", "Canceled");
+  startNext();
 }
 
-function again(one) {
+function retry(upload) {
   // After a lost connection or a cancel the file may still have arrived: the same key finds its image. A rejected key
   // would be rejected again.
-  if (one.isRefused) one.key = randomKey();
-  one.isRefused = false;
-  one.bar.value = 0;
-  set(one, "waiting", "Waiting");
-  next();
+  if (upload.isRejected) upload.key = randomKey();
+  upload.isRejected = false;
+  upload.bar.value = 0;
+  setState(upload, "waiting", "Waiting");
+  startNext();
 }
 
-function remove(one) {
-  const at = uploads.indexOf(one);
-  if (at >= 0) uploads.splice(at, 1);
-  one.row.remove();
-  summarise();
+function remove(upload) {
+  const index = uploads.indexOf(upload);
+  if (index >= 0) uploads.splice(index, 1);
+  upload.row.remove();
+  updateSummary();
 }
 
-function set(one, state, note) {
-  one.state = state;
-  setText(one.note, note);
-  show(one);
+function setState(upload, state, note) {
+  upload.state = state;
+  setText(upload.note, note);
+  updateRow(upload);
 }
 
-function show(one) {
-  one.row.dataset.state = one.state;
-  setText(one.button, isOpen(one) ? "Cancel" : "Retry");
-  one.button.setAttribute("aria-label", `${one.button.textContent} ${one.file.name}`);
+function updateRow(upload) {
+  upload.row.dataset.state = upload.state;
+  setText(upload.button, isUnfinished(upload) ? "Cancel" : "Retry");
+  upload.button.setAttribute("aria-label", `${upload.button.textContent} ${upload.file.name}`);
 }
 
-function summarise() {
-  const open = uploads.filter(isOpen).length;
-  const failed = uploads.filter((one) => one.state === "failed").length;
-  const ended = uploads.length - open;
+function updateSummary() {
+  const unfinished = uploads.filter(isUnfinished).length;
+  const failed = uploads.filter((upload) => upload.state === "failed").length;
+  const finished = uploads.length - unfinished;
   byId("uploads").hidden = uploads.length === 0;
   byId("uploads-retry").hidden = failed === 0;
-  byId("uploads-cancel").hidden = open === 0;
-  byId("uploads-clear").hidden = ended === 0;
-  const parts = [open && `${count(open, "file")} left`, failed && `${failed} failed`].filter(Boolean);
+  byId("uploads-cancel").hidden = unfinished === 0;
+  byId("uploads-clear").hidden = finished === 0;
+  const parts = [unfinished && `${pluralize(unfinished, "file")} left`, failed && `${failed} failed`].filter(
+    Boolean,
+  );
   setText(byId("uploads-title"), parts.length ? `Uploads: ${parts.join(", ")}` : "Uploads");
-  if (failed && !open) announce(`${count(failed, "upload")} failed`);
+  if (failed && !unfinished) announce(`${pluralize(failed, "upload")} failed`);
 }
