@@ -1,9 +1,22 @@
 // Calls to the HTTP API. Every path is relative to the page, so that the gallery works under any host and prefix.
 
+/**
+ * @import {
+ *   AcceptedResponse, ErrorResponse, HealthResponse, ImagePatch, ImageResponse, IndexResponse, ListResponse,
+ *   OriginalResponse, StatsResponse, Status, UploadRequest, UploadResponse,
+ * } from "../../../types/api.d.ts"
+ */
+
 const KEY_STORAGE_NAME = "imgpipe-api-key";
 
 /** An error of the API or of the connection to it. `status` is 0 if there was no response. */
 export class ApiError extends Error {
+  /**
+   * @param {number} status
+   * @param {string} code
+   * @param {string} message
+   * @param {number | null} [retryAfter] seconds
+   */
   constructor(status, code, message, retryAfter = null) {
     super(message);
     this.status = status;
@@ -12,13 +25,31 @@ export class ApiError extends Error {
   }
 
   /** Whether the same call may succeed later. */
-  get transient() {
+  get isTransient() {
     return this.status === 0 || this.status === 429 || this.status >= 500;
   }
 }
 
+/**
+ * Whether an error of any kind is an `ApiError` that a retry may get past.
+ * @param {unknown} error
+ * @returns {error is ApiError}
+ */
+export const isTransient = (error) => error instanceof ApiError && error.isTransient;
+
+/**
+ * Whether an error of any kind is a response with this status.
+ * @param {unknown} error
+ * @param {number} status
+ */
+export const hasStatus = (error, status) => error instanceof ApiError && error.status === status;
+
+/** @param {unknown} error */
+export const messageOf = (error) => (error instanceof Error ? error.message : String(error));
+
 // Messages for responses of API Gateway or a proxy, which do not have the API's error format. They do not say what to do:
 // they are shown next to a Retry button, or while the page retries.
+/** @type {Record<number, string>} */
 const DEFAULT_MESSAGES = {
   403: "The service denied access.",
   413: "The request is too large for the service.",
@@ -29,12 +60,17 @@ const DEFAULT_MESSAGES = {
   504: "The service took too long to respond.",
 };
 
+/** @type {(rejected: boolean) => Promise<string>} */
 let promptForKey = async () => {
   throw new ApiError(401, "unauthorized", "An API key is required.");
 };
+/** @type {Promise<string> | null} */
 let pendingKey = null;
 
-/** Sets the function that asks the user for a key. `rejected` is true if the service rejected the last key. */
+/**
+ * Sets the function that asks the user for a key. `rejected` is true if the service rejected the last key.
+ * @param {(rejected: boolean) => Promise<string>} prompt
+ */
 export function setKeyPrompt(prompt) {
   promptForKey = prompt;
 }
@@ -42,8 +78,14 @@ export function setKeyPrompt(prompt) {
 /** Whether calls send a key. If so, an <img> cannot load pictures by their URL. */
 export const hasKey = () => sessionStorage.getItem(KEY_STORAGE_NAME) !== null;
 
+/** @param {string} path */
 const resolve = (path) => new URL(path, document.baseURI);
 
+/**
+ * Sends a request with the key, and asks for the key as often as the service rejects it.
+ * @param {string} path
+ * @param {RequestInit} [options]
+ */
 async function request(path, options = {}) {
   for (;;) {
     const key = sessionStorage.getItem(KEY_STORAGE_NAME);
@@ -53,7 +95,7 @@ async function request(path, options = {}) {
     try {
       response = await fetch(resolve(path), { ...options, headers });
     } catch (error) {
-      if (error.name === "AbortError") throw error;
+      if (error instanceof DOMException && error.name === "AbortError") throw error;
       throw new ApiError(0, "unreachable", "The service cannot be reached.");
     }
     if (response.status !== 401) return response;
@@ -65,88 +107,144 @@ async function request(path, options = {}) {
   }
 }
 
+/**
+ * Sends a request and resolves to the body of the response; null if it has none.
+ * @template T
+ * @param {string} path
+ * @param {RequestInit} [options]
+ * @returns {Promise<T>}
+ */
 async function requestJson(path, options = {}) {
   const response = await request(path, options);
-  if (response.status === 204) return null;
-  let body = null;
-  try {
-    body = await response.json();
-  } catch {
-    // An error of API Gateway is not always JSON.
-  }
-  if (!response.ok || body === null) {
-    const error = body?.error ?? {};
-    const message =
-      error.message ?? DEFAULT_MESSAGES[response.status] ?? `The service responded with status ${response.status}.`;
-    throw new ApiError(
-      response.status,
-      error.code ?? "error",
-      message,
-      Number(response.headers.get("Retry-After")) || null,
-    );
-  }
+  const body = response.status === 204 ? null : await response.json().catch(() => null);
+  if (!response.ok || (body === null && response.status !== 204)) throw errorOf(response, body);
   return body;
 }
 
+/**
+ * @param {Response} response
+ * @param {Partial<ErrorResponse> | null} body of API Gateway or a proxy: JSON of another format, or none
+ */
+function errorOf(response, body) {
+  const code = body?.error?.code ?? "error";
+  const message =
+    body?.error?.message ??
+    DEFAULT_MESSAGES[response.status] ??
+    `The service responded with status ${response.status}.`;
+  return new ApiError(response.status, code, message, Number(response.headers.get("Retry-After")) || null);
+}
+
+/**
+ * @param {"POST" | "PATCH"} method
+ * @param {object} body
+ * @param {Record<string, string>} [headers]
+ */
 const jsonRequest = (method, body, headers = {}) => ({
   method,
   body: JSON.stringify(body),
   headers: { "Content-Type": "application/json", ...headers },
 });
 
+/** @param {string} id */
 const imagePath = (id) => `api/images/${encodeURIComponent(id)}`;
 
-/** Fetches one page: `{data, next_cursor}`. */
+/**
+ * Fetches one page.
+ * @param {{ limit?: number, cursor?: string | null, status?: Status | "" }} [query]
+ * @returns {Promise<ListResponse>}
+ */
 export function listImages({ limit = 50, cursor = null, status = "" } = {}) {
-  const query = new URLSearchParams({ limit });
+  const query = new URLSearchParams({ limit: String(limit) });
   if (cursor) query.set("cursor", cursor);
   if (status) query.set("status", status);
   return requestJson(`api/images?${query}`);
 }
 
-/** Fetches one image. */
+/** @type {(id: string) => Promise<ImageResponse>} */
 export const getImage = (id) => requestJson(imagePath(id), { cache: "no-cache" });
-/** Fetches `{max_post_bytes, max_image_bytes}`. */
-export const getLimits = async () => (await requestJson(".", { headers: { Accept: "application/json" } })).limits;
+
+/** Fetches the maximum sizes of files. */
+export async function getLimits() {
+  /** @type {IndexResponse} */
+  const index = await requestJson(".", { headers: { Accept: "application/json" } });
+  return index.limits;
+}
+
+/** @type {() => Promise<StatsResponse>} */
 export const getStatistics = () => requestJson("api/stats");
+
+/** @type {() => Promise<HealthResponse>} */
 export const getHealth = () => requestJson("health");
+
+/** @type {(id: string) => Promise<AcceptedResponse>} */
 export const reprocessImage = (id) => requestJson(`${imagePath(id)}/reprocess`, { method: "POST" });
 
-/** Deletes an image. Succeeds if it is already deleted. */
+/**
+ * Deletes an image. Succeeds if it is already deleted.
+ * @param {string} id
+ */
 export async function deleteImage(id) {
   try {
     await requestJson(imagePath(id), { method: "DELETE", keepalive: true }); // also while the user leaves the page
   } catch (error) {
-    if (error.status !== 404) throw error;
+    if (!hasStatus(error, 404)) throw error;
   }
 }
 
-/** Sets title, alt text or tags. Fails with 412 if the texts no longer have this `text_etag`. */
+/**
+ * Sets title, alt text or tags. Fails with 412 if the texts no longer have this `text_etag`.
+ * @param {string} id
+ * @param {ImagePatch} changes
+ * @param {string} etag
+ * @returns {Promise<ImageResponse>}
+ */
 export const patchImage = (id, changes, etag) =>
-  requestJson(imagePath(id), jsonRequest("PATCH", changes, etag ? { "If-Match": etag } : {}));
+  requestJson(imagePath(id), jsonRequest("PATCH", changes, { "If-Match": etag }));
 
-/** Reserves an upload: `{image_id, upload: {method, url, headers}}`, without `upload` if the file has already arrived. */
+/**
+ * Reserves an upload. If the file of this key has already arrived, resolves to its image.
+ * @param {UploadRequest} file
+ * @param {string} idempotencyKey
+ * @param {AbortSignal} signal
+ * @returns {Promise<UploadResponse | AcceptedResponse>}
+ */
 export const reserveUpload = (file, idempotencyKey, signal) =>
   requestJson("api/uploads", { ...jsonRequest("POST", file, { "Idempotency-Key": idempotencyKey }), signal });
 
-/** The URL of a thumbnail, for use without a key. */
+/**
+ * Returns the URL of a thumbnail, for use without a key.
+ * @param {string} id
+ * @param {string} size
+ * @param {string} version
+ */
 export const thumbnailUrl = (id, size, version) =>
   `${resolve(`${imagePath(id)}/thumbnails/${size}`).href}${version ? `?v=${encodeURIComponent(version)}` : ""}`;
 
-/** Fetches a thumbnail's bytes with the key. */
+/**
+ * Fetches a thumbnail's bytes with the key.
+ * @param {string} id
+ * @param {string} size
+ */
 export async function getThumbnailBlob(id, size) {
   const response = await request(`${imagePath(id)}/thumbnails/${size}`);
   if (!response.ok) throw new ApiError(response.status, "error", "The thumbnail could not be loaded.");
   return response.blob();
 }
 
-/** Fetches a short-lived URL of the original file in the bucket. */
+/**
+ * Fetches a short-lived URL of the original file in the bucket.
+ * @param {string} id
+ */
 export async function getOriginalUrl(id) {
+  /** @type {OriginalResponse} */
   const response = await requestJson(`${imagePath(id)}/original/address`);
   return response.data.url;
 }
 
-/** Fetches the original's bytes from the bucket, without the key. */
+/**
+ * Fetches the original's bytes from the bucket, without the key.
+ * @param {string} id
+ */
 export async function getOriginalBlob(id) {
   const response = await fetch(await getOriginalUrl(id));
   if (!response.ok) throw new ApiError(response.status, "error", "The original could not be loaded.");

@@ -4,14 +4,32 @@ import { byId, el, setText } from "./dom.js";
 import { dropThumbnail, showThumbnail } from "./thumbnails.js";
 import { altText, caption, failureReason, progress, thumbnailSize, thumbnailVersion, title } from "./display.js";
 
-const cards = new Map(); // id → its elements
-const previews = new Map(); // id → blob URL of the file that this page uploaded
+/** @import { ImageResponse } from "../../../types/api.d.ts" */
 
-/** Sets a local picture to show until the thumbnail exists. */
+/**
+ * @typedef {{ open: (id: string) => void, retry: (id: string) => void }} CardActions
+ * @typedef {ReturnType<typeof create>} Card
+ */
+
+/** @type {Map<string, Card>} */
+const cards = new Map(); // by id
+
+/** @type {Map<string, string>} */
+const previews = new Map(); // by id: blob URL of the file that this page uploaded
+
+/**
+ * Sets a local picture to show until the thumbnail exists.
+ * @param {string} id
+ * @param {string | null} url
+ */
 export function setPreview(id, url) {
   if (url) previews.set(id, url);
 }
 
+/**
+ * @param {ImageResponse} image
+ * @param {CardActions} actions
+ */
 function create(image, actions) {
   const id = image.data.image_id;
   const picture = el("img", { alt: "", loading: "lazy", decoding: "async", width: 300, height: 300 });
@@ -43,12 +61,16 @@ function create(image, actions) {
   };
 }
 
+/**
+ * @param {Card} card
+ * @param {ImageResponse} image
+ */
 function update(card, image) {
   const { data, status } = image;
   card.item.dataset.status = status;
   setText(card.name, title(image));
   setText(card.captionText, failureReason(image) || caption(image));
-  setText(card.state, status === "success" ? (data.tags ?? []).join(" · ") : progress(image));
+  setText(card.state, status === "success" ? data.tags.join(" · ") : progress(image));
   card.retry.hidden = status !== "failed";
   card.retry.setAttribute("aria-label", `Retry ${title(image)}`);
   const alt = altText(image);
@@ -66,7 +88,11 @@ function update(card, image) {
   }
 }
 
-/** Shows these images in this order in the grid. Changes only elements that differ. */
+/**
+ * Shows these images in this order in the grid. Changes only elements that differ.
+ * @param {ImageResponse[]} images
+ * @param {CardActions} actions
+ */
 export function render(images, actions) {
   const grid = byId("grid");
   const shownIds = new Set();
@@ -88,7 +114,10 @@ export function render(images, actions) {
   }
 }
 
-/** Moves the focus to an image's card, if it has one. */
+/**
+ * Moves the focus to an image's card, if it has one.
+ * @param {string} id
+ */
 export function focusCard(id) {
   cards.get(id)?.open.focus();
 }

@@ -1,10 +1,7 @@
 // The dialog of one image: the large picture, its details, and the actions.
 
-import { getOriginalBlob, getOriginalUrl, getThumbnailBlob } from "./api.js";
-import { byId, el, renderIfChanged, setText, toast } from "./dom.js";
-import { showExif, showMetadata } from "./metadata.js";
+import { getOriginalBlob, getOriginalUrl, getThumbnailBlob, messageOf } from "./api.js";
 import { detailsForm } from "./details_form.js";
-import { replaceThumbnail, showThumbnail } from "./thumbnails.js";
 import {
   altText,
   caption,
@@ -15,38 +12,64 @@ import {
   thumbnailVersion,
   title,
 } from "./display.js";
+import { byId, el, renderIfChanged, setText, toast } from "./dom.js";
+import { showExif, showMetadata } from "./metadata.js";
+import { replaceThumbnail, showThumbnail } from "./thumbnails.js";
+
+/** @import { ImageResponse } from "../../../types/api.d.ts" */
+
+/**
+ * @typedef {object} DetailActions
+ * @property {(id: string) => ImageResponse | undefined} get
+ * @property {(id: string) => void} refresh fetches the image again
+ * @property {(id: string, offset: number) => string | undefined} neighbor the id of a previous or next image
+ * @property {(id: string) => void} retry
+ * @property {(id: string) => void} remove
+ * @property {(image: ImageResponse) => void} onChange called with an image whose texts have changed
+ * @property {(id: string) => void} onClose
+ */
+
+/** @typedef {ReturnType<typeof build>} Parts the elements of the open image, and its id */
 
 // Originals that browsers can show, up to this size. Others show a thumbnail.
 const BROWSER_FORMATS = new Set(["jpeg", "png", "gif", "webp", "avif", "bmp"]);
 const MAX_ORIGINAL_BYTES = 15_000_000;
 
-const dialog = byId("detail");
-let parts = null; // the elements of the open image
-let actions = null;
+const dialog = byId("detail", HTMLDialogElement);
+/** @type {Parts | null} */
+let parts = null;
+/** @type {DetailActions} */
+let actions;
 
-/** `actions`: `get(id)`, `refresh(id)`, `neighbor(id, offset)`, `retry(id)`, `remove(id)`, `changed(image)`, `closed(id)`. */
+/** @param {DetailActions} detailActions */
 export function initDetail(detailActions) {
   actions = detailActions;
   dialog.addEventListener("close", () => {
     const id = parts?.id;
     parts = null;
     dialog.replaceChildren();
-    if (id) actions.closed(id);
+    if (id) actions.onClose(id);
   });
   // A click on the backdrop hits the dialog itself.
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("keydown", (event) => {
-    if (event.target.closest("form")) return; // switching images would discard the typed text
+    // In the form, switching images would discard the typed text.
+    if (event.target instanceof Element && event.target.closest("form")) return;
     if (event.key === "ArrowLeft") step(-1);
     else if (event.key === "ArrowRight") step(1);
   });
 }
 
-/** Shows an image in the dialog. */
+/**
+ * Shows an image in the dialog.
+ * @param {string} id
+ */
 export function openDetail(id) {
   const image = actions.get(id);
   if (!image) return;
-  build(image);
+  parts = build(image);
+  dialog.replaceChildren(parts.header, parts.body);
+  updateDetail(image);
   if (!dialog.open) dialog.showModal();
   parts.close.focus();
   actions.refresh(id); // the listed data may be outdated
@@ -57,56 +80,63 @@ export const openImageId = () => parts?.id ?? null;
 
 export const closeDetail = () => dialog.close();
 
+/** @param {number} offset */
 function step(offset) {
   const id = parts && actions.neighbor(parts.id, offset);
   if (id) openDetail(id);
 }
 
+/** @type {(text: string, onclick: () => void, properties?: Record<string, string>) => HTMLButtonElement} */
 const button = (text, onclick, properties = {}) => el("button", { type: "button", text, onclick, ...properties });
 
+/** @param {ImageResponse} image */
 function build(image) {
   const id = image.data.image_id;
-  parts = {
-    id,
-    heading: el("h2", { id: "detail-title", dir: "auto" }),
-    picture: el("img", { alt: "", decoding: "async" }),
-    caption: el("p", { className: "caption", dir: "auto" }),
-    model: el("p", { className: "model" }),
-    state: el("p", { className: "state" }),
-    metadata: el("dl", { className: "metadata" }),
-    exif: el("div", { className: "exif" }),
-    close: button("Close", () => dialog.close(), { className: "close" }),
-    previous: button("‹", () => step(-1), { className: "step", "aria-label": "Previous image" }),
-    next: button("›", () => step(1), { className: "step", "aria-label": "Next image" }),
-    retry: button("Process again", () => actions.retry(id)),
-    form: detailsForm(image, actions.changed),
-    downloads: el("div", { className: "buttons", role: "group", "aria-label": "Download" }),
-  };
+  const heading = el("h2", { id: "detail-title", dir: "auto" });
+  const picture = el("img", { alt: "", decoding: "async" });
+  const caption = el("p", { className: "caption", dir: "auto" });
+  const model = el("p", { className: "model" });
+  const state = el("p", { className: "state" });
+  const metadata = el("dl", { className: "metadata" });
+  const exif = el("div", { className: "exif" });
+  const close = button("Close", () => dialog.close(), { className: "close" });
+  const previous = button("‹", () => step(-1), { className: "step", "aria-label": "Previous image" });
+  const next = button("›", () => step(1), { className: "step", "aria-label": "Next image" });
+  const retry = button("Process again", () => actions.retry(id));
   const remove = button("Delete", () => actions.remove(id), { className: "danger" });
-  dialog.replaceChildren(
-    el("header", {}, parts.heading, parts.previous, parts.next, parts.close),
-    el(
+  const form = detailsForm(image, actions.onChange);
+  const downloads = el("div", { className: "buttons", role: "group", "aria-label": "Download" });
+  const buttons = el("div", { className: "buttons" }, retry, remove);
+  const about = [caption, model, state, downloads, form.node, metadata, exif, buttons];
+  return {
+    id,
+    header: el("header", {}, heading, previous, next, close),
+    body: el(
       "div",
       { className: "body" },
-      el("div", { className: "shown" }, parts.picture),
-      el(
-        "div",
-        { className: "about" },
-        parts.caption,
-        parts.model,
-        parts.state,
-        parts.downloads,
-        parts.form.node,
-        parts.metadata,
-        parts.exif,
-        el("div", { className: "buttons" }, parts.retry, remove),
-      ),
+      el("div", { className: "shown" }, picture),
+      el("div", { className: "about" }, about),
     ),
-  );
-  updateDetail(image);
+    heading,
+    picture,
+    caption,
+    model,
+    state,
+    metadata,
+    exif,
+    close,
+    previous,
+    next,
+    form,
+    downloads,
+    showsOriginal: false,
+  };
 }
 
-/** Updates the dialog, but keeps text that the user is typing. */
+/**
+ * Updates the dialog, but keeps text that the user is typing.
+ * @param {ImageResponse} image
+ */
 export function updateDetail(image) {
   if (!parts || image.data.image_id !== parts.id) return;
   const { data } = image;
@@ -128,15 +158,12 @@ export function updateDetail(image) {
     parts.picture.width = metadata.width;
     parts.picture.height = metadata.height;
   }
-  if (size && !parts.showsOriginal) showThumbnail(parts.picture, parts.id, size, thumbnailVersion(image));
-  if (
-    size &&
-    !parts.showsOriginal &&
-    BROWSER_FORMATS.has(metadata?.format) &&
-    metadata.size_bytes <= MAX_ORIGINAL_BYTES
-  ) {
-    parts.showsOriginal = true;
-    showOriginal(parts);
+  if (size && !parts.showsOriginal) {
+    showThumbnail(parts.picture, parts.id, size, thumbnailVersion(image));
+    if (metadata && BROWSER_FORMATS.has(metadata.format) && metadata.size_bytes <= MAX_ORIGINAL_BYTES) {
+      parts.showsOriginal = true;
+      showOriginal(parts);
+    }
   }
   parts.previous.disabled = !actions.neighbor(parts.id, -1);
   parts.next.disabled = !actions.neighbor(parts.id, 1);
@@ -145,6 +172,10 @@ export function updateDetail(image) {
   showExif(parts.exif, metadata?.exif ?? {}, metadata?.gps);
 }
 
+/**
+ * @param {HTMLElement} group
+ * @param {ImageResponse} image
+ */
 function showDownloads(group, image) {
   const id = image.data.image_id;
   renderIfChanged(group, thumbnailSizes(image), (sizes) => [
@@ -154,8 +185,13 @@ function showDownloads(group, image) {
   ]);
 }
 
+/** @param {string} name */
 const capitalized = (name) => name.charAt(0).toUpperCase() + name.slice(1);
 
+/**
+ * Replaces the thumbnail with the original.
+ * @param {Parts} detail
+ */
 async function showOriginal(detail) {
   try {
     const url = URL.createObjectURL(await getOriginalBlob(detail.id));
@@ -169,10 +205,15 @@ async function showOriginal(detail) {
   }
 }
 
+/** @param {string} id */
 async function downloadOriginal(id) {
   await attempt(async () => clickLink(await getOriginalUrl(id)));
 }
 
+/**
+ * @param {string} id
+ * @param {string} size
+ */
 async function downloadThumbnail(id, size) {
   await attempt(async () => {
     const blob = await getThumbnailBlob(id, size);
@@ -182,14 +223,19 @@ async function downloadThumbnail(id, size) {
   });
 }
 
+/** @param {() => Promise<void>} action */
 async function attempt(action) {
   try {
     await action();
   } catch (error) {
-    toast(error.message);
+    toast(messageOf(error));
   }
 }
 
+/**
+ * @param {string} href
+ * @param {string} [download] the file name
+ */
 function clickLink(href, download = "") {
   el("a", { href, download, rel: "noopener" }).click();
 }

@@ -1,18 +1,33 @@
 // The form for the user's texts about an image: title, alt text, tags.
 
-import { getImage, patchImage } from "./api.js";
+import { getImage, hasStatus, messageOf, patchImage } from "./api.js";
 import { el, pluralize, setText } from "./dom.js";
 import { tagsInput } from "./tags_input.js";
+
+/** @import { ImageData, ImagePatch, ImageResponse } from "../../../types/api.d.ts" */
+
+/**
+ * @typedef {object} Field
+ * @property {keyof ImagePatch} name
+ * @property {string} label
+ * @property {HTMLElement} node
+ * @property {(data: ImageData) => void} show fills the field
+ * @property {(image: ImageResponse) => void} [hint] shows what applies while the field is empty
+ * @property {() => string} state changes when the user edits the field
+ * @property {() => string | string[] | null} value the value for PATCH
+ * @property {(data: ImageData) => string | Node} describe shows the value of another record
+ */
 
 // As in the API's schema of PATCH, which counts code points; a test compares the two.
 const MAX_TITLE_LENGTH = 200;
 const MAX_ALT_TEXT_LENGTH = 2000;
 
 /**
- * Returns the form for one image: `{node, update(image)}`. `update` shows a newer record unless the user has typed
- * something. `saved` is called with the response to each change, and with a record that another user saved.
+ * Returns the form for one image. `update()` shows a newer record unless the user has typed something.
+ * @param {ImageResponse} image
+ * @param {(image: ImageResponse) => void} onSaved called after each change, and with a record that another user saved
  */
-export function detailsForm(image, saved) {
+export function detailsForm(image, onSaved) {
   const id = image.data.image_id;
   const fields = [titleField(), altTextField(), tagsField()];
   const note = el("span", { className: "note", role: "status" });
@@ -26,15 +41,19 @@ export function detailsForm(image, saved) {
     el("div", { className: "buttons" }, save, note),
   );
 
-  let base; // the record that the form was filled from
+  let base = image.data; // the record that the form was filled from
   let isSaving = false;
-  const filled = new Map(); // field → its state when it was filled
+  /** @type {Map<Field, string | null>} */
+  const filled = new Map(); // the state of each field when it was filled
+  /** @type {(field: Field, data: ImageData) => void} */
   const fillField = (field, data) => {
     field.show(data);
     filled.set(field, field.state());
   };
+  /** @type {(field: Field) => boolean} */
   const isChanged = (field) => field.state() !== filled.get(field);
 
+  /** @param {ImageData} data */
   function fill(data) {
     base = data;
     for (const field of fields) fillField(field, data);
@@ -48,6 +67,7 @@ export function detailsForm(image, saved) {
     conflict.replaceChildren();
   }
 
+  /** @param {string} etag */
   async function submit(etag) {
     const changed = fields.filter(isChanged);
     if (isSaving) return;
@@ -69,10 +89,10 @@ export function detailsForm(image, saved) {
         else filled.set(field, null); // typed during the request, so not saved yet
       }
       setText(note, "Saved");
-      saved(response);
+      onSaved(response);
     } catch (error) {
-      if (error.status === 412) await showConflict();
-      else setText(note, error.message);
+      if (hasStatus(error, 412)) await showConflict();
+      else setText(note, messageOf(error));
     } finally {
       isSaving = false;
     }
@@ -80,11 +100,12 @@ export function detailsForm(image, saved) {
 
   /** Shows the texts that another user has saved since, and lets the user choose. */
   async function showConflict() {
+    /** @type {ImageResponse} */
     let latest;
     try {
       latest = await getImage(id);
     } catch (error) {
-      return void setText(note, error.status === 404 ? "This image was deleted." : error.message);
+      return void setText(note, hasStatus(error, 404) ? "This image was deleted." : messageOf(error));
     }
     const latestData = latest.data;
     const rows = fields.filter(({ name }) => JSON.stringify(latestData[name]) !== JSON.stringify(base[name]));
@@ -120,7 +141,7 @@ export function detailsForm(image, saved) {
     save.hidden = true;
     conflict.hidden = false;
     conflict.focus();
-    saved(latest);
+    onSaved(latest);
   }
 
   node.addEventListener("input", () => setText(note, ""), { passive: true });
@@ -134,6 +155,7 @@ export function detailsForm(image, saved) {
 
   return {
     node,
+    /** @param {ImageResponse} newer */
     update(newer) {
       fields.forEach((field) => field.hint?.(newer));
       if (!isSaving && !fields.some(isChanged) && !isSameText(newer.data, base)) fill(newer.data);
@@ -141,12 +163,13 @@ export function detailsForm(image, saved) {
   };
 }
 
+/** @type {(a: ImageData, b: ImageData) => boolean} */
 const isSameText = (a, b) =>
-  ["title", "alt_text", "tags", "text_etag"].every((name) => JSON.stringify(a[name]) === JSON.stringify(b[name]));
+  /** @type {const} */ (["title", "alt_text", "tags", "text_etag"]).every(
+    (name) => JSON.stringify(a[name]) === JSON.stringify(b[name]),
+  );
 
-// Each field has `show(data)`, which fills it; `state()`, which changes when the user edits it; `value()`, the value for
-// PATCH; and `describe(data)`, which shows the value of another record.
-
+/** @returns {Field} */
 function titleField() {
   const input = el("input", { name: "title" });
   const check = limitLength(input, MAX_TITLE_LENGTH);
@@ -165,6 +188,7 @@ function titleField() {
   };
 }
 
+/** @returns {Field} */
 function altTextField() {
   const input = el("textarea", { name: "alt_text", rows: 2 });
   const decorative = el("input", { type: "checkbox", name: "decorative" });
@@ -200,17 +224,18 @@ function altTextField() {
   };
 }
 
+/** @returns {Field} */
 function tagsField() {
   const tags = tagsInput();
   return {
     name: "tags",
     label: "Tags",
     node: tags.node,
-    show: (data) => tags.show(data.tags ?? []),
+    show: (data) => tags.show(data.tags),
     state: () => JSON.stringify([tags.value(), tags.pending()]),
     value: () => tags.value(),
     describe: ({ tags: latest }) =>
-      latest?.length
+      latest.length
         ? el(
             "ul",
             { className: "chips" },
@@ -220,7 +245,11 @@ function tagsField() {
   };
 }
 
-/** Marks more than `max` characters as invalid, without cutting typed or pasted text. Returns the check. */
+/**
+ * Marks more than `max` characters as invalid, without cutting typed or pasted text. Returns the check.
+ * @param {HTMLInputElement | HTMLTextAreaElement} input
+ * @param {number} max
+ */
 function limitLength(input, max) {
   const check = () => {
     const length = [...input.value.trim()].length; // `maxlength` would count an emoji as two

@@ -1,14 +1,28 @@
 // Texts about an image: its name, its description, its progress.
 
-/** The user's title, else the file's name. */
+/** @import { ImageResponse } from "../../../types/api.d.ts" */
+
+/** @typedef {(image: ImageResponse) => string} ImageText */
+
+/**
+ * The user's title, else the file's name.
+ * @type {ImageText}
+ */
 export const title = (image) => image.data.title || image.data.original_name || image.data.image_id;
 
-/** The text for screen readers: the user's alt text (empty for a decorative picture), else the caption, else the name. */
+/**
+ * The text for screen readers: the user's alt text (empty for a decorative picture), else the caption, else the name.
+ * @type {ImageText}
+ */
 export const altText = (image) => image.data.alt_text ?? (caption(image) || title(image));
 
+/** @type {ImageText} */
 export const caption = (image) => image.data.metadata?.caption ?? "";
 
-/** A short text about the image's progress in the pipeline. */
+/**
+ * A short text about the image's progress in the pipeline.
+ * @param {ImageResponse} image
+ */
 export function progress(image) {
   const { stages } = image.data;
   switch (image.status) {
@@ -23,21 +37,21 @@ export function progress(image) {
   }
 }
 
-/** Why the image failed; empty if it did not fail. */
+/**
+ * Why the image failed; empty if it did not fail.
+ * @type {ImageText}
+ */
 export const failureReason = (image) =>
   image.status === "failed" ? (image.error?.message ?? "Processing failed.") : "";
 
-/** Whether the image's texts contain all words of `query`. */
+/**
+ * Whether the image's texts contain all words of `query`.
+ * @param {ImageResponse} image
+ * @param {string} query
+ */
 export function matches(image, query) {
   const { data } = image;
-  const text = [
-    title(image),
-    data.original_name,
-    data.alt_text,
-    caption(image),
-    ...(data.tags ?? []),
-    image.error?.code,
-  ]
+  const text = [title(image), data.original_name, data.alt_text, caption(image), ...data.tags, image.error?.code]
     .filter(Boolean)
     .join("\n")
     .toLocaleLowerCase();
@@ -47,20 +61,33 @@ export function matches(image, query) {
     .every((word) => text.includes(word));
 }
 
-/** The state of each stage of the pipeline, in one line. */
+/**
+ * The state of each stage of the pipeline, in one line.
+ * @type {ImageText}
+ */
 export const stageSummary = ({ data }) =>
   Object.entries(data.stages)
     .map(([stage, state]) => `${stage} ${state}`)
     .join(", ");
 
-/** The names of the image's thumbnails, which the API's configuration defines. */
+/**
+ * The names of the image's thumbnails, which the API's configuration defines.
+ * @param {ImageResponse} image
+ */
 export const thumbnailSizes = (image) => Object.keys(image.data.thumbnails ?? {});
 
-/** The size to show: the first of `preferred` that the image has, else its last; null without thumbnails. */
+/**
+ * The size to show: the first of `preferred` that the image has, else its last; null without thumbnails.
+ * @param {ImageResponse} image
+ * @param {string[]} preferred
+ */
 export function thumbnailSize(image, ...preferred) {
   const sizes = thumbnailSizes(image);
   return preferred.find((size) => sizes.includes(size)) ?? sizes.at(-1) ?? null;
 }
 
-/** A version that changes with the picture: the digest of the original. */
+/**
+ * A version that changes with the picture: the digest of the original.
+ * @type {ImageText}
+ */
 export const thumbnailVersion = (image) => image.data.metadata?.sha256?.slice(0, 16) ?? "";

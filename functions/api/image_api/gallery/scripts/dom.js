@@ -1,27 +1,52 @@
 // Helpers to build the page. Text is always set as text, so nothing that users supplied is parsed as HTML.
 
-/** The element with this id. */
-export const byId = (id) => document.getElementById(id);
+/**
+ * Returns the element with this id, for example `byId("search", HTMLInputElement)`.
+ * @template {HTMLElement} [E=HTMLElement]
+ * @param {string} id
+ * @param {{ new (): E }} [type]
+ * @returns {E}
+ */
+export function byId(id, type) {
+  const node = document.getElementById(id);
+  if (!(node instanceof (type ?? HTMLElement))) throw new Error(`The page has no #${id} of this type.`);
+  return /** @type {E} */ (node);
+}
 
 /**
- * Creates an element. `properties` are attributes, except `on…` (listeners), `text`, `className`, `dataset`, and
- * booleans, which set or omit an attribute.
+ * @typedef {string | number | boolean | null | undefined} AttributeValue
+ * @typedef {(event: Event) => void} Listener
+ * @typedef {Node | string | null | undefined} Child
+ */
+
+/**
+ * Creates an element. `properties` are attributes, except functions (listeners, such as `onclick`), `text`, `className`,
+ * and `dataset`. Booleans set or omit an attribute.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, AttributeValue | Listener | Record<string, string>>} [properties]
+ * @param {(Child | Child[])[]} children
  */
 export function el(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (value === null || value === undefined || value === false) continue;
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name === "text") node.textContent = value;
-    else if (name === "className") node.className = value;
-    else if (name === "dataset") Object.assign(node.dataset, value);
+    if (typeof value === "function") node.addEventListener(name.slice(2), value);
+    else if (typeof value === "object") Object.assign(node.dataset, value);
+    else if (name === "text") node.textContent = String(value);
+    else if (name === "className") node.className = String(value);
     else node.setAttribute(name, value === true ? "" : String(value));
   }
   node.append(...children.flat().filter((child) => child !== null && child !== undefined));
   return node;
 }
 
-/** Creates an SVG element with these attributes. */
+/**
+ * Creates an SVG element with these attributes.
+ * @param {keyof SVGElementTagNameMap} tag
+ * @param {Record<string, string | number>} attributes
+ * @param {Node[]} children
+ */
 export function svg(tag, attributes = {}, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
@@ -29,12 +54,22 @@ export function svg(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** Sets text only if it differs, so that screen readers do not repeat it and the layout does not change. */
+/**
+ * Sets text only if it differs, so that screen readers do not repeat it and the layout does not change.
+ * @param {Node} node
+ * @param {string} text
+ */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Fills an element with the result of `render(value)`, only if `value` differs from the last call. */
+/**
+ * Fills an element with the result of `render(value)`, only if `value` differs from the last call.
+ * @template T
+ * @param {HTMLElement} node
+ * @param {T} value
+ * @param {(value: T) => Node[]} render
+ */
 export function renderIfChanged(node, value, render) {
   const key = JSON.stringify(value);
   if (node.dataset.content === key) return;
@@ -42,16 +77,26 @@ export function renderIfChanged(node, value, render) {
   node.replaceChildren(...render(value));
 }
 
+/** @type {number | undefined} */
 let announceTimer;
 
-/** Announces a text to screen readers. Another text within half a second replaces it. */
+/**
+ * Announces a text to screen readers. Another text within half a second replaces it.
+ * @param {string} text
+ */
 export function announce(text) {
   clearTimeout(announceTimer);
   announceTimer = setTimeout(() => setText(byId("announcements"), text), 500);
 }
 
-/** Shows a message at the edge of the page with an optional action. Returns a function that removes it. */
+/**
+ * Shows a message at the edge of the page with an optional action. Returns a function that removes it.
+ * @param {string} text
+ * @param {string} [action] the text of the button
+ * @param {{ seconds?: number, onDismiss?: (reason: "action" | "timeout" | "closed") => void }} [options]
+ */
 export function toast(text, action, { seconds = 8, onDismiss = () => {} } = {}) {
+  /** @param {"action" | "timeout" | "closed"} reason */
   const dismiss = (reason) => {
     if (!node.isConnected) return;
     clearTimeout(timer);
@@ -67,7 +112,10 @@ export function toast(text, action, { seconds = 8, onDismiss = () => {} } = {}) 
 
 const SIZE_UNITS = ["bytes", "KB", "MB", "GB"];
 
-/** 2048576 → "2.0 MB". */
+/**
+ * 2048576 → "2.0 MB".
+ * @param {number} bytes
+ */
 export function formatFileSize(bytes) {
   let value = bytes;
   let unit = 0;
@@ -78,11 +126,18 @@ export function formatFileSize(bytes) {
   return `${unit ? value.toFixed(1) : value} ${SIZE_UNITS[unit]}`;
 }
 
-/** 0.4213 → "0.42 s"; null → "–". */
+/**
+ * 0.4213 → "0.42 s"; null → "–".
+ * @param {number | null} value
+ */
 export function formatSeconds(value) {
-  if (value === null || value === undefined) return "–";
+  if (value === null) return "–";
   return value < 10 ? `${value.toFixed(2)} s` : `${Math.round(value)} s`;
 }
 
-/** "1 image", "2 images". */
+/**
+ * "1 image", "2 images".
+ * @param {number} number
+ * @param {string} word
+ */
 export const pluralize = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;

@@ -1,6 +1,8 @@
 // The images that the page has loaded, kept up to date by polling.
 
-import { ApiError, getImage, listImages } from "./api.js";
+import { ApiError, getImage, hasStatus, isTransient, listImages } from "./api.js";
+
+/** @import { ImageResponse, Status } from "../../../types/api.d.ts" */
 
 const PAGE_SIZE = 50;
 const BUSY_POLL_MS = 1000;
@@ -8,30 +10,46 @@ const IDLE_POLL_MS = 4000;
 const MAX_POLL_MS = 30000; // while the service does not respond
 const MAX_SINGLE_FETCHES = 8; // unfinished images beyond the first page that are fetched in one round
 
-const FINISHED = new Set(["success", "failed"]);
-
-/** Whether processing of this image has ended. */
-export const isFinished = (image) => FINISHED.has(image.status);
+/**
+ * Whether processing of this image has ended.
+ * @param {ImageResponse} image
+ */
+export const isFinished = (image) => image.status === "success" || image.status === "failed";
 
 /**
- * Emits `change` when images are added, changed or removed (`detail`: the ids), `newer` with the number of images that
- * wait to be shown, and `connection` with an error or null.
+ * @typedef {object} ImageEvents
+ * @property {null} change images were added, changed or removed
+ * @property {number} newer how many images wait to be shown
+ * @property {ApiError | null} connection the error while the service does not respond, null once it does
+ * @property {null} polled a poll succeeded
  */
+
+/** Emits `ImageEvents`. */
 export class Images extends EventTarget {
+  /** @type {Map<string, ImageResponse>} */
   #byId = new Map();
+  /** @type {string[]} */
   #order = []; // ids, newest first
+  /** @type {Map<string, ImageResponse>} */
   #held = new Map(); // newer images that are not shown yet
+  /** @type {Set<string>} */
   #hidden = new Set(); // about to be deleted
+  /** @type {string | null} */
   #cursor = null;
   #ended = false;
+  /** @type {Promise<void> | null} */
   #loading = null;
+  /** @type {Status | ""} */
   #status = "";
   #generation = 0;
-  #timer = null;
+  /** @type {number | undefined} */
+  #timer;
   #delay = IDLE_POLL_MS;
-  #holdsNewImages = () => false;
+  #holdsNewImages;
 
-  /** `holdsNewImages()` returns whether new images must wait, because showing them would move the images in view. */
+  /**
+   * @param {() => boolean} holdsNewImages whether new images must wait, because showing them would move those in view
+   */
   constructor(holdsNewImages) {
     super();
     this.#holdsNewImages = holdsNewImages;
@@ -45,16 +63,20 @@ export class Images extends EventTarget {
     return this.#ended;
   }
 
+  /** @param {string} id */
   get(id) {
     return this.#byId.get(id) ?? this.#held.get(id);
   }
 
   /** The loaded images, newest first. */
   shown() {
-    return this.#order.filter((id) => !this.#hidden.has(id)).map((id) => this.#byId.get(id));
+    return this.#order.flatMap((id) => (this.#hidden.has(id) ? [] : (this.#byId.get(id) ?? [])));
   }
 
-  /** Reloads the list with the images of one status, or of all. */
+  /**
+   * Reloads the list with the images of one status, or of all.
+   * @param {Status | ""} status
+   */
   async filter(status) {
     this.#generation += 1;
     this.#status = status;
@@ -88,9 +110,13 @@ export class Images extends EventTarget {
     this.#emit("change", null); // also if the page was empty
   }
 
-  /** Adds or updates images. New ones are held back if `hold` is true, changed ones never. */
+  /**
+   * Adds or updates images. New ones are held back if `hold` is true, changed ones never.
+   * @param {ImageResponse[]} images
+   * @param {{ hold?: boolean }} [options]
+   */
   put(images, { hold = this.#holdsNewImages() } = {}) {
-    const changed = [];
+    let hasChanged = false;
     for (const image of images) {
       const id = image.data.image_id;
       const known = this.get(id);
@@ -100,12 +126,12 @@ export class Images extends EventTarget {
       } else if (this.#held.has(id)) {
         this.#held.set(id, image);
       } else if (!known || JSON.stringify(known) !== JSON.stringify(image)) {
-        if (!known) this.#insert(id, image.data);
+        if (!known) this.#insert(image);
         this.#byId.set(id, image);
-        changed.push(id);
+        hasChanged = true;
       }
     }
-    if (changed.length) this.#emit("change", changed);
+    if (hasChanged) this.#emit("change", null);
     this.#emit("newer", this.#held.size);
   }
 
@@ -116,31 +142,32 @@ export class Images extends EventTarget {
     this.put(held, { hold: false });
   }
 
-  /** Hides images that are about to be deleted, or shows them again. */
+  /**
+   * Hides an image that is about to be deleted, or shows it again.
+   * @param {string} id
+   * @param {boolean} hidden
+   */
   setHidden(id, hidden) {
     if (hidden) this.#hidden.add(id);
     else this.#hidden.delete(id);
-    this.#emit("change", [id]);
+    this.#emit("change", null);
   }
 
+  /** @param {string} id */
   remove(id) {
     this.#held.delete(id);
     if (!this.#byId.delete(id)) return;
     this.#order.splice(this.#order.indexOf(id), 1);
-    this.#emit("change", [id]);
+    this.#emit("change", null);
   }
 
-  #insert(id, data) {
-    // The position is nearly always at one of the two ends.
-    let index = this.#order.length;
-    const older = (other) => {
-      const created = this.#byId.get(other).data.created_at;
-      return created < data.created_at || (created === data.created_at && other < id);
+  /** @param {ImageResponse} image */
+  #insert({ data: { image_id: id, created_at: created } }) {
+    const isNewer = (/** @type {string} */ other) => {
+      const otherCreated = this.#byId.get(other)?.data.created_at ?? "";
+      return otherCreated > created || (otherCreated === created && other > id);
     };
-    if (index && older(this.#order[0])) index = 0;
-    else while (index && older(this.#order[index - 1])) index -= 1;
-    this.#order.splice(index, 0, id);
-    this.#byId.set(id, { data });
+    this.#order.splice(this.#order.findLastIndex(isNewer) + 1, 0, id);
   }
 
   /** Starts polling: often while images are being processed, never while the page is hidden. */
@@ -167,7 +194,8 @@ export class Images extends EventTarget {
     } catch (error) {
       // Any error may be gone in the next round, so polling never stops.
       if (!(error instanceof ApiError)) console.error(error);
-      delay = Math.max((error.retryAfter ?? 0) * 1000, Math.min(this.#delay * 2, MAX_POLL_MS));
+      const retryAfter = (error instanceof ApiError && error.retryAfter) || 0;
+      delay = Math.max(retryAfter * 1000, Math.min(this.#delay * 2, MAX_POLL_MS));
       this.#delay = delay;
     }
     clearTimeout(this.#timer);
@@ -189,37 +217,63 @@ export class Images extends EventTarget {
       return (
         image &&
         !pageIds.has(id) &&
+        oldest !== undefined &&
         image.data.created_at > oldest &&
         (!this.#status || image.status === this.#status)
       );
     });
-    const unfinished = this.#order.filter((id) => !pageIds.has(id) && !isFinished(this.#byId.get(id)));
+    const unfinished = this.#order.filter((id) => {
+      const image = this.#byId.get(id);
+      return image && !pageIds.has(id) && !isFinished(image);
+    });
     const ids = [...new Set([...missing, ...unfinished])].slice(0, MAX_SINGLE_FETCHES);
     await Promise.all(ids.map((id) => this.fetchOne(id)));
   }
 
-  /** Fetches one image; removes it if it no longer exists. */
+  /**
+   * Fetches one image; removes it if it no longer exists.
+   * @param {string} id
+   */
   async fetchOne(id) {
     try {
       const image = await this.#request(() => getImage(id));
       this.put([image], { hold: false });
     } catch (error) {
-      if (error.status !== 404) throw error;
+      if (!hasStatus(error, 404)) throw error;
       this.remove(id);
     }
   }
 
+  /**
+   * Sends a request and emits whether the service responded.
+   * @template T
+   * @param {() => Promise<T>} send
+   */
   async #request(send) {
     try {
       const response = await send();
       this.#emit("connection", null);
       return response;
     } catch (error) {
-      if (error.transient) this.#emit("connection", error);
+      if (isTransient(error)) this.#emit("connection", error);
       throw error;
     }
   }
 
+  /**
+   * @template {keyof ImageEvents} K
+   * @param {K} type
+   * @param {(detail: ImageEvents[K]) => void} listener
+   */
+  on(type, listener) {
+    this.addEventListener(type, (event) => listener(/** @type {CustomEvent} */ (event).detail));
+  }
+
+  /**
+   * @template {keyof ImageEvents} K
+   * @param {K} type
+   * @param {ImageEvents[K]} detail
+   */
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }

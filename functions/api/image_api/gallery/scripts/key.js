@@ -5,7 +5,8 @@ import { byId, setText } from "./dom.js";
 
 /** Makes rejected calls ask the user for the key. */
 export function initKeyDialog() {
-  const dialog = byId("key-dialog");
+  const dialog = byId("key-dialog", HTMLDialogElement);
+  const input = byId("key", HTMLInputElement);
   dialog.addEventListener("cancel", (event) => event.preventDefault()); // nothing works without it
   setKeyPrompt(async (rejected) => {
     setText(
@@ -14,9 +15,9 @@ export function initKeyDialog() {
         ? "This key is not valid. Enter another key."
         : "Enter an API key to use this gallery. It is kept for this tab only.",
     );
-    byId("key").value = "";
+    input.value = "";
     if (!dialog.open) dialog.showModal();
     await new Promise((resolve) => byId("key-form").addEventListener("submit", resolve, { once: true }));
-    return byId("key").value.trim();
+    return input.value.trim();
   });
 }

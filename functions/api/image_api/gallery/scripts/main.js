@@ -1,6 +1,6 @@
 // The page: connects events to the parts that show them.
 
-import { deleteImage, listImages, reprocessImage } from "./api.js";
+import { deleteImage, isTransient, listImages, messageOf, reprocessImage } from "./api.js";
 import { focusCard, render, setPreview } from "./cards.js";
 import { closeDetail, initDetail, openDetail, openImageId, updateDetail } from "./detail.js";
 import { matches } from "./display.js";
@@ -11,22 +11,28 @@ import { initKeyDialog } from "./key.js";
 import { refreshModel, refreshStatistics } from "./statistics.js";
 import { addUploads, hasUnfinishedUploads, initUploads } from "./uploads.js";
 
+/** @import { ImageResponse, Status } from "../../../types/api.d.ts" */
+
 const UNDO_SECONDS = 5;
 const MAX_CONCURRENT_RETRIES = 4;
 const PAGE_RETRY_MS = 4000; // if loading the next page failed
 const MODEL_RETRY_MS = 5000; // if loading the caption model's name failed
 const TOP_PIXELS = 300; // if the user has scrolled further down, new images wait behind a button
 
+const search = byId("search", HTMLInputElement);
+const statusFilter = byId("status", HTMLSelectElement);
+const retryAllButton = byId("retry-all", HTMLButtonElement);
 const images = new Images(() => window.scrollY > TOP_PIXELS);
 let isDrawPending = false;
+/** @type {Set<string>} */
 let unfinishedIds = new Set(); // images to announce when they are done
 
 // ---- Display
 
-const actions = { open: (id) => (location.hash = id), retry };
+const cardActions = { open: (/** @type {string} */ id) => void (location.hash = id), retry };
 
 function matchingImages() {
-  const query = byId("search").value.trim();
+  const query = search.value.trim();
   const shown = images.shown();
   return query ? shown.filter((image) => matches(image, query)) : shown;
 }
@@ -37,15 +43,16 @@ function draw() {
   requestAnimationFrame(() => {
     isDrawPending = false;
     const shown = matchingImages();
-    render(shown, actions);
-    const query = byId("search").value.trim();
+    render(shown, cardActions);
+    const query = search.value.trim();
     setText(byId("found"), query ? `${pluralize(shown.length, "image")} found` : "");
-    byId("retry-all").hidden = images.status !== "failed" || shown.length === 0;
+    retryAllButton.hidden = images.status !== "failed" || shown.length === 0;
     byId("images").classList.toggle("ended", images.ended);
     drawEmptyState(shown.length, query);
-    const open = openImageId() && images.get(openImageId());
-    if (open) updateDetail(open);
-    else if (openImageId()) {
+    const openId = openImageId();
+    const openImage = openId && images.get(openId);
+    if (openImage) updateDetail(openImage);
+    else if (openId) {
       closeDetail();
       toast("This image was deleted elsewhere.");
     }
@@ -53,6 +60,10 @@ function draw() {
   });
 }
 
+/**
+ * @param {number} shownCount
+ * @param {string} query
+ */
 function drawEmptyState(shownCount, query) {
   const empty = byId("empty");
   empty.hidden = shownCount > 0 || !images.ended;
@@ -73,7 +84,9 @@ function drawEmptyState(shownCount, query) {
 }
 
 function announceFinished() {
+  /** @type {Set<string>} */
   const unfinished = new Set();
+  /** @type {ImageResponse[]} */
   const done = [];
   for (const image of images.shown()) {
     const id = image.data.image_id;
@@ -85,25 +98,27 @@ function announceFinished() {
   if (done.length) announce(`${pluralize(done.length, "image")} finished${failed ? `, ${failed} failed` : ""}`);
 }
 
-images.addEventListener("change", draw);
-images.addEventListener("newer", ({ detail }) => {
-  byId("newer").hidden = detail === 0;
-  setText(byId("newer"), `Show ${pluralize(detail, "new image")}`);
+images.on("change", draw);
+images.on("newer", (number) => {
+  byId("newer").hidden = number === 0;
+  setText(byId("newer"), `Show ${pluralize(number, "new image")}`);
 });
-images.addEventListener("connection", ({ detail }) => {
+images.on("connection", (error) => {
   const offline = byId("offline");
-  offline.hidden = detail === null;
-  setText(offline, detail === null ? "" : `${detail.message} Retrying …`);
+  offline.hidden = !error;
+  setText(offline, error ? `${error.message} Retrying …` : "");
 });
-images.addEventListener("polled", () => refreshStatistics().catch(() => {})); // the next round retries
+images.on("polled", () => refreshStatistics().catch(() => {})); // the next round retries
 
 byId("newer").addEventListener("click", () => {
   images.showHeld();
   window.scrollTo({ top: 0, behavior: "instant" });
 });
-byId("search").addEventListener("input", draw);
-byId("status").addEventListener("change", () => attempt(() => images.filter(byId("status").value)));
-byId("retry-all").addEventListener("click", () => attempt(retryAll));
+search.addEventListener("input", draw);
+statusFilter.addEventListener("change", () =>
+  attempt(() => images.filter(/** @type {Status | ""} */ (statusFilter.value))),
+);
+retryAllButton.addEventListener("click", () => attempt(retryAll));
 
 new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && loadMore(), {
   rootMargin: "800px",
@@ -115,8 +130,8 @@ async function loadMore() {
   try {
     await images.loadMore();
   } catch (error) {
-    if (error.transient) setTimeout(loadMore, PAGE_RETRY_MS);
-    else toast(error.message);
+    if (isTransient(error)) setTimeout(loadMore, PAGE_RETRY_MS);
+    else toast(messageOf(error));
     return;
   } finally {
     setText(byId("more"), "");
@@ -128,15 +143,22 @@ async function loadMore() {
 
 // ---- Actions
 
+/**
+ * Runs an action and shows its error. Resolves to null after an error. Transient errors need no message here: polling
+ * shows that the service does not respond.
+ * @template T
+ * @param {() => Promise<T>} action
+ */
 async function attempt(action) {
   try {
     return await action();
   } catch (error) {
-    if (!error.transient) toast(error.message);
+    if (!isTransient(error)) toast(messageOf(error));
     return null;
   }
 }
 
+/** @param {string} id */
 async function retry(id) {
   const response = await attempt(() => reprocessImage(id));
   if (response) images.put([{ status: response.status, data: response.data, error: null }], { hold: false });
@@ -145,12 +167,9 @@ async function retry(id) {
 
 /** Retries all failed images, loaded or not. With a search, only the images found. */
 async function retryAll() {
-  const button = byId("retry-all");
-  button.disabled = true;
+  retryAllButton.disabled = true;
   try {
-    const ids = byId("search").value.trim()
-      ? matchingImages().map((image) => image.data.image_id)
-      : await listFailedIds();
+    const ids = search.value.trim() ? matchingImages().map((image) => image.data.image_id) : await listFailedIds();
     let done = 0;
     const worker = async () => {
       for (let id = ids.pop(); id; id = ids.pop()) {
@@ -160,21 +179,25 @@ async function retryAll() {
     await Promise.all(Array.from({ length: MAX_CONCURRENT_RETRIES }, worker));
     toast(`Reprocessing ${pluralize(done, "image")}.`);
   } finally {
-    button.disabled = false;
+    retryAllButton.disabled = false;
     images.pollNow();
   }
 }
 
 async function listFailedIds() {
+  /** @type {string[]} */
   const ids = [];
-  for (let cursor = null, first = true; first || cursor; first = false) {
+  /** @type {string | null} */
+  let cursor = null;
+  do {
     const page = await listImages({ limit: 100, cursor, status: "failed" });
     ids.push(...page.data.map((image) => image.data.image_id));
     cursor = page.next_cursor;
-  }
+  } while (cursor);
   return ids;
 }
 
+/** @param {string} id */
 function remove(id) {
   closeDetail();
   images.setHidden(id, true);
@@ -191,7 +214,7 @@ function remove(id) {
         await deleteImage(id);
         images.remove(id);
       } catch (error) {
-        toast(`The image was not deleted: ${error.message}`);
+        toast(`The image was not deleted: ${messageOf(error)}`);
       }
       images.setHidden(id, false);
       images.pollNow();
@@ -222,8 +245,8 @@ initDetail({
   },
   retry,
   remove,
-  changed: (image) => images.put([image], { hold: false }),
-  closed(id) {
+  onChange: (image) => images.put([image], { hold: false }),
+  onClose(id) {
     if (location.hash) history.replaceState(null, "", location.pathname + location.search);
     focusCard(id);
   },

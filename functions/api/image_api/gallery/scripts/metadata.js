@@ -3,33 +3,30 @@
 import { el, formatFileSize, formatSeconds, renderIfChanged } from "./dom.js";
 import { stageSummary } from "./display.js";
 
-const formatDate = (text) => (text ? new Date(text).toLocaleString() : null);
+/** @import { ImageResponse, Metadata, Position } from "../../../types/api.d.ts" */
 
-/** Fills a <dl> with the details of the file. */
-export function showMetadata(list, { data }) {
-  const metadata = data.metadata ?? {};
+/** @param {string} text */
+const formatDate = (text) => new Date(text).toLocaleString();
+
+/**
+ * Fills a <dl> with the details of the file.
+ * @param {HTMLElement} list
+ * @param {ImageResponse} image
+ */
+export function showMetadata(list, image) {
+  const { data } = image;
+  const { metadata } = data;
   const details = {
     File: data.original_name,
-    Size: metadata.width && `${metadata.width} × ${metadata.height} pixels, ${formatFileSize(metadata.size_bytes)}`,
-    Format:
-      metadata.format &&
-      [metadata.format.toUpperCase(), metadata.color_mode, metadata.bit_depth && `${metadata.bit_depth} bits`]
-        .filter(Boolean)
-        .join(", "),
-    Frames: metadata.frames > 1 ? metadata.frames : null,
-    "Color profile": metadata.icc_profile,
+    Size: metadata && `${metadata.width} × ${metadata.height} pixels, ${formatFileSize(metadata.size_bytes)}`,
+    Format: metadata && formatOf(metadata),
+    Frames: (metadata?.frames ?? 1) > 1 ? metadata?.frames : null,
+    "Color profile": metadata?.icc_profile,
     Added: formatDate(data.created_at),
     Source: data.source === "bucket" ? "dropped into the bucket" : "uploaded",
-    Processed:
-      data.processed_at &&
-      [
-        formatDate(data.processed_at),
-        data.processing_time_seconds !== null && `in ${formatSeconds(data.processing_time_seconds)}`,
-      ]
-        .filter(Boolean)
-        .join(", "),
-    Stages: stageSummary({ data }),
-    "SHA-256": metadata.sha256,
+    Processed: data.processed_at && formatProcessed(data.processed_at, data.processing_time_seconds),
+    Stages: stageSummary(image),
+    "SHA-256": metadata?.sha256,
     ID: data.image_id,
   };
   const rows = Object.entries(details).filter(([, value]) => value !== null && value !== undefined && value !== "");
@@ -38,8 +35,25 @@ export function showMetadata(list, { data }) {
   );
 }
 
-/** Fills an element with the collapsed EXIF table, or with nothing if there are no tags. */
+/** @param {Metadata} metadata */
+const formatOf = ({ format, color_mode, bit_depth }) =>
+  [format.toUpperCase(), color_mode, bit_depth && `${bit_depth} bits`].filter(Boolean).join(", ");
+
+/**
+ * @param {string} time
+ * @param {number | null} duration in seconds
+ */
+const formatProcessed = (time, duration) =>
+  formatDate(time) + (duration === null ? "" : `, in ${formatSeconds(duration)}`);
+
+/**
+ * Fills an element with the collapsed EXIF table, or with nothing if there are no tags.
+ * @param {HTMLElement} container
+ * @param {Record<string, unknown>} tags
+ * @param {Position} [position]
+ */
 export function showExif(container, tags, position) {
+  /** @type {[string, string][]} */
   const rows = Object.entries(tags).map(([name, value]) => [
     name,
     typeof value === "object" ? JSON.stringify(value) : String(value),

@@ -3,6 +3,9 @@
 import { getHealth, getStatistics } from "./api.js";
 import { byId, formatSeconds, renderIfChanged, setText, svg } from "./dom.js";
 
+/** @import { ProcessingTimes } from "../../../types/api.d.ts" */
+
+/** @type {[keyof ProcessingTimes, string][]} */
 const PERCENTILES = [
   ["p50", "median"],
   ["p95", "95% under"],
@@ -13,14 +16,28 @@ const MODEL_POLL_MS = 10000; // the model is known once a processor has loaded i
 const WIDTH = 220;
 const ROW_HEIGHT = 20;
 
-const tile = (name, part) => document.querySelector(`.tile.${name} ${part}`);
+/**
+ * Sets the text of a part of a tile.
+ * @param {string} name
+ * @param {"strong" | "small"} part
+ * @param {string} text
+ */
+function setTile(name, part, text) {
+  setText(/** @type {Element} */ (document.querySelector(`.tile.${name} ${part}`)), text);
+}
 
+/**
+ * Returns the chart, an <svg> element.
+ * @param {ProcessingTimes} times
+ * @param {number | null} average
+ */
 function chart(times, average) {
   const longest = Math.max(...PERCENTILES.map(([name]) => times[name] ?? 0), 0.001);
   const rows = PERCENTILES.map(([name, label], index) => {
     const value = times[name];
     const top = index * ROW_HEIGHT;
     const length = value === null ? 0 : Math.max(2, (value / longest) * (WIDTH - 130));
+    /** @type {(x: number, content: string, className: string) => SVGElement} */
     const text = (x, content, className) => {
       const node = svg("text", { x, y: top + 15, class: className });
       node.textContent = content;
@@ -49,17 +66,18 @@ function chart(times, average) {
 /** Fetches the statistics and shows them. */
 export async function refreshStatistics() {
   const stats = await getStatistics();
-  for (const name of ["total", "in_progress", "success", "failed"]) {
-    setText(tile(name, "strong"), stats[name].toLocaleString("en"));
+  for (const name of /** @type {const} */ (["total", "in_progress", "success", "failed"])) {
+    setTile(name, "strong", stats[name].toLocaleString("en"));
   }
   const finished = stats.success + stats.failed;
-  setText(tile("success", "small"), finished ? stats.success_rate : "");
-  setText(tile("failed", "small"), finished ? stats.failure_rate : "");
+  setTile("success", "small", finished ? stats.success_rate : "");
+  setTile("failed", "small", finished ? stats.failure_rate : "");
   renderIfChanged(byId("times"), stats.processing_time_seconds, (times) => [
     chart(times, stats.average_processing_time_seconds),
   ]);
 }
 
+/** @param {string} model */
 const shortModelName = (model) => model.replace(/(@.{12}).*/, "$1"); // a revision is 40 characters
 
 /**

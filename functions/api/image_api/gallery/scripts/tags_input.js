@@ -6,8 +6,9 @@ import { announce, el, pluralize } from "./dom.js";
 const MAX_TAG_LENGTH = 64;
 const MAX_TAGS = 50;
 
-/** Returns `{node, show(tags), value(), pending()}`. `value` includes text that is typed but not added yet. */
+/** Returns the input. `value()` includes the text that is typed but not added yet, `pending()` is only that text. */
 export function tagsInput() {
+  /** @type {string[]} */
   let tags = [];
   const chips = el("ul", { className: "chips", "aria-label": "Tags of this image" });
   const input = el("input", {
@@ -69,6 +70,7 @@ export function tagsInput() {
     draw();
   }
 
+  /** @param {string} tag */
   function remove(tag) {
     const index = tags.indexOf(tag);
     tags = tags.filter((other) => other !== tag);
@@ -89,6 +91,7 @@ export function tagsInput() {
 
   return {
     node,
+    /** @param {string[]} newTags */
     show(newTags) {
       tags = [...newTags];
       input.value = "";

@@ -4,18 +4,23 @@ import { getThumbnailBlob, hasKey, thumbnailUrl } from "./api.js";
 
 const LOAD_MARGIN = "400px"; // fetch thumbnails at this distance from the visible area
 
-const pending = new Map(); // element → {id, size, shownKey}
+/** @type {Map<Element, { id: string, size: string, shownKey: string }>} */
+const pending = new Map(); // thumbnails that are not in view yet
+
 const observer = new IntersectionObserver(
   (entries) => {
     for (const { target, isIntersecting } of entries) {
-      if (isIntersecting && pending.has(target)) load(target);
+      if (isIntersecting && target instanceof HTMLImageElement) load(target);
     }
   },
   { rootMargin: LOAD_MARGIN },
 );
 
+/** @param {HTMLImageElement} img */
 async function load(img) {
-  const { id, size, shownKey } = pending.get(img);
+  const thumbnail = pending.get(img);
+  if (!thumbnail) return;
+  const { id, size, shownKey } = thumbnail;
   dropThumbnail(img);
   try {
     const blob = await getThumbnailBlob(id, size);
@@ -29,7 +34,13 @@ async function load(img) {
   }
 }
 
-/** Shows a thumbnail; `version` changes when the picture does. */
+/**
+ * Shows a thumbnail; `version` changes when the picture does.
+ * @param {HTMLImageElement} img
+ * @param {string} id
+ * @param {string} size
+ * @param {string} version
+ */
 export function showThumbnail(img, id, size, version) {
   const shownKey = `${id}/${size}/${version}`;
   if (img.dataset.shownKey === shownKey) return;
@@ -42,14 +53,21 @@ export function showThumbnail(img, id, size, version) {
   observer.observe(img);
 }
 
-/** Replaces a thumbnail with another picture, even if the thumbnail is still loading. */
+/**
+ * Replaces a thumbnail with another picture, even if the thumbnail is still loading.
+ * @param {HTMLImageElement} img
+ * @param {string} url
+ */
 export function replaceThumbnail(img, url) {
   dropThumbnail(img);
   delete img.dataset.shownKey;
   img.src = url;
 }
 
-/** Stops loading the thumbnail of an element that is removed from the page. */
+/**
+ * Stops loading the thumbnail of an element that is removed from the page.
+ * @param {HTMLImageElement} img
+ */
 export function dropThumbnail(img) {
   pending.delete(img);
   observer.unobserve(img);

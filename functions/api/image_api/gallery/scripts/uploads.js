@@ -1,21 +1,29 @@
 // The list of uploads: a few run at a time, each with its progress, cancel and retry.
 
-import { ApiError } from "./api.js";
+import { ApiError, isTransient } from "./api.js";
 import { announce, byId, el, formatFileSize, pluralize, setText } from "./dom.js";
 import { uploadFile } from "./transfer.js";
+
+/** @typedef {"waiting" | "sending" | "done" | "failed" | "canceled"} UploadState */
+/** @typedef {ReturnType<typeof create>} Upload */
 
 const MAX_CONCURRENT_UPLOADS = 3;
 const MAX_ATTEMPTS = 4;
 const BASE_DELAY_MS = 500;
 const MAX_PREVIEW_BYTES = 20_000_000;
 
+/** @type {Upload[]} */
 const uploads = [];
 let activeCount = 0;
+/** @type {(imageId: string, previewUrl: string | null) => void} */
 let onUploaded = () => {};
 
-/** Sets up the list. `uploaded(imageId, previewUrl)` is called for each uploaded file. */
-export function initUploads(uploaded) {
-  onUploaded = uploaded;
+/**
+ * Sets up the list.
+ * @param {(imageId: string, previewUrl: string | null) => void} listener called for each uploaded file
+ */
+export function initUploads(listener) {
+  onUploaded = listener;
   byId("uploads-retry").addEventListener("click", () =>
     uploads.filter((upload) => upload.state === "failed").forEach(retry),
   );
@@ -25,7 +33,10 @@ export function initUploads(uploaded) {
   );
 }
 
-/** Uploads these files. */
+/**
+ * Uploads these files.
+ * @param {File[]} files
+ */
 export function addUploads(files) {
   for (const file of files) uploads.push(create(file));
   byId("upload-list").append(...uploads.slice(-files.length).map((upload) => upload.row));
@@ -36,24 +47,29 @@ export function addUploads(files) {
 /** Whether leaving the page now would interrupt uploads. */
 export const hasUnfinishedUploads = () => uploads.some(isUnfinished);
 
+/** @param {Upload} upload */
 const isUnfinished = (upload) => upload.state === "waiting" || upload.state === "sending";
 
+/** @param {File} file */
 function create(file) {
-  const upload = { file, state: "waiting", key: randomKey(), isRejected: false, controller: null };
-  upload.bar = el("progress", { max: Math.max(file.size, 1), value: 0, "aria-label": `Progress of ${file.name}` });
-  upload.note = el("span", { className: "note", text: formatFileSize(file.size) });
-  upload.button = el("button", {
+  const bar = el("progress", { max: Math.max(file.size, 1), value: 0, "aria-label": `Progress of ${file.name}` });
+  const note = el("span", { className: "note", text: formatFileSize(file.size) });
+  const button = el("button", {
     type: "button",
     onclick: () => (isUnfinished(upload) ? cancel(upload) : retry(upload)),
   });
-  upload.row = el(
-    "li",
-    {},
-    el("span", { className: "file", dir: "auto", text: file.name }),
-    upload.bar,
-    upload.note,
-    upload.button,
-  );
+  const name = el("span", { className: "file", dir: "auto", text: file.name });
+  const upload = {
+    file,
+    state: /** @type {UploadState} */ ("waiting"),
+    key: randomKey(),
+    isRejected: false, // by the API or the bucket
+    controller: new AbortController(), // of the current attempt
+    row: el("li", {}, name, bar, note, button),
+    bar,
+    note,
+    button,
+  };
   updateRow(upload);
   return upload;
 }
@@ -71,6 +87,7 @@ function startNext() {
   updateSummary();
 }
 
+/** @param {Upload} upload */
 async function start(upload) {
   activeCount += 1;
   upload.controller = new AbortController();
@@ -84,9 +101,9 @@ async function start(upload) {
     onUploaded(id, preview);
     remove(upload);
   } catch (error) {
-    if (upload.controller.signal.aborted) setState(upload, "cancelled", "Canceled");
+    if (upload.controller.signal.aborted) setState(upload, "canceled", "Canceled");
     else {
-      upload.isRejected = error instanceof ApiError && !error.transient;
+      upload.isRejected = error instanceof ApiError && !error.isTransient;
       setState(upload, "failed", error instanceof ApiError ? error.message : "The file could not be read.");
     }
   }
@@ -94,34 +111,47 @@ async function start(upload) {
   startNext();
 }
 
+/**
+ * @param {Upload} upload
+ * @param {number} sent
+ */
 function showProgress(upload, sent) {
   upload.bar.value = sent;
   setText(upload.note, `${formatFileSize(sent)} of ${formatFileSize(upload.file.size)}`);
 }
 
+/**
+ * Sends until it succeeds, up to `MAX_ATTEMPTS` times.
+ * @template T
+ * @param {Upload} upload
+ * @param {() => Promise<T>} send
+ */
 async function withRetries(upload, send) {
+  const { signal } = upload.controller;
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await send();
     } catch (error) {
-      if (!error.transient || attempt === MAX_ATTEMPTS || upload.controller.signal.aborted) throw error;
+      if (!isTransient(error) || attempt === MAX_ATTEMPTS || signal.aborted) throw error;
       const delay = Math.max((error.retryAfter ?? 0) * 1000, BASE_DELAY_MS * 2 ** attempt * (0.5 + Math.random()));
       setText(upload.note, "Retrying …");
       await new Promise((resolve) => {
-        const timer = setTimeout(resolve, delay);
-        upload.controller.signal.addEventListener("abort", () => resolve(clearTimeout(timer)), { once: true });
+        setTimeout(resolve, delay);
+        signal.addEventListener("abort", resolve, { once: true });
       });
-      upload.controller.signal.throwIfAborted();
+      signal.throwIfAborted();
     }
   }
 }
 
+/** @param {Upload} upload */
 function cancel(upload) {
   if (upload.state === "sending") upload.controller.abort();
-  else setState(upload, "cancelled", "Canceled");
+  else setState(upload, "canceled", "Canceled");
   startNext();
 }
 
+/** @param {Upload} upload */
 function retry(upload) {
   // After a lost connection or a cancel the file may still have arrived: the same key finds its image. A rejected key
   // would be rejected again.
@@ -132,6 +162,7 @@ function retry(upload) {
   startNext();
 }
 
+/** @param {Upload} upload */
 function remove(upload) {
   const index = uploads.indexOf(upload);
   if (index >= 0) uploads.splice(index, 1);
@@ -139,12 +170,18 @@ function remove(upload) {
   updateSummary();
 }
 
+/**
+ * @param {Upload} upload
+ * @param {UploadState} state
+ * @param {string} note
+ */
 function setState(upload, state, note) {
   upload.state = state;
   setText(upload.note, note);
   updateRow(upload);
 }
 
+/** @param {Upload} upload */
 function updateRow(upload) {
   upload.row.dataset.state = upload.state;
   setText(upload.button, isUnfinished(upload) ? "Cancel" : "Retry");

@@ -1,0 +1,159 @@
+// The API's request and response bodies, as far as the gallery uses them; the names are those of the OpenAPI schema, and
+// a test compares the members. Only the type checker reads this file: it is neither served nor part of the function.
+
+export type Status = "pending" | "processing" | "success" | "failed";
+
+export type StageState = "pending" | "done" | "failed";
+
+export interface ErrorBody {
+  code: string;
+  message: string;
+}
+
+export interface ErrorResponse {
+  status: "error";
+  data: null;
+  error: ErrorBody;
+}
+
+export interface Metadata {
+  width: number;
+  height: number;
+  format: string;
+  size_bytes: number;
+  sha256: string;
+  color_mode: string | null;
+  bit_depth: number | null;
+  has_alpha: boolean | null;
+  frames: number | null;
+  icc_profile: string | null;
+  dpi: number[] | null;
+  exif: Record<string, unknown>;
+  caption: string | null;
+  caption_model: string | null;
+}
+
+/** Where the picture was taken, in decimal degrees. `metadata` has it only if the service is configured to show it. */
+export interface Position {
+  latitude: number;
+  longitude: number;
+}
+
+export interface Stages {
+  metadata: StageState;
+  thumbnails: StageState;
+  caption: StageState;
+}
+
+export interface ImageData {
+  image_id: string;
+  original_name: string;
+  title: string | null;
+  alt_text: string | null;
+  tags: string[];
+  text_etag: string;
+  content_type: string | null;
+  source: string;
+  created_at: string;
+  processed_at: string | null;
+  generation: number;
+  processing_time_seconds: number | null;
+  metadata: (Metadata & { gps?: Position }) | null;
+  thumbnails: Record<string, string> | null;
+  stages: Stages;
+}
+
+export interface ImageResponse {
+  status: Status;
+  data: ImageData;
+  error: ErrorBody | null;
+}
+
+export interface ListResponse {
+  status: "success";
+  data: ImageResponse[];
+  next_cursor: string | null;
+  error: null;
+}
+
+export interface AcceptedResponse {
+  image_id: string;
+  status: Status;
+  data: ImageData;
+  error: ErrorBody | null;
+}
+
+export interface ImagePatch {
+  title?: string | null;
+  alt_text?: string | null;
+  tags?: string[] | null;
+}
+
+export interface OriginalLocation {
+  url: string;
+}
+
+export interface OriginalResponse {
+  status: Status;
+  data: OriginalLocation;
+  error: null;
+}
+
+export interface UploadRequest {
+  filename: string;
+  content_type: string;
+  size: number;
+  sha256?: string | null;
+}
+
+export interface PresignedUpload {
+  method: "PUT";
+  url: string;
+  headers: Record<string, string>;
+}
+
+export interface UploadResponse {
+  image_id: string;
+  upload: PresignedUpload;
+  expires_at: string;
+}
+
+export interface ProcessingTimes {
+  p50: number | null;
+  p95: number | null;
+  p99: number | null;
+}
+
+export interface StatsResponse {
+  total: number;
+  in_progress: number;
+  success: number;
+  failed: number;
+  success_rate: string;
+  failure_rate: string;
+  average_processing_time_seconds: number | null;
+  processing_time_seconds: ProcessingTimes;
+}
+
+export interface NextModel {
+  name: string;
+  percent: number;
+}
+
+export interface HealthResponse {
+  status: "ok";
+  caption_model: string | null;
+  next_caption_model: NextModel | null;
+}
+
+export interface Limits {
+  max_post_bytes: number;
+  max_image_bytes: number;
+}
+
+export interface IndexResponse {
+  name: string;
+  documentation: string;
+  endpoints: Record<string, string>;
+  limits: Limits;
+}
