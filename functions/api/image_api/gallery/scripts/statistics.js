@@ -87,12 +87,9 @@ const shortModelName = (model) => model.replace(/(@.{12}).*/, "$1"); // a revisi
 export async function refreshModel() {
   const { caption_model: model, next_caption_model: next } = await getHealth();
   const isDemo = /demo/i.test(model ?? "");
-  const name = isDemo
-    ? "Demo captions:"
-    : model
-      ? `Captions by ${shortModelName(model)}`
-      : "No caption model is loaded yet";
+  const name = model ? `Captions by ${shortModelName(model)}` : "No caption model is loaded yet";
   setText(byId("model-name"), name);
+  byId("model-name").hidden = isDemo;
   byId("demo").hidden = !isDemo;
   byId("demo-remedy").hidden = Boolean(next);
   setText(byId("demo-progress"), next ? `${next.name} is being downloaded: ${next.percent}%` : "");
