@@ -46,7 +46,7 @@ function create(image, actions) {
     "button",
     { type: "button", className: "open", onclick: () => actions.open(id) },
     el("span", { className: "picture" }, picture),
-    el("span", { className: "words" }, name, captionText, state),
+    el("span", { className: "card-text" }, name, captionText, state),
   );
   picture.addEventListener("error", () => picture.classList.add("broken"));
   picture.addEventListener("load", () => picture.classList.remove("broken"));
