@@ -373,6 +373,24 @@ def test_all_that_failed_are_tried_again_at_once(gallery: Gallery, stack: Stack,
         assert stack.finished(image_id)["error"]["code"] == "corrupt_image"
 
 
+def test_only_failed_images_of_a_search_are_tried_again(gallery: Gallery, stack: Stack, page: Page) -> None:
+    broken = pictures.jpeg(900, 600)[:2000]
+    repaired, still_broken = [stack.upload(broken, f"cut {number}.jpg") for number in range(2)]
+    for image_id in (repaired, still_broken):
+        stack.finished(image_id)
+    page.select_option("#status", "failed")
+    expect(gallery.cards).to_have_count(2)
+    stack.s3.put_object(Bucket=stack.bucket, Key=f"uploads/{repaired}/cut 0.jpg", Body=pictures.jpeg(900, 600))
+    gallery.finished("cut 0.jpg")
+    page.fill("#search", "cut")
+
+    with page.expect_response(lambda response: response.status == 202) as retried:
+        page.get_by_role("button", name="Retry all failed").click()
+
+    expect(page.locator(".toast")).to_contain_text("Reprocessing 1 image")
+    assert still_broken in retried.value.url
+
+
 def test_an_image_is_processed_again_from_its_detail(gallery: Gallery, photo: Path, stack: Stack) -> None:
     gallery.upload(photo)
     gallery.finished("my photo.jpg")

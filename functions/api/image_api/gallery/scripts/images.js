@@ -94,8 +94,12 @@ export class Images extends EventTarget {
   /** Loads the next page. Overlapping calls share one request. */
   loadMore() {
     if (this.#ended) return Promise.resolve();
-    this.#loading ??= this.#load().finally(() => (this.#loading = null));
-    return this.#loading;
+    if (this.#loading) return this.#loading;
+    const loading = this.#load().finally(() => {
+      if (this.#loading === loading) this.#loading = null; // not that of a filter chosen since
+    });
+    this.#loading = loading;
+    return loading;
   }
 
   async #load() {

@@ -169,7 +169,9 @@ async function retry(id) {
 async function retryAll() {
   retryAllButton.disabled = true;
   try {
-    const ids = search.value.trim() ? matchingImages().map((image) => image.data.image_id) : await listFailedIds();
+    // Retried images stay in view, but they are no longer failed.
+    const failed = matchingImages().filter((image) => image.status === "failed");
+    const ids = search.value.trim() ? failed.map((image) => image.data.image_id) : await listFailedIds();
     let done = 0;
     const worker = async () => {
       for (let id = ids.pop(); id; id = ids.pop()) {
