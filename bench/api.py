@@ -60,7 +60,7 @@ def main() -> None:
         times: tuple[list[float], list[float]] = ([], [])
         for number in range(rounds + 1):
             for way, seconds in zip((theirs, ours), times, strict=True):
-                took = _first_answer(python, way, event, environment)
+                took = _seconds_to_first_response(python, way, event, environment)
                 if number:  # the first round warms the page cache
                     seconds.append(took)
         warm = _warm(python, ours, event, environment)
@@ -138,13 +138,13 @@ def _command(python: str, way: Way, event: Path, calls: int) -> list[str]:
     return [python, "-S", "-P", str(REPOSITORY / "bench" / "api_child.py"), way.module, str(event), str(calls)]
 
 
-def _first_answer(python: str, way: Way, event: Path, environment: dict[str, str]) -> float:
+def _seconds_to_first_response(python: str, way: Way, event: Path, environment: dict[str, str]) -> float:
     started = time.perf_counter()
     with subprocess.Popen(
         _command(python, way, event, 0), env={**environment, "PYTHONPATH": way.path}, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
-        reported = _answer_of(process.stdout)
+        reported = _response_of(process.stdout)
         seconds = time.perf_counter() - started
         process.stdout.read()
     if reported["answered"] != 200:
@@ -164,7 +164,7 @@ def _warm(python: str, way: Way, event: Path, environment: dict[str, str]) -> di
     return measured
 
 
-def _answer_of(stdout: Any) -> dict[str, Any]:
+def _response_of(stdout: Any) -> dict[str, Any]:
     """Read the child's result line. Metrics are written to the same output."""
     for line in stdout:
         reported: dict[str, Any] = json.loads(line)

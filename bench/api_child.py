@@ -21,8 +21,8 @@ def main() -> None:
     with open(path, encoding="utf-8") as file:  # noqa: PTH123  # pathlib is not what is measured
         event = json.load(file)
     handler = importlib.import_module(module).handler
-    answer = handler(event, Context())
-    sys.stdout.write(json.dumps({"answered": answer["statusCode"]}) + "\n")
+    response = handler(event, Context())
+    sys.stdout.write(json.dumps({"answered": response["statusCode"]}) + "\n")
     sys.stdout.flush()
     if calls:
         sys.stdout.write(json.dumps(_warm(handler, event, calls)) + "\n")

@@ -144,8 +144,8 @@ def send(stack: LocalStack, call: Call, connection: http.client.HTTPConnection |
     used = connection or connect(stack)
     headers = {"Content-Type": call.content_type} if call.content_type else {}
     used.request(call.method, call.path, call.body or None, headers)
-    answer = used.getresponse()
-    return answer.status, answer.read()
+    response = used.getresponse()
+    return response.status, response.read()
 
 
 def connect(stack: LocalStack) -> http.client.HTTPConnection:

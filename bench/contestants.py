@@ -84,8 +84,8 @@ class Contestant:
     def turn(self, number: int) -> tuple[float, Any]:
         """Run one round, and return its seconds and its result."""
         self._pipe.send(number)
-        answer: tuple[float, Any] = self._pipe.recv()
-        return answer
+        result: tuple[float, Any] = self._pipe.recv()
+        return result
 
 
 def _work(pipe: Any, factory: Callable[..., Turn], arguments: tuple[Any, ...]) -> None:

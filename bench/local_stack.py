@@ -142,8 +142,8 @@ def upload(api: httpx.Client, numbers: range, clients: int) -> None:
     """Post a picture for each of `numbers`, `clients` at a time."""
 
     def post(number: int) -> None:
-        answer = api.post("/api/images", files={"file": (f"{number}.png", picture(number))})
-        answer.raise_for_status()
+        response = api.post("/api/images", files={"file": (f"{number}.png", picture(number))})
+        response.raise_for_status()
 
     with ThreadPoolExecutor(clients) as pool:
         list(pool.map(post, numbers))

@@ -24,7 +24,7 @@ from moto.sqs.models import sqs_backends
 from werkzeug.serving import make_server
 
 from local import cors, moto_patches
-from local.deletions import Deletion, DeletionEvents, object_removed_event, read_out
+from local.deletions import Deletion, DeletionEvents, object_removed_event, read_body
 from local.gate import Gate, WsgiGate
 from local.lifeline import read_until_parent_ends
 from local.moto_patches import objects
@@ -46,7 +46,7 @@ class OneAtATime:
         if length:
             environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(length)))
         with self._turn:
-            return [read_out(self._application(environ, start_response))]
+            return [read_body(self._application(environ, start_response))]
 
 
 def send_object_removed(deletion: Deletion) -> None:

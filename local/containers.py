@@ -83,12 +83,16 @@ class ContainerFunction:
     def invoke(self, event: Any) -> Any:
         """Return the handler's result for `event`."""
         try:
-            answer = self._client.invoke(FunctionName=self._logical_id, Payload=json.dumps(event).encode())
-            payload = json.loads(answer["Payload"].read() or b"null")
+            response = self._client.invoke(FunctionName=self._logical_id, Payload=json.dumps(event).encode())
+            payload = json.loads(response["Payload"].read() or b"null")
         except (BotoCoreError, ClientError, ValueError) as error:
             raise WorkerFailed(f"the container could not be invoked: {error}") from error
         # SAM responds with 200 if a function failed, and with an empty body if it timed out.
-        if answer.get("FunctionError") or payload is None or (isinstance(payload, dict) and "errorType" in payload):
+        if (
+            response.get("FunctionError")
+            or payload is None
+            or (isinstance(payload, dict) and "errorType" in payload)
+        ):
             told = payload or {"errorType": "Sandbox.Timedout"}
             raise InvocationError(f"{told.get('errorType')}: {told.get('errorMessage', '')}")
         return payload

@@ -83,25 +83,25 @@ class DeletionEvents:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if not _may_delete(environ):
             return self._application(environ, start_response)
-        answer: dict[str, Any] = {}
+        response: dict[str, Any] = {}
 
         def remember(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
-            answer.update(status=status, headers={name.lower(): value for name, value in headers})
+            response.update(status=status, headers={name.lower(): value for name, value in headers})
             return start_response(status, headers, *error)
 
-        body = read_out(self._application(environ, remember))
-        if answer["status"].startswith("2"):
-            for deletion in deletions(environ, answer["headers"], body):
+        body = read_body(self._application(environ, remember))
+        if response["status"].startswith("2"):
+            for deletion in deletions(environ, response["headers"], body):
                 self._on_deletion(deletion)
         return [body]
 
 
-def read_out(answer: Iterable[bytes]) -> bytes:
+def read_body(response: Iterable[bytes]) -> bytes:
     """Read the whole body of a WSGI response, then close it."""
     try:
-        return b"".join(answer)
+        return b"".join(response)
     finally:
-        if close := getattr(answer, "close", None):
+        if close := getattr(response, "close", None):
             close()
 
 

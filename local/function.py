@@ -54,16 +54,16 @@ class Worker:
         self._timeout_seconds = configuration.timeout_seconds
         arguments = [name, "--handler", configuration.handler, "--memory", str(configuration.memory_megabytes)]
         self._child = Child(name, "local.worker", arguments, env)
-        self._answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._responses: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self.is_ready = False
         self.is_outdated = False
-        threading.Thread(target=self._read_answers, name=f"{name}-answers", daemon=True).start()
+        threading.Thread(target=self._read_responses, name=f"{name}-answers", daemon=True).start()
 
-    def _read_answers(self) -> None:
+    def _read_responses(self) -> None:
         with contextlib.suppress(ValueError, OSError):  # the pipe is closed when the worker is stopped
             for line in self._child.stdout:
-                self._answers.put(json.loads(line))
-        self._answers.put(None)
+                self._responses.put(json.loads(line))
+        self._responses.put(None)
 
     @property
     def pid(self) -> int:
@@ -76,7 +76,7 @@ class Worker:
     def wait_until_ready(self) -> None:
         """Return once the handler is imported. The import does not count as invocation time."""
         if not self.is_ready:
-            if self._answers.get() is None:
+            if self._responses.get() is None:
                 raise WorkerFailed(f"the worker did not start: {self._end()}")
             self.is_ready = True
 
@@ -86,17 +86,17 @@ class Worker:
         try:
             self._child.stdin.write(json.dumps(request).encode() + b"\n")
             self._child.stdin.flush()
-            answer = self._answers.get(timeout=self._timeout_seconds)
+            response = self._responses.get(timeout=self._timeout_seconds)
         except queue.Empty:
             self.stop()
             raise InvocationError(f"timed out after {self._timeout_seconds:.2f} seconds") from None
         except OSError:
-            answer = None
-        if answer is None:
+            response = None
+        if response is None:
             raise InvocationError(f"the worker ended: {self._end()}")
-        if "error" in answer:
-            raise InvocationError(f"{answer['error']['errorType']}: {answer['error']['errorMessage']}")
-        return answer["result"]
+        if "error" in response:
+            raise InvocationError(f"{response['error']['errorType']}: {response['error']['errorMessage']}")
+        return response["result"]
 
     def _end(self) -> str:
         self.stop(grace_seconds=1)

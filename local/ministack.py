@@ -111,8 +111,8 @@ async def _put_events(
     _method: str, _path: str, headers: dict[str, str], body: bytes, *_: Any
 ) -> tuple[int, dict[str, str], bytes]:
     """Handle a request to EventBridge."""
-    status, content_type, answer = put_events.respond(headers.get("x-amz-target", ""), body)
-    return status, {"Content-Type": content_type}, answer
+    status, content_type, response = put_events.respond(headers.get("x-amz-target", ""), body)
+    return status, {"Content-Type": content_type}, response
 
 
 class ServicesAlone:

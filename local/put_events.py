@@ -40,8 +40,8 @@ def respond(target: str, body: bytes) -> tuple[int, str, bytes]:
         sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
     failed = sum("ErrorCode" in result for _, result in results)
-    answer = {"FailedEntryCount": failed, "Entries": [result for _, result in results]}
-    return 200, CONTENT_TYPE, json.dumps(answer).encode()
+    response = {"FailedEntryCount": failed, "Entries": [result for _, result in results]}
+    return 200, CONTENT_TYPE, json.dumps(response).encode()
 
 
 def _put(entry: dict[str, Any]) -> tuple[str | None, dict[str, str]]:
@@ -68,7 +68,7 @@ class PutEvents:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        status, content_type, answer = respond(environ.get("HTTP_X_AMZ_TARGET", ""), body)
+        status, content_type, response = respond(environ.get("HTTP_X_AMZ_TARGET", ""), body)
         line = {200: "200 OK", 400: "400 Bad Request", 403: "403 Forbidden"}[status]
-        start_response(line, [("Content-Type", content_type), ("Content-Length", str(len(answer)))])
-        return [answer]
+        start_response(line, [("Content-Type", content_type), ("Content-Length", str(len(response)))])
+        return [response]

@@ -274,8 +274,8 @@ class LocalStack:
     def health(self) -> Any:
         """The API's `/health` response."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{self.api_url}/health", timeout=10) as answer:
-            return json.load(answer)
+        with opener.open(f"{self.api_url}/health", timeout=10) as response:
+            return json.load(response)
 
     @property
     def upgrades_model(self) -> bool:

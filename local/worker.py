@@ -103,8 +103,8 @@ def _log_as_json() -> None:
     logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
-def _answer_on(protocol: TextIO, answer: Mapping[str, Any]) -> None:
-    protocol.write(json.dumps(answer) + "\n")
+def _respond_on(protocol: TextIO, response: Mapping[str, Any]) -> None:
+    protocol.write(json.dumps(response) + "\n")
     protocol.flush()
 
 
@@ -122,9 +122,9 @@ def main() -> None:
 
     _log_as_json()
     handler = load(arguments.handler)
-    _answer_on(protocol, {"ready": True})
+    _respond_on(protocol, {"ready": True})
     while True:
-        _answer_on(protocol, invoke(handler, arguments.name, arguments.memory, requests.get()))
+        _respond_on(protocol, invoke(handler, arguments.name, arguments.memory, requests.get()))
 
 
 if __name__ == "__main__":

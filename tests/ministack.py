@@ -57,14 +57,14 @@ def as_it_comes() -> Iterator[str]:
     with subprocess.Popen([PYTHON, "-m", "ministack"], env=environment() | settings, cwd=ROOT) as process:
         url = f"http://127.0.0.1:{port}"
 
-        def answers() -> bool:
+        def responds() -> bool:
             try:
                 return httpx.get(f"{url}/health", trust_env=False).is_success
             except httpx.TransportError:
                 return False
 
         try:
-            until(answers, seconds=30)
+            until(responds, seconds=30)
             yield url
         finally:
             process.terminate()

@@ -37,9 +37,9 @@ class Stack:
     pid: int
 
     def upload(self, body: bytes, name: str = "photo.jpg") -> str:
-        answer = self.api.post("/api/images", files={"file": (name, body)})
-        assert answer.status_code == 202, answer.text
-        return str(answer.json()["image_id"])
+        response = self.api.post("/api/images", files={"file": (name, body)})
+        assert response.status_code == 202, response.text
+        return str(response.json()["image_id"])
 
     def image(self, image_id: str) -> dict[str, Any]:
         return dict(self.api.get(f"/api/images/{image_id}").json())

@@ -17,12 +17,12 @@ app = FastAPI()
 
 @app.get("/api/images/{image_id}")
 def get_image(image_id: str) -> dict[str, Any]:
-    answer = dynamodb.get_item(
+    response = dynamodb.get_item(
         TableName=os.environ["IMAGES_TABLE"], Key={"image_id": {"S": image_id}}, ConsistentRead=True
     )
-    if "Item" not in answer:
+    if "Item" not in response:
         raise HTTPException(404)
-    return {name: next(iter(value.values())) for name, value in answer["Item"].items()}
+    return {name: next(iter(value.values())) for name, value in response["Item"].items()}
 
 
 handler = Mangum(app, lifespan="off")

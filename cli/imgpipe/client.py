@@ -73,11 +73,11 @@ class Client:
         response = await self._connection.call(
             "POST", "/api/uploads", json=wanted, headers={"Idempotency-Key": key}, waiting=waiting
         )
-        answer = document(response)
-        image_id = checked_id(answer.get("image_id"))
+        parsed = document(response)
+        image_id = checked_id(parsed.get("image_id"))
         if response.status_code == HTTPStatus.OK:
             return image_id, None
-        upload = answer.get("upload")
+        upload = parsed.get("upload")
         if not isinstance(upload, dict) or not isinstance(upload.get("headers"), dict):
             raise Unreachable("The API's response has no `upload`.")
         headers = {str(name): str(value) for name, value in upload["headers"].items()}
@@ -110,14 +110,14 @@ class Client:
         parameters["limit"] = min(page, LARGEST_PAGE)
         while True:
             response = await self._connection.call("GET", "/api/images", params=parameters)
-            answer = document(response)
-            if not isinstance(answer.get("data"), list):
+            parsed = document(response)
+            if not isinstance(parsed.get("data"), list):
                 raise not_the_api(response)
-            for item in answer["data"]:
+            for item in parsed["data"]:
                 yield Image(item if isinstance(item, dict) else {})
-            if not answer.get("next_cursor"):
+            if not parsed.get("next_cursor"):
                 return
-            parameters["cursor"] = answer["next_cursor"]
+            parameters["cursor"] = parsed["next_cursor"]
 
     async def stats(self) -> dict[str, Any]:
         """Read the API's statistics."""
@@ -175,8 +175,8 @@ def _image(response: httpx.Response, image_id: str) -> Image:
     return image
 
 
-def _text(answer: dict[str, Any], name: str) -> str:
-    found = answer.get(name)
+def _text(parsed: dict[str, Any], name: str) -> str:
+    found = parsed.get(name)
     if not isinstance(found, str):
         raise Unreachable(f"The API's response has no `{name}`.")
     return found

@@ -133,12 +133,12 @@ class Uploader:
             )
             if reservation is None:
                 return image_id
-            answer = await self._client.put(reservation, body, bar.waiting)
+            response = await self._client.put(reservation, body, bar.waiting)
             # 412: the object already exists. It can only be ours, from an attempt whose response was lost.
-            if answer.is_success or answer.status_code == HTTPStatus.PRECONDITION_FAILED:
+            if response.is_success or response.status_code == HTTPStatus.PRECONDITION_FAILED:
                 return image_id
             if not left:
-                raise _refusal(answer)
+                raise _refusal(response)
         raise AssertionError("the last round returns or raises")
 
 
@@ -148,7 +148,7 @@ def _is_final(error: ApiError) -> bool:
     )
 
 
-def _refusal(answer: httpx.Response) -> ApiError:
-    code = re.search(r"<Code>(\w+)</Code>", answer.text)
-    reason = f"{answer.status_code} {code[1] if code else answer.reason_phrase}".strip()
-    return ApiError(answer.status_code, f"http_{answer.status_code}", f"The bucket responded with {reason}.")
+def _refusal(response: httpx.Response) -> ApiError:
+    code = re.search(r"<Code>(\w+)</Code>", response.text)
+    reason = f"{response.status_code} {code[1] if code else response.reason_phrase}".strip()
+    return ApiError(response.status_code, f"http_{response.status_code}", f"The bucket responded with {reason}.")

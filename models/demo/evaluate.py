@@ -18,7 +18,7 @@ CHECKPOINT = Path(__file__).parent / "checkpoint"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """The result for one drawn picture: the expected caption and the actual one, each with its prompt."""
 
     seed: int
@@ -31,37 +31,41 @@ class Answer:
         return self.caption == self.expected
 
 
-def evaluate(folder: Path, count: int, first_seed: int = TEST_SEEDS.start, prompt: str = PROMPT) -> list[Answer]:
+def evaluate(
+    folder: Path, count: int, first_seed: int = TEST_SEEDS.start, prompt: str = PROMPT
+) -> list[Prediction]:
     """Caption `count` pictures, half of them shapes and half scenes."""
     reference = Reference(folder)
-    answers = []
+    predictions = []
     for seed in range(first_seed, first_seed + count):
         drawn = draw(seed)
         caption = reference.caption(drawn.picture, prompt)
-        answers.append(Answer(seed, drawn.kind, f"{prompt} {drawn.caption}".strip(), caption.text))
-    return answers
+        predictions.append(Prediction(seed, drawn.kind, f"{prompt} {drawn.caption}".strip(), caption.text))
+    return predictions
 
 
-def print_report(answers: list[Answer]) -> None:
+def print_report(predictions: list[Prediction]) -> None:
     """Print exact-match rates by kind, and every wrong caption."""
     for kind in ("shape", "scene"):
-        print_rate(f"{kind}s", [answer for answer in answers if answer.kind == kind])
-    wrong = [answer for answer in answers if not answer.exact]
-    for answer in wrong:
-        print(f"  seed {answer.seed}: expected “{answer.expected}”, got “{answer.caption}”")
-    words = Counter(missed for answer in wrong for missed in _missed(answer))
+        print_rate(f"{kind}s", [prediction for prediction in predictions if prediction.kind == kind])
+    wrong = [prediction for prediction in predictions if not prediction.exact]
+    for prediction in wrong:
+        print(f"  seed {prediction.seed}: expected “{prediction.expected}”, got “{prediction.caption}”")
+    words = Counter(missed for prediction in wrong for missed in _missed(prediction))
     print("words missed most:", ", ".join(f"{word} ({count})" for word, count in words.most_common(8)) or "none")
-    print_rate("all", answers)
+    print_rate("all", predictions)
 
 
-def print_rate(name: str, answers: list[Answer]) -> None:
+def print_rate(name: str, predictions: list[Prediction]) -> None:
     """Print how many captions are exactly right."""
-    exact = sum(answer.exact for answer in answers)
-    print(f"exact captions, {name}: {exact} of {len(answers)} ({exact / max(1, len(answers)):.1%})")
+    exact = sum(prediction.exact for prediction in predictions)
+    print(f"exact captions, {name}: {exact} of {len(predictions)} ({exact / max(1, len(predictions)):.1%})")
 
 
-def _missed(answer: Answer) -> set[str]:
-    return set(answer.expected.replace(",", "").split()) - set((answer.caption or "").replace(",", "").split())
+def _missed(prediction: Prediction) -> set[str]:
+    return set(prediction.expected.replace(",", "").split()) - set(
+        (prediction.caption or "").replace(",", "").split()
+    )
 
 
 def main() -> None:

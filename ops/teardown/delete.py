@@ -60,8 +60,8 @@ class Teardown:
         """Delete all versions and delete markers, page by page."""
         deleted = announced = 0
         for page in self._version_pages(bucket):
-            answer = self._s3.delete_objects(Bucket=bucket, Delete={"Objects": page, "Quiet": True})
-            if errors := answer.get("Errors"):
+            response = self._s3.delete_objects(Bucket=bucket, Delete={"Objects": page, "Quiet": True})
+            if errors := response.get("Errors"):
                 raise Incomplete(f"{bucket}: S3 kept {len(errors)} objects: {errors[0].get('Code')}")
             deleted += len(page)
             if deleted - announced >= _PROGRESS_EVERY:
@@ -130,13 +130,13 @@ class Teardown:
                 return
             if not images:
                 return
-            answer = self._ecr.batch_delete_image(repositoryName=repository, imageIds=images)
-            if not answer["imageIds"]:  # an image that another one refers to is deleted in the next round
-                failures = answer.get("failures", [])
+            response = self._ecr.batch_delete_image(repositoryName=repository, imageIds=images)
+            if not response["imageIds"]:  # an image that another one refers to is deleted in the next round
+                failures = response.get("failures", [])
                 raise Incomplete(
                     f"{repository}: images are left: {failures[0]['failureReason'] if failures else ''}"
                 )
-            self._say(f"deleted {len(answer['imageIds'])} images of {repository}")
+            self._say(f"deleted {len(response['imageIds'])} images of {repository}")
 
     def _unless_absent(self, call: Callable[[], Any]) -> None:
         try:

@@ -124,8 +124,8 @@ def _broken(module: str, one: Import) -> Iterator[str]:
         yield "layers import only from the lower ones"
     if package == "imgpipe" and one.is_of(*PIPELINE, *AROUND_IT, "models"):
         yield "the client imports nothing of ours"
-    answers_aws_errors = module == "image_api.http.error_responses" and one.is_of("botocore.exceptions")
-    if package in PIPELINE and one.is_of(*AWS) and not _is_of(module, *MAY_USE_AWS) and not answers_aws_errors:
+    translates_aws_errors = module == "image_api.http.error_responses" and one.is_of("botocore.exceptions")
+    if package in PIPELINE and one.is_of(*AWS) and not _is_of(module, *MAY_USE_AWS) and not translates_aws_errors:
         yield "AWS is called in the stores alone"
     # The template is read in one place, whoever asks: the local stack, or the preflight of a deployment.
     reads_the_template = package == "ops" and one.is_of("local.template")

@@ -68,8 +68,8 @@ class Seed:
 
     def _write(self, requests: list[dict[str, Any]]) -> None:
         for start in range(0, len(requests), BATCH):
-            answer = self._dynamodb.batch_write_item(RequestItems={self._table: requests[start : start + BATCH]})
-            assert not answer["UnprocessedItems"]
+            response = self._dynamodb.batch_write_item(RequestItems={self._table: requests[start : start + BATCH]})
+            assert not response["UnprocessedItems"]
 
 
 @contextmanager

@@ -361,7 +361,7 @@ def test_all_that_failed_are_tried_again_at_once(gallery: Gallery, stack: Stack,
     for image_id in ids:
         stack.finished(image_id)
     retried: list[str] = []
-    page.on("response", lambda answer: retried.append(answer.url) if answer.status == 202 else None)
+    page.on("response", lambda response: retried.append(response.url) if response.status == 202 else None)
     page.select_option("#status", "failed")
     expect(gallery.cards).to_have_count(3)
 
@@ -396,10 +396,10 @@ def test_an_image_is_processed_again_from_its_detail(gallery: Gallery, photo: Pa
     gallery.finished("my photo.jpg")
     before = stack.images()[0]["data"]["image_id"]
 
-    with gallery.page.expect_response("**/reprocess") as answer:
+    with gallery.page.expect_response("**/reprocess") as response:
         gallery.open_detail("my photo.jpg").get_by_role("button", name="Process again").click()
 
-    assert answer.value.status == 202
+    assert response.value.status == 202
     assert stack.finished(before)["status"] == "success"
 
 

@@ -139,14 +139,14 @@ def test_names_that_look_like_code_are_only_text(gallery: Gallery, stack: Stack)
 
 
 def test_the_policy_lets_no_foreign_script_run(page: Page, empty: Stack) -> None:
-    answer = page.goto(str(empty.api.base_url))
-    assert answer is not None
-    policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
+    response = page.goto(str(empty.api.base_url))
+    assert response is not None
+    policy = dict(part.split(" ", 1) for part in response.headers["content-security-policy"].split("; "))
 
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == "'self'"
     assert policy["connect-src"] == f"'self' {empty.s3.meta.endpoint_url}"
-    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["x-content-type-options"] == "nosniff"
 
 
 def test_everything_can_be_done_with_the_keyboard(gallery: Gallery, stack: Stack) -> None:

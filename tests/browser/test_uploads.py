@@ -107,8 +107,8 @@ def test_errors_that_are_not_ours_are_told_in_words(gallery: Gallery, photo: Pat
 
     gallery.page.unroute_all()
     for status, words in ((413, "too large for the service"), (415, "does not support files of this kind")):
-        answer = {"status": status, "json": {"message": "x"}}
-        gallery.page.route("**/api/uploads", partial(Route.fulfill, **answer))
+        response = {"status": status, "json": {"message": "x"}}
+        gallery.page.route("**/api/uploads", partial(Route.fulfill, **response))
         gallery.page.get_by_role("button", name="Retry failed").click()
         expect(note).to_contain_text(words)
         gallery.page.unroute_all()
@@ -122,9 +122,9 @@ def test_an_image_that_failed_says_why_and_can_be_tried_again(gallery: Gallery) 
     card = gallery.finished("cut.jpg", "failed")
     expect(card.locator(".caption")).to_have_text("The image is damaged or incomplete.")
     expect(gallery.page.locator(".tile.failed strong")).to_have_text("1")
-    with gallery.page.expect_response("**/reprocess") as answer:
+    with gallery.page.expect_response("**/reprocess") as response:
         card.get_by_role("button", name="Retry").click()
-    assert answer.value.status == 202
+    assert response.value.status == 202
     gallery.finished("cut.jpg", "failed")
 
 

@@ -52,13 +52,13 @@ Act = Callable[[Callable[[], Reply]], Reply | None]
 """What happens to a request: given a way to let it through, the answer; None where the connection just ends."""
 
 
-def lose_the_answer(through: Callable[[], Reply]) -> Reply | None:
+def lose_response(through: Callable[[], Reply]) -> Reply | None:
     """The request does its work, and nobody hears of it."""
     through()
     return None
 
 
-def cut_the_answer(through: Callable[[], Reply]) -> Reply | None:
+def cut_response(through: Callable[[], Reply]) -> Reply | None:
     """The connection ends in the middle of the answer."""
     return replace(through(), is_cut=True)
 
@@ -104,8 +104,8 @@ class Door:
             assert self._upstream is not None, f"{handler.command} {handler.path} was not planned"
             kept = {name: value for name, value in headers.items() if name not in _OF_A_CONNECTION}
             path = self.rewrite(handler.path)
-            answer = self._upstream.request(handler.command, path, content=body, headers=kept)
-            return Reply(answer.status_code, dict(answer.headers), answer.content)
+            response = self._upstream.request(handler.command, path, content=body, headers=kept)
+            return Reply(response.status_code, dict(response.headers), response.content)
 
         reply = act(through)
         if reply is None:

@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator
 from PIL import Image
 
 from tests.cli.command import Imgpipe
-from tests.cli.door import Door, Reply, cut_the_answer, error_reply, lose_the_answer
+from tests.cli.door import Door, Reply, cut_response, error_reply, lose_response
 from tests.pictures import jpeg
 from tests.running_stack import ROOT, Stack, until
 
@@ -206,7 +206,7 @@ def test_images_with_the_same_name_do_not_meet(imgpipe: Imgpipe, stack: Stack, t
 def test_a_download_that_fails_leaves_nothing_behind(
     imgpipe: Imgpipe, door: Door, tmp_path: Path, image_id: str
 ) -> None:
-    door.always("GET", f"/api/images/{image_id}/thumbnails", cut_the_answer)
+    door.always("GET", f"/api/images/{image_id}/thumbnails", cut_response)
     run = imgpipe("download", image_id, "--size", "small", "--output", f"{tmp_path}/new/", "--retries", "1", code=3)
     assert "cannot be reached" in run.err
     assert list((tmp_path / "new").iterdir()) == []
@@ -215,7 +215,7 @@ def test_a_download_that_fails_leaves_nothing_behind(
 def test_a_thumbnail_that_breaks_off_is_fetched_again(
     imgpipe: Imgpipe, door: Door, tmp_path: Path, image_id: str
 ) -> None:
-    door.plan("GET", f"/api/images/{image_id}/thumbnails", cut_the_answer)
+    door.plan("GET", f"/api/images/{image_id}/thumbnails", cut_response)
     imgpipe("download", image_id, "--size", "small", "--output", f"{tmp_path}/new/")
     with Image.open(io.BytesIO((tmp_path / "new" / "lake-small.jpg").read_bytes())) as picture:
         picture.load()
@@ -234,7 +234,7 @@ def test_deleting_asks_first(imgpipe: Imgpipe, stack: Stack, image_id: str) -> N
 
 
 def test_a_deletion_whose_answer_was_lost_is_one(imgpipe: Imgpipe, door: Door, image_id: str) -> None:
-    door.plan("DELETE", "/api/images", lose_the_answer)
+    door.plan("DELETE", "/api/images", lose_response)
     imgpipe("delete", "--yes", image_id)
 
 

@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def answer_with(door: Door, image_id: object, name: str = "...") -> None:
+def respond_with(door: Door, image_id: object, name: str = "...") -> None:
     """Every response is about an image with this id and this name, whatever was asked for."""
     image = {"status": "success", "data": {"image_id": image_id, "original_name": name}, "error": None}
     upload = {"method": "PUT", "url": f"{door.url}/bytes", "headers": {}}
@@ -80,7 +80,7 @@ def files_below(folder: Path) -> dict[Path, bytes]:
 def test_an_id_leads_no_download_out_of_its_folder(
     imgpipe: Imgpipe, door: Door, folder: Path, tmp_path: Path, command: tuple[str, ...], escape: str
 ) -> None:
-    answer_with(door, escape)
+    respond_with(door, escape)
     before = files_below(tmp_path)
 
     run = imgpipe(*command, code=None, cwd=folder)
@@ -107,7 +107,7 @@ def test_no_command_takes_such_an_id(
     imgpipe: Imgpipe, door: Door, folder: Path, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     (tmp_path / "small.jpg").write_bytes(b"\xff\xd8\xff")
-    answer_with(door, "../../../escaped/new")
+    respond_with(door, "../../../escaped/new")
     before = files_below(tmp_path)
 
     run = imgpipe(*command, code=None, cwd=folder)
@@ -118,7 +118,7 @@ def test_no_command_takes_such_an_id(
 
 
 def test_a_response_about_another_image_is_refused(imgpipe: Imgpipe, door: Door, folder: Path) -> None:
-    answer_with(door, OTHER_ID, "lake.jpg")
+    respond_with(door, OTHER_ID, "lake.jpg")
     assert "the request was about" in imgpipe("download", IMAGE_ID, code=3, cwd=folder).err
     assert files_below(folder) == {}
 
@@ -151,7 +151,7 @@ def test_a_download_is_never_kept_under_a_name_that_leads_elsewhere(
 def test_a_symbolic_link_is_never_followed(
     imgpipe: Imgpipe, door: Door, folder: Path, tmp_path: Path, is_dangling: bool
 ) -> None:
-    answer_with(door, IMAGE_ID, "lake.jpg")
+    respond_with(door, IMAGE_ID, "lake.jpg")
     victim = tmp_path / "escaped" / ("new" if is_dangling else "authorized_keys")
     link = folder / "lake.jpg"
     link.symlink_to(victim)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.command import Imgpipe
 from tests.cli.conftest import names_on
-from tests.cli.door import Door, error_reply, json_reply, lose_the_answer
+from tests.cli.door import Door, error_reply, json_reply, lose_response
 from tests.pictures import jpeg, png
 from tests.running_stack import Stack
 
@@ -157,7 +157,7 @@ def test_post_alone_does_not_go_round_a_limit(imgpipe: Imgpipe, door: Door, phot
 def test_a_lost_answer_makes_no_second_image(
     imgpipe: Imgpipe, door: Door, stack: Stack, photos: list[Path], way: str
 ) -> None:
-    door.plan("POST", "/api/", lose_the_answer, lose_the_answer)
+    door.plan("POST", "/api/", lose_response, lose_response)
     run = imgpipe("upload", way, *photos[:3], "--json")
     for document in run.documents:
         assert stack.finished(document["image_id"])["status"] == "success"

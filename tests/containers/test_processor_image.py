@@ -107,9 +107,9 @@ def test_the_container_answers_an_event_of_a_picture(stack: Stack, kind: str, tm
     stack.s3.put_object(Bucket=stack.bucket, Key=name, Body=pictures.jpeg(1200, 800, orientation=6))
     event = s3_event(stack, name.replace(" ", "+"))
 
-    answer = invoke(stack, event if kind == "s3" else sqs_event(event), tmp_path)
+    response = invoke(stack, event if kind == "s3" else sqs_event(event), tmp_path)
 
-    assert answer == ({} if kind == "s3" else {"batchItemFailures": []})
+    assert response == ({} if kind == "s3" else {"batchItemFailures": []})
     image = stack.dropped(name, seconds=1)
     assert image["status"] == "success", image
     assert image["data"]["metadata"]["caption"]

@@ -51,7 +51,7 @@ def api(built: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.
             )
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=60, trust_env=False) as client:
-                until(lambda: _answers(client) or process.poll() is not None, seconds=START_SECONDS)
+                until(lambda: _responds(client) or process.poll() is not None, seconds=START_SECONDS)
                 assert process.poll() is None, log.read_text()
                 yield client
         finally:
@@ -60,7 +60,7 @@ def api(built: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.
             print(log.read_text()[-5000:])
 
 
-def _answers(client: httpx.Client) -> bool:
+def _responds(client: httpx.Client) -> bool:
     try:
         return client.get("/health").status_code == 200
     except httpx.TransportError:
@@ -80,9 +80,9 @@ def test_a_three_megabyte_upload_goes_in_and_its_thumbnail_comes_out(api: httpx.
     assert image["data"]["metadata"]["size_bytes"] == 3_000_000
     assert image["data"]["original_name"] == "große Datei.jpg"
     for size, expected in (("small", (150, 112)), ("medium", (300, 225))):
-        answer = api.get(f"{location}/thumbnails/{size}")
-        assert answer.headers["content-type"] == "image/jpeg"
-        shown = Image.open(io.BytesIO(answer.content))
+        response = api.get(f"{location}/thumbnails/{size}")
+        assert response.headers["content-type"] == "image/jpeg"
+        shown = Image.open(io.BytesIO(response.content))
         assert shown.size == expected
         assert pictures.same_scene(shown)
     original = httpx.get(api.get(f"{location}/original").headers["location"], trust_env=False)
@@ -117,10 +117,10 @@ def test_the_gallery_runs_on_it(api: httpx.Client) -> None:
 
 
 def test_errors_keep_their_envelope(api: httpx.Client) -> None:
-    for answer, status, code in (
+    for response, status, code in (
         (api.get("/api/images/unknown"), 404, "not_found"),
         (api.get("/nowhere"), 404, "not_found"),
         (api.put("/api/images"), 405, "method_not_allowed"),
         (api.post("/api/images", files={"file": ("text.jpg", b"no picture")}), 400, "unsupported_format"),
     ):
-        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+        assert (response.status_code, response.json()["error"]["code"]) == (status, code)

@@ -56,9 +56,9 @@ def processed(stack: Stack, image_id: str) -> dict[str, Any]:
     return dict(image["data"])
 
 
-def shows(answer: httpx.Response, expected: tuple[int, int]) -> None:
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
-    shown = Image.open(io.BytesIO(answer.content))
+def shows(response: httpx.Response, expected: tuple[int, int]) -> None:
+    assert (response.status_code, response.headers["content-type"]) == (200, "image/jpeg")
+    shown = Image.open(io.BytesIO(response.content))
     assert shown.size == expected
     assert pictures.same_scene(shown)
 
@@ -67,10 +67,10 @@ def test_the_first_photograph_is_processed_by_containers_that_have_just_started(
     stack: Stack, checked: Checked
 ) -> None:
     started = time.monotonic()
-    answer = stack.api.post("/api/images", files={"file": ("große Datei.jpg", PHOTOGRAPH)})
-    assert answer.status_code == 202 and answer.json()["status"] == "pending"
-    assert answer.headers["x-request-id"]
-    data = processed(stack, answer.json()["image_id"])
+    response = stack.api.post("/api/images", files={"file": ("große Datei.jpg", PHOTOGRAPH)})
+    assert response.status_code == 202 and response.json()["status"] == "pending"
+    assert response.headers["x-request-id"]
+    data = processed(stack, response.json()["image_id"])
     seconds = time.monotonic() - started
     assert data["original_name"] == "große Datei.jpg"
     assert (data["metadata"]["width"], data["metadata"]["height"]) == (1600, 1200)
@@ -123,7 +123,7 @@ def test_faults_are_told_in_the_envelope(stack: Stack, checked: Checked) -> None
     checked("half a photograph ends as `failed`, `corrupt_image`")
     api = stack.api
     large = PHOTOGRAPH + bytes(4_100_000)
-    for answer, status, code in (
+    for response, status, code in (
         (api.get("/api/images/unknown"), 404, "not_found"),
         (api.get("/nowhere"), 404, "not_found"),
         (api.put("/api/images"), 405, "method_not_allowed"),
@@ -132,7 +132,7 @@ def test_faults_are_told_in_the_envelope(stack: Stack, checked: Checked) -> None
         (api.post("/api/uploads", json={"size": "many"}), 422, "invalid_request"),
         (api.get("/api/images?cursor=made-up"), 400, "bad_cursor"),
     ):
-        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.text
+        assert (response.status_code, response.json()["error"]["code"]) == (status, code), response.text
     checked("errors keep their envelope: 400, 404, 405, 413 (over 4 MB), 422")
 
 

@@ -361,8 +361,8 @@ class Stack:
 
     def messages(self) -> list[dict[str, Any]]:
         """Those that can be received now; they stay in the queue, hidden."""
-        answer = self._plain.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
-        return list(answer.get("Messages", []))
+        response = self._plain.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
+        return list(response.get("Messages", []))
 
     def notifications(self) -> list[dict[str, Any]]:
         """All messages, once an event of the bucket is among them: S3 sends it a little later."""

@@ -21,7 +21,7 @@ BOUNDARY = "------------------------d74496d66958873e"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What API Gateway would send on."""
 
     status: int
@@ -49,29 +49,29 @@ class Api:
     def __init__(self, services: Services) -> None:
         self._handler = inline_handler(with_readable_host(Mangum(create_app(services), lifespan="off")))
 
-    def send(self, event: Event) -> Answer:
+    def send(self, event: Event) -> Response:
         context: Any = object()
         raw = self._handler(event, context)
         body: str = raw.get("body", "")
-        return Answer(
+        return Response(
             raw["statusCode"],
             raw.get("headers", {}),
             base64.b64decode(body) if raw["isBase64Encoded"] else body.encode(),
         )
 
-    def get(self, path: str, query: str = "", **headers: str) -> Answer:
+    def get(self, path: str, query: str = "", **headers: str) -> Response:
         return self.send(request("http_get.json", path, query, headers=headers))
 
-    def delete(self, path: str) -> Answer:
+    def delete(self, path: str) -> Response:
         return self.send(request("http_delete.json", path))
 
-    def post(self, path: str) -> Answer:
+    def post(self, path: str) -> Response:
         return self.send(request("http_post_empty.json", path))
 
-    def post_json(self, path: str, value: Any) -> Answer:
+    def post_json(self, path: str, value: Any) -> Response:
         return self.send(request("http_post_json.json", path, body=json.dumps(value).encode()))
 
-    def upload(self, body: bytes, name: str = "photo.jpg", content_type: str = "image/jpeg") -> Answer:
+    def upload(self, body: bytes, name: str = "photo.jpg", content_type: str = "image/jpeg") -> Response:
         return self.send(upload_event(body, name, content_type))
 
 

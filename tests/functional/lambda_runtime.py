@@ -79,8 +79,8 @@ def running(handler: str, environment: Mapping[str, str], log: Path) -> Iterator
 
 def _invoke(port: int, event: Any) -> Any:
     url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
-    with urllib.request.urlopen(url, json.dumps(event).encode(), timeout=_CALL_SECONDS) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(url, json.dumps(event).encode(), timeout=_CALL_SECONDS) as response:
+        return json.load(response)
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -43,6 +43,6 @@ def messages(*bodies: Event | str, file: str = "sqs_s3_put.json", **attributes: 
     return event
 
 
-def failed(answer: dict[str, Any]) -> list[str]:
+def failed(response: dict[str, Any]) -> list[str]:
     """The messages that must come back."""
-    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+    return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]

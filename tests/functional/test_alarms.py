@@ -238,8 +238,8 @@ def test_an_api_without_its_table_answers_5xx_which_api_gateway_counts(stack: St
     log = tmp_path / "log"
     handler = resource("ApiFunction")["Handler"]
     with lambda_runtime.running(handler, variables | {"STATS_TABLE": "there-is-none"}, log) as invoke:
-        answer = invoke(request("http_get.json", "/api/stats"))
-    assert answer["statusCode"] >= 500
+        response = invoke(request("http_get.json", "/api/stats"))
+    assert response["statusCode"] >= 500
     assert watched(alarms()["ApiServerErrorsAlarm"]) == {
         metric("AWS/ApiGateway", "5xx", ApiId=resolved().name("HttpApi"))
     }

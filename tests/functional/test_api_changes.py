@@ -24,9 +24,9 @@ LOST = ConnectionClosedError(endpoint_url="https://aws")
 def test_reprocessing_begins_anew_and_leaves_the_results_in_place(stack: Stack, api: Api, status: Status) -> None:
     record = stored_image(stack, status)
     before = api.get(f"/api/images/{record.image_id}").json()["data"]
-    answer = api.post(f"/api/images/{record.image_id}/reprocess")
-    body = answer.json()
-    assert answer.status == 202
+    response = api.post(f"/api/images/{record.image_id}/reprocess")
+    body = response.json()
+    assert response.status == 202
     assert set(body) == {"image_id", "status", "data", "error"}
     assert (body["image_id"], body["status"], body["error"]) == (record.image_id, "pending", None)
     assert body["data"]["metadata"] == before["metadata"]
@@ -67,8 +67,8 @@ def test_reprocessing_an_image_that_changes_meanwhile_takes_it_as_it_is_then(sta
 
 def test_a_reservation_stays_one_when_it_is_reprocessed(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.RESERVED)
-    answer = api.post(f"/api/images/{record.image_id}/reprocess")
-    assert (answer.status, answer.json()["status"]) == (202, "pending")
+    response = api.post(f"/api/images/{record.image_id}/reprocess")
+    assert (response.status, response.json()["status"]) == (202, "pending")
     assert stack.every() == [record]
 
 
@@ -79,8 +79,8 @@ def test_a_reservation_stays_one_when_it_is_reprocessed(stack: Stack, api: Api) 
 def test_deleting_removes_original_thumbnails_and_record(stack: Stack, api: Api, status: Status) -> None:
     record = stored_image(stack, status)
     bystander = stored_image(stack, Status.SUCCESS)
-    answer = api.delete(f"/api/images/{record.image_id}")
-    assert (answer.status, answer.body) == (204, b"")
+    response = api.delete(f"/api/images/{record.image_id}")
+    assert (response.status, response.body) == (204, b"")
     assert stack.originals() == {bystander.key}
     assert {key.split("/")[0] for key in stack.thumbnails()} == {bystander.image_id}
     assert stack.every() == [bystander]
@@ -120,8 +120,8 @@ def test_an_upload_that_is_deleted_before_it_was_looked_at_is_gone_at_once_and_i
 def test_deleting_twice_finds_nothing_the_second_time(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     assert api.delete(f"/api/images/{record.image_id}").status == 204
-    answer = api.delete(f"/api/images/{record.image_id}")
-    assert (answer.status, answer.code) == (404, "not_found")
+    response = api.delete(f"/api/images/{record.image_id}")
+    assert (response.status, response.code) == (404, "not_found")
 
 
 @pytest.mark.parametrize("operation", ["head_object", "delete_object", "delete_objects", "delete_item"])
@@ -164,14 +164,14 @@ def test_an_image_that_never_stops_changing_is_unavailable(stack: Stack, api: Ap
         stack.others().postpone(stack.the_record(), deadline_seconds=1)
 
     stack.dynamodb.plan("transact_write_items", *[preceded_by(change)] * 10)
-    answer = call(api, f"/api/images/{record.image_id}")
-    assert (answer.status, answer.code) == (503, "unavailable")
+    response = call(api, f"/api/images/{record.image_id}")
+    assert (response.status, response.code) == (503, "unavailable")
 
 
 @pytest.mark.parametrize("image_id", ["img_01kb5q3v8n0h2m4x6c8f0a2d4g", "img_short", "é"])
 def test_what_is_not_there_can_be_neither_deleted_nor_reprocessed(api: Api, image_id: str) -> None:
-    for answer in (api.delete(f"/api/images/{image_id}"), api.post(f"/api/images/{image_id}/reprocess")):
-        assert (answer.status, answer.code) == (404, "not_found")
+    for response in (api.delete(f"/api/images/{image_id}"), api.post(f"/api/images/{image_id}/reprocess")):
+        assert (response.status, response.code) == (404, "not_found")
 
 
 def test_what_is_being_deleted_can_be_neither_deleted_nor_reprocessed(stack: Stack, api: Api) -> None:

@@ -12,7 +12,7 @@ from image_api.http.host import HostCheck
 from image_core.model import Status
 from tests import pictures
 from tests.functional.emulator import Stack, raising
-from tests.functional.http_api import Answer, Api, request
+from tests.functional.http_api import Api, Response, request
 from tests.functional.images import stored_image
 
 SECRET = "arn:aws:dynamodb:eu-west-1:123456789012:table/the-secret-table"
@@ -23,8 +23,8 @@ ID = "img_01kb5q3v8n0h2m4x6c8f0a2d4g"
     "path", ["/nope", "/api", "/api/image", f"/api/images/{ID}/thumbnails", "//", "/api/images/"]
 )
 def test_an_unknown_address_is_not_found(api: Api, path: str) -> None:
-    answer = api.get(path)
-    assert (answer.status, answer.code) == (404, "not_found")
+    response = api.get(path)
+    assert (response.status, response.code) == (404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,10 @@ def test_an_unknown_address_is_not_found(api: Api, path: str) -> None:
 def test_a_method_that_an_address_does_not_take_is_said_to_be_none(
     api: Api, method: str, path: str, allowed: set[str]
 ) -> None:
-    answer = api.send(request("http_get.json", path, method=method))
-    assert answer.status == 405
-    assert method == "HEAD" or answer.code == "method_not_allowed"
-    assert set(answer.headers["allow"].split(", ")) == allowed
+    response = api.send(request("http_get.json", path, method=method))
+    assert response.status == 405
+    assert method == "HEAD" or response.code == "method_not_allowed"
+    assert set(response.headers["allow"].split(", ")) == allowed
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,10 @@ def test_a_method_that_an_address_does_not_take_is_said_to_be_none(
     ],
 )
 def test_a_malformed_host_port_or_scheme_is_refused_and_not_echoed(api: Api, headers: dict[str, str]) -> None:
-    answer = api.send(request("http_get.json", "/", headers=headers))
-    assert (answer.status, answer.code) == (400, "invalid_request")
-    assert answer.headers["x-request-id"]
-    assert "evil" not in f"{answer.headers} {answer.body!r}"
+    response = api.send(request("http_get.json", "/", headers=headers))
+    assert (response.status, response.code) == (400, "invalid_request")
+    assert response.headers["x-request-id"]
+    assert "evil" not in f"{response.headers} {response.body!r}"
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,9 @@ def test_what_nobody_thought_of_is_an_internal_error_and_is_logged(
     record = stored_image(stack, Status.SUCCESS)
     call = calls(api, record.image_id)[name]
     with_every_read_and_write_failing(stack, RuntimeError(SECRET))
-    answer: Answer = call()
-    assert (answer.status, answer.code) == (500, "internal_error")
-    assert_keeps_to_itself(answer, stack)
+    response: Response = call()
+    assert (response.status, response.code) == (500, "internal_error")
+    assert_keeps_to_itself(response, stack)
     assert SECRET in caplog.text
 
 
@@ -137,10 +137,10 @@ def test_a_fault_of_aws_is_unavailable_and_is_logged(
     with_every_read_and_write_failing(
         stack, ClientError({"Error": {"Code": "ThrottlingException", "Message": SECRET}}, "GetItem")
     )
-    answer: Answer = call()
-    assert (answer.status, answer.code) == (503, "unavailable")
-    assert int(answer.headers["retry-after"]) >= 1
-    assert_keeps_to_itself(answer, stack)
+    response: Response = call()
+    assert (response.status, response.code) == (503, "unavailable")
+    assert int(response.headers["retry-after"]) >= 1
+    assert_keeps_to_itself(response, stack)
     assert SECRET in caplog.text
 
 
@@ -150,10 +150,10 @@ def test_a_fault_of_aws_that_stays_does_not_ask_to_come_back(
     record = stored_image(stack, Status.SUCCESS)
     denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": SECRET}}, "GetItem")
     stack.dynamodb.plan("get_item", raising(denied))
-    answer = api.get(f"/api/images/{record.image_id}")
-    assert (answer.status, answer.code) == (500, "internal_error")
-    assert "retry-after" not in answer.headers
-    assert_keeps_to_itself(answer, stack)
+    response = api.get(f"/api/images/{record.image_id}")
+    assert (response.status, response.code) == (500, "internal_error")
+    assert "retry-after" not in response.headers
+    assert_keeps_to_itself(response, stack)
     assert SECRET in caplog.text
 
 
@@ -164,12 +164,12 @@ def test_a_bucket_that_cannot_be_reached_is_unavailable(stack: Stack, api: Api, 
     unreachable = EndpointConnectionError(endpoint_url=f"https://{stack.uploads_bucket}.s3.amazonaws.com")
     for operation in ("get_object", "put_object"):
         stack.s3.plan(operation, raising(unreachable))
-    answer: Answer = call()
-    assert (answer.status, answer.code) == (503, "unavailable")
-    assert_keeps_to_itself(answer, stack)
+    response: Response = call()
+    assert (response.status, response.code) == (503, "unavailable")
+    assert_keeps_to_itself(response, stack)
 
 
-def assert_keeps_to_itself(answer: Answer, stack: Stack) -> None:
-    text = answer.body.decode() + str(answer.headers)
+def assert_keeps_to_itself(response: Response, stack: Stack) -> None:
+    text = response.body.decode() + str(response.headers)
     for name in ("arn:", "Traceback", stack.uploads_bucket, stack.thumbnails_bucket, stack.images_table, SECRET):
         assert name not in text

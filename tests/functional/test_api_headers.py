@@ -11,7 +11,7 @@ from image_core.errors import CorruptImage
 from image_core.model import Status
 from tests import pictures
 from tests.functional.emulator import Stack, raising
-from tests.functional.http_api import Answer, Api, request
+from tests.functional.http_api import Api, Response, request
 from tests.functional.images import image_in, stored_image
 
 GETTABLE = ["/", "/health", "/api/stats", "/api/images", "{image}", "{image}/thumbnails/small", "/docs"]
@@ -22,7 +22,7 @@ def path_of(template: str, stack: Stack) -> str:
     return template.format(image=f"/api/images/{stored_image(stack, Status.SUCCESS).image_id}")
 
 
-def answers(stack: Stack, api: Api) -> dict[str, Answer]:
+def responses(stack: Stack, api: Api) -> dict[str, Response]:
     """One of each kind."""
     image_id = stored_image(stack, Status.SUCCESS).image_id
     path = f"/api/images/{image_id}"
@@ -48,29 +48,31 @@ def answers(stack: Stack, api: Api) -> dict[str, Answer]:
     }
 
 
-def _failing(stack: Stack, api: Api) -> Answer:
+def _failing(stack: Stack, api: Api) -> Response:
     stack.dynamodb.plan("query", raising(RuntimeError("unforeseen")))
     return api.get("/api/stats")
 
 
 def test_every_answer_has_a_request_id_a_cache_rule_and_forbids_sniffing(stack: Stack, api: Api) -> None:
-    for name, answer in answers(stack, api).items():
-        assert answer.status == int(name[:3]) if name[:3].isdigit() else answer.status == 200, name
-        assert answer.headers["x-request-id"] == "JKJaXmPLvHcESHA=" or len(answer.headers["x-request-id"]) > 5, name
-        assert answer.headers["x-content-type-options"] == "nosniff", name
+    for name, response in responses(stack, api).items():
+        assert response.status == int(name[:3]) if name[:3].isdigit() else response.status == 200, name
+        assert (
+            response.headers["x-request-id"] == "JKJaXmPLvHcESHA=" or len(response.headers["x-request-id"]) > 5
+        ), name
+        assert response.headers["x-content-type-options"] == "nosniff", name
         kept = name in ("200", "304", "thumbnail", "list")
-        assert answer.headers["cache-control"] == ("private, no-cache" if kept else "no-store"), name
+        assert response.headers["cache-control"] == ("private, no-cache" if kept else "no-store"), name
 
 
 def test_a_browser_runs_and_loads_nothing_in_a_response_that_is_not_a_page(stack: Stack, api: Api) -> None:
-    for name, answer in answers(stack, api).items():
-        assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox", name
+    for name, response in responses(stack, api).items():
+        assert response.headers["content-security-policy"] == "default-src 'none'; sandbox", name
 
 
 def test_no_answer_claims_ranges_and_a_range_is_answered_whole(stack: Stack, api: Api) -> None:
-    for answer in answers(stack, api).values():
-        assert "accept-ranges" not in answer.headers
-        assert "content-range" not in answer.headers
+    for response in responses(stack, api).values():
+        assert "accept-ranges" not in response.headers
+        assert "content-range" not in response.headers
     path = path_of("{image}/thumbnails/small", stack)
     whole = api.get(path)
     part = api.get(path, range="bytes=0-3")
@@ -85,8 +87,8 @@ def test_the_request_id_is_api_gateways_which_its_access_log_has_too(stack: Stac
 
 
 def test_a_callers_own_request_id_is_not_taken_over(api: Api) -> None:
-    answer = api.get("/health", x_request_id="forged\r\nSet-Cookie: x")
-    assert "forged" not in str(answer.headers)
+    response = api.get("/health", x_request_id="forged\r\nSet-Cookie: x")
+    assert "forged" not in str(response.headers)
 
 
 # HEAD
@@ -107,8 +109,8 @@ def test_head_answers_what_get_does_without_the_body(stack: Stack, api: Api, tem
 
 @pytest.mark.parametrize("path", ["/nope", "/api/images/img_short"])
 def test_head_of_what_is_not_there_is_not_found_without_a_body(api: Api, path: str) -> None:
-    answer = api.send(request("http_get.json", path, method="HEAD"))
-    assert (answer.status, answer.body) == (404, b"")
+    response = api.send(request("http_get.json", path, method="HEAD"))
+    assert (response.status, response.body) == (404, b"")
 
 
 # ETag
@@ -123,9 +125,9 @@ def test_what_the_caller_has_is_not_sent_again(stack: Stack, api: Api, template:
     assert first.headers["cache-control"] == "private, no-cache"
     for header in (etag, f"W/{etag}", f'"other", {etag}', f'"a,b",W/"c" , {etag}', "*", " * "):
         for method in ("GET", "HEAD"):
-            answer = api.send(request("http_get.json", path, method=method, headers={"if-none-match": header}))
-            assert (answer.status, answer.body, answer.headers["etag"]) == (304, b"", etag), header
-            assert answer.headers["content-type"] == first.headers["content-type"]
+            response = api.send(request("http_get.json", path, method=method, headers={"if-none-match": header}))
+            assert (response.status, response.body, response.headers["etag"]) == (304, b"", etag), header
+            assert response.headers["content-type"] == first.headers["content-type"]
     for header in ('"other"', "", "no tag", etag.strip('"'), f'"{etag}'):
         assert api.get(path, if_none_match=header).status == 200, header
 
@@ -154,9 +156,9 @@ def test_the_etag_stays_while_nothing_changes(stack: Stack, api: Api) -> None:
 @pytest.mark.parametrize("status", [Status.RESERVED, Status.PENDING, Status.PROCESSING])
 def test_an_unfinished_image_says_when_to_ask_again(stack: Stack, api: Api, status: Status) -> None:
     path = f"/api/images/{image_in(stack.records, status).image_id}"
-    for answer in (api.get(path), api.get(path, if_none_match="*")):
-        assert answer.status in (200, 304)
-        assert int(answer.headers["retry-after"]) >= 1
+    for response in (api.get(path), api.get(path, if_none_match="*")):
+        assert response.status in (200, 304)
+        assert int(response.headers["retry-after"]) >= 1
 
 
 def test_a_finished_image_does_not(stack: Stack, api: Api) -> None:
@@ -168,7 +170,7 @@ def test_a_finished_image_does_not(stack: Stack, api: Api) -> None:
 
 def test_whatever_is_accepted_says_where_to_watch_it_and_when(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
-    for answer in (api.upload(pictures.jpeg()), api.post(f"/api/images/{record.image_id}/reprocess")):
-        assert answer.status == 202
-        assert answer.headers["location"].endswith(f"/api/images/{answer.json()['image_id']}")
-        assert int(answer.headers["retry-after"]) >= 1
+    for response in (api.upload(pictures.jpeg()), api.post(f"/api/images/{record.image_id}/reprocess")):
+        assert response.status == 202
+        assert response.headers["location"].endswith(f"/api/images/{response.json()['image_id']}")
+        assert int(response.headers["retry-after"]) >= 1

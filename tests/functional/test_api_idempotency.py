@@ -16,7 +16,7 @@ from image_recovery.handler import sweep
 from tests import pictures
 from tests.events import Event
 from tests.functional.emulator import Stack, done, done_but_raising, preceded_by, raising, repeated
-from tests.functional.http_api import BASE, Answer, Api, request, upload_event
+from tests.functional.http_api import BASE, Api, Response, request, upload_event
 from tests.functional.images import LEASE_SECONDS, METADATA, made_by, outcome
 
 LOST = ConnectionClosedError(endpoint_url="https://aws")
@@ -29,11 +29,11 @@ def with_key(event: Event, key: str) -> Event:
     return event
 
 
-def post(api: Api, key: str = "k", body: bytes = PHOTO, name: str = "photo.jpg") -> Answer:
+def post(api: Api, key: str = "k", body: bytes = PHOTO, name: str = "photo.jpg") -> Response:
     return api.send(with_key(upload_event(body, name), key))
 
 
-def reserve(api: Api, key: str = "k", **wanted: Any) -> Answer:
+def reserve(api: Api, key: str = "k", **wanted: Any) -> Response:
     event = request("http_post_json.json", "/api/uploads", body=json.dumps(WANTED | wanted).encode())
     return api.send(with_key(event, key))
 
@@ -66,7 +66,7 @@ def test_without_a_key_each_post_is_an_image(stack: Stack, api: Api) -> None:
 
 
 def test_each_key_has_its_image_and_each_call_its_own_keys(stack: Stack, api: Api) -> None:
-    ids = {answer.json()["image_id"] for answer in (post(api, "a"), post(api, "b"), reserve(api, "a"))}
+    ids = {response.json()["image_id"] for response in (post(api, "a"), post(api, "b"), reserve(api, "a"))}
     assert len(ids) == 3
 
 
@@ -85,8 +85,8 @@ def test_a_post_made_again_later_says_how_far_the_image_has_come(stack: Stack, a
 def test_the_same_key_with_another_file_is_refused(stack: Stack, api: Api, other: dict[str, Any]) -> None:
     post(api)
     before = stack.the_record()
-    answer = post(api, **other)
-    assert (answer.status, answer.code) == (409, "idempotency_key_reused")
+    response = post(api, **other)
+    assert (response.status, response.code) == (409, "idempotency_key_reused")
     assert stack.every() == [before]
 
 
@@ -141,11 +141,11 @@ def test_a_put_repeated_by_the_client_library_passes(stack: Stack, api: Api) -> 
 
 
 def test_two_at_once_with_one_key_are_one_image(stack: Stack, api: Api) -> None:
-    answers: list[Answer] = []
+    responses: list[Response] = []
 
     def be_faster() -> None:
         asyncio.set_event_loop(asyncio.new_event_loop())  # Mangum wants the thread to have one
-        answers.append(post(api))
+        responses.append(post(api))
 
     def in_another_environment() -> None:
         thread = threading.Thread(target=be_faster)
@@ -153,16 +153,16 @@ def test_two_at_once_with_one_key_are_one_image(stack: Stack, api: Api) -> None:
         thread.join()
 
     stack.dynamodb.plan("transact_write_items", preceded_by(in_another_environment))
-    answers.append(post(api))
-    assert [answer.status for answer in answers] == [202, 202]
-    assert answers[0].json()["image_id"] == answers[1].json()["image_id"]
+    responses.append(post(api))
+    assert [response.status for response in responses] == [202, 202]
+    assert responses[0].json()["image_id"] == responses[1].json()["image_id"]
     assert stack.counts() == {"pending": 1}
     assert versions(stack) == 1
 
 
 @pytest.mark.parametrize("again", [post, reserve])
 def test_what_was_deleted_is_not_made_again_by_a_repetition(
-    stack: Stack, api: Api, again: Callable[[Api], Answer]
+    stack: Stack, api: Api, again: Callable[[Api], Response]
 ) -> None:
     image_id = again(api).json()["image_id"]
     if again is reserve:
@@ -170,8 +170,8 @@ def test_what_was_deleted_is_not_made_again_by_a_repetition(
     claimed(stack)
     assert api.delete(f"/api/images/{image_id}").status == 204
     for _ in range(2):
-        answer = again(api)
-        assert (answer.status, answer.code) == (409, "image_deleted")
+        response = again(api)
+        assert (response.status, response.code) == (409, "image_deleted")
         assert api.get(f"/api/images/{image_id}").status == 404
         assert stack.originals() == set()
         stack.clock.advance(3600)
@@ -192,8 +192,8 @@ def test_the_deletion_of_an_image_whose_key_is_a_day_old_leaves_nothing(stack: S
 
 @pytest.mark.parametrize("key", ["", "with space", "é", "x" * 256, "tab\there"])
 def test_a_key_of_another_form_is_invalid(stack: Stack, api: Api, key: str) -> None:
-    for answer in (post(api, key), reserve(api, key)):
-        assert (answer.status, answer.code) == (422, "invalid_request")
+    for response in (post(api, key), reserve(api, key)):
+        assert (response.status, response.code) == (422, "invalid_request")
     assert stack.every() == []
 
 
@@ -245,14 +245,14 @@ def test_a_reservation_made_again_when_the_file_is_there_answers_the_image(
     stack.put(stack.the_record().key, PHOTO)
     if is_claimed:
         claimed(stack)
-    answer = reserve(api)
-    assert answer.status == 200
-    assert set(answer.json()) == {"image_id", "status", "data", "error"}
-    assert (answer.json()["image_id"], answer.json()["status"]) == (
+    response = reserve(api)
+    assert response.status == 200
+    assert set(response.json()) == {"image_id", "status", "data", "error"}
+    assert (response.json()["image_id"], response.json()["status"]) == (
         image_id,
         "processing" if is_claimed else "pending",
     )
-    assert answer.headers["location"] == f"{BASE}/api/images/{image_id}"
+    assert response.headers["location"] == f"{BASE}/api/images/{image_id}"
 
 
 @pytest.mark.parametrize(
@@ -262,8 +262,8 @@ def test_a_reservation_made_again_when_the_file_is_there_answers_the_image(
 def test_the_same_key_with_another_reservation_is_refused(stack: Stack, api: Api, other: dict[str, Any]) -> None:
     reserve(api)
     before = stack.the_record()
-    answer = reserve(api, **other)
-    assert (answer.status, answer.code) == (409, "idempotency_key_reused")
+    response = reserve(api, **other)
+    assert (response.status, response.code) == (409, "idempotency_key_reused")
     assert stack.every() == [before]
 
 
@@ -291,5 +291,5 @@ def test_a_reservation_that_arrives_while_it_is_made_again_answers_the_image(sta
         stack.others().claim(record, stored, lease_seconds=LEASE_SECONDS)
 
     stack.dynamodb.plan("put_item", preceded_by(arrive))
-    answer = reserve(api)
-    assert (answer.status, answer.json()["status"]) == (200, "processing")
+    response = reserve(api)
+    assert (response.status, response.json()["status"]) == (200, "processing")

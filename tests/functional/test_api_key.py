@@ -17,7 +17,7 @@ from image_api.http.api_key import CACHE_SECONDS, OUTAGE_SECONDS, REREAD_SECONDS
 from image_core.errors import Unavailable
 from tests import pictures
 from tests.functional.emulator import Call, Client, Clients, Stack, raising
-from tests.functional.http_api import Answer, Api, request
+from tests.functional.http_api import Api, Response, request
 from tests.iam import calls
 from tests.iam.resolved import resolved
 
@@ -44,7 +44,7 @@ def api(locked: Stack) -> Api:
     return Api(locked.services)
 
 
-def call(api: Api, method: str, path: str, **headers: str) -> Answer:
+def call(api: Api, method: str, path: str, **headers: str) -> Response:
     return api.send(request("http_get.json", path, method=method, headers=headers))
 
 
@@ -70,9 +70,9 @@ GUARDED = [
 @pytest.mark.parametrize(("method", "path"), GUARDED)
 def test_nobody_is_let_in_without_the_key(api: Api, method: str, path: str) -> None:
     for headers in ({}, {"x_api_key": "x" * 40}):
-        answer = call(api, method, path, **headers)
-        assert (answer.status, answer.code) == (401, "unauthorized")
-        assert answer.headers["www-authenticate"].startswith("ApiKey ")
+        response = call(api, method, path, **headers)
+        assert (response.status, response.code) == (401, "unauthorized")
+        assert response.headers["www-authenticate"].startswith("ApiKey ")
 
 
 @pytest.mark.parametrize("presented", ["", KEY[:-1], KEY + "k", KEY.upper(), f"Bearer {KEY}", f" {KEY}", "ключ"])
@@ -114,9 +114,9 @@ def paths_of(routes: Any) -> Iterator[str]:
     ],
 )
 def test_no_spelling_of_a_path_is_a_way_round_the_key(api: Api, path: str) -> None:
-    answer = call(api, "GET", path)
-    assert answer.status in (401, 404)
-    assert answer.code in ("unauthorized", "not_found")
+    response = call(api, "GET", path)
+    assert response.status in (401, 404)
+    assert response.code in ("unauthorized", "not_found")
 
 
 def test_a_refused_upload_leaves_nothing_behind(api: Api, locked: Stack) -> None:
@@ -192,10 +192,10 @@ def test_while_the_key_cannot_be_read_the_api_is_unavailable_and_never_open(
 ) -> None:
     locked.secrets.plan("get_secret_value", raising(fault))
     for presented in (KEY, "x" * 40):
-        answer = call(api, "GET", "/api/images", x_api_key=presented)
-        assert (answer.status, answer.code) == (503, "unavailable")
-        assert int(answer.headers["retry-after"]) > 0
-        assert "arn" not in answer.body.decode()
+        response = call(api, "GET", "/api/images", x_api_key=presented)
+        assert (response.status, response.code) == (503, "unavailable")
+        assert int(response.headers["retry-after"]) > 0
+        assert "arn" not in response.body.decode()
     assert call(api, "GET", "/health").status == 200
     assert len(locked.secrets.calls) == 1, "one that fails is not asked at every call"
 
@@ -317,11 +317,11 @@ def test_a_new_key_is_never_called_wrong_and_is_valid_within_seconds_while_other
 
 
 def test_while_guesses_use_up_the_reads_the_answer_says_when_to_come_back(api: Api) -> None:
-    answers = [call(api, "GET", "/api/images", x_api_key=uuid.uuid4().hex) for _ in range(REREADS + 1)]
-    assert {answer.status for answer in answers[:-1]} == {401}
-    assert (answers[-1].status, answers[-1].code) == (503, "unavailable")
-    assert int(answers[-1].headers["retry-after"]) == REREAD_SECONDS
-    assert call(api, "GET", "/api/images", x_api_key=answers[-1].headers["x-request-id"]).status == 503
+    responses = [call(api, "GET", "/api/images", x_api_key=uuid.uuid4().hex) for _ in range(REREADS + 1)]
+    assert {response.status for response in responses[:-1]} == {401}
+    assert (responses[-1].status, responses[-1].code) == (503, "unavailable")
+    assert int(responses[-1].headers["retry-after"]) == REREAD_SECONDS
+    assert call(api, "GET", "/api/images", x_api_key=responses[-1].headers["x-request-id"]).status == 503
 
 
 def test_first_calls_at_once_with_the_right_key_are_all_let_in_by_one_read(ring: Ring) -> None:
@@ -348,11 +348,11 @@ def test_first_calls_at_once_with_the_right_key_are_all_let_in_by_one_read(ring:
 def test_a_known_key_does_not_wait_for_the_read_of_another_request(ring: Ring) -> None:
     assert ring.takes(KEY)
     ring.seconds += CACHE_SECONDS
-    begun, answered = threading.Event(), threading.Event()
+    begun, responded = threading.Event(), threading.Event()
 
     def slow(call: Call, arguments: dict[str, Any]) -> Any:
         begun.set()
-        assert answered.wait(10), "the other one waits for this read"
+        assert responded.wait(10), "the other one waits for this read"
         return call(**arguments)
 
     ring.client.plan("get_secret_value", slow)
@@ -360,7 +360,7 @@ def test_a_known_key_does_not_wait_for_the_read_of_another_request(ring: Ring) -
         reading = pool.submit(ring.takes, KEY)
         assert begun.wait(10)
         assert ring.takes(KEY)
-        answered.set()
+        responded.set()
         assert reading.result(10)
 
 

@@ -16,7 +16,7 @@ from image_processor.handler import Processor
 from tests import pictures
 from tests.functional.captioners import FakeCaptioner
 from tests.functional.emulator import Call, Stack
-from tests.functional.http_api import BOUNDARY, Answer, Api, multipart, request, upload_event
+from tests.functional.http_api import BOUNDARY, Api, Response, multipart, request, upload_event
 from tests.functional.s3_events import messages, notification
 
 PHOTO = pictures.jpeg(60, 40)
@@ -84,8 +84,8 @@ def fetch(url: str) -> tuple[int, http.client.HTTPMessage, bytes]:
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=10)
     connection.request("GET", url.partition(parts.netloc)[2])
-    answer = connection.getresponse()
-    return answer.status, answer.headers, answer.read()
+    response = connection.getresponse()
+    return response.status, response.headers, response.read()
 
 
 def put(url: str, headers: dict[str, str], body: bytes) -> int:
@@ -106,8 +106,8 @@ def assert_is_whole(
     assert listed.json()["data"] == [shown.json()]
     redirect = api.get(f"/api/images/{image_id}/original")
     assert redirect.status == 307
-    for answer in (shown, listed, redirect, api.get(f"/api/images/{image_id}/thumbnails/small")):
-        assert_headers_are_clean(answer)
+    for response in (shown, listed, redirect, api.get(f"/api/images/{image_id}/thumbnails/small")):
+        assert_headers_are_clean(response)
     url = redirect.headers["location"]
     (disposition,) = parse_qs(urlsplit(url).query)["response-content-disposition"]
     assert disposition.isascii() and disposition.isprintable()
@@ -123,10 +123,10 @@ def assert_is_whole(
     assert headers["Set-Cookie"] is None
 
 
-def assert_headers_are_clean(answer: Answer) -> None:
-    for name, value in answer.headers.items():
+def assert_headers_are_clean(response: Response) -> None:
+    for name, value in response.headers.items():
         assert name.isascii() and value.isascii() and value.isprintable(), (name, value)
-    assert "set-cookie" not in answer.headers
+    assert "set-cookie" not in response.headers
 
 
 def assert_logs_are_clean(logs: pytest.LogCaptureFixture) -> None:
@@ -145,10 +145,10 @@ def test_a_name_in_a_form(
     stack: Stack, api: Api, processor: Processor, logs: pytest.LogCaptureFixture, name: str
 ) -> None:
     stack.notify_the_queue()
-    answer = api.upload(PHOTO, name.replace("\\", "\\\\"))
-    assert answer.status == 202
+    response = api.upload(PHOTO, name.replace("\\", "\\\\"))
+    assert response.status == 202
     arrive(stack, processor)
-    assert_is_whole(api, answer.json()["image_id"], name, logs)
+    assert_is_whole(api, response.json()["image_id"], name, logs)
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
@@ -157,14 +157,14 @@ def test_a_name_in_a_reservation(
 ) -> None:
     stack.notify_the_queue()
     wanted = {"filename": name, "content_type": "image/jpeg", "size": len(PHOTO)}
-    answer = api.post_json("/api/uploads", wanted)
-    assert answer.status == 201
-    assert_headers_are_clean(answer)
-    upload = answer.json()["upload"]
+    response = api.post_json("/api/uploads", wanted)
+    assert response.status == 201
+    assert_headers_are_clean(response)
+    upload = response.json()["upload"]
     assert upload["url"].isascii() and upload["url"].isprintable()
     assert put(upload["url"], upload["headers"], PHOTO) == 200
     arrive(stack, processor)
-    assert_is_whole(api, answer.json()["image_id"], name, logs)
+    assert_is_whole(api, response.json()["image_id"], name, logs)
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
@@ -187,9 +187,9 @@ def test_a_name_in_the_bucket(
 
 @pytest.mark.parametrize(("name", "status"), [("a\r\nb.jpg", 422), ("a\rb.jpg", 422), ("a\nb.jpg", 202)])
 def test_a_line_break_as_it_is_in_a_form_is_refused_or_data(stack: Stack, api: Api, name: str, status: int) -> None:
-    answer = api.upload(PHOTO, name)
-    assert answer.status == status
-    assert_headers_are_clean(answer)
+    response = api.upload(PHOTO, name)
+    assert response.status == status
+    assert_headers_are_clean(response)
     assert [record.original_name for record in stack.every()] == ([name] if status == 202 else [])
 
 
@@ -201,26 +201,26 @@ def form_with(disposition: str) -> bytes:
 def test_the_extended_spelling_of_a_name_is_ignored_as_forms_demand(stack: Stack, api: Api) -> None:
     # RFC 7578, section 4.2: no `filename*` in multipart/form-data.
     both = form_with("; filename=\"plain.jpg\"; filename*=UTF-8''%0D%0Aevil.jpg")
-    answer = api.send(request("http_post_multipart.json", "/api/images", body=both))
-    assert (answer.status, answer.json()["data"]["original_name"]) == (202, "plain.jpg")
+    response = api.send(request("http_post_multipart.json", "/api/images", body=both))
+    assert (response.status, response.json()["data"]["original_name"]) == (202, "plain.jpg")
 
 
 def test_a_file_with_that_spelling_alone_is_refused_clearly(stack: Stack, api: Api) -> None:
     alone = form_with("; filename*=UTF-8''%E6%97%A5.jpg")
-    answer = api.send(request("http_post_multipart.json", "/api/images", body=alone))
-    assert (answer.status, answer.code) == (422, "invalid_request")
-    assert "file" in answer.json()["error"]["message"]
+    response = api.send(request("http_post_multipart.json", "/api/images", body=alone))
+    assert (response.status, response.code) == (422, "invalid_request")
+    assert "file" in response.json()["error"]["message"]
     assert stack.every() == []
 
 
 def test_a_name_in_the_charset_of_an_old_client_is_a_name(stack: Stack, api: Api) -> None:
     body = multipart(PHOTO, "PLACEHOLDER.jpg", "image/jpeg").replace(b"PLACEHOLDER", b"caf\xe9")
-    answer = api.send(request("http_post_multipart.json", "/api/images", body=body))
-    assert (answer.status, answer.json()["data"]["original_name"]) == (202, "caf\xe9.jpg")
+    response = api.send(request("http_post_multipart.json", "/api/images", body=body))
+    assert (response.status, response.json()["data"]["original_name"]) == (202, "caf\xe9.jpg")
 
 
 def test_names_in_json_are_data_to_a_page(stack: Stack, api: Api) -> None:
-    answer = api.send(upload_event(PHOTO, "</script><img src=x onerror=alert(1)>.jpg"))
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert json.loads(answer.body)["data"]["original_name"] == "</script><img src=x onerror=alert(1)>.jpg"
+    response = api.send(upload_event(PHOTO, "</script><img src=x onerror=alert(1)>.jpg"))
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert json.loads(response.body)["data"]["original_name"] == "</script><img src=x onerror=alert(1)>.jpg"

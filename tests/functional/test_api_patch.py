@@ -11,31 +11,31 @@ from image_core.errors import CaptionFailed, RetriesExhausted
 from image_core.keys import new_image_id
 from image_core.model import Record, Status
 from tests.functional.emulator import Stack, preceded_by
-from tests.functional.http_api import Answer, Api, request
+from tests.functional.http_api import Api, Response, request
 from tests.functional.images import LEASE_SECONDS, METADATA, image_in, made_by, outcome, seen, stored_image
 
 WORDS = {"title": "Lake at dawn", "alt_text": "A lake between mountains", "tags": ["lake", "dawn"]}
 
 
-def patch(api: Api, image_id: str, change: Any, **headers: str) -> Answer:
+def patch(api: Api, image_id: str, change: Any, **headers: str) -> Response:
     body = change if isinstance(change, bytes) else json.dumps(change).encode()
     path = f"/api/images/{image_id}"
     return api.send(request("http_post_json.json", path, method="PATCH", headers=headers, body=body))
 
 
-def words(answer: Answer) -> dict[str, Any]:
-    data = answer.json()["data"]
+def words(response: Response) -> dict[str, Any]:
+    data = response.json()["data"]
     return {name: data[name] for name in WORDS}
 
 
 def test_words_are_set_and_shown_everywhere(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.SUCCESS)
-    answer = patch(api, record.image_id, WORDS)
+    response = patch(api, record.image_id, WORDS)
     shown = api.get(f"/api/images/{record.image_id}")
-    assert answer.status == 200
-    assert words(answer) == WORDS
-    assert answer.json() == shown.json() == api.get("/api/images").json()["data"][0]
-    assert answer.headers["etag"] == shown.headers["etag"]
+    assert response.status == 200
+    assert words(response) == WORDS
+    assert response.json() == shown.json() == api.get("/api/images").json()["data"][0]
+    assert response.headers["etag"] == shown.headers["etag"]
     assert stack.counts() == {"success": 1}
 
 
@@ -103,8 +103,8 @@ def test_a_merge_patch_may_call_itself_so(stack: Stack, api: Api, content_type: 
 )
 def test_words_of_another_form_are_invalid_and_change_nothing(stack: Stack, api: Api, change: Any) -> None:
     record = image_in(stack.records, Status.SUCCESS)
-    answer = patch(api, record.image_id, change)
-    assert (answer.status, answer.code) == (422, "invalid_request")
+    response = patch(api, record.image_id, change)
+    assert (response.status, response.code) == (422, "invalid_request")
     assert stack.every() == [record]
 
 
@@ -120,8 +120,8 @@ def test_the_longest_words_of_all_are_taken(stack: Stack, api: Api) -> None:
 
 def test_what_is_not_there_or_being_deleted_has_no_words(stack: Stack, api: Api) -> None:
     for image_id in (new_image_id(), "img_short", image_in(stack.records, Status.DELETING).image_id):
-        answer = patch(api, image_id, WORDS)
-        assert (answer.status, answer.code) == (404, "not_found")
+        response = patch(api, image_id, WORDS)
+        assert (response.status, response.code) == (404, "not_found")
 
 
 # Nothing overwrites them
@@ -178,9 +178,9 @@ def test_a_transition_that_comes_first_keeps_its_results_and_the_words_are_added
     record = image_in(stack.records, Status.PROCESSING)
     other = stack.others()
     stack.dynamodb.plan("put_item", preceded_by(lambda: other.finish(record, outcome())))
-    answer = patch(api, record.image_id, WORDS)
-    assert (answer.status, answer.json()["status"]) == (200, "success")
-    assert words(answer) == WORDS
+    response = patch(api, record.image_id, WORDS)
+    assert (response.status, response.json()["status"]) == (200, "success")
+    assert words(response) == WORDS
 
 
 # Lost updates
@@ -203,8 +203,8 @@ def test_a_write_between_the_check_and_ours_is_noticed(stack: Stack, api: Api) -
     other = stack.others()
     first = preceded_by(lambda: other.describe(record, title="first", alt_text=None, tags=None))
     stack.dynamodb.plan("put_item", first)
-    answer = patch(api, record.image_id, {"title": "second"}, if_match=etag)
-    assert (answer.status, answer.code) == (412, "precondition_failed")
+    response = patch(api, record.image_id, {"title": "second"}, if_match=etag)
+    assert (response.status, response.code) == (412, "precondition_failed")
     assert stack.the_record().title == "first"
 
 
@@ -237,16 +237,16 @@ def test_a_condition_is_compared_strongly(stack: Stack, api: Api, method: str, i
     if method == "PATCH":
         assert patch(api, record.image_id, WORDS, if_match=header).status == status
     else:
-        answer = api.send(request("http_delete.json", path, headers={"if-match": header}))
-        assert answer.status == (204 if status == 200 else 412)
+        response = api.send(request("http_delete.json", path, headers={"if-match": header}))
+        assert response.status == (204 if status == 200 else 412)
         assert bool(stack.every()) == (status == 412)
 
 
 # The ETag of the texts alone
 
 
-def text_etag(answer: Answer) -> str:
-    tag: str = answer.json()["data"]["text_etag"]
+def text_etag(response: Response) -> str:
+    tag: str = response.json()["data"]["text_etag"]
     return tag
 
 
@@ -273,8 +273,8 @@ def test_texts_can_be_saved_although_the_caption_has_come_meanwhile(stack: Stack
     stack.records.finish(saved, outcome())
 
     assert patch(api, record.image_id, WORDS, if_match=read.headers["etag"]).status == 412
-    answer = patch(api, record.image_id, WORDS, if_match=text_etag(read))
-    assert (answer.status, words(answer)) == (200, WORDS)
+    response = patch(api, record.image_id, WORDS, if_match=text_etag(read))
+    assert (response.status, words(response)) == (200, WORDS)
 
 
 def test_a_caption_that_comes_between_check_and_write_is_no_conflict_of_texts(stack: Stack, api: Api) -> None:
@@ -282,8 +282,8 @@ def test_a_caption_that_comes_between_check_and_write_is_no_conflict_of_texts(st
     read = api.get(f"/api/images/{record.image_id}")
     other = stack.others()
     stack.dynamodb.plan("put_item", preceded_by(lambda: other.finish(record, outcome())))
-    answer = patch(api, record.image_id, WORDS, if_match=text_etag(read))
-    assert (answer.status, answer.json()["status"]) == (200, "success")
+    response = patch(api, record.image_id, WORDS, if_match=text_etag(read))
+    assert (response.status, response.json()["status"]) == (200, "success")
 
 
 @pytest.mark.parametrize(
@@ -298,8 +298,8 @@ def test_a_text_etag_is_sent_as_it_is(stack: Stack, api: Api, method: str, if_ma
     if method == "PATCH":
         assert patch(api, record.image_id, WORDS, if_match=header).status == status
     else:
-        answer = api.send(request("http_delete.json", path, headers={"if-match": header}))
-        assert answer.status == (204 if status == 200 else 412)
+        response = api.send(request("http_delete.json", path, headers={"if-match": header}))
+        assert response.status == (204 if status == 200 else 412)
 
 
 def test_of_two_who_read_the_same_texts_the_second_does_not_overwrite_the_first(stack: Stack, api: Api) -> None:

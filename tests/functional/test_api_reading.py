@@ -29,10 +29,10 @@ from tests.functional.images import (
 def test_an_image_is_shown_whole(stack: Stack, api: Api) -> None:
     stack.clock.advance(1)
     record = stored_image(stack, Status.SUCCESS, original_name="my photo+1 é.jpg", source="bucket")
-    answer = api.get(f"/api/images/{record.image_id}")
+    response = api.get(f"/api/images/{record.image_id}")
     thumbnails = f"{BASE}/api/images/{record.image_id}/thumbnails"
-    assert answer.status == 200
-    assert answer.json() == {
+    assert response.status == 200
+    assert response.json() == {
         "status": "success",
         "data": {
             "image_id": record.image_id,
@@ -97,8 +97,8 @@ def test_where_a_picture_was_taken_is_shown_only_if_that_is_wanted(
 def test_urls_are_on_the_host_that_the_caller_used(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     path = f"/api/images/{record.image_id}"
-    answer = api.get(path, host="images.example.org", x_forwarded_proto="http")
-    assert answer.json()["data"]["thumbnails"]["small"] == f"http://images.example.org{path}/thumbnails/small"
+    response = api.get(path, host="images.example.org", x_forwarded_proto="http")
+    assert response.json()["data"]["thumbnails"]["small"] == f"http://images.example.org{path}/thumbnails/small"
 
 
 @pytest.mark.parametrize(
@@ -106,15 +106,15 @@ def test_urls_are_on_the_host_that_the_caller_used(stack: Stack, api: Api) -> No
 )
 def test_an_unknown_image_is_not_found(api: Api, image_id: str) -> None:
     for rest in ("", "/thumbnails/small", "/original", "/original/address"):
-        answer = api.get(f"/api/images/{image_id}{rest}")
-        assert (answer.status, answer.code) == (404, "not_found")
+        response = api.get(f"/api/images/{image_id}{rest}")
+        assert (response.status, response.code) == (404, "not_found")
 
 
 def test_an_image_that_is_being_deleted_is_not_found(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.DELETING)
     for path in ("", "/thumbnails/small", "/original", "/original/address"):
-        answer = api.get(f"/api/images/{record.image_id}{path}")
-        assert (answer.status, answer.code) == (404, "not_found")
+        response = api.get(f"/api/images/{record.image_id}{path}")
+        assert (response.status, response.code) == (404, "not_found")
 
 
 # The list
@@ -125,9 +125,9 @@ def test_the_list_holds_what_each_image_answers_by_itself(stack: Stack, api: Api
     for status in SHOWN_STATUSES:
         made.insert(0, image_in(stack.records, status).image_id)
         stack.clock.advance(1)
-    answer = api.get("/api/images")
-    assert answer.status == 200
-    assert answer.json() == {
+    response = api.get("/api/images")
+    assert response.status == 200
+    assert response.json() == {
         "status": "success",
         "data": [api.get(f"/api/images/{image_id}").json() for image_id in made],
         "next_cursor": None,
@@ -156,16 +156,16 @@ def test_a_page_has_twenty_images_unless_asked_otherwise(stack: Stack, api: Api)
 
 @pytest.mark.parametrize("query", ["cursor=", "cursor=x", "cursor=%00", "cursor=%C3%A9", "cursor=" + "A" * 512])
 def test_a_cursor_that_nobody_gave_out_is_refused(api: Api, query: str) -> None:
-    answer = api.get("/api/images", query)
-    assert (answer.status, answer.code) == (400, "bad_cursor")
+    response = api.get("/api/images", query)
+    assert (response.status, response.code) == (400, "bad_cursor")
 
 
 def test_a_cursor_of_another_list_is_refused(stack: Stack, api: Api) -> None:
     for _ in range(2):
         image_in(stack.records, Status.PENDING)
     cursor = api.get("/api/images", "limit=1").json()["next_cursor"]
-    answer = api.get("/api/images", f"limit=1&status=pending&cursor={cursor}")
-    assert (answer.status, answer.code) == (400, "bad_cursor")
+    response = api.get("/api/images", f"limit=1&status=pending&cursor={cursor}")
+    assert (response.status, response.code) == (400, "bad_cursor")
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,8 @@ def test_a_cursor_of_another_list_is_refused(stack: Stack, api: Api) -> None:
     ],
 )
 def test_a_query_that_makes_no_sense_is_invalid(api: Api, query: str) -> None:
-    answer = api.get("/api/images", query)
-    assert (answer.status, answer.code) == (422, "invalid_request")
+    response = api.get("/api/images", query)
+    assert (response.status, response.code) == (422, "invalid_request")
 
 
 @pytest.mark.parametrize(
@@ -208,9 +208,9 @@ def test_a_list_can_be_narrowed_by_time(stack: Stack, api: Api, query: str, foun
     for _ in range(3):
         made.append(image_in(stack.records, Status.PENDING).image_id)
         stack.clock.advance(1)
-    answer = api.get("/api/images", query)
-    assert answer.status == 200, answer.body
-    assert [made.index(image["data"]["image_id"]) for image in answer.json()["data"]] == found
+    response = api.get("/api/images", query)
+    assert response.status == 200, response.body
+    assert [made.index(image["data"]["image_id"]) for image in response.json()["data"]] == found
 
 
 @pytest.mark.parametrize(
@@ -234,10 +234,10 @@ def test_a_list_can_be_narrowed_by_time(stack: Stack, api: Api, query: str, foun
 )
 @pytest.mark.parametrize("name", ["created_after", "created_before"])
 def test_a_time_of_another_form_is_invalid_and_told_how_to_write_it(api: Api, name: str, time: str) -> None:
-    answer = api.get("/api/images", f"{name}={time}")
-    assert (answer.status, answer.code) == (422, "invalid_request")
-    assert name in answer.json()["error"]["message"]
-    assert "2026-11-20T10:00:00Z" in answer.json()["error"]["message"]
+    response = api.get("/api/images", f"{name}={time}")
+    assert (response.status, response.code) == (422, "invalid_request")
+    assert name in response.json()["error"]["message"]
+    assert "2026-11-20T10:00:00Z" in response.json()["error"]["message"]
 
 
 # Thumbnails
@@ -246,12 +246,12 @@ def test_a_time_of_another_form_is_invalid_and_told_how_to_write_it(api: Api, na
 @pytest.mark.parametrize("size", ["small", "medium"])
 def test_a_thumbnail_is_its_bytes(stack: Stack, api: Api, size: str) -> None:
     record = stored_image(stack, Status.SUCCESS)
-    answer = api.get(f"/api/images/{record.image_id}/thumbnails/{size}")
-    assert answer.status == 200
+    response = api.get(f"/api/images/{record.image_id}/thumbnails/{size}")
+    assert response.status == 200
     assert record.thumbnails is not None
-    assert answer.body == f"{size} of {record.thumbnails.attempt}".encode()
-    assert answer.headers["content-type"] == "image/jpeg"
-    assert answer.headers["cache-control"] == "private, no-cache"
+    assert response.body == f"{size} of {record.thumbnails.attempt}".encode()
+    assert response.headers["content-type"] == "image/jpeg"
+    assert response.headers["cache-control"] == "private, no-cache"
 
 
 def test_a_thumbnail_that_the_caller_has_is_not_sent_again(stack: Stack, api: Api) -> None:
@@ -259,8 +259,8 @@ def test_a_thumbnail_that_the_caller_has_is_not_sent_again(stack: Stack, api: Ap
     path = f"/api/images/{record.image_id}/thumbnails/small"
     etag = api.get(path).headers["etag"]
     for header in (etag, f"W/{etag}", f'"other", {etag}'):
-        answer = api.get(path, if_none_match=header)
-        assert (answer.status, answer.body, answer.headers["etag"]) == (304, b"", etag)
+        response = api.get(path, if_none_match=header)
+        assert (response.status, response.body, response.headers["etag"]) == (304, b"", etag)
     assert api.get(path, if_none_match='"other"').status == 200
 
 
@@ -279,16 +279,16 @@ def test_each_size_and_each_attempt_has_an_etag_of_its_own(stack: Stack, api: Ap
 @pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING, Status.RESERVED])
 def test_a_thumbnail_that_is_not_there_yet_says_when_to_ask_again(stack: Stack, api: Api, status: Status) -> None:
     record = image_in(stack.records, status)
-    answer = api.get(f"/api/images/{record.image_id}/thumbnails/small")
-    assert (answer.status, answer.code) == (409, "not_ready")
-    assert int(answer.headers["retry-after"]) >= 1
+    response = api.get(f"/api/images/{record.image_id}/thumbnails/small")
+    assert (response.status, response.code) == (409, "not_ready")
+    assert int(response.headers["retry-after"]) >= 1
 
 
 def test_an_image_that_failed_without_thumbnails_has_none_to_give(stack: Stack, api: Api) -> None:
     record = stack.records.fail(image_in(stack.records, Status.PROCESSING), CorruptImage())
-    answer = api.get(f"/api/images/{record.image_id}/thumbnails/small")
-    assert (answer.status, answer.code) == (409, "processing_failed")
-    assert "retry-after" not in answer.headers
+    response = api.get(f"/api/images/{record.image_id}/thumbnails/small")
+    assert (response.status, response.code) == (409, "processing_failed")
+    assert "retry-after" not in response.headers
 
 
 def test_the_thumbnails_of_an_image_whose_caption_failed_are_served(stack: Stack, api: Api) -> None:
@@ -304,9 +304,9 @@ def test_a_thumbnail_that_was_replaced_while_it_was_fetched_is_fetched_anew(stac
         _process_again(stack, other, record.image_id)
 
     stack.s3.plan("get_object", preceded_by(replaced))
-    answer = api.get(f"/api/images/{record.image_id}/thumbnails/small")
-    assert answer.status == 200
-    assert answer.body == b"small, again"
+    response = api.get(f"/api/images/{record.image_id}/thumbnails/small")
+    assert response.status == 200
+    assert response.body == b"small, again"
 
 
 def _process_again(stack: Stack, records: Records, image_id: str) -> None:
@@ -325,11 +325,11 @@ def _process_again(stack: Stack, records: Records, image_id: str) -> None:
 
 def test_the_original_is_a_short_way_off_as_an_attachment(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS, original_name='my "photo"+1 é.jpg')
-    answer = api.get(f"/api/images/{record.image_id}/original")
-    url = urlsplit(answer.headers["location"])
+    response = api.get(f"/api/images/{record.image_id}/original")
+    url = urlsplit(response.headers["location"])
     query = parse_qs(url.query)
-    assert (answer.status, answer.body) == (307, b"")
-    assert answer.headers["cache-control"] == "no-store"
+    assert (response.status, response.body) == (307, b"")
+    assert response.headers["cache-control"] == "no-store"
     assert unquote(url.path) == f"/{stack.uploads_bucket}/{record.key}"
     assert query["X-Amz-Expires"] == ["300"]
     assert query["response-content-disposition"] == [
@@ -340,11 +340,11 @@ def test_the_original_is_a_short_way_off_as_an_attachment(stack: Stack, api: Api
 def test_the_address_of_the_original_can_be_had_without_a_redirect(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     path = f"/api/images/{record.image_id}/original"
-    answer = api.get(f"{path}/address")
+    response = api.get(f"{path}/address")
 
-    assert answer.status == 200
-    assert answer.headers["cache-control"] == "no-store"
-    address, redirected = urlsplit(answer.json()["data"]["url"]), urlsplit(api.get(path).headers["location"])
+    assert response.status == 200
+    assert response.headers["cache-control"] == "no-store"
+    address, redirected = urlsplit(response.json()["data"]["url"]), urlsplit(api.get(path).headers["location"])
     assert (address.netloc, address.path) == (redirected.netloc, redirected.path)
     assert parse_qs(address.query).keys() == parse_qs(redirected.query).keys()
 
@@ -356,15 +356,15 @@ def test_the_original_can_be_had_as_soon_as_it_has_arrived(stack: Stack, api: Ap
 
 def test_an_original_that_has_not_arrived_yet_says_when_to_ask_again(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.RESERVED)
-    answer = api.get(f"/api/images/{record.image_id}/original")
-    assert (answer.status, answer.code) == (409, "not_ready")
-    assert int(answer.headers["retry-after"]) >= 1
+    response = api.get(f"/api/images/{record.image_id}/original")
+    assert (response.status, response.code) == (409, "not_ready")
+    assert int(response.headers["retry-after"]) >= 1
 
 
 def test_an_original_that_never_arrived_is_not_found(stack: Stack, api: Api) -> None:
     record = stack.records.give_up(image_in(stack.records, Status.PENDING), None, UploadIncomplete())
-    answer = api.get(f"/api/images/{record.image_id}/original")
-    assert (answer.status, answer.code) == (404, "not_found")
+    response = api.get(f"/api/images/{record.image_id}/original")
+    assert (response.status, response.code) == (404, "not_found")
 
 
 # Statistics and the service
@@ -440,6 +440,6 @@ def test_the_index_says_where_to_go(api: Api) -> None:
 
 @pytest.mark.parametrize(("path", "text"), [("/docs", "swagger"), ("/openapi.json", "openapi")])
 def test_the_documentation_is_served(api: Api, path: str, text: str) -> None:
-    answer = api.get(path)
-    assert answer.status == 200
-    assert text in answer.body.decode().lower()
+    response = api.get(path)
+    assert response.status == 200
+    assert text in response.body.decode().lower()

@@ -22,12 +22,12 @@ GARBAGE = b"\xff\xd8\xff\xe0" + b"garbage" * 50
 
 
 def test_an_upload_is_accepted_with_its_record_and_where_to_watch_it(stack: Stack, api: Api) -> None:
-    answer = api.send(load("http_post_multipart.json"))
-    image_id = answer.json()["image_id"]
-    assert answer.status == 202
+    response = api.send(load("http_post_multipart.json"))
+    image_id = response.json()["image_id"]
+    assert response.status == 202
     assert is_image_id(image_id)
-    assert answer.headers["location"] == f"{BASE}/api/images/{image_id}"
-    assert answer.json() == {
+    assert response.headers["location"] == f"{BASE}/api/images/{image_id}"
+    assert response.json() == {
         "image_id": image_id,
         "status": "pending",
         "data": {
@@ -83,9 +83,9 @@ def test_an_upload_is_counted_and_listed_at_once(stack: Stack, api: Api) -> None
 def test_the_bytes_decide_what_a_file_is_not_its_name_or_declared_type(
     api: Api, body: bytes, media_type: str
 ) -> None:
-    answer = api.upload(body, "report.pdf", "application/pdf")
-    assert answer.status == 202
-    assert answer.json()["data"]["content_type"] == media_type
+    response = api.upload(body, "report.pdf", "application/pdf")
+    assert response.status == 202
+    assert response.json()["data"]["content_type"] == media_type
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_the_bytes_decide_what_a_file_is_not_its_name_or_declared_type(
     ids=["text", "svg", "pdf", "nul", "cut"],
 )
 def test_what_is_no_picture_is_refused_whatever_it_calls_itself(stack: Stack, api: Api, body: bytes) -> None:
-    answer = api.upload(body, "photo.jpg", "image/jpeg")
-    assert (answer.status, answer.code) == (400, "unsupported_format")
+    response = api.upload(body, "photo.jpg", "image/jpeg")
+    assert (response.status, response.code) == (400, "unsupported_format")
     assert stack.every() == []
     assert stack.originals() == set()
 
@@ -108,12 +108,12 @@ def test_a_format_that_is_not_allowed_is_refused_by_name_posted_or_announced(
     wanted = {"filename": "photo", "size": 9}
 
     assert api.upload(pictures.jpeg()).status == 202
-    for answer in (
+    for response in (
         api.upload(pictures.png()),
         api.post_json("/api/uploads", wanted | {"content_type": "image/png"}),
     ):
-        assert (answer.status, answer.code) == (400, "unsupported_format")
-        assert answer.json()["error"]["message"] == "Supported formats: JPEG, WebP."
+        assert (response.status, response.code) == (400, "unsupported_format")
+        assert response.json()["error"]["message"] == "Supported formats: JPEG, WebP."
     assert api.post_json("/api/uploads", wanted | {"content_type": "image/webp"}).status == 201
 
 
@@ -122,8 +122,8 @@ def test_hostile_bytes_with_a_signature_are_accepted_and_left_to_the_processor(a
 
 
 def test_an_empty_file_is_refused(stack: Stack, api: Api) -> None:
-    answer = api.upload(b"")
-    assert (answer.status, answer.code) == (400, "empty_file")
+    response = api.upload(b"")
+    assert (response.status, response.code) == (400, "empty_file")
     assert stack.every() == []
 
 
@@ -137,8 +137,8 @@ def test_an_empty_file_is_refused(stack: Stack, api: Api) -> None:
     ids=["empty form", "another field", "no form"],
 )
 def test_a_call_without_a_file_is_invalid(stack: Stack, api: Api, event: Event) -> None:
-    answer = api.send(event)
-    assert (answer.status, answer.code) == (422, "invalid_request")
+    response = api.send(event)
+    assert (response.status, response.code) == (422, "invalid_request")
     assert stack.every() == []
 
 
@@ -157,18 +157,18 @@ def test_a_call_without_a_file_is_invalid(stack: Stack, api: Api, event: Event) 
     ],
 )
 def test_a_body_of_another_kind_is_told_which_one_is_taken(stack: Stack, api: Api, event: Event) -> None:
-    answer = api.send(event)
-    assert (answer.status, answer.code) == (415, "unsupported_media_type")
+    response = api.send(event)
+    assert (response.status, response.code) == (415, "unsupported_media_type")
     taken = "application/json" if event["rawPath"] == "/api/uploads" else "multipart/form-data"
-    assert taken in answer.json()["error"]["message"]
+    assert taken in response.json()["error"]["message"]
     assert stack.every() == []
 
 
 @pytest.mark.parametrize("cut", [10, 60, 200])
 def test_a_form_that_breaks_off_is_refused(stack: Stack, api: Api, cut: int) -> None:
     form = multipart(pictures.jpeg(), "photo.jpg", "image/jpeg")[:cut]
-    answer = api.send(request("http_post_multipart.json", "/api/images", body=form))
-    assert (answer.status, answer.code) == (422, "invalid_request")
+    response = api.send(request("http_post_multipart.json", "/api/images", body=form))
+    assert (response.status, response.code) == (422, "invalid_request")
     assert stack.every() == []
 
 
@@ -181,11 +181,11 @@ def test_a_file_over_the_limit_is_told_the_limit_and_the_way_round(
     event = upload_event(GARBAGE + bytes(100_000 - len(GARBAGE) + excess))
     if not declares_its_length:
         del event["headers"]["content-length"]
-    answer = Api(stack.services).send(event)
-    assert (answer.status, answer.code) == (413, "too_large")
-    assert "100,000 bytes" in answer.json()["error"]["message"]
-    assert "POST /api/uploads" in answer.json()["error"]["message"]
-    assert "50,000,000 bytes" in answer.json()["error"]["message"]
+    response = Api(stack.services).send(event)
+    assert (response.status, response.code) == (413, "too_large")
+    assert "100,000 bytes" in response.json()["error"]["message"]
+    assert "POST /api/uploads" in response.json()["error"]["message"]
+    assert "50,000,000 bytes" in response.json()["error"]["message"]
     assert stack.every() == []
 
 
@@ -193,32 +193,32 @@ def test_a_file_over_every_limit_is_not_sent_from_one_call_to_the_next(make_stac
     stack = make_stack(max_post_bytes=100_000, max_image_bytes=100_000)
     api = Api(stack.services)
     wanted = {"filename": "a.jpg", "content_type": "image/jpeg", "size": 100_001}
-    for answer in (api.upload(GARBAGE + bytes(100_000)), api.post_json("/api/uploads", wanted)):
-        assert (answer.status, answer.code) == (413, "too_large")
-        assert "100,000 bytes" in answer.json()["error"]["message"]
-        assert "Scale the picture down" in answer.json()["error"]["message"]
+    for response in (api.upload(GARBAGE + bytes(100_000)), api.post_json("/api/uploads", wanted)):
+        assert (response.status, response.code) == (413, "too_large")
+        assert "100,000 bytes" in response.json()["error"]["message"]
+        assert "Scale the picture down" in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("path", ["/api/uploads", "/api/images/img_01kb5q3v8n0h2m4x6c8f0a2d4g"])
 def test_json_over_its_limit_is_told_the_limit_and_where_files_go(stack: Stack, api: Api, path: str) -> None:
     method = "POST" if path == "/api/uploads" else "PATCH"
     body = b'{"filename": "' + b"x" * 70_000 + b'"}'
-    answer = api.send(request("http_post_json.json", path, method=method, body=body))
-    assert (answer.status, answer.code) == (413, "too_large")
-    assert "65,536 bytes" in answer.json()["error"]["message"]
-    assert "POST /api/images" in answer.json()["error"]["message"]
+    response = api.send(request("http_post_json.json", path, method=method, body=body))
+    assert (response.status, response.code) == (413, "too_large")
+    assert "65,536 bytes" in response.json()["error"]["message"]
+    assert "POST /api/images" in response.json()["error"]["message"]
 
 
 def test_a_name_longer_than_any_key_is_refused(stack: Stack, api: Api) -> None:
-    answer = api.upload(pictures.jpeg(), "x" * 1025)
-    assert (answer.status, answer.code) == (422, "invalid_request")
+    response = api.upload(pictures.jpeg(), "x" * 1025)
+    assert (response.status, response.code) == (422, "invalid_request")
     assert stack.every() == []
 
 
 def test_a_file_of_exactly_the_limit_is_accepted(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack(max_post_bytes=100_000)
-    answer = Api(stack.services).upload(GARBAGE + bytes(100_000 - len(GARBAGE)))
-    assert answer.status == 202
+    response = Api(stack.services).upload(GARBAGE + bytes(100_000 - len(GARBAGE)))
+    assert response.status == 202
 
 
 @pytest.mark.parametrize(
@@ -235,17 +235,17 @@ def test_a_file_of_exactly_the_limit_is_accepted(make_stack: Callable[..., Stack
 def test_a_name_of_any_kind_makes_a_harmless_key_and_is_remembered(
     stack: Stack, api: Api, name: str, last_part: str
 ) -> None:
-    answer = api.upload(pictures.jpeg(), name)
-    image_id = answer.json()["image_id"]
-    assert answer.json()["data"]["original_name"] == name
+    response = api.upload(pictures.jpeg(), name)
+    image_id = response.json()["image_id"]
+    assert response.json()["data"]["original_name"] == name
     assert stack.originals() == {f"uploads/{image_id}/{last_part}"}
 
 
 def test_an_upload_that_cannot_be_stored_is_unavailable_and_its_record_failed(stack: Stack, api: Api) -> None:
     stack.s3.plan("put_object", raising(ConnectionClosedError(endpoint_url="https://s3")))
-    answer = api.upload(pictures.jpeg())
+    response = api.upload(pictures.jpeg())
     record = stack.the_record()
-    assert (answer.status, answer.code) == (503, "unavailable")
+    assert (response.status, response.code) == (503, "unavailable")
     assert record.status is Status.FAILED
     assert record.error is not None and record.error["code"] == "upload_incomplete"
     assert stack.counts() == {"failed": 1}
@@ -266,15 +266,15 @@ def test_an_upload_that_was_stored_although_the_reply_got_lost_is_not_marked_as_
         raise lost
 
     stack.s3.plan("put_object", stored_and_claimed)
-    answer = api.upload(pictures.jpeg())
-    assert (answer.status, answer.code) == (503, "unavailable")
+    response = api.upload(pictures.jpeg())
+    assert (response.status, response.code) == (503, "unavailable")
     assert stack.the_record().status is Status.PROCESSING
 
 
 def test_an_upload_that_cannot_even_be_recorded_leaves_no_object(stack: Stack, api: Api) -> None:
     stack.dynamodb.plan("transact_write_items", raising(ConnectionClosedError(endpoint_url="https://dynamodb")))
-    answer = api.upload(pictures.jpeg())
-    assert (answer.status, answer.code) == (503, "unavailable")
+    response = api.upload(pictures.jpeg())
+    assert (response.status, response.code) == (503, "unavailable")
     assert stack.originals() == set()
 
 
@@ -298,10 +298,10 @@ def test_the_record_is_there_before_the_object_is(stack: Stack, api: Api) -> Non
 
 
 def test_a_reservation_names_the_request_to_send(stack: Stack, api: Api) -> None:
-    answer = api.send(load("http_post_json.json"))
-    reserved = answer.json()
+    response = api.send(load("http_post_json.json"))
+    reserved = response.json()
     url = urlsplit(reserved["upload"]["url"])
-    assert answer.status == 201
+    assert response.status == 201
     assert set(reserved) == {"image_id", "upload", "expires_at"}
     assert reserved["expires_at"] == "2026-11-20T10:15:00Z"
     assert reserved["upload"]["method"] == "PUT"
@@ -355,8 +355,8 @@ def test_a_reservation_for_what_would_not_be_accepted_is_refused(
     stack: Stack, api: Api, wanted: dict[str, Any], status: int, code: str
 ) -> None:
     asked = {"filename": "photo.jpg", "content_type": "image/jpeg", "size": 5} | wanted
-    answer = api.post_json("/api/uploads", asked)
-    assert (answer.status, answer.code) == (status, code)
+    response = api.post_json("/api/uploads", asked)
+    assert (response.status, response.code) == (status, code)
     assert stack.every() == []
 
 
@@ -379,18 +379,18 @@ def test_the_presigned_request_is_taken_once(stack: Stack, api: Api) -> None:
     asked = {"filename": "photo.jpg", "content_type": "image/jpeg", "size": 5}
     upload = api.post_json("/api/uploads", asked).json()["upload"]
     sent = [httpx.put(upload["url"], headers=upload["headers"], content=b"12345") for _ in range(2)]
-    assert [answer.status_code for answer in sent] == [200, 412]
+    assert [response.status_code for response in sent] == [200, 412]
 
 
 @pytest.mark.parametrize("body", [b"{nope", b"[]", b"null", b'"text"', b""])
 def test_a_reservation_that_is_no_json_object_is_invalid(api: Api, body: bytes) -> None:
-    answer = api.send(request("http_post_json.json", "/api/uploads", body=body))
-    assert (answer.status, answer.code) == (422, "invalid_request")
+    response = api.send(request("http_post_json.json", "/api/uploads", body=body))
+    assert (response.status, response.code) == (422, "invalid_request")
 
 
 def test_a_reservation_whose_record_was_written_is_the_same_when_the_reply_got_lost(stack: Stack, api: Api) -> None:
     stack.dynamodb.plan("put_item", done_but_raising(ConnectionClosedError(endpoint_url="https://dynamodb")))
-    answer = api.send(load("http_post_json.json"))
-    assert (answer.status, answer.code) == (503, "unavailable")
+    response = api.send(load("http_post_json.json"))
+    assert (response.status, response.code) == (503, "unavailable")
     assert stack.counts() == {}
     assert stack.the_record().status is Status.RESERVED

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.functional.emulator import Clients, Stack, raising
-from tests.functional.http_api import Answer, Api, request
+from tests.functional.http_api import Api, Response, request
 
 PAGE, OTHER_PAGE, STRANGER = "https://a.example", "https://b.example", "https://evil.example"
 
@@ -22,7 +22,7 @@ def make_api(make_stack: Callable[..., Stack]) -> Callable[..., Api]:
     return make
 
 
-def preflight(api: Api, origin: str, path: str = "/api/images", method: str = "POST") -> Answer:
+def preflight(api: Api, origin: str, path: str = "/api/images", method: str = "POST") -> Response:
     headers = {
         "origin": origin,
         "access_control_request_method": method,
@@ -40,10 +40,10 @@ def test_a_page_that_was_let_in_may_call(make_api: Callable[..., Api], page: str
     assert asked.headers["access-control-allow-origin"] == page
     assert method in asked.headers["access-control-allow-methods"]
     assert "x-api-key" in asked.headers["access-control-allow-headers"]
-    answer = api.get("/api/images", origin=page)
-    assert answer.headers["access-control-allow-origin"] == page
-    assert "Location" in answer.headers["access-control-expose-headers"]
-    assert "access-control-allow-credentials" not in answer.headers
+    response = api.get("/api/images", origin=page)
+    assert response.headers["access-control-allow-origin"] == page
+    assert "Location" in response.headers["access-control-expose-headers"]
+    assert "access-control-allow-credentials" not in response.headers
 
 
 def test_a_page_that_was_not_let_in_gets_no_permission(make_api: Callable[..., Api]) -> None:
@@ -60,8 +60,8 @@ def test_by_default_no_page_is_let_in(make_api: Callable[..., Api]) -> None:
 
 
 def test_every_page_may_be_let_in(make_api: Callable[..., Api]) -> None:
-    answer = make_api(cors_origins="*").get("/api/images", origin=STRANGER)
-    assert answer.headers["access-control-allow-origin"] == "*"
+    response = make_api(cors_origins="*").get("/api/images", origin=STRANGER)
+    assert response.headers["access-control-allow-origin"] == "*"
 
 
 def test_browsers_ask_before_they_have_a_key_and_can_read_a_refusal(

@@ -48,19 +48,19 @@ class Counting:
 
     def query(self, **arguments: Any) -> Any:
         assert "FilterExpression" not in arguments, "a filter reads what it throws away"
-        answer = self._fake.query(**arguments)
-        self._count("query", answer["ScannedCount"])
-        return answer
+        response = self._fake.query(**arguments)
+        self._count("query", response["ScannedCount"])
+        return response
 
     def batch_get_item(self, **arguments: Any) -> Any:
-        answer = self._fake.batch_get_item(**arguments)
-        self._count("batch_get_item", sum(map(len, answer["Responses"].values())))
-        return answer
+        response = self._fake.batch_get_item(**arguments)
+        self._count("batch_get_item", sum(map(len, response["Responses"].values())))
+        return response
 
     def get_item(self, **arguments: Any) -> Any:
-        answer = self._fake.get_item(**arguments)
-        self._count("get_item", len(answer))
-        return answer
+        response = self._fake.get_item(**arguments)
+        self._count("get_item", len(response))
+        return response
 
     def scan(self, **_: Any) -> Any:
         raise AssertionError("nothing that users call reads the whole table")

@@ -8,10 +8,10 @@ import re
 import pytest
 
 from image_api.assets import DOCS_FOLDER, SWAGGER_UI, asset
-from tests.functional.http_api import Answer, Api
+from tests.functional.http_api import Api, Response
 
 
-def named_by(page: Answer) -> set[str]:
+def named_by(page: Response) -> set[str]:
     return set(re.findall(r'(?:href|src)="([^"]+)"', page.body.decode()))
 
 

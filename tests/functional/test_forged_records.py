@@ -37,10 +37,10 @@ def test_no_url_is_signed_for_a_key_that_is_not_the_images_own(
     stack: Stack, api: Api, foreign_key: str, path: str
 ) -> None:
     forged = forge(stack, stored_image(stack, Status.SUCCESS), key=foreign_key)
-    answer = api.get(f"/api/images/{forged.image_id}/{path}")
-    assert (answer.status, answer.code) == (404, "not_found")
-    assert "location" not in answer.headers
-    assert foreign_key not in answer.body.decode()
+    response = api.get(f"/api/images/{forged.image_id}/{path}")
+    assert (response.status, response.code) == (404, "not_found")
+    assert "location" not in response.headers
+    assert foreign_key not in response.body.decode()
 
 
 def test_a_deletion_does_not_remove_an_original_that_is_not_the_images_own(stack: Stack, foreign_key: str) -> None:
@@ -69,8 +69,8 @@ def test_a_request_made_again_gets_no_url_for_another_key(stack: Stack, api: Api
     record = stack.others().get(requested_image_id("POST /api/uploads", "k-1"))
     assert record is not None
     forge(stack, record, key="somewhere/else.jpg")
-    answer = api.send(reservation)
-    assert (answer.status, answer.code) == (409, "idempotency_key_reused")
+    response = api.send(reservation)
+    assert (response.status, response.code) == (409, "idempotency_key_reused")
 
 
 def test_a_request_made_again_stores_nothing_under_another_key(stack: Stack, api: Api) -> None:
@@ -79,8 +79,8 @@ def test_a_request_made_again_stores_nothing_under_another_key(stack: Stack, api
     assert api.send(upload).status == 202
     before = stack.originals()
     forge(stack, stack.the_record(), key="somewhere/else.jpg")
-    answer = api.send(upload)
-    assert (answer.status, answer.code) == (409, "idempotency_key_reused")
+    response = api.send(upload)
+    assert (response.status, response.code) == (409, "idempotency_key_reused")
     assert stack.originals() == before
 
 
@@ -108,6 +108,6 @@ def test_a_thumbnail_is_served_only_as_a_picture_made_for_its_image(
     info = thumbnail(stack, key.format(own=own_key, other=other_key), content_type)
     assert record.thumbnails is not None
     forge(stack, record, thumbnails=replace(record.thumbnails, sizes={"small": info}))
-    answer = api.get(f"/api/images/{record.image_id}/thumbnails/small", if_none_match=if_none_match)
-    assert (answer.status, answer.code) == (404, "not_found")
-    assert answer.headers["content-type"] == "application/json"
+    response = api.get(f"/api/images/{record.image_id}/thumbnails/small", if_none_match=if_none_match)
+    assert (response.status, response.code) == (404, "not_found")
+    assert response.headers["content-type"] == "application/json"

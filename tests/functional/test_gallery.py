@@ -13,7 +13,7 @@ import pytest
 from image_api.assets import FOLDER, PAGE, asset
 from image_core.services import Services, connect
 from tests.functional.emulator import Stack
-from tests.functional.http_api import Answer, Api, request
+from tests.functional.http_api import Api, Response, request
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 TYPES = {
@@ -23,29 +23,29 @@ TYPES = {
 }
 
 
-def page_of(api: Api, **headers: str) -> Answer:
+def page_of(api: Api, **headers: str) -> Response:
     return api.get("/", accept=BROWSER, **headers)
 
 
-def policy_of(answer: Answer) -> dict[str, list[str]]:
-    parts = (part.split() for part in answer.headers["content-security-policy"].split(";"))
+def policy_of(response: Response) -> dict[str, list[str]]:
+    parts = (part.split() for part in response.headers["content-security-policy"].split(";"))
     return {name: sources for name, *sources in parts}
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", ""])
 def test_what_is_no_browser_gets_the_index(api: Api, accept: str) -> None:
-    answer = api.get("/", accept=accept)
+    response = api.get("/", accept=accept)
 
-    assert answer.json()["endpoints"]["images"].endswith("/api/images")
-    assert "Accept" in answer.headers["vary"]
+    assert response.json()["endpoints"]["images"].endswith("/api/images")
+    assert "Accept" in response.headers["vary"]
 
 
 def test_a_browser_gets_the_page(api: Api) -> None:
-    answer = page_of(api)
+    response = page_of(api)
 
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert answer.body == (FOLDER / PAGE).read_bytes()
-    assert "Accept" in answer.headers["vary"], "no cache gives a browser's page to curl"
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.body == (FOLDER / PAGE).read_bytes()
+    assert "Accept" in response.headers["vary"], "no cache gives a browser's page to curl"
 
 
 def test_everything_that_the_page_names_is_there_and_of_its_kind(api: Api) -> None:
@@ -60,9 +60,9 @@ def test_everything_that_the_page_names_is_there_and_of_its_kind(api: Api) -> No
 
     assert imported <= named, "preloaded, or the browser finds them one after the other"
     for name in named:
-        answer = api.get(f"/assets/{name}")
-        assert answer.status == 200, name
-        assert answer.headers["content-type"] == TYPES[name[name.rindex(".") :]]
+        response = api.get(f"/assets/{name}")
+        assert response.status == 200, name
+        assert response.headers["content-type"] == TYPES[name[name.rindex(".") :]]
     assert {path.name for path in FOLDER.rglob("*.*") if path.suffix in TYPES} == named, "nothing is served in vain"
 
 
@@ -133,9 +133,9 @@ def test_head_is_answered_as_get_without_its_body(api: Api, path: str) -> None:
 
 @pytest.mark.parametrize("name", ["nothing.js", PAGE, "__init__.py", "..%2F__init__.py", "scripts%2Fmain.js"])
 def test_nothing_else_of_the_package_can_be_fetched(api: Api, name: str) -> None:
-    answer = api.get(f"/assets/{name}")
+    response = api.get(f"/assets/{name}")
 
-    assert (answer.status, answer.code) == (404, "not_found")
+    assert (response.status, response.code) == (404, "not_found")
 
 
 def test_the_policy_is_strict_and_names_the_store_of_originals_alone(api: Api, stack: Stack) -> None:
@@ -186,8 +186,8 @@ def test_nobody_without_a_key_learns_the_account_or_the_bucket(stack: Stack, pat
     services = on_aws(stack, "eu-west-1")
     locked = services.settings.model_copy(update={"api_key_secret_arn": "arn:aws:secretsmanager:x:123456789012:y"})
     api = Api(replace(services, settings=locked))
-    for answer in (api.get(path, accept=BROWSER), api.get(path), api.post(path)):
-        assert "123456789012" not in f"{answer.headers} {answer.body!r}"
+    for response in (api.get(path, accept=BROWSER), api.get(path), api.post(path)):
+        assert "123456789012" not in f"{response.headers} {response.body!r}"
 
 
 def test_the_page_has_no_script_style_or_handler_of_its_own() -> None:

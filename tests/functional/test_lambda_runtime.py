@@ -69,9 +69,9 @@ def test_the_processor_function_takes_a_message_of_s3_to_success(stack: Stack, t
     stack.put(key_in(event), pictures.jpeg(400, 300))
     variables = environment_of(stack, CAPTION_MODEL_DIR=str(DEMO_MODEL))
     with lambda_runtime.running(handler, variables, tmp_path / "log") as invoke:
-        answer: Any = invoke(messages(event))
+        response: Any = invoke(messages(event))
     record = stack.the_record()
-    assert answer == {"batchItemFailures": []}
+    assert response == {"batchItemFailures": []}
     assert (record.status, record.key) == (Status.SUCCESS, "some folder/my photo+1 é.jpg")
     assert record.caption
     assert len(stack.thumbnails()) == 2
@@ -82,7 +82,7 @@ def test_the_recovery_function_sweeps_on_its_schedule(stack: Stack, tmp_path: Pa
     stack.clock.now_ms = 1_000_000_000_000  # 2001: the function's own clock is the real one
     record = image_in(stack.records, Status.PENDING)
     with lambda_runtime.running(handler, environment_of(stack), tmp_path / "log") as invoke:
-        answer = invoke(load("schedule.json"))
-    assert answer == {"never_arrived": 1}
+        response = invoke(load("schedule.json"))
+    assert response == {"never_arrived": 1}
     after = stack.others().get(record.image_id)
     assert after is not None and after.status is Status.FAILED

@@ -283,7 +283,7 @@ def test_whoever_pages_while_others_upload_and_delete_sees_each_image_that_stays
             assert record is not None
             mine.claim(record, seen(record), lease_seconds=LEASE_SECONDS)
 
-    def noting(work: Callable[[], None]) -> Callable[[], None]:
+    def collect_errors(work: Callable[[], None]) -> Callable[[], None]:
         def run() -> None:
             try:
                 work()
@@ -293,7 +293,7 @@ def test_whoever_pages_while_others_upload_and_delete_sees_each_image_that_stays
         return run
 
     first = stack.records.page(limit=3)
-    at_work = [threading.Thread(target=noting(work)) for work in (upload, upload, delete, change)]
+    at_work = [threading.Thread(target=collect_errors(work)) for work in (upload, upload, delete, change)]
     for thread in at_work:
         thread.start()
     found, cursor = ids(first.records), first.next_cursor

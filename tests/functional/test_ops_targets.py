@@ -180,8 +180,8 @@ def test_resuming_leaves_out_the_originals_that_were_dealt_with(
 
 def _waiting(clients: Clients, queue_url: str) -> int:
     name = "ApproximateNumberOfMessages"
-    answer = clients.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=[name])
-    return int(answer["Attributes"][name])
+    response = clients.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=[name])
+    return int(response["Attributes"][name])
 
 
 def test_a_stack_that_cannot_be_read_ends_with_3_and_one_line(

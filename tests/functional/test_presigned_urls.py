@@ -22,9 +22,9 @@ Upload = dict[str, Any]
 @pytest.fixture
 def upload(api: Api) -> Upload:
     wanted = {"filename": "photo.jpg", "content_type": "image/jpeg", "size": len(PHOTO)}
-    answer = api.post_json("/api/uploads", wanted | {"sha256": hashlib.sha256(PHOTO).hexdigest()})
-    assert answer.status == 201
-    return dict(answer.json()["upload"])
+    response = api.post_json("/api/uploads", wanted | {"sha256": hashlib.sha256(PHOTO).hexdigest()})
+    assert response.status == 201
+    return dict(response.json()["upload"])
 
 
 def put(upload: Upload, body: bytes = PHOTO, **headers: str | None) -> tuple[int, str]:

@@ -92,9 +92,9 @@ def test_what_was_processed_is_what_the_api_shows(
     assert (shown["status"], shown["data"]["source"]) == ("success", "api")
     assert (shown["data"]["metadata"]["width"], shown["data"]["metadata"]["height"]) == (400, 200)
     for size, dimensions in {"small": (150, 75), "medium": (300, 150)}.items():
-        answer = api.get(f"/api/images/{image_id}/thumbnails/{size}")
-        thumbnail = Image.open(BytesIO(answer.body))
-        assert answer.headers["content-type"] == "image/jpeg"
+        response = api.get(f"/api/images/{image_id}/thumbnails/{size}")
+        thumbnail = Image.open(BytesIO(response.body))
+        assert response.headers["content-type"] == "image/jpeg"
         assert thumbnail.size == dimensions
         assert pictures.same_scene(thumbnail, tolerance=25)
 
@@ -175,9 +175,9 @@ def test_a_file_may_be_dropped_under_any_key(stack: Stack, file: str, name: str,
     event = notification(stack, file)
     key = key_in(event)
     stack.put(key, pictures.png())
-    answer = Processor(stack.services, lambda _: FakeCaptioner())(messages(event) if wrapped else event)
+    response = Processor(stack.services, lambda _: FakeCaptioner())(messages(event) if wrapped else event)
     record = stack.the_record()
-    assert answer == ({"batchItemFailures": []} if wrapped else {})
+    assert response == ({"batchItemFailures": []} if wrapped else {})
     assert (record.status, record.key, record.original_name) == (Status.SUCCESS, key, name)
     assert record.image_id == derived_image_id(stack.uploads_bucket, key)
 
@@ -268,8 +268,8 @@ def test_a_message_that_makes_no_sense_goes_back_and_the_next_one_is_processed(
     stack: Stack, process: Callable[..., dict[str, Any]]
 ) -> None:
     stack.put("photo.jpg", pictures.jpeg())
-    answer = process("garbage", notification(stack), "{}")
-    assert failed(answer) == ["message-0", "message-2"]
+    response = process("garbage", notification(stack), "{}")
+    assert failed(response) == ["message-0", "message-2"]
     assert stack.the_record().status is Status.SUCCESS
 
 
@@ -301,9 +301,9 @@ def test_what_is_no_picture_fails_with_its_code_and_the_next_one_is_processed(
 ) -> None:
     stack.put("bad.jpg", body)
     stack.put("good.jpg", pictures.jpeg())
-    answer = process(notification(stack, key="bad.jpg"), notification(stack, key="good.jpg"))
+    response = process(notification(stack, key="bad.jpg"), notification(stack, key="good.jpg"))
     outcomes = {record.key: (record.status, record.error and record.error["code"]) for record in stack.every()}
-    assert failed(answer) == []
+    assert failed(response) == []
     assert outcomes == {"bad.jpg": (Status.FAILED, code), "good.jpg": (Status.SUCCESS, None)}
     assert {key.split("/")[0] for key in stack.thumbnails()} == {derived_image_id(stack.uploads_bucket, "good.jpg")}
 
@@ -318,11 +318,11 @@ def test_a_file_of_too_many_bytes_is_not_even_fetched(make_stack: Callable[..., 
 
 def test_a_caption_that_fails_fails_the_image_but_leaves_its_thumbnails(stack: Stack, api: Api) -> None:
     stack.put("photo.jpg", pictures.jpeg())
-    answer = Processor(stack.services, lambda _: Failing(RuntimeError("no such operator")))(
+    response = Processor(stack.services, lambda _: Failing(RuntimeError("no such operator")))(
         messages(notification(stack))
     )
     record = stack.the_record()
-    assert failed(answer) == []
+    assert failed(response) == []
     assert (record.status, error_of(stack)) == (Status.FAILED, "caption_failed")
     assert "operator" not in json.dumps(record.error)
     assert api.get(f"/api/images/{record.image_id}/thumbnails/small").status == 200
@@ -330,8 +330,8 @@ def test_a_caption_that_fails_fails_the_image_but_leaves_its_thumbnails(stack: S
 
 def test_a_caption_for_which_there_was_no_memory_is_tried_again(stack: Stack) -> None:
     stack.put("photo.jpg", pictures.jpeg())
-    answer = Processor(stack.services, lambda _: Failing(MemoryError()))(messages(notification(stack)))
-    assert failed(answer) == ["message-0"]
+    response = Processor(stack.services, lambda _: Failing(MemoryError()))(messages(notification(stack)))
+    assert failed(response) == ["message-0"]
     assert stack.the_record().status is Status.PROCESSING
 
 
@@ -356,9 +356,9 @@ def test_a_fault_of_s3_sends_the_message_back_and_the_next_one_is_processed(
     stack.put("first.jpg", pictures.jpeg())
     stack.put("second.jpg", pictures.jpeg())
     stack.s3.plan(operation, raising(OSError("connection reset")))
-    answer = process(notification(stack, key="first.jpg"), notification(stack, key="second.jpg"))
+    response = process(notification(stack, key="first.jpg"), notification(stack, key="second.jpg"))
     statuses = {record.key: record.status for record in stack.every()}
-    assert failed(answer) == ["message-0"]
+    assert failed(response) == ["message-0"]
     assert statuses["second.jpg"] is Status.SUCCESS
     assert statuses.get("first.jpg") in (None, Status.PROCESSING)
 
@@ -391,9 +391,9 @@ def test_a_model_that_cannot_be_loaded_sends_the_message_back_with_the_thumbnail
         raise OSError("no model")
 
     stack.put("photo.jpg", pictures.jpeg())
-    answer = Processor(stack.services, load_nothing)(messages(notification(stack)))
+    response = Processor(stack.services, load_nothing)(messages(notification(stack)))
     record = stack.the_record()
-    assert failed(answer) == ["message-0"]
+    assert failed(response) == ["message-0"]
     assert (record.status, record.thumbnails is not None) == (Status.PROCESSING, True)
 
 
@@ -454,9 +454,9 @@ def test_a_late_arrival_of_an_upload_that_was_given_up_is_processed(
 def test_the_demo_model_captions_a_picture_and_is_announced(make_stack: Callable[..., Stack], api: Api) -> None:
     stack = make_stack(caption_model_dir=str(DEMO_MODEL))
     stack.put("photo.jpg", pictures.jpeg(400, 400))
-    answer = Processor(stack.services)(messages(notification(stack)))
+    response = Processor(stack.services)(messages(notification(stack)))
     record = stack.the_record()
-    assert failed(answer) == []
+    assert failed(response) == []
     assert record.status is Status.SUCCESS
     assert record.caption and record.caption.startswith("a photo of")
     assert record.caption_model == stack.records.caption_model().name

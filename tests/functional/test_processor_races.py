@@ -306,8 +306,8 @@ def test_a_message_about_an_image_that_somebody_holds_is_hidden_for_what_remains
     stack.clock.advance(passed_seconds)
     stack.sqs.plan("change_message_visibility", lambda call, arguments: None)
     process = Processor(stack.services, lambda _: FakeCaptioner())
-    answer = process(messages(notification(stack)))
-    assert failed(answer) == ["message-0"]
+    response = process(messages(notification(stack)))
+    assert failed(response) == ["message-0"]
     assert stack.sqs.arguments("change_message_visibility") == [
         {
             "QueueUrl": stack.queue_url,

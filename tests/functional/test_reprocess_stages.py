@@ -16,7 +16,7 @@ from image_processor.handler import Processor
 from tests import pictures
 from tests.functional.captioners import AtOnce, Failing, FakeCaptioner, Silent
 from tests.functional.emulator import Killed, Stack, followed_by, killed
-from tests.functional.http_api import Answer, Api, request
+from tests.functional.http_api import Api, Response, request
 from tests.functional.s3_events import failed, messages, notification
 
 KEY = "photo.jpg"
@@ -46,7 +46,7 @@ def deliver_without_a_model(stack: Stack) -> list[str]:
     return failed(Processor(stack.services, load, AtOnce())(messages(notification(stack))))
 
 
-def reprocess(stack: Stack, api: Api, *stages: str) -> Answer:
+def reprocess(stack: Stack, api: Api, *stages: str) -> Response:
     """One reprocess for each of `stages`; the last response."""
     path = f"/api/images/{stack.the_record().image_id}/reprocess"
     return [api.send(request("http_post_empty.json", path, f"stage={stage}")) for stage in stages][-1]

@@ -91,9 +91,9 @@ def test_a_record_whose_event_was_not_sent_comes_again(stack: Stack, deliver: Ca
     images = [image_in(stack.records, Status.SUCCESS) for _ in range(12)]
 
     def refuse_second(call: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-        answer = call(**arguments)
-        answer["Entries"][1] = {"ErrorCode": "InternalFailure"}
-        return answer | {"FailedEntryCount": 1}
+        response = call(**arguments)
+        response["Entries"][1] = {"ErrorCode": "InternalFailure"}
+        return response | {"FailedEntryCount": 1}
 
     stack.events.plan("put_events", refuse_second)
     assert deliver() == [images[1].image_id]

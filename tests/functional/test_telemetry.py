@@ -57,9 +57,9 @@ class Runtime:
         )
         log = self._folder / f"{service}-{len(self.logs)}.log"
         with lambda_runtime.running(handler, environment | variables, log) as invoke:
-            answers = [invoke(event) for event in events]
+            responses = [invoke(event) for event in events]
         self.logs[service] = self.logs.get(service, "") + log.read_text()
-        return answers
+        return responses
 
 
 @pytest.fixture
@@ -121,8 +121,8 @@ def test_the_first_call_is_cold_and_the_second_is_not(runtime: Runtime) -> None:
     runtime.call("api", health, health)
     metrics = emitted(runtime.logs["api"])
     assert metrics[metric(STACK, "ColdStart", service="api")] == [1]
-    answered = metric(STACK, "Latency", service="api", route="GET /health", status_class="2xx")
-    assert len(metrics[answered]) == 2
+    latency = metric(STACK, "Latency", service="api", route="GET /health", status_class="2xx")
+    assert len(metrics[latency]) == 2
 
 
 def test_addresses_that_nobody_serves_are_one_metric(runtime: Runtime) -> None:

@@ -50,7 +50,7 @@ class Wrong(Exception):
 def main() -> None:
     """Serve until stdin ends."""
     requests = os.fdopen(os.dup(0), "rb")
-    answers = os.fdopen(os.dup(1), "w")
+    responses = os.fdopen(os.dup(1), "w")
     silence = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):  # libtiff and others complain there
         os.dup2(silence, descriptor)
@@ -62,8 +62,8 @@ def main() -> None:
         if isolated.decoder().pid != decoding_process:
             _warm_up()
             decoding_process = isolated.decoder().pid
-        answers.write(json.dumps(_measured(requests.read(length), max_pixels)) + "\n")
-        answers.flush()
+        responses.write(json.dumps(_measured(requests.read(length), max_pixels)) + "\n")
+        responses.flush()
 
 
 def _warm_up() -> None:

@@ -81,10 +81,10 @@ class Watched:
                 if time.monotonic() > deadline:
                     self._end()
                     return Outcome("hang", "", limits.killed_after_seconds, 0)
-        answer = process.stdout.readline()
-        if not answer:
+        line = process.stdout.readline()
+        if not line:
             return self._died(process)
-        found = json.loads(answer)
+        found = json.loads(line)
         return Outcome(found["outcome"], found["detail"], found["seconds"], found["peak_bytes"])
 
     def kill(self) -> None:

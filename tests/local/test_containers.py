@@ -29,21 +29,21 @@ from local.stack import SAM_PORT
 from local.template import ROOT
 
 CONFIGURATION = FunctionConfiguration("image_processor.main.handler", 5, 128, {})
-Answer = Callable[[str, Any], tuple[dict[str, str], bytes]]
+Respond = Callable[[str, Any], tuple[dict[str, str], bytes]]
 
 
 class SamLambda:
-    """Answers invocations with what `answer` makes of (function, event)."""
+    """Answers invocations with what `respond` returns for (function, event)."""
 
     def __init__(self) -> None:
-        self.answer: Answer = lambda _, __: ({}, b"{}")
+        self.respond: Respond = lambda _, __: ({}, b"{}")
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 function = self.path.split("/")[3]
                 event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                headers, body = outer.answer(function, event)
+                headers, body = outer.respond(function, event)
                 self.send_response(200)
                 for name, value in {**headers, "Content-Length": str(len(body))}.items():
                     self.send_header(name, value)
@@ -74,7 +74,7 @@ def function_at(session: boto3.Session, port: int) -> ContainerFunction:
 
 
 def test_a_container_is_given_the_event_and_its_answer_is_the_handlers(session, sam_lambda):
-    sam_lambda.answer = lambda function, event: ({}, json.dumps({"was": [function, event]}).encode())
+    sam_lambda.respond = lambda function, event: ({}, json.dumps({"was": [function, event]}).encode())
     with function_at(session, sam_lambda.port).reserve() as worker:
         assert worker.invoke({"é": 1}) == {"was": ["ProcessorFunction", {"é": 1}]}
 
@@ -88,7 +88,7 @@ def test_a_container_is_given_the_event_and_its_answer_is_the_handlers(session, 
     ],
 )
 def test_a_container_that_fails_or_says_nothing_has_failed(session, sam_lambda, headers, body):
-    sam_lambda.answer = lambda _, __: (headers, body)
+    sam_lambda.respond = lambda _, __: (headers, body)
     with pytest.raises(InvocationError), function_at(session, sam_lambda.port).reserve() as worker:
         worker.invoke({})
 
@@ -103,11 +103,11 @@ def test_messages_are_deleted_or_come_back_as_the_container_says(session, sam_la
     for body in ("good", "bad"):
         sqs.send_message(QueueUrl=url, MessageBody=body)
 
-    def answer(_: str, event: Any) -> tuple[dict[str, str], bytes]:
+    def respond(_: str, event: Any) -> tuple[dict[str, str], bytes]:
         bad = [{"itemIdentifier": one["messageId"]} for one in event["Records"] if one["body"] == "bad"]
         return {}, json.dumps({"batchItemFailures": bad}).encode()
 
-    sam_lambda.answer = answer
+    sam_lambda.respond = respond
     source = EventSource("ProcessorFunction", url, arn, batch_size=10, reports_item_failures=True)
     poller = SqsPoller(sqs, source, function_at(session, sam_lambda.port))
     assert poller.poll(threading.Event())

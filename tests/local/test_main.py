@@ -102,8 +102,8 @@ def test_a_dropped_file_and_its_removal_reach_the_processor(stack, client, event
 
 def test_functions_get_the_settings_of_the_template(stack, client, eventually):
     _, ready = stack
-    with urllib.request.urlopen(ready["api_url"]) as answer:
-        settings = json.load(answer)
+    with urllib.request.urlopen(ready["api_url"]) as response:
+        settings = json.load(response)
     assert settings["UPLOADS_BUCKET"] == ready["uploads_bucket_name"]
     assert settings["PROCESSOR_TIMEOUT_SECONDS"] == "5"
     assert settings["MAX_POST_BYTES"] == settings["MAX_IMAGE_BYTES"] == "50000000"

@@ -29,11 +29,11 @@ def events(request: pytest.FixtureRequest, session: boto3.Session) -> Iterator[A
 
 
 def test_an_sdk_can_send_events_and_nothing_more(events: Any) -> None:
-    answer = events.put_events(
+    response = events.put_events(
         Entries=[{**ENTRY, "Detail": json.dumps(DETAIL)}, {**ENTRY, "Detail": "no JSON"}, {**ENTRY, "Detail": "[]"}]
     )
-    assert answer["FailedEntryCount"] == 2
-    assert ["ErrorCode" in entry for entry in answer["Entries"]] == [False, True, True]
+    assert response["FailedEntryCount"] == 2
+    assert ["ErrorCode" in entry for entry in response["Entries"]] == [False, True, True]
     with pytest.raises(ClientError, match="does not offer this part of AWS"):
         events.put_targets(Rule="rule", Targets=[{"Id": "1", "Arn": "arn:aws:sqs:us-east-1:1:q"}])
     with pytest.raises(ClientError, match="1 to 10 entries"):

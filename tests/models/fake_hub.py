@@ -48,12 +48,12 @@ def serve(
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self._answer(body=True)
+            self._respond(body=True)
 
         def do_HEAD(self) -> None:
-            self._answer(body=False)
+            self._respond(body=False)
 
-        def _answer(self, *, body: bool) -> None:
+        def _respond(self, *, body: bool) -> None:
             path = self.path.partition("?")[0]
             if path in (described := _descriptions(repository, folder)):
                 self._send(json.dumps(described[path]).encode(), body, "application/json")

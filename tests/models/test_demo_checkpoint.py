@@ -65,10 +65,10 @@ def test_plain_transformers_loads_and_runs_it(transformers: Any) -> None:
 def test_at_least_nine_in_ten_captions_of_fresh_pictures_are_right_to_the_last_word(
     transformers: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answers = evaluate(CHECKPOINT, count=60, first_seed=FRESH)
-    print_report(answers)
+    predictions = evaluate(CHECKPOINT, count=60, first_seed=FRESH)
+    print_report(predictions)
     report = capsys.readouterr().out
-    assert sum(answer.exact for answer in answers) >= 54, report
+    assert sum(prediction.exact for prediction in predictions) >= 54, report
     assert report.splitlines()[-1].startswith("exact captions, all: ")
 
 
@@ -85,10 +85,10 @@ def test_the_same_picture_gets_the_same_caption_from_every_load(reference: Refer
 
 
 def test_without_a_prompt_it_says_the_same_without_those_words(transformers: Any) -> None:
-    prompted = {answer.seed: answer for answer in evaluate(CHECKPOINT, count=6, first_seed=FRESH)}
+    prompted = {prediction.seed: prediction for prediction in evaluate(CHECKPOINT, count=6, first_seed=FRESH)}
     unprompted = evaluate(CHECKPOINT, count=6, first_seed=FRESH, prompt="")
-    for answer in unprompted:
-        assert f"{PROMPT} {answer.caption}" == prompted[answer.seed].caption
+    for prediction in unprompted:
+        assert f"{PROMPT} {prediction.caption}" == prompted[prediction.seed].caption
 
 
 def test_captions_end_by_themselves_within_the_token_limit(reference: Reference) -> None:

@@ -18,7 +18,7 @@ _BOUNDARY = "boundary-of-the-simulation"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What the caller gets."""
 
     status: int
@@ -31,7 +31,7 @@ class Answer:
 
 def request(
     services: Services, method: str, url: str, *, headers: dict[str, str] | None = None, body: bytes = b""
-) -> Answer:
+) -> Response:
     """One request, to its end. As on Lambda, routes run in this thread: nothing needs an event loop."""
     parts = urlsplit(url)
     given = {"host": HOST, "content-length": str(len(body))} | (headers or {})
@@ -63,8 +63,8 @@ def request(
         running.close()
         raise RuntimeError(f"{method} {url} waited for an event loop")
     start, *bodies = sent
-    answered = {name.decode(): value.decode() for name, value in start["headers"]}
-    return Answer(start["status"], answered, b"".join(part.get("body", b"") for part in bodies))
+    response_headers = {name.decode(): value.decode() for name, value in start["headers"]}
+    return Response(start["status"], response_headers, b"".join(part.get("body", b"") for part in bodies))
 
 
 def multipart(body: bytes, name: str) -> tuple[dict[str, str], bytes]:

@@ -85,8 +85,8 @@ def _rev_after(self: Records, record: Record) -> int:
 def _download_pinned(self: Storage, stored: StoredObject) -> bytes:
     """`Storage.download` as it was: an old version is as good as the newest."""
     assert stored.version_id is not None
-    answer = self._client.get_object(Bucket=self.uploads_bucket, Key=stored.key, VersionId=stored.version_id)
-    return answer["Body"].read()
+    response = self._client.get_object(Bucket=self.uploads_bucket, Key=stored.key, VersionId=stored.version_id)
+    return response["Body"].read()
 
 
 def _of_version_with_its_caption(record: Record, stored: StoredObject) -> Record:

@@ -273,10 +273,10 @@ def _changed(kind: str, arguments: Mapping[str, Any], table: Table, key: Key) ->
 
 
 def _page_of(items: list[Attributes], key_names: list[str], *, cut: bool) -> dict[str, Any]:
-    answer: dict[str, Any] = {"Items": items, "Count": len(items), "ScannedCount": len(items)}
+    response: dict[str, Any] = {"Items": items, "Count": len(items), "ScannedCount": len(items)}
     if cut:
-        answer["LastEvaluatedKey"] = {name: items[-1][name] for name in key_names}
-    return answer
+        response["LastEvaluatedKey"] = {name: items[-1][name] for name in key_names}
+    return response
 
 
 def _plain(value: Mapping[str, Any]) -> Any:

@@ -59,8 +59,8 @@ class EventSource:
     def _invoke(self, name: str, messages: list[dict[str, Any]]) -> None:
         stack = self._stack
         try:
-            answer = self._function(event_of(messages))
-            failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+            response = self._function(event_of(messages))
+            failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
             for message in messages:
                 if message["MessageId"] not in failed and not stack.conditions.again():
                     stack.sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])

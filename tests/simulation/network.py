@@ -140,20 +140,20 @@ class Network:
                 raise errors.timed_out()
             self.caller = actor.process.name
             if fault is Fault.PARTIAL and operation == "put_events":
-                answer = self._put_some(apply, arguments["Entries"])
+                response = self._put_some(apply, arguments["Entries"])
             elif fault is Fault.PARTIAL:
                 kept, *others = arguments["Delete"]["Objects"]
-                answer = apply(**arguments | {"Delete": {"Objects": others}}) if others else {}
-                answer["Errors"] = [{"Key": kept["Key"], "Code": "InternalError"}]
+                response = apply(**arguments | {"Delete": {"Objects": others}}) if others else {}
+                response["Errors"] = [{"Key": kept["Key"], "Code": "InternalError"}]
             else:
-                answer = self._applied(apply, arguments, twice=fault is Fault.TWICE)
+                response = self._applied(apply, arguments, twice=fault is Fault.TWICE)
             if fault is Fault.KILL_AFTER:
                 world.kill(actor.process)
                 world.sleep(0)
             if fault is Fault.LOST:
                 raise errors.timed_out()
             if fault is Fault.CUT:
-                answer["Body"].broken = True
+                response["Body"].broken = True
         except ClientError as error:
             said = f"{said} {error.response['Error']['Code']}"
             raise
@@ -166,7 +166,7 @@ class Network:
             raise
         finally:
             self.trace.append(Step(world.now, actor.name, _told(call), said))
-        return answer
+        return response
 
     def _put_some(self, apply: Callable[..., Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
         """The bus accepts some entries, in no order."""
@@ -183,20 +183,20 @@ class Network:
             apply(**arguments)
             self.world.sleep(self.latency())
             self.caller = self.world.current.process.name
-        answer = apply(**arguments)
-        if isinstance(answer, GeneratorType):
-            return serve(self.world, answer).result()
-        return answer
+        response = apply(**arguments)
+        if isinstance(response, GeneratorType):
+            return serve(self.world, response).result()
+        return response
 
     def _late(self, caller: str, apply: Callable[..., Any], arguments: dict[str, Any]) -> None:
         self.note("the network", f"a call of {caller} arrives late")
         self.caller = caller
         try:
-            answer = apply(**arguments)
+            response = apply(**arguments)
         except ClientError:
             return
-        if isinstance(answer, GeneratorType):
-            serve(self.world, answer)
+        if isinstance(response, GeneratorType):
+            serve(self.world, response)
 
 
 class Client:

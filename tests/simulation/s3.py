@@ -160,12 +160,12 @@ class FakeS3:
                     "LastModified": _time(version.modified),
                 }
             )
-        answer: dict[str, Any] = {"KeyCount": len(contents), "IsTruncated": len(keys) > limit}
+        response: dict[str, Any] = {"KeyCount": len(contents), "IsTruncated": len(keys) > limit}
         if contents:
-            answer["Contents"] = contents
+            response["Contents"] = contents
         if len(keys) > limit:
-            answer["NextContinuationToken"] = keys[limit - 1]
-        return answer
+            response["NextContinuationToken"] = keys[limit - 1]
+        return response
 
     def presign(self, operation: str, parameters: dict[str, Any], seconds: int) -> str:
         """A URL that allows this one call until it expires."""
@@ -213,13 +213,13 @@ class FakeS3:
 
     def _described(self, bucket: Bucket, version: Version) -> dict[str, Any]:
         assert version.body is not None
-        answer = {
+        response = {
             "ETag": version.etag,
             "ContentLength": len(version.body),
             "ContentType": version.content_type,
             "LastModified": _time(version.modified),
         }
-        return answer | ({"VersionId": version.version_id} if bucket.versioned else {})
+        return response | ({"VersionId": version.version_id} if bucket.versioned else {})
 
 
 def _time(seconds: float) -> datetime:

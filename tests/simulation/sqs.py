@@ -51,9 +51,9 @@ class FakeSQS:
     def receive_message(self, *, QueueUrl: str, MaxNumberOfMessages: int = 1) -> dict[str, Any]:
         """Up to that many messages; those that were received too often become dead letters instead."""
         queue, now = self._queue(QueueUrl, "ReceiveMessage"), self._now()
-        answer: list[dict[str, Any]] = []
+        received: list[dict[str, Any]] = []
         for message in list(queue.messages.values()):
-            if message.visible_at > now or len(answer) == MaxNumberOfMessages:
+            if message.visible_at > now or len(received) == MaxNumberOfMessages:
                 continue
             if queue.max_receive_count is not None and message.received >= queue.max_receive_count:
                 self._bury(queue, message)
@@ -61,7 +61,7 @@ class FakeSQS:
             message.received += 1
             message.receipt = f"{message.message_id}#{message.received}"
             message.visible_at = now + queue.visibility_seconds
-            answer.append(
+            received.append(
                 {
                     "MessageId": message.message_id,
                     "ReceiptHandle": message.receipt,
@@ -73,7 +73,7 @@ class FakeSQS:
                 }
             )
             self.on_visible(QueueUrl, message.visible_at)
-        return {"Messages": answer} if answer else {}
+        return {"Messages": received} if received else {}
 
     def delete_message(self, *, QueueUrl: str, ReceiptHandle: str) -> dict[str, Any]:
         queue = self._queue(QueueUrl, "DeleteMessage")

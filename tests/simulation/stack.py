@@ -194,7 +194,7 @@ class Stack:
 
         self.world.at(seconds, end)
 
-    def request(self, caller: str, method: str, url: str, **rest: Any) -> api.Answer | None:
+    def request(self, caller: str, method: str, url: str, **rest: Any) -> api.Response | None:
         """A request from the thread at hand, in a process of its own. None: there was no answer."""
         world, actor = self.world, self.world.current
         self.counts["requests"] += 1
@@ -205,9 +205,9 @@ class Stack:
         world.at(API_TIMEOUT_SECONDS, lambda: world.kill(process))
         name, actor.process, actor.name = actor.name, process, process.name
         try:
-            answer = api.request(self.services, method, url, **rest)
-            self.network.note(process.name, f"{method} {url}", str(answer.status))
-            return answer
+            response = api.request(self.services, method, url, **rest)
+            self.network.note(process.name, f"{method} {url}", str(response.status))
+            return response
         except Killed:
             self.network.note(process.name, f"{method} {url}", "no answer")
             return None

@@ -100,20 +100,20 @@ class StreamSource:
         stack.world.start(process.name, lambda: self._invoke(shard, attempt, visible, batch), process)
 
     def _invoke(self, shard: _Shard, attempt: int, size: int, batch: list[dict[str, Any]]) -> None:
-        answer = None
+        response = None
         try:
-            answer = self._function({"Records": batch})
+            response = self._function({"Records": batch})
         except Exception as error:
             self._stack.network.note(f"stream-{attempt}", f"ends with {error!r}")
         finally:
-            self._ends(shard, attempt, size, answer)
+            self._ends(shard, attempt, size, response)
 
-    def _ends(self, shard: _Shard, attempt: int, size: int, answer: dict[str, Any] | None) -> None:
+    def _ends(self, shard: _Shard, attempt: int, size: int, response: dict[str, Any] | None) -> None:
         """The function has returned, raised (None), or not answered in time (None)."""
         if shard.attempt != attempt:
             return
         shard.attempt = None
-        failures = ["0"] if answer is None else [one["itemIdentifier"] for one in answer["batchItemFailures"]]
+        failures = ["0"] if response is None else [one["itemIdentifier"] for one in response["batchItemFailures"]]
         first_failed = min((int(number) for number in failures), default=shard.done + size)
         done = max(shard.done, first_failed)
         failed = done < shard.done + size

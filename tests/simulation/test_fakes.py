@@ -21,7 +21,7 @@ from tests.simulation.world import World, serve
 
 Make = Callable[[str, dict[str, Any]], Any]
 Calls = Callable[[Make], None]
-Answers = list[tuple[str, dict[str, Any]]]
+Responses = list[tuple[str, dict[str, Any]]]
 
 PLAIN, VERSIONED = "plain", "versioned"
 
@@ -201,14 +201,14 @@ def sqs_calls(make: Make) -> None:
 @pytest.mark.parametrize("service", ["s3", "dynamodb", "sqs"])
 def test_the_fake_answers_as_moto_does(service: str, clients: Clients) -> None:
     calls: Calls = {"s3": s3_calls, "dynamodb": dynamodb_calls, "sqs": sqs_calls}[service]
-    of_moto: Answers = []
-    of_fake: Answers = []
+    of_moto: Responses = []
+    of_fake: Responses = []
     calls(_recorder(*_moto(service, clients), of_moto))
     calls(_recorder(*_fake(service), of_fake))
     assert len(of_fake) == len(of_moto)
     for ours, theirs in zip(of_fake, of_moto, strict=True):
         assert ours == theirs
-    codes = {answer["Code"] for _, answer in of_fake if "Code" in answer}
+    codes = {response["Code"] for _, response in of_fake if "Code" in response}
     print(f"{service}: {len(of_fake)} calls, the same answers; errors: {', '.join(sorted(codes))}")
     assert len(codes) >= {"s3": 4, "dynamodb": 3, "sqs": 1}[service]
 
@@ -247,28 +247,28 @@ def _fake(service: str) -> tuple[Any, dict[str, str]]:
     return sqs, {}
 
 
-def _recorder(client: Any, names: dict[str, str], answers: Answers) -> Make:
+def _recorder(client: Any, names: dict[str, str], responses: Responses) -> Make:
     """Makes calls and writes down what came of them, without what differs by nature."""
 
     def make(operation: str, arguments: dict[str, Any]) -> Any:
         world = World(0)
         try:
-            answer = getattr(client, operation)(**_named(arguments, names))
-            if hasattr(answer, "send"):
-                promise = serve(world, answer)
+            response = getattr(client, operation)(**_named(arguments, names))
+            if hasattr(response, "send"):
+                promise = serve(world, response)
                 world.run(until=world.now + 1)
-                answer = promise.result()
+                response = promise.result()
         except ClientError as error:
             told: dict[str, Any] = {"Code": error.response["Error"]["Code"], "Class": type(error).__name__}
             reasons = error.response.get("CancellationReasons")
             if reasons is not None:
                 told["Reasons"] = [reason["Code"] for reason in reasons]
-            answers.append((operation, told))
+            responses.append((operation, told))
             return None
-        if "Body" in answer:
-            answer = answer | {"Body": answer["Body"].read()}
-        answers.append((operation, _plain(_named(answer, {there: here for here, there in names.items()}))))
-        return answer
+        if "Body" in response:
+            response = response | {"Body": response["Body"].read()}
+        responses.append((operation, _plain(_named(response, {there: here for here, there in names.items()}))))
+        return response
 
     return make
 
@@ -292,8 +292,8 @@ OPAQUE = {"VersionId", "NextContinuationToken", "MessageId", "ReceiptHandle", "L
 """Whose values are each side's own: that they are there, and of what kind, is compared."""
 
 
-def _plain(answer: dict[str, Any]) -> dict[str, Any]:
-    compared = {name: value for name, value in answer.items() if name in COMPARED}
+def _plain(response: dict[str, Any]) -> dict[str, Any]:
+    compared = {name: value for name, value in response.items() if name in COMPARED}
     # moto answers a put to an unversioned bucket with a version id of "null".
     for listed in compared.get("Contents", []):
         for name in set(listed) - {"Key", "ETag", "Size", "LastModified"}:

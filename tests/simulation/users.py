@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from image_core.keys import derived_image_id, upload_key
-from tests.simulation.api import HOST, Answer, multipart
+from tests.simulation.api import HOST, Response, multipart
 from tests.simulation.bodies import EMPTY, SIZES, File, some_file
 from tests.simulation.invariants import SHOWN, Watch
 from tests.simulation.stack import UPLOADS, Stack
@@ -69,22 +69,24 @@ class User:
 
     # Through the API
 
-    def call(self, method: str, path: str, **rest: Any) -> Answer | None:
+    def call(self, method: str, path: str, **rest: Any) -> Response | None:
         """A request; None where no answer came, which a caller takes as it takes a 503."""
-        answer = self.stack.request(self.name, method, path if path.startswith("http") else BASE + path, **rest)
-        if answer is not None:
-            self.watch.expect(answer.status != 500, f"the API never answers 500: {method} {path} {answer.body!r}")
-        return None if answer is None or answer.status == 503 else answer
+        response = self.stack.request(self.name, method, path if path.startswith("http") else BASE + path, **rest)
+        if response is not None:
+            self.watch.expect(
+                response.status != 500, f"the API never answers 500: {method} {path} {response.body!r}"
+            )
+        return None if response is None or response.status == 503 else response
 
     def upload(self, file: File, name: str) -> tuple[str, str] | None:
         """Posts a file; its id and key, if it was taken."""
         self.watch.files[file.body] = file
         headers, form = multipart(file.body, name)
-        answer = self.call("POST", "/images", headers=headers, body=form)
-        if answer is None:
+        response = self.call("POST", "/images", headers=headers, body=form)
+        if response is None:
             return None
-        self.watch.expect(answer.status == 202, f"an upload is taken: {answer.status} {answer.body!r}")
-        image_id = answer.json()["image_id"]
+        self.watch.expect(response.status == 202, f"an upload is taken: {response.status} {response.body!r}")
+        image_id = response.json()["image_id"]
         key = upload_key(image_id, name)
         self.watch.accepted[image_id] = key
         return image_id, key
@@ -92,46 +94,48 @@ class User:
     def reserve(self, file: File, name: str) -> tuple[str, str, str] | None:
         """Asks for a presigned upload; id, key and URL."""
         wanted = {"filename": name, "content_type": "image/png", "size": len(file.body) or 1}
-        answer = self.call(
+        response = self.call(
             "POST",
             "/uploads",
             headers={"content-type": "application/json"},
             body=json.dumps(wanted).encode(),
         )
-        if answer is None:
+        if response is None:
             return None
-        self.watch.expect(answer.status == 201, f"a reservation is made: {answer.status} {answer.body!r}")
-        image_id = answer.json()["image_id"]
-        return image_id, upload_key(image_id, name), answer.json()["upload"]["url"]
+        self.watch.expect(response.status == 201, f"a reservation is made: {response.status} {response.body!r}")
+        image_id = response.json()["image_id"]
+        return image_id, upload_key(image_id, name), response.json()["upload"]["url"]
 
     def delete(self, image_id: str, key: str) -> None:
         """Deletes through the API; remembers that it must not come back, unless somebody put it anew meanwhile."""
         self.watch.requested_deletions.add(image_id)
         versions = self.stack.s3.buckets[UPLOADS].versions
         before = [version for version in versions.get(key, []) if version.body is not None]
-        answer = self.call("DELETE", f"/images/{image_id}")
-        if answer is None:
+        response = self.call("DELETE", f"/images/{image_id}")
+        if response is None:
             return
-        self.watch.expect(answer.status in (204, 404), f"a deletion is answered: {answer.status} {answer.body!r}")
+        self.watch.expect(
+            response.status in (204, 404), f"a deletion is answered: {response.status} {response.body!r}"
+        )
         after = [version for version in versions.get(key, []) if version.body is not None]
-        if answer.status == 204 and before == after:
+        if response.status == 204 and before == after:
             self.watch.deleted[image_id] = key
 
     def reprocess(self, image_id: str, stage: str = "all") -> None:
         """Has it processed again."""
-        answer = self.call("POST", f"/images/{image_id}/reprocess?stage={stage}")
-        if answer is not None:
-            self.watch.expect(answer.status in (202, 404), f"a reprocessing is taken: {answer.status}")
+        response = self.call("POST", f"/images/{image_id}/reprocess?stage={stage}")
+        if response is not None:
+            self.watch.expect(response.status in (202, 404), f"a reprocessing is taken: {response.status}")
 
     # Reading
 
     def read(self, image_id: str) -> None:
         """Looks at the image, and at its thumbnails if it says that it has some."""
-        answer = self.call("GET", f"/images/{image_id}")
-        if answer is None or answer.status == 404:
+        response = self.call("GET", f"/images/{image_id}")
+        if response is None or response.status == 404:
             return
-        self.watch.expect(answer.status == 200, f"an image is answered: {answer.status} {answer.body!r}")
-        shown = answer.json()
+        self.watch.expect(response.status == 200, f"an image is answered: {response.status} {response.body!r}")
+        shown = response.json()
         data = shown["data"]
         if shown["status"] == "success":
             self.watch.expect(
@@ -144,20 +148,20 @@ class User:
 
     def _read_thumbnail(self, image_id: str, size: str, url: str) -> None:
         before = self.watch.record(image_id)
-        answer = self.call("GET", url)
-        if answer is None:
+        response = self.call("GET", url)
+        if response is None:
             return
-        if answer.status == 200:
+        if response.status == 200:
             known = {file.thumbnails.get(size) for file in self.watch.files.values()}
-            self.watch.expect(answer.body in known, f"a thumbnail is readable: {size} of {image_id}")
+            self.watch.expect(response.body in known, f"a thumbnail is readable: {size} of {image_id}")
             return
         now = self.watch.record(image_id)
         gone = now is None or now["status"]["S"] == "deleting"
         unchanged = before is not None and now is not None and before["rev"] == now["rev"]
         promised = unchanged and now is not None and "thumbnails" in now
         self.watch.expect(
-            (answer.status == 404 and gone) or (answer.status == 409 and not promised),
-            f"a thumbnail is readable: {size} of {image_id} answered {answer.status} {answer.body!r}",
+            (response.status == 404 and gone) or (response.status == 409 and not promised),
+            f"a thumbnail is readable: {size} of {image_id} answered {response.status} {response.body!r}",
         )
 
     def list_all(self) -> None:
@@ -166,11 +170,11 @@ class User:
         cursor, seen = "", []
         while True:
             query = f"?limit=2{cursor and f'&cursor={cursor}'}{status and f'&status={status}'}"
-            answer = self.call("GET", f"/images{query}")
-            if answer is None:
+            response = self.call("GET", f"/images{query}")
+            if response is None:
                 return
-            self.watch.expect(answer.status == 200, f"a list is answered: {answer.status} {answer.body!r}")
-            page = answer.json()
+            self.watch.expect(response.status == 200, f"a list is answered: {response.status} {response.body!r}")
+            page = response.json()
             for item in page["data"]:
                 seen.append(item["data"]["image_id"])
                 self.watch.expect(
@@ -184,10 +188,10 @@ class User:
 
     def read_stats(self) -> None:
         """The statistics, against what the records say at that moment."""
-        answer = self.call("GET", "/stats")
-        if answer is None:
+        response = self.call("GET", "/stats")
+        if response is None:
             return
-        shown = answer.json()
+        shown = response.json()
         expected, off = self.watch.at_last_read
         fitting = all(abs(shown[name] - expected[name]) <= off for name in ("success", "failed"))
         progress = expected["pending"] + expected["processing"]

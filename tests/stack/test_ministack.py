@@ -39,8 +39,8 @@ def visibility_timeout(stack: Stack) -> str:
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
     sqs = boto3.client("sqs", endpoint_url=stack.s3.meta.endpoint_url, **keys)
     name = "VisibilityTimeout"
-    answer = sqs.get_queue_attributes(QueueUrl=described(stack)["queue_url"], AttributeNames=[name])
-    return str(answer["Attributes"][name])
+    response = sqs.get_queue_attributes(QueueUrl=described(stack)["queue_url"], AttributeNames=[name])
+    return str(response["Attributes"][name])
 
 
 def kill(stack: Stack) -> None:

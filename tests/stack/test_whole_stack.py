@@ -13,9 +13,9 @@ from tests.running_stack import Stack, until
 
 
 def thumbnail(stack: Stack, image_id: str, size: str) -> Image.Image:
-    answer = stack.api.get(f"/api/images/{image_id}/thumbnails/{size}")
-    assert answer.status_code == 200, answer.text
-    return Image.open(io.BytesIO(answer.content))
+    response = stack.api.get(f"/api/images/{image_id}/thumbnails/{size}")
+    assert response.status_code == 200, response.text
+    return Image.open(io.BytesIO(response.content))
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
@@ -43,9 +43,9 @@ def test_the_original_comes_back_as_it_was_sent(stack: Stack) -> None:
     body = pictures.png(200, 100)
     image_id = stack.upload(body, "bild é.png")
 
-    answer = stack.api.get(f"/api/images/{image_id}/original")
-    assert answer.status_code == 307
-    original = httpx.get(answer.headers["location"], trust_env=False)
+    response = stack.api.get(f"/api/images/{image_id}/original")
+    assert response.status_code == 307
+    original = httpx.get(response.headers["location"], trust_env=False)
 
     assert original.content == body
     assert original.headers["content-disposition"].startswith("attachment")
@@ -107,8 +107,8 @@ def test_bad_files_end_as_failed_and_the_next_one_is_processed(stack: Stack) -> 
     for name, (_, code) in bad.items():
         image = stack.dropped(name)
         assert (image["status"], image["error"]["code"]) == ("failed", code)
-        answer = stack.api.get(f"/api/images/{image['data']['image_id']}/thumbnails/small")
-        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "processing_failed")
+        response = stack.api.get(f"/api/images/{image['data']['image_id']}/thumbnails/small")
+        assert (response.status_code, response.json()["error"]["code"]) == (409, "processing_failed")
     assert "a folder" not in {i["data"]["original_name"] for i in stack.images()}
     stack.assert_statistics_are_exact()
 

@@ -116,13 +116,13 @@ def url() -> Iterator[str]:
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            until(lambda: process.poll() is not None or answers(port), seconds=60)
+            until(lambda: process.poll() is not None or responds(port), seconds=60)
             yield url
         finally:
             process.terminate()
 
 
-def answers(port: int) -> bool:
+def responds(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
 

@@ -35,9 +35,9 @@ def test_on_lambda_a_route_runs_where_it_is_called() -> None:
     handler = inline_handler(Mangum(app(seen), lifespan="off"))
     context: Any = object()
 
-    answer = handler(request("http_get.json", "/health"), context)
+    response = handler(request("http_get.json", "/health"), context)
 
-    assert (answer["statusCode"], answer["body"]) == (200, '{"calls":1}')
+    assert (response["statusCode"], response["body"]) == (200, '{"calls":1}')
     assert seen == [threading.get_ident()]
 
 

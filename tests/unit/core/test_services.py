@@ -35,13 +35,13 @@ def test_nothing_is_built_before_it_is_used():
 def test_many_threads_build_one_client():
     build = Builder()
     client = LazyClient(build)
-    answers: list[str] = []
-    threads = [threading.Thread(target=lambda: answers.append(client.call())) for _ in range(8)]
+    results: list[str] = []
+    threads = [threading.Thread(target=lambda: results.append(client.call())) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (answers, build.built) == (["done"] * 8, 1)
+    assert (results, build.built) == (["done"] * 8, 1)
 
 
 @pytest.fixture

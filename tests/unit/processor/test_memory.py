@@ -66,8 +66,8 @@ def measured(body: bytes, folder: Path, max_pixels: int) -> dict[str, object]:
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))},
     )
-    answer: dict[str, object] = json.loads(ran.stdout)
-    return answer
+    result: dict[str, object] = json.loads(ran.stdout)
+    return result
 
 
 def gradient(width: int, height: int, mode: str = "RGB") -> Image.Image:
@@ -122,10 +122,10 @@ def bytes_per_pixel(name: str) -> float:
 def test_a_picture_takes_no_more_than_is_allowed_for_its_pixels(name: str, tmp_path: Path) -> None:
     width, height = 3072, 2304
 
-    answer = measured(FILES[name](width, height), tmp_path, width * height)
+    result = measured(FILES[name](width, height), tmp_path, width * height)
 
-    assert sorted(answer["outcome"]) == [height, width]  # type: ignore[type-var, arg-type]
-    assert answer["bytes"] <= width * height * bytes_per_pixel(name) + 8 * MEBIBYTE  # type: ignore[operator]
+    assert sorted(result["outcome"]) == [height, width]  # type: ignore[type-var, arg-type]
+    assert result["bytes"] <= width * height * bytes_per_pixel(name) + 8 * MEBIBYTE  # type: ignore[operator]
 
 
 @pytest.mark.slow
@@ -139,11 +139,11 @@ def test_the_largest_picture_that_is_accepted_takes_what_its_format_is_known_to_
     if width > 16_384 and name == "AVIF":
         pytest.skip("its encoder takes no picture of this width")
 
-    answer = measured(FILES[name](width, height), tmp_path, 100_000_000)
+    result = measured(FILES[name](width, height), tmp_path, 100_000_000)
 
-    print(f"\n{name} {width} × {height}: {answer['bytes'] / 1e6:,.0f} MB, {answer['seconds']:.1f} s")  # type: ignore[operator]
-    assert sorted(answer["outcome"]) == sorted((height, width))  # type: ignore[type-var, arg-type]
-    assert answer["bytes"] <= 100_000_000 * bytes_per_pixel(name) + 8 * MEBIBYTE  # type: ignore[operator]
+    print(f"\n{name} {width} × {height}: {result['bytes'] / 1e6:,.0f} MB, {result['seconds']:.1f} s")  # type: ignore[operator]
+    assert sorted(result["outcome"]) == sorted((height, width))  # type: ignore[type-var, arg-type]
+    assert result["bytes"] <= 100_000_000 * bytes_per_pixel(name) + 8 * MEBIBYTE  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def test_the_largest_picture_that_is_accepted_takes_what_its_format_is_known_to_
 def test_the_first_picture_beyond_the_limit_is_refused_from_its_header(name: str, tmp_path: Path) -> None:
     width, height = 4096, 3072
 
-    answer = measured(FILES[name](width, height), tmp_path, width * height - 1)
+    result = measured(FILES[name](width, height), tmp_path, width * height - 1)
 
-    assert answer["outcome"] == "too_many_pixels"
-    assert answer["bytes"] < 4 * MEBIBYTE  # type: ignore[operator]
-    assert answer["seconds"] < 0.5, "0.05 at most when nothing else runs"  # type: ignore[operator]
+    assert result["outcome"] == "too_many_pixels"
+    assert result["bytes"] < 4 * MEBIBYTE  # type: ignore[operator]
+    assert result["seconds"] < 0.5, "0.05 at most when nothing else runs"  # type: ignore[operator]

@@ -84,13 +84,13 @@ class UnforeseenErrors:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         has_started = False
 
-        async def noting_the_start(message: Message) -> None:
+        async def record_start(message: Message) -> None:
             nonlocal has_started
             has_started = True
             await send(message)
 
         try:
-            await self._app(scope, receive, noting_the_start)
+            await self._app(scope, receive, record_start)
         except Exception as error:
             if has_started or scope["type"] != "http":
                 raise

@@ -28,7 +28,7 @@ class RequestMetrics:
             return
         status, started = 500, time.perf_counter()
 
-        async def noting_the_status(message: Message) -> None:
+        async def record_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -36,7 +36,7 @@ class RequestMetrics:
 
         with observed(request_id=scope["state"]["request_id"]):
             try:
-                await self._app(scope, receive, noting_the_status)
+                await self._app(scope, receive, record_status)
             finally:
                 image_id = str(scope.get("path_params", {}).get("image_id", ""))
                 route = _route(scope)

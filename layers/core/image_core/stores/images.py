@@ -78,10 +78,10 @@ class Records(Queries):
 
     def get(self, image_id: str) -> Record | None:
         """Read the record (a consistent read). None if there is none."""
-        answer = self._client.get_item(
+        response = self._client.get_item(
             TableName=self._table, Key={"image_id": {"S": image_id}}, ConsistentRead=True
         )
-        return from_item(answer["Item"]) if "Item" in answer else None
+        return from_item(response["Item"]) if "Item" in response else None
 
     def stats(self) -> Stats:
         """The statistics. The cost does not depend on the number of images."""
@@ -89,14 +89,14 @@ class Records(Queries):
 
     def counters(self) -> Reading:
         """The current counters, including the internal ones."""
-        answer = self._client.query(
+        response = self._client.query(
             TableName=self._stats_table,
             KeyConditionExpression="#name = :name",
             ExpressionAttributeNames={"#name": "name"},
             ExpressionAttributeValues={":name": {"S": STATS_NAME}},
             ConsistentRead=True,
         )
-        return reading_of_shards(answer["Items"])
+        return reading_of_shards(response["Items"])
 
     # Transitions of docs/state.md
 

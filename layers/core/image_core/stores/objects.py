@@ -62,26 +62,26 @@ class Storage:
     def head(self, key: str) -> StoredObject | None:
         """HEAD the original under `key`. None if there is none, or only a delete marker."""
         try:
-            answer = self._client.head_object(Bucket=self.uploads_bucket, Key=key)
+            response = self._client.head_object(Bucket=self.uploads_bucket, Key=key)
         except self._client.exceptions.ClientError as error:
             if _code(error) in _ABSENT_CODES:
                 return None
             if _code(error) in _REFUSED_CODES:
                 return self._refused(key, error)
             raise
-        version_id = answer.get("VersionId", "")
+        version_id = response.get("VersionId", "")
         if version_id == "null":
             version_id = ""
-        version = version_id or _version_by_time(answer)
+        version = version_id or _version_by_time(response)
         return StoredObject(
             key=key,
             version=version,
             version_id=version_id or None,
-            etag=answer["ETag"].strip('"'),
-            size_bytes=answer["ContentLength"],
-            content_type=answer.get("ContentType"),
-            modified_ms=int(answer["LastModified"].timestamp() * 1000),
-            kms_key=answer.get("SSEKMSKeyId"),
+            etag=response["ETag"].strip('"'),
+            size_bytes=response["ContentLength"],
+            content_type=response.get("ContentType"),
+            modified_ms=int(response["LastModified"].timestamp() * 1000),
+            kms_key=response.get("SSEKMSKeyId"),
         )
 
     def _refused(self, key: str, refusal: ClientError) -> StoredObject | None:
@@ -140,7 +140,9 @@ class Storage:
         of the removal may have been missed.
         """
         try:
-            answer = self._client.get_object(Bucket=self.uploads_bucket, Key=stored.key, IfMatch=f'"{stored.etag}"')
+            response = self._client.get_object(
+                Bucket=self.uploads_bucket, Key=stored.key, IfMatch=f'"{stored.etag}"'
+            )
         except self._client.exceptions.ClientError as error:
             if _code(error) in _ABSENT_CODES | _CHANGED_CODES:
                 raise Replaced from error
@@ -148,9 +150,9 @@ class Storage:
             if reason is not None:
                 raise reason from error
             raise
-        if stored.version_id is not None and answer.get("VersionId") != stored.version_id:
+        if stored.version_id is not None and response.get("VersionId") != stored.version_id:
             raise Replaced
-        return answer["Body"].read()
+        return response["Body"].read()
 
     def delete_original(self, stored: StoredObject) -> None:
         """Remove that version if it is still the newest. An object that replaced it stays. S3 keeps old versions.
@@ -252,15 +254,15 @@ class Storage:
         """Remove these thumbnails. Missing ones are ignored. Raises `OSError` if S3 kept any."""
         left = list(keys)
         for start in range(0, len(left), _MAX_KEYS_A_DELETE):
-            answer = self._client.delete_objects(
+            response = self._client.delete_objects(
                 Bucket=self._thumbnails_bucket,
                 Delete={
                     "Objects": [{"Key": k} for k in left[start : start + _MAX_KEYS_A_DELETE]],
                     "Quiet": True,
                 },
             )
-            if answer.get("Errors"):
-                raise OSError(f"S3 kept {len(answer['Errors'])} thumbnails: {answer['Errors'][0].get('Code')}")
+            if response.get("Errors"):
+                raise OSError(f"S3 kept {len(response['Errors'])} thumbnails: {response['Errors'][0].get('Code')}")
 
 
 def attachment_disposition(name: str) -> str:

@@ -160,7 +160,7 @@ class Queries:
             names["#order"] = order_name
             # "~" sorts after every id of that millisecond.
             values |= {":first": {"S": f"{first:015d}#"}, ":last": {"S": f"{last:015d}#~"}}
-        answer = self._client.query(
+        response = self._client.query(
             TableName=self._table,
             IndexName=name,
             KeyConditionExpression=condition,
@@ -171,8 +171,8 @@ class Queries:
             Limit=limit + 1,
             **arguments,
         )
-        entries: list[dict[str, Any]] = list(answer["Items"])
-        more = len(entries) > limit or "LastEvaluatedKey" in answer
+        entries: list[dict[str, Any]] = list(response["Items"])
+        more = len(entries) > limit or "LastEvaluatedKey" in response
         return entries[:limit], not more
 
     def get_many(self, image_ids: Sequence[str]) -> list[Record]:
@@ -181,14 +181,14 @@ class Queries:
         for start in range(0, len(image_ids), _MAX_KEYS_A_BATCH):
             wanted = [{"image_id": {"S": i}} for i in image_ids[start : start + _MAX_KEYS_A_BATCH]]
             for tries in range(_BATCH_TRIES):
-                answer: Any = self._client.batch_get_item(
+                response: Any = self._client.batch_get_item(
                     RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}}
                 )
-                for item in answer["Responses"].get(self._table, []):
+                for item in response["Responses"].get(self._table, []):
                     record = from_item(item)
                     by_id[record.image_id] = record
                 # 16 MB or a throttled partition: DynamoDB returns the keys that it did not read.
-                left = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+                left = response.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
                 if not left:
                     break
                 wanted = left
@@ -201,7 +201,7 @@ class Queries:
         """Ids of the records in `status` whose deadline has passed, oldest first. The index may lag behind."""
         start: dict[str, Any] = {}
         while True:
-            answer = self._client.query(
+            response = self._client.query(
                 TableName=self._table,
                 IndexName="by_status",
                 KeyConditionExpression="#status = :status",
@@ -209,19 +209,19 @@ class Queries:
                 ExpressionAttributeValues={":status": {"S": str(status)}},
                 **start,
             )
-            for entry in answer["Items"]:
+            for entry in response["Items"]:
                 if deadline_of(entry["status_order"]["S"]) <= now_ms:
                     yield entry["image_id"]["S"]
-            if "LastEvaluatedKey" not in answer:
+            if "LastEvaluatedKey" not in response:
                 return
-            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+            start = {"ExclusiveStartKey": response["LastEvaluatedKey"]}
 
     def every(self) -> Iterator[Record]:
         """All records, including hidden ones, unordered. This is a scan, for reconciliation."""
         start: dict[str, Any] = {}
         while True:
-            answer = self._client.scan(TableName=self._table, ConsistentRead=True, **start)
-            yield from map(from_item, answer["Items"])
-            if "LastEvaluatedKey" not in answer:
+            response = self._client.scan(TableName=self._table, ConsistentRead=True, **start)
+            yield from map(from_item, response["Items"])
+            if "LastEvaluatedKey" not in response:
                 return
-            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+            start = {"ExclusiveStartKey": response["LastEvaluatedKey"]}
