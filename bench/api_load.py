@@ -156,7 +156,7 @@ def connect(stack: LocalStack) -> http.client.HTTPConnection:
 def measure(stack: LocalStack, call: Call, clients: int, seconds: float) -> Run:
     """Run `clients` threads for `seconds`. Each repeats the call on its own connection."""
     times: list[float] = []
-    faults: list[int] = []
+    failures: list[int] = []
     end = time.perf_counter() + seconds
 
     def work() -> None:
@@ -165,7 +165,7 @@ def measure(stack: LocalStack, call: Call, clients: int, seconds: float) -> Run:
             status, _ = send(stack, call, connection)
             times.append(time.perf_counter() - started)
             if status >= 400:
-                faults.append(status)
+                failures.append(status)
 
     clocks: dict[str, Callable[[], float]] = {
         "ours": lambda: cpu_seconds(stack.api_pid),
@@ -181,8 +181,8 @@ def measure(stack: LocalStack, call: Call, clients: int, seconds: float) -> Run:
         thread.join()
     elapsed = time.perf_counter() - started
     spent = {name: clock() - before[name] for name, clock in clocks.items()}
-    if faults:
-        raise RuntimeError(f"{len(faults)} of {len(times)} calls failed: {sorted(set(faults))}")
+    if failures:
+        raise RuntimeError(f"{len(failures)} of {len(times)} calls failed: {sorted(set(failures))}")
     times.sort()
     return Run(
         per_second=len(times) / elapsed,

@@ -22,7 +22,7 @@ from ops.checkpoint import Checkpoint
 from ops.display import bars, show
 from ops.options import Options, parse
 from ops.rate import RateLimit
-from ops.reconcile import Plan, TooManyFaults, new_report, reconcile
+from ops.reconcile import Plan, TooManyErrors, new_report, reconcile
 from ops.report import Report
 from ops.reprocess import Reprocessed, reprocess
 from ops.smoke.run import smoke
@@ -32,7 +32,7 @@ from ops.teardown.clients import Clients
 from ops.teardown.delete import Incomplete, Teardown
 from ops.teardown.inventory import Finder, Refused
 
-FAILURES = (BotoCoreError, ClientError, Unavailable, TooManyFaults)
+FAILURES = (BotoCoreError, ClientError, Unavailable, TooManyErrors)
 """Errors that end a run before all of its work is done."""
 
 CLEAN, DIFFERENT, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130

@@ -59,10 +59,10 @@ def show(report: Report, target: str) -> None:
             f"{report.messages_waiting:,} messages were in the queue, so some images may not be processed yet."
         )
         console.print(waiting, markup=False, soft_wrap=True)
-    if report.faults:
-        console.print(f"{report.faults} could not be checked or repaired:", markup=False)
-        for fault in report.fault_samples:
-            console.print(f"  {fault}", markup=False, soft_wrap=True)
+    if report.errors:
+        console.print(f"{report.errors} could not be checked or repaired:", markup=False)
+        for error in report.error_samples:
+            console.print(f"  {error}", markup=False, soft_wrap=True)
     console.print(_conclusion(report), markup=False)
 
 

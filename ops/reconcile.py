@@ -48,12 +48,12 @@ MAX_SUSPECTS = 1_000
 """Number of suspects that are collected before they are checked again."""
 _CHUNK = 200
 _RECOUNTS = 3
-_MAX_FAULTS = 100
+_MAX_ERRORS = 100
 
 _T = TypeVar("_T")
 
 
-class TooManyFaults(Exception):
+class TooManyErrors(Exception):
     """So many checks failed that it makes no sense to continue."""
 
 
@@ -93,7 +93,7 @@ def reconcile(
     """Run all passes.
 
     `checkpoint` is called with the key up to which all originals are done. `report` is filled during the run, so
-    that it is available if this raises: `TooManyFaults`, or immediately an error that only an operator can fix.
+    that it is available if this raises: `TooManyErrors`, or immediately an error that only an operator can fix.
     """
     pool = ThreadPoolExecutor(plan.workers) if plan.workers > 1 else None
     with pool or nullcontext():
@@ -288,8 +288,8 @@ class _Run:
             self.report.repaired[difference.kind] += 1
         except Superseded:
             self.report.moved_on[difference.kind] += 1
-        except Exception as fault:
-            self._fault(difference.image_id or difference.kind, fault)
+        except Exception as error:
+            self._report_error(difference.image_id or difference.kind, error)
 
     def _repair(self, difference: Difference) -> None:
         """Repair a difference. Each repair is a transition or a message, and is safe whatever has happened
@@ -324,26 +324,26 @@ class _Run:
         def safely(item: _T) -> Difference | Exception | None:
             try:
                 return look(item)
-            except Exception as fault:
-                return fault
+            except Exception as error:
+                return error
 
         found: list[Difference] = []
         items = list(items)
         results = self._pool.map(safely, items) if self._pool else map(safely, items)
         for item, result in zip(items, results, strict=True):
             if isinstance(result, Exception):
-                self._fault(getattr(item, "image_id", str(item)), result)
+                self._report_error(getattr(item, "image_id", str(item)), result)
             elif result is not None:
                 found.append(result)
         return found
 
-    def _fault(self, about: str, fault: Exception) -> None:
-        self.report.note_fault(about, fault)
-        if needs_configuration(fault):
-            raise fault
-        log.warning("%s: %s", about, fault)
-        if self.report.faults >= _MAX_FAULTS:
-            raise TooManyFaults(f"{self.report.faults} images could not be checked") from fault
+    def _report_error(self, about: str, error: Exception) -> None:
+        self.report.add_error(about, error)
+        if needs_configuration(error):
+            raise error
+        log.warning("%s: %s", about, error)
+        if self.report.errors >= _MAX_ERRORS:
+            raise TooManyErrors(f"{self.report.errors} images could not be checked") from error
 
     def _examined(self, name: str, count: int) -> None:
         self.report.examined[name] += count

@@ -30,8 +30,8 @@ class Report:
     counters: str = "not compared"
     """`equal`, `different`, or why the counters could not be compared."""
     counter_difference: dict[str, int] = field(default_factory=dict)
-    faults: int = 0
-    fault_samples: list[str] = field(default_factory=list)
+    errors: int = 0
+    error_samples: list[str] = field(default_factory=list)
 
     def note(self, difference: Difference) -> None:
         """Count a finding."""
@@ -40,16 +40,16 @@ class Report:
         if len(kept) < SAMPLES:
             kept.append(difference)
 
-    def note_fault(self, about: str, fault: Exception) -> None:
+    def add_error(self, about: str, error: Exception) -> None:
         """Count an image that could not be checked or repaired."""
-        self.faults += 1
-        if len(self.fault_samples) < SAMPLES:
-            self.fault_samples.append(f"{about}: {type(fault).__name__}: {fault}")
+        self.errors += 1
+        if len(self.error_samples) < SAMPLES:
+            self.error_samples.append(f"{about}: {type(error).__name__}: {error}")
 
     @property
     def is_complete(self) -> bool:
         """Whether everything was checked, and the counters could be compared."""
-        return self.ended_ms is not None and not self.faults and self.counters in ("equal", "different")
+        return self.ended_ms is not None and not self.errors and self.counters in ("equal", "different")
 
     @property
     def is_clean(self) -> bool:
@@ -83,5 +83,5 @@ class Report:
             "examined": dict(self.examined),
             "differences": by_kind,
             "counters": {"state": self.counters, "difference": self.counter_difference},
-            "faults": {"count": self.faults, "samples": self.fault_samples},
+            "errors": {"count": self.errors, "samples": self.error_samples},
         }

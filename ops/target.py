@@ -133,8 +133,10 @@ def _settings(values: dict[str, Any]) -> Settings:
     try:
         return Settings(**known)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise ValueError(faults) from error
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
+        )
+        raise ValueError(problems) from error
 
 
 def _snake_case(name: str) -> str:

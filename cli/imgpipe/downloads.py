@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import httpx
 
-from imgpipe.errors import FileFault
+from imgpipe.errors import FileError
 from imgpipe.images import Image
 
 MAX_NAME_BYTES = 200
@@ -54,7 +54,7 @@ async def keep(
 
     The body goes to a temporary file in the same folder, which is then renamed atomically: other programs see the
     whole file or none. Nothing outside `folder` is written: `name` must not lead elsewhere, and a symbolic link
-    with that name is replaced, not followed. Raises `FileFault`, also if the file exists and `force` is not set.
+    with that name is replaced, not followed. Raises `FileError`, also if the file exists and `force` is not set.
     """
     partial = folder / f".imgpipe-{secrets.token_hex(8)}.part"
     target, size = folder, 0
@@ -74,7 +74,7 @@ async def keep(
         await fetch(receive)
         _put_in_place(partial, target, force=force)
     except OSError as error:
-        raise FileFault(f"{target}: {error.strerror or error}") from error
+        raise FileError(f"{target}: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
             partial.unlink()
@@ -87,7 +87,7 @@ def _single_component(name: str) -> str:
         or "\0" in name
         or any(separator in name for separator in (os.sep, os.altsep or os.sep))
     ):
-        raise FileFault(
+        raise FileError(
             f"{name!r} cannot be a file's name in that folder; use --output FILE to choose another name"
         )
     return name
@@ -107,8 +107,8 @@ def _put_in_place(partial: Path, target: Path, *, force: bool) -> None:
         partial.rename(target)
 
 
-def _exists(target: Path) -> FileFault:
-    return FileFault(f"{target} already exists; use --force to replace it")
+def _exists(target: Path) -> FileError:
+    return FileError(f"{target} already exists; use --force to replace it")
 
 
 async def print_out(fetch: Fetch) -> int:
@@ -118,7 +118,7 @@ async def print_out(fetch: Fetch) -> int:
     async def receive(response: httpx.Response) -> None:
         nonlocal size
         if size:
-            raise FileFault("the connection was lost during the download; run the command again")
+            raise FileError("the connection was lost during the download; run the command again")
         async for piece in response.aiter_bytes():
             size += len(piece)
             sys.stdout.buffer.write(piece)

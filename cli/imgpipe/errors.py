@@ -4,7 +4,7 @@
     ├── ApiError                1   the API returned an error
     │   ├── NotFound            1   there is no such image
     │   └── Refused             4   401, 403: the key is missing or invalid
-    ├── FileFault               1   a local file cannot be read or written
+    ├── FileError               1   a local file cannot be read or written
     ├── BadUsage                2   invalid options
     └── Unreachable             3   no response, or one that an image pipeline never sends
 
@@ -46,7 +46,7 @@ class Refused(ApiError):
     exit_code = REFUSED
 
 
-class FileFault(ImgpipeError):
+class FileError(ImgpipeError):
     """A local file cannot be read or written."""
 
 
@@ -66,4 +66,4 @@ def code_of(error: ImgpipeError) -> str:
     """A stable code for scripts."""
     if isinstance(error, ApiError):
         return error.code
-    return {FileFault: "file", BadUsage: "usage", Unreachable: "unreachable"}.get(type(error), "failed")
+    return {FileError: "file", BadUsage: "usage", Unreachable: "unreachable"}.get(type(error), "failed")

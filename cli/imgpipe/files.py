@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from imgpipe.errors import BadUsage, FileFault
+from imgpipe.errors import BadUsage, FileError
 from imgpipe.signatures import HEAD_BYTES, guessed_type, media_type
 
 CHUNK_BYTES = 64 * 1024
@@ -42,26 +42,26 @@ class Selection:
     """The result of a selection: files, unreadable files, and how many files in folders are not pictures."""
 
     files: Sequence[LocalFile]
-    faults: Sequence[tuple[Path, FileFault]]
+    errors: Sequence[tuple[Path, FileError]]
     ignored: int
 
 
 def select(paths: Sequence[Path], *, recursive: bool) -> Selection:
     """Select the given files, and with `recursive` the pictures in folders, each once. Raises `BadUsage`."""
     files: dict[bytes, LocalFile] = {}
-    faults: list[tuple[Path, FileFault]] = []
+    errors: list[tuple[Path, FileError]] = []
     ignored = 0
     for path, named in _walk(paths, recursive=recursive):
         try:
             file, is_picture = look_at(path)
-        except FileFault as fault:
-            faults.append((path, fault))
+        except FileError as error:
+            errors.append((path, error))
             continue
         if named or is_picture:
             files.setdefault(file.place, file)
         else:
             ignored += 1
-    return Selection(list(files.values()), faults, ignored)
+    return Selection(list(files.values()), errors, ignored)
 
 
 def _walk(paths: Sequence[Path], *, recursive: bool) -> Iterator[tuple[Path, bool]]:
@@ -79,32 +79,32 @@ def _walk(paths: Sequence[Path], *, recursive: bool) -> Iterator[tuple[Path, boo
 
 
 def look_at(path: Path) -> tuple[LocalFile, bool]:
-    """Examine a file, and return whether it begins like a picture. Raises `FileFault`."""
+    """Examine a file, and return whether it begins like a picture. Raises `FileError`."""
     try:
         if not path.is_file():  # opening a pipe would block forever
-            raise FileFault("not a file" if path.exists() else "no such file")
+            raise FileError("not a file" if path.exists() else "no such file")
         with path.open("rb") as stream:
             found = media_type(stream.read(HEAD_BYTES))
             status = os.fstat(stream.fileno())
     except OSError as error:
-        raise FileFault(error.strerror or str(error)) from error
+        raise FileError(error.strerror or str(error)) from error
     kind = found or guessed_type(path.name)
     return LocalFile(path, status.st_size, status.st_mtime_ns, kind), found is not None
 
 
 def digest(file: LocalFile) -> str:
-    """SHA-256 of a file's bytes, in hex. Raises `FileFault`."""
+    """SHA-256 of a file's bytes, in hex. Raises `FileError`."""
     try:
         with file.path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise FileFault(error.strerror or str(error)) from error
+        raise FileError(error.strerror or str(error)) from error
 
 
 class Body(io.RawIOBase):
     """A file's bytes, which are read as they are sent. Calls `sent(n)` for each chunk. A context manager.
 
-    It returns exactly the bytes of the examined file. If the file has changed since, it raises `FileFault` instead
+    It returns exactly the bytes of the examined file. If the file has changed since, it raises `FileError` instead
     of uploading a mixture.
     """
 
@@ -115,7 +115,7 @@ class Body(io.RawIOBase):
         try:
             self._stream = file.path.open("rb")
         except OSError as error:
-            raise FileFault(error.strerror or str(error)) from error
+            raise FileError(error.strerror or str(error)) from error
 
     def __enter__(self) -> Self:
         return self
@@ -139,16 +139,16 @@ class Body(io.RawIOBase):
         return self._at
 
     def read(self, size: int = -1) -> bytes:
-        """Read the next bytes. Raises `FileFault` if the file has changed."""
+        """Read the next bytes. Raises `FileError` if the file has changed."""
         wanted = self.file.size - self._at if size < 0 else min(size, self.file.size - self._at)
         try:
             self._stream.seek(self._at)
             piece = self._stream.read(wanted)
             status = os.fstat(self._stream.fileno())
         except OSError as error:
-            raise FileFault(error.strerror or str(error)) from error
+            raise FileError(error.strerror or str(error)) from error
         if len(piece) < wanted or (status.st_size, status.st_mtime_ns) != (self.file.size, self.file.mtime_ns):
-            raise FileFault("it changed while it was read")
+            raise FileError("it changed while it was read")
         self._at += len(piece)
         self._sent(len(piece))
         return piece

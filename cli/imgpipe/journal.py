@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from imgpipe.errors import BadUsage, FileFault
+from imgpipe.errors import BadUsage, FileError
 from imgpipe.files import LocalFile
 
 _VERSION = 1
@@ -51,7 +51,7 @@ class Entry:
 class Journal:
     """An SQLite file, which several imgpipe processes may use at once. Every method is a durable transaction.
 
-    Raises `FileFault` if it cannot be written. Nothing is sent then.
+    Raises `FileError` if it cannot be written. Nothing is sent then.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
@@ -144,7 +144,7 @@ class Journal:
         try:
             return self._database.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            raise FileFault(f"the journal cannot be written: {error}") from error
+            raise FileError(f"the journal cannot be written: {error}") from error
 
 
 def default_path(environment: Mapping[str, str]) -> Path:

@@ -145,13 +145,13 @@ def _compare_statistics(journey: Journey, *, added: int) -> str:
 def nothing_is_left(journey: Journey) -> str:
     """The last step, after the cleanup. It always runs."""
     left = {made.name: journey.remains(made) for made in journey.made.values()}
-    faults = [f"{name}: {', '.join(what)}" for name, what in left.items() if what]
+    problems = [f"{name}: {', '.join(what)}" for name, what in left.items() if what]
     listed = journey.json("GET", "/api/images", params={"limit": 100})
-    faults += [
+    problems += [
         f"{item['data']['original_name']} is still listed"
         for item in listed["data"]
         if journey.token in str(item["data"]["original_name"])
     ]
-    require(not faults, "; ".join(faults))
+    require(not problems, "; ".join(problems))
     what = "record, object or thumbnail" if journey.subject.storage else "image"
     return f"no {what} of {len(journey.made)} is left; the bucket keeps old versions"

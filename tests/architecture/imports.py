@@ -102,11 +102,11 @@ def violations(modules: dict[str, str]) -> list[str]:
         for one in imports_of(source)
         for rule in _broken(module, one)
     ] + [
-        f"{module} {fault}"
+        f"{module} {problem}"
         for module, source in modules.items()
         if _is_of(module, *PIPELINE) and module not in INIT_MODULES
-        for fault in _at_import(source)
-        if not (module in MAY_READ_ENVIRONMENT and fault.startswith("reads"))
+        for problem in _at_import(source)
+        if not (module in MAY_READ_ENVIRONMENT and problem.startswith("reads"))
     ]
 
 

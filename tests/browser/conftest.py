@@ -59,14 +59,14 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 def page(context: BrowserContext) -> Iterator[Page]:
     """A page on which no script may fail and nothing may be refused by the content security policy."""
     page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.on(
         "console",
-        lambda message: faults.append(message.text) if "Content Security Policy" in message.text else None,
+        lambda message: errors.append(message.text) if "Content Security Policy" in message.text else None,
     )
     yield page
-    assert faults == []
+    assert errors == []
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from imgpipe.downloads import keep, safe_name
-from imgpipe.errors import FileFault, Unreachable
+from imgpipe.errors import FileError, Unreachable
 from imgpipe.images import Image, checked_id
 from tests.cli.command import IMAGE_ID, Imgpipe
 from tests.cli.door import Door, Reply, door_to, json_reply
@@ -142,7 +142,7 @@ def test_a_download_is_never_kept_under_a_name_that_leads_elsewhere(
         await receive(httpx.Response(200, content=PAYLOAD))
 
     before = files_below(tmp_path)
-    with pytest.raises(FileFault, match="cannot be a file's name"):
+    with pytest.raises(FileError, match="cannot be a file's name"):
         asyncio.run(keep(fetch, folder, lambda _: name, force=force))
     assert files_below(tmp_path) == before
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from imgpipe.errors import BadUsage, FileFault
+from imgpipe.errors import BadUsage, FileError
 from imgpipe.files import Body, look_at
 from imgpipe.journal import Journal
 from imgpipe.retries import Retries, retry_after
@@ -28,13 +28,13 @@ def test_a_file_that_changes_while_it_is_read_is_not_sent_as_if_whole(tmp_path: 
     with Body(file, lambda size: None) as body:
         body.read(10)
         change(path)
-        with pytest.raises(FileFault, match="changed"):
+        with pytest.raises(FileError, match="changed"):
             body.read(10)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
-    with pytest.raises(FileFault, match="not a file"):
+    with pytest.raises(FileError, match="not a file"):
         look_at(tmp_path / "pipe.jpg")
 
 

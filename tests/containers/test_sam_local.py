@@ -97,8 +97,8 @@ def test_the_gallery_runs_on_it(api: httpx.Client) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         page = browser.new_page()
-        faults: list[str] = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
         gallery = Gallery(page, str(api.base_url)).open()
         name = "from the browser.jpg"
         gallery.upload({"name": name, "mimeType": "image/jpeg", "buffer": pictures.jpeg(900, 600)})
@@ -113,7 +113,7 @@ def test_the_gallery_runs_on_it(api: httpx.Client) -> None:
         detail.get_by_role("button", name="Save").click()
         expect(detail.locator(".details-form .note")).to_have_text("Saved")
         browser.close()
-    assert faults == []
+    assert errors == []
 
 
 def test_errors_keep_their_envelope(api: httpx.Client) -> None:

@@ -147,14 +147,14 @@ EMF_FAULTS: list[tuple[str, str, Inject, Metric]] = [
     ("ImagesFailedAlarm", "processor", corrupt_image, failures("processor")),
     ("ImagesFailedAlarm", "recovery", upload_never_arrived, failures("recovery")),
     ("ImagesFailedAlarm", "api", upload_cannot_be_stored, failures("api")),
-    ("PipelineFaultAlarm", "processor", captioner_fails, failures("processor", code="caption_failed")),
-    ("PipelineFaultAlarm", "processor", model_lacks_a_module, failures("processor", code="internal_error")),
-    ("PipelineFaultAlarm", "processor", every_attempt_was_used, failures("processor", code="retries_exhausted")),
-    ("PipelineFaultAlarm", "recovery", dead_letter, failures("recovery", code="retries_exhausted")),
+    ("PipelineErrorAlarm", "processor", captioner_fails, failures("processor", code="caption_failed")),
+    ("PipelineErrorAlarm", "processor", model_lacks_a_module, failures("processor", code="internal_error")),
+    ("PipelineErrorAlarm", "processor", every_attempt_was_used, failures("processor", code="retries_exhausted")),
+    ("PipelineErrorAlarm", "recovery", dead_letter, failures("recovery", code="retries_exhausted")),
     ("InterruptedAttemptsAlarm", "processor", model_is_missing, INTERRUPTED),
     ("InterruptedAttemptsAlarm", "processor", attempt_takes_too_long, INTERRUPTED),
     (
-        "PipelineFaultAlarm",
+        "PipelineErrorAlarm",
         "recovery",
         worker_died_on_every_attempt,
         failures("recovery", code="retries_exhausted"),
@@ -204,7 +204,7 @@ def test_a_picture_that_is_processed_fires_nothing(stack: Stack, told: Callable[
 def test_only_faults_of_ours_fire_the_pipeline_fault_alarm(stack: Stack, told: Callable[[str], Any]) -> None:
     printed = told("processor")
     corrupt_image(stack)
-    assert not set(printed()) & watched(alarms()["PipelineFaultAlarm"])
+    assert not set(printed()) & watched(alarms()["PipelineErrorAlarm"])
 
 
 # What AWS counts

@@ -186,11 +186,11 @@ def test_a_stack_without_a_key_lets_everybody_in_and_never_asks_secrets_manager(
 # Nobody can tell
 
 
-@pytest.mark.parametrize("fault", [DENIED, OFFLINE])
+@pytest.mark.parametrize("error", [DENIED, OFFLINE])
 def test_while_the_key_cannot_be_read_the_api_is_unavailable_and_never_open(
-    api: Api, locked: Stack, fault: Exception
+    api: Api, locked: Stack, error: Exception
 ) -> None:
-    locked.secrets.plan("get_secret_value", raising(fault))
+    locked.secrets.plan("get_secret_value", raising(error))
     for presented in (KEY, "x" * 40):
         response = call(api, "GET", "/api/images", x_api_key=presented)
         assert (response.status, response.code) == (503, "unavailable")

@@ -264,7 +264,7 @@ def test_whoever_pages_while_others_upload_and_delete_sees_each_image_that_stays
     doomed = rng.sample(there, 12)
     stays = [record.image_id for record in there if record not in doomed]
     stop = threading.Event()
-    faults: list[BaseException] = []
+    errors: list[BaseException] = []
 
     def upload() -> None:
         mine = stack.others()
@@ -287,8 +287,8 @@ def test_whoever_pages_while_others_upload_and_delete_sees_each_image_that_stays
         def run() -> None:
             try:
                 work()
-            except BaseException as fault:
-                faults.append(fault)
+            except BaseException as error:
+                errors.append(error)
 
         return run
 
@@ -305,7 +305,7 @@ def test_whoever_pages_while_others_upload_and_delete_sees_each_image_that_stays
     stop.set()
     for thread in at_work:
         thread.join()
-    assert not faults
+    assert not errors
     assert len(set(found)) == len(found)
     assert [image_id for image_id in found if image_id in stays] == stays
     assert set(found) <= set(ids(there))

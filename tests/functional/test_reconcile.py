@@ -14,7 +14,7 @@ from image_core.keys import derived_image_id, new_image_id, thumbnail_key
 from image_core.model import Record, Status
 from image_processor.handler import Processor
 from ops.differences import Kind
-from ops.reconcile import Plan, TooManyFaults, new_report, reconcile
+from ops.reconcile import Plan, TooManyErrors, new_report, reconcile
 from ops.report import Report
 from tests import pictures
 from tests.functional.captioners import FakeCaptioner
@@ -432,8 +432,8 @@ def test_an_image_that_cannot_be_looked_at_does_not_keep_the_others_from_it(stac
     stored_image(stack, Status.SUCCESS)
     stack.s3.plan("head_object", raising(OSError("connection reset")))
     report = run(stack)
-    assert (report.faults, report.is_complete) == (1, False)
-    assert "connection reset" in report.fault_samples[0]
+    assert (report.errors, report.is_complete) == (1, False)
+    assert "connection reset" in report.error_samples[0]
     assert report.found.total() <= 1
 
 
@@ -450,7 +450,7 @@ def test_a_run_in_which_nothing_works_ends(stack: Stack) -> None:
         failed = stack.records.create(new_record(stack.records))
         stack.records.give_up(failed, None, RetriesExhausted())
     stack.s3.plan("head_object", *[raising(OSError("connection reset"))] * 200)
-    with pytest.raises(TooManyFaults):
+    with pytest.raises(TooManyErrors):
         run(stack)
 
 
@@ -458,7 +458,7 @@ def test_a_repair_that_fails_is_left_and_said(stack: Stack) -> None:
     dropped_without_an_event(stack)
     stack.sqs.plan("send_message", raising(OSError("connection reset")))
     report = run(stack, REPAIRING)
-    assert (report.left, report.faults, report.is_complete) == (1, 1, False)
+    assert (report.left, report.errors, report.is_complete) == (1, 1, False)
 
 
 def test_the_report_is_plain_json_and_names_every_kind(stack: Stack) -> None:

@@ -52,12 +52,12 @@ def code_of(record: Record) -> str | None:
 # When
 
 
-@pytest.mark.parametrize("fault", [MemoryError(), SHORT_OF_MEMORY, OSError("mmap")])
+@pytest.mark.parametrize("error", [MemoryError(), SHORT_OF_MEMORY, OSError("mmap")])
 def test_an_interrupted_attempt_gives_the_image_back_for_one_that_comes_soon(
-    stack: Stack, fault: Exception
+    stack: Stack, error: Exception
 ) -> None:
     stack.sqs.plan("change_message_visibility", take_note)
-    assert deliver(stack, Failing(fault)) == ["message-0"]
+    assert deliver(stack, Failing(error)) == ["message-0"]
     (wait_seconds,) = hidden_for(stack)
     assert 7 <= wait_seconds <= 24 < stack.settings.lease_seconds
     stack.clock.advance(wait_seconds)

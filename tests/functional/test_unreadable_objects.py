@@ -173,7 +173,7 @@ def test_it_counts_as_a_failed_image_and_as_no_fault_of_the_pipeline(
     metrics = emitted(capsys.readouterr().out)
     alarms = observability().resources("AWS::CloudWatch::Alarm")
     assert sum(metrics[metric(STACK, "ImagesFailed", service="processor")]) == 1
-    assert not set(metrics) & watched(alarms["PipelineFaultAlarm"])
+    assert not set(metrics) & watched(alarms["PipelineErrorAlarm"])
 
 
 def test_a_dead_letter_and_a_deadline_end_it_as_well(stack: Stack) -> None:

@@ -30,24 +30,24 @@ def report(tally: Tally, minutes: float, first_seed: int) -> None:
         f"worst memory {largest.amount / 2**20:8.1f} MiB  ({largest.kind}, {largest.path}); "
         f"limit {LIMITS.peak_bytes / 2**20:.0f} MiB; pictures of up to {LIMITS.max_pixels:,} pixels"
     )
-    print(f"{len(tally.faults)} outside the list or the limits")
-    for path, fault in tally.faults[:50]:
-        print(f"  {path}: {fault}")
+    print(f"{len(tally.problems)} outside the list or the limits")
+    for path, problem in tally.problems[:50]:
+        print(f"  {path}: {problem}")
 
 
 def again(paths: list[Path]) -> int:
     """Take files once more, one by one."""
-    faults = 0
+    problems = 0
     with Watched() as watched:
         for path in paths:
             outcome = watched.take(path.read_bytes(), LIMITS)
-            fault = outcome.fault(LIMITS)
-            faults += fault is not None
+            problem = outcome.problem(LIMITS)
+            problems += problem is not None
             print(
                 f"{path}: {outcome.kind}, {outcome.seconds:.3f} s, {outcome.peak_bytes / 2**20:.1f} MiB",
-                fault or "",
+                problem or "",
             )
-    return faults
+    return problems
 
 
 def main() -> None:
@@ -70,7 +70,7 @@ def main() -> None:
         for one in pool.map(work, seeds, [until] * options.workers):
             tally.add(one)
     report(tally, (time.time() - started) / 60, options.seed)
-    sys.exit(bool(tally.faults))
+    sys.exit(bool(tally.problems))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class Tally:
     cases: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     formats: Counter[str] = field(default_factory=Counter)
-    faults: list[tuple[Path, str]] = field(default_factory=list)
+    problems: list[tuple[Path, str]] = field(default_factory=list)
     slowest: Worst = field(default_factory=Worst)
     largest: Worst = field(default_factory=Worst)
 
@@ -52,8 +52,8 @@ class Tally:
         self.cases += 1
         self.kinds[outcome.kind] += 1
         self.formats[identify(data[:512]) or "no format"] += 1
-        if fault := outcome.fault(LIMITS):
-            self.faults.append((kept(data, "fault"), fault))
+        if problem := outcome.problem(LIMITS):
+            self.problems.append((kept(data, "problem"), problem))
         self.slowest.put(outcome.seconds, data, outcome.kind, "slowest")
         self.largest.put(outcome.peak_bytes, data, outcome.kind, "largest")
 
@@ -61,7 +61,7 @@ class Tally:
         self.cases += other.cases
         self.kinds += other.kinds
         self.formats += other.formats
-        self.faults += other.faults
+        self.problems += other.problems
         self.slowest = max(self.slowest, other.slowest, key=lambda worst: worst.amount)
         self.largest = max(self.largest, other.largest, key=lambda worst: worst.amount)
 

@@ -31,7 +31,7 @@ def watched() -> Iterator[Watched]:
 def test_the_files_that_mutations_begin_with_are_all_good(kind: str, watched: Watched) -> None:
     for data in corpus()[kind]:
         outcome = watched.take(data, Limits())
-        assert (outcome.kind, outcome.fault(Limits())) == ("success", None)
+        assert (outcome.kind, outcome.problem(Limits())) == ("success", None)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -46,7 +46,7 @@ def test_mutated_files_end_in_a_listed_way_within_the_limits(kind: str, watched:
     )
     @given(data=mutated(kind))
     def every_case(data: bytes) -> None:
-        assert watched.take(data, Limits()).fault(Limits()) is None
+        assert watched.take(data, Limits()).problem(Limits()) is None
 
     if corpus()[kind]:
         every_case()
@@ -61,7 +61,7 @@ def test_hostile_files_end_as_they_should_within_the_limits(name: str, watched: 
 
     outcome = watched.take(hostile.make(), hostile.limits)
 
-    assert outcome.fault(hostile.limits) is None
+    assert outcome.problem(hostile.limits) is None
     assert outcome.kind in hostile.outcomes
 
 
@@ -69,7 +69,7 @@ def test_hostile_files_end_as_they_should_within_the_limits(name: str, watched: 
 
 
 @pytest.mark.parametrize(
-    ("outcome", "fault"),
+    ("outcome", "problem"),
     [
         (Outcome("success", "", 0.1, 1), None),
         (Outcome("corrupt_image", "", 0.1, 1), None),
@@ -79,8 +79,8 @@ def test_hostile_files_end_as_they_should_within_the_limits(name: str, watched: 
         (Outcome("success", "", 0.1, 2**29), "512 MiB"),
     ],
 )
-def test_what_is_not_listed_or_takes_too_much_is_a_fault(outcome: Outcome, fault: str | None) -> None:
-    assert outcome.fault(Limits()) == fault
+def test_what_is_not_listed_or_takes_too_much_is_a_fault(outcome: Outcome, problem: str | None) -> None:
+    assert outcome.problem(Limits()) == problem
 
 
 def test_a_file_that_takes_too_long_is_given_up_and_the_next_gets_a_new_process(watched: Watched) -> None:

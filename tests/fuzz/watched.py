@@ -40,7 +40,7 @@ class Outcome:
     seconds: float
     peak_bytes: int
 
-    def fault(self, limits: Limits) -> str | None:
+    def problem(self, limits: Limits) -> str | None:
         """What is wrong with it, if anything is."""
         if self.kind not in {SUCCESS, *LISTED}:
             return f"{self.kind}: {self.detail}"

@@ -110,8 +110,8 @@ def test_a_stack_name_leaves_room_for_the_rest_of_the_buckets_names(length: int,
 
 
 def test_a_stack_name_that_is_too_long_is_told_how_long_it_may_be() -> None:
-    (fault,) = stack_name_problems("a" * 40, ACCOUNT, "eu-west-1")
-    assert "29 characters" in fault
+    (problem,) = stack_name_problems("a" * 40, ACCOUNT, "eu-west-1")
+    assert "29 characters" in problem
     assert stack_name_problems("a" * 29, ACCOUNT, "eu-west-1") == []
 
 
@@ -161,8 +161,8 @@ def models(tmp_path: Path) -> Path:
 
 
 def test_the_demo_model_is_deployed_only_by_who_says_so(models: Path) -> None:
-    (fault,) = model_problems(models, allow_demo=False)
-    assert "demo" in fault and "ALLOW_DEMO_MODEL=1" in fault
+    (problem,) = model_problems(models, allow_demo=False)
+    assert "demo" in problem and "ALLOW_DEMO_MODEL=1" in problem
     assert model_problems(models, allow_demo=True) == []
 
 
@@ -175,8 +175,8 @@ def test_another_model_is_deployed_without_asking(models: Path) -> None:
 def test_a_damaged_model_is_refused_whatever_it_is(models: Path, allow_demo: bool) -> None:
     weights = models / "demo" / "exported" / "tokenizer.json"
     weights.write_bytes(weights.read_bytes()[:-1] + b"!")
-    (fault,) = model_problems(models, allow_demo=allow_demo)
-    assert "tokenizer.json" in fault
+    (problem,) = model_problems(models, allow_demo=allow_demo)
+    assert "tokenizer.json" in problem
 
 
 def test_no_model_at_all_is_refused(tmp_path: Path) -> None:

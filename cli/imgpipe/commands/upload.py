@@ -99,7 +99,7 @@ class _Batch:
 
     def __init__(self, selection: Selection, terminal: Terminal) -> None:
         self._files = selection.files
-        self._faults = selection.faults
+        self._errors = selection.errors
         self._ignored = selection.ignored
         self._terminal = terminal
         self._began = time.monotonic()
@@ -110,8 +110,8 @@ class _Batch:
 
     async def run(self, uploader: Uploader, jobs: int) -> None:
         """Upload all files. Raises `Unreachable`, `Refused`, and `CancelledError` if it is interrupted."""
-        for path, fault in self._faults:
-            self._done(Outcome(path, State.FAILED, error=fault))
+        for path, failure in self._errors:
+            self._done(Outcome(path, State.FAILED, error=failure))
 
         def failed(file: LocalFile, error: ImgpipeError) -> None:
             self._done(Outcome(file.path, State.FAILED, error=error))
@@ -135,7 +135,7 @@ class _Batch:
 
     def summary(self) -> str:
         """Summarize the batch."""
-        total = len(self._files) + len(self._faults)
+        total = len(self._files) + len(self._errors)
         parts = [f"{self.counts[State.UPLOADED]:,} of {counted(total, 'file')} uploaded ({size_text(self._bytes)})"]
         for state, words in ((State.SKIPPED, "already uploaded"), (State.FAILED, "failed")):
             if self.counts[state]:

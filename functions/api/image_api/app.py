@@ -48,7 +48,7 @@ def create_app(services: Services) -> FastAPI:
         ring = KeyRing(services.secrets, settings.api_key_secret_arn)
         app.add_middleware(ApiKeyGuard, ring=ring, public_docs=settings.public_docs)
     app.add_middleware(HostCheck)
-    app.add_middleware(error_responses.UnforeseenErrors)
+    app.add_middleware(error_responses.UnexpectedErrors)
     if settings.cors_origins:
         cors.install(app, settings.cors_origins)
     app.add_middleware(RequestMetrics)

@@ -72,7 +72,7 @@ def error_response(error: PipelineError, headers: dict[str, str] | None = None) 
     return JSONResponse(body.model_dump(), HTTP_STATUS[type(error)], headers)
 
 
-class UnforeseenErrors:
+class UnexpectedErrors:
     """ASGI middleware: 500 for errors without a handler. It is inside CORS, so that pages can read the response.
 
     Starlette's own handler for `Exception` is outside of all middleware.
@@ -94,10 +94,10 @@ class UnforeseenErrors:
         except Exception as error:
             if has_started or scope["type"] != "http":
                 raise
-            await _unforeseen(error)(scope, receive, send)
+            await _unexpected(error)(scope, receive, send)
 
 
-def _unforeseen(error: Exception) -> JSONResponse:
+def _unexpected(error: Exception) -> JSONResponse:
     log.error("unhandled", exc_info=error)
     return error_response(InternalError())
 
@@ -141,6 +141,6 @@ def _allowed_methods(request: Request) -> str:
 
 async def _aws_error(_: Request, error: Exception) -> JSONResponse:
     if not is_transient(error):
-        return _unforeseen(error)  # a retry would fail as well
+        return _unexpected(error)  # a retry would fail as well
     log.error("a call to AWS failed", exc_info=error)
     return error_response(Unavailable(), {"Retry-After": str(_RETRY_AFTER_SECONDS)})

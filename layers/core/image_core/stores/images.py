@@ -191,17 +191,17 @@ class Records(Queries):
             ),
         )
 
-    def fail(self, record: Record, fault: ImageError) -> Record:
+    def fail(self, record: Record, error: ImageError) -> Record:
         """fail: called by the worker that holds the image."""
         finished_ms = self.clock.now_ms()
-        return self._write_mine(record, lambda now: _failed(now, fault, finished_ms))
+        return self._write_mine(record, lambda now: _failed(now, error, finished_ms))
 
-    def give_up(self, record: Record, stored: StoredObject | None, fault: ImageError) -> Record:
+    def give_up(self, record: Record, stored: StoredObject | None, error: ImageError) -> Record:
         """fail: called by code that holds no lease. A `rev` of 0 creates the record.
 
         The caller has checked that no lease is live. `stored` is the object in the bucket, None if there is none.
         """
-        failed = _failed(record if stored is None else _of_version(record, stored), fault, self.clock.now_ms())
+        failed = _failed(record if stored is None else _of_version(record, stored), error, self.clock.now_ms())
         return self._write(record if record.rev else None, replace(failed, rev=self._rev_after(record)))
 
     def reprocess(self, record: Record, *, pending_seconds: int, stage: Stage = Stage.ALL) -> Record:
@@ -441,13 +441,13 @@ def _ended(record: Record, finished_ms: int) -> Record:
     )
 
 
-def _failed(record: Record, fault: ImageError, finished_ms: int) -> Record:
+def _failed(record: Record, failure: ImageError, finished_ms: int) -> Record:
     """Return the record as `failed`. Results of other versions are dropped: they would show another picture."""
     shows_this_version = record.thumbnails is not None and record.thumbnails.version == record.version
     return replace(
         _ended(record, finished_ms),
         status=Status.FAILED,
-        error={"code": fault.code, "message": fault.message},
+        error={"code": failure.code, "message": failure.message},
         metadata=record.metadata if shows_this_version else None,
         thumbnails=record.thumbnails if shows_this_version else None,
         caption=record.caption if shows_this_version else None,
