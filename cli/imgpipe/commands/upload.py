@@ -110,8 +110,8 @@ class _Batch:
 
     async def run(self, uploader: Uploader, jobs: int) -> None:
         """Upload all files. Raises `Unreachable`, `Refused`, and `CancelledError` if it is interrupted."""
-        for path, failure in self._errors:
-            self._done(Outcome(path, State.FAILED, error=failure))
+        for path, file_error in self._errors:
+            self._done(Outcome(path, State.FAILED, error=file_error))
 
         def failed(file: LocalFile, error: ImgpipeError) -> None:
             self._done(Outcome(file.path, State.FAILED, error=error))
