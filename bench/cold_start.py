@@ -86,8 +86,8 @@ def _start(way: str, folder: Path, path: Path) -> Start:
         seconds = time.perf_counter() - started
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed")
-    told = json.loads(line)
-    return Start(seconds, told["peak_bytes"], told["ids"])
+    reported = json.loads(line)
+    return Start(seconds, reported["peak_bytes"], reported["ids"])
 
 
 def _memory(starts: list[Start]) -> str:

@@ -93,8 +93,8 @@ class ContainerFunction:
             or payload is None
             or (isinstance(payload, dict) and "errorType" in payload)
         ):
-            told = payload or {"errorType": "Sandbox.Timedout"}
-            raise InvocationError(f"{told.get('errorType')}: {told.get('errorMessage', '')}")
+            details = payload or {"errorType": "Sandbox.Timedout"}
+            raise InvocationError(f"{details.get('errorType')}: {details.get('errorMessage', '')}")
         return payload
 
     def stop(self) -> None:

@@ -107,12 +107,12 @@ class _Decoder:
             "Add", query, graph.weight(f"{name}.query.bias", self._weight(f"{name}.self.query.bias") * scale)
         )
         query = graph.op("Transpose", graph.reshape(query, -1, heads, size), perm=[1, 0, 2])
-        key, looked_up = (
+        key, value_input = (
             graph.input(f"cross_{part}_{layer}", [heads, self.checkpoint.vision.positions, size])
             for part in ("key", "value")
         )
         scores = graph.op("FusedMatMul", query, key, domain=FUSED, transB=1)
-        attended = graph.op("MatMul", graph.op("Softmax", scores, axis=-1), looked_up)
+        attended = graph.op("MatMul", graph.op("Softmax", scores, axis=-1), value_input)
         attended = graph.op("Transpose", attended, perm=[1, 0, 2])
         return self._close(f"{name}.output", graph.reshape(attended, -1, self.width), value)
 

@@ -164,7 +164,7 @@ def _smoke(options: Options) -> int:
         )
     else:
         subject = subject_of(_target(options))
-    report = smoke(subject, timeout_seconds=options.timeout_seconds, say=partial(print, flush=True))
+    report = smoke(subject, timeout_seconds=options.timeout_seconds, print_line=partial(print, flush=True))
     assert options.report is not None
     options.report.parent.mkdir(parents=True, exist_ok=True)
     options.report.write_text(report.markdown(), encoding="utf-8")
@@ -187,7 +187,7 @@ def _teardown(options: Options) -> int:
     if not options.yes and _typed(f"Type {options.name} to delete all of this: ") != options.name:
         raise Refused("the name was not confirmed; nothing was changed")
     try:
-        Teardown(clients, say=partial(print, flush=True)).run(found)
+        Teardown(clients, print_line=partial(print, flush=True)).run(found)
     except KeyboardInterrupt:
         print("Interrupted. Run this again to delete what is left.", file=sys.stderr)
         raise

@@ -52,8 +52,8 @@ def show(report: Report, target: str) -> None:
             table.add_row(kind.value, str(report.found[kind]), repaired, shown)
     if report.found:
         console.print(table, markup=False)
-    looked_at = ", ".join(f"{count:,} {name}" for name, count in report.examined.items()) or "nothing"
-    console.print(f"{target}: checked {looked_at}; counters: {report.counters}.", markup=False, soft_wrap=True)
+    examined = ", ".join(f"{count:,} {name}" for name, count in report.examined.items()) or "nothing"
+    console.print(f"{target}: checked {examined}; counters: {report.counters}.", markup=False, soft_wrap=True)
     if report.messages_waiting:
         waiting = (
             f"{report.messages_waiting:,} messages were in the queue, so some images may not be processed yet."

@@ -317,13 +317,13 @@ class _Run:
 
     # Plumbing
 
-    def _each(self, look: Callable[[_T], Difference | None], items: Iterable[_T]) -> list[Difference]:
-        """Call `look` for each item, several at a time, and return the findings. Errors are counted in the
+    def _each(self, check: Callable[[_T], Difference | None], items: Iterable[_T]) -> list[Difference]:
+        """Call `check` for each item, several at a time, and return the findings. Errors are counted in the
         report."""
 
         def safely(item: _T) -> Difference | Exception | None:
             try:
-                return look(item)
+                return check(item)
             except Exception as error:
                 return error
 

@@ -67,12 +67,12 @@ class Stack:
     def dropped(self, name: str, *, seconds: float = 60) -> dict[str, Any]:
         """The finished image of a file that was dropped under a key that ends in `name`."""
 
-        def look() -> Any:
+        def find() -> Any:
             return next(
                 (i for i in self.images() if i["data"]["original_name"] == name and i["status"] in FINISHED), None
             )
 
-        return until(look, seconds=seconds)
+        return until(find, seconds=seconds)
 
     def assert_statistics_are_exact(self) -> None:
         """The counters are those of a recount of the list."""
@@ -96,11 +96,11 @@ class Stack:
         return [entry["Key"] for entry in listed]
 
 
-def until(look: Callable[[], Any], *, seconds: float) -> Any:
-    """What `look` returns, as soon as that is true."""
+def until(check: Callable[[], Any], *, seconds: float) -> Any:
+    """What `check` returns, as soon as that is true."""
     deadline = time.monotonic() + seconds
     while True:
-        found = look()
+        found = check()
         if found:
             return found
         if time.monotonic() > deadline:

@@ -46,8 +46,8 @@ class Client:
         """The size limit of `post_image`, as reported by the API."""
         response = await self._connection.call("GET", "/")
         limits = document(response).get("limits")
-        told = limits.get("max_post_bytes") if isinstance(limits, dict) else None
-        return told if isinstance(told, int) and told > 0 else MAX_POST_BYTES
+        limit = limits.get("max_post_bytes") if isinstance(limits, dict) else None
+        return limit if isinstance(limit, int) and limit > 0 else MAX_POST_BYTES
 
     async def post_image(self, body: Body, key: str, waiting: Waiting = nobody) -> str:
         """Post a file and return the id of its image. The same `key` always gives the same image."""
@@ -97,9 +97,9 @@ class Client:
 
     async def image(self, image_id: str) -> Image:
         """Read one image."""
-        return (await self.look(image_id))[0]
+        return (await self.poll(image_id))[0]
 
-    async def look(self, image_id: str) -> tuple[Image, float | None]:
+    async def poll(self, image_id: str) -> tuple[Image, float | None]:
         """Read one image, and the API's `Retry-After` in seconds (None if there is none)."""
         response = await self._connection.call("GET", _path(image_id))
         return _image(response, image_id), retry_after(response)

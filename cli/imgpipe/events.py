@@ -28,7 +28,7 @@ Reading = Mapping[str, Image]
 async def follow_events(client: Client, ids: Sequence[str], seen: Callable[[dict[str, Any]], None]) -> None:
     """Call `seen` with the detail of each event from now on, about these images or, without ids, all images.
 
-    Never returns. Raises what `Client.look` raises, except `NotFound`.
+    Never returns. Raises what `Client.poll` raises, except `NotFound`.
     """
     before = await _read(client, ids)
     while True:
@@ -38,7 +38,7 @@ async def follow_events(client: Client, ids: Sequence[str], seen: Callable[[dict
         if not ids:
             # A list is read page by page while images come and go, so only a request for the image shows that it is
             # gone.
-            after |= await _look_for(client, [image_id for image_id in before if image_id not in after])
+            after |= await _read_existing(client, [image_id for image_id in before if image_id not in after])
         for detail in events_between(before, after, datetime.now(UTC)):
             seen(detail)
         before = after
@@ -78,22 +78,22 @@ def _detail(image: Image, status: str, time: str) -> dict[str, Any]:
 
 async def _read(client: Client, ids: Sequence[str]) -> Reading:
     if ids:
-        return await _look_for(client, ids)
+        return await _read_existing(client, ids)
     newest_first = [image async for image in client.images()]
     return {image.image_id: image for image in reversed(newest_first)}
 
 
-async def _look_for(client: Client, ids: Sequence[str]) -> dict[str, Image]:
+async def _read_existing(client: Client, ids: Sequence[str]) -> dict[str, Image]:
     """Read these images. Missing ones are left out."""
     found: dict[str, Image] = {}
 
-    async def look(image_id: str) -> None:
+    async def read(image_id: str) -> None:
         try:
             found[image_id] = await client.image(image_id)
         except NotFound:
             return
 
-    await for_each(ids, look, jobs=_JOBS, failed=_raised)
+    await for_each(ids, read, jobs=_JOBS, failed=_raised)
     return {image_id: found[image_id] for image_id in ids if image_id in found}
 
 

@@ -53,7 +53,7 @@ def select(paths: Sequence[Path], *, recursive: bool) -> Selection:
     ignored = 0
     for path, named in _walk(paths, recursive=recursive):
         try:
-            file, is_picture = look_at(path)
+            file, is_picture = inspect_file(path)
         except FileError as error:
             errors.append((path, error))
             continue
@@ -78,7 +78,7 @@ def _walk(paths: Sequence[Path], *, recursive: bool) -> Iterator[tuple[Path, boo
                     yield Path(folder, name), False
 
 
-def look_at(path: Path) -> tuple[LocalFile, bool]:
+def inspect_file(path: Path) -> tuple[LocalFile, bool]:
     """Examine a file, and return whether it begins like a picture. Raises `FileError`."""
     try:
         if not path.is_file():  # opening a pipe would block forever

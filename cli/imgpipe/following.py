@@ -21,7 +21,7 @@ Seen = Callable[[str, Image | None], None]
 async def follow(client: Client, ids: Sequence[str], seen: Seen) -> dict[str, Image | None]:
     """Poll each image until all are finished, and call `seen` with each result (None: it is gone).
 
-    Ids are in the order of age, oldest first. Respects the API's `Retry-After`. Raises what `Client.look` raises,
+    Ids are in the order of age, oldest first. Respects the API's `Retry-After`. Raises what `Client.poll` raises,
     except `NotFound`.
     """
     last: dict[str, Image | None] = dict.fromkeys(ids)
@@ -32,7 +32,7 @@ async def follow(client: Client, ids: Sequence[str], seen: Seen) -> dict[str, Im
 
         async def ask(image_id: str, still: list[str] = still, asked_for: list[float] = asked_for) -> None:
             try:
-                image, again_in = await client.look(image_id)
+                image, again_in = await client.poll(image_id)
             except NotFound:
                 last[image_id] = None
                 seen(image_id, None)

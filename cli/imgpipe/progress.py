@@ -38,7 +38,7 @@ class FileBar:
 
     def waiting(self, seconds: float, why: str) -> None:
         """Show when the next attempt is."""
-        self._bars.say(self._task, f"{why}; retrying in {seconds:.0f} s")
+        self._bars.set_note(self._task, f"{why}; retrying in {seconds:.0f} s")
 
 
 class Bars:
@@ -86,7 +86,7 @@ class Bars:
         self._progress.update(task, advance=size, note="")
         self._progress.update(self._all, advance=size)
 
-    def say(self, task: TaskID, note: str) -> None:
+    def set_note(self, task: TaskID, note: str) -> None:
         """Show a note next to a file's bar."""
         self._progress.update(task, note=harmless(note))
 

@@ -16,13 +16,13 @@ PROMPTS = ("a photo of", "a picture of", "an image of", "a photograph of", "this
 
 def words() -> list[str]:
     """The vocabulary in the order of its ids: special tokens, words, and single characters for everything else."""
-    said = ["a", "an", "and", "on", "background", "scene", "bright", "dark", "light"]
-    said += ["mostly", "in", "many", "colors", *SHAPES]
+    tokens = ["a", "an", "and", "on", "background", "scene", "bright", "dark", "light"]
+    tokens += ["mostly", "in", "many", "colors", *SHAPES]
     for name in (*SCENE_COLORS, *SHAPE_COLORS, *PROMPTS):
-        said += name.split()
+        tokens += name.split()
     characters = string.ascii_lowercase + string.digits
     pieces = [*characters, *string.punctuation, *(f"##{character}" for character in characters)]
-    return list(dict.fromkeys([*SPECIAL, *said, *pieces]))
+    return list(dict.fromkeys([*SPECIAL, *tokens, *pieces]))
 
 
 def build_tokenizer() -> Any:

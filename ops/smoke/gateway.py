@@ -36,13 +36,13 @@ def error_responses(journey: Journey) -> str:
     text = journey.call("POST", "/api/images", files={"file": ("text.jpg", b"not a picture")})
     expect(text, 400, "unsupported_format")
     require("x-request-id" in unknown.headers, "X-Request-Id is missing")
-    said = "404, 405, 413 and 400 in the documented envelope"
+    summary = "404, 405, 413 and 400 in the documented envelope"
     journey.report.not_provoked += _NEVER_PROVOKED
     if not journey.has_gateway:
         journey.report.not_provoked.append("403, 413 and 500 of API Gateway: there is no API Gateway here")
-        return f"{said}; there is no API Gateway here"
+        return f"{summary}; there is no API Gateway here"
     _observe_gateway(journey)
-    return f"{said}; see the table for those of API Gateway"
+    return f"{summary}; see the table for those of API Gateway"
 
 
 def _observe_gateway(journey: Journey) -> None:

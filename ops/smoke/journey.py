@@ -138,11 +138,11 @@ class Journey:
 
     # Polling
 
-    def until(self, look: Callable[[], T | None], *, what: str, seconds: float = SETTLE_SECONDS) -> T:
-        """Call `look` until its result is true, and return that. Raises `StepFailed` at the deadline."""
+    def until(self, poll: Callable[[], T | None], *, what: str, seconds: float = SETTLE_SECONDS) -> T:
+        """Call `poll` until its result is true, and return that. Raises `StepFailed` at the deadline."""
         deadline = time.monotonic() + seconds
         while True:
-            found = look()
+            found = poll()
             if found:
                 return found
             if time.monotonic() > deadline:

@@ -24,11 +24,11 @@ _LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
 _CALL_SECONDS = 60
 """Limit of one call: API Gateway ends a call after 30 seconds, a container may have to start first."""
 
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 
-def smoke(subject: Subject, *, timeout_seconds: float, say: Say) -> SmokeReport:
-    """Run the steps against `subject` and return the report. `say` gets a line for each finished step.
+def smoke(subject: Subject, *, timeout_seconds: float, print_line: PrintLine) -> SmokeReport:
+    """Run the steps against `subject` and return the report. `print_line` gets a line for each finished step.
 
     Later steps run even if a step fails. Ctrl-C ends the steps, not the cleanup.
     """
@@ -52,13 +52,13 @@ def smoke(subject: Subject, *, timeout_seconds: float, say: Say) -> SmokeReport:
         journey = Journey(subject, client, stranger, report, token=token, timeout_seconds=timeout_seconds)
         try:
             for name, step in STEPS:
-                _run(name, step, journey, say)
+                _run(name, step, journey, print_line)
         except KeyboardInterrupt:
             report.interrupted = True
-            say("interrupted; removing the images of this run")
+            print_line("interrupted; removing the images of this run")
         finally:
             _clean_up(journey)
-            _run(*LAST_STEP, journey, say)
+            _run(*LAST_STEP, journey, print_line)
     models = [made.caption_model for made in journey.processed]
     report.model = described_model(models[0] if models else journey.health.get("caption_model")) | report.model
     return report
@@ -73,7 +73,7 @@ def _checkout() -> str:
         return "unknown"
 
 
-def _run(name: str, step: Step, journey: Journey, say: Say) -> None:
+def _run(name: str, step: Step, journey: Journey, print_line: PrintLine) -> None:
     started = time.monotonic()
     try:
         outcome, detail = Outcome.PASSED, step(journey)
@@ -88,7 +88,7 @@ def _run(name: str, step: Step, journey: Journey, say: Say) -> None:
         outcome, detail = Outcome.FAILED, f"{type(error).__name__}: {error}"
     result = StepResult(name, outcome, time.monotonic() - started, detail)
     journey.report.steps.append(result)
-    say(f"{outcome:<8} {name:<28} {result.seconds:6.2f} s  {journey.report.redacted(detail)}")
+    print_line(f"{outcome:<8} {name:<28} {result.seconds:6.2f} s  {journey.report.redacted(detail)}")
 
 
 def _clean_up(journey: Journey) -> None:

@@ -46,12 +46,12 @@ def cross_origin(journey: Journey) -> str:
     allowed = journey.call_without_key("OPTIONS", "/api/images", headers=asked).headers.get(_ALLOW_ORIGIN)
     if configured:
         require(allowed in (origin, "*"), f"the API does not let pages of {origin} call it (CorsOrigins)")
-        said = "pages of CorsOrigins may call the API"
+        summary = "pages of CorsOrigins may call the API"
     else:
         require(allowed is None or allowed != origin, "the API lets pages of any site call it")
-        said = "pages of other sites may not call the API"
+        summary = "pages of other sites may not call the API"
     if journey.upload_url is None:
-        raise Blocked(f"{said}; there is no presigned URL to try")
+        raise Blocked(f"{summary}; there is no presigned URL to try")
     asked = {"Origin": journey.subject.origin, "Access-Control-Request-Method": "PUT"}
     asked["Access-Control-Request-Headers"] = "content-type,if-none-match"
     preflight = journey.call_without_key("OPTIONS", journey.upload_url, headers=asked)
@@ -61,4 +61,4 @@ def cross_origin(journey: Journey) -> str:
         f"the bucket does not let the gallery upload: its CORS preflight returned {preflight.status_code}, "
         f"{_ALLOW_ORIGIN}: {allowed}",
     )
-    return f"{said}; the gallery's page may send files to the bucket"
+    return f"{summary}; the gallery's page may send files to the bucket"

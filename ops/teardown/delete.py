@@ -13,7 +13,7 @@ from ops.teardown.inventory import Inventory
 
 _PROGRESS_EVERY = 10_000
 
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 
 class Incomplete(Exception):
@@ -21,13 +21,13 @@ class Incomplete(Exception):
 
 
 class Teardown:
-    """The deletion of a stack. `say` gets a line for each thing that is deleted.
+    """The deletion of a stack. `print_line` gets a line for each thing that is deleted.
 
     `page_size`: how many versions one call deletes. S3 accepts up to 1,000.
     """
 
-    def __init__(self, clients: Clients, *, say: Say, page_size: int = 1000) -> None:
-        self._say = say
+    def __init__(self, clients: Clients, *, print_line: PrintLine, page_size: int = 1000) -> None:
+        self._print_line = print_line
         self._page_size = page_size
         self._cloudformation = clients.cloudformation
         self._s3 = clients.s3
@@ -66,9 +66,9 @@ class Teardown:
             deleted += len(page)
             if deleted - announced >= _PROGRESS_EVERY:
                 announced = deleted
-                self._say(f"  {bucket}: {deleted:,} versions deleted")
+                self._print_line(f"  {bucket}: {deleted:,} versions deleted")
         if deleted:
-            self._say(f"emptied {bucket}: {deleted:,} versions and delete markers")
+            self._print_line(f"emptied {bucket}: {deleted:,} versions and delete markers")
 
     def _version_pages(self, bucket: str) -> Iterator[list[dict[str, str]]]:
         """Always list the first page of what is left, so that nothing must be resumed and nothing is skipped."""
@@ -89,7 +89,7 @@ class Teardown:
             yield page
 
     def _delete_stack(self, stack_id: str, name: str) -> None:
-        self._say(f"deleting stack {name}; this takes minutes")
+        self._print_line(f"deleting stack {name}; this takes minutes")
         self._cloudformation.delete_stack(StackName=stack_id)
         try:
             self._cloudformation.get_waiter("stack_delete_complete").wait(
@@ -98,7 +98,7 @@ class Teardown:
         except WaiterError as error:
             reasons = self._failures(stack_id)
             raise Incomplete(f"could not delete stack {name}: {reasons or error}. Run this again.") from error
-        self._say(f"deleted stack {name}")
+        self._print_line(f"deleted stack {name}")
 
     def _failures(self, stack_id: str) -> str:
         events = self._cloudformation.describe_stack_events(StackName=stack_id)["StackEvents"]
@@ -112,12 +112,12 @@ class Teardown:
     def _delete_bucket(self, bucket: str) -> None:
         self._empty(bucket)  # again, because objects may have arrived while the stack still existed
         self._unless_absent(lambda: self._s3.delete_bucket(Bucket=bucket))
-        self._say(f"deleted bucket {bucket}")
+        self._print_line(f"deleted bucket {bucket}")
 
     def _delete_table(self, table: str) -> None:
         self._unless_absent(lambda: self._dynamodb.delete_table(TableName=table))
         self._dynamodb.get_waiter("table_not_exists").wait(TableName=table)
-        self._say(f"deleted table {table}")
+        self._print_line(f"deleted table {table}")
 
     def _empty_registry(self, repository: str) -> None:
         """Delete all images: CloudFormation deletes a registry only if it is empty."""
@@ -136,7 +136,7 @@ class Teardown:
                 raise Incomplete(
                     f"{repository}: images are left: {failures[0]['failureReason'] if failures else ''}"
                 )
-            self._say(f"deleted {len(response['imageIds'])} images of {repository}")
+            self._print_line(f"deleted {len(response['imageIds'])} images of {repository}")
 
     def _unless_absent(self, call: Callable[[], Any]) -> None:
         try:

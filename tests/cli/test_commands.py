@@ -101,9 +101,9 @@ def test_a_decorative_picture_is_shown_as_such(imgpipe: Imgpipe, stack: Stack, i
 
 
 def test_statistics_are_those_of_the_api(imgpipe: Imgpipe, stack: Stack, image_id: str) -> None:
-    told = imgpipe("stats", "--json").document
-    assert told == stack.api.get("/api/stats").json()
-    assert ["total", f"{told['total']:,}"] in imgpipe("stats").rows
+    document = imgpipe("stats", "--json").document
+    assert document == stack.api.get("/api/stats").json()
+    assert ["total", f"{document['total']:,}"] in imgpipe("stats").rows
 
 
 def test_watching_tells_of_each_state_until_all_are_finished(
@@ -171,10 +171,10 @@ def test_thumbnails_are_downloaded(imgpipe: Imgpipe, tmp_path: Path, image_id: s
 
 
 def test_originals_are_downloaded_as_they_were_uploaded(imgpipe: Imgpipe, tmp_path: Path, image_id: str) -> None:
-    told = imgpipe("download", image_id, "--output", tmp_path, "--json").document
-    assert told["path"] == str(tmp_path / "lake.jpg")
+    document = imgpipe("download", image_id, "--output", tmp_path, "--json").document
+    assert document["path"] == str(tmp_path / "lake.jpg")
     assert (tmp_path / "lake.jpg").read_bytes() == jpeg(640, 480)
-    assert told["size"] == len(jpeg(640, 480))
+    assert document["size"] == len(jpeg(640, 480))
 
 
 def test_an_image_can_go_to_a_named_file_or_to_stdout(imgpipe: Imgpipe, tmp_path: Path, image_id: str) -> None:

@@ -59,8 +59,8 @@ def test_they_survive_as_data_and_cannot_be_seen_at_work(imgpipe: Imgpipe, stack
     for image_id in ids:
         stack.finished(image_id)
     copies = tmp_path / "copies"
-    told = imgpipe("download", *ids, "--output", copies)
-    assert not INVISIBLE.search(told.out)
+    result = imgpipe("download", *ids, "--output", copies)
+    assert not INVISIBLE.search(result.out)
     assert len(list(copies.iterdir())) == len(HOSTILE)
     assert not [path for path in copies.iterdir() if INVISIBLE.search(path.name) or "\n" in path.name]
     assert sorted(path.read_bytes() for path in copies.iterdir()) == sorted(

@@ -65,8 +65,8 @@ def test_the_same_command_uploads_what_is_missing_and_nothing_twice(
     second = imgpipe("upload", "--json", "--wait", *photos)
 
     assert first.code == (130 if by is signal.SIGINT else -signal.SIGKILL)
-    told = [document["state"] for document in first.documents]
-    assert told == ["uploaded"] * 3
+    states = [document["state"] for document in first.documents]
+    assert states == ["uploaded"] * 3
     uploads = [document for document in second.documents if "path" in document]
     assert sorted(document["state"] for document in uploads) == ["skipped"] * 3 + ["uploaded"] * 5
     assert names_on(stack, photos) == sorted(path.name for path in photos)

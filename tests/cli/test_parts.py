@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from imgpipe.errors import BadUsage, FileError
-from imgpipe.files import Body, look_at
+from imgpipe.files import Body, inspect_file
 from imgpipe.journal import Journal
 from imgpipe.retries import Retries, retry_after
 from imgpipe.text import harmless, size_text
@@ -24,7 +24,7 @@ from tests.pictures import jpeg
 def test_a_file_that_changes_while_it_is_read_is_not_sent_as_if_whole(tmp_path: Path, change) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "picture.jpg"
     path.write_bytes(jpeg())
-    file, _ = look_at(path)
+    file, _ = inspect_file(path)
     with Body(file, lambda size: None) as body:
         body.read(10)
         change(path)
@@ -35,17 +35,17 @@ def test_a_file_that_changes_while_it_is_read_is_not_sent_as_if_whole(tmp_path: 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(FileError, match="not a file"):
-        look_at(tmp_path / "pipe.jpg")
+        inspect_file(tmp_path / "pipe.jpg")
 
 
 def test_bytes_that_are_sent_anew_do_not_count_twice(tmp_path: Path) -> None:
     path = tmp_path / "picture.jpg"
     path.write_bytes(jpeg())
-    told: list[int] = []
-    with Body(look_at(path)[0], told.append) as body:
+    sent: list[int] = []
+    with Body(inspect_file(path)[0], sent.append) as body:
         body.read()
         body.rewound().read()
-    assert sum(told) == len(jpeg())
+    assert sum(sent) == len(jpeg())
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_pauses_grow_up_to_a_limit_and_heed_the_server() -> None:
 
 def test_the_key_of_an_upload_is_on_disk_before_anything_is_sent(tmp_path: Path) -> None:
     (tmp_path / "picture.jpg").write_bytes(jpeg())
-    file, _ = look_at(tmp_path / "picture.jpg")
+    file, _ = inspect_file(tmp_path / "picture.jpg")
     begun = Journal.open(tmp_path / "journal").begin("http://there", file, "0" * 64)
     assert Journal.open(tmp_path / "journal").unchanged("http://there", file) == begun
 

@@ -163,7 +163,7 @@ EMF_FAULTS: list[tuple[str, str, Inject, Metric]] = [
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[str], Any]:
+def metrics_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[str], Any]:
     """Gives a function its variables of the template; then what it has printed."""
 
     def of(service: str) -> Callable[[], dict[Metric, list[float]]]:
@@ -177,9 +177,9 @@ def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.parametrize(("alarm", "service", "inject", "fires"), EMF_FAULTS)
 def test_a_fault_emits_the_metric_that_its_alarm_watches(
-    stack: Stack, told: Callable[[str], Any], alarm: str, service: str, inject: Inject, fires: Metric
+    stack: Stack, metrics_of: Callable[[str], Any], alarm: str, service: str, inject: Inject, fires: Metric
 ) -> None:
-    printed = told(service)
+    printed = metrics_of(service)
     inject(stack)
     metrics = printed()
     assert fires in watched(alarms()[alarm])
@@ -192,8 +192,8 @@ def test_each_metric_of_ours_that_an_alarm_watches_has_a_fault_that_emits_it() -
     assert ours == {(name, fires) for name, _, _, fires in EMF_FAULTS}
 
 
-def test_a_picture_that_is_processed_fires_nothing(stack: Stack, told: Callable[[str], Any]) -> None:
-    printed = told("processor")
+def test_a_picture_that_is_processed_fires_nothing(stack: Stack, metrics_of: Callable[[str], Any]) -> None:
+    printed = metrics_of("processor")
     stack.put(KEY, pictures.jpeg(200, 100))
     process(stack)
     metrics = printed()
@@ -201,8 +201,8 @@ def test_a_picture_that_is_processed_fires_nothing(stack: Stack, told: Callable[
     assert not set(metrics) & {one for alarm in alarms().values() for one in watched(alarm)}
 
 
-def test_only_faults_of_ours_fire_the_pipeline_fault_alarm(stack: Stack, told: Callable[[str], Any]) -> None:
-    printed = told("processor")
+def test_only_faults_of_ours_fire_the_pipeline_fault_alarm(stack: Stack, metrics_of: Callable[[str], Any]) -> None:
+    printed = metrics_of("processor")
     corrupt_image(stack)
     assert not set(printed()) & watched(alarms()["PipelineErrorAlarm"])
 

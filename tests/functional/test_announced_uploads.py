@@ -27,7 +27,7 @@ OTHER = PHOTO[:-3] + b"\x00" + PHOTO[-2:]
 
 
 @pytest.fixture
-def look(stack: Stack) -> Callable[[], None]:
+def process_event(stack: Stack) -> Callable[[], None]:
     """An event about the one image's key reaches the processor."""
     processor = Processor(stack.services, lambda _: FakeCaptioner())
 
@@ -49,13 +49,13 @@ def error(stack: Stack) -> Any:
 
 
 def test_a_url_that_is_still_valid_brings_nothing_back_that_was_deleted(
-    stack: Stack, api: Api, look: Callable[[], None]
+    stack: Stack, api: Api, process_event: Callable[[], None]
 ) -> None:
     stack.clock.now_ms = int(time.time() * 1000)  # that of S3
     image_id = reserve(api)
     key = stack.the_record().key
     stack.put(key, PHOTO)
-    look()
+    process_event()
     assert api.delete(f"/api/images/{image_id}").status == 204
     assert stack.originals() == set()
 
@@ -73,7 +73,7 @@ def test_a_url_that_is_still_valid_brings_nothing_back_that_was_deleted(
 
 
 def test_a_file_that_is_dropped_when_the_url_has_ended_is_a_new_image(
-    stack: Stack, api: Api, look: Callable[[], None]
+    stack: Stack, api: Api, process_event: Callable[[], None]
 ) -> None:
     # A day ago, as S3 sees it.
     stack.clock.now_ms = int((time.time() - 86_400) * 1000)
@@ -87,7 +87,7 @@ def test_a_file_that_is_dropped_when_the_url_has_ended_is_a_new_image(
     image_id = api.send(event).json()["image_id"]
     key = stack.the_record().key
     stack.put(key, PHOTO)
-    look()
+    process_event()
     assert api.delete(f"/api/images/{image_id}").status == 204
 
     stack.put(key, OTHER)
@@ -99,21 +99,21 @@ def test_a_file_that_is_dropped_when_the_url_has_ended_is_a_new_image(
 
 @pytest.mark.parametrize("sha256", [None, SHA256, SHA256.upper()])
 def test_what_was_announced_is_processed(
-    stack: Stack, api: Api, look: Callable[[], None], sha256: str | None
+    stack: Stack, api: Api, process_event: Callable[[], None], sha256: str | None
 ) -> None:
     image_id = reserve(api, **({"sha256": sha256} if sha256 else {}))
     stack.put(stack.the_record().key, PHOTO)
-    look()
+    process_event()
     assert api.get(f"/api/images/{image_id}").json()["status"] == "success"
 
 
 def test_another_size_than_the_announced_one_fails_without_a_download(
-    stack: Stack, api: Api, look: Callable[[], None]
+    stack: Stack, api: Api, process_event: Callable[[], None]
 ) -> None:
     image_id = reserve(api, size=12_345)
     stack.put(stack.the_record().key, PHOTO)
     stack.s3.calls.clear()
-    look()
+    process_event()
     shown = api.get(f"/api/images/{image_id}").json()
     assert (shown["status"], shown["error"]["code"]) == ("failed", "upload_mismatch")
     assert "12,345" in shown["error"]["message"]
@@ -122,61 +122,67 @@ def test_another_size_than_the_announced_one_fails_without_a_download(
     assert stack.counts() == {"failed": 1}
 
 
-def test_an_empty_file_is_damaged_whatever_was_announced(stack: Stack, api: Api, look: Callable[[], None]) -> None:
+def test_an_empty_file_is_damaged_whatever_was_announced(
+    stack: Stack, api: Api, process_event: Callable[[], None]
+) -> None:
     reserve(api)
     stack.put(stack.the_record().key, b"")
-    look()
+    process_event()
     assert error(stack) == "corrupt_image"
 
 
-def test_another_checksum_than_the_announced_one_fails(stack: Stack, api: Api, look: Callable[[], None]) -> None:
+def test_another_checksum_than_the_announced_one_fails(
+    stack: Stack, api: Api, process_event: Callable[[], None]
+) -> None:
     reserve(api, sha256=SHA256)
     stack.put(stack.the_record().key, OTHER)
-    look()
+    process_event()
     assert error(stack) == "upload_mismatch"
     assert stack.thumbnails() == set()
     assert stack.originals() == {stack.the_record().key}
 
 
 def test_the_announced_content_type_is_not_held_against_what_the_bytes_are(
-    stack: Stack, api: Api, look: Callable[[], None]
+    stack: Stack, api: Api, process_event: Callable[[], None]
 ) -> None:
     image_id = reserve(api, content_type="image/png")
     stack.put(stack.the_record().key, PHOTO)
-    look()
+    process_event()
     shown = api.get(f"/api/images/{image_id}").json()
     assert (shown["status"], shown["data"]["content_type"]) == ("success", "image/jpeg")
 
 
-def test_reprocessing_compares_the_same_file_again(stack: Stack, api: Api, look: Callable[[], None]) -> None:
+def test_reprocessing_compares_the_same_file_again(
+    stack: Stack, api: Api, process_event: Callable[[], None]
+) -> None:
     image_id = reserve(api, size=5)
     stack.put(stack.the_record().key, PHOTO)
-    look()
+    process_event()
     api.post(f"/api/images/{image_id}/reprocess")
-    look()
+    process_event()
     assert error(stack) == "upload_mismatch"
 
 
 @pytest.mark.parametrize("was_given_up", [False, True])
 def test_what_replaces_the_file_later_was_announced_by_nobody(
-    stack: Stack, api: Api, look: Callable[[], None], was_given_up: bool
+    stack: Stack, api: Api, process_event: Callable[[], None], was_given_up: bool
 ) -> None:
     image_id = reserve(api, size=5)
     stack.put(stack.the_record().key, OTHER)
-    look()
+    process_event()
     stack.put(stack.the_record().key, PHOTO)
     if was_given_up:
         stored = stack.services.storage.head(stack.the_record().key)
         stack.records.give_up(stack.the_record(), stored, RetriesExhausted())
         api.post(f"/api/images/{image_id}/reprocess")
-    look()
+    process_event()
     assert stack.the_record().status is Status.SUCCESS
 
 
 def test_a_posted_file_was_seen_by_the_api_and_is_not_compared(
-    stack: Stack, api: Api, look: Callable[[], None]
+    stack: Stack, api: Api, process_event: Callable[[], None]
 ) -> None:
     api.upload(PHOTO)
     assert (stack.the_record().announced_bytes, stack.the_record().announced_sha256) == (None, None)
-    look()
+    process_event()
     assert stack.the_record().status is Status.SUCCESS

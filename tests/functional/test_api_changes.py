@@ -40,8 +40,8 @@ def test_reprocessing_puts_the_key_on_the_queue(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS, key="some folder/my photo+1 é.jpg")
     api.post(f"/api/images/{record.image_id}/reprocess")
     (message,) = stack.messages()
-    (look,) = parse_message(message["Body"])
-    assert (look.bucket, look.key) == (stack.uploads_bucket, "some folder/my photo+1 é.jpg")
+    (event,) = parse_message(message["Body"])
+    assert (event.bucket, event.key) == (stack.uploads_bucket, "some folder/my photo+1 é.jpg")
 
 
 def test_reprocessing_is_accepted_when_the_message_cannot_be_sent_because_the_sweep_will(

@@ -160,7 +160,7 @@ def test_an_import_that_is_ended_is_taken_up_again_and_sends_for_every_image(
     assert run(clients, tmp_path, "--apply", "--resume")[0] == 0
     sent: set[str] = set()
     while messages := clients.sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages"):
-        sent |= {look.key for message in messages for look in parse_message(message["Body"])}
+        sent |= {event.key for message in messages for event in parse_message(message["Body"])}
     assert sent == set(keys)
     for key in keys:
         clients.s3.delete_object(Bucket=bucket, Key=key)

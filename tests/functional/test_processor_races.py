@@ -26,7 +26,7 @@ OTHER = pictures.encode(ImageOps.flip(pictures.scene(200, 300)), "JPEG")
 """A second version, whose upper left corner is blue."""
 
 
-def look(
+def process_event(
     stack: Stack, captioner: FakeCaptioner | None = None, *, executor: Executor | None = None, key: str = KEY
 ) -> None:
     """One worker handles an event about the key, to its end; raises what it raises."""
@@ -63,9 +63,9 @@ def test_a_duplicate_event_does_nothing_again(stack: Stack) -> None:
 
 def test_a_duplicate_event_of_a_failed_image_does_nothing_again(stack: Stack) -> None:
     stack.put(KEY, pictures.TEXT)
-    look(stack)
+    process_event(stack)
     first = stack.the_record()
-    look(stack)
+    process_event(stack)
     assert stack.every() == [first]
     assert len(stack.s3.arguments("get_object")) == 1
 
@@ -75,10 +75,10 @@ def test_a_duplicate_event_of_a_failed_image_does_nothing_again(stack: Stack) ->
 
 def test_overwriting_a_key_processes_the_image_again_and_the_old_thumbnails_go(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg(300, 200))
-    look(stack)
+    process_event(stack)
     first = stack.the_record()
     stack.put(KEY, OTHER)
-    look(stack)
+    process_event(stack)
     second = stack.the_record()
     assert (second.image_id, second.status, second.created_ms) == (first.image_id, Status.SUCCESS, first.created_ms)
     assert second.metadata is not None and (second.metadata["width"], second.metadata["height"]) == (200, 300)
@@ -92,15 +92,15 @@ def test_overwriting_with_the_same_bytes_is_a_new_version_all_the_same(stack: St
     captioner = FakeCaptioner()
     for _ in range(2):
         stack.put(KEY, pictures.jpeg())
-        look(stack, captioner)
+        process_event(stack, captioner)
     assert len(captioner.seen) == 2
 
 
 def test_overwriting_a_good_picture_with_a_bad_one_leaves_no_thumbnails_of_the_good_one(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
-    look(stack)
+    process_event(stack)
     stack.put(KEY, pictures.TEXT)
-    look(stack)
+    process_event(stack)
     record = stack.the_record()
     assert (record.status, record.thumbnails, record.metadata, record.caption) == (Status.FAILED, None, None, None)
     assert stack.thumbnails() == set()
@@ -108,21 +108,21 @@ def test_overwriting_a_good_picture_with_a_bad_one_leaves_no_thumbnails_of_the_g
 
 def test_a_bad_file_that_is_replaced_by_a_good_one_is_well_again(stack: Stack) -> None:
     stack.put(KEY, pictures.TEXT)
-    look(stack)
+    process_event(stack)
     stack.put(KEY, pictures.jpeg())
-    look(stack)
+    process_event(stack)
     record = stack.the_record()
     assert (record.status, record.error) == (Status.SUCCESS, None)
     assert stack.counts() == {"success": 1}
 
 
 def test_a_file_that_is_overwritten_while_it_is_captioned_ends_as_its_new_version(stack: Stack) -> None:
-    def overwritten_and_looked_at() -> None:
+    def overwrite_and_process() -> None:
         stack.put(KEY, OTHER)
-        look(stack)
+        process_event(stack)
 
     stack.put(KEY, pictures.jpeg(300, 200))
-    look(stack, FakeCaptioner(overwritten_and_looked_at))
+    process_event(stack, FakeCaptioner(overwrite_and_process))
     record = stack.the_record()
     assert record.caption == "a photo with a blue corner"
     assert_only_what_is_served_is_there(stack)
@@ -130,14 +130,14 @@ def test_a_file_that_is_overwritten_while_it_is_captioned_ends_as_its_new_versio
 
 
 def test_a_file_that_is_overwritten_just_after_it_was_finished_keeps_its_new_thumbnails(stack: Stack) -> None:
-    def overwritten_and_looked_at() -> None:
+    def overwrite_and_process() -> None:
         stack.put(KEY, OTHER)
-        look(stack)
+        process_event(stack)
 
     stack.put(KEY, pictures.jpeg(300, 200))
-    claim, finish = done, followed_by(overwritten_and_looked_at)
+    claim, finish = done, followed_by(overwrite_and_process)
     stack.dynamodb.plan("transact_write_items", claim, finish)
-    look(stack)
+    process_event(stack)
     assert stack.the_record().caption == "a photo with a blue corner"
     assert_only_what_is_served_is_there(stack)
 
@@ -150,7 +150,7 @@ def test_a_file_that_is_overwritten_before_it_is_fetched_is_taken_as_it_is_then(
     captioner = FakeCaptioner()
     stack.put(KEY, pictures.jpeg(300, 200))
     stack.s3.plan("get_object", preceded_by(lambda: stack.put(KEY, OTHER)))
-    look(stack, captioner)
+    process_event(stack, captioner)
     assert stack.the_record().caption == "a photo with a blue corner"
     assert len(captioner.seen) == 1
     assert_only_what_is_served_is_there(stack)
@@ -159,13 +159,13 @@ def test_a_file_that_is_overwritten_before_it_is_fetched_is_taken_as_it_is_then(
 
 @pytest.mark.parametrize("body", [pictures.jpeg(), b""], ids=["a picture", "an empty file"])
 def test_a_file_that_is_removed_after_it_was_seen_leaves_no_image_behind(stack: Stack, body: bytes) -> None:
-    def removed_and_looked_at() -> None:
+    def remove_and_process() -> None:
         stack.remove(KEY)
-        look(stack)  # its event comes before the claim, and finds no record
+        process_event(stack)  # its event comes before the claim, and finds no record
 
     stack.put(KEY, body)
-    stack.dynamodb.plan("transact_write_items", preceded_by(removed_and_looked_at))
-    look(stack)
+    stack.dynamodb.plan("transact_write_items", preceded_by(remove_and_process))
+    process_event(stack)
     assert stack.every() == []
     assert stack.thumbnails() == set()
     assert stack.counts() == {}
@@ -177,7 +177,7 @@ def test_a_file_that_is_removed_after_it_was_seen_leaves_no_image_behind(stack: 
 def test_an_event_that_comes_after_the_file_is_gone_makes_no_image(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     stack.remove(KEY)
-    look(stack)
+    process_event(stack)
     assert stack.every() == []
 
 
@@ -202,7 +202,7 @@ def test_a_deletion_by_a_lifecycle_or_of_all_versions_ends_the_same_way(stack: S
 
 def test_the_deletion_of_an_old_version_alone_changes_nothing(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
-    look(stack)
+    process_event(stack)
     before = stack.the_record()
     Processor(stack.services, lambda _: FakeCaptioner())(messages(notification(stack, "s3_delete.json")))
     assert stack.every() == [before]
@@ -210,43 +210,43 @@ def test_the_deletion_of_an_old_version_alone_changes_nothing(stack: Stack) -> N
 
 def test_a_late_duplicate_of_the_creation_does_not_bring_a_deleted_image_back(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
-    look(stack)
+    process_event(stack)
     stack.remove(KEY)
-    look(stack)
-    look(stack)
+    process_event(stack)
+    process_event(stack)
     assert (stack.every(), stack.thumbnails()) == ([], set())
 
 
 def test_a_file_that_is_deleted_while_it_is_captioned_leaves_nothing(stack: Stack) -> None:
-    def deleted_and_looked_at() -> None:
+    def delete_and_process() -> None:
         stack.remove(KEY)
-        look(stack)
+        process_event(stack)
 
     stack.put(KEY, pictures.jpeg())
-    look(stack, FakeCaptioner(deleted_and_looked_at))
+    process_event(stack, FakeCaptioner(delete_and_process))
     assert (stack.every(), stack.thumbnails(), stack.counts()) == ([], set(), {})
 
 
 def test_an_image_that_is_deleted_while_an_event_reads_its_record_does_not_come_back(stack: Stack) -> None:
-    def deleted_and_looked_at() -> None:
+    def delete_and_process() -> None:
         stack.remove(KEY)
-        look(stack)
+        process_event(stack)
 
     stack.put(KEY, pictures.jpeg())
-    look(stack)
-    stack.dynamodb.plan("get_item", preceded_by(deleted_and_looked_at))
-    look(stack)
+    process_event(stack)
+    stack.dynamodb.plan("get_item", preceded_by(delete_and_process))
+    process_event(stack)
     assert (stack.every(), stack.thumbnails()) == ([], set())
 
 
 def test_two_that_delete_at_once_take_nothing_from_the_image_that_comes_after(stack: Stack) -> None:
     def deleted_by_another_and_dropped_anew() -> None:
-        look(stack)
+        process_event(stack)
         stack.put(KEY, pictures.jpeg())
-        look(stack)
+        process_event(stack)
 
     stack.put(KEY, pictures.jpeg())
-    look(stack)
+    process_event(stack)
     stack.s3.plan("delete_object", followed_by(deleted_by_another_and_dropped_anew))
     with pytest.raises(Superseded):
         delete(stack.the_record(), stack.services)
@@ -256,12 +256,12 @@ def test_two_that_delete_at_once_take_nothing_from_the_image_that_comes_after(st
 
 def test_a_file_dropped_anew_after_a_deletion_is_a_new_image_of_the_same_id(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
-    look(stack)
+    process_event(stack)
     stack.remove(KEY)
-    look(stack)
+    process_event(stack)
     stack.clock.advance(10)
     stack.put(KEY, pictures.jpeg())
-    look(stack)
+    process_event(stack)
     record = stack.the_record()
     assert record.image_id == derived_image_id(stack.uploads_bucket, KEY)
     assert (record.generation, record.created_ms) == (1, stack.clock.now_ms)
@@ -269,10 +269,10 @@ def test_a_file_dropped_anew_after_a_deletion_is_a_new_image_of_the_same_id(stac
 
 def test_a_file_dropped_while_its_predecessor_is_being_forgotten_is_looked_at_again(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
-    look(stack)
+    process_event(stack)
     stack.remove(KEY)
     stack.dynamodb.plan("delete_item", followed_by(lambda: stack.put(KEY, pictures.jpeg())))
-    look(stack)
+    process_event(stack)
     assert stack.every() == []
     (message,) = stack.messages()
     assert json.loads(message["Body"])["Records"][0]["s3"]["object"]["key"] == KEY
@@ -280,13 +280,13 @@ def test_a_file_dropped_while_its_predecessor_is_being_forgotten_is_looked_at_ag
 
 def test_an_upload_whose_event_comes_before_its_object_is_waited_for(stack: Stack) -> None:
     record = image_in(stack.records, Status.PENDING)
-    look(stack, key=record.key)
+    process_event(stack, key=record.key)
     assert stack.every() == [record]
 
 
 def test_a_new_drop_under_a_key_that_is_being_deleted_is_looked_at_later(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
-    look(stack)
+    process_event(stack)
     stack.records.mark_deleting(stack.the_record(), deadline_seconds=60)
     process = Processor(stack.services, lambda _: FakeCaptioner())
     assert failed(process(messages(notification(stack)))) == ["message-0"]
@@ -302,7 +302,7 @@ def test_a_message_about_an_image_that_somebody_holds_is_hidden_for_what_remains
     stack.put(KEY, pictures.jpeg())
     stack.s3.plan("get_object", killed)
     with pytest.raises(Killed):
-        look(stack)
+        process_event(stack)
     stack.clock.advance(passed_seconds)
     stack.sqs.plan("change_message_visibility", lambda call, arguments: None)
     process = Processor(stack.services, lambda _: FakeCaptioner())
@@ -321,7 +321,7 @@ def test_a_message_that_was_hidden_cannot_be_received_at_once(stack: Stack) -> N
     stack.put(KEY, pictures.jpeg())
     stack.s3.plan("get_object", killed)
     with pytest.raises(Killed):
-        look(stack)
+        process_event(stack)
     stack.services.queue.send(ObjectEvent(stack.uploads_bucket, KEY))
     (message,) = stack.messages()
     event = messages(message["Body"])
@@ -334,12 +334,12 @@ def test_an_image_whose_worker_died_is_taken_over_when_the_lease_is_over(stack: 
     stack.put(KEY, pictures.jpeg())
     stack.s3.plan("get_object", killed)
     with pytest.raises(Killed):
-        look(stack)
+        process_event(stack)
     stack.clock.advance(29.999)
     with pytest.raises(Busy):
-        look(stack)
+        process_event(stack)
     stack.clock.advance(0.001)
-    look(stack)
+    process_event(stack)
     assert (stack.the_record().status, stack.the_record().attempts) == (Status.SUCCESS, 2)
 
 
@@ -349,10 +349,10 @@ def test_a_worker_that_comes_back_after_it_was_replaced_writes_nothing_and_clean
 ) -> None:
     def hangs_and_is_replaced() -> None:
         stack.clock.advance(31)
-        look(stack, FakeCaptioner(lambda: stack.clock.advance(2)))
+        process_event(stack, FakeCaptioner(lambda: stack.clock.advance(2)))
 
     stack.put(KEY, pictures.jpeg())
-    look(stack, FakeCaptioner(hangs_and_is_replaced), executor=executor())
+    process_event(stack, FakeCaptioner(hangs_and_is_replaced), executor=executor())
     record = stack.the_record()
     assert (record.status, record.attempts, record.processing_ms) == (Status.SUCCESS, 2, 2000)
     assert_only_what_is_served_is_there(stack)
@@ -365,11 +365,11 @@ def test_a_worker_that_fails_after_it_was_replaced_fails_nothing(
 ) -> None:
     def replaced_and_broken() -> None:
         stack.clock.advance(31)
-        look(stack)
+        process_event(stack)
         raise RuntimeError("out of luck")
 
     stack.put(KEY, pictures.jpeg())
-    look(stack, FakeCaptioner(replaced_and_broken), executor=executor())
+    process_event(stack, FakeCaptioner(replaced_and_broken), executor=executor())
     assert (stack.the_record().status, stack.the_record().error) == (Status.SUCCESS, None)
     assert_only_what_is_served_is_there(stack)
 
@@ -378,10 +378,10 @@ def test_a_late_worker_leaves_alone_what_the_one_at_work_has_made(stack: Stack) 
     def hangs_and_is_replaced() -> None:
         stack.clock.advance(31)
         with pytest.raises(Killed):
-            look(stack, FakeCaptioner(_die))  # it holds the image still: its lease is alive
+            process_event(stack, FakeCaptioner(_die))  # it holds the image still: its lease is alive
 
     stack.put(KEY, pictures.jpeg())
-    look(stack, FakeCaptioner(hangs_and_is_replaced))
+    process_event(stack, FakeCaptioner(hangs_and_is_replaced))
     record = stack.the_record()
     assert (record.status, record.attempts) == (Status.PROCESSING, 2)
     assert record.thumbnails is not None and record.thumbnails.attempt != record.attempt  # those of the late one
@@ -396,9 +396,9 @@ def test_attempts_that_are_used_up_end_as_retries_exhausted_with_what_was_made(s
     stack.put(KEY, pictures.jpeg())
     for _ in range(stack.settings.max_attempts):
         with pytest.raises(Killed):
-            look(stack, FakeCaptioner(_die))
+            process_event(stack, FakeCaptioner(_die))
         stack.clock.advance(31)
-    look(stack)
+    process_event(stack)
     record = stack.the_record()
     assert record.error is not None and record.error["code"] == "retries_exhausted"
     assert (record.status, record.attempts) == (Status.FAILED, 5)
@@ -410,10 +410,10 @@ def test_a_new_version_of_an_image_that_was_given_up_is_tried_anew(stack: Stack)
     stack.put(KEY, pictures.jpeg())
     for _ in range(stack.settings.max_attempts):
         with pytest.raises(Killed):
-            look(stack, FakeCaptioner(_die))
+            process_event(stack, FakeCaptioner(_die))
         stack.clock.advance(31)
     stack.put(KEY, pictures.jpeg())
-    look(stack)
+    process_event(stack)
     assert (stack.the_record().status, stack.the_record().attempts) == (Status.SUCCESS, 1)
 
 
@@ -425,9 +425,9 @@ def test_an_image_that_is_reprocessed_while_it_is_captioned_is_processed_again(s
         stack.others().reprocess(stack.the_record(), pending_seconds=30)
 
     stack.put(KEY, pictures.jpeg())
-    look(stack, FakeCaptioner(reprocessed))
+    process_event(stack, FakeCaptioner(reprocessed))
     assert (stack.the_record().status, stack.the_record().generation) == (Status.PENDING, 2)
-    look(stack)
+    process_event(stack)
     assert stack.the_record().status is Status.SUCCESS
     assert_only_what_is_served_is_there(stack)
 
@@ -435,8 +435,8 @@ def test_an_image_that_is_reprocessed_while_it_is_captioned_is_processed_again(s
 def test_two_that_look_at_once_process_the_image_once(stack: Stack) -> None:
     captioner = FakeCaptioner()
     stack.put(KEY, pictures.jpeg())
-    stack.s3.plan("head_object", followed_by(lambda: look(stack, captioner)))
-    look(stack, captioner)
+    stack.s3.plan("head_object", followed_by(lambda: process_event(stack, captioner)))
+    process_event(stack, captioner)
     assert len(captioner.seen) == 1
     assert stack.the_record().attempts == 1
 
@@ -451,13 +451,13 @@ def test_a_record_that_never_stops_changing_is_looked_at_later(stack: Stack) -> 
 
     stack.dynamodb.plan("transact_write_items", *[preceded_by(postponed)] * 20)
     with pytest.raises(Busy):
-        look(stack, key=record.key)
+        process_event(stack, key=record.key)
 
 
 def test_a_finish_whose_reply_got_lost_is_recognised(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     stack.dynamodb.plan("transact_write_items", repeated, repeated)
-    look(stack)
+    process_event(stack)
     assert stack.the_record().status is Status.SUCCESS
     assert_only_what_is_served_is_there(stack)
     assert stack.counts() == {"success": 1}

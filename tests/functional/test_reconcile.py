@@ -463,8 +463,8 @@ def test_a_repair_that_fails_is_left_and_said(stack: Stack) -> None:
 
 def test_the_report_is_plain_json_and_names_every_kind(stack: Stack) -> None:
     dropped_without_an_event(stack)
-    told = json.loads(json.dumps(run(stack).as_json()))
-    assert set(told["differences"]) == {kind.value for kind in Kind}
-    (sample,) = told["differences"]["image_without_record"]["samples"]
+    document = json.loads(json.dumps(run(stack).as_json()))
+    assert set(document["differences"]) == {kind.value for kind in Kind}
+    (sample,) = document["differences"]["image_without_record"]["samples"]
     assert sample["keys"] == ["some folder/my photo+1 é.jpg"]
-    assert (told["clean"], told["apply"], told["counters"]["state"]) == (False, False, "equal")
+    assert (document["clean"], document["apply"], document["counters"]["state"]) == (False, False, "equal")

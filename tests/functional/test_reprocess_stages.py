@@ -133,12 +133,12 @@ def test_a_kept_caption_may_be_none_and_keeps_its_reason(stack: Stack, api: Api)
 def test_until_it_ends_the_old_results_stay_and_the_stages_say_what_is_pending(
     stack: Stack, api: Api, first: Record, stage: str, stages: tuple[str, str, str]
 ) -> None:
-    def look() -> None:
+    def take_snapshot() -> None:
         seen.append(shown(stack, api))
 
     before, seen = shown(stack, api), []
     seen.append(reprocess(stack, api, stage).json())
-    stack.s3.plan("get_object", followed_by(look))
+    stack.s3.plan("get_object", followed_by(take_snapshot))
     deliver(stack)
     assert [body["status"] for body in seen] == ["pending", "processing"]
     for body in seen:

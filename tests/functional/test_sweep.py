@@ -24,7 +24,7 @@ def later(stack: Stack) -> None:
 
 
 def keys_on_the_queue(stack: Stack) -> list[str]:
-    return [look.key for message in stack.messages() for look in parse_message(message["Body"])]
+    return [event.key for message in stack.messages() for event in parse_message(message["Body"])]
 
 
 def code_of(record: Record) -> str | None:
@@ -110,13 +110,13 @@ def test_a_reservation_whose_file_arrived_unnoticed_is_put_on_the_queue(stack: S
 
 def test_a_queue_that_is_hours_long_gets_eight_messages_and_not_more(stack: Stack) -> None:
     stored_image(stack, Status.PENDING)
-    looked: list[str] = []
+    actions: list[str] = []
     for _ in range(9):
         stack.clock.now_ms = stack.the_record().deadline - 1
         assert sweep(stack.services) == {}
         stack.clock.now_ms += 1
-        looked += sweep(stack.services)
-    assert looked == ["requeue"] * 8 + ["give_up"]
+        actions += sweep(stack.services)
+    assert actions == ["requeue"] * 8 + ["give_up"]
     assert code_of(stack.the_record()) == "retries_exhausted"
     assert len(stack.sqs.arguments("send_message")) == 8
 

@@ -80,10 +80,10 @@ def test_image_and_request_can_be_followed_from_the_api_to_the_processor(stack: 
 
     assert accepted["headers"]["x-request-id"] == record.request_id == request_id
     for service in ("api", "processor"):
-        told = about(runtime.logs[service], image_id)
-        assert told, runtime.logs[service]
-        assert {line["request_id"] for line in told} == {request_id}
-        assert {line["service"] for line in told} == {service}
+        entries = about(runtime.logs[service], image_id)
+        assert entries, runtime.logs[service]
+        assert {line["request_id"] for line in entries} == {request_id}
+        assert {line["service"] for line in entries} == {service}
     (processed,) = [line for line in lines(runtime.logs["processor"]) if line.get("message") == "image processed"]
     assert (processed["image_id"], processed["request_id"], processed["level"]) == (image_id, request_id, "INFO")
     assert all("geheim" not in log for log in runtime.logs.values()), "names of files are nobody's business"
@@ -112,8 +112,10 @@ def test_a_hostile_name_forges_no_line_of_the_log(stack: Stack, runtime: Runtime
         ours = [line for line in log.splitlines() if "geheim" in line or "level" in line or "all is well" in line]
         assert ours
         for line in ours:
-            told = json.loads(line)
-            assert line.isascii() and told.get("level") != "FATAL" and ("_aws" in told or "message" in told)
+            entries = json.loads(line)
+            assert (
+                line.isascii() and entries.get("level") != "FATAL" and ("_aws" in entries or "message" in entries)
+            )
 
 
 def test_the_first_call_is_cold_and_the_second_is_not(runtime: Runtime) -> None:

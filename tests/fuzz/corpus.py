@@ -23,22 +23,22 @@ def corpus() -> dict[str, list[bytes]]:
     exif = pictures.exif(
         orientation=6, main={0x010F: "Acme", 0x0132: "2026:07:01 10:20:30"}, gps=pictures.gps_tags()
     )
-    told: dict[str, Any] = {"exif": exif, "icc_profile": pictures.swapped_profile()}
+    metadata: dict[str, Any] = {"exif": exif, "icc_profile": pictures.swapped_profile()}
     picture, alpha = _picture(), pictures.see_through(61, 47)
     encode = pictures.encode
     found = {
         "jpeg": [
-            encode(picture, "JPEG", quality=80, **told),
+            encode(picture, "JPEG", quality=80, **metadata),
             encode(picture, "JPEG", quality=80, progressive=True),
             encode(picture, "JPEG", quality=80, restart_marker_blocks=3, comment=b"a comment"),
             encode(picture, "JPEG", quality=60, subsampling="4:4:4", dpi=(300, 300)),
             encode(picture.convert("L"), "JPEG"),
-            encode(picture.convert("CMYK"), "JPEG", **told),
+            encode(picture.convert("CMYK"), "JPEG", **metadata),
             pictures.mpo(61, 47),
             encode(picture.resize((1700, 800)), "JPEG", quality=20),
         ],
         "png": [
-            encode(picture, "PNG", **told),
+            encode(picture, "PNG", **metadata),
             encode(alpha, "PNG"),
             encode(picture.quantize(16), "PNG", transparency=b"\xff\x00\x80"),
             encode(picture.convert("1"), "PNG"),
@@ -50,7 +50,7 @@ def corpus() -> dict[str, list[bytes]]:
             png_chunks.interlaced(),
         ],
         "webp": [
-            encode(picture, "WEBP", **told),
+            encode(picture, "WEBP", **metadata),
             encode(picture, "WEBP", lossless=True),
             encode(alpha, "WEBP", exif=exif),
             encode(alpha, "WEBP", lossless=True),
@@ -64,14 +64,14 @@ def corpus() -> dict[str, list[bytes]]:
             pictures.animated("GIF"),
         ],
         "avif": [
-            encode(picture, "AVIF", speed=10, **told),
+            encode(picture, "AVIF", speed=10, **metadata),
             encode(alpha, "AVIF", speed=10),
             encode(picture, "AVIF", speed=10, subsampling="4:4:4", quality=100),
             pictures.animated("AVIF"),
         ],
         "heic": [path.read_bytes() for path in sorted(HEIC.glob("*.heic"))],
         "tiff": [
-            encode(picture, "TIFF", **told),
+            encode(picture, "TIFF", **metadata),
             *(
                 encode(picture, "TIFF", compression=how)
                 for how in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "zstd", "lzma")

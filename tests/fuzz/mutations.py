@@ -151,7 +151,7 @@ def _fill(draw: Draw, data: bytes) -> bytes:
     return data[: part.payload] + fill + data[part.end :]
 
 
-def _damage_told(draw: Draw, data: bytes) -> bytes:
+def _damage_declared_size(draw: Draw, data: bytes) -> bytes:
     """Bytes of the EXIF or the colour profile, wherever they are in the file."""
     profile = data.find(b"acsp") - 36
     exif = max(data.find(b"Exif\0\0"), data.find(b"II*\0", 20), data.find(b"MM\0*", 20))
@@ -265,6 +265,6 @@ _CHANGES = (
     _swap,
     _splice,
     _fill,
-    _damage_told,
+    _damage_declared_size,
     _damage_deflated,
 )

@@ -10,8 +10,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 def chunk(name: bytes, body: bytes, *, length: int | None = None) -> bytes:
     """One chunk with a valid checksum; `length`: what it says instead of its length."""
-    said = len(body) if length is None else length
-    return struct.pack(">I", said) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    declared = len(body) if length is None else length
+    return struct.pack(">I", declared) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
 def header(width: int, height: int, *, depth: int = 8, colour: int = 2, interlace: int = 0) -> bytes:

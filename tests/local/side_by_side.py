@@ -112,9 +112,9 @@ class Both:
         """Makes a call to both, and returns the response (or the error) that both gave."""
         return self.same(lambda emulator: emulator.outcome(service, operation, arguments))
 
-    def same(self, look: Callable[[Emulator], Any]) -> Any:
-        """What `look` finds in both."""
-        found, expected = look(self.ours), look(self.plain)
+    def same(self, read: Callable[[Emulator], Any]) -> Any:
+        """What `read` finds in both."""
+        found, expected = read(self.ours), read(self.plain)
         assert found == expected, f"ours:\n{found}\n\nplain moto:\n{expected}"
         return found
 

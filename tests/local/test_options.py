@@ -80,9 +80,9 @@ def test_nonsense_is_refused(arguments, capsys):
     with pytest.raises(SystemExit) as refused:
         parse(arguments, {})
     assert refused.value.code == 2
-    said = capsys.readouterr().err
-    assert arguments[0] in said
-    assert "invalid _" not in said, "the name of a function"
+    output = capsys.readouterr().err
+    assert arguments[0] in output
+    assert "invalid _" not in output, "the name of a function"
 
 
 @pytest.mark.parametrize(
@@ -91,10 +91,10 @@ def test_nonsense_is_refused(arguments, capsys):
 def test_nonsense_in_the_environment_is_refused_too(name, flag, capsys):
     with pytest.raises(SystemExit):
         parse([], {name: "abc"})
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert flag in said
-    assert "'abc'" in said
-    assert "invalid _" not in said
+    output = capsys.readouterr().err.splitlines()[-1]
+    assert flag in output
+    assert "'abc'" in output
+    assert "invalid _" not in output
 
 
 def test_containers_reach_the_emulator_only_where_that_was_asked_for():

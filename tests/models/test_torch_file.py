@@ -37,8 +37,8 @@ def refused(path: Path) -> str:
     """Why a file is refused."""
     with pytest.raises(ModelError) as caught:
         TorchFile(path)
-    said, reason = str(caught.value).split(": ", 1)
-    assert said == f"{path} cannot be read"
+    prefix, reason = str(caught.value).split(": ", 1)
+    assert prefix == f"{path} cannot be read"
     return reason
 
 

@@ -45,13 +45,13 @@ def test_a_deployment_ends_with_a_rule_for_old_images_and_the_name_of_the_smoke_
     (rule,) = policy["rules"]
     assert rule["selection"] == {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": KEPT_IMAGES}
     assert rule["action"] == {"type": "expire"}
-    said = capsys.readouterr().out
-    assert said.count(f"make smoke STACK={name}") == 2
-    assert said.count("newest") == 1
+    output = capsys.readouterr().out
+    assert output.count(f"make smoke STACK={name}") == 2
+    assert output.count("newest") == 1
 
 
 def test_a_deployment_does_not_fail_for_a_rule_that_cannot_be_set(capsys: pytest.CaptureFixture[str]) -> None:
     assert after_deploy.main(["dev", "--endpoint-url", "http://127.0.0.1:9"]) == 0
-    said = capsys.readouterr()
-    assert "ecr:PutLifecyclePolicy" in said.err
-    assert "make smoke STACK=image-pipeline-dev" in said.out
+    output = capsys.readouterr()
+    assert "ecr:PutLifecyclePolicy" in output.err
+    assert "make smoke STACK=image-pipeline-dev" in output.out

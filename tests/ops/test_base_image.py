@@ -55,10 +55,10 @@ def file(tmp_path: Path) -> Path:
 
 def test_the_first_deployment_pins_what_the_registry_has(dockerfile: Path, file: Path) -> None:
     docker = FakeDocker({TAG: OLD})
-    said = pin(docker, PLATFORMS["arm64"], dockerfile=dockerfile, file=file)
+    output = pin(docker, PLATFORMS["arm64"], dockerfile=dockerfile, file=file)
     assert file.read_text() == f"{OLD}\n"
-    assert f"{REPOSITORY}@{OLD}" in said
-    assert "Commit" in said
+    assert f"{REPOSITORY}@{OLD}" in output
+    assert "Commit" in output
     assert docker.platforms == ["linux/arm64"]
 
 
@@ -67,9 +67,9 @@ def test_a_tag_that_was_moved_changes_nothing_until_the_pin_is_updated(dockerfil
     pin(docker, AMD, dockerfile=dockerfile, file=file)
     docker = FakeDocker({TAG: NEW}, images={TAG: NEW})
 
-    said = pin(docker, AMD, dockerfile=dockerfile, file=file)
+    output = pin(docker, AMD, dockerfile=dockerfile, file=file)
     assert docker.images[TAG] == OLD, "`sam build` builds on the tag"
-    assert OLD in said
+    assert OLD in output
 
     pin(docker, AMD, dockerfile=dockerfile, file=file, update=True)
     assert docker.images[TAG] == NEW
@@ -78,9 +78,9 @@ def test_a_tag_that_was_moved_changes_nothing_until_the_pin_is_updated(dockerfil
 
 def test_without_a_registry_the_local_image_is_used_and_that_is_said(dockerfile: Path, file: Path) -> None:
     docker = FakeDocker(None, images={TAG: NEW})
-    said = pin(docker, AMD, dockerfile=dockerfile, file=file)
-    assert said.startswith("WARNING")
-    assert "no route to host" in said
+    output = pin(docker, AMD, dockerfile=dockerfile, file=file)
+    assert output.startswith("WARNING")
+    assert "no route to host" in output
     assert not file.exists()
     assert docker.images == {TAG: NEW}
 

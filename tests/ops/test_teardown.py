@@ -137,9 +137,9 @@ def test_everything_goes_once_the_name_is_typed_and_nothing_of_others(
 
     typing(monkeypatch, f"{NAME}\n")
     assert teardown(url) == 0
-    said = capsys.readouterr().out
-    assert f"bucket {mine.buckets[0]}: {OBJECTS // 2:,} objects, {OBJECTS * VERSIONS_EACH:,} versions" in said
-    assert "about 1 records" in said
+    output = capsys.readouterr().out
+    assert f"bucket {mine.buckets[0]}: {OBJECTS // 2:,} objects, {OBJECTS * VERSIONS_EACH:,} versions" in output
+    assert "about 1 records" in output
     assert mine.left() == []
     assert repository not in str(clients["ecr"].describe_repositories()["repositories"])
     assert len(other.left()) == 1 + len(other.buckets) + len(other.tables)
@@ -152,11 +152,11 @@ def test_a_bucket_is_emptied_page_by_page(url: str, clients: dict[str, Any]) -> 
     stack = Deployed(clients)
     stack.fill()
     session = boto3.Session("test", "test", region_name=REGION)
-    said: list[str] = []
+    output: list[str] = []
     these = Clients.of(session, url)
-    Teardown(these, say=said.append, page_size=4).run(Finder(NAME, these).inventory())
+    Teardown(these, print_line=output.append, page_size=4).run(Finder(NAME, these).inventory())
     versions = OBJECTS * VERSIONS_EACH + OBJECTS // 2
-    assert f"emptied {stack.buckets[0]}: {versions} versions and delete markers" in said
+    assert f"emptied {stack.buckets[0]}: {versions} versions and delete markers" in output
     assert stack.left() == []
 
 

@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from tests import conftest  # no AWS account can be reached from here either
 from tests.simulation.bugs import BUGS
 from tests.simulation.many import DUPLICATED, many_images
-from tests.simulation.simulation import Result, simulate, told
+from tests.simulation.simulation import Result, describe, simulate
 
 SEEDS_A_TASK = 20
 COMMAND = "python -m tests.simulation --seed"
@@ -26,11 +26,11 @@ def main() -> int:
     options = _options()
     if options.images:
         result = many_images(options.images, options.seed or 0)
-        print(_told_of_many(result, options.images))
+        print(_describe_many(result, options.images))
         return 1 if result.violations else 0
     if options.seed is not None:
         result = _one((options.seed, options.bug))
-        print(told(result, options.steps))
+        print(describe(result, options.steps))
         print(f"seed {options.seed}: {result.calls} calls, {len(result.violations)} violations")
         return 1 if result.violations else 0
     return _search(options)
@@ -61,7 +61,7 @@ def _search(options: argparse.Namespace) -> int:
     for name, count in sorted(sums["checked"].items()):
         print(f"  {count:>12}  {name}")
     for result in failing[: 1 if options.bug else 2]:
-        print(f"\n{told(result, options.steps)}")
+        print(f"\n{describe(result, options.steps)}")
     bug = f" --bug {options.bug}" if options.bug else ""
     for result in failing:
         print(f"to see it again: {COMMAND} {result.seed}{bug}")
@@ -108,7 +108,7 @@ def _one(task: tuple[int, str | None]) -> Result:
         return simulate(seed)
 
 
-def _told_of_many(result: Result, images: int) -> str:
+def _describe_many(result: Result, images: int) -> str:
     counts = result.counts
     killed = result.injected["killed after"] / max(1, result.events["invocations"])
     lines = [

@@ -79,7 +79,7 @@ class Watch:
         if not self.stack.dynamodb.under_way:
             self.expect(
                 _same(self.expected, self._counted),
-                f"counters equal a recount: {_told(self._counted)} are counted, {_told(self.expected)} there",
+                f"counters equal a recount: {_described(self._counted)} are counted, {_described(self.expected)} there",
             )
 
     def _note_transition(self, old: Attributes | None, new: Attributes | None) -> None:
@@ -239,7 +239,7 @@ class Watch:
             self._judge_at_rest(record, uploads.newest(_text(record, "key") or ""))
         self.expect(
             _same(recount, self._counted) and _same(recount, self.expected),
-            f"counters equal a recount at rest: {_told(self._counted)} are counted, {_told(recount)} there",
+            f"counters equal a recount at rest: {_described(self._counted)} are counted, {_described(recount)} there",
         )
         for key in uploads.keys:
             newest = uploads.newest(key)
@@ -348,7 +348,7 @@ def _same(one: Counter[str], other: Counter[str]) -> bool:
     return all(one[name] == other[name] for name in one.keys() | other.keys())
 
 
-def _told(counts: Counter[str]) -> dict[str, int]:
+def _described(counts: Counter[str]) -> dict[str, int]:
     return {name: count for name, count in sorted(counts.items()) if count}
 
 

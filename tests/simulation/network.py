@@ -123,7 +123,7 @@ class Network:
             actor.process.frozen = True
             world.sleep(self.pause())
         world.sleep(self.latency())
-        said = f"{fault or ''}"
+        result = f"{fault or ''}"
         try:
             if fault is Fault.KILL_BEFORE:
                 world.kill(actor.process)
@@ -155,17 +155,17 @@ class Network:
             if fault is Fault.CUT:
                 response["Body"].broken = True
         except ClientError as error:
-            said = f"{said} {error.response['Error']['Code']}"
+            result = f"{result} {error.response['Error']['Code']}"
             raise
         except BotoCoreError as error:
-            said = f"{said} {type(error).__name__}"
+            result = f"{result} {type(error).__name__}"
             raise
         except Exception as error:
             # No service answers that: it is the simulation that is wrong.
             world.report(f"{service}.{operation} ended with {error!r}")
             raise
         finally:
-            self.trace.append(Step(world.now, actor.name, _told(call), said))
+            self.trace.append(Step(world.now, actor.name, _summary(call), result))
         return response
 
     def _put_some(self, apply: Callable[..., Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
@@ -244,29 +244,29 @@ def _pascal(operation: str) -> str:
     return "".join(part.capitalize() for part in operation.split("_"))
 
 
-def _told(call: Call) -> str:
+def _summary(call: Call) -> str:
     """A call in a few words."""
-    told = []
+    words = []
     arguments = call.arguments
     writes = arguments.get("TransactItems") or [{"Put": arguments}]
     for write in writes:
         for kind, detail in write.items():
             item = detail.get("Item")
             if item is not None and "status" in item:
-                told.append(f"{_brief(item['image_id']['S'])} {item['status']['S']} rev {item['rev']['N']}")
+                words.append(f"{_brief(item['image_id']['S'])} {item['status']['S']} rev {item['rev']['N']}")
             elif kind == "Update":
                 values = detail["ExpressionAttributeValues"].values()
                 names = detail["ExpressionAttributeNames"].values()
-                told.append(" ".join(f"{n} {v.get('N')}" for n, v in zip(names, values, strict=False)))
+                words.append(" ".join(f"{n} {v.get('N')}" for n, v in zip(names, values, strict=False)))
     for name in ("Key", "Prefix", "VersionId", "IfMatch", "IndexName", "ReceiptHandle", "MessageBody"):
         if name in arguments:
             value = arguments[name]
-            told.append(_brief(str(next(iter(value.values()))["S"] if isinstance(value, dict) else value)))
+            words.append(_brief(str(next(iter(value.values()))["S"] if isinstance(value, dict) else value)))
     if "Entries" in arguments:
-        told.append(" ".join(entry["DetailType"] for entry in arguments["Entries"]))
+        words.append(" ".join(entry["DetailType"] for entry in arguments["Entries"]))
     if "Delete" in arguments:
-        told.append(" ".join(_brief(entry["Key"]) for entry in arguments["Delete"]["Objects"]))
-    return f"{call.number}: {call.service}.{call.operation} {'; '.join(told)}"
+        words.append(" ".join(_brief(entry["Key"]) for entry in arguments["Delete"]["Objects"]))
+    return f"{call.number}: {call.service}.{call.operation} {'; '.join(words)}"
 
 
 def _brief(text: str) -> str:

@@ -121,7 +121,7 @@ ONE_FAULT = [
 """What is tried at each call; a kill before a call is one after the call before."""
 
 
-def tell(story: Story, faults: Callable[[Call], Fault | None] = lambda _: None, **conditions: Any) -> Result:
+def run_story(story: Story, faults: Callable[[Call], Fault | None] = lambda _: None, **conditions: Any) -> Result:
     """One run of a story."""
     stack = Stack(0, replace(Conditions(faults=faults, concurrency=2), **conditions))
 
@@ -146,7 +146,7 @@ def with_one_fault(story: Story, kind: Fault) -> Iterator[tuple[int, Result]]:
             can[0] = call.can_have(kind)
             return kind if can[0] else None
 
-        result = tell(story, at)
+        result = run_story(story, at)
         if not reached[0]:
             return
         if can[0]:
@@ -177,7 +177,7 @@ def orders(events: int) -> list[tuple[int, ...]]:
     return sorted(found)
 
 
-def told_in_order(changes: list[Story], order: tuple[int, ...], gap_seconds: float) -> Result:
+def run_in_order(changes: list[Story], order: tuple[int, ...], gap_seconds: float) -> Result:
     """The changes at once, then their events in that order, so many seconds apart."""
 
     def story(user: User) -> None:
@@ -193,7 +193,7 @@ def told_in_order(changes: list[Story], order: tuple[int, ...], gap_seconds: flo
             send(QueueUrl=QUEUE, MessageBody=held[event])
         stack.hold_events = None
 
-    return tell(story)
+    return run_story(story)
 
 
 def _ignore(_: object) -> None:

@@ -223,7 +223,7 @@ def _unfinished(stack: Stack) -> list[dict[str, dict[str, str]]]:
     return [item for item in items if item["status"]["S"] not in ("success", "failed")]
 
 
-def told(result: Result, steps: int = 60) -> str:
+def describe(result: Result, steps: int = 60) -> str:
     """The last steps of a failing run, by actor and call, and how to see it again."""
     lines = [
         f"{step.time - START_MS / 1000:10.3f}  {step.actor:<24} {step.what}{step.outcome and f'  → {step.outcome}'}"

@@ -259,11 +259,11 @@ def _recorder(client: Any, names: dict[str, str], responses: Responses) -> Make:
                 world.run(until=world.now + 1)
                 response = promise.result()
         except ClientError as error:
-            told: dict[str, Any] = {"Code": error.response["Error"]["Code"], "Class": type(error).__name__}
+            error_summary: dict[str, Any] = {"Code": error.response["Error"]["Code"], "Class": type(error).__name__}
             reasons = error.response.get("CancellationReasons")
             if reasons is not None:
-                told["Reasons"] = [reason["Code"] for reason in reasons]
-            responses.append((operation, told))
+                error_summary["Reasons"] = [reason["Code"] for reason in reasons]
+            responses.append((operation, error_summary))
             return None
         if "Body" in response:
             response = response | {"Body": response["Body"].read()}

@@ -19,15 +19,15 @@ from tests.simulation.scenarios import (
     Story,
     both,
     reprocess,
-    tell,
+    run_story,
     with_one_fault,
 )
-from tests.simulation.simulation import Result, told
+from tests.simulation.simulation import Result, describe
 from tests.simulation.users import User
 
 
 def _check(result: Result, where: str = "") -> None:
-    assert not result.violations, f"{where}\n{told(result, 100)}"
+    assert not result.violations, f"{where}\n{describe(result, 100)}"
 
 
 def in_turn(*values: float) -> Callable[[], float]:
@@ -45,7 +45,7 @@ def test_an_image_that_was_overwritten_and_deleted_before_the_event_came_does_no
         user.delete(IMAGE_ID, KEY)
 
     late = in_turn(0.1, 40)
-    result = tell(story, event_delays=lambda: [late()])
+    result = run_story(story, event_delays=lambda: [late()])
     _check(result)
     assert sum(result.counts.values()) == 0
 
@@ -58,7 +58,7 @@ def test_a_worker_of_a_deleted_image_does_not_write_into_the_one_that_was_droppe
         user.put(KEY, SECOND)
 
     # The first worker ends while the second has come just as far as the first had.
-    result = tell(story, caption_seconds=in_turn(3, 6), event_delays=lambda: [0.01])
+    result = run_story(story, caption_seconds=in_turn(3, 6), event_delays=lambda: [0.01])
     _check(result)
     assert result.counts["success"] == 1
 
@@ -76,7 +76,7 @@ def test_a_presigned_url_brings_nothing_back_that_was_deleted(late_file: File, w
         user.stack.world.sleep(wait_seconds)
         user.put_to(url, key, late_file)
 
-    result = tell(story)
+    result = run_story(story)
     _check(result)
     assert sum(result.counts.values()) == 0
 
@@ -117,7 +117,7 @@ def _at_any_moment(name: str, file: File) -> None:
             action(user)
 
         # Transactions take long enough for others to look before they are through.
-        result = tell(story, event_delays=lambda: [0.005], caption_seconds=lambda: 0.2, hold=lambda: 0.15)
+        result = run_story(story, event_delays=lambda: [0.005], caption_seconds=lambda: 0.2, hold=lambda: 0.15)
         _check(result, f"{name} after {moment} s")
         if name != "deleted":  # before there is a record, there is nothing to delete: 404
             assert result.counts["success"] == ends, f"{name} after {moment} s"
@@ -152,7 +152,7 @@ def _reconcile_at_any_moment(settle_seconds: float) -> None:
             reconcile(user.stack.services, plan, sleep=user.stack.world.sleep)
 
         # For that long a record has moved and its counter has not, or the other way round.
-        result = tell(story, hold=lambda: 0.4)
+        result = run_story(story, hold=lambda: 0.4)
         _check(result, f"reconciled after {moment} s")
 
 

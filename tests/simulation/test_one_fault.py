@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from tests.simulation.network import Fault
-from tests.simulation.scenarios import EVENTS, ONE_FAULT, STORIES, orders, tell, told_in_order, with_one_fault
-from tests.simulation.simulation import Result, told
+from tests.simulation.scenarios import EVENTS, ONE_FAULT, STORIES, orders, run_in_order, run_story, with_one_fault
+from tests.simulation.simulation import Result, describe
 
 EVERY_FAULT = {"an upload", "overwritten meanwhile", "deleted meanwhile", "reprocessed meanwhile"}
 """Stories that meet with all faults in each run of the tests; the others, of faults, with a death alone."""
@@ -18,18 +18,18 @@ END: dict[str, dict[str, int]] = {
 
 
 def _check(result: Result, where: str) -> None:
-    assert not result.violations, f"{where}\n{told(result, 100)}"
+    assert not result.violations, f"{where}\n{describe(result, 100)}"
 
 
 def _check_nothing_failed(result: Result, name: str, where: str) -> None:
     # One fault exhausts no retries. Only an upload through the API that could not be stored may end as `failed`.
     if "upload" not in name:
-        assert result.counts["failed"] == 0, f"{name}, {where}\n{told(result, 100)}"
+        assert result.counts["failed"] == 0, f"{name}, {where}\n{describe(result, 100)}"
 
 
 @pytest.mark.parametrize("name", STORIES)
 def test_a_story_without_a_fault_ends_well(name: str) -> None:
-    result = tell(STORIES[name])
+    result = run_story(STORIES[name])
     _check(result, name)
     assert result.counts == {"pending": 0, "processing": 0, "failed": 0} | END[name]
 
@@ -77,7 +77,7 @@ def test_events_in_any_order_and_twice_come_to_the_same(name: str) -> None:
     several = orders(len(changes))
     for gap_seconds in (0.0, 0.3, 10.0):
         for order in several:
-            result = told_in_order(changes, order, gap_seconds)
+            result = run_in_order(changes, order, gap_seconds)
             _check(result, f"{name}: events {order}, {gap_seconds} s apart")
             assert result.counts["success"] == ends, f"events {order}, {gap_seconds} s apart"
     print(f"{name}: {len(several)} orders × 3 distances")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.simulation.bugs import BUGS
 from tests.simulation.many import many_images
-from tests.simulation.simulation import simulate, told
+from tests.simulation.simulation import describe, simulate
 
 SEEDS = 100
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ def test_whatever_is_drawn_the_invariants_hold() -> None:
     checked: Counter[str] = Counter()
     for seed in range(SEEDS):
         result = simulate(seed)
-        assert not result.violations, f"seed {seed}\n{told(result, 80)}"
+        assert not result.violations, f"seed {seed}\n{describe(result, 80)}"
         faults.update(result.injected)
         checked.update(result.checked)
     print(f"{SEEDS} seeds, {faults.total()} faults of {len(faults)} kinds, {checked.total()} invariants checked")
@@ -33,7 +33,7 @@ def test_whatever_is_drawn_the_invariants_hold() -> None:
 
 def test_a_seed_is_the_same_run_every_time() -> None:
     # The other one in a process of its own, where strings have other hashes.
-    here = told(simulate(7), 400)
+    here = describe(simulate(7), 400)
     there = subprocess.run(
         [sys.executable, "-m", "tests.simulation", "--seed", "7", "--steps", "400"],
         cwd=ROOT,
@@ -67,6 +67,6 @@ def test_every_bug_is_found_within_two_minutes(bug: str) -> None:
 
 def test_of_many_images_with_duplicates_and_killed_workers_the_statistics_are_exact() -> None:
     result = many_images(150)
-    assert not result.violations, told(result, 80)
+    assert not result.violations, describe(result, 80)
     assert result.injected["killed after"] >= 3
     assert sum(result.counts.values()) == 150

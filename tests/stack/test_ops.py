@@ -40,14 +40,14 @@ def reconcile(stack: Stack, folder: Path, *arguments: str) -> tuple[int, Any]:
 
 def with_notifications_off(stack: Stack, bodies: dict[str, bytes]) -> None:
     """Puts objects into the uploads bucket of which nobody is told."""
-    told = stack.s3.get_bucket_notification_configuration(Bucket=stack.bucket)
-    told.pop("ResponseMetadata")
+    configuration = stack.s3.get_bucket_notification_configuration(Bucket=stack.bucket)
+    configuration.pop("ResponseMetadata")
     stack.s3.put_bucket_notification_configuration(Bucket=stack.bucket, NotificationConfiguration={})
     try:
         for key, body in bodies.items():
             stack.s3.put_object(Bucket=stack.bucket, Key=key, Body=body)
     finally:
-        stack.s3.put_bucket_notification_configuration(Bucket=stack.bucket, NotificationConfiguration=told)
+        stack.s3.put_bucket_notification_configuration(Bucket=stack.bucket, NotificationConfiguration=configuration)
 
 
 @pytest.mark.parametrize("count", [12, pytest.param(200, marks=pytest.mark.slow)])
@@ -77,11 +77,11 @@ def test_a_bucket_that_was_there_before_is_imported(stack: Stack, tmp_path: Path
 def test_images_that_failed_of_something_that_was_mended_are_begun_again(stack: Stack, tmp_path: Path) -> None:
     image_id = stack.upload(b"\xff\xd8\xff" + b"garbage" * 50)
     assert stack.finished(image_id)["error"]["code"] == "corrupt_image"
-    code, said = ops(stack, tmp_path, "reprocess", "--code", "corrupt_image")
-    assert (code, "nothing was changed" in said) == (0, True)
+    code, output = ops(stack, tmp_path, "reprocess", "--code", "corrupt_image")
+    assert (code, "nothing was changed" in output) == (0, True)
     first = stack.image(image_id)["data"]["processed_at"]
-    code, said = ops(stack, tmp_path, "reprocess", "--code", "corrupt_image", "--apply")
-    assert code == 0 and "reprocessed" in said
+    code, output = ops(stack, tmp_path, "reprocess", "--code", "corrupt_image", "--apply")
+    assert code == 0 and "reprocessed" in output
     until(
         lambda: (i := stack.image(image_id))["status"] == "failed" and i["data"]["processed_at"] != first,
         seconds=30,
@@ -90,15 +90,15 @@ def test_images_that_failed_of_something_that_was_mended_are_begun_again(stack: 
 
 
 def test_a_stack_that_is_not_there_is_said_in_one_line(stack: Stack, tmp_path: Path) -> None:
-    code, said = ops(stack, tmp_path, "reconcile", "--local-file", str(tmp_path / "none.json"))
-    assert (code, said.count("\n")) == (2, 1)
+    code, output = ops(stack, tmp_path, "reconcile", "--local-file", str(tmp_path / "none.json"))
+    assert (code, output.count("\n")) == (2, 1)
     described = json.loads(stack.env_file.with_name("stack.json").read_text())
     described["settings"]["AWS_ENDPOINT_URL"] = "http://127.0.0.1:9"
     files = StackFiles(tmp_path / "env.json", api_url="")
     files.write(env={}, description=described)
-    code, said = ops(stack, tmp_path, "reconcile", "--local-file", str(files.description))
-    assert code == 3 and "Could not connect" in said
-    assert "Could not check everything; see the message above." in said
+    code, output = ops(stack, tmp_path, "reconcile", "--local-file", str(files.description))
+    assert code == 3 and "Could not connect" in output
+    assert "Could not check everything; see the message above." in output
     files.remove()
-    code, said = ops(stack, tmp_path, "reconcile", "--local-file", str(files.description))
-    assert (code, said.count("\n")) == (2, 1)
+    code, output = ops(stack, tmp_path, "reconcile", "--local-file", str(files.description))
+    assert (code, output.count("\n")) == (2, 1)

@@ -104,12 +104,18 @@ def test_errors_of_the_api_are_found_and_hide_no_other_step(stack: Stack, tmp_pa
     with breaking_proxy(str(stack.api.base_url).rstrip("/"), broken) as url:
         run = smoke(tmp_path, "--api", url)
     assert run.code == 1
-    said = {name: detail for name, (result, detail) in run.steps.items() if result == "failed"}
-    assert set(said) == {"thumbnails, byte for byte", "reprocess", "statistics count the images", "HEAD", "CORS"}
-    assert "base64" in said["thumbnails, byte for byte"]
-    assert "HEAD of /health returned 404" in said["HEAD"]
-    assert "the statistics are" in said["statistics count the images"]
-    assert "the bucket does not let the gallery upload" in said["CORS"]
+    failures = {name: detail for name, (result, detail) in run.steps.items() if result == "failed"}
+    assert set(failures) == {
+        "thumbnails, byte for byte",
+        "reprocess",
+        "statistics count the images",
+        "HEAD",
+        "CORS",
+    }
+    assert "base64" in failures["thumbnails, byte for byte"]
+    assert "HEAD of /health returned 404" in failures["HEAD"]
+    assert "the statistics are" in failures["statistics count the images"]
+    assert "the bucket does not let the gallery upload" in failures["CORS"]
     assert run.named("skipped") == {"401 without a key", "drop a file into the bucket", "deletion in the bucket"}
     assert "--bucket" in run.steps["drop a file into the bucket"][1]
     assert run.steps["nothing is left behind"][0] == "passed"

@@ -59,8 +59,8 @@ def test_the_stack_says_how_to_get_the_key():
 
 def test_the_api_is_told_about_its_docs_and_other_origins():
     assert (variables()["PUBLIC_DOCS"], variables()["CORS_ORIGINS"]) == ("true", "")
-    told = variables(PublicDocs="false", CorsOrigins="https://a.example")
-    assert (told["PUBLIC_DOCS"], told["CORS_ORIGINS"]) == ("false", "https://a.example")
+    environment = variables(PublicDocs="false", CorsOrigins="https://a.example")
+    assert (environment["PUBLIC_DOCS"], environment["CORS_ORIGINS"]) == ("false", "https://a.example")
 
 
 @pytest.mark.parametrize("origins", ["", "*", "https://a.example", "http://localhost:5173,https://b.example:8443"])

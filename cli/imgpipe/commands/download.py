@@ -62,7 +62,7 @@ def download(
         raise typer.Exit(USAGE)
 
     async def act(client: Client) -> int:
-        taken: set[str] = set()
+        used_names: set[str] = set()
         code = OK
 
         async def one(image_id: str) -> None:
@@ -74,13 +74,13 @@ def download(
 
             @cache  # an interrupted download that is retried keeps its name
             def own_name(content_type: str) -> str:
-                return _own_name(image, size, content_type, taken)
+                return _own_name(image, size, content_type, used_names)
 
             def name(response: httpx.Response) -> str:
                 return own_name(response.headers.get("Content-Type", "")) if is_folder else target.name
 
             path, length = await keep(fetch, target if is_folder else target.parent, name, force=force)
-            _tell(terminal, image_id, path, length)
+            _report(terminal, image_id, path, length)
 
         def failed(image_id: str, error: ImgpipeError) -> None:
             nonlocal code
@@ -117,16 +117,16 @@ def _no_thumbnail(image: Image, size: str, code: str = "not_found") -> NotFound:
     return NotFound(404, code, f"This image ({image.status}) has no thumbnail {size!r}. It has: {there_are}.")
 
 
-def _own_name(image: Image, size: str, content_type: str, taken: set[str]) -> str:
+def _own_name(image: Image, size: str, content_type: str, used_names: set[str]) -> str:
     """The image's name, with its id appended if another image of this batch has that name on any file system."""
     path = Path(safe_name(image) if size == ORIGINAL else thumbnail_name(image, size, content_type))
-    while path.name.casefold() in taken:
+    while path.name.casefold() in used_names:
         path = path.with_name(f"{path.stem}-{image.image_id}{path.suffix}")
-    taken.add(path.name.casefold())
+    used_names.add(path.name.casefold())
     return path.name
 
 
-def _tell(terminal: Terminal, image_id: str, path: Path, length: int) -> None:
+def _report(terminal: Terminal, image_id: str, path: Path, length: int) -> None:
     if terminal.as_json:
         terminal.json(
             {"image_id": image_id, "state": "downloaded", "path": str(path), "size": length, "error": None}

@@ -178,7 +178,7 @@ def reprocess(
             await client.reprocess(image_id, stage)
             begun.append(image_id)
 
-        code = await _each(chosen, begin, "put back", jobs, session.terminal, is_told=not wait)
+        code = await _each(chosen, begin, "put back", jobs, session.terminal, print_each=not wait)
         return max(code, await watched_to_the_end(client, begun, session.terminal)) if wait else code
 
     session.run(act)
@@ -191,15 +191,15 @@ async def _each(
     jobs: int,
     terminal: Terminal,
     *,
-    is_told: bool = True,
+    print_each: bool = True,
 ) -> int:
     code = OK
 
     async def one(image_id: str) -> None:
         await act(image_id)
-        if is_told and terminal.as_json:
+        if print_each and terminal.as_json:
             terminal.json({"image_id": image_id, "state": done.replace(" ", "_"), "error": None})
-        elif is_told:
+        elif print_each:
             terminal.row(image_id, styled(done, "green"))
 
     def failed(image_id: str, error: ImgpipeError) -> None:

@@ -131,7 +131,7 @@ class _Batch:
             self.image_ids.append(outcome.image_id)
         if outcome.state is State.UPLOADED:
             self._bytes += self._sizes[outcome.path]
-        _tell(outcome, self._terminal)
+        _report(outcome, self._terminal)
 
     def summary(self) -> str:
         """Summarize the batch."""
@@ -148,23 +148,21 @@ class _Batch:
         return f"{', '.join(parts)}, in {time.monotonic() - self._began:.1f} s."
 
 
-def _tell(outcome: Outcome, terminal: Terminal) -> None:
+def _report(outcome: Outcome, terminal: Terminal) -> None:
     if terminal.as_json:
-        told: dict[str, object] = {
+        document: dict[str, object] = {
             "path": os.fsencode(outcome.path).decode("utf-8", "replace"),
             "state": outcome.state,
             "image_id": outcome.image_id,
             "error": failure(outcome.error) if outcome.error else None,
         }
-        terminal.json(told)
+        terminal.json(document)
         return
     mark, style = _MARKS[outcome.state]
-    told_as = {State.UPLOADED: "", State.SKIPPED: "already uploaded", State.FAILED: str(outcome.error)}[
-        outcome.state
-    ]
+    note = {State.UPLOADED: "", State.SKIPPED: "already uploaded", State.FAILED: str(outcome.error)}[outcome.state]
     if terminal.is_for_people:
         terminal.row(
-            styled(mark, style), str(outcome.path), styled(outcome.image_id or "", "cyan"), styled(told_as, style)
+            styled(mark, style), str(outcome.path), styled(outcome.image_id or "", "cyan"), styled(note, style)
         )
     elif outcome.error is not None:
         terminal.error(f"{outcome.path}: {outcome.error}")

@@ -30,9 +30,9 @@ ODD_KEYS = {
 
 @pytest.mark.parametrize("name", ODD_KEYS)
 def test_the_key_in_a_notification_of_s3_is_decoded_exactly_once(name: str) -> None:
-    (look,) = parse_notification(load(name))
-    assert look.key == ODD_KEYS[name]
-    assert look.bucket == "image-pipeline-uploads-123456789012-eu-west-1"
+    (event,) = parse_notification(load(name))
+    assert event.key == ODD_KEYS[name]
+    assert event.bucket == "image-pipeline-uploads-123456789012-eu-west-1"
 
 
 def test_the_etag_of_a_notification_is_kept_and_a_deletion_has_none() -> None:
@@ -46,7 +46,7 @@ def test_the_etag_of_a_notification_is_kept_and_a_deletion_has_none() -> None:
 def test_the_version_of_the_notification_does_not_matter(version: str) -> None:
     notification = load("s3_put.json")
     notification["Records"][0]["eventVersion"] = version
-    assert [look.key for look in parse_notification(notification)] == ["photo.jpg"]
+    assert [event.key for event in parse_notification(notification)] == ["photo.jpg"]
 
 
 def test_all_records_of_a_notification_are_looked_at() -> None:

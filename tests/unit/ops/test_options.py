@@ -57,6 +57,6 @@ def test_what_makes_no_sense_ends_with_2_and_a_message(
     with pytest.raises(SystemExit) as ended:
         parse(arguments)
     assert ended.value.code == 2
-    said = capsys.readouterr().err
-    assert "error:" in said
-    assert "invalid _" not in said, "the name of a function"
+    output = capsys.readouterr().err
+    assert "error:" in output
+    assert "invalid _" not in output, "the name of a function"

@@ -126,10 +126,10 @@ def test_each_of_the_eight_orientations_gives_the_same_upright_picture(kind: str
 def test_the_orientation_that_metadata_tell_is_the_one_of_the_file_or_that_it_is_upright(
     kind: str, orientation: int
 ) -> None:
-    told = decoded(in_orientation(kind, orientation)).exif.orientation
+    found = decoded(in_orientation(kind, orientation)).exif.orientation
 
     # libheif turns by other boxes than EXIF, which comes out of it as upright.
-    assert told == (1 if kind == "HEIC" else orientation)
+    assert found == (1 if kind == "HEIC" else orientation)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
