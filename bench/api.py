@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.report import machine, ratio, spread, table, verdict
+from bench.report import check_bound, machine, ratio, spread, table
 from image_core.model import Record, Status, ThumbnailInfo, Thumbnails
 from image_core.stores.items import to_item
 
@@ -73,9 +73,11 @@ def main() -> None:
         f" of which the read takes {warm['read'] * 1000:.2f} ms.\n"
     )
     print(
-        verdict("spawn to first response, of eager", median(times[1]) / median(times[0]), TO_EAGER, at_least=False)
+        check_bound(
+            "spawn to first response, of eager", median(times[1]) / median(times[0]), TO_EAGER, at_least=False
+        )
     )
-    print(verdict("warm overhead of a route, ms", overhead_ms, WARM_MS, at_least=False))
+    print(check_bound("warm overhead of a route, ms", overhead_ms, WARM_MS, at_least=False))
 
 
 def _python() -> str:

@@ -12,7 +12,7 @@ from statistics import median
 from bench.blip import TOKENS, prepare, work_of
 from bench.contestants import Contestant, onnx_way, transformers_way
 from bench.floor import Rates, floor_rates
-from bench.report import machine, ratio, spread, table, verdict
+from bench.report import check_bound, machine, ratio, spread, table
 
 TO_TRANSFORMERS, TO_FLOOR = 2.2, 1.5
 
@@ -45,8 +45,8 @@ def main() -> None:
         f"{spread([one.flop for one in rates], 1e-9, 0)} GFLOP/s and "
         f"{spread([one.read for one in rates], 1e-9, 0)} GB/s.\n"
     )
-    print(verdict("times as fast as transformers", median(slow) / median(ours), TO_TRANSFORMERS, at_least=True))
-    print(verdict("times the floor", median(ours) / floor, TO_FLOOR, at_least=False))
+    print(check_bound("times as fast as transformers", median(slow) / median(ours), TO_TRANSFORMERS, at_least=True))
+    print(check_bound("times the floor", median(ours) / floor, TO_FLOOR, at_least=False))
 
 
 def _measure(

@@ -17,7 +17,7 @@ from statistics import median
 from bench.blip import TOKENS, WORK, Model, prepare
 from bench.contestants import picture
 from bench.deployed import required_by, size_bytes, with_dependencies
-from bench.report import machine, ratio, spread, table, verdict
+from bench.report import check_bound, machine, ratio, spread, table
 
 REPOSITORY = Path(__file__).parents[1]
 REQUIREMENTS = REPOSITORY / "functions" / "processor" / "requirements.txt"
@@ -55,9 +55,9 @@ def main() -> None:
     header = ["", "seconds, median (range)", "times as fast", "peak memory, MB", "libraries on disk, MB"]
     print(table(header, rows))
     print(f"\nWeights {model.weights_bytes / 1e6:.0f} MB. All packages of the processor: {both_mb:.0f} MB.\n")
-    print(verdict("times as fast", median(times[0]) / median(times[1]), TO_TRANSFORMERS, at_least=True))
-    print(verdict("peak memory beyond the weights, MB", extra_mb, EXTRA_MEMORY_MB, at_least=False))
-    print(verdict("deployed in addition to weights and base image, MB", both_mb, DEPLOYED_MB, at_least=False))
+    print(check_bound("times as fast", median(times[0]) / median(times[1]), TO_TRANSFORMERS, at_least=True))
+    print(check_bound("peak memory beyond the weights, MB", extra_mb, EXTRA_MEMORY_MB, at_least=False))
+    print(check_bound("deployed in addition to weights and base image, MB", both_mb, DEPLOYED_MB, at_least=False))
 
 
 def _measure(model: Model, rounds: int) -> tuple[list[Start], list[Start]]:

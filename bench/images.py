@@ -15,7 +15,7 @@ from bench.photographs import PHOTOGRAPHS, Photograph
 from bench.picture_memory import REFERENCES, peak_above_start
 from bench.picture_quality import Quality, qualities
 from bench.picture_ways import WAYS, turns
-from bench.report import machine, ratio, spread, table, verdict
+from bench.report import check_bound, machine, ratio, spread, table
 
 TIMES_NAIVE = {
     "12mp-jpeg": 4.5,
@@ -48,21 +48,21 @@ def main() -> None:
     for photograph in chosen:
         photograph.draw()
     print(f"\n## The picture stage\n\n{options.rounds} interleaved rounds.\n{where}\n", flush=True)
-    verdicts = _times(chosen, options.rounds)
+    checks = _times(chosen, options.rounds)
     if not REFERENCES.exists():
         print("Memory is not measured: only Linux can report the peak since a given time.\n")
     elif not options.skip_memory:
-        verdicts += _memory(chosen)
+        checks += _memory(chosen)
     if not options.skip_quality:
-        verdicts += _quality(chosen)
-    print("\n".join(verdicts))
+        checks += _quality(chosen)
+    print("\n".join(checks))
 
 
 def _times(photographs: list[Photograph], rounds: int) -> list[str]:
-    taken = _measure(photographs, rounds)
-    rows, verdicts = [], []
+    seconds_by_way = _measure(photographs, rounds)
+    rows, checks = [], []
     for one in photographs:
-        by_way = {way: taken[way, one.name] for way in WAYS}
+        by_way = {way: seconds_by_way[way, one.name] for way in WAYS}
         rows.append(
             [
                 one.title,
@@ -74,14 +74,14 @@ def _times(photographs: list[Photograph], rounds: int) -> list[str]:
         )
         times_naive = median(slow / fast for slow, fast in zip(by_way["naive"], by_way["ours"], strict=True))
         bound = TIMES_NAIVE.get(one.name, SMALL_TIMES_NAIVE)
-        verdicts.append(verdict(f"{one.title}, times as fast as naive", times_naive, bound, at_least=True))
+        checks.append(check_bound(f"{one.title}, times as fast as naive", times_naive, bound, at_least=True))
     titles = [f"{way}, ms, median (range)" for way in WAYS]
     print(
         table(["", "MB", *titles, "ours, times naive", "libvips, times naive", "ours, times thumbnail()"], rows),
         end="\n\n",
         flush=True,
     )
-    return verdicts
+    return checks
 
 
 def _measure(photographs: list[Photograph], rounds: int) -> dict[tuple[str, str], list[float]]:
@@ -90,7 +90,9 @@ def _measure(photographs: list[Photograph], rounds: int) -> dict[tuple[str, str]
     once = [1] * len(paths)
     with Contestant(turns, "naive", paths, once) as pilot:
         repeats = [max(1, round(SHORT_TURN_SECONDS / pilot.turn(number)[0])) for number in range(len(paths))]
-    taken: dict[tuple[str, str], list[float]] = {(way, one.name): [] for way in WAYS for one in photographs}
+    seconds_by_way: dict[tuple[str, str], list[float]] = {
+        (way, one.name): [] for way in WAYS for one in photographs
+    }
     contestants = {way: Contestant(turns, way, paths, repeats) for way in WAYS}
     order = list(WAYS)
     try:
@@ -102,29 +104,29 @@ def _measure(photographs: list[Photograph], rounds: int) -> dict[tuple[str, str]
                 for way in order:
                     seconds, _ = contestants[way].turn(number)
                     if number_of_round >= 0:
-                        taken[way, photograph.name].append(seconds / repeats[number])
+                        seconds_by_way[way, photograph.name].append(seconds / repeats[number])
     finally:
         for contestant in contestants.values():
             contestant.__exit__(None, None, None)
-    return taken
+    return seconds_by_way
 
 
 def _memory(photographs: list[Photograph]) -> list[str]:
-    rows, verdicts = [], []
+    rows, checks = [], []
     for one in photographs:
         peaks = {way: peak_above_start(way, one) / MEBIBYTE for way in WAYS}
         size = one.path.stat().st_size / MEBIBYTE
         rows.append([one.title, f"{size:.1f}", *(f"+{peaks[way]:.1f}" for way in WAYS)])
         if one.name in MEBIBYTES_ABOVE_START:
             bound = MEBIBYTES_ABOVE_START[one.name]
-            verdicts.append(verdict(f"{one.title}, MiB above the start", peaks["ours"], bound, at_least=False))
+            checks.append(check_bound(f"{one.title}, MiB above the start", peaks["ours"], bound, at_least=False))
     print("Peak memory in MiB, above a process that has loaded its libraries and read the file.\n")
     print(table(["", "the bytes", *WAYS], rows), end="\n\n", flush=True)
-    return verdicts
+    return checks
 
 
 def _quality(photographs: list[Photograph]) -> list[str]:
-    rows, verdicts = [], []
+    rows, checks = [], []
     for one in photographs:
         by_way = qualities(one.path.read_bytes())
         rows.append(
@@ -132,14 +134,14 @@ def _quality(photographs: list[Photograph]) -> list[str]:
         )
         rows[-1] += [f"{by_way[way].array:.2f}" for way in WAYS]
         worst = min(by_way["ours"].scaled.values())
-        verdicts.append(verdict(f"{one.title}, dB of the thumbnails", worst, THUMBNAIL_DECIBELS, at_least=True))
+        checks.append(check_bound(f"{one.title}, dB of the thumbnails", worst, THUMBNAIL_DECIBELS, at_least=True))
         array = by_way["ours"].array
-        verdicts.append(verdict(f"{one.title}, difference of the array", array, ARRAY_DIFFERENCE, at_least=False))
+        checks.append(check_bound(f"{one.title}, difference of the array", array, ARRAY_DIFFERENCE, at_least=False))
     sizes = [f"{size}, {way}" for size in ("medium", "small") for way in WAYS]
     print("Thumbnails: dB against an exact Lanczos in floating point, before encoding (as served).")
     print("Array: mean absolute difference, of 255, from that of the picture decoded whole.\n")
     print(table(["", *sizes, *(f"array, {way}" for way in WAYS)], rows), end="\n\n", flush=True)
-    return verdicts
+    return checks
 
 
 def _quality_cell(quality: Quality, size: str) -> str:

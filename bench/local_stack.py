@@ -26,7 +26,7 @@ from typing import Any
 import httpx
 from PIL import Image
 
-from bench.report import machine, table, verdict
+from bench.report import check_bound, machine, table
 
 START_SECONDS = 180
 STOP_SECONDS = 30
@@ -194,19 +194,19 @@ def report(start: float, hundreds: list[Hundred]) -> str:
     ]
     return "\n".join(
         [
-            verdict(
+            check_bound(
                 "last hundred as slow as the first, times",
                 last.seconds / first.seconds,
                 SLOWER_AT_MOST,
                 at_least=False,
             ),
-            verdict(
+            check_bound(
                 "the same in the emulator's CPU time",
                 last.cpu_seconds / first.cpu_seconds,
                 SLOWER_AT_MOST,
                 at_least=False,
             ),
-            verdict(
+            check_bound(
                 "emulator's MB above its start", last.megabytes - start, MEGABYTES_MORE_AT_MOST, at_least=False
             ),
             "",

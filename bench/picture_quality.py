@@ -106,8 +106,8 @@ def _multiplied(pixels: Pixels) -> Pixels:
     return pixels
 
 
-def _decibels(seen: Pixels, exact: Pixels) -> float:
-    if seen.shape != exact.shape:
-        raise SystemExit(f"a thumbnail of {seen.shape} where {exact.shape} was expected")
-    error = float(np.mean((seen - exact) ** 2))
+def _decibels(actual: Pixels, exact: Pixels) -> float:
+    if actual.shape != exact.shape:
+        raise SystemExit(f"a thumbnail of {actual.shape} where {exact.shape} was expected")
+    error = float(np.mean((actual - exact) ** 2))
     return float("inf") if error == 0 else 10 * float(np.log10(255**2 / error))

@@ -41,7 +41,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in (header, rule, *rows))
 
 
-def verdict(name: str, value: float, bound: float, *, at_least: bool) -> str:
+def check_bound(name: str, value: float, bound: float, *, at_least: bool) -> str:
     """A line that says whether a target is met."""
     met = value >= bound if at_least else value <= bound
     return f"- {name}: {value:.2f}, target {'≥' if at_least else '≤'} {bound:g}: {'met' if met else 'MISSED'}"

@@ -16,8 +16,8 @@ def document() -> str:
     text, _, _ = FILE.read_text(encoding="utf-8").partition(_MARK)
     command = [sys.executable, "-m", "typer", "imgpipe.app", "utils", "docs", "--name", "imgpipe"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("IMGPIPE_")}
-    made = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: S603
-    _, _, reference = made.stdout.partition("\n**Usage**")
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: S603
+    _, _, reference = result.stdout.partition("\n**Usage**")
     # Its headings move one level down, below ours.
     return f"{text}{_MARK}\n**Usage**{reference.replace(f'{chr(10)}## ', f'{chr(10)}### ').strip()}\n"
 

@@ -11,7 +11,7 @@ from typing import NoReturn
 from local import logs
 from local.banner import banner
 from local.options import Options, parse
-from local.ports import PortTaken
+from local.ports import PortInUse
 from local.stack import LocalStack, StartFailed
 from local.stack_files import FolderInUse
 from local.template import UnknownParameter, UnknownTiming
@@ -29,7 +29,7 @@ def main() -> int:
         signal.signal(signum, _interrupt)
     try:
         stack = LocalStack(options)
-    except (FolderInUse, PortTaken, UnknownParameter, UnknownTiming) as error:
+    except (FolderInUse, PortInUse, UnknownParameter, UnknownTiming) as error:
         print(f"python -m local: {error}", file=sys.stderr)
         return 1
     try:

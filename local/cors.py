@@ -73,9 +73,9 @@ def _preflight_headers(origin: str | None) -> list[tuple[str, str]]:
 
 def _response_headers(headers: Iterable[tuple[str, str]], origin: str | None) -> list[tuple[str, str]]:
     """Replace the emulator's CORS headers, which allow every page to read everything."""
-    others = [(name, value) for name, value in headers if not name.lower().startswith("access-control-")]
+    other_headers = [(name, value) for name, value in headers if not name.lower().startswith("access-control-")]
     exposed = [("Access-Control-Expose-Headers", "ETag, x-amz-version-id")] if origin else []
-    return [*others, *_allowed(origin), *exposed]
+    return [*other_headers, *_allowed(origin), *exposed]
 
 
 def _allowed(origin: str | None) -> list[tuple[str, str]]:

@@ -85,11 +85,11 @@ class DeletionEvents:
             return self._application(environ, start_response)
         response: dict[str, Any] = {}
 
-        def remember(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
+        def record_response(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
             response.update(status=status, headers={name.lower(): value for name, value in headers})
             return start_response(status, headers, *error)
 
-        body = read_body(self._application(environ, remember))
+        body = read_body(self._application(environ, record_response))
         if response["status"].startswith("2"):
             for deletion in deletions(environ, response["headers"], body):
                 self._on_deletion(deletion)

@@ -13,7 +13,7 @@ _EVENTS = "events"
 _EVENT_LINE = '{"shown_as": "events"'
 """The emulator logs the events of the stack (`local.put_events`)."""
 # Fields that telemetry and Lambda's runtime add to each record, and that are not useful on a terminal.
-_UNSHOWN = {
+_HIDDEN_FIELDS = {
     "aws_request_id", "cold_start", "correlation_id", "exception", "exception_name", "exception_notes",
     "function_arn", "function_memory_size", "function_name", "function_request_id", "level", "location", "message",
     "request_id", "sampling_rate", "service", "shown_as", "stack_trace", "timestamp", "xray_trace_id",
@@ -50,5 +50,5 @@ def shorten(line: str) -> list[str]:
     level = str(record.get("level", "INFO"))
     words = [] if level == "INFO" else [level.lower()]
     words.append(str(record.get("message", "")))
-    words += [f"{key}={value}" for key, value in record.items() if key not in _UNSHOWN and value is not None]
+    words += [f"{key}={value}" for key, value in record.items() if key not in _HIDDEN_FIELDS and value is not None]
     return [" ".join(words), *str(record.get("exception") or "").splitlines()]

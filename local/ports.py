@@ -13,7 +13,7 @@ from dataclasses import dataclass
 _DOCKER_SECONDS = 10
 
 
-class PortTaken(Exception):
+class PortInUse(Exception):
     """Another program listens on the port."""
 
 
@@ -33,8 +33,8 @@ def listen(host: str, port: int, *, option: str, interface: str | None = None) -
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
-            raise PortTaken(f"port {port} is in use by another program; choose one with {option}") from error
-        raise PortTaken(
+            raise PortInUse(f"port {port} is in use by another program; choose one with {option}") from error
+        raise PortInUse(
             f"cannot listen on {host}:{port} ({error.strerror}); choose another with {option}"
         ) from error
     return listening

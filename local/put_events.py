@@ -52,10 +52,10 @@ def _put(entry: dict[str, Any]) -> tuple[str | None, dict[str, str]]:
         detail = None
     if not isinstance(detail, dict):
         return None, {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
-    shown = {"image_id": detail.get("image_id"), "caption": detail.get("caption")}
+    fields = {"image_id": detail.get("image_id"), "caption": detail.get("caption")}
     if isinstance(detail.get("error"), dict):
-        shown["error"] = detail["error"].get("code")
-    line = json.dumps({"shown_as": SERVICE, "message": str(entry["DetailType"]), **shown})
+        fields["error"] = detail["error"].get("code")
+    line = json.dumps({"shown_as": SERVICE, "message": str(entry["DetailType"]), **fields})
     return line, {"EventId": str(uuid.uuid4())}
 
 

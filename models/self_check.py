@@ -25,13 +25,13 @@ def self_check(folder: Path, pictures: Iterable[Image.Image]) -> str:
     """
     manifest = read_manifest(folder)
     assert manifest.graphs is not None
-    taken = list(pictures)
-    captions = _captions(folder, taken)
+    used = list(pictures)
+    captions = _captions(folder, used)
     preprocess = Preprocessor(manifest.image_size, manifest.graphs.image_mean, manifest.graphs.image_std)
     graphs = BoundGraphs(folder, manifest.graphs, manifest.image_size, manifest.graphs.max_positions)
     firsts: list[Floats] = []
     largest = 0.0
-    for picture, caption in zip(taken, captions, strict=True):
+    for picture, caption in zip(used, captions, strict=True):
         pixels, ids = preprocess(picture), caption[:-1]
         whole = graphs.start(pixels, ids).copy()
         logits = graphs.start(pixels, ids[:1])

@@ -115,7 +115,7 @@ class _Machine:
     def tuple_of(self, count: int) -> None:
         self.push(tuple([self.pop() for _ in range(count)][::-1]))
 
-    def remember(self, number: int) -> None:
+    def memoize(self, number: int) -> None:
         value = self.pop()
         self._memo[number] = value
         self.push(value)
@@ -212,8 +212,8 @@ _INSTRUCTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "EMPTY_DICT": lambda machine, _: machine.push({}),
     "SETITEM": _Machine.set_item,
     "SETITEMS": _Machine.set_items,
-    "BINPUT": _Machine.remember,
-    "LONG_BINPUT": _Machine.remember,
+    "BINPUT": _Machine.memoize,
+    "LONG_BINPUT": _Machine.memoize,
     "BINGET": _Machine.recall,
     "LONG_BINGET": _Machine.recall,
     "GLOBAL": _Machine.push_global,

@@ -52,22 +52,22 @@ def main(arguments: Sequence[str]) -> int:
         run = _reconcile if options.command == "reconcile" else _reprocess
         return run(options, target, services)
     except (NoSuchStack, Refused) as error:
-        _complain(error)
+        _print_error(error)
         return USAGE
     except Incomplete as error:
-        _complain(error)
+        _print_error(error)
         return DIFFERENT
     except FAILURES as error:
-        _complain(error)
+        _print_error(error)
         return INCOMPLETE
     except KeyboardInterrupt:
-        _complain("interrupted")
+        _print_error("interrupted")
         return INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _complain(what: object) -> None:
+def _print_error(what: object) -> None:
     print(f"python -m ops: {what}", file=sys.stderr)
 
 
@@ -114,7 +114,7 @@ def _reconcile(options: Options, target: Target, services: Services) -> int:
     except KeyboardInterrupt:
         report.interrupted = True
     except FAILURES as error:
-        _complain(error)  # before the report, because its conclusion refers to it
+        _print_error(error)  # before the report, because its conclusion refers to it
     finally:
         show(report, target.name)
         if options.report is not None:
@@ -168,8 +168,10 @@ def _smoke(options: Options) -> int:
     assert options.report is not None
     options.report.parent.mkdir(parents=True, exist_ok=True)
     options.report.write_text(report.markdown(), encoding="utf-8")
-    for seen in report.differences:
-        print(report.redacted(f"differs  {seen.what}: {seen.returned} instead of {seen.documented}"))
+    for difference in report.differences:
+        print(
+            report.redacted(f"differs  {difference.what}: {difference.returned} instead of {difference.documented}")
+        )
     print(f"{report.summary()}. Report: {options.report}")
     if report.interrupted:
         return INTERRUPTED

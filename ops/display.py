@@ -63,10 +63,10 @@ def show(report: Report, target: str) -> None:
         console.print(f"{report.errors} could not be checked or repaired:", markup=False)
         for error in report.error_samples:
             console.print(f"  {error}", markup=False, soft_wrap=True)
-    console.print(_conclusion(report), markup=False)
+    console.print(_summary(report), markup=False)
 
 
-def _conclusion(report: Report) -> str:
+def _summary(report: Report) -> str:
     if report.interrupted:
         return "Interrupted. Nothing is lost; run this again, or continue with --resume."
     if report.is_clean:

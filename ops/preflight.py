@@ -41,7 +41,7 @@ _EMULATORS = {"arm64": "qemu-aarch64", "x86_64": "qemu-x86_64"}
 _MACHINES = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "x86_64", "AMD64": "x86_64"}
 
 
-_IMPATIENT = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "max_attempts": 2})
+_SHORT_TIMEOUTS = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "max_attempts": 2})
 
 Client = Callable[[str], Any]
 """Create a boto3 client of a service, in the deployment's region."""
@@ -191,7 +191,7 @@ def account_problems(planned: Deployment, session: boto3.Session, endpoint_url: 
         return ["No region is set: set AWS_REGION, or `region` in samconfig.toml."]
 
     def client(service: str) -> Any:
-        return session.client(service, region_name=region, endpoint_url=endpoint_url, config=_IMPATIENT)  # type: ignore[call-overload]
+        return session.client(service, region_name=region, endpoint_url=endpoint_url, config=_SHORT_TIMEOUTS)  # type: ignore[call-overload]
 
     try:
         caller = client("sts").get_caller_identity()

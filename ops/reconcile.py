@@ -23,7 +23,7 @@ from image_core.lifecycle.decide import Decision
 from image_core.lifecycle.delete import delete
 from image_core.lifecycle.engine import handle_deadline
 from image_core.lifecycle.state import load_state
-from image_core.model import SHOWN_STATUSES, Record
+from image_core.model import PUBLIC_STATUSES, Record
 from image_core.retry import needs_configuration
 from image_core.services import Services
 from image_core.stores.counters import Reading, contribution
@@ -149,7 +149,7 @@ class _Run:
                 page, records, bucket=bucket, now_ms=self._services.clock.now_ms(), min_age_ms=self._min_age_ms
             )
             for found in self._each(self._confirm_no_record, [listed.key for listed in candidates]):
-                self._deal_with([found])
+                self._repair_all([found])
                 checkpoint(found.keys[0])
             self._examined("originals", len(page))
             checkpoint(page[-1].key)
@@ -197,7 +197,7 @@ class _Run:
     def _settle_records(self, suspects: list[str]) -> None:
         if suspects:
             self._sleep(self._plan.settle_seconds)
-            self._deal_with(self._each(self._judge_again, suspects))
+            self._repair_all(self._each(self._judge_again, suspects))
 
     def _judge_again(self, image_id: str) -> Difference | None:
         record = self._services.records.get(image_id)
@@ -222,7 +222,7 @@ class _Run:
         if suspects:
             self._sleep(self._plan.settle_seconds)
             # An image on two pages is suspected twice.
-            self._deal_with(self._each(self._confirm_orphans, list(dict.fromkeys(suspects))))
+            self._repair_all(self._each(self._confirm_orphans, list(dict.fromkeys(suspects))))
 
     def _confirm_orphans(self, image_id: str) -> Difference | None:
         keys = self._services.storage.list_thumbnails(thumbnail_prefix(image_id))
@@ -258,7 +258,7 @@ class _Run:
                 f"cannot be compared: {moved} transitions happened during the last of {_RECOUNTS} recounts"
             )
             # One transition changes the count of a status by at most 1. A larger difference is certainly an error.
-            if any(abs(change.get(status, 0)) > moved for status in SHOWN_STATUSES):
+            if any(abs(change.get(status, 0)) > moved for status in PUBLIC_STATUSES):
                 report.note(found)
         elif change:
             report.counters, report.counter_difference = "different", change
@@ -275,7 +275,7 @@ class _Run:
 
     # Repair
 
-    def _deal_with(self, found: Iterable[Difference]) -> None:
+    def _repair_all(self, found: Iterable[Difference]) -> None:
         for difference in found:
             self._note(difference, lambda d=difference: self._repair(d))  # type: ignore[misc]
 

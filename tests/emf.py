@@ -53,7 +53,7 @@ def _of(named: Mapping[str, Any]) -> Metric:
     return Metric(named["Namespace"], named["MetricName"], dimensions)
 
 
-def shown(dashboard: Mapping[str, Any]) -> Iterator[Metric | tuple[str, str, frozenset[str]]]:
+def plotted(dashboard: Mapping[str, Any]) -> Iterator[Metric | tuple[str, str, frozenset[str]]]:
     """What a dashboard's graphs show: metrics, and searches as (namespace, name, names of the dimensions)."""
     for widget in dashboard["widgets"]:
         for entry in widget["properties"].get("metrics", []):

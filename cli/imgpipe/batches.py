@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 
 
 async def for_each(
-    things: Iterable[_T],
+    items: Iterable[_T],
     act: Callable[[_T], Awaitable[None]],
     *,
     jobs: int,
@@ -22,16 +22,16 @@ async def for_each(
 
     Stops at `Unreachable` and `Refused` and raises them, because all other items would fail with them too.
     """
-    waiting = iter(things)
+    waiting = iter(items)
 
     async def worker() -> None:
-        for thing in waiting:  # all workers share the iterator, so each item is handled once
+        for item in waiting:  # all workers share the iterator, so each item is handled once
             try:
-                await act(thing)
+                await act(item)
             except (Unreachable, Refused):
                 raise
             except ImgpipeError as error:
-                failed(thing, error)
+                failed(item, error)
 
     try:
         async with asyncio.TaskGroup() as group:

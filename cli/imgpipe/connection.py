@@ -12,7 +12,7 @@ import httpx
 
 from imgpipe import __version__
 from imgpipe.errors import ApiError, NotFound, Refused, Unreachable
-from imgpipe.retries import Retries, Waiting, nobody, send
+from imgpipe.retries import Retries, Waiting, no_notice, send
 from imgpipe.settings import Settings
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
@@ -58,7 +58,7 @@ class Connection:
         method: str,
         path: str,
         *,
-        waiting: Waiting = nobody,
+        waiting: Waiting = no_notice,
         files: Callable[[], Any] | None = None,
         receive: Receiver | None = None,
         **arguments: Any,
@@ -108,7 +108,7 @@ class Connection:
         method: str,
         url: str,
         *,
-        waiting: Waiting = nobody,
+        waiting: Waiting = no_notice,
         content: Callable[[], Any] | None = None,
         receive: Receiver | None = None,
         headers: Mapping[str, str] | None = None,

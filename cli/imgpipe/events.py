@@ -25,8 +25,8 @@ Reading = Mapping[str, Image]
 """Images by id, the oldest first."""
 
 
-async def follow_events(client: Client, ids: Sequence[str], seen: Callable[[dict[str, Any]], None]) -> None:
-    """Call `seen` with the detail of each event from now on, about these images or, without ids, all images.
+async def follow_events(client: Client, ids: Sequence[str], on_event: Callable[[dict[str, Any]], None]) -> None:
+    """Call `on_event` with the detail of each event from now on, about these images or, without ids, all images.
 
     Never returns. Raises what `Client.poll` raises, except `NotFound`.
     """
@@ -40,7 +40,7 @@ async def follow_events(client: Client, ids: Sequence[str], seen: Callable[[dict
             # gone.
             after |= await _read_existing(client, [image_id for image_id in before if image_id not in after])
         for detail in events_between(before, after, datetime.now(UTC)):
-            seen(detail)
+            on_event(detail)
         before = after
 
 

@@ -15,11 +15,11 @@ _SECONDS_A_CALL = 0.05
 """Thousands of images are polled at 20 per second, so that waiting does not load the API."""
 _JOBS = 8
 
-Seen = Callable[[str, Image | None], None]
+OnImage = Callable[[str, Image | None], None]
 
 
-async def follow(client: Client, ids: Sequence[str], seen: Seen) -> dict[str, Image | None]:
-    """Poll each image until all are finished, and call `seen` with each result (None: it is gone).
+async def follow(client: Client, ids: Sequence[str], on_image: OnImage) -> dict[str, Image | None]:
+    """Poll each image until all are finished, and call `on_image` with each result (None: it is gone).
 
     Ids are in the order of age, oldest first. Respects the API's `Retry-After`. Raises what `Client.poll` raises,
     except `NotFound`.
@@ -35,10 +35,10 @@ async def follow(client: Client, ids: Sequence[str], seen: Seen) -> dict[str, Im
                 image, again_in = await client.poll(image_id)
             except NotFound:
                 last[image_id] = None
-                seen(image_id, None)
+                on_image(image_id, None)
                 return
             last[image_id] = image
-            seen(image_id, image)
+            on_image(image_id, image)
             if not image.is_finished:
                 still.append(image_id)
                 asked_for.append(again_in or 0.0)

@@ -70,7 +70,7 @@ class Journal:
             raise BadUsage(f"The journal {path} cannot be used: {error}") from error
 
     @classmethod
-    def forgetful(cls) -> Self:
+    def in_memory(cls) -> Self:
         """A journal in memory, only for this run."""
         return cls._checked(sqlite3.connect(":memory:", isolation_level=None))
 

@@ -36,9 +36,9 @@ class FileBar:
         """Add this number of bytes. It is negative if the upload starts again."""
         self._bars.advance(self._task, size)
 
-    def waiting(self, seconds: float, why: str) -> None:
+    def waiting(self, seconds: float, reason: str) -> None:
         """Show when the next attempt is."""
-        self._bars.set_note(self._task, f"{why}; retrying in {seconds:.0f} s")
+        self._bars.set_note(self._task, f"{reason}; retrying in {seconds:.0f} s")
 
 
 class Bars:

@@ -34,16 +34,16 @@ def list_row(image: Image) -> tuple[Cell, ...]:
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
     """A table that never truncates ids and statuses, so that they can be copied."""
-    made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    rendered = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     for number, title in enumerate(titles):
         longest = max((len(_plain(row[number])) for row in rows), default=0)
         is_kept = title not in ("name", "caption")
-        made.add_column(
+        rendered.add_column(
             title, no_wrap=title != "caption", overflow="ellipsis", min_width=longest if is_kept else 12
         )
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(harmless(cell)) for cell in row))
-    return made
+        rendered.add_row(*(cell if isinstance(cell, Text) else Text(harmless(cell)) for cell in row))
+    return rendered
 
 
 def list_table(rows: Sequence[Sequence[Cell]], width: int) -> Table:

@@ -44,7 +44,7 @@ Waiting = Callable[[float, str], None]
 """Called with the seconds until the next attempt, and the reason."""
 
 
-def nobody(_seconds: float, _why: str) -> None:
+def no_notice(_seconds: float, _reason: str) -> None:
     """Do nothing."""
 
 
@@ -52,7 +52,7 @@ async def send(
     once: Callable[[], Awaitable[httpx.Response]],
     retries: Retries,
     *,
-    waiting: Waiting = nobody,
+    waiting: Waiting = no_notice,
     first_contact: bool = False,
 ) -> tuple[httpx.Response, int]:
     """Return the first final response, and the number of attempts. Raises `Unreachable` if there is none."""
@@ -63,14 +63,14 @@ async def send(
         except (httpx.TransportError, httpx.DecodingError) as error:
             if last or (first_contact and attempt >= retries.attempts_of_first_contact):
                 raise Unreachable(f"{_host(error)} cannot be reached: {_reason(error)}") from error
-            asked_for, why = None, _reason(error)
+            asked_for, reason = None, _reason(error)
         else:
             if last or response.status_code not in PASSING:
                 return response, attempt
             await response.aclose()
-            asked_for, why = retry_after(response), f"the server responded with {response.status_code}"
+            asked_for, reason = retry_after(response), f"the server responded with {response.status_code}"
         seconds = retries.pause(attempt, asked_for)
-        waiting(seconds, why)
+        waiting(seconds, reason)
         await asyncio.sleep(seconds)
     raise AssertionError("the last attempt returns or raises")
 

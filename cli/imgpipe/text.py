@@ -11,10 +11,10 @@ _JOINERS = "\u200c\u200d"
 
 def harmless(text: str) -> str:
     """`text` in one line. Characters that could control a terminal or change the text's direction are escaped."""
-    return "".join(_shown(letter) for letter in text)
+    return "".join(_escaped(letter) for letter in text)
 
 
-def _shown(letter: str) -> str:
+def _escaped(letter: str) -> str:
     if letter.isprintable() or letter in _JOINERS:
         return letter
     if unicodedata.category(letter) == "Zs":

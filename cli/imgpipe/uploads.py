@@ -57,7 +57,7 @@ class Bar(Protocol):
     def sent(self, size: int) -> None:
         """Add this number of bytes. It is negative if the upload starts again."""
 
-    def waiting(self, seconds: float, why: str) -> None:
+    def waiting(self, seconds: float, reason: str) -> None:
         """Show when the next attempt is."""
 
 

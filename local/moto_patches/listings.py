@@ -76,11 +76,11 @@ def _list_objects_v2(
         is_bounded = not delimiter
         listed = copy.copy(bucket)
         listed.keys = _VersionedKeyStore()
-        shown = 0
+        visible = 0
         for key in bucket.keys.after(start if is_bounded else None, prefix or ""):
             versions = bucket.keys.getlist(key)
             listed.keys.setlist(key, versions)
-            shown += not isinstance(versions[-1], FakeDeleteMarker)
-            if is_bounded and shown > max_keys:  # with one more key, moto knows that there is a next page
+            visible += not isinstance(versions[-1], FakeDeleteMarker)
+            if is_bounded and visible > max_keys:  # with one more key, moto knows that there is a next page
                 break
     return original(backend, listed, prefix, delimiter, continuation_token, start_after, max_keys)

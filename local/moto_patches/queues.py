@@ -20,10 +20,10 @@ RECEIPT_HANDLES = 10_000
 
 def apply() -> None:
     """Replace the functions that visit every message."""
-    wrap(Queue, "__init__", _remember_few)
+    wrap(Queue, "__init__", _limit_deleted_messages)
     replace(Queue, "messages", property(_visible))
-    replace(Queue, "approximate_number_of_messages_not_visible", property(_count_of_invisible))
-    replace(Queue, "approximate_number_of_messages_delayed", property(_count_of_delayed))
+    replace(Queue, "approximate_number_of_messages_not_visible", property(_not_visible_count))
+    replace(Queue, "approximate_number_of_messages_delayed", property(_delayed_count))
     replace(Queue, "delete_message", _delete_message)
 
 
@@ -37,7 +37,7 @@ class _Newest(dict[Any, None]):
             del self[next(iter(self))]
 
 
-def _remember_few(original: Callable[..., None], queue: Queue, *arguments: Any, **named: Any) -> None:
+def _limit_deleted_messages(original: Callable[..., None], queue: Queue, *arguments: Any, **named: Any) -> None:
     original(queue, *arguments, **named)
     queue.deleted_messages = _Newest()  # type: ignore[assignment]
 
@@ -47,12 +47,12 @@ def _visible(queue: Queue) -> list[Message]:
     return [message for message in queue._messages if message.visible_at < now and message.delayed_until <= now]
 
 
-def _count_of_invisible(queue: Queue) -> int:
+def _not_visible_count(queue: Queue) -> int:
     now = unix_time_millis()
     return sum([message.visible_at >= now for message in queue._messages])
 
 
-def _count_of_delayed(queue: Queue) -> int:
+def _delayed_count(queue: Queue) -> int:
     now = unix_time_millis()
     return sum([message.delayed_until > now for message in queue._messages])
 

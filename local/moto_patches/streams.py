@@ -51,11 +51,11 @@ def _unpack(record: Any) -> Any:
 
 def _add(original: Callable[..., None], shard: StreamShard, *arguments: Any, **named: Any) -> None:
     original(shard, *arguments, **named)
-    surplus = len(shard.items) - RECORDS
-    if surplus > 0:
-        del shard.items[:surplus]
+    excess = len(shard.items) - RECORDS
+    if excess > 0:
+        del shard.items[:excess]
         # moto numbers records relative to this one.
-        shard.starting_sequence_number += surplus
+        shard.starting_sequence_number += excess
 
 
 def _get(original: Callable[..., Any], shard: StreamShard, start: int, quantity: int) -> Any:
@@ -66,7 +66,7 @@ def _get_shard_iterator(
     original: Callable[..., Any], backend: DynamoDBStreamsBackend, *arguments: Any, **named: Any
 ) -> Any:
     iterator = original(backend, *arguments, **named)
-    _forget_old_iterators(backend)
+    _drop_old_iterators(backend)
     return iterator
 
 
@@ -76,11 +76,11 @@ def _get_records(
     if iterator_arn not in backend.shard_iterators:
         raise ExpiredIterator
     found = original(backend, iterator_arn, limit)
-    _forget_old_iterators(backend)
+    _drop_old_iterators(backend)
     return found
 
 
-def _forget_old_iterators(backend: DynamoDBStreamsBackend) -> None:
+def _drop_old_iterators(backend: DynamoDBStreamsBackend) -> None:
     iterators = backend.shard_iterators
     while len(iterators) > ITERATORS:
         del iterators[next(iter(iterators))]

@@ -48,10 +48,10 @@ def print_report(predictions: list[Prediction]) -> None:
     """Print exact-match rates by kind, and every wrong caption."""
     for kind in ("shape", "scene"):
         print_rate(f"{kind}s", [prediction for prediction in predictions if prediction.kind == kind])
-    wrong = [prediction for prediction in predictions if not prediction.exact]
-    for prediction in wrong:
+    misses = [prediction for prediction in predictions if not prediction.exact]
+    for prediction in misses:
         print(f"  seed {prediction.seed}: expected “{prediction.expected}”, got “{prediction.caption}”")
-    words = Counter(missed for prediction in wrong for missed in _missed(prediction))
+    words = Counter(missed for prediction in misses for missed in _missed(prediction))
     print("words missed most:", ", ".join(f"{word} ({count})" for word, count in words.most_common(8)) or "none")
     print_rate("all", predictions)
 

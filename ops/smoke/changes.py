@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from ops.smoke.journey import FINISHED, SETTLE_SECONDS, Blocked, Journey, Made, Skipped, StepFailed, expect, require
+from ops.smoke.journey import (
+    FINISHED,
+    SETTLE_SECONDS,
+    Blocked,
+    Journey,
+    Skipped,
+    StepFailed,
+    UploadedImage,
+    expect,
+    require,
+)
 from ops.smoke.picture import thumbnail_error
 from ops.smoke.reading import fetched_thumbnail
 
@@ -14,35 +24,35 @@ _STATISTICS_SECONDS = 5.0
 
 def statistics_before(journey: Journey) -> str:
     """Read the statistics and the list before this run."""
-    journey.others_before = journey.others()
+    journey.others_before = journey.images_of_others()
     journey.stats_before = journey.json("GET", "/api/stats")
     return f"{journey.stats_before['total']} images before this run"
 
 
 def patch(journey: Journey) -> str:
     """PATCH changes the texts only if `If-Match` is current."""
-    made = journey.need("posted")
-    path, title = f"/api/images/{made.image_id}", f"Smoke test {journey.token}"
+    image = journey.need("posted")
+    path, title = f"/api/images/{image.image_id}", f"Smoke test {journey.token}"
     stale = journey.call("PATCH", path, json={"title": title}, headers={"If-Match": _MADE_UP_ETAG})
     expect(stale, 412, "precondition_failed")
-    etag = made.data["text_etag"]
+    etag = image.data["text_etag"]
     changed = journey.json("PATCH", path, json={"title": title, "tags": ["smoke"]}, headers={"If-Match": etag})
     require(changed["data"]["title"] == title, "the title was not changed")
     again = journey.call("PATCH", path, json={"title": "lost"}, headers={"If-Match": etag})
     expect(again, 412, "precondition_failed")
-    require(journey.image(made.image_id)["data"]["title"] == title, "the title is not returned")
+    require(journey.image(image.image_id)["data"]["title"] == title, "the title is not returned")
     return "412 with a wrong ETag, 200 with the right one, 412 with the old one"
 
 
 def reprocess(journey: Journey) -> str:
     """Reprocess an image, which keeps its title and gets the same caption."""
-    made = journey.need("posted")
-    before = journey.image(made.image_id)["data"]
-    accepted = journey.call("POST", f"/api/images/{made.image_id}/reprocess")
+    uploaded = journey.need("posted")
+    before = journey.image(uploaded.image_id)["data"]
+    accepted = journey.call("POST", f"/api/images/{uploaded.image_id}/reprocess")
     expect(accepted, 202)
 
     def processed_again() -> dict[str, Any] | None:
-        image = journey.image(made.image_id)
+        image = journey.image(uploaded.image_id)
         newer = image["data"]["processed_at"] not in (None, before["processed_at"])
         return image if image["status"] in FINISHED and (newer or image["status"] == "failed") else None
 
@@ -54,9 +64,9 @@ def reprocess(journey: Journey) -> str:
     if metadata["caption_model"] == before["metadata"]["caption_model"]:  # else a new model was loaded meanwhile
         require(metadata["caption"] == before["metadata"]["caption"], "the same model gave another caption")
     require(data["title"] == before["title"], "the title was lost")
-    made.data = data
+    uploaded.data = data
     for size in data["thumbnails"]:
-        error = thumbnail_error(fetched_thumbnail(journey, made, size), None)
+        error = thumbnail_error(fetched_thumbnail(journey, uploaded, size), None)
         require(error is None, f"thumbnail {size}: {error}")
     return "the same caption, the title kept, the thumbnails readable"
 
@@ -72,15 +82,15 @@ def delete_by_api(journey: Journey) -> str:
     """DELETE removes record, original and thumbnails, and only if `If-Match` is current."""
     deleted = []
     for name in ("posted", "presigned"):
-        if name not in journey.made:
+        if name not in journey.images:
             continue
-        made = journey.made[name]
-        path = f"/api/images/{made.image_id}"
+        image = journey.images[name]
+        path = f"/api/images/{image.image_id}"
         stale = journey.call("DELETE", path, headers={"If-Match": _MADE_UP_ETAG})
         expect(stale, 412, "precondition_failed")
         expect(journey.call("DELETE", path), 204)
         expect(journey.call("GET", path), 404, "not_found")
-        _require_gone(journey, made)
+        _wait_until_removed(journey, image)
         deleted.append(name)
     if not deleted:
         raise Blocked("no image was uploaded")
@@ -90,30 +100,30 @@ def delete_by_api(journey: Journey) -> str:
 def delete_in_bucket(journey: Journey) -> str:
     """Deleting the object in the bucket removes record and thumbnails."""
     storage = journey.storage()
-    if "dropped" not in journey.made:
+    if "dropped" not in journey.images:
         raise Blocked("no file was dropped")
-    made = journey.made["dropped"]
-    stored = storage.head(made.key)
+    image = journey.images["dropped"]
+    stored = storage.head(image.key)
     if stored is None:
         raise StepFailed("the dropped file is not in the bucket any more")
     storage.delete_original(stored)
-    _require_gone(journey, made, seconds=journey.timeout_seconds)
+    _wait_until_removed(journey, image, seconds=journey.timeout_seconds)
     return "the record and the thumbnails of the deleted file are gone"
 
 
-def _require_gone(journey: Journey, made: Made, seconds: float = SETTLE_SECONDS) -> None:
+def _wait_until_removed(journey: Journey, image: UploadedImage, seconds: float = SETTLE_SECONDS) -> None:
     try:
-        journey.until(lambda: journey.is_gone(made), what="deletion", seconds=seconds)
+        journey.until(lambda: journey.is_removed(image), what="deletion", seconds=seconds)
     except StepFailed as error:
-        raise StepFailed(f"{'; '.join(journey.remains(made))} after {seconds:.0f} s") from error
-    made.is_deleted = True
+        raise StepFailed(f"{'; '.join(journey.leftovers(image))} after {seconds:.0f} s") from error
+    image.is_deleted = True
 
 
-def statistics_are_back(journey: Journey) -> str:
+def statistics_after_deletion(journey: Journey) -> str:
     """Check that the statistics are the same as at the beginning."""
-    if not journey.made:
+    if not journey.images:
         raise Blocked("no image was uploaded")
-    if not all(made.is_deleted for made in journey.made.values()):
+    if not all(image.is_deleted for image in journey.images.values()):
         raise Blocked("not every image was deleted")
     return _compare_statistics(journey, added=0)
 
@@ -136,15 +146,15 @@ def _compare_statistics(journey: Journey, *, added: int) -> str:
     try:
         journey.until(lambda: counted() == wanted, what="statistics", seconds=_STATISTICS_SECONDS)
     except StepFailed as error:
-        if journey.someone_else_is_active():
+        if journey.others_are_active():
             raise Skipped("others used the stack at the same time, so the numbers cannot be compared") from error
         raise StepFailed(f"the statistics are {counted()}, not {wanted}") from error
     return f"exactly {added} more than before" if added else "exactly as before"
 
 
-def nothing_is_left(journey: Journey) -> str:
+def check_cleanup(journey: Journey) -> str:
     """The last step, after the cleanup. It always runs."""
-    left = {made.name: journey.remains(made) for made in journey.made.values()}
+    left = {image.name: journey.leftovers(image) for image in journey.images.values()}
     problems = [f"{name}: {', '.join(what)}" for name, what in left.items() if what]
     listed = journey.json("GET", "/api/images", params={"limit": 100})
     problems += [
@@ -154,4 +164,4 @@ def nothing_is_left(journey: Journey) -> str:
     ]
     require(not problems, "; ".join(problems))
     what = "record, object or thumbnail" if journey.subject.storage else "image"
-    return f"no {what} of {len(journey.made)} is left; the bucket keeps old versions"
+    return f"no {what} of {len(journey.images)} is left; the bucket keeps old versions"

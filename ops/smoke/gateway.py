@@ -28,9 +28,9 @@ def error_responses(journey: Journey) -> str:
     unknown = journey.call("GET", "/no-such-page")
     expect(unknown, 404, "not_found")
     expect(journey.call("GET", f"/api/images/img_{'0' * 26}"), 404, "not_found")
-    wrong = journey.call("PUT", "/api/images")
-    expect(wrong, 405, "method_not_allowed")
-    require("POST" in wrong.headers.get("allow", ""), f"Allow is {wrong.headers.get('allow')!r}")
+    response = journey.call("PUT", "/api/images")
+    expect(response, 405, "method_not_allowed")
+    require("POST" in response.headers.get("allow", ""), f"Allow is {response.headers.get('allow')!r}")
     large = {"filename": "x" * _JSON_BYTES, "content_type": "image/jpeg", "size": 1}
     expect(journey.call("POST", "/api/uploads", json=large), 413, "too_large")
     text = journey.call("POST", "/api/images", files={"file": ("text.jpg", b"not a picture")})
@@ -48,9 +48,9 @@ def error_responses(journey: Journey) -> str:
 def _observe_gateway(journey: Journey) -> None:
     foreign = _returned(lambda: journey.call("GET", "/health", headers={"Host": "another.example"}))
     journey.observe("a host that is not the API's", _gateway(403, "Forbidden"), foreign)
-    ours = journey.limits.get("max_post_bytes", _LAMBDA_LIMIT_BYTES)
-    if ours + 100_000 < _LAMBDA_LIMIT_BYTES:
-        large = _post_bytes(journey, ours + 100_000)
+    limit = journey.limits.get("max_post_bytes", _LAMBDA_LIMIT_BYTES)
+    if limit + 100_000 < _LAMBDA_LIMIT_BYTES:
+        large = _post_bytes(journey, limit + 100_000)
         journey.observe("a file over the limit of POST /api/images", "413 too_large (envelope)", large)
     large = _post_bytes(journey, _LAMBDA_LIMIT_BYTES)
     journey.observe("a body over Lambda's 6 MB", _gateway(500, "Internal Server Error"), large)
@@ -67,7 +67,7 @@ def _post_bytes(journey: Journey, size: int) -> str:
 def _returned(call: Callable[[], httpx.Response]) -> str:
     """Describe the response. A server may close the connection before it has read a large body."""
     try:
-        return _shown(call())
+        return _described(call())
     except StepFailed as error:
         return str(error)
 
@@ -76,9 +76,9 @@ def head_responses(journey: Journey) -> str:
     """Check that HEAD has the status and the headers of GET, and no body."""
     if not journey.processed:
         raise Blocked("no image was processed")
-    made = journey.processed[0]
-    path = f"/api/images/{made.image_id}"
-    size = next(iter(made.data["thumbnails"]))
+    image = journey.processed[0]
+    path = f"/api/images/{image.image_id}"
+    size = next(iter(image.data["thumbnails"]))
     paths = {
         "/health": "/health",
         "/api/images": "/api/images?limit=1",
@@ -102,7 +102,7 @@ def _gateway(status: int, message: str) -> str:
     return f"{status} {json.dumps({'message': message})}"
 
 
-def _shown(response: httpx.Response) -> str:
+def _described(response: httpx.Response) -> str:
     """Status and body of a response; an envelope is shortened to its error code."""
     try:
         body = response.json()

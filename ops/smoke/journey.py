@@ -61,7 +61,7 @@ class Subject:
 
 
 @dataclass
-class Made:
+class UploadedImage:
     """An image of this run. `key` is the key of its object in the uploads bucket."""
 
     image_id: str
@@ -88,7 +88,7 @@ class Journey:
         self,
         subject: Subject,
         client: httpx.Client,
-        stranger: httpx.Client,
+        client_without_key: httpx.Client,
         report: SmokeReport,
         *,
         token: str,
@@ -96,12 +96,12 @@ class Journey:
     ) -> None:
         self.subject = subject
         self.client = client
-        self.stranger = stranger
+        self.client_without_key = client_without_key
         """Sends no API key."""
         self.report = report
         self.token = token
         self.timeout_seconds = timeout_seconds
-        self.made: dict[str, Made] = {}
+        self.images: dict[str, UploadedImage] = {}
         """Images by how they were uploaded: `posted`, `presigned`, `dropped`."""
         self.health: dict[str, Any] = {}
         self.limits: dict[str, int] = {}
@@ -118,13 +118,15 @@ class Journey:
 
     def call_without_key(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Make a call without the API key, for presigned URLs and to test refusals."""
-        return self.send(self.stranger, method, path, **options)
+        return self.send(self.client_without_key, method, path, **options)
 
     def send(self, client: httpx.Client, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             return client.request(method, path, **options)
         except httpx.HTTPError as error:
-            raise StepFailed(f"{method} {_shown(path)}: no response ({type(error).__name__}: {error})") from error
+            raise StepFailed(
+                f"{method} {_without_query(path)}: no response ({type(error).__name__}: {error})"
+            ) from error
 
     def json(self, method: str, path: str, status: int = 200, **options: Any) -> dict[str, Any]:
         """The JSON of a response with that status. Raises `StepFailed` for any other response."""
@@ -151,16 +153,16 @@ class Journey:
 
     # Images
 
-    def need(self, name: str) -> Made:
+    def need(self, name: str) -> UploadedImage:
         """Return a processed image of this run. Raises `Blocked` if the step that should have created it failed."""
-        made = self.made.get(name)
-        if made is None or not made.data:
+        image = self.images.get(name)
+        if image is None or not image.data:
             raise Blocked(f"there is no {name} image that was processed")
-        return made
+        return image
 
     @property
-    def processed(self) -> list[Made]:
-        return [made for made in self.made.values() if made.data]
+    def processed(self) -> list[UploadedImage]:
+        return [image for image in self.images.values() if image.data]
 
     def storage(self) -> Storage:
         """The buckets. Raises `Skipped` if they are not reachable."""
@@ -168,43 +170,43 @@ class Journey:
             raise Skipped("the bucket is not known: set --bucket (and --endpoint for an emulator)")
         return self.subject.storage
 
-    def is_gone(self, made: Made) -> bool:
+    def is_removed(self, image: UploadedImage) -> bool:
         """Whether nothing is left of an image: no response, no visible record, no object, no thumbnail."""
-        return not self.remains(made)
+        return not self.leftovers(image)
 
-    def remains(self, made: Made) -> list[str]:
+    def leftovers(self, image: UploadedImage) -> list[str]:
         """List what is left of an image. A record that is marked as deleted does not count: the sweep removes
         it."""
         left = []
-        if self.call("GET", f"/api/images/{made.image_id}").status_code != 404:
+        if self.call("GET", f"/api/images/{image.image_id}").status_code != 404:
             left.append("the API still shows it")
         if self.subject.records is not None:
-            record = self.subject.records.get(made.image_id)
+            record = self.subject.records.get(image.image_id)
             if record is not None and record.status.value != "deleting":
                 left.append(f"its record is {record.status.value}")
         if self.subject.storage is not None:
-            if self.subject.storage.head(made.key) is not None:
+            if self.subject.storage.head(image.key) is not None:
                 left.append("its original is in the bucket")
             if self.subject.has_thumbnails_bucket:
-                count = len(self.subject.storage.list_thumbnails(thumbnail_prefix(made.image_id)))
+                count = len(self.subject.storage.list_thumbnails(thumbnail_prefix(image.image_id)))
                 left += [f"{count} thumbnails are in the bucket"] if count else []
         return left
 
     # Activity of others at the same time
 
-    def others(self) -> dict[str, Any]:
+    def images_of_others(self) -> dict[str, Any]:
         """The newest images of others, with the values that change when someone works on them."""
         listed = self.json("GET", "/api/images", params={"limit": 100})
-        mine = {made.image_id for made in self.made.values()}
+        mine = {image.image_id for image in self.images.values()}
         return {
             item["data"]["image_id"]: (item["status"], item["data"]["processed_at"], item["data"]["stages"])
             for item in listed["data"]
             if item["data"]["image_id"] not in mine
         }
 
-    def someone_else_is_active(self) -> bool:
+    def others_are_active(self) -> bool:
         """Whether the newest images of others have changed since this run began."""
-        now = self.others()
+        now = self.images_of_others()
         # A full page drops its oldest images when this run adds images.
         has_changed = now != self.others_before and len(now) < 90
         return has_changed or bool(set(now) - set(self.others_before))
@@ -254,11 +256,11 @@ def _described(response: httpx.Response) -> str:
     code = error_code(response)
     request_id = response.headers.get("x-request-id") or response.headers.get("apigw-requestid")
     named = f", request {request_id}" if request_id else ""
-    return f"{request.method} {_shown(str(request.url.path))} returned {response.status_code}" + (
+    return f"{request.method} {_without_query(str(request.url.path))} returned {response.status_code}" + (
         f" {code}{named}" if code else named
     )
 
 
-def _shown(path: str) -> str:
+def _without_query(path: str) -> str:
     """A path or URL without its query, which may be a signature."""
     return path.partition("?")[0]

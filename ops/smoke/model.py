@@ -9,7 +9,7 @@ from typing import Any
 from local.template import ROOT
 
 FOLDERS = (ROOT / "models" / "exported", ROOT / "models" / "demo" / "exported")
-_SHOWN = ("license", "prompt", "precision")
+_REPORTED_FIELDS = ("license", "prompt", "precision")
 
 
 def described_model(name: str | None, folders: tuple[Path, ...] = FOLDERS) -> dict[str, str]:
@@ -35,7 +35,7 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def _facts(manifest: dict[str, Any]) -> dict[str, str]:
-    facts = {key: str(manifest[key]) for key in _SHOWN if manifest.get(key)}
+    facts = {key: str(manifest[key]) for key in _REPORTED_FIELDS if manifest.get(key)}
     weights = {name: entry for name, entry in manifest.get("files", {}).items() if name.endswith(".weights")}
     facts |= {name: f"{entry['bytes']:,} bytes, SHA-256 {entry['sha256']}" for name, entry in weights.items()}
     agreement = manifest.get("agreement")

@@ -32,23 +32,23 @@ def thumbnail_error(body: bytes, pixels: int | None) -> str | None:
     `pixels` is the side of the square that it must fit into, None if that is not known.
     """
     try:
-        shown = Image.open(io.BytesIO(body)).convert("RGB")
+        picture = Image.open(io.BytesIO(body)).convert("RGB")
     except (UnidentifiedImageError, OSError):
         start = body[:16]
         return f"it is not an image: it begins with {start!r}" + (" (base64?)" if _is_ascii(body) else "")
-    width, height = shown.size
+    width, height = picture.size
     if pixels is not None and max(width, height) != min(pixels, WIDTH):
         return f"it is {width} × {height}, and must fit into {pixels} × {pixels}"
     if abs(width * HEIGHT / WIDTH - height) > 1:
         return f"it is {width} × {height}, which is not the aspect ratio of the upright picture"
-    top, bottom = _pixel(shown, height // 10), _pixel(shown, height - 1 - height // 10)
+    top, bottom = _pixel(picture, height // 10), _pixel(picture, height - 1 - height // 10)
     if not (top[2] > top[0] + 60 and bottom[1] > bottom[0] + 40):
         return f"sky and grass are not at top and bottom: {top}, {bottom}"
     return None
 
 
-def _pixel(shown: Image.Image, y: int) -> tuple[int, int, int]:
-    red, green, blue = shown.getpixel((shown.width // 2, y))  # type: ignore[misc]
+def _pixel(picture: Image.Image, y: int) -> tuple[int, int, int]:
+    red, green, blue = picture.getpixel((picture.width // 2, y))  # type: ignore[misc]
     return int(red), int(green), int(blue)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from image_core.keys import thumbnail_prefix
-from ops.smoke.journey import Blocked, Journey, Made, expect, require
+from ops.smoke.journey import Blocked, Journey, UploadedImage, expect, require
 from ops.smoke.picture import thumbnail_error
 from ops.smoke.uploads import s3_error
 
@@ -16,23 +16,23 @@ def thumbnails(journey: Journey) -> str:
         raise Blocked("no image was processed")
     sizes = journey.subject.thumbnails or {}
     compared = 0
-    for made in journey.processed:
-        shown = made.data["thumbnails"]
+    for image in journey.processed:
+        shown = image.data["thumbnails"]
         require(not sizes or set(shown) == set(sizes), f"the sizes are {sorted(shown)}, not {sorted(sizes)}")
         for size in shown:
-            body = fetched_thumbnail(journey, made, size)
+            body = fetched_thumbnail(journey, image, size)
             error = thumbnail_error(body, sizes.get(size))
             require(error is None, f"thumbnail {size}: {error}")
             if journey.subject.storage is not None and journey.subject.has_thumbnails_bucket:
-                stored = _stored_thumbnail(journey, made, size)
+                stored = _stored_thumbnail(journey, image, size)
                 require(stored == body, f"thumbnail {size}: the bucket has other bytes than the API returns")
                 compared += 1
     where = f"{compared} equal to the objects in the bucket" if compared else "the thumbnails bucket was not read"
     return f"upright, of the right size, the same bytes twice; {where}"
 
 
-def fetched_thumbnail(journey: Journey, made: Made, size: str) -> bytes:
-    path = f"/api/images/{made.image_id}/thumbnails/{size}"
+def fetched_thumbnail(journey: Journey, image: UploadedImage, size: str) -> bytes:
+    path = f"/api/images/{image.image_id}/thumbnails/{size}"
     first, second = journey.call("GET", path), journey.call("GET", path)
     for response in (first, second):
         expect(response, 200)
@@ -46,9 +46,9 @@ def fetched_thumbnail(journey: Journey, made: Made, size: str) -> bytes:
     return first.content
 
 
-def _stored_thumbnail(journey: Journey, made: Made, size: str) -> bytes | None:
+def _stored_thumbnail(journey: Journey, image: UploadedImage, size: str) -> bytes | None:
     storage = journey.storage()
-    keys = storage.list_thumbnails(thumbnail_prefix(made.image_id))
+    keys = storage.list_thumbnails(thumbnail_prefix(image.image_id))
     of_size = [key for key in keys if key.rpartition("/")[2].partition(".")[0] == size]
     require(len(of_size) == 1, f"the bucket has {len(of_size)} objects for thumbnail {size}")
     return storage.get_thumbnail(of_size[0])
@@ -58,12 +58,12 @@ def original(journey: Journey) -> str:
     """Check that the presigned download returns the uploaded bytes."""
     if not journey.processed:
         raise Blocked("no image was processed")
-    for made in journey.processed:
-        response = journey.call("GET", f"/api/images/{made.image_id}/original")
+    for image in journey.processed:
+        response = journey.call("GET", f"/api/images/{image.image_id}/original")
         expect(response, 307)
         fetched = journey.call_without_key("GET", response.headers["location"])
         require(fetched.status_code == 200, f"the presigned URL returned {s3_error(fetched)}")
-        require(fetched.content == made.body, "the original was returned with other bytes")
+        require(fetched.content == image.body, "the original was returned with other bytes")
     return "307 to a presigned URL, the same bytes as uploaded"
 
 
@@ -71,8 +71,8 @@ def listing(journey: Journey) -> str:
     """Check that pages of one image show every image once, newest first."""
     if not journey.processed:
         raise Blocked("no image was processed")
-    mine = {made.image_id for made in journey.processed}
-    since = min(made.data["created_at"] for made in journey.processed)
+    mine = {image.image_id for image in journey.processed}
+    since = min(image.data["created_at"] for image in journey.processed)
     parameters: dict[str, Any] = {"limit": 1, "status": "success", "created_after": since}
     found: list[dict[str, Any]] = []
     pages = 0

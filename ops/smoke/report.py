@@ -95,8 +95,13 @@ class SmokeReport:
         lines += _table(
             ("what", "documented", "returned", ""),
             (
-                (seen.what, seen.documented, "as documented" if not seen.differs else seen.returned, _mark(seen))
-                for seen in self.observations
+                (
+                    observation.what,
+                    observation.documented,
+                    "as documented" if not observation.differs else observation.returned,
+                    _mark(observation),
+                )
+                for observation in self.observations
             ),
         )
         if self.not_provoked:
@@ -114,8 +119,8 @@ class SmokeReport:
         return _ACCOUNT.sub("(account)", text)
 
 
-def _mark(seen: Observation) -> str:
-    return "**differs**" if seen.differs else ""
+def _mark(observation: Observation) -> str:
+    return "**differs**" if observation.differs else ""
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from image_core.errors import Unavailable
 from image_core.keys import upload_key
 from local.template import ROOT
-from ops.smoke.journey import Blocked, Journey, Made, Skipped, StepFailed, Subject
+from ops.smoke.journey import Blocked, Journey, Skipped, StepFailed, Subject, UploadedImage
 from ops.smoke.model import described_model
 from ops.smoke.report import Outcome, SmokeReport, StepResult
 from ops.smoke.steps import LAST_STEP, STEPS, Step
@@ -48,8 +48,8 @@ def smoke(subject: Subject, *, timeout_seconds: float, print_line: PrintLine) ->
         trust_env=not subject.api_url.startswith(_LOOPBACK),
     )
     headers = {"X-Api-Key": subject.key} if subject.key else {}
-    with connect(headers=headers) as client, connect() as stranger:
-        journey = Journey(subject, client, stranger, report, token=token, timeout_seconds=timeout_seconds)
+    with connect(headers=headers) as client, connect() as client_without_key:
+        journey = Journey(subject, client, client_without_key, report, token=token, timeout_seconds=timeout_seconds)
         try:
             for name, step in STEPS:
                 _run(name, step, journey, print_line)
@@ -59,7 +59,7 @@ def smoke(subject: Subject, *, timeout_seconds: float, print_line: PrintLine) ->
         finally:
             _clean_up(journey)
             _run(*LAST_STEP, journey, print_line)
-    models = [made.caption_model for made in journey.processed]
+    models = [image.caption_model for image in journey.processed]
     report.model = described_model(models[0] if models else journey.health.get("caption_model")) | report.model
     return report
 
@@ -93,16 +93,16 @@ def _run(name: str, step: Step, journey: Journey, print_line: PrintLine) -> None
 
 def _clean_up(journey: Journey) -> None:
     """Delete what the steps left. Errors are not shown here, because the last step reports what is still there."""
-    known = {made.image_id for made in journey.made.values()}
+    known = {image.image_id for image in journey.images.values()}
     for image_id, name in _mine_in_list(journey):
         if image_id not in known:
-            journey.made[name] = Made(image_id, name, b"", upload_key(image_id, name), 0.0)
-    left = [made for made in journey.made.values() if not made.is_deleted]
-    for made in left:
-        _quietly(partial(journey.call, "DELETE", f"/api/images/{made.image_id}"))
-        _quietly(partial(_delete_object, journey, made))
-    for made in left:
-        _quietly(partial(journey.until, partial(journey.is_gone, made), what="deletion"))
+            journey.images[name] = UploadedImage(image_id, name, b"", upload_key(image_id, name), 0.0)
+    left = [image for image in journey.images.values() if not image.is_deleted]
+    for image in left:
+        _quietly(partial(journey.call, "DELETE", f"/api/images/{image.image_id}"))
+        _quietly(partial(_delete_object, journey, image))
+    for image in left:
+        _quietly(partial(journey.until, partial(journey.is_removed, image), what="deletion"))
 
 
 def _mine_in_list(journey: Journey) -> list[tuple[str, str]]:
@@ -115,10 +115,10 @@ def _mine_in_list(journey: Journey) -> list[tuple[str, str]]:
     return [(image_id, name) for image_id, name in named if journey.token in name]
 
 
-def _delete_object(journey: Journey, made: Made) -> None:
+def _delete_object(journey: Journey, image: UploadedImage) -> None:
     """Delete the original in the bucket, if a file has no record yet or the API could not delete it."""
     storage = journey.subject.storage
-    stored = storage.head(made.key) if storage is not None else None
+    stored = storage.head(image.key) if storage is not None else None
     if storage is not None and stored is not None:
         storage.delete_original(stored)
 

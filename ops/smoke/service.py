@@ -28,8 +28,8 @@ def unauthorized(journey: Journey) -> str:
         raise Skipped("this stack requires no API key")
     require(journey.subject.key, "this API requires a key: set IMGPIPE_API_KEY")
     expect(response, 401, "unauthorized")
-    wrong = journey.call_without_key("GET", "/api/stats", headers={"X-Api-Key": "not-the-key-of-this-stack"})
-    expect(wrong, 401, "unauthorized")
+    wrong_key = journey.call_without_key("GET", "/api/stats", headers={"X-Api-Key": "not-the-key-of-this-stack"})
+    expect(wrong_key, 401, "unauthorized")
     documented = 'ApiKey realm="image pipeline", header="X-Api-Key"'
     journey.observe(
         "WWW-Authenticate of a 401", documented, response.headers.get("www-authenticate", "no such header")

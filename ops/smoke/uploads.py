@@ -8,7 +8,17 @@ import time
 from typing import Any
 
 from image_core.keys import derived_image_id, upload_key
-from ops.smoke.journey import FINISHED, Blocked, Journey, Made, StepFailed, body_of, error_code, expect, require
+from ops.smoke.journey import (
+    FINISHED,
+    Blocked,
+    Journey,
+    StepFailed,
+    UploadedImage,
+    body_of,
+    error_code,
+    expect,
+    require,
+)
 from ops.smoke.picture import HEIGHT, WIDTH, picture
 
 
@@ -20,7 +30,7 @@ def post(journey: Journey) -> str:
     expect(response, 202)
     accepted = body_of(response)
     image_id = str(accepted["image_id"])
-    journey.made["posted"] = Made(image_id, name, body, upload_key(image_id, name), started)
+    journey.images["posted"] = UploadedImage(image_id, name, body, upload_key(image_id, name), started)
     require(
         response.headers.get("location", "").endswith(f"/api/images/{image_id}"), "Location does not name the image"
     )
@@ -42,7 +52,7 @@ def presigned_put(journey: Journey) -> str:
     started = time.monotonic()
     reserved = journey.json("POST", "/api/uploads", 201, json=wanted)
     image_id, upload = str(reserved["image_id"]), reserved["upload"]
-    journey.made["presigned"] = Made(image_id, name, body, upload_key(image_id, name), started)
+    journey.images["presigned"] = UploadedImage(image_id, name, body, upload_key(image_id, name), started)
     journey.upload_url = upload["url"]
     if journey.subject.is_aws:  # an emulator may store a file that S3 rejects
         other = upload["headers"] | {"Content-Type": "image/png"}
@@ -62,10 +72,10 @@ def drop(journey: Journey) -> str:
     name = f"smoke {journey.token}+é 50%.jpg"
     key, body = f"smoke test/{name}", picture(f"{journey.token} dropped")
     image_id = derived_image_id(storage.uploads_bucket, key)
-    made = journey.made["dropped"] = Made(image_id, name, body, key, time.monotonic())
+    image = journey.images["dropped"] = UploadedImage(image_id, name, body, key, time.monotonic())
     storage.put_original(key, io.BytesIO(body), content_type="image/jpeg")
     journey.until(
-        lambda: journey.call("GET", f"/api/images/{made.image_id}").status_code == 200,
+        lambda: journey.call("GET", f"/api/images/{image.image_id}").status_code == 200,
         what="no record appeared for the dropped file",
         seconds=journey.timeout_seconds,
     )
@@ -74,18 +84,18 @@ def drop(journey: Journey) -> str:
 
 def processing(journey: Journey) -> str:
     """Wait until every image is `success`, with metadata and caption."""
-    if not journey.made:
+    if not journey.images:
         raise Blocked("no image was uploaded")
     times, failures = [], []
-    for how, made in journey.made.items():
+    for how, image in journey.images.items():
         try:
-            times.append(f"{how} {_process(journey, made):.1f} s")
+            times.append(f"{how} {_process(journey, image):.1f} s")
         except StepFailed as error:
             failures.append(f"{how}: {error}")
     require(not failures, "; ".join(failures))
     captions: dict[str, set[str]] = {}
-    for made in journey.processed:
-        captions.setdefault(made.caption_model, set()).add(made.caption)
+    for image in journey.processed:
+        captions.setdefault(image.caption_model, set()).add(image.caption)
     journey.report.model["captions of the same picture"] = "; ".join(
         f"{' / '.join(sorted(texts))} ({model})" for model, texts in captions.items()
     )
@@ -94,21 +104,21 @@ def processing(journey: Journey) -> str:
     return f"{', '.join(times)} from upload to result; caption: “{journey.processed[0].caption}”"
 
 
-def _process(journey: Journey, made: Made) -> float:
+def _process(journey: Journey, uploaded: UploadedImage) -> float:
     image = journey.until(
-        lambda: _finished(journey, made.image_id),
-        what=f"the image is still {_status(journey, made.image_id)}",
+        lambda: _finished(journey, uploaded.image_id),
+        what=f"the image is still {_status(journey, uploaded.image_id)}",
         seconds=journey.timeout_seconds,
     )
-    seconds = time.monotonic() - made.started
+    seconds = time.monotonic() - uploaded.started
     require(image["status"] == "success", f"the image is {image['status']}: {image['error']}")
     data, metadata = image["data"], image["data"]["metadata"]
     found = (metadata["width"], metadata["height"], metadata["size_bytes"], metadata["sha256"])
-    wanted = (WIDTH, HEIGHT, len(made.body), hashlib.sha256(made.body).hexdigest())
+    wanted = (WIDTH, HEIGHT, len(uploaded.body), hashlib.sha256(uploaded.body).hexdigest())
     require(found == wanted, f"width, height, size and SHA-256 are {found}, not {wanted}")
     require(metadata["caption"], "there is no caption")
-    require(data["original_name"] == made.name, f"the name is {data['original_name']!r}, not {made.name!r}")
-    made.data = data
+    require(data["original_name"] == uploaded.name, f"the name is {data['original_name']!r}, not {uploaded.name!r}")
+    uploaded.data = data
     return seconds
 
 

@@ -16,7 +16,7 @@ _OF_A_CONNECTION = {"connection", "transfer-encoding", "content-length", "conten
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReceivedRequest:
     """A request that came to the door."""
 
     method: str
@@ -71,7 +71,7 @@ class Door:
         self._planned: list[tuple[str, str, Act]] = []
         self._always: list[tuple[str, str, Act]] = []
         self._lock = threading.Lock()
-        self.seen: list[Seen] = []
+        self.received: list[ReceivedRequest] = []
         self.url = ""
         self.rewrite: Callable[[str], str] = lambda path: path
 
@@ -83,21 +83,21 @@ class Door:
         """All requests with this method, to a path that begins so."""
         self._always.append((method, path, act))
 
-    def forget_plans(self) -> None:
+    def clear_plans(self) -> None:
         """From now on everything goes through."""
         self._planned.clear()
         self._always.clear()
 
-    def requests(self, method: str, path: str = "/") -> list[Seen]:
+    def requests(self, method: str, path: str = "/") -> list[ReceivedRequest]:
         """Those that came so far."""
-        return [one for one in self.seen if one.method == method and one.path.startswith(path)]
+        return [one for one in self.received if one.method == method and one.path.startswith(path)]
 
     def pass_on(self, handler: BaseHTTPRequestHandler) -> None:
         size = int(handler.headers.get("Content-Length") or 0)
         body = handler.rfile.read(size)
         headers = {name.lower(): value for name, value in handler.headers.items()}
         with self._lock:
-            self.seen.append(Seen(handler.command, handler.path, headers, len(body)))
+            self.received.append(ReceivedRequest(handler.command, handler.path, headers, len(body)))
             act = self._act_for(handler.command, handler.path)
 
         def through() -> Reply:
@@ -145,7 +145,7 @@ def door_to(upstream: str | None) -> Iterator[Door]:
                 super().handle_one_request()
 
         def log_message(self, *_: Any) -> None:
-            """`seen` tells."""
+            """Read `received` to see the requests."""
 
         def _pass_on(self) -> None:
             door.pass_on(self)

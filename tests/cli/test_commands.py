@@ -239,10 +239,10 @@ def test_a_deletion_whose_answer_was_lost_is_one(imgpipe: Imgpipe, door: Door, i
 
 
 def test_what_one_image_lacks_does_not_stop_the_others(imgpipe: Imgpipe, stack: Stack, image_id: str) -> None:
-    nobody = "img_00000000000000000000000000"
-    run = imgpipe("delete", "--yes", nobody, image_id, "--json", code=1)
+    missing = "img_00000000000000000000000000"
+    run = imgpipe("delete", "--yes", missing, image_id, "--json", code=1)
     by_id = {document["image_id"]: document for document in run.documents}
-    assert by_id[nobody]["error"]["code"] == "not_found"
+    assert by_id[missing]["error"]["code"] == "not_found"
     assert by_id[image_id]["state"] == "deleted"
 
 
@@ -284,19 +284,19 @@ def test_one_stage_of_an_image_is_processed_again(
 
 def test_a_stage_that_there_is_not_is_refused(imgpipe: Imgpipe, door: Door, image_id: str) -> None:
     assert "'caption'" in imgpipe("reprocess", image_id, "--stage", "captions", code=2).err
-    assert door.seen == []
+    assert door.received == []
 
 
 def test_a_missing_image_is_said(imgpipe: Imgpipe) -> None:
-    nobody = "img_00000000000000000000000000"
-    assert "There is no such image" in imgpipe("show", nobody, code=1).err
-    assert imgpipe("watch", nobody, "--json", code=1).document["status"] == "deleted"
-    assert imgpipe("download", nobody, "--json", code=1).document["error"]["code"] == "not_found"
+    missing = "img_00000000000000000000000000"
+    assert "There is no such image" in imgpipe("show", missing, code=1).err
+    assert imgpipe("watch", missing, "--json", code=1).document["status"] == "deleted"
+    assert imgpipe("download", missing, "--json", code=1).document["error"]["code"] == "not_found"
 
 
 def test_an_id_is_no_path(imgpipe: Imgpipe, door: Door) -> None:
     imgpipe("show", "../stats", code=2)
-    assert door.seen == []
+    assert door.received == []
 
 
 def test_an_error_of_the_api_is_told_in_its_own_words(imgpipe: Imgpipe, door: Door) -> None:

@@ -111,7 +111,7 @@ def test_a_refusal_ends_the_batch_and_the_next_run_takes_it_up(
     door.always("POST", "/api/", lambda through: error_reply(401, "unauthorised"))
 
     first = imgpipe("upload", "--jobs", "1", *photos, code=4)
-    door.forget_plans()
+    door.clear_plans()
     imgpipe("upload", *photos)
 
     assert len(first.rows) == 3

@@ -61,13 +61,13 @@ def test_wrong_usage_is_2_and_nothing_is_sent(imgpipe: Imgpipe, door: Door, argu
     run = imgpipe(*arguments, code=2)
     assert run.err
     assert run.out == ""
-    assert door.seen == []
+    assert door.received == []
 
 
 def test_an_api_that_is_not_there_is_3(imgpipe: Imgpipe, tmp_path: Path) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         picture = tmp_path / "picture.jpg"
         picture.write_bytes(jpeg())
         assert f"{url} cannot be reached" in imgpipe("--api", url, "stats", code=3).err
@@ -154,7 +154,7 @@ def test_leaving_a_question_unanswered_is_130_and_nothing_is_sent(imgpipe: Imgpi
         command, imgpipe.environment, control=CTRL_D, control_when=lambda shown: "[y/N]: " in shown
     )
     assert code == 130, shown
-    assert door.seen == []
+    assert door.received == []
 
 
 def test_a_list_says_that_there_is_more(imgpipe: Imgpipe, door: Door) -> None:
@@ -176,13 +176,13 @@ def test_a_refusal_is_4_and_is_not_tried_again(imgpipe: Imgpipe, door: Door, sta
     run = imgpipe("stats", code=4)
     assert "Unauthorized" in run.err
     assert "IMGPIPE_API_KEY" in run.err
-    assert len(door.seen) == 1
+    assert len(door.received) == 1
 
 
 def test_a_server_that_stays_out_of_order_is_1(imgpipe: Imgpipe, door: Door) -> None:
     door.plan("GET", "/api/stats", *[lambda _: error_reply(503, "unavailable", Retry_After="0")] * 3)
     assert "unavailable" in imgpipe("--retries", "2", "stats", code=1).err
-    assert len(door.seen) == 3
+    assert len(door.received) == 3
 
 
 def test_the_key_comes_from_the_environment_or_a_file(imgpipe: Imgpipe, door: Door, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_the_key_comes_from_the_environment_or_a_file(imgpipe: Imgpipe, door: Do
     imgpipe("--api-key-file", file, "stats")
     imgpipe.environment["IMGPIPE_API_KEY_FILE"] = str(file)
     imgpipe("stats")
-    assert [one.headers.get("x-api-key") for one in door.seen] == [None, KEY, "from-a-file", "from-a-file"]
+    assert [one.headers.get("x-api-key") for one in door.received] == [None, KEY, "from-a-file", "from-a-file"]
 
 
 @pytest.mark.parametrize("text", ["", "two words", "läng", "line\nline"])
@@ -205,7 +205,7 @@ def test_what_cannot_be_a_key_is_refused_and_not_shown(
     file.write_text(text)
     run = imgpipe("--api-key-file", file, "stats", code=2)
     assert not text or text not in run.err
-    assert door.seen == []
+    assert door.received == []
 
 
 def test_the_bucket_is_never_given_the_key(imgpipe: Imgpipe, door: Door, bucket: Door, tmp_path: Path) -> None:
@@ -227,11 +227,11 @@ def test_the_bucket_is_never_given_the_key(imgpipe: Imgpipe, door: Door, bucket:
     up = imgpipe("upload", picture)
     down = imgpipe("download", IMAGE_ID, "--output", tmp_path / "copy.jpg")
 
-    put, get = bucket.seen
+    put, get = bucket.received
     assert {name: put.headers[name.lower()] for name in signed} == signed
     assert put.headers["content-length"] == str(put.size) == str(len(jpeg()))
     assert (tmp_path / "copy.jpg").read_bytes() == jpeg()
-    assert all(one.headers["x-api-key"] == KEY for one in door.seen)
+    assert all(one.headers["x-api-key"] == KEY for one in door.received)
     assert KEY not in f"{put.headers} {get.headers} {up} {down}"
 
 
@@ -253,11 +253,11 @@ def test_a_key_goes_to_another_machine_over_plain_http_only_with_insecure(
 
     refused = imgpipe("--api", api, "stats", code=2)
     assert "--insecure" in refused.err
-    assert [one.headers.get("x-api-key") for one in proxy.seen] == [None]
+    assert [one.headers.get("x-api-key") for one in proxy.received] == [None]
 
     allowed = imgpipe("--api", api, "stats", "--insecure")
     assert "unencrypted" in allowed.err
-    assert [one.headers.get("x-api-key") for one in proxy.seen] == [None, KEY]
+    assert [one.headers.get("x-api-key") for one in proxy.received] == [None, KEY]
     assert KEY not in f"{refused} {allowed}"
 
 
@@ -269,8 +269,8 @@ def test_a_key_goes_to_this_machine_over_plain_http_and_past_every_proxy(
         imgpipe.environment.pop(name, None)
     imgpipe.environment["IMGPIPE_API_KEY"] = KEY
     imgpipe("--api", door.url.replace("127.0.0.1", host), "stats")
-    assert [one.headers.get("x-api-key") for one in door.seen] == [KEY]
-    assert proxy.seen == []
+    assert [one.headers.get("x-api-key") for one in door.received] == [KEY]
+    assert proxy.received == []
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_this_machine_is_its_loopback_interface(host: str, *, is_on_this_machine
 def test_an_api_below_a_stage_is_called_there(imgpipe: Imgpipe, door: Door) -> None:
     door.always("GET", "/prod/api/stats", lambda _: json_reply(200, STATS))
     imgpipe("--api", f"{door.url}/prod/", "stats")
-    assert [one.path for one in door.seen] == ["/prod/api/stats"]
+    assert [one.path for one in door.received] == ["/prod/api/stats"]
 
 
 def test_global_options_stand_before_or_behind_the_command(imgpipe: Imgpipe, door: Door) -> None:
@@ -340,7 +340,7 @@ def test_large_files_are_never_whole_in_memory(imgpipe: Imgpipe, door: Door, buc
     ]
 
     assert door.requests("POST", "/api/images")[-1].size > 45_000_000
-    assert bucket.seen[-1].size > 45_000_000
+    assert bucket.received[-1].size > 45_000_000
     assert max(peaks) < peaks[0] + 10_000
 
 

@@ -56,4 +56,4 @@ def test_a_size_that_an_image_lacks_is_an_error_that_lists_those_it_has(
 @pytest.mark.parametrize("size", ["", "..", "../original", "a/b", "small?x", "-small", "a" * 65])
 def test_what_cannot_be_a_size_is_wrong_usage(imgpipe: Imgpipe, door: Door, size: str) -> None:
     assert "is not the name of a size" in imgpipe("download", IMAGE_ID, f"--size={size}", code=2).err
-    assert door.seen == []
+    assert door.received == []

@@ -24,8 +24,8 @@ def main() -> None:
     client = Client(base_url=url, follow_redirects=True)
     with photo.open("rb") as opened:
         file = File(payload=opened, file_name=photo.name, mime_type="image/jpeg")
-        taken = upload_image.sync(client=client, body=BodyUploadImage(file=file), idempotency_key="generated-1")
-    image_id = taken.image_id
+        accepted = upload_image.sync(client=client, body=BodyUploadImage(file=file), idempotency_key="generated-1")
+    image_id = accepted.image_id
 
     deadline = time.monotonic() + DEADLINE_SECONDS
     image = get_image.sync(image_id, client=client)
@@ -44,8 +44,8 @@ def main() -> None:
     assert stats.sync(client=client).success >= 1
 
     assert delete_image.sync_detailed(image_id, client=client).status_code == 204
-    gone = get_image.sync(image_id, client=client)
-    assert isinstance(gone, ErrorResponse) and gone.error.code == "not_found", gone
+    deleted = get_image.sync(image_id, client=client)
+    assert isinstance(deleted, ErrorResponse) and deleted.error.code == "not_found", deleted
 
 
 if __name__ == "__main__":

@@ -24,10 +24,10 @@ class FakeCaptioner:
 
     def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
         self.meanwhile = meanwhile
-        self.seen: list[Image.Image] = []
+        self.pictures: list[Image.Image] = []
 
     def caption(self, picture: Image.Image) -> Caption:
-        self.seen.append(picture)
+        self.pictures.append(picture)
         self.meanwhile()
         return Caption(f"a photo with a {_corner(picture)} corner")
 

@@ -20,14 +20,14 @@ def clients() -> Iterator[Clients]:
 @pytest.fixture
 def make_stack(clients: Clients) -> Iterator[Callable[..., Stack]]:
     """Makes stacks with settings of their own. Whatever a test did: counters equal a recount of the records."""
-    made: list[Stack] = []
+    stacks: list[Stack] = []
 
     def make(**settings: Any) -> Stack:
-        made.append(Stack(clients, **settings))
-        return made[-1]
+        stacks.append(Stack(clients, **settings))
+        return stacks[-1]
 
     yield make
-    for stack in made:
+    for stack in stacks:
         stack.assert_counters_equal_a_recount()
 
 

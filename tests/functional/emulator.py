@@ -331,16 +331,16 @@ class Stack:
             },
         )
 
-    def services_of_another(self) -> Services:
+    def other_services(self) -> Services:
         """The same stack in the hands of somebody else."""
         return self._connected(self._plain.dynamodb, self._plain.s3, self._plain.sqs, seed=2)
 
-    def others(self) -> Records:
+    def other_records(self) -> Records:
         """The same records in the hands of somebody else."""
         return self._records(self._plain.dynamodb, seed=2)
 
     def every(self) -> list[Record]:
-        return list(self.others().every())
+        return list(self.other_records().every())
 
     def the_record(self) -> Record:
         (record,) = self.every()
@@ -348,7 +348,7 @@ class Stack:
 
     def counts(self) -> dict[str, int]:
         """The counters of statuses that are not 0."""
-        return {str(status): count for status, count in self.others().stats().counts.items() if count}
+        return {str(status): count for status, count in self.other_records().stats().counts.items() if count}
 
     def originals(self) -> set[str]:
         return self._keys(self.uploads_bucket)
@@ -376,7 +376,7 @@ class Stack:
         return found
 
     def assert_counters_equal_a_recount(self) -> None:
-        assert self.others().stats() == recount(self.every())
+        assert self.other_records().stats() == recount(self.every())
 
 
 @cache

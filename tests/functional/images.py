@@ -43,7 +43,7 @@ def new_record(records: Records, **fields: Any) -> Record:
     return replace(new, **fields)
 
 
-def seen(record: Record, version: str = "v1", **fields: Any) -> StoredObject:
+def stored_object(record: Record, version: str = "v1", **fields: Any) -> StoredObject:
     """An object under the record's key."""
     defaults: dict[str, Any] = {"key": record.key, "version": version, "version_id": version, "size_bytes": 1000}
     return StoredObject(**(defaults | {"etag": f"etag-of-{version}"} | fields))
@@ -75,7 +75,7 @@ def image_in(records: Records, status: Status, **fields: Any) -> Record:
     created = records.create(new)
     if status is Status.PENDING:
         return created
-    claimed = records.claim(created, seen(created), lease_seconds=LEASE_SECONDS)
+    claimed = records.claim(created, stored_object(created), lease_seconds=LEASE_SECONDS)
     if status is Status.PROCESSING:
         return claimed
     saved = records.save(claimed, metadata=METADATA, thumbnails=made_by(claimed))

@@ -27,7 +27,7 @@ from tests.functional import lambda_runtime
 from tests.functional.captioners import Failing, FakeCaptioner
 from tests.functional.emulator import Stack, raising, resource
 from tests.functional.http_api import Api, request
-from tests.functional.images import LEASE_SECONDS, image_in, seen, stored_image
+from tests.functional.images import LEASE_SECONDS, image_in, stored_image, stored_object
 from tests.functional.s3_events import messages, notification
 from tests.functional.test_lambda_runtime import environment_of
 from tests.iam.resolved import STACK, observability, resolved
@@ -84,7 +84,7 @@ def model_is_missing(stack: Stack) -> None:
 def attempt_takes_too_long(stack: Stack) -> None:
     stored_image(stack, Status.PENDING, key=KEY)
     (record,) = stack.every()
-    stored = stack.services.storage.head(KEY) or seen(record)
+    stored = stack.services.storage.head(KEY) or stored_object(record)
     watchdog = Watchdog(60, stack.services, lambda _: None)
     watchdog.guard(stack.records.claim(record, stored, lease_seconds=LEASE_SECONDS))
     watchdog.time_is_up()
@@ -99,7 +99,7 @@ def every_attempt_was_used(stack: Stack) -> None:
 
 def use_up_attempts(stack: Stack, record: Any) -> None:
     for _ in range(stack.settings.max_attempts):
-        stored = stack.services.storage.head(record.key) or seen(record)
+        stored = stack.services.storage.head(record.key) or stored_object(record)
         record = stack.records.claim(record, stored, lease_seconds=LEASE_SECONDS)
     stack.clock.advance(10**6)
 

@@ -12,7 +12,7 @@ from image_core.stores.queue import parse_message
 from image_recovery.handler import sweep
 from tests.functional.emulator import Stack, done, preceded_by, raising
 from tests.functional.http_api import Api
-from tests.functional.images import LEASE_SECONDS, image_in, seen, stored_image
+from tests.functional.images import LEASE_SECONDS, image_in, stored_image, stored_object
 
 LOST = ConnectionClosedError(endpoint_url="https://aws")
 
@@ -55,10 +55,10 @@ def test_reprocessing_is_accepted_when_the_message_cannot_be_sent_because_the_sw
 
 def test_reprocessing_an_image_that_changes_meanwhile_takes_it_as_it_is_then(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
-    other = stack.others()
+    other = stack.other_records()
     stack.dynamodb.plan(
         "transact_write_items",
-        preceded_by(lambda: other.claim(record, seen(record, "v2"), lease_seconds=LEASE_SECONDS)),
+        preceded_by(lambda: other.claim(record, stored_object(record, "v2"), lease_seconds=LEASE_SECONDS)),
     )
     assert api.post(f"/api/images/{record.image_id}/reprocess").status == 202
     again = stack.the_record()
@@ -148,7 +148,7 @@ def test_a_new_file_under_the_key_survives_the_deletion_of_its_predecessor(stack
 
 def test_deleting_an_image_that_changes_meanwhile_deletes_it_as_it_is_then(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
-    other = stack.others()
+    other = stack.other_records()
     stack.dynamodb.plan("transact_write_items", preceded_by(lambda: other.reprocess(record, pending_seconds=30)))
     assert api.delete(f"/api/images/{record.image_id}").status == 204
     assert stack.every() == []
@@ -161,7 +161,7 @@ def test_an_image_that_never_stops_changing_is_unavailable(stack: Stack, api: Ap
 
     def change() -> None:
         stack.clock.advance(1)
-        stack.others().postpone(stack.the_record(), deadline_seconds=1)
+        stack.other_records().postpone(stack.the_record(), deadline_seconds=1)
 
     stack.dynamodb.plan("transact_write_items", *[preceded_by(change)] * 10)
     response = call(api, f"/api/images/{record.image_id}")

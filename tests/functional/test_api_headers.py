@@ -135,13 +135,13 @@ def test_what_the_caller_has_is_not_sent_again(stack: Stack, api: Api, template:
 def test_the_etag_changes_with_whatever_a_caller_would_see_change(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     path = f"/api/images/{record.image_id}"
-    seen = [api.get(path).headers["etag"]]
+    etags = [api.get(path).headers["etag"]]
     stack.records.describe(record, title="x", alt_text=None, tags=None)
-    seen.append(api.get(path).headers["etag"])
-    seen.append(api.get(path, host="other.example.org").headers["etag"])
+    etags.append(api.get(path).headers["etag"])
+    etags.append(api.get(path, host="other.example.org").headers["etag"])
     stack.records.reprocess(stack.the_record(), pending_seconds=30)
-    seen.append(api.get(path).headers["etag"])
-    assert len(set(seen)) == 4
+    etags.append(api.get(path).headers["etag"])
+    assert len(set(etags)) == 4
 
 
 def test_the_etag_stays_while_nothing_changes(stack: Stack, api: Api) -> None:

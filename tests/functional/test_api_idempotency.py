@@ -198,11 +198,11 @@ def test_a_key_of_another_form_is_invalid(stack: Stack, api: Api, key: str) -> N
 
 
 def test_images_of_keys_stand_in_the_list_by_their_age(stack: Stack, api: Api) -> None:
-    made: list[str] = []
+    created: list[str] = []
     for key in "cafebabe":
-        made.insert(0, post(api, f"{key}{len(made)}").json()["image_id"])
+        created.insert(0, post(api, f"{key}{len(created)}").json()["image_id"])
         stack.clock.advance(1)
-    assert [image["data"]["image_id"] for image in api.get("/api/images").json()["data"]] == made
+    assert [image["data"]["image_id"] for image in api.get("/api/images").json()["data"]] == created
 
 
 # POST /api/uploads
@@ -288,7 +288,7 @@ def test_a_reservation_that_arrives_while_it_is_made_again_answers_the_image(sta
         record = stack.the_record()
         stored = stack.services.storage.head(record.key)
         assert stored is not None
-        stack.others().claim(record, stored, lease_seconds=LEASE_SECONDS)
+        stack.other_records().claim(record, stored, lease_seconds=LEASE_SECONDS)
 
     stack.dynamodb.plan("put_item", preceded_by(arrive))
     response = reserve(api)

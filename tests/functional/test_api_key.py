@@ -29,8 +29,8 @@ OFFLINE = EndpointConnectionError(endpoint_url="https://secretsmanager.eu-west-1
 
 @pytest.fixture
 def secret_arn(clients: Clients) -> str:
-    made = clients.secretsmanager.create_secret(Name=f"key-{uuid.uuid4().hex}", SecretString=KEY)
-    return str(made["ARN"])
+    secret = clients.secretsmanager.create_secret(Name=f"key-{uuid.uuid4().hex}", SecretString=KEY)
+    return str(secret["ARN"])
 
 
 @pytest.fixture

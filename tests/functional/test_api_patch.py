@@ -12,7 +12,7 @@ from image_core.keys import new_image_id
 from image_core.model import Record, Status
 from tests.functional.emulator import Stack, preceded_by
 from tests.functional.http_api import Api, Response, request
-from tests.functional.images import LEASE_SECONDS, METADATA, image_in, made_by, outcome, seen, stored_image
+from tests.functional.images import LEASE_SECONDS, METADATA, image_in, made_by, outcome, stored_image, stored_object
 
 WORDS = {"title": "Lake at dawn", "alt_text": "A lake between mountains", "tags": ["lake", "dawn"]}
 
@@ -141,14 +141,14 @@ MINE = ("mine", "also mine", ("a", "b"))
 def test_words_outlive_every_transition(stack: Stack) -> None:
     records = stack.records
     record = described(stack, image_in(records, Status.RESERVED))
-    record = records.claim(record, seen(record), lease_seconds=LEASE_SECONDS)
+    record = records.claim(record, stored_object(record), lease_seconds=LEASE_SECONDS)
     assert mine(record) == MINE
     record = records.save(record, metadata=METADATA, thumbnails=made_by(record))
     record = records.finish(record, outcome(caption="the machine's"))
     assert mine(record) == MINE
     record = records.reprocess(record, pending_seconds=30)
     record = records.postpone(record, deadline_seconds=30)
-    record = records.claim(record, seen(record), lease_seconds=LEASE_SECONDS)
+    record = records.claim(record, stored_object(record), lease_seconds=LEASE_SECONDS)
     record = records.fail(record, CaptionFailed())
     assert mine(record) == MINE
     record = records.give_up(records.reprocess(record, pending_seconds=1), None, RetriesExhausted())
@@ -158,7 +158,7 @@ def test_words_outlive_every_transition(stack: Stack) -> None:
 
 def test_words_outlive_another_file_under_the_same_key(stack: Stack) -> None:
     record = described(stack, image_in(stack.records, Status.SUCCESS))
-    record = stack.records.claim(record, seen(record, "v2"), lease_seconds=LEASE_SECONDS)
+    record = stack.records.claim(record, stored_object(record, "v2"), lease_seconds=LEASE_SECONDS)
     record = stack.records.save(record, metadata=METADATA, thumbnails=made_by(record))
     assert mine(stack.records.finish(record, outcome())) == MINE
 
@@ -176,7 +176,7 @@ def test_words_written_while_the_picture_is_in_work_stay_and_do_not_stop_the_wor
 
 def test_a_transition_that_comes_first_keeps_its_results_and_the_words_are_added(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.PROCESSING)
-    other = stack.others()
+    other = stack.other_records()
     stack.dynamodb.plan("put_item", preceded_by(lambda: other.finish(record, outcome())))
     response = patch(api, record.image_id, WORDS)
     assert (response.status, response.json()["status"]) == (200, "success")
@@ -200,7 +200,7 @@ def test_of_two_who_read_the_same_the_second_does_not_overwrite_the_first(stack:
 def test_a_write_between_the_check_and_ours_is_noticed(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.SUCCESS)
     etag = api.get(f"/api/images/{record.image_id}").headers["etag"]
-    other = stack.others()
+    other = stack.other_records()
     first = preceded_by(lambda: other.describe(record, title="first", alt_text=None, tags=None))
     stack.dynamodb.plan("put_item", first)
     response = patch(api, record.image_id, {"title": "second"}, if_match=etag)
@@ -210,7 +210,7 @@ def test_a_write_between_the_check_and_ours_is_noticed(stack: Stack, api: Api) -
 
 def test_without_a_condition_the_last_one_wins_member_by_member(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.SUCCESS)
-    other = stack.others()
+    other = stack.other_records()
     first = preceded_by(lambda: other.describe(record, title="first", alt_text=None, tags=None))
     stack.dynamodb.plan("put_item", first)
     assert patch(api, record.image_id, {"tags": ["second"]}).status == 200
@@ -280,7 +280,7 @@ def test_texts_can_be_saved_although_the_caption_has_come_meanwhile(stack: Stack
 def test_a_caption_that_comes_between_check_and_write_is_no_conflict_of_texts(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.PROCESSING)
     read = api.get(f"/api/images/{record.image_id}")
-    other = stack.others()
+    other = stack.other_records()
     stack.dynamodb.plan("put_item", preceded_by(lambda: other.finish(record, outcome())))
     response = patch(api, record.image_id, WORDS, if_match=text_etag(read))
     assert (response.status, response.json()["status"]) == (200, "success")

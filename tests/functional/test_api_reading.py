@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from image_core.errors import CorruptImage, UploadIncomplete
-from image_core.model import SHOWN_STATUSES, NextModel, Status
+from image_core.model import PUBLIC_STATUSES, NextModel, Status
 from image_core.stores.images import Records
 from tests.events import load
 from tests.functional.emulator import Stack, preceded_by, raising
@@ -21,8 +21,8 @@ from tests.functional.images import (
     made_by,
     new_record,
     outcome,
-    seen,
     stored_image,
+    stored_object,
 )
 
 
@@ -121,15 +121,15 @@ def test_an_image_that_is_being_deleted_is_not_found(stack: Stack, api: Api) -> 
 
 
 def test_the_list_holds_what_each_image_answers_by_itself(stack: Stack, api: Api) -> None:
-    made: list[str] = []
-    for status in SHOWN_STATUSES:
-        made.insert(0, image_in(stack.records, status).image_id)
+    created: list[str] = []
+    for status in PUBLIC_STATUSES:
+        created.insert(0, image_in(stack.records, status).image_id)
         stack.clock.advance(1)
     response = api.get("/api/images")
     assert response.status == 200
     assert response.json() == {
         "status": "success",
-        "data": [api.get(f"/api/images/{image_id}").json() for image_id in made],
+        "data": [api.get(f"/api/images/{image_id}").json() for image_id in created],
         "next_cursor": None,
         "error": None,
     }
@@ -204,13 +204,13 @@ def test_a_query_that_makes_no_sense_is_invalid(api: Api, query: str) -> None:
     ],
 )
 def test_a_list_can_be_narrowed_by_time(stack: Stack, api: Api, query: str, found: list[int]) -> None:
-    made = []
+    created = []
     for _ in range(3):
-        made.append(image_in(stack.records, Status.PENDING).image_id)
+        created.append(image_in(stack.records, Status.PENDING).image_id)
         stack.clock.advance(1)
     response = api.get("/api/images", query)
     assert response.status == 200, response.body
-    assert [made.index(image["data"]["image_id"]) for image in response.json()["data"]] == found
+    assert [created.index(image["data"]["image_id"]) for image in response.json()["data"]] == found
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_each_size_and_each_attempt_has_an_etag_of_its_own(stack: Stack, api: Ap
     record = stored_image(stack, Status.SUCCESS)
     path = f"/api/images/{record.image_id}/thumbnails"
     etags = {api.get(f"{path}/small").headers["etag"], api.get(f"{path}/medium").headers["etag"]}
-    again = stack.records.claim(record, seen(record, str(record.version)), lease_seconds=LEASE_SECONDS)
+    again = stack.records.claim(record, stored_object(record, str(record.version)), lease_seconds=LEASE_SECONDS)
     for size, info in made_by(again).items():
         stack.services.storage.put_thumbnail(info.key, size.encode(), content_type="image/jpeg")
     stack.records.save(again, metadata=METADATA, thumbnails=made_by(again))
@@ -298,7 +298,7 @@ def test_the_thumbnails_of_an_image_whose_caption_failed_are_served(stack: Stack
 
 def test_a_thumbnail_that_was_replaced_while_it_was_fetched_is_fetched_anew(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
-    other = stack.others()
+    other = stack.other_records()
 
     def replaced() -> None:
         _process_again(stack, other, record.image_id)
@@ -312,7 +312,7 @@ def test_a_thumbnail_that_was_replaced_while_it_was_fetched_is_fetched_anew(stac
 def _process_again(stack: Stack, records: Records, image_id: str) -> None:
     before = records.get(image_id)
     assert before is not None
-    claimed = records.claim(before, seen(before, "v2"), lease_seconds=LEASE_SECONDS)
+    claimed = records.claim(before, stored_object(before, "v2"), lease_seconds=LEASE_SECONDS)
     for size, info in made_by(claimed).items():
         stack.services.storage.put_thumbnail(info.key, f"{size}, again".encode(), content_type="image/jpeg")
     records.finish(records.save(claimed, metadata=METADATA, thumbnails=made_by(claimed)), outcome())

@@ -159,8 +159,8 @@ def test_a_call_without_a_file_is_invalid(stack: Stack, api: Api, event: Event) 
 def test_a_body_of_another_kind_is_told_which_one_is_taken(stack: Stack, api: Api, event: Event) -> None:
     response = api.send(event)
     assert (response.status, response.code) == (415, "unsupported_media_type")
-    taken = "application/json" if event["rawPath"] == "/api/uploads" else "multipart/form-data"
-    assert taken in response.json()["error"]["message"]
+    media_type = "application/json" if event["rawPath"] == "/api/uploads" else "multipart/form-data"
+    assert media_type in response.json()["error"]["message"]
     assert stack.every() == []
 
 
@@ -254,7 +254,7 @@ def test_an_upload_that_cannot_be_stored_is_unavailable_and_its_record_failed(st
 def test_an_upload_that_was_stored_although_the_reply_got_lost_is_not_marked_as_failed_once_it_is_in_work(
     stack: Stack, api: Api
 ) -> None:
-    records = stack.others()
+    records = stack.other_records()
     lost = ConnectionClosedError(endpoint_url="https://s3")
 
     def stored_and_claimed(call: Callable[..., Any], arguments: dict[str, Any]) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from tests.functional.emulator import Clients, Stack, raising
 from tests.functional.http_api import Api, Response, request
 
-PAGE, OTHER_PAGE, STRANGER = "https://a.example", "https://b.example", "https://evil.example"
+PAGE, OTHER_PAGE, FOREIGN_PAGE = "https://a.example", "https://b.example", "https://evil.example"
 
 
 @pytest.fixture
@@ -48,9 +48,9 @@ def test_a_page_that_was_let_in_may_call(make_api: Callable[..., Api], page: str
 
 def test_a_page_that_was_not_let_in_gets_no_permission(make_api: Callable[..., Api]) -> None:
     api = make_api(cors_origins=PAGE)
-    assert preflight(api, STRANGER).status == 400
-    assert "access-control-allow-origin" not in preflight(api, STRANGER).headers
-    assert "access-control-allow-origin" not in api.get("/api/images", origin=STRANGER).headers
+    assert preflight(api, FOREIGN_PAGE).status == 400
+    assert "access-control-allow-origin" not in preflight(api, FOREIGN_PAGE).headers
+    assert "access-control-allow-origin" not in api.get("/api/images", origin=FOREIGN_PAGE).headers
 
 
 def test_by_default_no_page_is_let_in(make_api: Callable[..., Api]) -> None:
@@ -60,7 +60,7 @@ def test_by_default_no_page_is_let_in(make_api: Callable[..., Api]) -> None:
 
 
 def test_every_page_may_be_let_in(make_api: Callable[..., Api]) -> None:
-    response = make_api(cors_origins="*").get("/api/images", origin=STRANGER)
+    response = make_api(cors_origins="*").get("/api/images", origin=FOREIGN_PAGE)
     assert response.headers["access-control-allow-origin"] == "*"
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from image_core.clock import Clock
 from image_core.keys import derived_image_id
-from image_core.model import SHOWN_STATUSES, Record, Status
+from image_core.model import PUBLIC_STATUSES, Record, Status
 from image_core.stores.counters import STATS_NAME, contribution
 from image_core.stores.images import Records
 from image_core.stores.items import to_item
@@ -72,7 +72,7 @@ class Counting:
 
 def image(number: int) -> Record:
     """Every status in turn, a second apart, some of them of one millisecond."""
-    status = SHOWN_STATUSES[number % len(SHOWN_STATUSES)]
+    status = PUBLIC_STATUSES[number % len(PUBLIC_STATUSES)]
     return Record(
         image_id=derived_image_id("costs", str(number)),
         key=f"{number}.jpg",
@@ -180,7 +180,7 @@ def test_a_page_is_a_query_of_its_size_and_one_more_and_a_batch_of_its_size() ->
 
 def test_statistics_are_one_query_of_as_many_items_as_there_are_shards() -> None:
     client, records = records_of(MANY)
-    assert records.stats().counts == dict.fromkeys(SHOWN_STATUSES, MANY // 4)
+    assert records.stats().counts == dict.fromkeys(PUBLIC_STATUSES, MANY // 4)
     assert client.cost() == Cost(Counter({"query": 1}), Counter({"query": SHARDS}))
 
 

@@ -194,7 +194,7 @@ def test_an_image_that_a_worker_takes_at_that_moment_is_the_workers(stack: Stack
     assert stored is not None
     stack.dynamodb.plan(
         "transact_write_items",
-        preceded_by(lambda: stack.others().claim(record, stored, lease_seconds=LEASE_SECONDS)),
+        preceded_by(lambda: stack.other_records().claim(record, stored, lease_seconds=LEASE_SECONDS)),
     )
     assert letter(stack, about(stack, record.key)) == ["message-0"]
     assert stack.the_record().status is Status.PROCESSING

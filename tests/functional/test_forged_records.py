@@ -50,7 +50,7 @@ def test_a_deletion_does_not_remove_an_original_that_is_not_the_images_own(stack
     forged = forge(stack, deleting, key=foreign_key, version=stored.version, version_etag=stored.etag, deadline=1)
     sweep(stack.services)
     assert foreign_key in stack.originals()
-    assert stack.others().get(forged.image_id) is None, "the forged record goes"
+    assert stack.other_records().get(forged.image_id) is None, "the forged record goes"
 
 
 def test_a_call_to_the_api_does_not_remove_such_an_original_either(
@@ -59,14 +59,14 @@ def test_a_call_to_the_api_does_not_remove_such_an_original_either(
     forged = forge(stack, stored_image(stack, Status.SUCCESS), key=foreign_key)
     assert api.delete(f"/api/images/{forged.image_id}").status == 204
     assert foreign_key in stack.originals()
-    assert stack.others().get(forged.image_id) is None
+    assert stack.other_records().get(forged.image_id) is None
 
 
 def test_a_request_made_again_gets_no_url_for_another_key(stack: Stack, api: Api) -> None:
     wanted = b'{"filename": "a.jpg", "content_type": "image/jpeg", "size": 1}'
     reservation = request("http_post_json.json", "/api/uploads", body=wanted, headers={"idempotency-key": "k-1"})
     assert api.send(reservation).status == 201
-    record = stack.others().get(requested_image_id("POST /api/uploads", "k-1"))
+    record = stack.other_records().get(requested_image_id("POST /api/uploads", "k-1"))
     assert record is not None
     forge(stack, record, key="somewhere/else.jpg")
     response = api.send(reservation)

@@ -84,5 +84,5 @@ def test_the_recovery_function_sweeps_on_its_schedule(stack: Stack, tmp_path: Pa
     with lambda_runtime.running(handler, environment_of(stack), tmp_path / "log") as invoke:
         response = invoke(load("schedule.json"))
     assert response == {"never_arrived": 1}
-    after = stack.others().get(record.image_id)
+    after = stack.other_records().get(record.image_id)
     assert after is not None and after.status is Status.FAILED

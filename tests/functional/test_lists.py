@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from image_core.errors import BadCursor, Unavailable
-from image_core.model import SHOWN_STATUSES, Record, Status
+from image_core.model import PUBLIC_STATUSES, Record, Status
 from image_core.stores.items import created_order
 from image_core.stores.queries import Listing, encode_cursor
 from tests.functional.emulator import Act, Call, Stack, done, followed_by
-from tests.functional.images import LEASE_SECONDS, image_in, new_record, outcome, seen
+from tests.functional.images import LEASE_SECONDS, image_in, new_record, outcome, stored_object
 
 
 @pytest.fixture
@@ -24,11 +24,11 @@ def stack(make_stack: Callable[..., Stack]) -> Stack:
 
 def images(stack: Stack, count: int, status: Status = Status.PENDING) -> list[Record]:
     """That many, the newest first."""
-    made: list[Record] = []
+    created: list[Record] = []
     for _ in range(count):
-        made.insert(0, image_in(stack.records, status))
+        created.insert(0, image_in(stack.records, status))
         stack.clock.advance(1)
-    return made
+    return created
 
 
 def pages(
@@ -50,18 +50,18 @@ def ids(records: list[Record]) -> list[str]:
 
 
 def test_the_newest_image_comes_first(stack: Stack) -> None:
-    made = images(stack, 3)
-    assert stack.records.page(limit=10).records == made
+    created = images(stack, 3)
+    assert stack.records.page(limit=10).records == created
 
 
 def test_pages_follow_one_another_without_gap_or_repetition(stack: Stack) -> None:
-    made = ids(images(stack, 7))
-    assert pages(stack, limit=3) == [made[:3], made[3:6], made[6:]]
+    created = ids(images(stack, 7))
+    assert pages(stack, limit=3) == [created[:3], created[3:6], created[6:]]
 
 
 def test_the_last_page_says_so_even_when_it_is_full(stack: Stack) -> None:
-    made = ids(images(stack, 4))
-    assert pages(stack, limit=2) == [made[:2], made[2:]]
+    created = ids(images(stack, 4))
+    assert pages(stack, limit=2) == [created[:2], created[2:]]
 
 
 def test_an_empty_list_is_one_empty_page(stack: Stack) -> None:
@@ -69,24 +69,24 @@ def test_an_empty_list_is_one_empty_page(stack: Stack) -> None:
 
 
 def test_images_of_the_same_millisecond_are_each_listed_once(stack: Stack) -> None:
-    made = {image_in(stack.records, Status.PENDING).image_id for _ in range(5)}
+    created = {image_in(stack.records, Status.PENDING).image_id for _ in range(5)}
     found = pages(stack, limit=2)
-    assert sorted(image_id for page in found for image_id in page) == sorted(made)
+    assert sorted(image_id for page in found for image_id in page) == sorted(created)
     assert [len(page) for page in found] == [2, 2, 1]
 
 
 @pytest.mark.parametrize("status", [None, Status.SUCCESS])
 def test_each_image_is_seen_once_while_others_are_added(stack: Stack, status: Status | None) -> None:
-    made = ids(images(stack, 6, Status.SUCCESS))
+    created = ids(images(stack, 6, Status.SUCCESS))
     found = pages(stack, limit=2, status=status, between=lambda: images(stack, 2, Status.SUCCESS))
-    assert [image_id for page in found for image_id in page] == made
+    assert [image_id for page in found for image_id in page] == created
 
 
 def test_a_page_continues_behind_an_image_that_was_deleted_meanwhile(stack: Stack) -> None:
     newest, second, third = images(stack, 3)
 
     def delete_second() -> None:
-        stack.records.forget(stack.records.mark_deleting(second, deadline_seconds=30))
+        stack.records.purge(stack.records.mark_deleting(second, deadline_seconds=30))
 
     page = stack.records.page(limit=2)
     delete_second()
@@ -94,10 +94,10 @@ def test_a_page_continues_behind_an_image_that_was_deleted_meanwhile(stack: Stac
     assert stack.records.page(limit=2, cursor=page.next_cursor).records == [third]
 
 
-@pytest.mark.parametrize("status", SHOWN_STATUSES)
+@pytest.mark.parametrize("status", PUBLIC_STATUSES)
 def test_a_list_of_one_status_holds_those_that_have_it(stack: Stack, status: Status) -> None:
-    made = {wanted: ids(images(stack, 2, wanted)) for wanted in SHOWN_STATUSES}
-    assert pages(stack, limit=1, status=status) == [[image_id] for image_id in made[status]]
+    created = {wanted: ids(images(stack, 2, wanted)) for wanted in PUBLIC_STATUSES}
+    assert pages(stack, limit=1, status=status) == [[image_id] for image_id in created[status]]
 
 
 @pytest.mark.parametrize("hidden", [Status.RESERVED, Status.DELETING])
@@ -109,7 +109,7 @@ def test_hidden_images_are_in_no_list(stack: Stack, hidden: Status) -> None:
 
 def test_an_image_that_has_moved_on_since_the_index_was_read_is_not_in_the_wrong_list(stack: Stack) -> None:
     newest, older = images(stack, 2, Status.PROCESSING)
-    other = stack.others()
+    other = stack.other_records()
     stack.dynamodb.plan("query", followed_by(lambda: other.finish(newest, outcome())))
     assert stack.records.page(limit=10, status=Status.PROCESSING).records == [older]
 
@@ -118,30 +118,30 @@ def test_an_image_that_has_moved_on_since_the_index_was_read_is_not_in_the_wrong
 def test_a_page_is_filled_up_to_its_limit_when_the_index_names_images_that_are_gone(
     stack: Stack, gone: int
 ) -> None:
-    made = images(stack, 6)
-    others = stack.others()
+    created = images(stack, 6)
+    other_records = stack.other_records()
 
     def delete_the_newest() -> None:
-        for record in made[:gone]:
-            others.forget(others.mark_deleting(record, deadline_seconds=30))
+        for record in created[:gone]:
+            other_records.purge(other_records.mark_deleting(record, deadline_seconds=30))
 
     stack.dynamodb.plan("query", followed_by(delete_the_newest))
     page = stack.records.page(limit=2)
-    left = made[gone:]
+    left = created[gone:]
     assert page.records == left[:2]
     assert stack.records.page(limit=2, cursor=page.next_cursor).records == left[2:4]
 
 
 def test_a_record_is_shown_as_it_is_not_as_the_index_saw_it(stack: Stack) -> None:
     (record,) = images(stack, 1, Status.PROCESSING)
-    other = stack.others()
+    other = stack.other_records()
     stack.dynamodb.plan("query", followed_by(lambda: other.finish(record, outcome())))
     (shown,) = stack.records.page(limit=10).records
     assert shown.status is Status.SUCCESS
 
 
 def test_what_dynamodb_hands_back_unread_is_asked_for_again(stack: Stack) -> None:
-    made = images(stack, 3)
+    created = images(stack, 3)
 
     def half_read(call: Call, arguments: dict[str, Any]) -> Any:
         (table,) = arguments["RequestItems"]
@@ -150,7 +150,7 @@ def test_what_dynamodb_hands_back_unread_is_asked_for_again(stack: Stack) -> Non
         return reply | {"UnprocessedKeys": {table: {"Keys": keys[1:], "ConsistentRead": True}}}
 
     stack.dynamodb.plan("batch_get_item", half_read, half_read, done)
-    assert stack.records.page(limit=10).records == made
+    assert stack.records.page(limit=10).records == created
 
 
 def test_a_table_that_reads_nothing_at_all_is_unavailable(stack: Stack) -> None:
@@ -184,7 +184,7 @@ def test_a_cursor_is_believed_by_its_own_list_alone(stack: Stack) -> None:
 # Between two times
 
 
-def times(stack: Stack, made: list[Record], **bounds: Any) -> list[int]:
+def times(stack: Stack, created: list[Record], **bounds: Any) -> list[int]:
     """The positions, newest first, of those that the list within these bounds holds, page by page."""
     found, cursor = [], None
     while True:
@@ -192,24 +192,24 @@ def times(stack: Stack, made: list[Record], **bounds: Any) -> list[int]:
         found += ids(page.records)
         cursor = page.next_cursor
         if cursor is None:
-            return [ids(made).index(image_id) for image_id in found]
+            return [ids(created).index(image_id) for image_id in found]
 
 
 @pytest.mark.parametrize("status", [None, Status.PENDING])
 def test_a_list_between_two_times_holds_the_first_and_not_the_last(stack: Stack, status: Status | None) -> None:
-    made = images(stack, 6)
+    records = images(stack, 6)
     images(stack, 1, Status.SUCCESS)
-    created = [record.created_ms for record in made]
-    assert times(stack, made, status=status or Status.PENDING, from_ms=created[4]) == [0, 1, 2, 3, 4]
-    assert times(stack, made, status=status or Status.PENDING, until_ms=created[1]) == [2, 3, 4, 5]
-    assert times(stack, made, status=status, from_ms=created[4], until_ms=created[1]) == [2, 3, 4]
-    assert times(stack, made, status=status, from_ms=created[4] + 1, until_ms=created[1] + 1) == [1, 2, 3]
+    created = [record.created_ms for record in records]
+    assert times(stack, records, status=status or Status.PENDING, from_ms=created[4]) == [0, 1, 2, 3, 4]
+    assert times(stack, records, status=status or Status.PENDING, until_ms=created[1]) == [2, 3, 4, 5]
+    assert times(stack, records, status=status, from_ms=created[4], until_ms=created[1]) == [2, 3, 4]
+    assert times(stack, records, status=status, from_ms=created[4] + 1, until_ms=created[1] + 1) == [1, 2, 3]
 
 
 def test_adjoining_times_share_no_image_and_leave_none_out(stack: Stack) -> None:
-    made = images(stack, 5)
-    middle = made[2].created_ms
-    assert times(stack, made, from_ms=middle) + times(stack, made, until_ms=middle) == [0, 1, 2, 3, 4]
+    created = images(stack, 5)
+    middle = created[2].created_ms
+    assert times(stack, created, from_ms=middle) + times(stack, created, until_ms=middle) == [0, 1, 2, 3, 4]
 
 
 def test_images_of_the_same_millisecond_are_on_the_same_side(stack: Stack) -> None:
@@ -240,8 +240,8 @@ def test_times_between_which_nothing_can_be_are_an_empty_list_that_costs_nothing
     "bounds", [{"from_ms": -(10**14)}, {"until_ms": 10**18}, {"from_ms": 0, "until_ms": 10**15}]
 )
 def test_times_beyond_all_images_narrow_nothing(stack: Stack, bounds: dict[str, Any]) -> None:
-    made = images(stack, 3)
-    assert times(stack, made, **bounds) == [0, 1, 2]
+    created = images(stack, 3)
+    assert times(stack, created, **bounds) == [0, 1, 2]
 
 
 def test_a_cursor_outside_of_its_own_list_is_refused_before_dynamodb_is_asked(stack: Stack) -> None:
@@ -267,21 +267,21 @@ def test_whoever_pages_while_others_upload_and_delete_sees_each_image_that_stays
     errors: list[BaseException] = []
 
     def upload() -> None:
-        mine = stack.others()
+        mine = stack.other_records()
         while not stop.is_set():
             image_in(mine, rng.choice([Status.PENDING, Status.SUCCESS, Status.RESERVED]))
 
     def delete() -> None:
-        mine = stack.others()
+        mine = stack.other_records()
         for record in doomed:
-            mine.forget(mine.mark_deleting(record, deadline_seconds=0))
+            mine.purge(mine.mark_deleting(record, deadline_seconds=0))
 
     def change() -> None:
-        mine = stack.others()
+        mine = stack.other_records()
         for image_id in stays:
             record = mine.get(image_id)
             assert record is not None
-            mine.claim(record, seen(record), lease_seconds=LEASE_SECONDS)
+            mine.claim(record, stored_object(record), lease_seconds=LEASE_SECONDS)
 
     def collect_errors(work: Callable[[], None]) -> Callable[[], None]:
         def run() -> None:
@@ -324,8 +324,8 @@ def test_what_is_past_its_deadline_is_overdue_oldest_first(stack: Stack) -> None
 
 @pytest.mark.parametrize("status", [Status.RESERVED, Status.PENDING, Status.PROCESSING, Status.DELETING])
 def test_each_unfinished_status_has_its_own_overdue_images(stack: Stack, status: Status) -> None:
-    made = {one: image_in(stack.records, one) for one in Status}
-    assert list(stack.records.overdue(status, stack.clock.now_ms + 3_600_000)) == [made[status].image_id]
+    created = {one: image_in(stack.records, one) for one in Status}
+    assert list(stack.records.overdue(status, stack.clock.now_ms + 3_600_000)) == [created[status].image_id]
 
 
 def test_a_lease_that_is_over_makes_an_image_overdue(stack: Stack) -> None:
@@ -337,32 +337,32 @@ def test_a_lease_that_is_over_makes_an_image_overdue(stack: Stack) -> None:
 
 
 def test_a_backlog_longer_than_one_answer_is_found_whole(stack: Stack) -> None:
-    made = ids(images(stack, 5))
+    created = ids(images(stack, 5))
 
     def two_at_a_time(call: Call, arguments: dict[str, Any]) -> Any:
         return call(**arguments, Limit=2)
 
     stack.dynamodb.plan("query", *[two_at_a_time] * 3)
-    assert list(stack.records.overdue(Status.PENDING, stack.clock.now_ms + 60_000)) == made[::-1]
+    assert list(stack.records.overdue(Status.PENDING, stack.clock.now_ms + 60_000)) == created[::-1]
 
 
 def test_a_scan_longer_than_one_answer_is_read_whole(stack: Stack) -> None:
-    made = ids([image_in(stack.records, status) for status in Status])
+    created = ids([image_in(stack.records, status) for status in Status])
 
     def four_at_a_time(call: Call, arguments: dict[str, Any]) -> Any:
         return call(**arguments, Limit=4)
 
     stack.dynamodb.plan("scan", *[four_at_a_time] * 2)
-    assert sorted(ids(stack.every())) == sorted(made)
+    assert sorted(ids(stack.every())) == sorted(created)
 
 
 def test_a_second_image_of_the_same_key_has_a_place_of_its_own_in_the_list(stack: Stack) -> None:
     first = stack.records.create(new_record(stack.records, key="photo.jpg"))
-    stack.records.forget(stack.records.mark_deleting(first, deadline_seconds=0))
+    stack.records.purge(stack.records.mark_deleting(first, deadline_seconds=0))
     stack.clock.advance(5)
     second = stack.records.claim(
         new_record(stack.records, key="photo.jpg", image_id=first.image_id),
-        seen(first),
+        stored_object(first),
         lease_seconds=LEASE_SECONDS,
     )
     assert stack.records.page(limit=10).records == [second]

@@ -31,11 +31,11 @@ def fill(stack: Stack, text: str) -> list[str]:
         "tags": tuple(f"{number:02}{text * 62}" for number in range(50)),
         "metadata": METADATA | {"exif": exif},
     }
-    made = []
+    created = []
     for _ in range(IMAGES):
-        made.insert(0, stack.records.create(new_record(stack.records, **fields)).image_id)
+        created.insert(0, stack.records.create(new_record(stack.records, **fields)).image_id)
         stack.clock.advance(1)
-    return made
+    return created
 
 
 def pages(api: Api, query: str) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ def test_a_page_ends_before_lambda_refuses_it_and_the_next_one_continues_there(
     stack: Stack, api: Api, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     monkeypatch.setenv("AWS_EXECUTION_ENV", "AWS_Lambda_python3.13")
-    made = fill(stack, text)
+    created = fill(stack, text)
     window = "created_after=2020-01-01T00:00:00Z&created_before=2030-01-01T00:00:00Z"
     for query in ("", f"status=pending&{window}"):
         found = pages(api, query)
@@ -65,7 +65,7 @@ def test_a_page_ends_before_lambda_refuses_it_and_the_next_one_continues_there(
             response, _ = LambdaMarshaller().marshal_response(page)
             assert len(response.encode()) < LARGEST_RESPONSE
         listed = [item["data"]["image_id"] for page in found for item in json.loads(page["body"])["data"]]
-        assert listed == made, query
+        assert listed == created, query
         assert len(found) > 1
 
 

@@ -11,7 +11,7 @@ from image_core.model import Record, Stage, Status
 from ops.rate import RateLimit
 from ops.reprocess import Reprocessed, reprocess
 from tests.functional.emulator import Stack, preceded_by
-from tests.functional.images import LEASE_SECONDS, new_record, seen, stored_image
+from tests.functional.images import LEASE_SECONDS, new_record, stored_image, stored_object
 
 
 @pytest.fixture
@@ -21,7 +21,9 @@ def failed(stack: Stack) -> list[Record]:
     for record in given_up:
         stack.records.give_up(record, stack.services.storage.head(record.key), RetriesExhausted())
     damaged = stack.records.create(new_record(stack.records))
-    stack.records.fail(stack.records.claim(damaged, seen(damaged), lease_seconds=LEASE_SECONDS), CorruptImage())
+    stack.records.fail(
+        stack.records.claim(damaged, stored_object(damaged), lease_seconds=LEASE_SECONDS), CorruptImage()
+    )
     stored_image(stack, Status.SUCCESS)
     return given_up
 
@@ -67,9 +69,9 @@ def test_one_stage_can_be_begun_again_alone(stack: Stack) -> None:
 
 def test_one_that_somebody_else_begins_at_the_same_time_is_left_to_them(stack: Stack, failed: list[Record]) -> None:
     def deleted() -> None:
-        record = stack.others().get(failed[-1].image_id)
+        record = stack.other_records().get(failed[-1].image_id)
         assert record is not None
-        stack.others().mark_deleting(record, deadline_seconds=30)
+        stack.other_records().mark_deleting(record, deadline_seconds=30)
 
     stack.dynamodb.plan("transact_write_items", preceded_by(deleted))
     done = run(stack)

@@ -104,9 +104,9 @@ def test_the_captioner_sees_the_upright_picture(
 ) -> None:
     stack.put("photo.jpg", pictures.jpeg(400, 200, orientation=8))
     process(notification(stack))
-    (seen,) = captioner.seen
-    assert seen.size == (captioner.image_size, captioner.image_size)
-    assert pictures.same_scene(seen, tolerance=25)
+    (picture,) = captioner.pictures
+    assert picture.size == (captioner.image_size, captioner.image_size)
+    assert pictures.same_scene(picture, tolerance=25)
 
 
 def test_a_picture_smaller_than_the_thumbnails_is_not_enlarged(
@@ -144,7 +144,7 @@ def test_the_time_it_took_is_in_the_record_and_the_statistics(stack: Stack) -> N
     stack.put("photo.jpg", pictures.jpeg())
     Processor(stack.services, lambda _: captioner)(messages(notification(stack)))
     assert stack.the_record().processing_ms == 1500
-    assert stack.others().stats().processing_ms_total == 1500
+    assert stack.other_records().stats().processing_ms_total == 1500
 
 
 def test_a_model_that_says_nothing_is_no_failure(stack: Stack, api: Api) -> None:
@@ -235,7 +235,7 @@ def test_an_image_that_once_had_an_id_of_its_own_keeps_it_when_the_one_in_its_ke
     key = f"uploads/{theirs.image_id}/another name.jpg"
     stack.put(key, pictures.png())
     process(notification(stack, key=key))
-    stack.records.forget(stack.records.mark_deleting(theirs, deadline_seconds=0))
+    stack.records.purge(stack.records.mark_deleting(theirs, deadline_seconds=0))
     process(notification(stack, key=key))
     assert stack.the_record().image_id == derived_image_id(stack.uploads_bucket, key)
     stack.remove(key)

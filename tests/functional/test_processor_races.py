@@ -58,7 +58,7 @@ def test_a_duplicate_event_does_nothing_again(stack: Stack) -> None:
     first = stack.the_record()
     assert failed(process(messages(notification(stack), notification(stack)))) == []
     assert stack.every() == [first]
-    assert len(captioner.seen) == 1
+    assert len(captioner.pictures) == 1
 
 
 def test_a_duplicate_event_of_a_failed_image_does_nothing_again(stack: Stack) -> None:
@@ -93,7 +93,7 @@ def test_overwriting_with_the_same_bytes_is_a_new_version_all_the_same(stack: St
     for _ in range(2):
         stack.put(KEY, pictures.jpeg())
         process_event(stack, captioner)
-    assert len(captioner.seen) == 2
+    assert len(captioner.pictures) == 2
 
 
 def test_overwriting_a_good_picture_with_a_bad_one_leaves_no_thumbnails_of_the_good_one(stack: Stack) -> None:
@@ -152,7 +152,7 @@ def test_a_file_that_is_overwritten_before_it_is_fetched_is_taken_as_it_is_then(
     stack.s3.plan("get_object", preceded_by(lambda: stack.put(KEY, OTHER)))
     process_event(stack, captioner)
     assert stack.the_record().caption == "a photo with a blue corner"
-    assert len(captioner.seen) == 1
+    assert len(captioner.pictures) == 1
     assert_only_what_is_served_is_there(stack)
     assert stack.counts() == {"success": 1}
 
@@ -422,7 +422,7 @@ def test_a_new_version_of_an_image_that_was_given_up_is_tried_anew(stack: Stack)
 
 def test_an_image_that_is_reprocessed_while_it_is_captioned_is_processed_again(stack: Stack) -> None:
     def reprocessed() -> None:
-        stack.others().reprocess(stack.the_record(), pending_seconds=30)
+        stack.other_records().reprocess(stack.the_record(), pending_seconds=30)
 
     stack.put(KEY, pictures.jpeg())
     process_event(stack, FakeCaptioner(reprocessed))
@@ -437,7 +437,7 @@ def test_two_that_look_at_once_process_the_image_once(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     stack.s3.plan("head_object", followed_by(lambda: process_event(stack, captioner)))
     process_event(stack, captioner)
-    assert len(captioner.seen) == 1
+    assert len(captioner.pictures) == 1
     assert stack.the_record().attempts == 1
 
 
@@ -447,7 +447,7 @@ def test_a_record_that_never_stops_changing_is_looked_at_later(stack: Stack) -> 
 
     def postponed() -> None:
         stack.clock.advance(1)
-        stack.others().postpone(stack.the_record(), deadline_seconds=1)
+        stack.other_records().postpone(stack.the_record(), deadline_seconds=1)
 
     stack.dynamodb.plan("transact_write_items", *[preceded_by(postponed)] * 20)
     with pytest.raises(Busy):

@@ -19,7 +19,7 @@ from ops.report import Report
 from tests import pictures
 from tests.functional.captioners import FakeCaptioner
 from tests.functional.emulator import Stack, followed_by, preceded_by, raising
-from tests.functional.images import LEASE_SECONDS, image_in, new_record, seen, stored_image
+from tests.functional.images import LEASE_SECONDS, image_in, new_record, stored_image, stored_object
 from tests.functional.s3_events import messages, notification
 
 OLD = 3_600
@@ -42,7 +42,7 @@ def everything(stack: Stack) -> Any:
         QueueUrl=stack.queue_url, AttributeNames=["ApproximateNumberOfMessages"]
     )["Attributes"]
     records = sorted(stack.every(), key=lambda record: record.image_id)
-    return records, stack.originals(), stack.thumbnails(), stack.others().counters(), queued
+    return records, stack.originals(), stack.thumbnails(), stack.other_records().counters(), queued
 
 
 def process_the_queue(stack: Stack) -> None:
@@ -146,7 +146,7 @@ def stuck_in_deletion(stack: Stack) -> Kind:
 
 def counters_astray(stack: Stack) -> Kind:
     processed(stack)
-    astray = stack.others()
+    astray = stack.other_records()
     astray.correct({"success": 3, "failed": -1, "processing_ms_total": 1_000}, astray.counters())
     return Kind.COUNTERS
 
@@ -285,7 +285,7 @@ def test_an_image_that_is_gone_when_it_is_to_be_repaired_is_left_alone(stack: St
 
     def reprocessed() -> None:
         stack.clock.advance(1)
-        stack.others().reprocess(stack.the_record(), pending_seconds=30)
+        stack.other_records().reprocess(stack.the_record(), pending_seconds=30)
 
     stack.dynamodb.plan("transact_write_items", preceded_by(reprocessed))
     report = run(stack, REPAIRING)
@@ -310,12 +310,12 @@ def moving(stack: Stack, record: Record) -> Callable[[], None]:
     """Brings an image from one status into another, each time."""
 
     def move() -> None:
-        now = stack.others().get(record.image_id)
+        now = stack.other_records().get(record.image_id)
         assert now is not None
         if now.status is Status.PENDING:
-            stack.others().claim(now, seen(now), lease_seconds=LEASE_SECONDS)
+            stack.other_records().claim(now, stored_object(now), lease_seconds=LEASE_SECONDS)
         else:
-            stack.others().reprocess(now, pending_seconds=30)
+            stack.other_records().reprocess(now, pending_seconds=30)
 
     return move
 
@@ -331,12 +331,12 @@ def test_counters_that_move_during_the_count_are_counted_again(stack: Stack) -> 
 
 def test_counters_that_never_rest_are_not_corrected(stack: Stack) -> None:
     record = stored_image(stack, Status.SUCCESS)
-    before = stack.others().counters()
+    before = stack.other_records().counters()
     stack.dynamodb.plan("scan", *[followed_by(moving(stack, record))] * 4)
     report = run(stack, REPAIRING)
     assert "cannot be compared: 1 transitions" in report.counters
     assert (found(report), report.is_complete, report.is_clean) == ({}, False, False)
-    assert stack.others().counters().corrections == before.corrections
+    assert stack.other_records().counters().corrections == before.corrections
 
 
 def test_counters_that_are_wrong_by_more_than_what_moved_are_reported_all_the_same(stack: Stack) -> None:
@@ -360,13 +360,11 @@ def test_two_that_correct_the_same_counters_correct_them_once(stack: Stack, time
     counters_astray(stack)
     for _ in range(times - 1):
         run(stack, REPAIRING)
-        astray = stack.others()
+        astray = stack.other_records()
         astray.correct({"success": 2}, astray.counters())
 
     def another_run() -> None:
-        assert (
-            reconcile(stack.services_of_another(), REPAIRING, sleep=stack.clock.sleep).repaired[Kind.COUNTERS] == 1
-        )
+        assert reconcile(stack.other_services(), REPAIRING, sleep=stack.clock.sleep).repaired[Kind.COUNTERS] == 1
 
     stack.dynamodb.plan("update_item", preceded_by(another_run))
     report = run(stack, REPAIRING)

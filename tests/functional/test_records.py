@@ -23,7 +23,7 @@ from image_core.errors import (
 from image_core.model import ModelInUse, NextModel, Record, Status
 from image_core.stores.images import Records
 from tests.functional.emulator import Stack, done_but_raising, preceded_by, raising, repeated
-from tests.functional.images import LEASE_SECONDS, METADATA, image_in, made_by, new_record, outcome, seen
+from tests.functional.images import LEASE_SECONDS, METADATA, image_in, made_by, new_record, outcome, stored_object
 
 RESERVED, PENDING, PROCESSING = Status.RESERVED, Status.PENDING, Status.PROCESSING
 SUCCESS, FAILED, DELETING = Status.SUCCESS, Status.FAILED, Status.DELETING
@@ -37,7 +37,7 @@ def stack(make_stack: Callable[..., Stack]) -> Stack:
 
 
 def claim(records: Records, record: Record) -> Record:
-    return records.claim(record, seen(record), lease_seconds=LEASE_SECONDS)
+    return records.claim(record, stored_object(record), lease_seconds=LEASE_SECONDS)
 
 
 def save(records: Records, record: Record) -> Record:
@@ -53,7 +53,7 @@ def fail(records: Records, record: Record) -> Record:
 
 
 def give_up(records: Records, record: Record) -> Record:
-    return records.give_up(record, seen(record), RetriesExhausted())
+    return records.give_up(record, stored_object(record), RetriesExhausted())
 
 
 def reprocess(records: Records, record: Record) -> Record:
@@ -140,7 +140,7 @@ def test_a_transition_of_a_record_that_is_gone_is_refused(
     stack: Stack, transition: Transition, before: Status, then: Status
 ) -> None:
     gone = image_in(stack.records, before)
-    stack.records.forget(delete(stack.records, gone))
+    stack.records.purge(delete(stack.records, gone))
     with pytest.raises(Superseded):
         transition(stack.records, gone)
     assert stack.every() == []
@@ -222,13 +222,13 @@ def test_a_beginning_whose_reply_was_lost_and_that_was_repeated_counts_once(
     assert stack.every() == [begun]
 
 
-# forget
+# purge
 
 
 @pytest.mark.parametrize("status", [DELETING, RESERVED])
 def test_a_forgotten_record_is_gone_and_was_not_counted(stack: Stack, status: Status) -> None:
     record = image_in(stack.records, status)
-    stack.records.forget(record)
+    stack.records.purge(record)
     assert stack.every() == []
     assert stack.counts() == {}
 
@@ -237,15 +237,15 @@ def test_a_record_that_has_moved_on_is_not_forgotten(stack: Stack) -> None:
     reserved = image_in(stack.records, RESERVED)
     arrived = claim(stack.records, reserved)
     with pytest.raises(Superseded):
-        stack.records.forget(reserved)
+        stack.records.purge(reserved)
     assert stack.every() == [arrived]
 
 
 def test_forgetting_twice_is_forgetting_once(stack: Stack) -> None:
     record = image_in(stack.records, DELETING)
     stack.dynamodb.plan("delete_item", repeated)
-    stack.records.forget(record)
-    stack.records.forget(record)
+    stack.records.purge(record)
+    stack.records.purge(record)
     assert stack.every() == []
 
 
@@ -255,7 +255,7 @@ def test_forgetting_twice_is_forgetting_once(stack: Stack) -> None:
 def test_of_two_that_claim_at_once_one_is_superseded(stack: Stack) -> None:
     record = image_in(stack.records, PENDING)
     winners: list[Record] = []
-    other = stack.others()
+    other = stack.other_records()
     stack.dynamodb.plan("transact_write_items", preceded_by(lambda: winners.append(claim(other, record))))
     with pytest.raises(Superseded):
         claim(stack.records, record)
@@ -292,7 +292,7 @@ def test_a_worker_that_is_overtaken_at_every_try_stops(stack: Stack) -> None:
     mine = image_in(stack.records, PROCESSING)
 
     def postpone_once_more() -> None:
-        postpone(stack.others(), stack.the_record())
+        postpone(stack.other_records(), stack.the_record())
 
     # Each try reads, and is overtaken before it writes; the postponing itself writes with put_item.
     stack.dynamodb.plan("transact_write_items", *[preceded_by(postpone_once_more)] * 20)
@@ -389,10 +389,10 @@ def test_every_claim_has_a_token_of_its_own(stack: Stack) -> None:
 def test_attempts_are_counted_for_each_version_and_generation_anew(stack: Stack) -> None:
     first = claim(stack.records, image_in(stack.records, PENDING))
     second = claim(stack.records, first)
-    newer = stack.records.claim(second, seen(second, "v2"), lease_seconds=LEASE_SECONDS)
-    again = stack.records.claim(newer, seen(newer, "v2"), lease_seconds=LEASE_SECONDS)
+    newer = stack.records.claim(second, stored_object(second, "v2"), lease_seconds=LEASE_SECONDS)
+    again = stack.records.claim(newer, stored_object(newer, "v2"), lease_seconds=LEASE_SECONDS)
     next_generation = stack.records.claim(
-        reprocess(stack.records, again), seen(again, "v2"), lease_seconds=LEASE_SECONDS
+        reprocess(stack.records, again), stored_object(again, "v2"), lease_seconds=LEASE_SECONDS
     )
     counted = [record.attempts for record in (first, second, newer, again, next_generation)]
     assert counted == [1, 2, 1, 2, 1]
@@ -430,7 +430,7 @@ def test_the_caption_stays_when_the_same_version_is_saved_again(stack: Stack) ->
 
 def test_the_caption_of_another_version_goes_when_the_new_thumbnails_come(stack: Stack) -> None:
     done = image_in(stack.records, SUCCESS)
-    claimed = stack.records.claim(done, seen(done, "v2"), lease_seconds=LEASE_SECONDS)
+    claimed = stack.records.claim(done, stored_object(done, "v2"), lease_seconds=LEASE_SECONDS)
     saved = save(stack.records, claimed)
     assert (saved.caption, saved.caption_model) == (None, None)
     assert saved.thumbnails is not None and saved.thumbnails.version == "v2"
@@ -458,7 +458,7 @@ def test_thumbnails_of_the_version_that_failed_stay(stack: Stack, end: Transitio
 
 def test_thumbnails_of_an_older_version_than_the_one_that_failed_go(stack: Stack) -> None:
     done = image_in(stack.records, SUCCESS)
-    claimed = stack.records.claim(done, seen(done, "v2"), lease_seconds=LEASE_SECONDS)
+    claimed = stack.records.claim(done, stored_object(done, "v2"), lease_seconds=LEASE_SECONDS)
     failed = fail(stack.records, claimed)
     assert (failed.thumbnails, failed.metadata, failed.caption, failed.caption_model) == (None, None, None, None)
     assert failed.is_finished_for("v2")

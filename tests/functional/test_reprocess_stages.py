@@ -52,7 +52,7 @@ def reprocess(stack: Stack, api: Api, *stages: str) -> Response:
     return [api.send(request("http_post_empty.json", path, f"stage={stage}")) for stage in stages][-1]
 
 
-def shown(stack: Stack, api: Api) -> Any:
+def image(stack: Stack, api: Api) -> Any:
     return api.get(f"/api/images/{stack.the_record().image_id}").json()
 
 
@@ -134,18 +134,18 @@ def test_until_it_ends_the_old_results_stay_and_the_stages_say_what_is_pending(
     stack: Stack, api: Api, first: Record, stage: str, stages: tuple[str, str, str]
 ) -> None:
     def take_snapshot() -> None:
-        seen.append(shown(stack, api))
+        bodies.append(image(stack, api))
 
-    before, seen = shown(stack, api), []
-    seen.append(reprocess(stack, api, stage).json())
+    before, bodies = image(stack, api), []
+    bodies.append(reprocess(stack, api, stage).json())
     stack.s3.plan("get_object", followed_by(take_snapshot))
     deliver(stack)
-    assert [body["status"] for body in seen] == ["pending", "processing"]
-    for body in seen:
+    assert [body["status"] for body in bodies] == ["pending", "processing"]
+    for body in bodies:
         assert stages_in(body) == stages
         assert body["data"]["metadata"] == before["data"]["metadata"]
         assert body["data"]["thumbnails"] == before["data"]["thumbnails"]
-    assert stages_in(shown(stack, api)) == ("done", "done", "done")
+    assert stages_in(image(stack, api)) == ("done", "done", "done")
 
 
 def test_the_processing_time_is_that_of_the_last_success(stack: Stack, api: Api, first: Record) -> None:
@@ -179,7 +179,7 @@ def test_of_an_image_that_failed_before_anything_was_saved_everything_is_made(
 ) -> None:
     reprocess(stack, api, "all")
     act.give_up(stack.the_record(), stack.services.storage.head(KEY), RetriesExhausted(), stack.services)
-    assert stages_in(shown(stack, api)) == ("failed", "failed", "failed")
+    assert stages_in(image(stack, api)) == ("failed", "failed", "failed")
     reprocess(stack, api, stage)
     deliver(stack)
     assert_everything_was_made_again(first, stack.the_record())
@@ -223,7 +223,7 @@ def test_a_record_of_before_there_were_stages_is_processed_as_a_whole(
     old = to_item(stack.the_record())
     del old["caption_kept_generation"]
     stack.dynamodb.put_item(TableName=stack.settings.images_table, Item=old)
-    assert stages_in(shown(stack, api)) == ("pending", "pending", "pending")
+    assert stages_in(image(stack, api)) == ("pending", "pending", "pending")
     deliver(stack)
     assert_everything_was_made_again(first, stack.the_record())
 
@@ -236,7 +236,7 @@ def test_a_caption_that_fails_leaves_what_was_shown_and_can_be_tried_again(
 ) -> None:
     reprocess(stack, api, "caption")
     assert deliver(stack, Failing(RuntimeError("no such operator"))) == []
-    after = shown(stack, api)
+    after = image(stack, api)
     assert (after["status"], after["error"]["code"]) == ("failed", "caption_failed")
     assert stages_in(after) == ("done", "done", "failed")
     assert words_of(stack.the_record()) == words_of(first)
@@ -262,7 +262,7 @@ def test_thumbnails_that_fail_leave_a_caption_that_the_next_try_keeps(stack: Sta
     silent = stack.the_record()
     reprocess(stack, api, "thumbnails")
     act.give_up(stack.the_record(), stack.services.storage.head(KEY), RetriesExhausted(), stack.services)
-    assert stages_in(shown(stack, api)) == ("failed", "failed", "done")
+    assert stages_in(image(stack, api)) == ("failed", "failed", "done")
     assert words_of(stack.the_record()) == words_of(silent)
     reprocess(stack, api, "thumbnails")
     assert deliver_without_a_model(stack) == []
@@ -280,7 +280,7 @@ def test_an_attempt_after_an_interrupted_one_keeps_the_thumbnails_too(
         with pytest.raises(Killed):
             deliver(stack, Failing(Killed()))
         stack.clock.advance(stack.settings.lease_seconds)
-    assert stages_in(shown(stack, api)) == ("done", "done", "pending")
+    assert stages_in(image(stack, api)) == ("done", "done", "pending")
     assert deliver(stack) == []
     assert attempt_that_made_thumbnails(stack.the_record()) == attempt_that_made_thumbnails(first)
 
@@ -292,7 +292,7 @@ def test_an_attempt_after_one_that_died_between_save_and_finish_makes_nothing_ag
     stack.dynamodb.plan("put_item", followed_by(lambda: stack.dynamodb.plan("transact_write_items", killed)))
     with pytest.raises(Killed):
         deliver_without_a_model(stack)
-    assert stages_in(shown(stack, api)) == ("done", "done", "done")
+    assert stages_in(image(stack, api)) == ("done", "done", "done")
     saved = stack.the_record()
     assert saved.status is Status.PROCESSING
     stack.clock.advance(stack.settings.lease_seconds)
@@ -319,7 +319,7 @@ def test_a_duplicate_event_of_one_stage_does_nothing_again(
 
 def test_all_is_the_default(stack: Stack, api: Api, first: Record) -> None:
     api.post(f"/api/images/{first.image_id}/reprocess")
-    assert stages_in(shown(stack, api)) == ("pending", "pending", "pending")
+    assert stages_in(image(stack, api)) == ("pending", "pending", "pending")
 
 
 @pytest.mark.parametrize("stage", ["metadata", "Caption", ""])

@@ -252,12 +252,12 @@ def test_an_image_that_takes_longer_than_the_invocation_is_given_back_before_it_
     def at_that_time() -> None:
         assert given_back.wait(30)
         record = stack.the_record()
-        seen.append((record.status, record.has_live_lease(stack.clock.now_ms), record.thumbnails is not None))
+        states.append((record.status, record.has_live_lease(stack.clock.now_ms), record.thumbnails is not None))
 
-    seen: list[tuple[Status, bool, bool]] = []
+    states: list[tuple[Status, bool, bool]] = []
     captioner.meanwhile = at_that_time
     process(messages(notification(stack)), lambda: RESERVE_SECONDS + 0.3)
-    assert seen == [(Status.PROCESSING, False, True)]
+    assert states == [(Status.PROCESSING, False, True)]
     # It was not killed after all: what it has made counts.
     assert stack.the_record().status is Status.SUCCESS
     assert 7 <= hidden_for(stack)[0] <= 24

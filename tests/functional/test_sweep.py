@@ -13,7 +13,7 @@ from image_core.stores.queue import parse_message
 from image_recovery.handler import handle, sweep
 from tests.events import load
 from tests.functional.emulator import Stack, preceded_by, raising
-from tests.functional.images import LEASE_SECONDS, image_in, seen, stored_image
+from tests.functional.images import LEASE_SECONDS, image_in, stored_image, stored_object
 
 LOST = ConnectionClosedError(endpoint_url="https://aws")
 
@@ -33,7 +33,7 @@ def code_of(record: Record) -> str | None:
 
 def claimed_until_used_up(stack: Stack, record: Record) -> Record:
     for _ in range(stack.settings.max_attempts - record.attempts):
-        stored = stack.services.storage.head(record.key) or seen(record, str(record.version))
+        stored = stack.services.storage.head(record.key) or stored_object(record, str(record.version))
         record = stack.records.claim(record, stored, lease_seconds=LEASE_SECONDS)
     return record
 
@@ -69,7 +69,7 @@ def test_an_upload_that_never_arrived_fails_as_incomplete(stack: Stack) -> None:
 def test_a_reservation_that_nobody_used_is_forgotten(stack: Stack) -> None:
     image_in(stack.records, Status.RESERVED)
     later(stack)
-    assert sweep(stack.services) == {"forget": 1}
+    assert sweep(stack.services) == {"purge": 1}
     assert stack.every() == []
 
 
@@ -223,7 +223,7 @@ def test_an_image_that_moves_on_while_it_is_looked_at_is_left_to_whoever_moved_i
         stack.put(record.key)
         stored = stack.services.storage.head(record.key)
         assert stored is not None
-        stack.others().claim(record, stored, lease_seconds=LEASE_SECONDS)
+        stack.other_records().claim(record, stored, lease_seconds=LEASE_SECONDS)
 
     stack.dynamodb.plan("transact_write_items", preceded_by(arrives_late))
     assert sweep(stack.services) == {"nothing": 1}
@@ -236,9 +236,9 @@ def test_an_image_that_keeps_changing_is_left_to_those_who_change_it(stack: Stac
     later(stack)
 
     def describe() -> None:
-        now = stack.others().get(record.image_id)
+        now = stack.other_records().get(record.image_id)
         assert now is not None
-        stack.others().describe(now, title=f"revision {now.rev}", alt_text=None, tags=None)
+        stack.other_records().describe(now, title=f"revision {now.rev}", alt_text=None, tags=None)
 
     for _ in range(MAX_TRIES):
         stack.dynamodb.plan("transact_write_items", preceded_by(describe))
@@ -249,10 +249,10 @@ def test_an_image_that_keeps_changing_is_left_to_those_who_change_it(stack: Stac
 def test_an_image_that_is_gone_by_the_time_it_is_looked_at_is_no_fault(stack: Stack) -> None:
     record = image_in(stack.records, Status.PENDING)
     later(stack)
-    others = stack.others()
+    other_records = stack.other_records()
     stack.dynamodb.plan(
         "get_item",
-        preceded_by(lambda: others.forget(others.mark_deleting(record, deadline_seconds=30))),
+        preceded_by(lambda: other_records.purge(other_records.mark_deleting(record, deadline_seconds=30))),
     )
     assert sweep(stack.services) == {"nothing": 1}
 
@@ -273,7 +273,7 @@ def test_the_schedule_runs_the_sweep_and_it_says_what_it_did(stack: Stack) -> No
     image_in(stack.records, Status.RESERVED)
     later(stack)
     context: Any = Context(100)
-    assert handle(load("schedule.json"), context, stack.services) == {"forget": 1, "never_arrived": 1}
+    assert handle(load("schedule.json"), context, stack.services) == {"purge": 1, "never_arrived": 1}
 
 
 def test_the_sweep_raises_its_errors_also_when_time_runs_out(stack: Stack) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from image_core.model import Status
 from tests import pictures
-from tests.emf import Metric, emitted, lines, metric, shown
+from tests.emf import Metric, emitted, lines, metric, plotted
 from tests.events import load
 from tests.functional import lambda_runtime
 from tests.functional.captioners import DEMO_MODEL
@@ -151,7 +151,7 @@ def test_every_metric_of_the_dashboard_is_emitted_or_aws_own(stack: Stack, runti
     found = {one for log in runtime.logs.values() for one in emitted(log)}
     by_names = {(one.namespace, one.name, frozenset(name for name, _ in one.dimensions)) for one in found}
     (dashboard,) = observability().resources("AWS::CloudWatch::Dashboard").values()
-    for one in shown(json.loads(dashboard["DashboardBody"])):
+    for one in plotted(json.loads(dashboard["DashboardBody"])):
         if isinstance(one, Metric) and one.namespace != STACK:
             assert one.name in AWS_NAMESPACES[one.namespace], one
         else:

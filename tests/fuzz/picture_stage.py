@@ -43,7 +43,7 @@ REPEATED = 8
 _preprocess = Preprocessor(384, (0.48, 0.46, 0.41), (0.27, 0.26, 0.28))
 
 
-class Wrong(Exception):
+class CheckFailed(Exception):
     """Something came out, and it is not what it should be."""
 
 
@@ -120,7 +120,7 @@ def picture_stage(data: bytes, max_pixels: int) -> str:
 
 def _check(right: bool, what: str) -> None:
     if not right:
-        raise Wrong(what)
+        raise CheckFailed(what)
 
 
 if __name__ == "__main__":

@@ -49,16 +49,16 @@ def rights_needed(service: str, operation: str, arguments: Mapping[str, Any], ar
 
 def _s3(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Right] | None:
     bucket = arns.get(arguments["Bucket"], f"arn:aws:s3:::{arguments['Bucket']}")
-    thing = f"{bucket}/{arguments.get('Key', '')}"
+    arn = f"{bucket}/{arguments.get('Key', '')}"
     suffix = "Version" if "VersionId" in arguments else ""
     # An object that is absent answers 403 instead of 404 to whoever may not list the bucket.
     listing = Right("s3:ListBucket", bucket)
-    conditional = [Right("s3:GetObject", thing)] if "IfMatch" in arguments else []
+    conditional = [Right("s3:GetObject", arn)] if "IfMatch" in arguments else []
     return {
-        "head_object": [Right(f"s3:GetObject{suffix}", thing), listing],
-        "get_object": [Right(f"s3:GetObject{suffix}", thing), listing],
-        "put_object": [Right("s3:PutObject", thing), *conditional],
-        "delete_object": [Right(f"s3:DeleteObject{suffix}", thing), *conditional],
+        "head_object": [Right(f"s3:GetObject{suffix}", arn), listing],
+        "get_object": [Right(f"s3:GetObject{suffix}", arn), listing],
+        "put_object": [Right("s3:PutObject", arn), *conditional],
+        "delete_object": [Right(f"s3:DeleteObject{suffix}", arn), *conditional],
         "delete_objects": [
             Right(
                 "s3:DeleteObjectVersion" if "VersionId" in entry else "s3:DeleteObject", f"{bucket}/{entry['Key']}"

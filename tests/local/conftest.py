@@ -151,8 +151,8 @@ def is_alive() -> Callable[[int], bool]:
 @pytest.fixture(scope="session")
 def both() -> Iterator[Both]:
     """moto with our patches, and moto as it comes."""
-    with served_by_moto("--patched") as ours, served_by_moto() as plain:
-        yield Both(Emulator(ours), Emulator(plain))
+    with served_by_moto("--patched") as patched, served_by_moto() as plain:
+        yield Both(Emulator(patched), Emulator(plain))
 
 
 @contextmanager

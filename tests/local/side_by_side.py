@@ -102,9 +102,9 @@ class Emulator:
 
 @dataclass(frozen=True)
 class Both:
-    """`ours` and `plain` moto."""
+    """`patched` and `plain` moto."""
 
-    ours: Emulator
+    patched: Emulator
     plain: Emulator
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -114,14 +114,14 @@ class Both:
 
     def same(self, read: Callable[[Emulator], Any]) -> Any:
         """What `read` finds in both."""
-        found, expected = read(self.ours), read(self.plain)
+        found, expected = read(self.patched), read(self.plain)
         assert found == expected, f"ours:\n{found}\n\nplain moto:\n{expected}"
         return found
 
     def new_table(self, shape: str) -> str:
         """The name of an empty table in both."""
         name = f"{shape}-{next(self._numbers)}"
-        for emulator in (self.ours, self.plain):
+        for emulator in (self.patched, self.plain):
             emulator.client("dynamodb").create_table(TableName=name, **SHAPES[shape])
         return name
 

@@ -16,7 +16,7 @@ from local.cors import METHODS
 from local.gate import Gate, Request, in_url, page_origins
 from local.sam import parse, stand_in_front
 
-PAGE, STRANGER = "https://gallery.example", "https://evil.example"
+PAGE, FOREIGN_PAGE = "https://gallery.example", "https://evil.example"
 OWN = "127.0.0.1:8000"
 
 API = Gate.of(["127.0.0.1"], [PAGE], has_pages=True)
@@ -65,13 +65,13 @@ def test_on_all_interfaces_any_address_is_served_but_no_foreign_name(wildcard: s
     for host in ("192.168.1.7:8000", "[fe80::1]:8000", mine, f"{mine}.local:8000"):
         assert gate.refusal(Request("GET", host)) is None
     assert gate.refusal(Request("GET", "evil.example:8000"))
-    assert gate.refusal(Request("POST", "192.168.1.7:8000", origin=STRANGER))
+    assert gate.refusal(Request("POST", "192.168.1.7:8000", origin=FOREIGN_PAGE))
     assert gate.refusal(Request("POST", "192.168.1.7:8000", origin="http://192.168.1.7:8000")) is None
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
 @pytest.mark.parametrize(
-    "origin", [STRANGER, "null", "http://127.0.0.1:8001", "https://127.0.0.1:8000", "http://127.0.0.1", ""]
+    "origin", [FOREIGN_PAGE, "null", "http://127.0.0.1:8001", "https://127.0.0.1:8000", "http://127.0.0.1", ""]
 )
 def test_pages_of_other_origins_are_refused(method: str, origin: str) -> None:
     assert "may not send requests" in (API.refusal(Request(method, OWN, origin)) or "")
@@ -105,7 +105,7 @@ def test_without_an_origin_another_site_may_only_read(site: str) -> None:
 
 
 def test_an_asterisk_allows_every_page() -> None:
-    assert Gate.of([], ["*"]).refusal(Request("POST", OWN, STRANGER, "cross-site")) is None
+    assert Gate.of([], ["*"]).refusal(Request("POST", OWN, FOREIGN_PAGE, "cross-site")) is None
 
 
 def test_an_ipv6_address_is_in_brackets() -> None:
@@ -139,7 +139,7 @@ def sam_lambda(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[FlaskClient, l
 @pytest.mark.parametrize(
     "headers",
     [
-        {"Origin": STRANGER},
+        {"Origin": FOREIGN_PAGE},
         {"Origin": "null"},
         {"Origin": "http://127.0.0.1:9000"},
         {"Origin": "http://127.0.0.1:8000"},
@@ -168,7 +168,7 @@ def test_the_api_behind_sam_accepts_its_own_pages_and_those_that_are_named() -> 
     assert command == ["local", "start-api", "--port", "8000"]
     for origin in ("http://myhost:8000", PAGE):
         assert gate.refusal(Request("POST", "myhost:8000", origin)) is None
-    assert gate.refusal(Request("POST", "myhost:8000", STRANGER))
+    assert gate.refusal(Request("POST", "myhost:8000", FOREIGN_PAGE))
 
 
 def test_it_stands_in_front_of_sams_servers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,5 +178,5 @@ def test_it_stands_in_front_of_sams_servers(monkeypatch: pytest.MonkeyPatch) -> 
     application.add_url_rule("/", view_func=lambda: "invoked", methods=["POST"])
     client = application.test_client()
     assert client.post("/", headers={"Host": OWN}).text == "invoked"
-    refused = client.post("/", headers={"Host": OWN, "Origin": STRANGER})
+    refused = client.post("/", headers={"Host": OWN, "Origin": FOREIGN_PAGE})
     assert (refused.status_code, refused.json["error"]["code"]) == (403, "forbidden")

@@ -27,7 +27,7 @@ from tests.running_stack import until
 
 pytestmark = ministack.needs_ministack
 
-PAGE, STRANGER = "http://127.0.0.1:8000", "https://evil.example"
+PAGE, FOREIGN_PAGE = "http://127.0.0.1:8000", "https://evil.example"
 KEY = "some folder/my photo+1 é %20.jpg"
 
 
@@ -84,7 +84,7 @@ def emulator() -> Iterator[Emulator]:
 @pytest.mark.parametrize(
     "sender",
     [
-        {"Origin": STRANGER, "Sec-Fetch-Site": "cross-site"},
+        {"Origin": FOREIGN_PAGE, "Sec-Fetch-Site": "cross-site"},
         {"Origin": "null"},
         {"Host": "evil.example"},
     ],

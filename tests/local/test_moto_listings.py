@@ -19,7 +19,7 @@ def bucket(both: Both, request: pytest.FixtureRequest) -> str:
     both("s3", "create_bucket", Bucket=name)
     if request.param:
         both("s3", "put_bucket_versioning", Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    for emulator in (both.ours, both.plain):
+    for emulator in (both.patched, both.plain):
         write(emulator, name, random.Random(5))
     return name
 
@@ -61,11 +61,13 @@ def test_pages_are_the_same(both: Both, bucket: str, narrowed: dict[str, str], m
 
 
 def test_nothing_is_listed_twice_and_everything_that_is_there(both: Both, bucket: str) -> None:
-    s3 = both.ours.client("s3")
+    s3 = both.patched.client("s3")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, MaxKeys=1)
     keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
     there = [
-        key for key in KEYS if "Error" not in both.ours.outcome("s3", "head_object", {"Bucket": bucket, "Key": key})
+        key
+        for key in KEYS
+        if "Error" not in both.patched.outcome("s3", "head_object", {"Bucket": bucket, "Key": key})
     ]
     assert keys == sorted(there)
     assert keys

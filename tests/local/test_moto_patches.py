@@ -149,7 +149,7 @@ def test_nothing_stays_of_what_was_replaced() -> None:
 
 def test_messages_are_deleted_as_in_plain_moto(both: Both) -> None:
     queues = [
-        emulator.client("sqs").create_queue(QueueName="same")["QueueUrl"] for emulator in (both.ours, both.plain)
+        emulator.client("sqs").create_queue(QueueName="same")["QueueUrl"] for emulator in (both.patched, both.plain)
     ]
 
     def run(emulator: Any) -> list[Any]:

@@ -153,6 +153,6 @@ def test_an_iterator_may_be_used_again_until_there_are_many_newer_ones(both: Bot
         stream.page(old)
     assert stream.page(iterator)[0] == []
     # As clients see it:
-    streams = both.ours.client("dynamodbstreams")
+    streams = both.patched.client("dynamodbstreams")
     with pytest.raises(streams.exceptions.ExpiredIteratorException):
         streams.get_records(ShardIterator="unknown")

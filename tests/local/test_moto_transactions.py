@@ -148,30 +148,30 @@ def test_too_many_writes_are_refused(both: Both, tables: tuple[str, str]) -> Non
 def test_nothing_is_left_where_an_entry_has_two_operations(both: Both, tables: tuple[str, str]) -> None:
     *writes, last = every_kind_of_write(*tables)
     two = last | {"Delete": {"TableName": tables[0], "Key": {"id": {"S": "i0"}}}}
-    assert_undone(both.ours, tables, [*writes, two])
+    assert_undone(both.patched, tables, [*writes, two])
 
 
 def test_nothing_is_left_where_a_table_is_named_by_its_arn(both: Both, tables: tuple[str, str]) -> None:
     writes = every_kind_of_write(*(f"arn:aws:dynamodb:us-east-1:123456789012:table/{table}" for table in tables))
     with_failing_condition(writes[-1])
-    assert_undone(both.ours, tables, writes)
+    assert_undone(both.patched, tables, writes)
 
 
 def test_a_reader_of_the_stream_sees_nothing_of_a_failed_transaction_and_everything_after(
     both: Both, tables: tuple[str, str]
 ) -> None:
-    iterator = both.ours.iterator(tables[0], "LATEST")
+    iterator = both.patched.iterator(tables[0], "LATEST")
     writes = every_kind_of_write(*tables)
     with_failing_condition(writes[-1])
-    assert_undone(both.ours, tables, writes)
-    both.ours.outcome("dynamodb", "put_item", {"TableName": tables[0], "Item": image("later", 5)})
-    assert [record["dynamodb"]["Keys"]["id"] for record in both.ours.records(iterator)] == [{"S": "later"}]
+    assert_undone(both.patched, tables, writes)
+    both.patched.outcome("dynamodb", "put_item", {"TableName": tables[0], "Item": image("later", 5)})
+    assert [record["dynamodb"]["Keys"]["id"] for record in both.patched.records(iterator)] == [{"S": "later"}]
 
 
-def assert_undone(ours: Emulator, tables: tuple[str, str], writes: list[dict[str, Any]]) -> None:
-    before = [ours.table(table) for table in tables]
-    assert "Error" in ours.outcome("dynamodb", "transact_write_items", {"TransactItems": writes})
-    assert [ours.table(table) for table in tables] == before
+def assert_undone(patched: Emulator, tables: tuple[str, str], writes: list[dict[str, Any]]) -> None:
+    before = [patched.table(table) for table in tables]
+    assert "Error" in patched.outcome("dynamodb", "transact_write_items", {"TransactItems": writes})
+    assert [patched.table(table) for table in tables] == before
 
 
 def assert_same_lists(both: Both, images: str) -> None:

@@ -67,7 +67,7 @@ def test_another_activation_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("part", "changes", "complaint"),
+    ("part", "changes", "message"),
     [
         ("vision_config", {"image_size": [96, 96]}, "vision_config.image_size"),
         ("vision_config", {"patch_size": 18}, "not a multiple of its patch_size"),
@@ -86,9 +86,9 @@ def test_a_configuration_that_the_graphs_would_not_follow_is_refused(
     capsys: pytest.CaptureFixture[str],
     part: str,
     changes: dict[str, object],
-    complaint: str,
+    message: str,
 ) -> None:
-    assert complaint in refused(checkpoint, tmp_path, capsys, lambda config: config[part].update(changes))
+    assert message in refused(checkpoint, tmp_path, capsys, lambda config: config[part].update(changes))
 
 
 def test_more_layers_than_weights_are_refused(
@@ -112,7 +112,7 @@ def test_an_image_processor_for_another_size_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("changes", "complaint"),
+    ("changes", "message"),
     [
         ({"do_normalize": False}, "do_normalize = False"),
         ({"resample": 2}, "resample = 2"),
@@ -125,14 +125,14 @@ def test_another_preparation_of_pictures_is_refused(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     changes: dict[str, object],
-    complaint: str,
+    message: str,
 ) -> None:
     source = edited(checkpoint, tmp_path)
     path = source / "preprocessor_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
     assert main(["--from", str(source), "--to", str(tmp_path / "exported")]) == 1
-    assert complaint in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_file_of_garbage_is_named(
 
 
 @pytest.mark.parametrize(
-    ("index", "complaint"),
+    ("index", "message"),
     [
         ("{", "index.json cannot be read"),
         ('{"weight_map": {"a": "../../etc/passwd"}}', "outside the folder"),
@@ -171,14 +171,14 @@ def test_a_file_of_garbage_is_named(
     ],
 )
 def test_an_index_of_parts_that_are_not_there_is_refused(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], index: str, complaint: str
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], index: str, message: str
 ) -> None:
     source = edited(checkpoint, tmp_path)
     (source / "pytorch_model.bin").unlink()
     (source / "pytorch_model.bin.index.json").write_text(index)
 
     assert main(["--from", str(source), "--to", str(tmp_path / "exported")]) == 1
-    assert complaint in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

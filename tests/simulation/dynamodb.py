@@ -24,7 +24,7 @@ class Index:
         self.schema = schema
         self.key_names = tuple(part["AttributeName"] for part in schema)
         self.entries: dict[Any, list[Entry]] = {}
-        self._seen: dict[Key, tuple[int, Key | None]] = {}
+        self._latest: dict[Key, tuple[int, Key | None]] = {}
 
     def key_in(self, item: Mapping[str, Any] | None) -> Key | None:
         """The index key of an item; None if it does not belong here."""
@@ -34,10 +34,10 @@ class Index:
 
     def move(self, key: Key, number: int, place: Key | None) -> None:
         """Write `number` put the item at `place`; what an earlier write comes to say too late is ignored."""
-        seen, old = self._seen.get(key, (-1, None))
-        if number < seen:
+        latest, old = self._latest.get(key, (-1, None))
+        if number < latest:
             return
-        self._seen[key] = (number, place)
+        self._latest[key] = (number, place)
         if old is not None:
             self.entries[old[0]].remove((old[1:], key))
         if place is not None:

@@ -14,7 +14,7 @@ from tests.simulation.bodies import File
 from tests.simulation.s3 import Version
 from tests.simulation.stack import IMAGES, STATS, THUMBNAILS, UPLOADS, Stack
 
-SHOWN = ("pending", "processing", "success", "failed")
+PUBLIC_STATUSES = ("pending", "processing", "success", "failed")
 EVERYTHING = frozenset({"thumbnails", "caption"})
 Attributes = dict[str, Any]
 Transition = tuple[str | None, str | None, int, int, str | None]
@@ -79,7 +79,7 @@ class Watch:
         if not self.stack.dynamodb.under_way:
             self.expect(
                 _same(self.expected, self._counted),
-                f"counters equal a recount: {_described(self._counted)} are counted, {_described(self.expected)} there",
+                f"counters equal a recount: {_nonzero(self._counted)} are counted, {_nonzero(self.expected)} there",
             )
 
     def _note_transition(self, old: Attributes | None, new: Attributes | None) -> None:
@@ -94,7 +94,7 @@ class Watch:
             ):
                 return  # a user's text was changed
             second, caption = _number(new, "processed_ms") // 1000, _text(new or {}, "caption")
-        elif before in SHOWN and status in (None, "deleting"):
+        elif before in PUBLIC_STATUSES and status in (None, "deleting"):
             status, second, caption = "deleted", int(self.stack.world.now), None
         else:
             return
@@ -136,7 +136,7 @@ class Watch:
                 self._judge_the_holder(caller, old, new, now_ms)
         if status == "processing" and _text(new, "attempt") != _text(old or {}, "attempt"):
             self._holders[_text(new, "attempt") or ""] = caller
-        if status in SHOWN:
+        if status in PUBLIC_STATUSES:
             for key in _thumbnail_keys(new):
                 self.expect(
                     self.stack.s3.buckets[THUMBNAILS].newest(key) is not None,
@@ -209,18 +209,20 @@ class Watch:
         if bucket == THUMBNAILS:
             record = self.record(key.partition("/")[0])
             self.expect(
-                record is None or _text(record, "status") not in SHOWN or key not in _thumbnail_keys(record),
+                record is None
+                or _text(record, "status") not in PUBLIC_STATUSES
+                or key not in _thumbnail_keys(record),
                 f"what is served is not removed: {key} by {caller}",
             )
         elif caller != "user":
             newest = self.stack.s3.buckets[bucket].newest(key)
             records = [r for r in self._records() if _text(r, "key") == key and _text(r, "status") == "deleting"]
             # By ETag, as S3's conditional delete goes: who puts the very same bytes meanwhile sees them deleted.
-            meant = [newest and newest.etag.strip('"') in (_text(r, "version_etag"),) for r in records]
+            intended = [newest and newest.etag.strip('"') in (_text(r, "version_etag"),) for r in records]
             # And what may have come by a presigned URL that its deletion ended.
-            meant += [newest and newest.modified * 1000 <= _number(r, "upload_until") for r in records]
+            intended += [newest and newest.modified * 1000 <= _number(r, "upload_until") for r in records]
             self.expect(
-                newest is None or any(meant) or any(_text(r, "version") is None for r in records),
+                newest is None or any(intended) or any(_text(r, "version") is None for r in records),
                 f"only what is to be deleted is deleted: {key} {newest and newest.version_id} by {caller}",
             )
 
@@ -239,7 +241,7 @@ class Watch:
             self._judge_at_rest(record, uploads.newest(_text(record, "key") or ""))
         self.expect(
             _same(recount, self._counted) and _same(recount, self.expected),
-            f"counters equal a recount at rest: {_described(self._counted)} are counted, {_described(recount)} there",
+            f"counters equal a recount at rest: {_nonzero(self._counted)} are counted, {_nonzero(recount)} there",
         )
         for key in uploads.keys:
             newest = uploads.newest(key)
@@ -325,7 +327,7 @@ class Watch:
 
 def _contribution(record: Attributes | None) -> Counter[str]:
     status = _text(record or {}, "status")
-    if status not in SHOWN:
+    if status not in PUBLIC_STATUSES:
         return Counter()
     counts = Counter({str(status): 1})
     if status == "success":
@@ -337,7 +339,7 @@ def _counters(item: Attributes | None) -> Counter[str]:
     """The counters of a shard; those of the histogram are added up."""
     counts: Counter[str] = Counter()
     for name, value in (item or {}).items():
-        if name in (*SHOWN, "processing_ms_total"):
+        if name in (*PUBLIC_STATUSES, "processing_ms_total"):
             counts[name] += int(value["N"])
         elif name.startswith("bucket_"):
             counts["buckets"] += int(value["N"])
@@ -348,7 +350,7 @@ def _same(one: Counter[str], other: Counter[str]) -> bool:
     return all(one[name] == other[name] for name in one.keys() | other.keys())
 
 
-def _described(counts: Counter[str]) -> dict[str, int]:
+def _nonzero(counts: Counter[str]) -> dict[str, int]:
     return {name: count for name, count in sorted(counts.items()) if count}
 
 

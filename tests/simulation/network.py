@@ -142,8 +142,8 @@ class Network:
             if fault is Fault.PARTIAL and operation == "put_events":
                 response = self._put_some(apply, arguments["Entries"])
             elif fault is Fault.PARTIAL:
-                kept, *others = arguments["Delete"]["Objects"]
-                response = apply(**arguments | {"Delete": {"Objects": others}}) if others else {}
+                kept, *rest = arguments["Delete"]["Objects"]
+                response = apply(**arguments | {"Delete": {"Objects": rest}}) if rest else {}
                 response["Errors"] = [{"Key": kept["Key"], "Code": "InternalError"}]
             else:
                 response = self._applied(apply, arguments, twice=fault is Fault.TWICE)
@@ -171,8 +171,8 @@ class Network:
     def _put_some(self, apply: Callable[..., Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
         """The bus accepts some entries, in no order."""
         refused = {self.world.rng.randrange(len(entries)) for _ in range(1 + len(entries) // 3)}
-        taken = [entry for number, entry in enumerate(entries) if number not in refused]
-        results = iter(apply(Entries=taken)["Entries"] if taken else [])
+        accepted = [entry for number, entry in enumerate(entries) if number not in refused]
+        results = iter(apply(Entries=accepted)["Entries"] if accepted else [])
         every = [
             {"ErrorCode": "ThrottlingException"} if n in refused else next(results) for n in range(len(entries))
         ]

@@ -56,7 +56,7 @@ class FakeSQS:
             if message.visible_at > now or len(received) == MaxNumberOfMessages:
                 continue
             if queue.max_receive_count is not None and message.received >= queue.max_receive_count:
-                self._bury(queue, message)
+                self._move_to_dead_letters(queue, message)
                 continue
             message.received += 1
             message.receipt = f"{message.message_id}#{message.received}"
@@ -92,7 +92,7 @@ class FakeSQS:
         self.on_visible(QueueUrl, message.visible_at)
         return {}
 
-    def _bury(self, queue: FakeQueue, message: Message) -> None:
+    def _move_to_dead_letters(self, queue: FakeQueue, message: Message) -> None:
         assert queue.dead_letters is not None
         del queue.messages[message.message_id]
         # The time of sending stays that of the original, as AWS documents it for standard queues.

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from image_core.keys import derived_image_id, upload_key
 from tests.simulation.api import HOST, Response, multipart
 from tests.simulation.bodies import EMPTY, SIZES, File, some_file
-from tests.simulation.invariants import SHOWN, Watch
+from tests.simulation.invariants import PUBLIC_STATUSES, Watch
 from tests.simulation.stack import UPLOADS, Stack
 
 BASE = f"https://{HOST}/api"
@@ -166,7 +166,7 @@ class User:
 
     def list_all(self) -> None:
         """Reads the list, page by page, with or without a status."""
-        status = self.rng.choice(["", *SHOWN])
+        status = self.rng.choice(["", *PUBLIC_STATUSES])
         cursor, seen = "", []
         while True:
             query = f"?limit=2{cursor and f'&cursor={cursor}'}{status and f'&status={status}'}"
@@ -178,7 +178,7 @@ class User:
             for item in page["data"]:
                 seen.append(item["data"]["image_id"])
                 self.watch.expect(
-                    item["status"] in ([status] if status else SHOWN),
+                    item["status"] in ([status] if status else PUBLIC_STATUSES),
                     f"a list holds what it is asked for: {item['status']} in a list of {status}",
                 )
             if page["next_cursor"] is None:

@@ -58,8 +58,8 @@ def test_that_page_may_use_presigned_urls_as_well(locked: tuple[Stack, str]) -> 
     asked = {"Access-Control-Request-Method": "PUT"}
     preflight = httpx.options(reserved.json()["upload"]["url"], headers=page | asked, trust_env=False)
     assert preflight.headers["access-control-allow-origin"] == PAGE
-    stranger = stack.api.post("/api/uploads", json=wanted, headers={"Origin": f"{PAGE}.evil", "X-Api-Key": key})
-    assert stranger.status_code == 403
+    foreign = stack.api.post("/api/uploads", json=wanted, headers={"Origin": f"{PAGE}.evil", "X-Api-Key": key})
+    assert foreign.status_code == 403
 
 
 def test_only_the_owner_can_read_the_files_that_hold_the_key(locked: tuple[Stack, str]) -> None:

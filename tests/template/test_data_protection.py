@@ -34,10 +34,10 @@ def test_a_bucket_takes_no_call_without_tls(bucket, action):
     statements = [
         s for p in policies if p["Bucket"] == stack.name(bucket) for s in p["PolicyDocument"]["Statement"]
     ]
-    thing = stack.arn(bucket) + ("" if action == "s3:ListBucket" else "/uploads/img_1/a.jpg")
+    resource = stack.arn(bucket) + ("" if action == "s3:ListBucket" else "/uploads/img_1/a.jpg")
     assert all(s["Principal"] == "*" for s in statements if s["Effect"] == "Deny")
-    assert denies(statements, action, thing, {"aws:SecureTransport": "false"})
-    assert not denies(statements, action, thing, {"aws:SecureTransport": "true"})
+    assert denies(statements, action, resource, {"aws:SecureTransport": "false"})
+    assert not denies(statements, action, resource, {"aws:SecureTransport": "true"})
 
 
 @pytest.mark.parametrize("queue", sorted(resolved().resources("AWS::SQS::Queue")))

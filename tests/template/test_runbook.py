@@ -8,7 +8,7 @@ import re
 import pytest
 
 from local.template import ROOT
-from tests.emf import Metric, shown, watched
+from tests.emf import Metric, plotted, watched
 from tests.iam.resolved import STACK, observability
 
 TEXT = (ROOT / "docs/operations.md").read_text()
@@ -36,7 +36,7 @@ def test_every_metric_of_ours_is_explained() -> None:
     (dashboard,) = observability().resources("AWS::CloudWatch::Dashboard").values()
     alarms = observability().resources("AWS::CloudWatch::Alarm").values()
     ours = {one.name for alarm in alarms for one in watched(alarm) if one.namespace == STACK}
-    for one in shown(json.loads(dashboard["DashboardBody"])):
+    for one in plotted(json.loads(dashboard["DashboardBody"])):
         namespace, name = (one.namespace, one.name) if isinstance(one, Metric) else one[:2]
         ours |= {name} if namespace == STACK else set()
     first_cells = [line.split("|")[1] for line in part("Metrics").splitlines() if line.startswith("| `")]

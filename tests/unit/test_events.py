@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from image_core.model import SHOWN_STATUSES, Record, Status
+from image_core.model import PUBLIC_STATUSES, Record, Status
 from image_core.stores.events import Event, EventBus, NotSent
 from image_stream.events import event_of
 from local.template import ROOT
@@ -47,7 +47,7 @@ def test_an_event_is_caused_where_an_image_ends_and_where_a_shown_one_is_deleted
     expected = None
     if new is not old:
         expected = {Status.SUCCESS: "ImageProcessed", Status.FAILED: "ImageFailed"}.get(new) if new else None
-        if old in SHOWN_STATUSES and new in (None, Status.DELETING):
+        if old in PUBLIC_STATUSES and new in (None, Status.DELETING):
             expected = "ImageDeleted"
     event = caused(image(old), image(new))
     assert (event and event.detail_type) == expected

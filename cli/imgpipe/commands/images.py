@@ -12,7 +12,7 @@ import typer
 from imgpipe.batches import for_each
 from imgpipe.client import LARGEST_PAGE, Client
 from imgpipe.commands.arguments import AnyIds, Id, Ids, Jobs, Wait, utc_time
-from imgpipe.commands.watch import watched_to_the_end
+from imgpipe.commands.watch import watch_until_finished
 from imgpipe.errors import INTERRUPTED, OK, SOME_FAILED, BadUsage, ImgpipeError
 from imgpipe.images import Image
 from imgpipe.render import LIST_TITLES, details, list_row, list_table, pairs, stats_rows
@@ -66,7 +66,7 @@ def list_images(
             created_after=created_after,
             created_before=created_before,
         )
-        shown: list[Image] = []
+        listed: list[Image] = []
         count, has_more = 0, False
         async for image in found:
             if not every and count == limit:
@@ -76,13 +76,13 @@ def list_images(
             if terminal.as_json:
                 terminal.json(image.raw)
             elif terminal.is_for_people:
-                shown.append(image)
+                listed.append(image)
             else:
                 if count == 1:
                     terminal.row(*LIST_TITLES)
                 terminal.row(*list_row(image))
-        if shown:
-            rows = [list_row(image) for image in shown]
+        if listed:
+            rows = [list_row(image) for image in listed]
             terminal.rows(LIST_TITLES, rows, list_table(rows, terminal.out.width))
         elif not count:
             terminal.note("No images found.")
@@ -179,7 +179,7 @@ def reprocess(
             begun.append(image_id)
 
         code = await _each(chosen, begin, "put back", jobs, session.terminal, print_each=not wait)
-        return max(code, await watched_to_the_end(client, begun, session.terminal)) if wait else code
+        return max(code, await watch_until_finished(client, begun, session.terminal)) if wait else code
 
     session.run(act)
 

@@ -14,7 +14,7 @@ import typer
 from imgpipe.batches import for_each
 from imgpipe.client import Client
 from imgpipe.commands.arguments import Jobs, Wait
-from imgpipe.commands.watch import watched_to_the_end
+from imgpipe.commands.watch import watch_until_finished
 from imgpipe.errors import OK, SOME_FAILED, BadUsage, ImgpipeError
 from imgpipe.files import LocalFile, Selection, select
 from imgpipe.journal import Journal, default_path
@@ -76,7 +76,7 @@ def upload(
             raise
         terminal.note(batch.summary())
         code = SOME_FAILED if batch.counts[State.FAILED] else OK
-        return max(code, await watched_to_the_end(client, batch.image_ids, terminal)) if wait else code
+        return max(code, await watch_until_finished(client, batch.image_ids, terminal)) if wait else code
 
     try:
         session.run(act)
@@ -91,7 +91,7 @@ def _opened(path: Path | None, terminal: Terminal) -> Journal:
         return Journal.open(default_path(os.environ))
     except (BadUsage, RuntimeError) as error:  # RuntimeError: there is no home folder
         terminal.note(f"{error} An interrupted batch will start over; use --journal to choose another file.")
-        return Journal.forgetful()
+        return Journal.in_memory()
 
 
 class _Batch:

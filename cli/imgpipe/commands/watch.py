@@ -53,22 +53,22 @@ def watch(context: typer.Context, ids: AnyIds = None, events: Events = False) ->
             if not watched:
                 session.terminal.note("Nothing is in progress.")
         # Lists are newest first, but the oldest image is processed first.
-        return await watched_to_the_end(client, watched if ids else watched[::-1], session.terminal)
+        return await watch_until_finished(client, watched if ids else watched[::-1], session.terminal)
 
     session.run(act)
 
 
-async def watched_to_the_end(client: Client, ids: Sequence[str], terminal: Terminal) -> int:
+async def watch_until_finished(client: Client, ids: Sequence[str], terminal: Terminal) -> int:
     """Follow images until all are finished, and show each change. Returns the exit code."""
     board = _Board(ids)
-    shown: dict[str, str] = {}
+    printed: dict[str, str] = {}
 
-    def seen(image_id: str, image: Image | None) -> None:
+    def print_image(image_id: str, image: Image | None) -> None:
         board.images[image_id] = image
         status = image.status if image else "deleted"
-        if shown.get(image_id) == status:
+        if printed.get(image_id) == status:
             return
-        shown[image_id] = status
+        printed[image_id] = status
         if terminal.as_json:
             terminal.json(image.raw if image else _gone(image_id))
         elif not terminal.is_for_people:
@@ -76,10 +76,10 @@ async def watched_to_the_end(client: Client, ids: Sequence[str], terminal: Termi
 
     if terminal.is_for_people and not terminal.quiet and ids:
         with Live(board, console=terminal.out, refresh_per_second=4, vertical_overflow="crop"):
-            await follow(client, ids, seen)
+            await follow(client, ids, print_image)
             board.is_over = True
     else:
-        await follow(client, ids, seen)
+        await follow(client, ids, print_image)
     return OK if all(image and image.status == "success" for image in board.images.values()) else SOME_FAILED
 
 

@@ -13,7 +13,7 @@ from image_api.schemas import (
     ImageResponse,
     Metadata,
     ProcessingTimes,
-    ShownStatus,
+    PublicStatus,
     Stages,
     StageState,
     StatsResponse,
@@ -28,15 +28,15 @@ PRIVATE_METADATA = "gps"
 """Where the picture was taken: shown only if `EXPOSE_GPS` is set."""
 
 
-def shown_status(record: Record) -> ShownStatus:
+def public_status(record: Record) -> PublicStatus:
     """The status that users see. A reservation is `pending` until its file arrives."""
-    return "pending" if record.status is Status.RESERVED else cast("ShownStatus", record.status.value)
+    return "pending" if record.status is Status.RESERVED else cast("PublicStatus", record.status.value)
 
 
 def image_response(record: Record, thumbnail_url: Callable[[str, str], str], *, expose_gps: bool) -> ImageResponse:
     """The envelope of one image. `thumbnail_url(image_id, size)` gives the URLs."""
     return ImageResponse(
-        status=shown_status(record),
+        status=public_status(record),
         data=image_data(record, thumbnail_url, expose_gps=expose_gps),
         error=ErrorBody(**record.error) if record.error else None,
     )
@@ -97,12 +97,12 @@ def iso_time(milliseconds: int) -> str:
 def _metadata(record: Record, *, expose_gps: bool) -> Metadata | None:
     if record.metadata is None:
         return None
-    shown: dict[str, Any] = dict(record.metadata)
+    fields: dict[str, Any] = dict(record.metadata)
     if not expose_gps:
-        shown.pop(PRIVATE_METADATA, None)
+        fields.pop(PRIVATE_METADATA, None)
     if record.caption_reason is not None:
-        shown["caption_reason"] = record.caption_reason
-    return Metadata(**shown, caption=record.caption, caption_model=record.caption_model)
+        fields["caption_reason"] = record.caption_reason
+    return Metadata(**fields, caption=record.caption, caption_model=record.caption_model)
 
 
 def _stages(record: Record) -> Stages:

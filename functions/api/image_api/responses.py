@@ -42,7 +42,7 @@ def pending_headers(status: str) -> dict[str, str]:
 
 def accepted(record: Record, request: Request, response: Response, services: Services) -> AcceptedResponse:
     """The body for an accepted image. Sets `Location` and `Retry-After` on `response`."""
-    shown = present(record, request, services)
+    body = present(record, request, services)
     response.headers["Location"] = str(request.url_for("get_image", image_id=record.image_id))
-    response.headers.update(pending_headers(shown.status))
-    return AcceptedResponse(image_id=record.image_id, status=shown.status, data=shown.data, error=shown.error)
+    response.headers.update(pending_headers(body.status))
+    return AcceptedResponse(image_id=record.image_id, status=body.status, data=body.data, error=body.error)

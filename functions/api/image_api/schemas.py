@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from image_api.limits import MAX_NAME_CHARACTERS
 
-ShownStatus = Literal["pending", "processing", "success", "failed"]
+PublicStatus = Literal["pending", "processing", "success", "failed"]
 StageState = Literal["pending", "done", "failed"]
 
 
@@ -107,7 +107,7 @@ class ImageData(_Response):
 class ImageResponse(_Response):
     """One image; `status` is the status of the image."""
 
-    status: ShownStatus
+    status: PublicStatus
     data: ImageData
     error: ErrorBody | None = None
 
@@ -121,7 +121,7 @@ class OriginalLocation(_Response):
 class OriginalResponse(_Response):
     """The URL of an original file."""
 
-    status: ShownStatus
+    status: PublicStatus
     data: OriginalLocation
     error: None = None
 
@@ -130,7 +130,7 @@ class AcceptedResponse(_Response):
     """An accepted image: an `ImageResponse` with its id."""
 
     image_id: str
-    status: ShownStatus
+    status: PublicStatus
     data: ImageData
     error: ErrorBody | None = None
 

@@ -77,8 +77,8 @@ def _attempt(
         _guard_announced(record, sha256)
         with stage("decode"):
             picture = _decode(body, services.settings)
-        made = None if record.has_saved() else _make(picture, body, sha256, services.settings)
-        saving = executor.submit(copy_context().run, _save, record, made, services)
+        results = None if record.has_saved() else _make(picture, body, sha256, services.settings)
+        saving = executor.submit(copy_context().run, _save, record, results, services)
         try:
             caption, model = _kept_caption(record) or _make_caption(picture, captioner)
         finally:
@@ -144,12 +144,12 @@ def _make(
 
 @stage("save")
 def _save(
-    record: Record, made: tuple[Mapping[str, object], Mapping[str, Thumbnail]] | None, services: Services
+    record: Record, results: tuple[Mapping[str, object], Mapping[str, Thumbnail]] | None, services: Services
 ) -> Record:
-    if made is None:
+    if results is None:
         return record
     assert record.attempt
-    metadata, thumbnails = made
+    metadata, thumbnails = results
     put = {}
     for size, thumbnail in thumbnails.items():
         key = thumbnail_key(record.image_id, record.attempt, size)

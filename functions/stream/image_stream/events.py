@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from image_core.model import SHOWN_STATUSES, Record, Status
+from image_core.model import PUBLIC_STATUSES, Record, Status
 from image_core.stores.events import Event
 
 _DETAIL_TYPES = {Status.SUCCESS: "ImageProcessed", Status.FAILED: "ImageFailed"}
@@ -27,7 +27,7 @@ def event_of(old: Record | None, new: Record | None, *, written_ms: int, api_url
         return Event(_DETAIL_TYPES[new.status], time_ms, _detail(new, new.status, time_ms, api_url))
     # A reservation was never visible, so its end is not a deletion. A `deleting` record was reported when it was
     # marked.
-    if old is not None and old.status in SHOWN_STATUSES and (new is None or new.status is Status.DELETING):
+    if old is not None and old.status in PUBLIC_STATUSES and (new is None or new.status is Status.DELETING):
         return Event(_DELETED, written_ms, _detail(new or old, "deleted", written_ms, api_url))
     return None
 

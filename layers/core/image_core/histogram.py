@@ -28,9 +28,9 @@ def percentile(histogram: Mapping[int, int], fraction: float) -> float | None:
     if total == 0:
         return None
     rank = max(1, math.ceil(fraction * total))
-    seen = 0
+    cumulative = 0
     for bucket in sorted(histogram):
-        seen += max(histogram[bucket], 0)
-        if seen >= rank:
+        cumulative += max(histogram[bucket], 0)
+        if cumulative >= rank:
             return middle_of(bucket)
     raise AssertionError("a rank within the total is always reached")

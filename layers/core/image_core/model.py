@@ -19,7 +19,7 @@ class Status(StrEnum):
     DELETING = "deleting"
 
 
-SHOWN_STATUSES = (Status.PENDING, Status.PROCESSING, Status.SUCCESS, Status.FAILED)
+PUBLIC_STATUSES = (Status.PENDING, Status.PROCESSING, Status.SUCCESS, Status.FAILED)
 UNFINISHED_STATUSES = (Status.RESERVED, Status.PENDING, Status.PROCESSING, Status.DELETING)
 
 
@@ -180,14 +180,14 @@ class Record:
 
     def has_saved(self) -> bool:
         """Whether metadata and thumbnails are of the current version and were made or kept in this generation."""
-        made = self.thumbnails
-        return made is not None and (made.version, made.generation) == (self.version, self.generation)
+        saved = self.thumbnails
+        return saved is not None and (saved.version, saved.generation) == (self.version, self.generation)
 
     def has_caption(self) -> bool:
         """Whether the caption is of the current version and was made or kept in this generation."""
         return self.status is Status.SUCCESS or self.caption_kept_generation == self.generation
 
-    def remembers_its_request(self, now_ms: int) -> bool:
+    def keeps_idempotency_key(self, now_ms: int) -> bool:
         """Whether a repeated request with this image's `Idempotency-Key` must still be recognized."""
         return self.request_digest is not None and now_ms < self.created_ms + IDEMPOTENCY_KEY_MS
 

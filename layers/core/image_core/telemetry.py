@@ -27,7 +27,7 @@ Handler = Callable[[Any, Any], Any]
 
 _MILLISECONDS = "Milliseconds"
 _COUNT = "Count"
-_TOO_TALKATIVE = ("botocore", "boto3", "urllib3", "s3transfer", "mangum")
+_VERBOSE_LOGGERS = ("botocore", "boto3", "urllib3", "s3transfer", "mangum")
 
 _ids: ContextVar[dict[str, str] | None] = ContextVar("ids", default=None)
 _line: ContextVar[EphemeralMetrics | None] = ContextVar("line", default=None)
@@ -142,7 +142,7 @@ def log_as_json(level: str = "INFO") -> None:
         handler.setFormatter(_json("" if isinstance(handler, logging.StreamHandler) else "\n"))
         handler.addFilter(_Ids())
     root.setLevel(level)
-    for name in _TOO_TALKATIVE:
+    for name in _VERBOSE_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

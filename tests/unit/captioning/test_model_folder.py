@@ -100,7 +100,7 @@ def test_changed_bytes_of_the_same_length_fail_the_checksums_alone(folder: Path)
 
 
 @pytest.mark.parametrize(
-    ("change", "complaint"),
+    ("change", "message"),
     [
         (lambda content: content.pop("license"), "license: Field required"),
         (lambda content: content.update(image_size="big"), "image_size"),
@@ -113,10 +113,10 @@ def test_changed_bytes_of_the_same_length_fail_the_checksums_alone(folder: Path)
     ],
 )
 def test_a_wrong_manifest_is_refused_with_its_field(
-    folder: Path, change: Callable[[dict[str, Any]], object], complaint: str
+    folder: Path, change: Callable[[dict[str, Any]], object], message: str
 ) -> None:
     edit(folder, change)
-    with pytest.raises(ModelError, match=rf"some model.model\.json is not valid: .*{complaint}"):
+    with pytest.raises(ModelError, match=rf"some model.model\.json is not valid: .*{message}"):
         read_manifest(folder)
 
 

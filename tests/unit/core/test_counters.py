@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_core.histogram import bucket_of
-from image_core.model import SHOWN_STATUSES, Status
+from image_core.model import PUBLIC_STATUSES, Status
 from image_core.stores.counters import added_up, contribution, difference, reading_of_shards, update_of
 from tests.recount import recount
 from tests.unit.core.builders import record
@@ -60,7 +60,7 @@ def test_hidden_records_count_for_nothing() -> None:
 
 
 def test_only_successes_have_their_time_in_the_statistics() -> None:
-    for status in SHOWN_STATUSES:
+    for status in PUBLIC_STATUSES:
         counted = contribution(record(status=status, processing_ms=420))
         times = {"processing_ms_total": 420, f"bucket_{bucket_of(420)}": 1} if status is Status.SUCCESS else {}
         assert counted == {status.value: 1, **times}

@@ -202,7 +202,7 @@ def sweep(record_then: Record, object_now: StoredObject | None) -> Decision:
         pytest.param(REPROCESSED, Decision.DELETE, Decision.REQUEUE, id="pending with a version"),
         pytest.param(processing(attempts=2), Decision.DELETE, Decision.REQUEUE, id="processing"),
         pytest.param(processing(attempts=3), Decision.DELETE, Decision.GIVE_UP, id="processing, used up"),
-        pytest.param(RESERVED, Decision.FORGET, Decision.REQUEUE, id="reserved"),
+        pytest.param(RESERVED, Decision.PURGE, Decision.REQUEUE, id="reserved"),
         pytest.param(record(status=Status.DELETING, version="v1"), Decision.DELETE, Decision.DELETE, id="deleting"),
         pytest.param(SUCCESS, Decision.NOTHING, Decision.NOTHING, id="success"),
         pytest.param(FAILED, Decision.NOTHING, Decision.NOTHING, id="failed"),

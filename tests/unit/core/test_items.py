@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_core.model import SHOWN_STATUSES, Record, Status, ThumbnailInfo, Thumbnails
+from image_core.model import PUBLIC_STATUSES, Record, Status, ThumbnailInfo, Thumbnails
 from image_core.stores.items import created_order, deadline_of, from_item, integer_fields, status_order, to_item
 from tests.unit.core.builders import IMAGE_ID, NOW_MS, record
 
@@ -95,7 +95,7 @@ def test_what_is_none_takes_no_room() -> None:
 def test_only_shown_records_are_in_the_list(status: Status) -> None:
     item = to_item(record(status=status))
     listed = {"listed", "created_order"} & set(item)
-    assert listed == ({"listed", "created_order"} if status in SHOWN_STATUSES else set())
+    assert listed == ({"listed", "created_order"} if status in PUBLIC_STATUSES else set())
 
 
 @given(st.tuples(number, text), st.tuples(number, text))

@@ -22,7 +22,7 @@ REQUIRED = {
 }
 
 
-def made(**values: Any) -> Settings:
+def settings_with(**values: Any) -> Settings:
     return Settings(**(REQUIRED | values))
 
 
@@ -53,10 +53,10 @@ def test_an_empty_endpoint_as_the_template_declares_it_means_aws() -> None:
 
 
 def test_the_defaults_are_those_of_the_documentation() -> None:
-    defaults = made()
+    defaults = settings_with()
     assert defaults.max_image_bytes == 50_000_000
     assert defaults.max_post_bytes == 4_000_000
-    assert made(max_image_bytes=1000).max_post_bytes == 1000
+    assert settings_with(max_image_bytes=1000).max_post_bytes == 1000
     assert defaults.thumbnails == {"small": 150, "medium": 300}
     assert defaults.expose_gps is False
 
@@ -93,16 +93,16 @@ def test_what_names_the_stack_must_be_given(name: str) -> None:
 )
 def test_values_that_cannot_work_are_refused_by_name(values: dict[str, Any], named: str) -> None:
     with pytest.raises(ValidationError, match=named):
-        made(**values)
+        settings_with(**values)
 
 
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        made().max_attempts = 9
+        settings_with().max_attempts = 9
 
 
 def test_a_lease_outlives_the_function_that_holds_it() -> None:
-    assert made(processor_timeout_seconds=120).lease_seconds == 130
+    assert settings_with(processor_timeout_seconds=120).lease_seconds == 130
 
 
 def test_formats_are_listed_with_commas_in_any_order_and_all_are_taken_by_default() -> None:
@@ -126,4 +126,4 @@ def test_decoding_gets_the_memory_that_the_model_and_the_file_leave() -> None:
     code = "from image_core.settings import settings; print(settings().decoding_bytes)"
     assert run(code, **names) == "None", "nothing but Lambda says how much there is"
     assert run(code, **names, AWS_LAMBDA_FUNCTION_MEMORY_SIZE="3008") == str((3008 - 1250 - 200 - 100) * 1_000_000)
-    assert made(aws_lambda_function_memory_size=1024).decoding_bytes == 0
+    assert settings_with(aws_lambda_function_memory_size=1024).decoding_bytes == 0

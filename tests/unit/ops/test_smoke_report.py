@@ -47,16 +47,16 @@ def behind_api_gateway(request: httpx.Request) -> httpx.Response:
 
 def journey(respond: Callable[[httpx.Request], httpx.Response]) -> Journey:
     client = httpx.Client(base_url=API, transport=httpx.MockTransport(respond))
-    made = Journey(Subject("deployed", API), client, client, SmokeReport(), token="t", timeout_seconds=1)
-    made.has_gateway, made.limits = True, {"max_post_bytes": 4_000_000}
-    return made
+    smoke_journey = Journey(Subject("deployed", API), client, client, SmokeReport(), token="t", timeout_seconds=1)
+    smoke_journey.has_gateway, smoke_journey.limits = True, {"max_post_bytes": 4_000_000}
+    return smoke_journey
 
 
 def test_responses_of_api_gateway_that_are_as_documented_are_no_difference() -> None:
-    made = journey(behind_api_gateway)
-    error_responses(made)
-    assert len(made.report.observations) == 4
-    assert made.report.differences == []
+    smoke_journey = journey(behind_api_gateway)
+    error_responses(smoke_journey)
+    assert len(smoke_journey.report.observations) == 4
+    assert smoke_journey.report.differences == []
 
 
 def test_another_response_of_api_gateway_is_reported_and_is_no_failure() -> None:
@@ -64,12 +64,15 @@ def test_another_response_of_api_gateway_is_reported_and_is_no_failure() -> None
         found = behind_api_gateway(request)
         return gateway(413, "Request Too Long") if found.status_code == 500 else found
 
-    made = journey(other)
-    error_responses(made)
-    (seen,) = made.report.differences
-    assert (seen.what, seen.returned) == ("a body over Lambda's 6 MB", '413 {"message": "Request Too Long"}')
-    assert "**differs**" in made.report.markdown()
-    assert made.report.passed
+    smoke_journey = journey(other)
+    error_responses(smoke_journey)
+    (difference,) = smoke_journey.report.differences
+    assert (difference.what, difference.returned) == (
+        "a body over Lambda's 6 MB",
+        '413 {"message": "Request Too Long"}',
+    )
+    assert "**differs**" in smoke_journey.report.markdown()
+    assert smoke_journey.report.passed
 
 
 def test_another_response_of_the_application_is_a_failure() -> None:

@@ -32,7 +32,7 @@ def decoded(data: bytes, **options: object) -> Decoded:
     return decode(data, **limits)  # type: ignore[arg-type]
 
 
-def shown(result: Decoded) -> Image.Image:
+def opened(result: Decoded) -> Image.Image:
     """All of what was decoded: upright, sRGB, not resized."""
     width, height = result.stored.size
     size = (width, height) if result.exif.orientation < 5 else (height, width)
@@ -76,8 +76,8 @@ def test_every_kind_of_file_shows_its_first_picture_in_its_colours(name: str) ->
 
     assert result.format == {"MPO": "jpeg"}.get(name, name.split()[-1] if "pages" not in name else "tiff")
     assert (result.width, result.height) in {(120, 80), (60, 40)}
-    assert shown(result).mode == "RGB"
-    assert pictures.same_scene(shown(result))
+    assert opened(result).mode == "RGB"
+    assert pictures.same_scene(opened(result))
 
 
 def in_orientation(kind: str, orientation: int) -> bytes:
@@ -108,15 +108,15 @@ ORIENTED = ["JPEG", "PNG", "WEBP", "TIFF", "HEIC", "AVIF", "PNG with a raw profi
 @pytest.mark.parametrize("kind", ORIENTED)
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_each_of_the_eight_orientations_gives_the_same_upright_picture(kind: str, orientation: int) -> None:
-    upright = np.asarray(shown(decoded(in_orientation(kind, 1)))).astype(int)
+    upright = np.asarray(opened(decoded(in_orientation(kind, 1)))).astype(int)
 
     result = decoded(in_orientation(kind, orientation))
 
     assert (result.width, result.height) == (120, 80)
-    assert shown(result).size == (120, 80)
-    assert pictures.same_scene(shown(result))
+    assert opened(result).size == (120, 80)
+    assert pictures.same_scene(opened(result))
     # Lossy encoders come to other pixels along the edges between the fields of a turned picture.
-    difference = np.abs(np.asarray(shown(result)).astype(int) - upright)
+    difference = np.abs(np.asarray(opened(result)).astype(int) - upright)
     assert difference.mean() < 0.7
     assert difference.max() < (12 if kind not in ("HEIC", "AVIF") else 90)
 
@@ -137,13 +137,13 @@ def test_an_orientation_that_does_not_exist_leaves_the_picture_as_it_is(orientat
     result = decoded(pictures.jpeg(exif=pictures.exif(orientation=orientation)))
 
     assert (result.width, result.height) == (120, 80)
-    assert pictures.same_scene(shown(result))
+    assert pictures.same_scene(opened(result))
 
 
 def test_broken_exif_does_not_fail_the_image() -> None:
     result = decoded(pictures.jpeg(exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xfe" * 40))
 
-    assert pictures.same_scene(shown(result))
+    assert pictures.same_scene(opened(result))
 
 
 def test_a_broken_index_of_further_pictures_does_not_fail_the_first() -> None:
@@ -153,7 +153,7 @@ def test_a_broken_index_of_further_pictures_does_not_fail_the_first() -> None:
 
     result = decoded(data.replace(number_of_images, b"\x01\xb1\x04\x00"))
 
-    assert pictures.same_scene(shown(result))
+    assert pictures.same_scene(opened(result))
 
 
 def test_pillow_does_not_warn_about_flaws_that_are_the_files_own() -> None:
@@ -163,7 +163,7 @@ def test_pillow_does_not_warn_about_flaws_that_are_the_files_own() -> None:
         warnings.simplefilter("always")
         result = decoded(data)
 
-    assert pictures.same_scene(shown(result))
+    assert pictures.same_scene(opened(result))
     assert seen == []
 
 
@@ -176,7 +176,7 @@ def test_a_large_jpeg_is_decoded_small_and_still_upright(orientation: int) -> No
 
     assert (result.width, result.height) == (3203, 2401)
     assert SHORT_SIDE_PIXELS <= min(result.stored.size) < 2 * SHORT_SIDE_PIXELS
-    assert pictures.same_scene(shown(result))
+    assert pictures.same_scene(opened(result))
     left, top, right, bottom = result.covered
     assert max(right, bottom) / min(right, bottom) == pytest.approx(3203 / 2401, abs=1e-6)
     assert (left, top) == (0, 0)
@@ -195,7 +195,7 @@ def test_a_large_picture_is_reduced_in_strips_without_seams(mode: str) -> None:
         picture = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
     kind = "TIFF" if mode == "F" else "PNG"
 
-    small = shown(decoded(pictures.encode(picture.convert(mode), kind, compress_level=1))).convert("L")
+    small = opened(decoded(pictures.encode(picture.convert(mode), kind, compress_level=1))).convert("L")
 
     assert small.size == (901, 852)
     assert np.abs(np.asarray(small).astype(int) - np.asarray(whole)).max() <= 1
@@ -206,23 +206,23 @@ def test_extreme_shapes_keep_a_pixel_and_are_reduced_along_their_length(width: i
     result = decoded(pictures.png(width, height))
 
     assert (result.width, result.height) == (width, height)
-    assert min(shown(result).size) == min(width, height)
-    assert 4_000 <= max(shown(result).size) <= 10_000
+    assert min(opened(result).size) == min(width, height)
+    assert 4_000 <= max(opened(result).size) <= 10_000
 
 
 def test_grey_stays_grey() -> None:
-    assert shown(decoded(pictures.jpeg(mode="L"))).mode == "L"
-    assert shown(decoded(pictures.png(mode="1"))).mode == "L"
-    assert shown(decoded(pictures.png(mode="LA"))).mode in {"L", "RGB"}
+    assert opened(decoded(pictures.jpeg(mode="L"))).mode == "L"
+    assert opened(decoded(pictures.png(mode="1"))).mode == "L"
+    assert opened(decoded(pictures.png(mode="LA"))).mode in {"L", "RGB"}
 
 
 def test_sixteen_bits_are_scaled_and_not_clipped() -> None:
-    assert row(shown(decoded(pictures.grey16_png(64)))) == [round(255 * at / 63) for at in range(64)]
+    assert row(opened(decoded(pictures.grey16_png(64)))) == [round(255 * at / 63) for at in range(64)]
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 255), (0, 65535), (-5, 5), (0, 1e9)])
 def test_floating_point_is_scaled_and_not_clipped(low: float, high: float) -> None:
-    values = row(shown(decoded(pictures.float_tiff(low, high, width=64))))
+    values = row(opened(decoded(pictures.float_tiff(low, high, width=64))))
 
     assert values[0] == 0
     assert values[-1] == 255
@@ -232,14 +232,14 @@ def test_floating_point_is_scaled_and_not_clipped(low: float, high: float) -> No
 def test_what_is_not_a_number_in_a_floating_point_picture_is_black() -> None:
     values = np.array([[math.nan, -4.0, 0.0, 4.0, math.inf, -math.inf]], np.float32)
 
-    grey = row(shown(decoded(pictures.encode(Image.fromarray(values), "TIFF"))))
+    grey = row(opened(decoded(pictures.encode(Image.fromarray(values), "TIFF"))))
 
     assert grey == [0, 0, 128, 255, 255, 0]
 
 
 def test_palette_transparency_is_kept() -> None:
-    one = shown(decoded(pictures.palette_png(transparency=1)))
-    several = shown(decoded(pictures.palette_png(transparency=b"\xff\x00\x80\xff")))
+    one = opened(decoded(pictures.palette_png(transparency=1)))
+    several = opened(decoded(pictures.palette_png(transparency=b"\xff\x00\x80\xff")))
 
     assert [one.getpixel(at) for at in ((10, 10), (110, 10))] == [(*pictures.RED, 255), (*pictures.GREEN, 0)]
     assert several.getpixel((110, 10)) == (*pictures.GREEN, 0)
@@ -260,7 +260,7 @@ def test_palette_transparency_is_kept() -> None:
 def test_a_png_with_a_transparent_colour_keeps_it(depth: int, colour: int, rows: bytes, key: bytes) -> None:
     data = pictures.raw_png(4, 1, depth=depth, colour=colour, rows=rows, tRNS=key)
 
-    alpha = shown(decoded(data)).getchannel("A")
+    alpha = opened(decoded(data)).getchannel("A")
 
     assert list(np.asarray(alpha)[0]) == [0, 255, 255, 255]
 
@@ -269,7 +269,7 @@ def test_transparent_pixels_do_not_bleed_into_their_neighbours_when_reduced() ->
     picture = Image.new("RGBA", (3200, 3200), (200, 0, 0, 255))
     picture.paste((0, 255, 0, 0), (0, 0, 1601, 3200))
 
-    small = shown(decoded(pictures.encode(picture, "PNG", compress_level=1)))
+    small = opened(decoded(pictures.encode(picture, "PNG", compress_level=1)))
 
     assert small.size == (800, 800)
     edge = small.getpixel((400, 400))
@@ -278,7 +278,7 @@ def test_transparent_pixels_do_not_bleed_into_their_neighbours_when_reduced() ->
 
 
 def test_an_alpha_channel_that_hides_nothing_is_dropped() -> None:
-    assert shown(decoded(pictures.png(mode="RGBA"))).mode == "RGB"
+    assert opened(decoded(pictures.png(mode="RGBA"))).mode == "RGB"
 
 
 @pytest.mark.parametrize("data", [pictures.jpeg(mode="L"), pictures.jpeg(mode="CMYK"), pictures.grey16_png()])
@@ -287,7 +287,7 @@ def test_the_model_sees_three_colour_channels_whatever_the_file_has(data: bytes)
 
 
 def test_a_colour_profile_is_converted_to_srgb() -> None:
-    seen = pictures.corners(shown(decoded(pictures.png(icc_profile=pictures.swapped_profile()))))
+    seen = pictures.corners(opened(decoded(pictures.png(icc_profile=pictures.swapped_profile()))))
 
     assert seen["top left"] == pytest.approx(pictures.RED[::-1], abs=3)
     assert seen["bottom left"] == pytest.approx(pictures.BLUE[::-1], abs=3)
@@ -296,7 +296,7 @@ def test_a_colour_profile_is_converted_to_srgb() -> None:
 def test_a_colour_profile_leaves_transparency_alone() -> None:
     data = pictures.encode(pictures.see_through(), "PNG", icc_profile=pictures.swapped_profile())
 
-    picture = shown(decoded(data))
+    picture = opened(decoded(data))
 
     assert picture.getpixel((10, 10)) == pytest.approx((*pictures.RED[::-1], 255), abs=3)
     assert picture.getchannel("A").getpixel((110, 10)) == 0
@@ -304,13 +304,13 @@ def test_a_colour_profile_leaves_transparency_alone() -> None:
 
 @pytest.mark.parametrize("profile", [b"", b"not a profile", pictures.swapped_profile()[:200]])
 def test_a_broken_colour_profile_is_ignored(profile: bytes) -> None:
-    assert pictures.same_scene(shown(decoded(pictures.png(icc_profile=profile))))
+    assert pictures.same_scene(opened(decoded(pictures.png(icc_profile=profile))))
 
 
 def test_a_profile_made_for_another_kind_of_picture_is_ignored() -> None:
     result = decoded(pictures.jpeg(mode="CMYK", icc_profile=pictures.swapped_profile()))
 
-    assert pictures.same_scene(shown(result))
+    assert pictures.same_scene(opened(result))
 
 
 def test_a_jpeg_whose_four_channels_are_stored_as_ycck_shows_its_colours() -> None:
@@ -325,7 +325,7 @@ def test_a_jpeg_whose_four_channels_are_stored_as_ycck_shows_its_colours() -> No
     result = decoded(data[:transform] + b"\2" + data[transform + 1 :])
 
     assert result.mode == "CMYK"
-    assert pictures.same_scene(shown(result))
+    assert pictures.same_scene(opened(result))
 
 
 @pytest.mark.parametrize(
@@ -422,7 +422,7 @@ def test_where_libwebp_cannot_be_called_pillow_decodes() -> None:
     data = pictures.encode(corner, "WEBP", save_all=True, append_images=[other], lossless=True)
 
     assert webp.scaled(data, (120, 80), (120, 80)) is None, "its first frame leaves some of the canvas free"
-    assert shown(decoded(data)).convert("RGB").getpixel((30, 30)) == (255, 0, 0)
+    assert opened(decoded(data)).convert("RGB").getpixel((30, 30)) == (255, 0, 0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's address space")
@@ -455,7 +455,7 @@ def test_nothing_but_pixels_is_left_in_the_picture() -> None:
 
     result = decoded(data)
 
-    assert result.stored.info == shown(result).info == {}
+    assert result.stored.info == opened(result).info == {}
 
 
 @pytest.mark.parametrize(
@@ -510,7 +510,7 @@ def test_a_jpeg_cut_at_any_byte_is_corrupt(progressive: bool) -> None:
 @pytest.mark.parametrize("size", [(1600, 1540), (3100, 3080)])
 def test_a_jpeg_cut_short_is_corrupt_at_reduced_scale_too(size: tuple[int, int], progressive: bool) -> None:
     data = pictures.encode(pictures.scene(*size), "JPEG", progressive=progressive)
-    assert shown(decoded(data)).width < size[0], "or this would not test what it says"
+    assert opened(decoded(data)).width < size[0], "or this would not test what it says"
 
     for end in [len(data) // 4, len(data) // 2, *range(len(data) - 12, len(data))]:
         with pytest.raises(CorruptImage):
@@ -619,7 +619,7 @@ def test_damaged_files_decode_or_raise_an_image_error_and_nothing_else(name: str
             result = decoded(data, max_pixels=1_000_000)
         except (CorruptImage, TooManyPixels, UnsupportedFormat):
             return
-        assert shown(result).mode in {"L", "RGB", "RGBA"}
+        assert opened(result).mode in {"L", "RGB", "RGBA"}
         assert result.width * result.height <= 1_000_000
         assert result.for_captioning(384).mode == "RGB"
 

@@ -61,13 +61,13 @@ def is_known(tag: str, if_none_match: str | None) -> bool:
     return header.strip() == "*" or tag in (found for _, found in _TAGS.findall(header))
 
 
-def require_match(body: BaseModel, if_match: str | None, *others: str) -> None:
-    """Raise `PreconditionFailed` if an `If-Match` lists neither the ETag of `body` nor one of `others`."""
+def require_match(body: BaseModel, if_match: str | None, *other_tags: str) -> None:
+    """Raise `PreconditionFailed` if an `If-Match` lists neither the ETag of `body` nor one of `other_tags`."""
     if if_match is None or if_match.strip() == "*":
         return
     # A weak tag never matches here: it does not guarantee identical bytes.
     strong = {found for weak, found in _TAGS.findall(if_match) if not weak}
-    if strong.isdisjoint((etag(serialized(body)), *others)):
+    if strong.isdisjoint((etag(serialized(body)), *other_tags)):
         raise PreconditionFailed
 
 

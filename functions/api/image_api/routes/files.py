@@ -14,7 +14,7 @@ from image_api.http.conditional import ETAG, etag_headers, is_known, not_modifie
 from image_api.http.error_responses import documented
 from image_api.http.errors import NotFound, NotReady, ProcessingFailed, SizeMissing
 from image_api.parameters import IfNoneMatch, ImageId, Size
-from image_api.presentation import shown_status
+from image_api.presentation import public_status
 from image_api.responses import RETRY_AFTER_SECONDS
 from image_api.schemas import OriginalLocation, OriginalResponse
 from image_core.errors import Superseded
@@ -68,11 +68,11 @@ def get_thumbnail(
 
 def _thumbnail(record: Record, size: str, settings: Settings) -> ThumbnailInfo:
     if record.thumbnails is not None:
-        made = record.thumbnails.sizes
-        if size not in made:
-            raise SizeMissing(f"This image has no thumbnail of that size. It has: {', '.join(made)}.")
-        _require_own(made[size], record)
-        return made[size]
+        sizes = record.thumbnails.sizes
+        if size not in sizes:
+            raise SizeMissing(f"This image has no thumbnail of that size. It has: {', '.join(sizes)}.")
+        _require_own(sizes[size], record)
+        return sizes[size]
     if size not in settings.thumbnails:
         raise SizeMissing(f"There is no such thumbnail size. The sizes are: {', '.join(settings.thumbnails)}.")
     if record.status is Status.FAILED:
@@ -121,7 +121,7 @@ def get_original_address(image_id: ImageId, services: Connected) -> OriginalResp
     redirect leads, and would send their API key there."""
     record = find_record(image_id, services)
     url = _presigned(record, services)
-    return OriginalResponse(status=shown_status(record), data=OriginalLocation(url=url))
+    return OriginalResponse(status=public_status(record), data=OriginalLocation(url=url))
 
 
 def _presigned(record: Record, services: Services) -> str:

@@ -37,7 +37,7 @@ from image_api.parameters import (
     milliseconds,
 )
 from image_api.responses import LOCATION_HEADER, PENDING_HEADERS, accepted, pending_headers, present
-from image_api.schemas import AcceptedResponse, ImagePatch, ImageResponse, ListResponse, ShownStatus
+from image_api.schemas import AcceptedResponse, ImagePatch, ImageResponse, ListResponse, PublicStatus
 from image_core.errors import BadCursor, Superseded, Unavailable, UploadIncomplete
 from image_core.keys import upload_key
 from image_core.lifecycle.delete import delete, mark_for_caller
@@ -145,7 +145,7 @@ def list_images(
     cursor: Annotated[
         str | None, Query(max_length=512, description="`next_cursor` of the previous page of the same list.")
     ] = None,
-    status: Annotated[ShownStatus | None, Query(description="Only images that have this status now.")] = None,
+    status: Annotated[PublicStatus | None, Query(description="Only images that have this status now.")] = None,
     created_after: CreatedAfter = None,
     created_before: CreatedBefore = None,
     if_none_match: IfNoneMatch = None,
@@ -165,18 +165,18 @@ def list_images(
         from_ms=milliseconds(created_after) if created_after else None,
         until_ms=milliseconds(created_before) if created_before else None,
     )
-    shown = [present(record, request, services) for record in page.records]
-    content = serialized(ListResponse(data=shown, next_cursor=page.next_cursor))
+    images = [present(record, request, services) for record in page.records]
+    content = serialized(ListResponse(data=images, next_cursor=page.next_cursor))
     if len(content) > MAX_PAGE_BYTES:
-        page = page.first(_fitting(shown))
-        content = serialized(ListResponse(data=shown[: len(page.records)], next_cursor=page.next_cursor))
+        page = page.first(_fitting(images))
+        content = serialized(ListResponse(data=images[: len(page.records)], next_cursor=page.next_cursor))
     return json_bytes_response(content, if_none_match)
 
 
-def _fitting(shown: list[ImageResponse]) -> int:
+def _fitting(images: list[ImageResponse]) -> int:
     """How many of these images fit on a page: at least one."""
     room = MAX_PAGE_BYTES - _ENVELOPE_BYTES
-    return max(1, sum(size <= room for size in accumulate(len(serialized(one)) + 1 for one in shown)))
+    return max(1, sum(size <= room for size in accumulate(len(serialized(one)) + 1 for one in images)))
 
 
 @router.get(
@@ -193,8 +193,8 @@ def get_image(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Returns status, metadata, caption and thumbnails of an image, as far as they are known."""
-    shown = present(find_record(image_id, services), request, services)
-    return json_response(shown, if_none_match, pending_headers(shown.status))
+    body = present(find_record(image_id, services), request, services)
+    return json_response(body, if_none_match, pending_headers(body.status))
 
 
 @router.patch(
@@ -234,8 +234,8 @@ def describe_image(
 
 
 def _require_match(record: Record, if_match: str | None, request: Request, services: Services) -> None:
-    shown = present(record, request, services)
-    require_match(shown, if_match, shown.data.text_etag)
+    body = present(record, request, services)
+    require_match(body, if_match, body.data.text_etag)
 
 
 @router.post(

@@ -110,7 +110,7 @@ class IsolatedDecoder:
             raise
         if response is None:
             self._child = None
-            raise _death(child)
+            raise _exit_error(child)
         return response
 
     def _running(self) -> subprocess.Popen[bytes]:
@@ -132,7 +132,7 @@ def _environment() -> dict[str, str]:
     return inherited | {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
 
 
-def _death(child: subprocess.Popen[bytes]) -> Exception:
+def _exit_error(child: subprocess.Popen[bytes]) -> Exception:
     """Return the error for a child that ended without a response."""
     child.communicate()
     status = child.returncode

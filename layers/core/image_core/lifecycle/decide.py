@@ -27,7 +27,7 @@ class Decision(Enum):
     GIVE_UP = auto()  # fail as `retries_exhausted`
     NEVER_ARRIVED = auto()  # fail as `upload_incomplete`
     UNREADABLE = auto()  # fail as `unreadable_object`
-    FORGET = auto()
+    PURGE = auto()
     REQUEUE = auto()  # send a message, postpone the deadline
 
 
@@ -91,7 +91,7 @@ def decide_deadline(record: Record, stored: StoredObject | None, *, now_ms: int,
         return Decision.DELETE
     if stored is None:
         if record.status is Status.RESERVED:
-            return Decision.FORGET
+            return Decision.PURGE
         return Decision.NEVER_ARRIVED if record.version is None else Decision.DELETE
     if not stored.is_readable:
         return Decision.UNREADABLE

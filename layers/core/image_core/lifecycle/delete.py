@@ -54,9 +54,9 @@ def _finish(record: Record, services: Services) -> None:
     storage.delete_thumbnails(thumbnails)
     now_ms = services.clock.now_ms()
     upload_may_be_under_way = (record.version is None or record.upload_until > 0) and record.deadline > now_ms
-    if upload_may_be_under_way or record.remembers_its_request(now_ms):
+    if upload_may_be_under_way or record.keeps_idempotency_key(now_ms):
         return  # the sweep removes the record after its deadline
-    services.records.forget(record)
+    services.records.purge(record)
     if storage.head(record.key) is not None:
         # A new object was dropped during the deletion, and its event may have come too early.
         services.queue.send(ObjectEvent(storage.uploads_bucket, record.key))

@@ -107,8 +107,8 @@ def _act(decision: Decision, state: ImageState, now_ms: int, services: Services,
             act.give_up(record, stored, UploadIncomplete(), services)
         case Decision.UNREADABLE:
             act.give_up(record, stored, UnreadableObject(), services)
-        case Decision.FORGET:
-            services.records.forget(record)
+        case Decision.PURGE:
+            services.records.purge(record)
         case Decision.REQUEUE:
             act.requeue(record, services)
         case Decision.NOTHING:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from image_core.histogram import bucket_of
-from image_core.model import SHOWN_STATUSES, Record, Stats, Status
+from image_core.model import PUBLIC_STATUSES, Record, Stats, Status
 
 STATS_NAME = "images"
 """Hash key of the counter items; the range key is the shard's number."""
@@ -29,7 +29,7 @@ _BUCKET_PREFIX = "bucket_"
 def contribution(record: Record | None) -> Counter[str]:
     """What one record contributes to the counters, by attribute name."""
     counts: Counter[str] = Counter()
-    if record is None or record.status not in SHOWN_STATUSES:
+    if record is None or record.status not in PUBLIC_STATUSES:
         return counts
     counts[record.status.value] = 1
     if record.status is Status.SUCCESS and record.processing_ms is not None:
@@ -103,7 +103,7 @@ def reading_of_shards(items: Iterable[Mapping[str, Any]]) -> Reading:
 def added_up(counts: Mapping[str, int]) -> Stats:
     """Statistics from counters by attribute name."""
     return Stats(
-        counts={status: counts.get(status.value, 0) for status in SHOWN_STATUSES},
+        counts={status: counts.get(status.value, 0) for status in PUBLIC_STATUSES},
         processing_ms_total=counts.get(_TIME_TOTAL, 0),
         histogram={
             int(name.removeprefix(_BUCKET_PREFIX)): count

@@ -149,15 +149,15 @@ class Records(Queries):
     ) -> Record:
         """save: make the metadata and thumbnails of the attempt visible."""
         assert record.attempt and record.version
-        made = Thumbnails(record.attempt, record.version, record.generation, thumbnails)
+        results = Thumbnails(record.attempt, record.version, record.generation, thumbnails)
 
         def saved(now: Record) -> Record:
             # An earlier caption stays until finish replaces it, but not next to another version's picture.
-            same_picture = now.thumbnails is not None and now.thumbnails.version == made.version
+            same_picture = now.thumbnails is not None and now.thumbnails.version == results.version
             return replace(
                 now,
                 metadata=metadata,
-                thumbnails=made,
+                thumbnails=results,
                 content_type=media_type(metadata["format"]),
                 caption=now.caption if same_picture else None,
                 caption_reason=now.caption_reason if same_picture else None,
@@ -239,22 +239,22 @@ class Records(Queries):
         """
         now = self.clock.now_ms()
         deadline = now + deadline_seconds * 1000
-        meant = record
+        marked = record
         if record.version is None:
             # An upload may be in progress: keep the record until nothing can arrive any more.
             deadline = max(deadline, record.deadline)
         elif stored is not None:
-            meant = replace(record, version=stored.version, version_etag=stored.etag)
+            marked = replace(record, version=stored.version, version_etag=stored.etag)
         upload_until = record.upload_until if ends_upload and record.upload_until > now else 0
         # Until then an object may arrive, and the record must exist to say that it was deleted.
         deadline = max(deadline, upload_until)
-        if record.remembers_its_request(now):
+        if record.keeps_idempotency_key(now):
             # A repeated request with the same Idempotency-Key must not create this image again.
             deadline = max(deadline, record.created_ms + IDEMPOTENCY_KEY_MS)
         return self._write(
             record,
             replace(
-                meant,
+                marked,
                 rev=record.rev + 1,
                 status=Status.DELETING,
                 deadline=deadline,
@@ -264,8 +264,8 @@ class Records(Queries):
             ),
         )
 
-    def forget(self, record: Record) -> None:
-        """forget: remove the record of a finished deletion or of a stale reservation."""
+    def purge(self, record: Record) -> None:
+        """purge: remove the record of a finished deletion or of a stale reservation."""
         assert record.status in (Status.DELETING, Status.RESERVED)
         try:
             self._client.delete_item(

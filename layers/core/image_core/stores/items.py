@@ -12,7 +12,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from image_core.model import SHOWN_STATUSES, Record, Status, ThumbnailInfo, Thumbnails
+from image_core.model import PUBLIC_STATUSES, Record, Status, ThumbnailInfo, Thumbnails
 
 LISTED = "images"
 """Hash key of `by_created`: one partition, written once per image."""
@@ -60,7 +60,7 @@ def to_item(record: Record) -> Item:
         else:
             item[field.name] = {"S": str(value)}
     item["status_order"] = {"S": status_order(record)}
-    if record.status in SHOWN_STATUSES:
+    if record.status in PUBLIC_STATUSES:
         item["listed"] = {"S": LISTED}
         item["created_order"] = {"S": created_order(record.created_ms, record.image_id)}
     return item
@@ -81,11 +81,11 @@ def from_item(item: Mapping[str, Any]) -> Record:
     if "tags" in values:
         values["tags"] = tuple(values["tags"])
     if "thumbnails" in values:
-        made = values["thumbnails"]
+        saved = values["thumbnails"]
         values["thumbnails"] = Thumbnails(
-            attempt=made["attempt"],
-            version=made["version"],
-            generation=made["generation"],
-            sizes={name: ThumbnailInfo(**info) for name, info in made["sizes"].items()},
+            attempt=saved["attempt"],
+            version=saved["version"],
+            generation=saved["generation"],
+            sizes={name: ThumbnailInfo(**info) for name, info in saved["sizes"].items()},
         )
     return Record(**values)

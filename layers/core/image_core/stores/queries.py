@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from image_core.errors import BadCursor, Unavailable
 from image_core.keys import is_image_id
-from image_core.model import SHOWN_STATUSES, Record, Status
+from image_core.model import PUBLIC_STATUSES, Record, Status
 from image_core.stores.items import LISTED, deadline_of, from_item
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Queries:
             order_of = {entry["image_id"]["S"]: entry[order_name]["S"] for entry in entries}
             for record in self.get_many(list(order_of)):
                 # The index lags behind the table: records that have changed since no longer belong here.
-                if record.status in SHOWN_STATUSES and status in (None, record.status):
+                if record.status in PUBLIC_STATUSES and status in (None, record.status):
                     found.append(record)
                     orders.append(order_of[record.image_id])
             if entries:

@@ -66,7 +66,7 @@ def read_exif(block: bytes) -> Exif:
     details = structure.pointed_to(main, _EXIF_DIRECTORY)
     details.pop(names.ORIENTATION, None)  # only the main directory's orientation is valid
     tags = main | details
-    return Exif(_shown(tags), _position(structure.pointed_to(main, _GPS_DIRECTORY)))
+    return Exif(_readable_tags(tags), _position(structure.pointed_to(main, _GPS_DIRECTORY)))
 
 
 def _without_prefix(block: bytes) -> memoryview:
@@ -76,7 +76,7 @@ def _without_prefix(block: bytes) -> memoryview:
     return memoryview(block)[start:]
 
 
-def _shown(directory: ifd.Directory) -> dict[str, JsonValue]:
+def _readable_tags(directory: ifd.Directory) -> dict[str, JsonValue]:
     tags: dict[str, JsonValue] = {}
     too_long = False
     for tag in sorted(directory.keys() & names.NAMES.keys()):
@@ -112,10 +112,10 @@ def _plain(tag: int, value: Value, directory: Mapping[int, Value]) -> JsonValue:
         return list(numbers_of(value))
     if tag == names.ORIENTATION:
         return _orientation(value)
-    shown = plain(value)
-    if tag == names.SUBJECT_DISTANCE and shown in (0, _INFINITELY_FAR):  # unknown, infinity
+    readable = plain(value)
+    if tag == names.SUBJECT_DISTANCE and readable in (0, _INFINITELY_FAR):  # unknown, infinity
         return None
-    return shown
+    return readable
 
 
 def _orientation(value: Value) -> int | None:
@@ -134,5 +134,5 @@ def _smallest(tags: dict[str, JsonValue], *, too_long: bool) -> dict[str, JsonVa
             break
         room -= size
         kept.add(name)
-    shown = {name: value for name, value in tags.items() if name in kept}
-    return shown | {TRUNCATED: True} if too_long else shown
+    readable = {name: value for name, value in tags.items() if name in kept}
+    return readable | {TRUNCATED: True} if too_long else readable
