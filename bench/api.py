@@ -52,18 +52,18 @@ def main() -> None:
         f"\n## API\n\nSpawn to first response, {rounds} rounds, {version}.\n"
         f"{machine('fastapi', 'mangum', 'boto3')}\n"
     )
-    ours, theirs = _ours(python), _theirs(python)
+    this_api, eager_api = _this_api(python), _eager_api(python)
     event = WORK / "event.json"
     event.write_text(json.dumps(_event()))
     with _Dynamodb() as url:
         environment = _environment(url)
         times: tuple[list[float], list[float]] = ([], [])
         for number in range(rounds + 1):
-            for way, seconds in zip((theirs, ours), times, strict=True):
+            for way, seconds in zip((eager_api, this_api), times, strict=True):
                 took = _seconds_to_first_response(python, way, event, environment)
                 if number:  # the first round warms the page cache
                     seconds.append(took)
-        warm = _warm(python, ours, event, environment)
+        warm = _warm(python, this_api, event, environment)
     rows = [["eager FastAPI + Mangum + boto3", spread(times[0]), "1.00"]]
     rows.append(["this API", spread(times[1]), ratio(times[1], times[0])])
     print(table(["", "seconds, median (range)", "of eager"], rows))
@@ -88,7 +88,7 @@ def _python() -> str:
     return found
 
 
-def _ours(python: str) -> Way:
+def _this_api(python: str) -> Way:
     shutil.rmtree(WORK, ignore_errors=True)
     parts = []
     for name, folder in (("CoreLayer", "layers/core"), ("ApiFunction", "functions/api")):
@@ -104,7 +104,7 @@ def _ours(python: str) -> Way:
     return Way("image_api.main", os.pathsep.join(reversed(parts)))
 
 
-def _theirs(python: str) -> Way:
+def _eager_api(python: str) -> Way:
     target = WORK / "eager"
     install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--target", str(target)]
     for folder in LOCKED:

@@ -105,8 +105,10 @@ def main() -> None:
     print(table([*header, "limited by"], rows))
     print("\nRequests per second that one of our processes could handle without moto, by its CPU time:\n")
     for name in calls:
-        ours = [1 / run.api_cpu for clients in arguments.clients for run in runs[name, clients] if run.api_cpu]
-        print(f"- {name}: {spread(ours, digits=0)}")
+        requests_per_second = [
+            1 / run.api_cpu for clients in arguments.clients for run in runs[name, clients] if run.api_cpu
+        ]
+        print(f"- {name}: {spread(requests_per_second, digits=0)}")
 
 
 def prepare(stack: LocalStack) -> dict[str, Call]:

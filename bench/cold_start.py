@@ -21,7 +21,10 @@ from bench.report import check_bound, machine, ratio, spread, table
 
 REPOSITORY = Path(__file__).parents[1]
 REQUIREMENTS = REPOSITORY / "functions" / "processor" / "requirements.txt"
-OURS, THEIRS = ["onnxruntime", "tokenizers", "numpy", "pillow"], ["torch", "transformers", "pillow"]
+ENGINE_PACKAGES, TRANSFORMERS_PACKAGES = (
+    ["onnxruntime", "tokenizers", "numpy", "pillow"],
+    ["torch", "transformers", "pillow"],
+)
 TO_TRANSFORMERS, EXTRA_MEMORY_MB, DEPLOYED_MB = 3.0, 350, 250
 
 
@@ -44,13 +47,15 @@ def main() -> None:
     print(
         f"\n## Cold start\n\n{model.name}, spawn to first caption of {TOKENS} tokens, {rounds} rounds.\n{where}\n"
     )
-    slow, ours = _measure(model, rounds)
-    theirs_mb, ours_mb, both_mb = map(_megabytes, (THEIRS, OURS, _processor_packages()))
-    extra_mb = max(one.peak_bytes for one in ours) / 1e6 - model.weights_bytes / 1e6
-    times = [[one.seconds for one in slow], [one.seconds for one in ours]]
+    reference_starts, engine_starts = _measure(model, rounds)
+    transformers_mb, engine_mb, both_mb = map(
+        _megabytes, (TRANSFORMERS_PACKAGES, ENGINE_PACKAGES, _processor_packages())
+    )
+    extra_mb = max(one.peak_bytes for one in engine_starts) / 1e6 - model.weights_bytes / 1e6
+    times = [[one.seconds for one in reference_starts], [one.seconds for one in engine_starts]]
     rows = [
-        ["torch + transformers", spread(times[0]), "1.00", _memory(slow), f"{theirs_mb:.0f}"],
-        ["this engine", spread(times[1]), ratio(*times), _memory(ours), f"{ours_mb:.0f}"],
+        ["torch + transformers", spread(times[0]), "1.00", _memory(reference_starts), f"{transformers_mb:.0f}"],
+        ["this engine", spread(times[1]), ratio(*times), _memory(engine_starts), f"{engine_mb:.0f}"],
     ]
     header = ["", "seconds, median (range)", "times as fast", "peak memory, MB", "libraries on disk, MB"]
     print(table(header, rows))
@@ -63,16 +68,16 @@ def main() -> None:
 def _measure(model: Model, rounds: int) -> tuple[list[Start], list[Start]]:
     path = WORK / "picture.jpg"
     picture(0).save(path, quality=95)
-    slow, ours = [], []
+    reference_starts, engine_starts = [], []
     for number in range(rounds + 1):
-        theirs = _start("transformers", model.checkpoint, path)
+        reference = _start("transformers", model.checkpoint, path)
         engine = _start("onnx", model.exported, path)
-        if theirs.ids != engine.ids:
-            raise SystemExit(f"the captions differ: {theirs.ids}, {engine.ids}")
+        if reference.ids != engine.ids:
+            raise SystemExit(f"the captions differ: {reference.ids}, {engine.ids}")
         if number:  # the first round warms the page cache
-            slow.append(theirs)
-            ours.append(engine)
-    return slow, ours
+            reference_starts.append(reference)
+            engine_starts.append(engine)
+    return reference_starts, engine_starts
 
 
 def _start(way: str, folder: Path, path: Path) -> Start:

@@ -134,7 +134,7 @@ def _fields(random: np.random.Generator, width: int, height: int) -> NDArray[np.
     down, across = np.ogrid[0:height, 0:width]
     size = max(width, height)
     for _ in range(EDGES):
-        colour = random.normal(0, 14, 3).astype(np.float32)
+        color = random.normal(0, 14, 3).astype(np.float32)
         x, y = random.integers(0, width), random.integers(0, height)
         radius = int(size * random.uniform(0.02, 0.2))
         top, bottom, left, right = (
@@ -144,7 +144,7 @@ def _fields(random: np.random.Generator, width: int, height: int) -> NDArray[np.
             min(width, x + radius),
         )
         inside = (down[top:bottom] - y) ** 2 + (across[:, left:right] - x) ** 2 < radius**2
-        fields[top:bottom, left:right][inside] += colour
+        fields[top:bottom, left:right][inside] += color
     return fields
 
 

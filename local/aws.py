@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-class OneAtATime:
+class SerializedApplication:
     """Wraps `application`: reads a request's body first, then waits until no other request runs."""
 
     def __init__(self, application: WSGIApplication) -> None:
@@ -77,7 +77,7 @@ def application(create: Callable[[Any], Any] = create_application) -> WSGIApplic
     FakeDeleteMarker.etag = ""  # type: ignore[attr-defined]
     FakeDeleteMarker.size = 0  # type: ignore[attr-defined]
     moto: Any = DomainDispatcherApplication(create)
-    return OneAtATime(DeletionEvents(moto, send_object_removed))
+    return SerializedApplication(DeletionEvents(moto, send_object_removed))
 
 
 def _end(*_: object) -> None:

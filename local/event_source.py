@@ -115,7 +115,7 @@ class SqsPoller:
         if self._source.reports_item_failures:
             failed = failed_message_ids(result, [message["MessageId"] for message in messages])
         done = [message for message in messages if message["MessageId"] not in failed]
-        given_back = [message for message in messages if message["MessageId"] in failed]
+        returned = [message for message in messages if message["MessageId"] in failed]
         if done:
             self._sqs.delete_message_batch(
                 QueueUrl=self._source.queue_url,
@@ -125,8 +125,8 @@ class SqsPoller:
                 ],
             )
             logs.write(self._function.name, f"{describe(done)}: done in {seconds:.2f} s")
-        if given_back:
-            logs.write(self._function.name, f"{describe(given_back)}: returned to the queue")
+        if returned:
+            logs.write(self._function.name, f"{describe(returned)}: returned to the queue")
 
 
 def describe(messages: Sequence[MessageTypeDef]) -> str:

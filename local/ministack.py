@@ -115,7 +115,7 @@ async def _put_events(
     return status, {"Content-Type": content_type}, response
 
 
-class ServicesAlone:
+class AllowedServices:
     """Wraps MiniStack: rejects its own interface, such as `/_ministack/reset`, and WebSockets."""
 
     def __init__(self, application: ASGIApp) -> None:
@@ -197,7 +197,7 @@ def main() -> None:
         with socket.socket(fileno=os.dup(fd)) as listening:
             addresses.append(listening.getsockname()[0])
     gate = Gate.of(["host.docker.internal", *addresses], arguments.origin, page_methods=cors.METHODS | {"OPTIONS"})
-    application = AsgiGate(cors.AsgiBucketCors(ServicesAlone(app.app)), gate)
+    application = AsgiGate(cors.AsgiBucketCors(AllowedServices(app.app)), gate)
     asyncio.run(serve(app, application, arguments.fd, data))
 
 

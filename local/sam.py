@@ -36,7 +36,7 @@ def _exit(_signum: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(0)
 
 
-def stand_in_front(gate: Gate) -> None:
+def guard_servers(gate: Gate) -> None:
     """Put `gate` in front of every Flask application of this process, such as SAM's servers."""
     from flask import Flask
 
@@ -72,7 +72,7 @@ def main() -> None:
     os.dup2(2, 1)  # standard error is the log
     signal.signal(signal.SIGTERM, _exit)
     threading.Thread(target=_stop_when_parent_ends, name="lifeline", daemon=True).start()
-    stand_in_front(gate)
+    guard_servers(gate)
     from samcli.cli.main import cli  # type: ignore[import-untyped]
 
     cli(arguments, prog_name="sam")

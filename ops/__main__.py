@@ -146,7 +146,9 @@ def _reprocess(options: Options, target: Target, services: Services) -> int:
                 progress=progress,
             )
     finally:
-        action = f"{done.begun:,} reprocessed" if options.apply else "nothing was changed; --apply reprocesses them"
+        action = (
+            f"{done.requeued:,} reprocessed" if options.apply else "nothing was changed; --apply reprocesses them"
+        )
         print(f"{target.name}: {done.examined:,} checked, {done.matching:,} match; {action}.")
     return CLEAN
 

@@ -40,7 +40,7 @@ from ops.differences import (
 )
 from ops.rate import RateLimit
 from ops.report import Report
-from ops.reprocess import begin_again
+from ops.reprocess import reprocess_record
 
 log = logging.getLogger(__name__)
 
@@ -313,7 +313,7 @@ class _Run:
                 delete(record, services)
             else:
                 self._rate.wait()
-                begin_again(record, services)
+                reprocess_record(record, services)
 
     # Plumbing
 

@@ -20,10 +20,10 @@ class Reprocessed:
 
     examined: int = 0
     matching: int = 0
-    begun: int = 0
+    requeued: int = 0
 
 
-def begin_again(record: Record, services: Services, stage: Stage = Stage.ALL) -> None:
+def reprocess_record(record: Record, services: Services, stage: Stage = Stage.ALL) -> None:
     """Reprocess an image as the API does: the transition, then the message. Raises `Superseded`.
 
     If the process ends between the two, the sweep sends the message.
@@ -62,8 +62,8 @@ def reprocess(
         if apply:
             rate.wait()
             try:
-                begin_again(record, services, stage)
-                done.begun += 1
+                reprocess_record(record, services, stage)
+                done.requeued += 1
             except Superseded:
                 continue  # another process is handling it
     return done

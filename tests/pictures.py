@@ -1,6 +1,6 @@
 """Pictures that the tests draw themselves, as the bytes of image files.
 
-The scene is four fields of different colour, so that a picture that is turned, mirrored or wrong in colour
+The scene is four fields of different color, so that a picture that is turned, mirrored or wrong in color
 can be told by the pixels in its corners.
 """
 
@@ -87,14 +87,14 @@ def png(width: int = 120, height: int = 80, *, mode: str = "RGB", **options: Any
     return encode(scene(width, height, mode=mode), "PNG", **options)
 
 
-def grey16_png(width: int = 64, height: int = 4) -> bytes:
-    """16-bit grey, black on the left to white on the right."""
+def gray16_png(width: int = 64, height: int = 4) -> bytes:
+    """16-bit gray, black on the left to white on the right."""
     ramp = np.linspace(0, 65535, width).astype(np.uint16)
     return encode(Image.fromarray(np.tile(ramp, (height, 1))), "PNG")
 
 
 def float_tiff(low: float, high: float, width: int = 64, height: int = 4) -> bytes:
-    """32-bit floating point grey, `low` on the left to `high` on the right."""
+    """32-bit floating point gray, `low` on the left to `high` on the right."""
     ramp = np.linspace(low, high, width).astype(np.float32)
     return encode(Image.fromarray(np.tile(ramp, (height, 1))), "TIFF")
 
@@ -107,25 +107,25 @@ def mpo(width: int = 120, height: int = 80) -> bytes:
 
 def animated(kind: str, width: int = 60, height: int = 40) -> bytes:
     """An animation whose first frame is the scene."""
-    frames = [Image.new("RGB", (width, height), colour) for colour in ("black", "white")]
+    frames = [Image.new("RGB", (width, height), color) for color in ("black", "white")]
     return encode(scene(width, height), kind, save_all=True, append_images=frames, duration=100)
 
 
 def palette_png(*, transparency: int | bytes | None = None) -> bytes:
-    """The scene in a palette of four colours: 0 red, 1 green, 2 blue, 3 yellow."""
+    """The scene in a palette of four colors: 0 red, 1 green, 2 blue, 3 yellow."""
     indexes = np.zeros((80, 120), np.uint8)
     indexes[:40, 60:], indexes[40:, :60], indexes[40:, 60:] = 1, 2, 3
     picture = Image.fromarray(indexes)
-    picture.putpalette([value for colour in (RED, GREEN, BLUE, YELLOW) for value in colour])
+    picture.putpalette([value for color in (RED, GREEN, BLUE, YELLOW) for value in color])
     options: dict[str, Any] = {} if transparency is None else {"transparency": transparency}
     return encode(picture, "PNG", **options)
 
 
-def raw_png(width: int, height: int, *, depth: int, colour: int, rows: bytes, **chunks: bytes) -> bytes:
-    """A PNG of any depth and colour type, from packed rows of samples; `chunks` come before the pixels."""
+def raw_png(width: int, height: int, *, depth: int, color: int, rows: bytes, **chunks: bytes) -> bytes:
+    """A PNG of any depth and color type, from packed rows of samples; `chunks` come before the pixels."""
     stride = len(rows) // height if height else 0
     lines = b"".join(b"\0" + rows[at : at + stride] for at in range(0, len(rows), stride or 1))
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     parts = [("IHDR", header), *chunks.items(), ("IDAT", zlib.compress(lines)), ("IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name.encode(), body) for name, body in parts)
 
@@ -188,7 +188,7 @@ def cut(data: bytes, keep: float = 0.5) -> bytes:
 
 
 def corners(picture: Image.Image) -> dict[str, tuple[int, int, int]]:
-    """The colours well inside the four fields of a picture of the scene."""
+    """The colors well inside the four fields of a picture of the scene."""
     width, height = picture.size
     rgb = picture.convert("RGB")
     left, right, top, bottom = width // 5, width - 1 - width // 5, height // 5, height - 1 - height // 5
@@ -198,10 +198,10 @@ def corners(picture: Image.Image) -> dict[str, tuple[int, int, int]]:
         "bottom left": (left, bottom),
         "bottom right": (right, bottom),
     }
-    return {name: _colour(rgb, place) for name, place in places.items()}
+    return {name: _color(rgb, place) for name, place in places.items()}
 
 
-def _colour(picture: Image.Image, place: tuple[int, int]) -> tuple[int, int, int]:
+def _color(picture: Image.Image, place: tuple[int, int]) -> tuple[int, int, int]:
     value = picture.getpixel(place)
     assert isinstance(value, tuple)
     red, green, blue = value
@@ -209,10 +209,10 @@ def _colour(picture: Image.Image, place: tuple[int, int]) -> tuple[int, int, int
 
 
 def same_scene(picture: Image.Image, tolerance: int = 12) -> bool:
-    """Whether `picture` shows the scene upright and in its colours."""
+    """Whether `picture` shows the scene upright and in its colors."""
     seen = corners(picture)
     return all(
         abs(value - wanted) <= tolerance
-        for name, colour in CORNERS.items()
-        for value, wanted in zip(seen[name], colour, strict=True)
+        for name, color in CORNERS.items()
+        for value, wanted in zip(seen[name], color, strict=True)
     )

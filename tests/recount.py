@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from image_core.model import Record, Stats
-from image_core.stores.counters import added_up, contribution
+from image_core.stores.counters import contribution, stats_from_counts
 
 
 def recount(records: Iterable[Record]) -> Stats:
@@ -14,4 +14,4 @@ def recount(records: Iterable[Record]) -> Stats:
     counts: Counter[str] = Counter()
     for record in records:
         counts.update(contribution(record))
-    return added_up(counts)
+    return stats_from_counts(counts)

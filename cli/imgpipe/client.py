@@ -14,7 +14,7 @@ from imgpipe.connection import Connection, Receiver, document, not_the_api
 from imgpipe.errors import ApiError, NotFound, Unreachable
 from imgpipe.files import Body
 from imgpipe.images import Image, checked_id
-from imgpipe.retries import Waiting, no_notice, retry_after
+from imgpipe.retries import OnRetry, ignore_retry, retry_after
 
 MAX_POST_BYTES = 4_000_000
 """The default post limit if the API does not report one: a Lambda request is 6 MB in base64, with its headers."""
@@ -49,19 +49,19 @@ class Client:
         limit = limits.get("max_post_bytes") if isinstance(limits, dict) else None
         return limit if isinstance(limit, int) and limit > 0 else MAX_POST_BYTES
 
-    async def post_image(self, body: Body, key: str, waiting: Waiting = no_notice) -> str:
+    async def post_image(self, body: Body, key: str, on_retry: OnRetry = ignore_retry) -> str:
         """Post a file and return the id of its image. The same `key` always gives the same image."""
         response = await self._connection.call(
             "POST",
             "/api/images",
             files=lambda: {"file": (body.file.name, body.rewound(), body.file.media_type)},
             headers={"Idempotency-Key": key},
-            waiting=waiting,
+            on_retry=on_retry,
         )
         return checked_id(document(response).get("image_id"))
 
     async def reserve(
-        self, body: Body, sha256: str, key: str, waiting: Waiting = no_notice
+        self, body: Body, sha256: str, key: str, on_retry: OnRetry = ignore_retry
     ) -> tuple[str, Reservation | None]:
         """Reserve a presigned upload. Returns the image's id, and where to send the file (None: it is already
         there).
@@ -71,7 +71,7 @@ class Client:
         file = body.file
         wanted = {"filename": file.name, "content_type": file.media_type, "size": file.size, "sha256": sha256}
         response = await self._connection.call(
-            "POST", "/api/uploads", json=wanted, headers={"Idempotency-Key": key}, waiting=waiting
+            "POST", "/api/uploads", json=wanted, headers={"Idempotency-Key": key}, on_retry=on_retry
         )
         parsed = document(response)
         image_id = checked_id(parsed.get("image_id"))
@@ -85,14 +85,14 @@ class Client:
             headers["Content-Length"] = str(file.size)
         return image_id, Reservation(str(upload.get("method") or "PUT"), _text(upload, "url"), headers)
 
-    async def put(self, reservation: Reservation, body: Body, waiting: Waiting = no_notice) -> httpx.Response:
+    async def put(self, reservation: Reservation, body: Body, on_retry: OnRetry = ignore_retry) -> httpx.Response:
         """Send a file to the URL of a reservation, and return the bucket's response, with any status."""
         return await self._connection.call_elsewhere(
             reservation.method,
             reservation.url,
             content=body.chunks,
             headers=reservation.headers,
-            waiting=waiting,
+            on_retry=on_retry,
         )
 
     async def image(self, image_id: str) -> Image:

@@ -12,7 +12,7 @@ import httpx
 
 from imgpipe import __version__
 from imgpipe.errors import ApiError, NotFound, Refused, Unreachable
-from imgpipe.retries import Retries, Waiting, no_notice, send
+from imgpipe.retries import OnRetry, Retries, ignore_retry, send
 from imgpipe.settings import Settings
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
@@ -58,7 +58,7 @@ class Connection:
         method: str,
         path: str,
         *,
-        waiting: Waiting = no_notice,
+        on_retry: OnRetry = ignore_retry,
         files: Callable[[], Any] | None = None,
         receive: Receiver | None = None,
         **arguments: Any,
@@ -73,7 +73,7 @@ class Connection:
             form = {"files": files()} if files else {}
             return await _once(self._api, self._api.build_request(method, path, **arguments, **form), receive)
 
-        response, attempts = await send(once, self._retries, waiting=waiting, first_contact=not self._reached)
+        response, attempts = await send(once, self._retries, on_retry=on_retry, first_contact=not self._reached)
         self._reached = True
         if response.status_code >= HTTPStatus.BAD_REQUEST:
             raise self._error(response, attempts)
@@ -108,7 +108,7 @@ class Connection:
         method: str,
         url: str,
         *,
-        waiting: Waiting = no_notice,
+        on_retry: OnRetry = ignore_retry,
         content: Callable[[], Any] | None = None,
         receive: Receiver | None = None,
         headers: Mapping[str, str] | None = None,
@@ -122,7 +122,7 @@ class Connection:
             return await _once(self._elsewhere, request, receive)
 
         try:
-            return (await send(once, self._retries, waiting=waiting))[0]
+            return (await send(once, self._retries, on_retry=on_retry))[0]
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise Unreachable("The API returned an invalid URL.") from error
 

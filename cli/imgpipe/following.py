@@ -27,12 +27,12 @@ async def follow(client: Client, ids: Sequence[str], on_image: OnImage) -> dict[
     last: dict[str, Image | None] = dict.fromkeys(ids)
     unfinished = list(last)
     while unfinished:
-        still: list[str] = []
-        asked_for: list[float] = []
+        remaining: list[str] = []
+        delays: list[float] = []
 
-        async def ask(image_id: str, still: list[str] = still, asked_for: list[float] = asked_for) -> None:
+        async def poll_one(image_id: str, remaining: list[str] = remaining, delays: list[float] = delays) -> None:
             try:
-                image, again_in = await client.poll(image_id)
+                image, delay = await client.poll(image_id)
             except NotFound:
                 last[image_id] = None
                 on_image(image_id, None)
@@ -40,13 +40,13 @@ async def follow(client: Client, ids: Sequence[str], on_image: OnImage) -> dict[
             last[image_id] = image
             on_image(image_id, image)
             if not image.is_finished:
-                still.append(image_id)
-                asked_for.append(again_in or 0.0)
+                remaining.append(image_id)
+                delays.append(delay or 0.0)
 
-        await for_each(unfinished, ask, jobs=_JOBS, failed=_raised)
-        unfinished = [image_id for image_id in unfinished if image_id in set(still)]
+        await for_each(unfinished, poll_one, jobs=_JOBS, failed=_raised)
+        unfinished = [image_id for image_id in unfinished if image_id in set(remaining)]
         if unfinished:
-            await asyncio.sleep(max(_PAUSE_SECONDS, min(asked_for), _SECONDS_A_CALL * len(unfinished)))
+            await asyncio.sleep(max(_PAUSE_SECONDS, min(delays), _SECONDS_A_CALL * len(unfinished)))
     return last
 
 

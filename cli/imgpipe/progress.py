@@ -36,7 +36,7 @@ class FileBar:
         """Add this number of bytes. It is negative if the upload starts again."""
         self._bars.advance(self._task, size)
 
-    def waiting(self, seconds: float, reason: str) -> None:
+    def on_retry(self, seconds: float, reason: str) -> None:
         """Show when the next attempt is."""
         self._bars.set_note(self._task, f"{reason}; retrying in {seconds:.0f} s")
 

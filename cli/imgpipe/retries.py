@@ -31,20 +31,20 @@ class Retries:
     longest_pause: float = 20.0
     longest_wait: float = 300.0
 
-    def pause(self, attempt: int, asked_for: float | None) -> float:
+    def pause(self, attempt: int, requested_delay: float | None) -> float:
         """Seconds to wait after this attempt (1 is the first)."""
-        if asked_for is not None:
-            return min(asked_for, self.longest_wait)
+        if requested_delay is not None:
+            return min(requested_delay, self.longest_wait)
         ceiling = min(self.first_pause * 2 ** (attempt - 1), self.longest_pause)
         # Half of it is random, so that clients that failed together do not retry together.
         return float(ceiling * random.uniform(0.5, 1.0))  # noqa: S311
 
 
-Waiting = Callable[[float, str], None]
+OnRetry = Callable[[float, str], None]
 """Called with the seconds until the next attempt, and the reason."""
 
 
-def no_notice(_seconds: float, _reason: str) -> None:
+def ignore_retry(_seconds: float, _reason: str) -> None:
     """Do nothing."""
 
 
@@ -52,7 +52,7 @@ async def send(
     once: Callable[[], Awaitable[httpx.Response]],
     retries: Retries,
     *,
-    waiting: Waiting = no_notice,
+    on_retry: OnRetry = ignore_retry,
     first_contact: bool = False,
 ) -> tuple[httpx.Response, int]:
     """Return the first final response, and the number of attempts. Raises `Unreachable` if there is none."""
@@ -63,14 +63,14 @@ async def send(
         except (httpx.TransportError, httpx.DecodingError) as error:
             if last or (first_contact and attempt >= retries.attempts_of_first_contact):
                 raise Unreachable(f"{_host(error)} cannot be reached: {_reason(error)}") from error
-            asked_for, reason = None, _reason(error)
+            requested_delay, reason = None, _reason(error)
         else:
             if last or response.status_code not in PASSING:
                 return response, attempt
             await response.aclose()
-            asked_for, reason = retry_after(response), f"the server responded with {response.status_code}"
-        seconds = retries.pause(attempt, asked_for)
-        waiting(seconds, reason)
+            requested_delay, reason = retry_after(response), f"the server responded with {response.status_code}"
+        seconds = retries.pause(attempt, requested_delay)
+        on_retry(seconds, reason)
         await asyncio.sleep(seconds)
     raise AssertionError("the last attempt returns or raises")
 

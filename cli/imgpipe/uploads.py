@@ -57,7 +57,7 @@ class Bar(Protocol):
     def sent(self, size: int) -> None:
         """Add this number of bytes. It is negative if the upload starts again."""
 
-    def waiting(self, seconds: float, reason: str) -> None:
+    def on_retry(self, seconds: float, reason: str) -> None:
         """Show when the next attempt is."""
 
 
@@ -75,7 +75,7 @@ class Uploader:
         """Upload one file. Raises `ImgpipeError`."""
         entry = await self._entry(file)
         if entry.image_id is not None:
-            if not self._again and await self._is_there(entry.image_id):
+            if not self._again and await self._exists(entry.image_id):
                 bar.sent(file.size)
                 return Outcome(file.path, State.SKIPPED, entry.image_id)
             entry = self._journal.renew(entry)
@@ -90,7 +90,7 @@ class Uploader:
                         raise
                     # A permanent refusal: this key created no image, or its image was deleted.
                     entry = self._journal.renew(entry)
-                    if not left or not self._is_worth_another_try(error, file):
+                    if not left or not self._can_retry_with_new_key(error, file):
                         raise
         self._journal.finish(entry, image_id)
         return Outcome(file.path, State.UPLOADED, image_id)
@@ -101,7 +101,7 @@ class Uploader:
             return known
         return self._journal.begin(self._client.api, file, await asyncio.to_thread(digest, file))
 
-    async def _is_there(self, image_id: str) -> bool:
+    async def _exists(self, image_id: str) -> bool:
         """Whether the API still has the image. The stack may have been emptied, or the image deleted."""
         try:
             image = await self._client.image(image_id)
@@ -116,7 +116,7 @@ class Uploader:
         is_mangled = any(letter in '"\\' or letter < " " for letter in file.name)
         return Way.PRESIGNED if file.size > self._max_post_bytes or is_mangled else Way.POST
 
-    def _is_worth_another_try(self, error: ApiError, file: LocalFile) -> bool:
+    def _can_retry_with_new_key(self, error: ApiError, file: LocalFile) -> bool:
         if error.http_status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and self._way is Way.AUTO:
             # The API's real limit is lower than reported (API Gateway has its own): use presigned uploads now.
             was_posted = self._way_for(file) is Way.POST
@@ -126,14 +126,14 @@ class Uploader:
 
     async def _send(self, body: Body, entry: Entry, bar: Bar) -> str:
         if entry.way == Way.POST:
-            return await self._client.post_image(body, entry.idempotency_key, bar.waiting)
+            return await self._client.post_image(body, entry.idempotency_key, bar.on_retry)
         for left in reversed(range(_RESERVATIONS)):
             image_id, reservation = await self._client.reserve(
-                body, entry.sha256, entry.idempotency_key, bar.waiting
+                body, entry.sha256, entry.idempotency_key, bar.on_retry
             )
             if reservation is None:
                 return image_id
-            response = await self._client.put(reservation, body, bar.waiting)
+            response = await self._client.put(reservation, body, bar.on_retry)
             # 412: the object already exists. It can only be ours, from an attempt whose response was lost.
             if response.is_success or response.status_code == HTTPStatus.PRECONDITION_FAILED:
                 return image_id

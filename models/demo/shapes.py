@@ -69,13 +69,13 @@ def _mask(rng: np.random.Generator, shape: str, width: int, height: int) -> Imag
     scale = 2
     shorter = min(width, height)
     radius = shorter * rng.uniform(0.24, 0.46)
-    centre_x = rng.uniform(radius * 1.03, width - radius * 1.03)
-    centre_y = rng.uniform(radius * 1.03, height - radius * 1.03)
+    center_x = rng.uniform(radius * 1.03, width - radius * 1.03)
+    center_y = rng.uniform(radius * 1.03, height - radius * 1.03)
     mask = Image.new("L", (width * scale, height * scale))
     draw = ImageDraw.Draw(mask)
 
     def circle(size: float, fill: int) -> None:
-        box = (centre_x - size, centre_y - size, centre_x + size, centre_y + size)
+        box = (center_x - size, center_y - size, center_x + size, center_y + size)
         draw.ellipse(tuple(edge * scale for edge in box), fill=fill)
 
     if shape in ("circle", "ring"):
@@ -83,7 +83,7 @@ def _mask(rng: np.random.Generator, shape: str, width: int, height: int) -> Imag
         if shape == "ring":
             circle(radius * rng.uniform(0.5, 0.68), 0)
     else:
-        points = _polygon(shape) @ _rotation(rng, shape) * radius + (centre_x, centre_y)
+        points = _polygon(shape) @ _rotation(rng, shape) * radius + (center_x, center_y)
         draw.polygon([(x * scale, y * scale) for x, y in points.tolist()], fill=255)
     return mask.reduce(scale)
 

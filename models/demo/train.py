@@ -80,7 +80,7 @@ def train(plan: Plan, dataset: Dataset) -> tuple[Any, Any]:
         pixels, cells, masks = turned(rng, dataset.pixels[indices], dataset.cells[indices], dataset.masks[indices])
         inputs, labels = (torch.from_numpy(array) for array in sentences.batch(indices, rng))
         with torch.autocast("cpu", torch.bfloat16, enabled=half_precision):
-            output = model(pixel_values=normalised(pixels), input_ids=inputs, labels=labels)
+            output = model(pixel_values=normalized(pixels), input_ids=inputs, labels=labels)
             hint = hints(
                 output.last_hidden_state,
                 torch.from_numpy(cells),
@@ -97,7 +97,7 @@ def train(plan: Plan, dataset: Dataset) -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
-def normalised(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
+def normalized(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
     """Convert bytes (N, side, side, 3) to the output of BLIP's image processor (N, 3, side, side)."""
     scaled = (torch.from_numpy(pixels).float() / 255 - torch.tensor(MEAN)) / torch.tensor(STD)
     return scaled.permute(0, 3, 1, 2).contiguous()

@@ -115,7 +115,7 @@ def finished(index: int, thumbnails: Thumbnails) -> Record:
             "exif": {},
         },
         thumbnails=thumbnails,
-        caption="four fields of colour",
+        caption="four fields of color",
         caption_model="seeded",
         processed_ms=created_ms + 500,
         processing_ms=500,

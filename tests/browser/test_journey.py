@@ -51,10 +51,10 @@ def test_each_stage_is_told_and_thumbnails_are_there_before_the_caption(gallery:
         expect(detail.locator(".metadata")).to_contain_text("metadata done, thumbnails done, caption pending")
 
         seed.put([done])
-        expect(detail.locator(".caption")).to_have_text("four fields of colour")
+        expect(detail.locator(".caption")).to_have_text("four fields of color")
         detail.get_by_role("button", name="Close").click()
         card = gallery.finished("picture 000.jpg")
-        expect(card.locator(".caption")).to_have_text("four fields of colour")
+        expect(card.locator(".caption")).to_have_text("four fields of color")
         assert card.locator("img").get_attribute("src") == loaded, "the thumbnail is not fetched again"
 
 
@@ -296,7 +296,7 @@ def test_a_caption_that_comes_while_one_writes_is_no_conflict(gallery: Gallery, 
         detail.get_by_label("Title").fill("Mine")
 
         seed.put([done])
-        expect(detail.locator(".caption")).to_have_text("four fields of colour")
+        expect(detail.locator(".caption")).to_have_text("four fields of color")
         expect(detail.get_by_label("Title")).to_have_value("Mine")
         save(detail)
 

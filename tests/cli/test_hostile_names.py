@@ -69,7 +69,7 @@ def test_they_survive_as_data_and_cannot_be_seen_at_work(imgpipe: Imgpipe, stack
 
 
 @pytest.fixture
-def liar() -> Iterator[Door]:
+def lying_api() -> Iterator[Door]:
     """An API whose records have names that no file system would give."""
     with door_to(None) as door:
         yield door
@@ -81,17 +81,17 @@ def liar() -> Iterator[Door]:
      "a" * 5000, "\u202e\x00\x1b", "é" * 300 + ".jpg"],
 )  # fmt: skip
 def test_a_record_cannot_choose_where_a_download_goes(
-    imgpipe: Imgpipe, liar: Door, tmp_path: Path, name: str
+    imgpipe: Imgpipe, lying_api: Door, tmp_path: Path, name: str
 ) -> None:
     record = {"status": "success", "data": {"image_id": IMAGE_ID, "original_name": name}, "error": None}
-    liar.always(
+    lying_api.always(
         "GET", f"/api/images/{IMAGE_ID}/thumbnails", lambda _: Reply(200, {"Content-Type": "image/jpeg"}, jpeg())
     )
-    liar.always("GET", f"/api/images/{IMAGE_ID}", lambda _: json_reply(200, record))
+    lying_api.always("GET", f"/api/images/{IMAGE_ID}", lambda _: json_reply(200, record))
     folder = tmp_path / "a" / "b" / "c"
     folder.mkdir(parents=True)
 
-    imgpipe("--api", liar.url, "download", IMAGE_ID, "--size", "small", "--output", folder)
+    imgpipe("--api", lying_api.url, "download", IMAGE_ID, "--size", "small", "--output", folder)
 
     (path,) = folder.iterdir()
     assert path.read_bytes() == jpeg()
@@ -102,17 +102,17 @@ def test_a_record_cannot_choose_where_a_download_goes(
     assert list(tmp_path.rglob("*.jpg")) == [path]
 
 
-def test_a_caption_cannot_steer_a_terminal(imgpipe: Imgpipe, liar: Door) -> None:
+def test_a_caption_cannot_steer_a_terminal(imgpipe: Imgpipe, lying_api: Door) -> None:
     evil = "[bold]\x1b]0;owned\x07\u202e[/bold]"
     record = {
         "status": "success",
         "data": {"image_id": IMAGE_ID, "original_name": evil, "title": evil, "metadata": {"caption": evil}},
         "error": None,
     }
-    liar.always("GET", f"/api/images/{IMAGE_ID}", lambda _: json_reply(200, record))
-    liar.always("GET", "/api/images", lambda _: json_reply(200, {"data": [record], "next_cursor": None}))
+    lying_api.always("GET", f"/api/images/{IMAGE_ID}", lambda _: json_reply(200, record))
+    lying_api.always("GET", "/api/images", lambda _: json_reply(200, {"data": [record], "next_cursor": None}))
     for arguments in (["show", IMAGE_ID], ["list"], ["watch", IMAGE_ID]):
-        shown, code = in_a_terminal([*imgpipe.command("--api", liar.url, *arguments)], imgpipe.environment)
+        shown, code = in_a_terminal([*imgpipe.command("--api", lying_api.url, *arguments)], imgpipe.environment)
         assert code == 0
         assert "owned\x07" not in shown
         assert "\x1b]0" not in shown
@@ -120,7 +120,9 @@ def test_a_caption_cannot_steer_a_terminal(imgpipe: Imgpipe, liar: Door) -> None
         assert "[bold]" in shown
 
 
-def test_an_error_message_cannot_either(imgpipe: Imgpipe, liar: Door) -> None:
+def test_an_error_message_cannot_either(imgpipe: Imgpipe, lying_api: Door) -> None:
     error = {"code": "odd", "message": "[red]\x1b[31mboo\r\n"}
-    liar.always("GET", "/api/stats", lambda _: json_reply(400, {"status": "error", "data": None, "error": error}))
-    assert imgpipe("--api", liar.url, "stats", code=1).err == "imgpipe: [red]\\x1b[31mboo\\x0d\\x0a\n"
+    lying_api.always(
+        "GET", "/api/stats", lambda _: json_reply(400, {"status": "error", "data": None, "error": error})
+    )
+    assert imgpipe("--api", lying_api.url, "stats", code=1).err == "imgpipe: [red]\\x1b[31mboo\\x0d\\x0a\n"

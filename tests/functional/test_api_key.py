@@ -13,7 +13,14 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from docs.api import offline_app
-from image_api.http.api_key import CACHE_SECONDS, OUTAGE_SECONDS, REREAD_SECONDS, REREADS, KeyRing, is_public
+from image_api.http.api_key import (
+    CACHE_SECONDS,
+    EXTRA_READ_SECONDS,
+    MAX_EXTRA_READS,
+    OUTAGE_SECONDS,
+    KeyRing,
+    is_public,
+)
 from image_core.errors import Unavailable
 from tests import pictures
 from tests.functional.emulator import Call, Client, Clients, Stack, raising
@@ -243,7 +250,7 @@ def ring(clients: Clients, secret_arn: str) -> Ring:
 def test_a_new_key_is_valid_within_seconds_and_the_old_one_until_the_next_rotation(ring: Ring) -> None:
     assert ring.takes(KEY)
     ring.rotate(NEXT_KEY)
-    ring.seconds += REREAD_SECONDS
+    ring.seconds += EXTRA_READ_SECONDS
     assert ring.takes(NEXT_KEY) and ring.takes(KEY)
     ring.rotate(THIRD_KEY)
     ring.seconds += CACHE_SECONDS
@@ -278,20 +285,20 @@ def test_guessing_keys_does_not_become_calls_to_secrets_manager(ring: Ring) -> N
     for guess in range(200):
         with suppress(Unavailable):  # the guess may be the new key: nobody has looked
             assert not ring.takes(f"{guess:040}")
-        ring.seconds += REREAD_SECONDS / 100
-    assert ring.reads <= REREADS + 2
+        ring.seconds += EXTRA_READ_SECONDS / 100
+    assert ring.reads <= MAX_EXTRA_READS + 2
 
 
 def test_a_wrong_key_that_is_sent_again_and_again_is_refused_each_time_and_seldom_costs_a_read(ring: Ring) -> None:
     for _ in range(200):
         assert not ring.takes("w" * 40)
-        ring.seconds += REREAD_SECONDS / 100
+        ring.seconds += EXTRA_READ_SECONDS / 100
     assert ring.reads <= 3
 
 
 def test_a_new_key_is_valid_at_once_although_the_secret_was_read_just_before(ring: Ring) -> None:
     assert ring.takes(KEY)
-    ring.seconds += REREAD_SECONDS / 2
+    ring.seconds += EXTRA_READ_SECONDS / 2
     ring.rotate(NEXT_KEY)
     assert ring.takes(NEXT_KEY) and ring.takes(KEY)
 
@@ -303,7 +310,7 @@ def test_a_new_key_is_never_called_wrong_and_is_valid_within_seconds_while_other
 
     for _ in range(100):
         guess()
-        ring.seconds += REREAD_SECONDS / 100
+        ring.seconds += EXTRA_READ_SECONDS / 100
     ring.rotate(NEXT_KEY)
     rotated_at = ring.seconds
     while True:
@@ -312,15 +319,15 @@ def test_a_new_key_is_never_called_wrong_and_is_valid_within_seconds_while_other
             assert ring.takes(NEXT_KEY), "a client takes 401 for the last word"
             break
         except Unavailable:
-            ring.seconds += REREAD_SECONDS / 100
-    assert ring.seconds - rotated_at <= REREAD_SECONDS
+            ring.seconds += EXTRA_READ_SECONDS / 100
+    assert ring.seconds - rotated_at <= EXTRA_READ_SECONDS
 
 
 def test_while_guesses_use_up_the_reads_the_answer_says_when_to_come_back(api: Api) -> None:
-    responses = [call(api, "GET", "/api/images", x_api_key=uuid.uuid4().hex) for _ in range(REREADS + 1)]
+    responses = [call(api, "GET", "/api/images", x_api_key=uuid.uuid4().hex) for _ in range(MAX_EXTRA_READS + 1)]
     assert {response.status for response in responses[:-1]} == {401}
     assert (responses[-1].status, responses[-1].code) == (503, "unavailable")
-    assert int(responses[-1].headers["retry-after"]) == REREAD_SECONDS
+    assert int(responses[-1].headers["retry-after"]) == EXTRA_READ_SECONDS
     assert call(api, "GET", "/api/images", x_api_key=responses[-1].headers["x-request-id"]).status == 503
 
 
@@ -371,12 +378,12 @@ def test_an_outage_locks_nobody_out_who_was_in_and_lets_nobody_in_who_was_not(ri
     assert ring.takes(KEY)
     with pytest.raises(Unavailable):
         ring.takes(NEXT_KEY)
-    ring.seconds += REREAD_SECONDS
+    ring.seconds += EXTRA_READ_SECONDS
     with pytest.raises(Unavailable):
         ring.takes(NEXT_KEY)
     ring.seconds += OUTAGE_SECONDS
     with pytest.raises(Unavailable):
         ring.takes(KEY)
-    ring.seconds += REREAD_SECONDS
+    ring.seconds += EXTRA_READ_SECONDS
     assert ring.takes(KEY), "it is over"
     assert not ring.takes(NEXT_KEY)

@@ -37,34 +37,34 @@ def run(stack: Stack, **wanted: Any) -> Reprocessed:
 
 def test_without_apply_they_are_only_counted(stack: Stack, failed: list[Record]) -> None:
     before = stack.every()
-    assert run(stack, apply=False) == Reprocessed(examined=4, matching=3, begun=0)
+    assert run(stack, apply=False) == Reprocessed(examined=4, matching=3, requeued=0)
     assert (stack.every(), stack.messages()) == (before, [])
 
 
 def test_those_with_the_code_are_begun_again_with_a_message_each(stack: Stack, failed: list[Record]) -> None:
     began_ms = stack.clock.now_ms
-    assert run(stack) == Reprocessed(examined=4, matching=3, begun=3)
+    assert run(stack) == Reprocessed(examined=4, matching=3, requeued=3)
     assert stack.counts() == {"pending": 3, "failed": 1, "success": 1}
     assert len(stack.messages()) == 3
     assert stack.clock.now_ms - began_ms == 1_000
-    assert run(stack) == Reprocessed(examined=1, matching=0, begun=0)
+    assert run(stack) == Reprocessed(examined=1, matching=0, requeued=0)
 
 
 def test_a_limit_is_one_of_those_that_match(stack: Stack, failed: list[Record]) -> None:
-    assert run(stack, limit=2).begun == 2
+    assert run(stack, limit=2).requeued == 2
     assert stack.counts()["pending"] == 2
 
 
 def test_all_that_succeeded_can_be_begun_again(stack: Stack, failed: list[Record]) -> None:
-    assert run(stack, status=Status.SUCCESS, code=None).begun == 1
+    assert run(stack, status=Status.SUCCESS, code=None).requeued == 1
     assert stack.counts() == {"pending": 1, "failed": 4}
 
 
 def test_one_stage_can_be_begun_again_alone(stack: Stack) -> None:
     stored_image(stack, Status.SUCCESS)
-    assert run(stack, status=Status.SUCCESS, code=None, stage=Stage.CAPTION).begun == 1
-    begun = stack.the_record()
-    assert (begun.has_saved(), begun.has_caption()) == (True, False)
+    assert run(stack, status=Status.SUCCESS, code=None, stage=Stage.CAPTION).requeued == 1
+    requeued = stack.the_record()
+    assert (requeued.has_saved(), requeued.has_caption()) == (True, False)
 
 
 def test_one_that_somebody_else_begins_at_the_same_time_is_left_to_them(stack: Stack, failed: list[Record]) -> None:
@@ -75,4 +75,4 @@ def test_one_that_somebody_else_begins_at_the_same_time_is_left_to_them(stack: S
 
     stack.dynamodb.plan("transact_write_items", preceded_by(deleted))
     done = run(stack)
-    assert (done.matching, done.begun) == (3, 2)
+    assert (done.matching, done.requeued) == (3, 2)

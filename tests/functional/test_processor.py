@@ -292,7 +292,7 @@ def test_a_bare_event_that_makes_no_sense_is_an_error(stack: Stack) -> None:
         pytest.param(pictures.cut(pictures.png(300, 300)), "corrupt_image", id="png cut short"),
         pytest.param(b"\xff\xd8\xff" + b"garbage" * 50, "corrupt_image", id="garbage"),
         pytest.param(
-            pictures.raw_png(60_000, 60_000, depth=8, colour=2, rows=b""), "too_many_pixels", id="too many pixels"
+            pictures.raw_png(60_000, 60_000, depth=8, color=2, rows=b""), "too_many_pixels", id="too many pixels"
         ),
     ],
 )

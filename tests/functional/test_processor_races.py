@@ -454,7 +454,7 @@ def test_a_record_that_never_stops_changing_is_looked_at_later(stack: Stack) -> 
         process_event(stack, key=record.key)
 
 
-def test_a_finish_whose_reply_got_lost_is_recognised(stack: Stack) -> None:
+def test_a_finish_whose_reply_got_lost_is_recognized(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     stack.dynamodb.plan("transact_write_items", repeated, repeated)
     process_event(stack)

@@ -408,10 +408,10 @@ def test_a_reservation_takes_its_place_in_the_list_when_its_file_arrives(stack: 
     assert [r.image_id for r in stack.records.page(limit=10).records] == [arrived.image_id, later.image_id]
 
 
-@pytest.mark.parametrize("begin_anew", [claim, reprocess])
-def test_results_outlive_a_new_beginning(stack: Stack, begin_anew: Transition) -> None:
+@pytest.mark.parametrize("reprocess_again", [claim, reprocess])
+def test_results_outlive_a_new_beginning(stack: Stack, reprocess_again: Transition) -> None:
     done = image_in(stack.records, SUCCESS)
-    begun = begin_anew(stack.records, done)
+    begun = reprocess_again(stack.records, done)
     assert (begun.metadata, begun.thumbnails) == (done.metadata, done.thumbnails)
     assert (begun.caption, begun.caption_model) == (done.caption, done.caption_model)
 

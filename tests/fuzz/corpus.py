@@ -43,9 +43,9 @@ def corpus() -> dict[str, list[bytes]]:
             encode(picture.quantize(16), "PNG", transparency=b"\xff\x00\x80"),
             encode(picture.convert("1"), "PNG"),
             encode(picture.convert("LA"), "PNG"),
-            pictures.grey16_png(),
-            pictures.raw_png(4, 2, depth=16, colour=2, rows=bytes(range(48)), tRNS=b"\0\1\2\3\4\5"),
-            pictures.raw_png(9, 3, depth=4, colour=0, rows=bytes(range(15)), tRNS=b"\0\5"),
+            pictures.gray16_png(),
+            pictures.raw_png(4, 2, depth=16, color=2, rows=bytes(range(48)), tRNS=b"\0\1\2\3\4\5"),
+            pictures.raw_png(9, 3, depth=4, color=0, rows=bytes(range(15)), tRNS=b"\0\5"),
             pictures.animated("PNG"),
             png_chunks.interlaced(),
         ],
@@ -99,14 +99,14 @@ def corpus() -> dict[str, list[bytes]]:
 
 
 def _picture() -> Image.Image:
-    """Colours, edges and some noise: decoders have all of their work to do."""
+    """Colors, edges and some noise: decoders have all of their work to do."""
     picture = pictures.scene(61, 47)
     noise = pictures.noise(61, 47).resize((61, 47))
     return Image.blend(picture, noise, 0.2)
 
 
 def run_length_bmp() -> bytes:
-    """RLE8, 8 × 4 pixels in two colours."""
+    """RLE8, 8 × 4 pixels in two colors."""
     coded = b"".join(b"\4\0\4\1\0\0" for _ in range(4)) + b"\0\1"
     palette = bytes((220, 30, 30, 0, 20, 170, 60, 0))
     size = 14 + 40 + len(palette) + len(coded)

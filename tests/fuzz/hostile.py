@@ -54,9 +54,9 @@ def png_with(*chunks: bytes) -> bytes:
     return png(header(1, 1), *chunks, PIXEL)
 
 
-def png_of_zeros(width: int, height: int, *, depth: int = 8, colour: int = 0, samples: int = 1) -> bytes:
+def png_of_zeros(width: int, height: int, *, depth: int = 8, color: int = 0, samples: int = 1) -> bytes:
     stride = 1 + (width * depth * samples + 7) // 8
-    return png(header(width, height, depth=depth, colour=colour), chunk(b"IDAT", zeros(stride * height)))
+    return png(header(width, height, depth=depth, color=color), chunk(b"IDAT", zeros(stride * height)))
 
 
 def jpeg_of(width: int, height: int, *, scans: int = 0, progressive: bool = True) -> bytes:
@@ -77,12 +77,12 @@ def jpeg_with(*segments: tuple[int, bytes]) -> bytes:
 
 def gif_of(width: int, height: int, frames: int, *, frame: tuple[int, int] = (1, 1)) -> bytes:
     one = b"\x2c" + struct.pack("<HHHHB", 0, 0, *frame, 0) + b"\x02\x02\x44\x01\x00"
-    colours = bytes(6)
-    return b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + colours + one * frames + b"\x3b"
+    colors = bytes(6)
+    return b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + colors + one * frames + b"\x3b"
 
 
 def webp_of(width: int, height: int) -> bytes:
-    """Lossless, of one colour: every code has one symbol, so that pixels take no bits at all."""
+    """Lossless, of one color: every code has one symbol, so that pixels take no bits at all."""
     bits = (width - 1) | (height - 1) << 14
     body = (
         b"\x2f" + bits.to_bytes(4, "little") + (sum(0b0001 << 4 * i for i in range(5)) << 3).to_bytes(4, "little")
@@ -143,9 +143,9 @@ def tiff_of(
 
 
 def bmp_of(
-    width: int, height: int, *, bits: int = 24, compression: int = 0, colours: int = 0, data: bytes = b""
+    width: int, height: int, *, bits: int = 24, compression: int = 0, colors: int = 0, data: bytes = b""
 ) -> bytes:
-    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, len(data), 0, 0, colours, 0)
+    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, len(data), 0, 0, colors, 0)
     return b"BM" + struct.pack("<IHHI", 54 + len(data), 0, 0, 54) + info + data
 
 
@@ -209,7 +209,7 @@ HOSTILE_FILES: dict[str, HostileFile] = {
     "png of many text bombs": _file(
         lambda: png_with(*[chunk(b"zTXt", b"Comment\0\0" + zeros(1 << 20))] * 2_000), _ANY
     ),
-    "png colour profile bomb": _file(lambda: png_with(chunk(b"iCCP", b"icc\0\0" + zeros(1 << 30))), _ANY),
+    "png color profile bomb": _file(lambda: png_with(chunk(b"iCCP", b"icc\0\0" + zeros(1 << 30))), _ANY),
     "png with a gigabyte behind its one pixel": _file(
         lambda: png(header(1, 1), chunk(b"IDAT", zeros(1 << 30))), _ANY
     ),
@@ -222,7 +222,7 @@ HOSTILE_FILES: dict[str, HostileFile] = {
     "png a pixel too large": _file(lambda: png_of_zeros(10_000, 10_001), TOO_MANY, REFUSED),
     "png of a hundred megapixels": _file(lambda: png_of_zeros(10_000, 10_000), SUCCESS, AS_DEPLOYED),
     "png of a hundred megapixels, 16 bits, alpha": _file(
-        lambda: png_of_zeros(10_000, 10_000, depth=16, colour=6, samples=4), SUCCESS, AS_DEPLOYED
+        lambda: png_of_zeros(10_000, 10_000, depth=16, color=6, samples=4), SUCCESS, AS_DEPLOYED
     ),
     "png with a second, huge header": _file(png(header(1, 1), header(60_000, 60_000), PIXEL), _BROKEN, REFUSED),
     "png without pixels": _file(png(header(1, 1)), CORRUPT),
@@ -336,7 +336,7 @@ HOSTILE_FILES: dict[str, HostileFile] = {
     "bmp of the least height there is": _file(bmp_of(1, -(2**31)), _BROKEN, REFUSED),
     "bmp of negative width": _file(bmp_of(-5, 5, data=bytes(100)), _ANY),
     "bmp that says it is large": _file(bmp_of(10_000, 10_000, data=bytes(100)), CORRUPT, AS_DEPLOYED),
-    "bmp of four billion colours": _file(bmp_of(1, 1, bits=8, colours=2**32 - 1, data=bytes(100)), _ANY),
+    "bmp of four billion colors": _file(bmp_of(1, 1, bits=8, colors=2**32 - 1, data=bytes(100)), _ANY),
     "bmp run that covers a hundred megapixels": _file(
         bmp_of(10_000, 10_000, bits=8, compression=1, data=b"\xff\1" * 1_000 + b"\0\1"), _ANY, AS_DEPLOYED
     ),

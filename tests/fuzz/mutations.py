@@ -152,7 +152,7 @@ def _fill(draw: Draw, data: bytes) -> bytes:
 
 
 def _damage_declared_size(draw: Draw, data: bytes) -> bytes:
-    """Bytes of the EXIF or the colour profile, wherever they are in the file."""
+    """Bytes of the EXIF or the color profile, wherever they are in the file."""
     profile = data.find(b"acsp") - 36
     exif = max(data.find(b"Exif\0\0"), data.find(b"II*\0", 20), data.find(b"MM\0*", 20))
     starts = [at for at in (profile, exif) if at >= 0]

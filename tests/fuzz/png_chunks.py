@@ -14,8 +14,8 @@ def chunk(name: bytes, body: bytes, *, length: int | None = None) -> bytes:
     return struct.pack(">I", declared) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def header(width: int, height: int, *, depth: int = 8, colour: int = 2, interlace: int = 0) -> bytes:
-    return chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace))
+def header(width: int, height: int, *, depth: int = 8, color: int = 2, interlace: int = 0) -> bytes:
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlace))
 
 
 def png(*chunks: bytes) -> bytes:
@@ -37,11 +37,11 @@ def _deflated_zeros(count: int, flush: int) -> bytes:
 
 
 def interlaced(width: int = 9, height: int = 9) -> bytes:
-    """Adam7, 8-bit grey, which Pillow does not write."""
+    """Adam7, 8-bit gray, which Pillow does not write."""
     rows = b""
     passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
     for left, top, across, down in passes:
         columns = range(left, width, across)
         for y in range(top, height, down) if columns else ():
             rows += b"\0" + bytes(20 * (x + y) % 256 for x in columns)
-    return png(header(width, height, colour=0, interlace=1), chunk(b"IDAT", zlib.compress(rows)))
+    return png(header(width, height, color=0, interlace=1), chunk(b"IDAT", zlib.compress(rows)))

@@ -33,8 +33,8 @@ class Part:
 
 def parts_of(data: bytes) -> list[Part]:
     """The parts of a file of any format that is accepted, in order; none if it is of no such format."""
-    for recognise, walk in _WALKS:
-        if recognise(data):
+    for recognize, walk in _WALKS:
+        if recognize(data):
             found = []
             for part in walk(data):
                 if not part.start < part.end <= len(data) or len(found) >= MAX_PARTS:

@@ -14,7 +14,7 @@ from samcli.local.lambda_service.local_lambda_http_service import LocalLambdaHtt
 
 from local.cors import METHODS
 from local.gate import Gate, Request, in_url, page_origins
-from local.sam import parse, stand_in_front
+from local.sam import guard_servers, parse
 
 PAGE, FOREIGN_PAGE = "https://gallery.example", "https://evil.example"
 OWN = "127.0.0.1:8000"
@@ -131,7 +131,7 @@ def sam_lambda(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[FlaskClient, l
     service.create()
     monkeypatch.setattr(Flask, "__call__", Flask.__call__)  # restores it afterwards
     gate, _ = parse([*ANY_PAGE, "local", "start-lambda"])
-    stand_in_front(gate)
+    guard_servers(gate)
     yield service._app.test_client(), invoked
     service.executor.shutdown()
 
@@ -173,7 +173,7 @@ def test_the_api_behind_sam_accepts_its_own_pages_and_those_that_are_named() -> 
 
 def test_it_stands_in_front_of_sams_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Flask, "__call__", Flask.__call__)  # restores it afterwards
-    stand_in_front(API)
+    guard_servers(API)
     application = Flask("sam")
     application.add_url_rule("/", view_func=lambda: "invoked", methods=["POST"])
     client = application.test_client()

@@ -98,12 +98,12 @@ def test_captions_end_by_themselves_within_the_token_limit(reference: Reference)
 
 
 def test_a_picture_is_prepared_for_training_as_for_captioning(transformers: Any) -> None:
-    from models.demo.train import normalised  # needs torch
+    from models.demo.train import normalized  # needs torch
 
     picture = Image.fromarray(np.random.default_rng(2).integers(0, 255, (50, 130, 3), dtype=np.uint8))
     image_processor = transformers.BlipImageProcessorPil.from_pretrained(CHECKPOINT, local_files_only=True)
     expected = image_processor(images=picture, return_tensors="np")["pixel_values"]
-    given = normalised(model_pixels(picture, 64)[None]).numpy()
+    given = normalized(model_pixels(picture, 64)[None]).numpy()
     assert np.abs(given - expected).max() < 1e-5
 
 

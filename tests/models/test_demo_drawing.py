@@ -44,7 +44,7 @@ def test_half_of_the_pictures_are_shapes_and_half_are_scenes(pictures: list[Draw
     assert [drawn.kind for drawn in pictures] == ["shape", "scene"] * (len(SEEDS) // 2)
 
 
-def test_a_shape_lies_whole_inside_its_picture_in_the_colour_that_its_caption_says(
+def test_a_shape_lies_whole_inside_its_picture_in_the_color_that_its_caption_says(
     pictures: list[Drawn],
 ) -> None:
     for drawn in pictures[::2]:
@@ -69,7 +69,7 @@ def test_each_scene_has_the_caption_of_the_rule(pictures: list[Drawn]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_kind_of_scene_can_be_drawn_and_is_not_one_colour(kind) -> None:  # type: ignore[no-untyped-def]
+def test_every_kind_of_scene_can_be_drawn_and_is_not_one_color(kind) -> None:  # type: ignore[no-untyped-def]
     scene = draw_scene(np.random.default_rng(7), kind)
     assert scene.mode == "RGB"
     assert np.ptp(np.asarray(scene)) > 0
@@ -92,12 +92,12 @@ def test_every_sample_of_the_palette_has_its_own_name() -> None:
         ((128, 128, 128), "a scene, mostly gray"),
     ],
 )
-def test_a_plain_picture_is_its_colour(color: str | tuple[int, int, int], caption: str) -> None:
+def test_a_plain_picture_is_its_color(color: str | tuple[int, int, int], caption: str) -> None:
     assert scene_caption(Image.new("RGB", (90, 60), color)) == caption
 
 
 def stripes(*colors: tuple[int, int, int]) -> Image.Image:
-    """One horizontal stripe of 10 pixels in each colour: one row of the rule's cells for every 16 stripes."""
+    """One horizontal stripe of 10 pixels in each color: one row of the rule's cells for every 16 stripes."""
     picture = Image.new("RGB", (160, 10 * len(colors)))
     for i, color in enumerate(colors):
         ImageDraw.Draw(picture).rectangle((0, i * 10, 160, i * 10 + 9), fill=color)
@@ -107,16 +107,16 @@ def stripes(*colors: tuple[int, int, int]) -> Image.Image:
 PALE_BLUE, GREEN, BLACK = SCENE_COLORS["blue"][5], SCENE_COLORS["green"][1], SCENE_COLORS["black"][1]
 
 
-def test_the_larger_colour_comes_first() -> None:
+def test_the_larger_color_comes_first() -> None:
     assert scene_caption(stripes(*[GREEN] * 11, *[BLACK] * 5)) == "a scene, mostly green and black"
     assert scene_caption(stripes(*[GREEN] * 5, *[BLACK] * 11)) == "a dark scene, mostly black and green"
 
 
-def test_a_small_second_colour_is_not_named() -> None:
+def test_a_small_second_color_is_not_named() -> None:
     assert scene_caption(stripes(*[PALE_BLUE] * 14, *[GREEN] * 2)) == "a bright scene, mostly blue"
 
 
-def test_many_colours_without_a_large_one_are_many() -> None:
+def test_many_colors_without_a_large_one_are_many() -> None:
     names = ("red", "blue", "green", "purple", "pink", "teal", "brown", "gray")
     assert scene_caption(stripes(*[SCENE_COLORS[name][1] for name in names * 2])) == "a scene in many colors"
 
@@ -136,7 +136,7 @@ def test_a_picture_too_close_to_a_limit_has_no_caption_unless_asked_for(rows: li
     assert scene_caption(stripes(*rows), margins=False) is not None
 
 
-def test_a_colour_between_two_names_has_no_caption_unless_asked_for() -> None:
+def test_a_color_between_two_names_has_no_caption_unless_asked_for() -> None:
     between = Image.new("RGB", (64, 64), (222, 222, 221))
     _, _, lead = name_colors(np.array(between.getpixel((0, 0))))
     assert lead < COLOR_MARGIN

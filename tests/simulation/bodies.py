@@ -15,7 +15,7 @@ from image_processor.picture.decode import decode
 from image_processor.picture.thumbnails import render
 
 SIZES = {"small": 150, "medium": 300}
-_COLOURS = ["red", "green", "blue", "yellow"]
+_COLORS = ["red", "green", "blue", "yellow"]
 
 
 @dataclass(frozen=True)
@@ -46,27 +46,27 @@ def some_file(rng: random.Random, *, sniffable: bool = False) -> File:
     if kind < 0.15 and not sniffable:
         return EMPTY
     # The number makes every file another one; now and then the same bytes come again.
-    return picture(rng.choice(_COLOURS), rng.randrange(1_000_000) if rng.random() < 0.6 else 0)
+    return picture(rng.choice(_COLORS), rng.randrange(1_000_000) if rng.random() < 0.6 else 0)
 
 
 @cache
-def picture(colour: str, number: int = 0) -> File:
-    """A picture of one colour."""
-    thumbnails = _thumbnails(colour)
-    return File(_png(colour, number), None, thumbnails, f"a photo of {ImageColor.getrgb(colour)},")
+def picture(color: str, number: int = 0) -> File:
+    """A picture of one color."""
+    thumbnails = _thumbnails(color)
+    return File(_png(color, number), None, thumbnails, f"a photo of {ImageColor.getrgb(color)},")
 
 
-def _png(colour: str, number: int) -> bytes:
+def _png(color: str, number: int) -> bytes:
     text = PngInfo()
     text.add_text("number", str(number))
     written = BytesIO()
-    Image.new("RGB", (6, 4), colour).save(written, "PNG", pnginfo=text)
+    Image.new("RGB", (6, 4), color).save(written, "PNG", pnginfo=text)
     return written.getvalue()
 
 
 @cache
-def _thumbnails(colour: str) -> dict[str, bytes]:
-    decoded = decode(_png(colour, 0), max_pixels=1000, largest_thumbnail=max(SIZES.values()))
+def _thumbnails(color: str) -> dict[str, bytes]:
+    decoded = decode(_png(color, 0), max_pixels=1000, largest_thumbnail=max(SIZES.values()))
     return {size: made.body for size, made in render(decoded, SIZES).items()}
 
 

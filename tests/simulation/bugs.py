@@ -23,8 +23,8 @@ _load_state = load_state
 _decide_dead_letter = decide_dead_letter
 
 
-def _write_mine_or_not(self: Records, record: Record, change: Callable[[Record], Record]) -> Record:
-    """`Records._write_mine` without its condition that the attempt on the record is still ours."""
+def _write_any_attempt(self: Records, record: Record, change: Callable[[Record], Record]) -> Record:
+    """`Records._write_own_attempt` without its condition that the attempt on the record is still ours."""
     for _ in range(8):
         try:
             return self._write(record, replace(change(record), rev=record.rev + 1))
@@ -110,7 +110,7 @@ def _send_and_hope(self: EventBus, events: Sequence[Event]) -> None:
 
 
 BUGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
-    "attempt-condition": lambda: patch.object(Records, "_write_mine", _write_mine_or_not),
+    "attempt-condition": lambda: patch.object(Records, "_write_own_attempt", _write_any_attempt),
     "counting-apart": lambda: patch.object(Records, "_put", _put_then_count),
     "head-first": lambda: patch("image_core.lifecycle.engine.load_state", _head_first),
     "greedy-dead-letters": lambda: patch(

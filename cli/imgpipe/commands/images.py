@@ -172,14 +172,14 @@ def reprocess(
         chosen = list(ids or []) or [image.image_id async for image in client.images(status="failed")]
         if not chosen:
             session.terminal.note("There are no failed images.")
-        begun: list[str] = []
+        reprocessed_ids: list[str] = []
 
         async def begin(image_id: str) -> None:
             await client.reprocess(image_id, stage)
-            begun.append(image_id)
+            reprocessed_ids.append(image_id)
 
         code = await _each(chosen, begin, "put back", jobs, session.terminal, print_each=not wait)
-        return max(code, await watch_until_finished(client, begun, session.terminal)) if wait else code
+        return max(code, await watch_until_finished(client, reprocessed_ids, session.terminal)) if wait else code
 
     session.run(act)
 

@@ -70,7 +70,7 @@ async def watch_until_finished(client: Client, ids: Sequence[str], terminal: Ter
             return
         printed[image_id] = status
         if terminal.as_json:
-            terminal.json(image.raw if image else _gone(image_id))
+            terminal.json(image.raw if image else _deleted_status(image_id))
         elif not terminal.is_for_people:
             terminal.row(*_row(image_id, image))
 
@@ -100,7 +100,7 @@ class _Board:
             kept = {*open_ones[: max(room // 2, room - len(finished))]}
             kept |= {*finished[max(0, len(finished) - (room - len(kept))) :]}
             ids = [one for one in ids if one in kept]
-        rows = [_row(one, self.images.get(one), asked=one in self.images) for one in ids]
+        rows = [_row(one, self.images.get(one), was_polled=one in self.images) for one in ids]
         counts = Counter(self._status(one) for one in dict.fromkeys(self._ids))
         summary = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items()))
         yield Group(
@@ -116,13 +116,18 @@ class _Board:
         return image.status if image else "deleted" if image_id in self.images else "pending"
 
 
-def _row(image_id: str, image: Image | None, *, asked: bool = True) -> tuple[Cell, ...]:
+def _row(image_id: str, image: Image | None, *, was_polled: bool = True) -> tuple[Cell, ...]:
     if image is None:
-        return image_id, status_text("deleted" if asked else ""), "", "there is no such image" if asked else ""
+        return (
+            image_id,
+            status_text("deleted" if was_polled else ""),
+            "",
+            "there is no such image" if was_polled else "",
+        )
     return image_id, status_text(image.status), image.name, image.outcome
 
 
-def _gone(image_id: str) -> dict[str, object]:
+def _deleted_status(image_id: str) -> dict[str, object]:
     return {
         "status": "deleted",
         "data": {"image_id": image_id},

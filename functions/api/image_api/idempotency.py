@@ -30,7 +30,7 @@ def digest_of(key: str | None, *request: object) -> str | None:
     return None if key is None else hashlib.sha256(json.dumps(request).encode()).hexdigest()
 
 
-def first_or_again(
+def create_or_repeat(
     new: Record, first: Callable[[Record], _T], again: Callable[[Record], _T], services: Services
 ) -> _T:
     """Call `first(new)`, or `again` with the record that the same request created before.

@@ -104,7 +104,7 @@ def test_changed_bytes_of_the_same_length_fail_the_checksums_alone(folder: Path)
     [
         (lambda content: content.pop("license"), "license: Field required"),
         (lambda content: content.update(image_size="big"), "image_size"),
-        (lambda content: content.update(colour="red"), "colour"),
+        (lambda content: content.update(color="red"), "color"),
         (lambda content: content.update(files={}), "files"),
         (lambda content: content["token_ids"].pop("bos"), r"token_ids\.bos"),
         (lambda content: content["files"]["weights.bin"].update(sha256="f00"), "sha256"),

@@ -44,7 +44,7 @@ def test_other_modes_are_converted_as_transformers_does(mode: str) -> None:
     assert np.array_equal(pixels, reference(images=picture, return_tensors="np")["pixel_values"])
 
 
-def test_every_byte_value_is_normalised_as_transformers_does() -> None:
+def test_every_byte_value_is_normalized_as_transformers_does() -> None:
     picture = Image.fromarray(np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2))
     reference = BlipImageProcessorPil(size={"height": 16, "width": 16}, image_mean=MEAN, image_std=STD)
 

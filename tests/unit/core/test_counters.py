@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from image_core.histogram import bucket_of
 from image_core.model import PUBLIC_STATUSES, Status
-from image_core.stores.counters import added_up, contribution, difference, reading_of_shards, update_of
+from image_core.stores.counters import contribution, difference, reading_of_shards, stats_from_counts, update_of
 from tests.recount import recount
 from tests.unit.core.builders import record
 
@@ -48,7 +48,7 @@ def test_the_counters_equal_a_recount_after_any_transitions(steps: list[Any]) ->
         if change:
             table.apply(update_of(change, "stats", shard)["Update"])
         records[image] = new
-    assert added_up(reading_of_shards(table.items.values()).counts) == recount(
+    assert stats_from_counts(reading_of_shards(table.items.values()).counts) == recount(
         r for r in records.values() if r is not None
     )
 
@@ -83,6 +83,6 @@ def test_a_success_that_is_reprocessed_takes_its_time_out_again() -> None:
 
 def test_other_items_of_the_table_are_no_statistics() -> None:
     shard = {"name": {"S": "images"}, "shard": {"N": "7"}, "failed": {"N": "2"}}
-    stats = added_up(reading_of_shards([shard]).counts)
+    stats = stats_from_counts(reading_of_shards([shard]).counts)
     assert stats.counts == {Status.PENDING: 0, Status.PROCESSING: 0, Status.SUCCESS: 0, Status.FAILED: 2}
     assert stats.histogram == {}

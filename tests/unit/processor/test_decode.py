@@ -40,7 +40,7 @@ def opened(result: Decoded) -> Image.Image:
 
 
 def row(picture: Image.Image) -> list[int]:
-    """The first line of a grey picture."""
+    """The first line of a gray picture."""
     assert picture.mode == "L"
     return [int(value) for value in np.asarray(picture)[0]]
 
@@ -71,7 +71,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_kind_of_file_shows_its_first_picture_in_its_colours(name: str) -> None:
+def test_every_kind_of_file_shows_its_first_picture_in_its_colors(name: str) -> None:
     result = decoded(FILES[name])
 
     assert result.format == {"MPO": "jpeg"}.get(name, name.split()[-1] if "pages" not in name else "tiff")
@@ -210,14 +210,14 @@ def test_extreme_shapes_keep_a_pixel_and_are_reduced_along_their_length(width: i
     assert 4_000 <= max(opened(result).size) <= 10_000
 
 
-def test_grey_stays_grey() -> None:
+def test_gray_stays_gray() -> None:
     assert opened(decoded(pictures.jpeg(mode="L"))).mode == "L"
     assert opened(decoded(pictures.png(mode="1"))).mode == "L"
     assert opened(decoded(pictures.png(mode="LA"))).mode in {"L", "RGB"}
 
 
 def test_sixteen_bits_are_scaled_and_not_clipped() -> None:
-    assert row(opened(decoded(pictures.grey16_png(64)))) == [round(255 * at / 63) for at in range(64)]
+    assert row(opened(decoded(pictures.gray16_png(64)))) == [round(255 * at / 63) for at in range(64)]
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 255), (0, 65535), (-5, 5), (0, 1e9)])
@@ -232,9 +232,9 @@ def test_floating_point_is_scaled_and_not_clipped(low: float, high: float) -> No
 def test_what_is_not_a_number_in_a_floating_point_picture_is_black() -> None:
     values = np.array([[math.nan, -4.0, 0.0, 4.0, math.inf, -math.inf]], np.float32)
 
-    grey = row(opened(decoded(pictures.encode(Image.fromarray(values), "TIFF"))))
+    gray = row(opened(decoded(pictures.encode(Image.fromarray(values), "TIFF"))))
 
-    assert grey == [0, 0, 128, 255, 255, 0]
+    assert gray == [0, 0, 128, 255, 255, 0]
 
 
 def test_palette_transparency_is_kept() -> None:
@@ -247,7 +247,7 @@ def test_palette_transparency_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("depth", "colour", "rows", "key"),
+    ("depth", "color", "rows", "key"),
     [
         (2, 0, b"\x40", b"\x00\x01"),  # samples 1 0 0 0
         (4, 0, b"\x50\x00", b"\x00\x05"),
@@ -257,8 +257,8 @@ def test_palette_transparency_is_kept() -> None:
         (16, 2, b"\x12\x34\x56\x78\x9a\xbc" + bytes(18), b"\x12\x34\x56\x78\x9a\xbc"),
     ],
 )
-def test_a_png_with_a_transparent_colour_keeps_it(depth: int, colour: int, rows: bytes, key: bytes) -> None:
-    data = pictures.raw_png(4, 1, depth=depth, colour=colour, rows=rows, tRNS=key)
+def test_a_png_with_a_transparent_color_keeps_it(depth: int, color: int, rows: bytes, key: bytes) -> None:
+    data = pictures.raw_png(4, 1, depth=depth, color=color, rows=rows, tRNS=key)
 
     alpha = opened(decoded(data)).getchannel("A")
 
@@ -281,19 +281,19 @@ def test_an_alpha_channel_that_hides_nothing_is_dropped() -> None:
     assert opened(decoded(pictures.png(mode="RGBA"))).mode == "RGB"
 
 
-@pytest.mark.parametrize("data", [pictures.jpeg(mode="L"), pictures.jpeg(mode="CMYK"), pictures.grey16_png()])
-def test_the_model_sees_three_colour_channels_whatever_the_file_has(data: bytes) -> None:
+@pytest.mark.parametrize("data", [pictures.jpeg(mode="L"), pictures.jpeg(mode="CMYK"), pictures.gray16_png()])
+def test_the_model_sees_three_color_channels_whatever_the_file_has(data: bytes) -> None:
     assert decoded(data).for_captioning(384).mode == "RGB"
 
 
-def test_a_colour_profile_is_converted_to_srgb() -> None:
+def test_a_color_profile_is_converted_to_srgb() -> None:
     seen = pictures.corners(opened(decoded(pictures.png(icc_profile=pictures.swapped_profile()))))
 
     assert seen["top left"] == pytest.approx(pictures.RED[::-1], abs=3)
     assert seen["bottom left"] == pytest.approx(pictures.BLUE[::-1], abs=3)
 
 
-def test_a_colour_profile_leaves_transparency_alone() -> None:
+def test_a_color_profile_leaves_transparency_alone() -> None:
     data = pictures.encode(pictures.see_through(), "PNG", icc_profile=pictures.swapped_profile())
 
     picture = opened(decoded(data))
@@ -303,7 +303,7 @@ def test_a_colour_profile_leaves_transparency_alone() -> None:
 
 
 @pytest.mark.parametrize("profile", [b"", b"not a profile", pictures.swapped_profile()[:200]])
-def test_a_broken_colour_profile_is_ignored(profile: bytes) -> None:
+def test_a_broken_color_profile_is_ignored(profile: bytes) -> None:
     assert pictures.same_scene(opened(decoded(pictures.png(icc_profile=profile))))
 
 
@@ -313,7 +313,7 @@ def test_a_profile_made_for_another_kind_of_picture_is_ignored() -> None:
     assert pictures.same_scene(opened(result))
 
 
-def test_a_jpeg_whose_four_channels_are_stored_as_ycck_shows_its_colours() -> None:
+def test_a_jpeg_whose_four_channels_are_stored_as_ycck_shows_its_colors() -> None:
     cyan, magenta, yellow, black = pictures.scene(mode="CMYK").split()
     luma, blue, red = Image.merge("RGB", (cyan, magenta, yellow)).convert("YCbCr").split()
     # Pillow writes four channels inverted, as Adobe does, and does not transform them: so this is done here.
@@ -333,7 +333,7 @@ def test_a_jpeg_whose_four_channels_are_stored_as_ycck_shows_its_colours() -> No
     [
         (pictures.jpeg(), 8, False),
         (pictures.png(mode="1"), 1, False),
-        (pictures.grey16_png(), 16, False),
+        (pictures.gray16_png(), 16, False),
         (pictures.palette_png(transparency=1), 2, True),
         (pictures.png(mode="RGBA"), 8, True),
         (pictures.float_tiff(0, 1), 32, False),
@@ -428,7 +428,7 @@ def test_where_libwebp_cannot_be_called_pillow_decodes() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's address space")
 def test_memory_that_the_machine_lacks_is_not_the_fault_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "picture"
-    path.write_bytes(pictures.raw_png(9_000, 9_000, depth=8, colour=2, rows=b""))
+    path.write_bytes(pictures.raw_png(9_000, 9_000, depth=8, color=2, rows=b""))
     code = """
 import resource, sys
 from pathlib import Path
@@ -527,7 +527,7 @@ def test_an_error_keeps_what_the_decoder_said_as_its_cause() -> None:
 
 def test_too_many_pixels_are_refused_from_the_header_naming_the_limit() -> None:
     # Nothing follows the header: if a pixel were decoded, this would be a corrupt image.
-    data = pictures.raw_png(5_000, 4_001, depth=8, colour=2, rows=b"")
+    data = pictures.raw_png(5_000, 4_001, depth=8, color=2, rows=b"")
 
     with pytest.raises(TooManyPixels, match="20,000,000"):
         decoded(data)
@@ -536,7 +536,7 @@ def test_too_many_pixels_are_refused_from_the_header_naming_the_limit() -> None:
 @pytest.mark.parametrize("side", [10_001, 40_000, 2_000_000])
 def test_far_too_many_pixels_end_the_same_way(side: int) -> None:
     with pytest.raises(TooManyPixels):
-        decoded(pictures.raw_png(side, side, depth=1, colour=0, rows=b""), max_pixels=100_000_000)
+        decoded(pictures.raw_png(side, side, depth=1, color=0, rows=b""), max_pixels=100_000_000)
 
 
 @pytest.mark.parametrize("name", ["jpeg", "png", "gif", "webp", "tiff", "bmp", "avif", "heic"])
@@ -548,7 +548,7 @@ def test_as_many_pixels_as_are_accepted_are_decoded_and_not_one_more(name: str) 
 
 def test_a_limit_above_that_of_pillow_is_ours_to_set() -> None:
     # 95 million: Pillow on its own warns from 89 million on.
-    data = pictures.raw_png(10_000, 9_500, depth=1, colour=0, rows=b"")
+    data = pictures.raw_png(10_000, 9_500, depth=1, color=0, rows=b"")
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -563,7 +563,7 @@ def test_the_settings_of_pillow_are_as_before_whatever_happens() -> None:
     for bad in (
         pictures.TEXT,
         pictures.cut(FILES["jpeg"]),
-        pictures.raw_png(9_000, 9_000, depth=1, colour=0, rows=b""),
+        pictures.raw_png(9_000, 9_000, depth=1, color=0, rows=b""),
     ):
         with pytest.raises(ImageError):
             decoded(bad)
@@ -580,7 +580,7 @@ SMALL_FILES = {
     "mpo": pictures.mpo(24, 16),
     "png": pictures.encode(pictures.noise(24, 16), "PNG", icc_profile=pictures.swapped_profile()),
     "palette": pictures.palette_png(transparency=b"\xff\x00\x80\xff"),
-    "grey16": pictures.grey16_png(),
+    "gray16": pictures.gray16_png(),
     "gif": pictures.animated("GIF", 24, 16),
     "webp": pictures.encode(pictures.see_through(24, 16), "WEBP", exif=pictures.exif(orientation=8)),
     "tiff": pictures.encode(pictures.noise(24, 16), "TIFF", compression="tiff_lzw"),

@@ -78,9 +78,9 @@ def test_size_depth_and_number_of_frames_are_known_before_decoding(
 
 
 def test_the_bits_of_a_gif_are_those_of_its_palette() -> None:
-    four_colours = Image.open(BytesIO(pictures.palette_png()))
+    four_colors = Image.open(BytesIO(pictures.palette_png()))
 
-    found = inspect(pictures.encode(four_colours, "GIF"), "gif")
+    found = inspect(pictures.encode(four_colors, "GIF"), "gif")
 
     assert (found.frames, found.bit_depth) == (1, 2)
 
@@ -413,7 +413,7 @@ def test_a_run_length_coded_bmp_of_many_megabytes_is_corrupt() -> None:
 @pytest.mark.parametrize("kind", ["png", "gif", "bmp", "tiff"])
 def test_a_picture_without_pixels_is_corrupt(kind: str) -> None:
     data = {
-        "png": pictures.raw_png(0, 9, depth=8, colour=2, rows=b""),
+        "png": pictures.raw_png(0, 9, depth=8, color=2, rows=b""),
         "gif": b"GIF89a" + bytes(7) + b"," + struct.pack("<4HB", 0, 0, 0, 9, 0) + b"\2\0;",
         "bmp": b"BM" + bytes(12) + struct.pack("<IiiHHI", 40, 9, 0, 1, 8, 0),
         "tiff": b"II*\0" + long(8) + directory((256, 4, 1, long(0)), (257, 4, 1, long(9))),

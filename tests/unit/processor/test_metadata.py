@@ -271,11 +271,11 @@ def test_an_mpo_is_reported_as_jpeg() -> None:
         (pictures.png(mode="1"), "bilevel", 1, False),
         (pictures.png(mode="LA"), "grayscale", 8, True),
         (pictures.png(mode="RGBA"), "rgb", 8, True),
-        (pictures.grey16_png(), "grayscale", 16, False),
+        (pictures.gray16_png(), "grayscale", 16, False),
         (pictures.palette_png(), "palette", 2, False),
         (pictures.palette_png(transparency=b"\xff\x00"), "palette", 2, True),
-        (pictures.raw_png(4, 1, depth=4, colour=0, rows=b"\x50\x00"), "grayscale", 4, False),
-        (pictures.raw_png(1, 1, depth=16, colour=2, rows=bytes(6)), "rgb", 16, False),
+        (pictures.raw_png(4, 1, depth=4, color=0, rows=b"\x50\x00"), "grayscale", 4, False),
+        (pictures.raw_png(1, 1, depth=16, color=2, rows=bytes(6)), "rgb", 16, False),
         (pictures.float_tiff(0, 1), "grayscale", 32, False),
         (pictures.encode(pictures.scene(mode="LAB"), "TIFF"), "lab", 8, False),
         (pictures.encode(pictures.scene(), "GIF"), "palette", 2, False),
@@ -303,14 +303,14 @@ def test_the_pages_of_a_tiff_are_counted() -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_a_colour_profile_is_named_as_it_names_itself(kind: str) -> None:
+def test_a_color_profile_is_named_as_it_names_itself(kind: str) -> None:
     data = pictures.encode(pictures.scene(), kind, icc_profile=pictures.swapped_profile())
 
     assert metadata(data)["icc_profile"] == "swap built-in"
 
 
 @pytest.mark.parametrize("profile", [b"", b"not a profile", pictures.swapped_profile()[:200], bytes(1000)])
-def test_a_broken_colour_profile_has_no_name(profile: bytes) -> None:
+def test_a_broken_color_profile_has_no_name(profile: bytes) -> None:
     assert profile_name(profile) is None
 
 

@@ -36,13 +36,13 @@ DOCS_PATHS = frozenset({"/docs", "/openapi.json"})
 
 CACHE_SECONDS = 300.0
 """How long a key is trusted before the secret is read again. A revoked key keeps working for this time."""
-REREAD_SECONDS = 10.0
+EXTRA_READ_SECONDS = 10.0
 """A new key works within this time. An unknown key may be new, so the secret is read again for it: once in this
-time per key, and for all keys together as often as `REREADS` allows."""
-REREADS = 10
-"""Maximum number of consecutive reads for unknown keys. One more is allowed after each `REREAD_SECONDS`, so
+time per key, and for all keys together as often as `MAX_EXTRA_READS` allows."""
+MAX_EXTRA_READS = 10
+"""Maximum number of consecutive reads for unknown keys. One more is allowed after each `EXTRA_READ_SECONDS`, so
 guessing costs few reads. While none is left, an unknown key gets 503, because it may be the new one."""
-MAX_REFUTED = 1_000
+MAX_REJECTED_DIGESTS = 1_000
 """Maximum number of keys that are remembered as invalid."""
 OUTAGE_SECONDS = 3600.0
 """How long known keys stay valid while Secrets Manager is unavailable."""
@@ -69,27 +69,27 @@ class KeyRing:
         self._now = now
         self._digests: tuple[bytes, ...] = ()
         self._read_at = self._tried_at = -math.inf
-        self._refuted: dict[bytes, float] = {}
+        self._rejected: dict[bytes, float] = {}
         """Digests of unknown keys, and when a read of the secret showed that they are not valid."""
-        self._rereads, self._rereads_at = float(REREADS), self._now()
+        self._extra_reads, self._extra_reads_at = float(MAX_EXTRA_READS), self._now()
         self._reading = Lock()
 
     def is_valid(self, key: str) -> bool | None:
         """Whether `key` is valid, from the cache. None if the secret must be read. Raises `Unavailable`."""
         now = self._now()
-        tried_just_now = now - self._tried_at < REREAD_SECONDS
+        tried_recently = now - self._tried_at < EXTRA_READ_SECONDS
         if self._matches(key):
-            fresh = now - self._read_at < CACHE_SECONDS or (tried_just_now and self._outlives_outage(now))
+            fresh = now - self._read_at < CACHE_SECONDS or (tried_recently and self._usable_during_outage(now))
             return True if fresh else None
-        if now - self._refuted.get(_digest(key), -math.inf) < REREAD_SECONDS:
+        if now - self._rejected.get(_digest(key), -math.inf) < EXTRA_READ_SECONDS:
             return False
-        if (tried_just_now and self._read_at < self._tried_at) or self._rereads_left(now) < 1:
+        if (tried_recently and self._read_at < self._tried_at) or self._extra_reads_left(now) < 1:
             raise Unavailable
         return None
 
     def read_and_validate(self, key: str) -> bool:
         """Read the secret, then return whether `key` is valid. Blocks. Raises `Unavailable`."""
-        known = self._matches(key) and self._outlives_outage(self._now())
+        known = self._matches(key) and self._usable_during_outage(self._now())
         if not self._reading.acquire(blocking=not known):
             return True  # a known key does not wait for the read of another request
         try:
@@ -100,30 +100,30 @@ class KeyRing:
             self._reading.release()
 
     def _read_for(self, key: str) -> bool:
-        began = self._now()
+        started = self._now()
         if not self._matches(key):
-            self._rereads, self._rereads_at = self._rereads_left(began) - 1, began
+            self._extra_reads, self._extra_reads_at = self._extra_reads_left(started) - 1, started
         try:
             self._digests = tuple(_digest(found) for found in self._read())
         except Exception as error:
             # Whatever the cause is, and however long it lasts: only keys that were already known are accepted.
             log.exception("could not read the API key")
-            self._tried_at = began
-            if self._matches(key) and self._outlives_outage(began):
+            self._tried_at = started
+            if self._matches(key) and self._usable_during_outage(started):
                 return True
             raise Unavailable from error
-        self._read_at = self._tried_at = began
+        self._read_at = self._tried_at = started
         if self._matches(key):
             return True
-        if len(self._refuted) >= MAX_REFUTED:
-            self._refuted.clear()
-        self._refuted[_digest(key)] = began
+        if len(self._rejected) >= MAX_REJECTED_DIGESTS:
+            self._rejected.clear()
+        self._rejected[_digest(key)] = started
         return False
 
-    def _rereads_left(self, now: float) -> float:
-        return min(float(REREADS), self._rereads + (now - self._rereads_at) / REREAD_SECONDS)
+    def _extra_reads_left(self, now: float) -> float:
+        return min(float(MAX_EXTRA_READS), self._extra_reads + (now - self._extra_reads_at) / EXTRA_READ_SECONDS)
 
-    def _outlives_outage(self, now: float) -> bool:
+    def _usable_during_outage(self, now: float) -> bool:
         return now - self._read_at < OUTAGE_SECONDS
 
     def _matches(self, key: str) -> bool:
@@ -170,7 +170,7 @@ class ApiKeyGuard:
             if valid is None:
                 valid = await run_blocking(self._ring.read_and_validate, str(key))
         except Unavailable as error:
-            return error_response(error, {"Retry-After": str(int(REREAD_SECONDS))})
+            return error_response(error, {"Retry-After": str(int(EXTRA_READ_SECONDS))})
         if valid:
             return None
         challenge = {"WWW-Authenticate": f'ApiKey realm="image pipeline", header="{HEADER}"'}

@@ -25,7 +25,7 @@ from image_api.http.errors import (
     UnsupportedUpload,
     WrongMediaType,
 )
-from image_api.idempotency import digest_of, first_or_again, image_id_for
+from image_api.idempotency import create_or_repeat, digest_of, image_id_for
 from image_api.limits import MAX_PAGE_BYTES, accepted_media_type
 from image_api.parameters import (
     CreatedAfter,
@@ -102,7 +102,7 @@ def upload_image(
         never_stored = earlier.status is Status.FAILED and earlier.version is None
         return _reprocessed(earlier, services) if never_stored else earlier
 
-    record = first_or_again(new, services.records.create, again, services)
+    record = create_or_repeat(new, services.records.create, again, services)
     if record.version is None:
         _store(record, file, services)
     return accepted(record, request, response, services)

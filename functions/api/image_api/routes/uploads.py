@@ -16,7 +16,7 @@ from image_api.http.errors import (
     UnsupportedUpload,
     WrongMediaType,
 )
-from image_api.idempotency import digest_of, first_or_again, image_id_for
+from image_api.idempotency import create_or_repeat, digest_of, image_id_for
 from image_api.limits import require_accepted
 from image_api.parameters import IdempotencyKey
 from image_api.presentation import iso_time
@@ -90,7 +90,7 @@ def reserve_upload(
             return earlier, True
         return services.records.renew(earlier, deadline=deadline), False
 
-    record, has_arrived = first_or_again(new, first, again, services)
+    record, has_arrived = create_or_repeat(new, first, again, services)
     if has_arrived:
         body = accepted(record, request, response, services)
         return Response(body.model_dump_json(), 200, dict(response.headers), "application/json")

@@ -106,14 +106,14 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def verify_checksums(folder: Path, *, small_ones_alone: bool = False) -> Manifest:
+def verify_checksums(folder: Path, *, small_only: bool = False) -> Manifest:
     """Read the whole folder and compare it with its `model.json`. Raises `ModelError` at the first difference.
 
-    `small_ones_alone`: skip the weights, which take seconds.
+    `small_only`: skip the weights, which take seconds.
     """
     manifest = read_manifest(folder)
     for name, entry in manifest.files.items():
-        if entry.bytes <= SMALL_BYTES or not small_ones_alone:
+        if entry.bytes <= SMALL_BYTES or not small_only:
             _check_sum(folder, name, entry.sha256)
     return manifest
 

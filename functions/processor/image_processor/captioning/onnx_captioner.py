@@ -26,7 +26,7 @@ class OnnxCaptioner:
 
     def __init__(self, folder: Path, *, prompt: str | None = None, max_new_tokens: int = 20) -> None:
         """Load the export in `folder`. The arguments are those of `load_captioner`. Raises `ModelError`."""
-        self._manifest = verify_checksums(folder, small_ones_alone=True)
+        self._manifest = verify_checksums(folder, small_only=True)
         graphs = _require_graphs(folder, self._manifest)
         words = self._manifest.prompt if prompt is None else prompt
         self._prompt = Prompt(words, _load_tokenizer(folder), self._manifest.token_ids.bos)

@@ -100,7 +100,7 @@ def reading_of_shards(items: Iterable[Mapping[str, Any]]) -> Reading:
     return Reading({name: count for name, count in counts.items() if count}, transitions, corrections)
 
 
-def added_up(counts: Mapping[str, int]) -> Stats:
+def stats_from_counts(counts: Mapping[str, int]) -> Stats:
     """Statistics from counters by attribute name."""
     return Stats(
         counts={status: counts.get(status.value, 0) for status in PUBLIC_STATUSES},

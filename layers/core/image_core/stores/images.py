@@ -32,10 +32,10 @@ from image_core.retry import is_transient_code
 from image_core.stores.counters import (
     STATS_NAME,
     Reading,
-    added_up,
     correction_of,
     difference,
     reading_of_shards,
+    stats_from_counts,
     update_of,
 )
 from image_core.stores.items import from_item, to_item
@@ -85,7 +85,7 @@ class Records(Queries):
 
     def stats(self) -> Stats:
         """The statistics. The cost does not depend on the number of images."""
-        return added_up(self.counters().counts)
+        return stats_from_counts(self.counters().counts)
 
     def counters(self) -> Reading:
         """The current counters, including the internal ones."""
@@ -164,7 +164,7 @@ class Records(Queries):
                 caption_model=now.caption_model if same_picture else None,
             )
 
-        return self._write_mine(record, saved)
+        return self._write_own_attempt(record, saved)
 
     def release(self, record: Record, *, retry_seconds: float, pending_seconds: int) -> Record:
         """release: give the lease back. The next attempt comes in `retry_seconds`. Saved results stay.
@@ -173,12 +173,12 @@ class Records(Queries):
         """
         now_ms = self.clock.now_ms()
         deadline = now_ms + int(retry_seconds * 1000) + pending_seconds * 1000
-        return self._write_mine(record, lambda now: replace(now, lease_until=now_ms, deadline=deadline))
+        return self._write_own_attempt(record, lambda now: replace(now, lease_until=now_ms, deadline=deadline))
 
     def finish(self, record: Record, outcome: Outcome) -> Record:
         """finish: `success`."""
         finished_ms = self.clock.now_ms()
-        return self._write_mine(
+        return self._write_own_attempt(
             record,
             lambda now: replace(
                 _ended(now, finished_ms),
@@ -194,7 +194,7 @@ class Records(Queries):
     def fail(self, record: Record, error: ImageError) -> Record:
         """fail: called by the worker that holds the image."""
         finished_ms = self.clock.now_ms()
-        return self._write_mine(record, lambda now: _failed(now, error, finished_ms))
+        return self._write_own_attempt(record, lambda now: _failed(now, error, finished_ms))
 
     def give_up(self, record: Record, stored: StoredObject | None, error: ImageError) -> Record:
         """fail: called by code that holds no lease. A `rev` of 0 creates the record.
@@ -334,7 +334,7 @@ class Records(Queries):
         """
         return record.rev + 1 if record.rev else 1 + self._rng.getrandbits(40)
 
-    def _write_mine(self, record: Record, change: Callable[[Record], Record]) -> Record:
+    def _write_own_attempt(self, record: Record, change: Callable[[Record], Record]) -> Record:
         """Apply `change` to the newest state of the record, as long as the attempt on it is still `record`'s."""
         for _ in range(_WRITE_TRIES):
             try:
@@ -416,12 +416,12 @@ def _next_generation(record: Record, stage: Stage) -> Record:
 
 def _of_version(record: Record, stored: StoredObject) -> Record:
     """Return the record of `stored`. `announced_*` describes only the first version. A new one has no caption."""
-    comes_first = record.version in (None, stored.version)
+    is_first_version = record.version in (None, stored.version)
     return replace(
         record,
         size_bytes=stored.size_bytes,
-        announced_bytes=record.announced_bytes if comes_first else None,
-        announced_sha256=record.announced_sha256 if comes_first else None,
+        announced_bytes=record.announced_bytes if is_first_version else None,
+        announced_sha256=record.announced_sha256 if is_first_version else None,
         version=stored.version,
         version_etag=stored.etag,
         caption_kept_generation=record.caption_kept_generation if record.version == stored.version else None,
