@@ -15,7 +15,7 @@ def test_every_import_is_one_that_the_design_allows() -> None:
     assert violations(sources()) == []
 
 
-def test_all_packages_of_the_pipeline_are_looked_at() -> None:
+def test_all_packages_of_the_pipeline_are_checked() -> None:
     found = {name.partition(".")[0] for name in sources()}
     assert set(PIPELINE) <= found
     assert len([name for name in sources() if name.startswith("image_core.")]) >= 15

@@ -16,7 +16,7 @@ from tests.browser.many import captioning, claimed, finished, seeding
 from tests.running_stack import Stack, until
 
 
-def test_a_picked_photo_gets_its_thumbnail_and_caption_while_one_looks(
+def test_a_picked_photo_gets_its_thumbnail_and_caption_without_a_reload(
     gallery: Gallery, photo: Path, stack: Stack
 ) -> None:
     gallery.upload(photo)
@@ -34,7 +34,7 @@ def test_a_picked_photo_gets_its_thumbnail_and_caption_while_one_looks(
     expect(gallery.page.locator("#times svg")).to_be_visible()
 
 
-def test_each_stage_is_told_and_thumbnails_are_there_before_the_caption(gallery: Gallery, stack: Stack) -> None:
+def test_each_stage_is_reported_and_thumbnails_are_there_before_the_caption(gallery: Gallery, stack: Stack) -> None:
     with seeding(stack) as seed:
         done = finished(0, seed.thumbnails)
         seed.put([claimed(done)])

@@ -89,7 +89,7 @@ def test_what_is_too_large_is_refused_before_a_byte_is_sent(gallery: Gallery) ->
     assert not [url for url in asked if "/api/uploads" in url]
 
 
-def test_errors_that_are_not_ours_are_told_in_words(gallery: Gallery, photo: Path) -> None:
+def test_errors_of_other_servers_are_reported_in_words(gallery: Gallery, photo: Path) -> None:
     """What the bucket says of an expired link, and API Gateway of too large a body."""
     expired = '<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>'
 
@@ -171,9 +171,7 @@ def test_an_upload_survives_a_connection_that_breaks(gallery: Gallery, photo: Pa
     assert len(stack.images()) == 1
 
 
-def test_a_lost_answer_to_the_reservation_makes_no_second_image(
-    gallery: Gallery, photo: Path, stack: Stack
-) -> None:
+def test_a_lost_reservation_response_creates_no_second_image(gallery: Gallery, photo: Path, stack: Stack) -> None:
     lost: list[str] = []
 
     def loses_once(route: Route) -> None:

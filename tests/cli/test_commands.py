@@ -106,9 +106,7 @@ def test_statistics_are_those_of_the_api(imgpipe: Imgpipe, stack: Stack, image_i
     assert ["total", f"{document['total']:,}"] in imgpipe("stats").rows
 
 
-def test_watching_tells_of_each_state_until_all_are_finished(
-    imgpipe: Imgpipe, stack: Stack, failed_id: str
-) -> None:
+def test_watch_prints_each_status_until_all_are_finished(imgpipe: Imgpipe, stack: Stack, failed_id: str) -> None:
     fresh = stack.upload(jpeg(300, 300), "fresh.jpg")
     run = imgpipe("watch", fresh, failed_id, "--json", code=1)
     states = [(image["data"]["image_id"], image["status"]) for image in run.documents]
@@ -186,7 +184,7 @@ def test_an_image_can_go_to_a_named_file_or_to_stdout(imgpipe: Imgpipe, tmp_path
     assert piped.stdout == jpeg(640, 480)
 
 
-def test_nothing_is_overwritten_unless_told_to(imgpipe: Imgpipe, tmp_path: Path, image_id: str) -> None:
+def test_nothing_is_overwritten_by_default(imgpipe: Imgpipe, tmp_path: Path, image_id: str) -> None:
     target = tmp_path / "lake.jpg"
     target.write_text("mine")
     refused = imgpipe("download", image_id, "--output", tmp_path, code=1)
@@ -233,7 +231,7 @@ def test_deleting_asks_first(imgpipe: Imgpipe, stack: Stack, image_id: str) -> N
     assert stack.api.get(f"/api/images/{image_id}").status_code == 404
 
 
-def test_a_deletion_whose_answer_was_lost_is_one(imgpipe: Imgpipe, door: Door, image_id: str) -> None:
+def test_a_deletion_whose_response_was_lost_counts_as_deleted(imgpipe: Imgpipe, door: Door, image_id: str) -> None:
     door.plan("DELETE", "/api/images", lose_response)
     imgpipe("delete", "--yes", image_id)
 
@@ -287,7 +285,7 @@ def test_a_stage_that_there_is_not_is_refused(imgpipe: Imgpipe, door: Door, imag
     assert door.received == []
 
 
-def test_a_missing_image_is_said(imgpipe: Imgpipe) -> None:
+def test_a_missing_image_is_reported(imgpipe: Imgpipe) -> None:
     missing = "img_00000000000000000000000000"
     assert "There is no such image" in imgpipe("show", missing, code=1).err
     assert imgpipe("watch", missing, "--json", code=1).document["status"] == "deleted"
@@ -299,6 +297,6 @@ def test_an_id_is_no_path(imgpipe: Imgpipe, door: Door) -> None:
     assert door.received == []
 
 
-def test_an_error_of_the_api_is_told_in_its_own_words(imgpipe: Imgpipe, door: Door) -> None:
+def test_the_apis_error_message_is_shown(imgpipe: Imgpipe, door: Door) -> None:
     door.always("GET", "/api/stats", lambda through: error_reply(400, "odd"))
     assert imgpipe("stats", code=1).err == "imgpipe: It is odd.\n"

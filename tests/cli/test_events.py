@@ -37,7 +37,9 @@ def reading(status: str | None, **data: Any) -> dict[str, Image]:
         ("pending", None, ["deleted"]),
     ],
 )
-def test_an_event_tells_of_each_end(before: str | None, after: str | None, expected: list[str]) -> None:
+def test_each_end_between_two_readings_is_an_event(
+    before: str | None, after: str | None, expected: list[str]
+) -> None:
     assert [event["status"] for event in events_between(reading(before), reading(after), NOW)] == expected
 
 

@@ -136,7 +136,7 @@ def test_every_api_has_a_journal_of_its_own(imgpipe: Imgpipe, stack: Stack, phot
         assert imgpipe("--api", other.url, "upload", photos[0], "--json").document["state"] == "uploaded"
 
 
-def test_a_journal_that_cannot_be_kept_is_said_and_uploads_go_on(
+def test_uploads_continue_with_a_warning_if_the_journal_cannot_be_written(
     imgpipe: Imgpipe, photos: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("no folder")

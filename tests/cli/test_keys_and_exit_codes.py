@@ -302,7 +302,7 @@ def test_global_options_stand_before_or_behind_the_command(imgpipe: Imgpipe, doo
         assert imgpipe(*arguments).document == STATS
 
 
-def test_a_reader_that_has_had_enough_is_no_fault(imgpipe: Imgpipe, door: Door) -> None:
+def test_a_closed_output_pipe_is_no_error(imgpipe: Imgpipe, door: Door) -> None:
     item = {"status": "success", "data": {"image_id": IMAGE_ID, "original_name": "a" * 1000}}
     door.always("GET", "/api/images", lambda _: json_reply(200, {"data": [item] * 1000, "next_cursor": "more"}))
     command = " ".join(imgpipe.command("list", "--all", "--json"))

@@ -78,7 +78,7 @@ def test_the_key_of_an_upload_is_on_disk_before_anything_is_sent(tmp_path: Path)
     assert Journal.open(tmp_path / "journal").unchanged("http://there", file) == begun
 
 
-def test_a_journal_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_journal_is_refused(tmp_path: Path) -> None:
     (tmp_path / "journal").write_text("this is no database, but long enough to be looked at " * 40)
     with pytest.raises(BadUsage, match="cannot be used"):
         Journal.open(tmp_path / "journal")

@@ -154,7 +154,7 @@ def test_post_alone_does_not_go_round_a_limit(imgpipe: Imgpipe, door: Door, phot
 
 
 @pytest.mark.parametrize("way", ["--post", "--presigned"])
-def test_a_lost_answer_makes_no_second_image(
+def test_a_lost_response_creates_no_second_image(
     imgpipe: Imgpipe, door: Door, stack: Stack, photos: list[Path], way: str
 ) -> None:
     door.plan("POST", "/api/", lose_response, lose_response)
@@ -207,7 +207,7 @@ def test_waiting_ends_with_captions(imgpipe: Imgpipe, photos: list[Path]) -> Non
     assert all(image["data"]["metadata"]["caption"] for image in last.values())
 
 
-def test_a_damaged_picture_makes_waiting_end_with_a_fault(imgpipe: Imgpipe, tmp_path: Path) -> None:
+def test_waiting_for_a_damaged_picture_ends_with_an_error(imgpipe: Imgpipe, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.jpg"
     damaged.write_bytes(jpeg(400, 300)[:2000])
     run = imgpipe("upload", "--wait", damaged, "--json", code=1)

@@ -102,7 +102,7 @@ def sqs_event(body: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["s3", "sqs"])
-def test_the_container_answers_an_event_of_a_picture(stack: Stack, kind: str, tmp_path: Path) -> None:
+def test_the_container_processes_the_event_of_a_picture(stack: Stack, kind: str, tmp_path: Path) -> None:
     name = f"{kind} picture.jpg"
     stack.s3.put_object(Bucket=stack.bucket, Key=name, Body=pictures.jpeg(1200, 800, orientation=6))
     event = s3_event(stack, name.replace(" ", "+"))

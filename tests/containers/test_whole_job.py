@@ -117,7 +117,7 @@ def test_a_dropped_file_is_processed_whatever_its_name(stack: Stack, checked: Ch
     checked(f"a file dropped into the bucket as “some folder/{name}” is processed")
 
 
-def test_faults_are_told_in_the_envelope(stack: Stack, checked: Checked) -> None:
+def test_errors_are_returned_in_the_envelope(stack: Stack, checked: Checked) -> None:
     image = stack.finished(stack.upload(PHOTOGRAPH[: len(PHOTOGRAPH) // 2]), seconds=120)
     assert (image["status"], image["error"]["code"]) == ("failed", "corrupt_image")
     checked("half a photograph ends as `failed`, `corrupt_image`")

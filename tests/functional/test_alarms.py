@@ -176,7 +176,7 @@ def metrics_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(("alarm", "service", "inject", "fires"), EMF_FAULTS)
-def test_a_fault_emits_the_metric_that_its_alarm_watches(
+def test_an_injected_fault_emits_the_metric_that_its_alarm_watches(
     stack: Stack, metrics_of: Callable[[str], Any], alarm: str, service: str, inject: Inject, fires: Metric
 ) -> None:
     printed = metrics_of(service)
@@ -187,7 +187,7 @@ def test_a_fault_emits_the_metric_that_its_alarm_watches(
     print(f"{alarm}: {inject.__name__} → {fires.namespace} {fires.name} {dict(fires.dimensions)}")
 
 
-def test_each_metric_of_ours_that_an_alarm_watches_has_a_fault_that_emits_it() -> None:
+def test_each_custom_metric_with_an_alarm_has_an_injected_fault_that_emits_it() -> None:
     ours = {(name, one) for name, alarm in alarms().items() for one in watched(alarm) if one.namespace == STACK}
     assert ours == {(name, fires) for name, _, _, fires in EMF_FAULTS}
 
@@ -201,7 +201,7 @@ def test_a_picture_that_is_processed_fires_nothing(stack: Stack, metrics_of: Cal
     assert not set(metrics) & {one for alarm in alarms().values() for one in watched(alarm)}
 
 
-def test_only_faults_of_ours_fire_the_pipeline_fault_alarm(stack: Stack, metrics_of: Callable[[str], Any]) -> None:
+def test_only_pipeline_errors_fire_the_pipeline_error_alarm(stack: Stack, metrics_of: Callable[[str], Any]) -> None:
     printed = metrics_of("processor")
     corrupt_image(stack)
     assert not set(printed()) & watched(alarms()["PipelineErrorAlarm"])
@@ -233,7 +233,7 @@ def of_function(name: str, metric_name: str) -> Metric:
 
 
 @needs_the_runtime
-def test_an_api_without_its_table_answers_5xx_which_api_gateway_counts(stack: Stack, tmp_path: Path) -> None:
+def test_an_api_without_its_table_returns_5xx_which_api_gateway_counts(stack: Stack, tmp_path: Path) -> None:
     variables = environment_of(stack, POWERTOOLS_METRICS_NAMESPACE=STACK, POWERTOOLS_SERVICE_NAME="api")
     log = tmp_path / "log"
     handler = resource("ApiFunction")["Handler"]
@@ -256,7 +256,7 @@ def flood_percent(calls: int, refused: int, **parameters: str) -> float:
     return found
 
 
-def test_a_flood_of_calls_and_a_smaller_one_of_refused_calls_are_told() -> None:
+def test_floods_of_calls_and_of_refused_calls_reach_the_threshold_of_the_alarm() -> None:
     alarm = alarms()["ApiFloodAlarm"]
     gateway = {"ApiId": resolved().name("HttpApi")}
     assert watched(alarm) == {metric("AWS/ApiGateway", name, **gateway) for name in ("Count", "4xx")}
@@ -282,7 +282,7 @@ def test_a_sweep_that_fails_raises_and_goes_to_the_queue_that_is_watched(stack: 
     )
 
 
-def test_a_dead_letter_that_cannot_be_dealt_with_comes_back_until_it_goes_to_the_queue_that_is_watched(
+def test_a_dead_letter_that_cannot_be_handled_returns_until_it_moves_to_the_monitored_queue(
     stack: Stack,
 ) -> None:
     stack.put(KEY, b"bytes")

@@ -164,7 +164,7 @@ def test_reprocessing_compares_the_same_file_again(
 
 
 @pytest.mark.parametrize("was_given_up", [False, True])
-def test_what_replaces_the_file_later_was_announced_by_nobody(
+def test_a_file_that_replaces_an_announced_one_is_not_compared(
     stack: Stack, api: Api, process_event: Callable[[], None], was_given_up: bool
 ) -> None:
     image_id = reserve(api, size=5)

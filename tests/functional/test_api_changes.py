@@ -106,7 +106,7 @@ def test_deleting_removes_thumbnails_that_no_record_names(stack: Stack, api: Api
     assert stack.thumbnails() == set()
 
 
-def test_an_upload_that_is_deleted_before_it_was_looked_at_is_gone_at_once_and_its_record_later(
+def test_an_upload_that_is_deleted_before_processing_is_gone_at_once_and_its_record_later(
     stack: Stack, api: Api
 ) -> None:
     record = stored_image(stack, Status.PENDING)
@@ -169,7 +169,7 @@ def test_an_image_that_never_stops_changing_is_unavailable(stack: Stack, api: Ap
 
 
 @pytest.mark.parametrize("image_id", ["img_01kb5q3v8n0h2m4x6c8f0a2d4g", "img_short", "é"])
-def test_what_is_not_there_can_be_neither_deleted_nor_reprocessed(api: Api, image_id: str) -> None:
+def test_a_missing_image_can_be_neither_deleted_nor_reprocessed(api: Api, image_id: str) -> None:
     for response in (api.delete(f"/api/images/{image_id}"), api.post(f"/api/images/{image_id}/reprocess")):
         assert (response.status, response.code) == (404, "not_found")
 
@@ -181,9 +181,7 @@ def test_what_is_being_deleted_can_be_neither_deleted_nor_reprocessed(stack: Sta
     assert stack.every() == [record]
 
 
-def test_a_deletion_is_of_what_lies_in_the_bucket_though_nobody_has_looked_at_it_yet(
-    stack: Stack, api: Api
-) -> None:
+def test_a_deletion_includes_a_file_in_the_bucket_whose_event_is_unprocessed(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS, b"old", key="photo.jpg")
     stack.put("photo.jpg", b"new")
     assert api.delete(f"/api/images/{record.image_id}").status == 204

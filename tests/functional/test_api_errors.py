@@ -39,9 +39,7 @@ def test_an_unknown_address_is_not_found(api: Api, path: str) -> None:
         ("POST", "/openapi.json", {"GET", "HEAD"}),
     ],
 )
-def test_a_method_that_an_address_does_not_take_is_said_to_be_none(
-    api: Api, method: str, path: str, allowed: set[str]
-) -> None:
+def test_an_unsupported_method_is_method_not_allowed(api: Api, method: str, path: str, allowed: set[str]) -> None:
     response = api.send(request("http_get.json", path, method=method))
     assert response.status == 405
     assert method == "HEAD" or response.code == "method_not_allowed"
@@ -116,7 +114,7 @@ NAMES = ["list", "image", "thumbnail", "original", "upload", "reserve", "reproce
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_nobody_thought_of_is_an_internal_error_and_is_logged(
+def test_an_unexpected_error_is_an_internal_error_and_is_logged(
     stack: Stack, api: Api, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     record = stored_image(stack, Status.SUCCESS)
@@ -129,7 +127,7 @@ def test_what_nobody_thought_of_is_an_internal_error_and_is_logged(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_fault_of_aws_is_unavailable_and_is_logged(
+def test_an_aws_error_is_unavailable_and_is_logged(
     stack: Stack, api: Api, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     record = stored_image(stack, Status.SUCCESS)
@@ -144,9 +142,7 @@ def test_a_fault_of_aws_is_unavailable_and_is_logged(
     assert SECRET in caplog.text
 
 
-def test_a_fault_of_aws_that_stays_does_not_ask_to_come_back(
-    stack: Stack, api: Api, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_permanent_aws_error_has_no_retry_after(stack: Stack, api: Api, caplog: pytest.LogCaptureFixture) -> None:
     record = stored_image(stack, Status.SUCCESS)
     denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": SECRET}}, "GetItem")
     stack.dynamodb.plan("get_item", raising(denied))

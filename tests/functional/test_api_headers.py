@@ -53,7 +53,7 @@ def _failing(stack: Stack, api: Api) -> Response:
     return api.get("/api/stats")
 
 
-def test_every_answer_has_a_request_id_a_cache_rule_and_forbids_sniffing(stack: Stack, api: Api) -> None:
+def test_every_response_has_a_request_id_a_cache_rule_and_nosniff(stack: Stack, api: Api) -> None:
     for name, response in responses(stack, api).items():
         assert response.status == int(name[:3]) if name[:3].isdigit() else response.status == 200, name
         assert (
@@ -69,7 +69,7 @@ def test_a_browser_runs_and_loads_nothing_in_a_response_that_is_not_a_page(stack
         assert response.headers["content-security-policy"] == "default-src 'none'; sandbox", name
 
 
-def test_no_answer_claims_ranges_and_a_range_is_answered_whole(stack: Stack, api: Api) -> None:
+def test_no_response_offers_ranges_and_a_range_request_gets_the_whole_body(stack: Stack, api: Api) -> None:
     for response in responses(stack, api).values():
         assert "accept-ranges" not in response.headers
         assert "content-range" not in response.headers
@@ -86,7 +86,7 @@ def test_the_request_id_is_api_gateways_which_its_access_log_has_too(stack: Stac
     assert raw["headers"]["x-request-id"] == event["requestContext"]["requestId"]
 
 
-def test_a_callers_own_request_id_is_not_taken_over(api: Api) -> None:
+def test_the_callers_own_request_id_is_not_used(api: Api) -> None:
     response = api.get("/health", x_request_id="forged\r\nSet-Cookie: x")
     assert "forged" not in str(response.headers)
 
@@ -95,7 +95,7 @@ def test_a_callers_own_request_id_is_not_taken_over(api: Api) -> None:
 
 
 @pytest.mark.parametrize("template", GETTABLE)
-def test_head_answers_what_get_does_without_the_body(stack: Stack, api: Api, template: str) -> None:
+def test_head_returns_what_get_does_without_the_body(stack: Stack, api: Api, template: str) -> None:
     path = path_of(template, stack)
     get = api.get(path)
     head = api.send(request("http_get.json", path, method="HEAD"))
@@ -108,7 +108,7 @@ def test_head_answers_what_get_does_without_the_body(stack: Stack, api: Api, tem
 
 
 @pytest.mark.parametrize("path", ["/nope", "/api/images/img_short"])
-def test_head_of_what_is_not_there_is_not_found_without_a_body(api: Api, path: str) -> None:
+def test_head_of_a_missing_image_is_not_found_without_a_body(api: Api, path: str) -> None:
     response = api.send(request("http_get.json", path, method="HEAD"))
     assert (response.status, response.body) == (404, b"")
 

@@ -238,7 +238,7 @@ def test_a_reservation_vanishes_if_nothing_comes_and_its_key_begins_anew(stack: 
 
 
 @pytest.mark.parametrize("is_claimed", [False, True])
-def test_a_reservation_made_again_when_the_file_is_there_answers_the_image(
+def test_a_repeated_reservation_returns_the_image_if_the_file_is_there(
     stack: Stack, api: Api, is_claimed: bool
 ) -> None:
     image_id = reserve(api).json()["image_id"]
@@ -273,14 +273,14 @@ def test_a_checksum_in_other_letters_is_the_same_request(api: Api) -> None:
     assert "x-amz-checksum-sha256" in second.json()["upload"]["headers"]
 
 
-def test_a_reservation_whose_answer_got_lost_can_be_made_again(stack: Stack, api: Api) -> None:
+def test_a_reservation_whose_response_was_lost_can_be_repeated(stack: Stack, api: Api) -> None:
     stack.dynamodb.plan("put_item", done_but_raising(LOST))
     assert reserve(api).status == 503
     assert reserve(api).status == 201
     assert len(stack.every()) == 1
 
 
-def test_a_reservation_that_arrives_while_it_is_made_again_answers_the_image(stack: Stack, api: Api) -> None:
+def test_a_repeated_reservation_returns_the_image_if_the_file_arrives_meanwhile(stack: Stack, api: Api) -> None:
     reserve(api)
 
     def arrive() -> None:

@@ -75,7 +75,7 @@ GUARDED = [
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
-def test_nobody_is_let_in_without_the_key(api: Api, method: str, path: str) -> None:
+def test_no_call_is_accepted_without_the_key(api: Api, method: str, path: str) -> None:
     for headers in ({}, {"x_api_key": "x" * 40}):
         response = call(api, method, path, **headers)
         assert (response.status, response.code) == (401, "unauthorized")
@@ -87,7 +87,7 @@ def test_what_is_nearly_the_key_is_not_the_key(api: Api, presented: str) -> None
     assert call(api, "GET", "/api/images", x_api_key=presented).code == "unauthorized"
 
 
-def test_every_route_of_the_application_is_guarded_or_meant_to_be_public() -> None:
+def test_every_route_requires_a_key_or_is_listed_as_public() -> None:
     paths = set(paths_of(offline_app().routes))
     public = {path for path in paths if is_public(f"{path}/" if path == "/assets" else path, public_docs=True)}
     assert len(paths - public) >= 7
@@ -323,7 +323,7 @@ def test_a_new_key_is_never_called_wrong_and_is_valid_within_seconds_while_other
     assert ring.seconds - rotated_at <= EXTRA_READ_SECONDS
 
 
-def test_while_guesses_use_up_the_reads_the_answer_says_when_to_come_back(api: Api) -> None:
+def test_while_guesses_use_up_the_reads_the_response_has_retry_after(api: Api) -> None:
     responses = [call(api, "GET", "/api/images", x_api_key=uuid.uuid4().hex) for _ in range(MAX_EXTRA_READS + 1)]
     assert {response.status for response in responses[:-1]} == {401}
     assert (responses[-1].status, responses[-1].code) == (503, "unavailable")
@@ -371,7 +371,7 @@ def test_a_known_key_does_not_wait_for_the_read_of_another_request(ring: Ring) -
         assert reading.result(10)
 
 
-def test_an_outage_locks_nobody_out_who_was_in_and_lets_nobody_in_who_was_not(ring: Ring) -> None:
+def test_during_an_outage_known_keys_stay_valid_and_other_keys_are_not_accepted(ring: Ring) -> None:
     assert ring.takes(KEY)
     ring.client.plan("get_secret_value", *[raising(OFFLINE)] * 3)
     ring.seconds += CACHE_SECONDS

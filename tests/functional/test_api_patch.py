@@ -108,7 +108,7 @@ def test_words_of_another_form_are_invalid_and_change_nothing(stack: Stack, api:
     assert stack.every() == [record]
 
 
-def test_the_longest_words_of_all_are_taken(stack: Stack, api: Api) -> None:
+def test_texts_of_the_maximum_length_are_accepted(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.SUCCESS)
     longest = {
         "title": "é" * 200,
@@ -118,7 +118,7 @@ def test_the_longest_words_of_all_are_taken(stack: Stack, api: Api) -> None:
     assert words(patch(api, record.image_id, longest)) == longest
 
 
-def test_what_is_not_there_or_being_deleted_has_no_words(stack: Stack, api: Api) -> None:
+def test_a_missing_or_deleting_image_cannot_be_patched(stack: Stack, api: Api) -> None:
     for image_id in (new_image_id(), "img_short", image_in(stack.records, Status.DELETING).image_id):
         response = patch(api, image_id, WORDS)
         assert (response.status, response.code) == (404, "not_found")
@@ -311,5 +311,5 @@ def test_of_two_who_read_the_same_texts_the_second_does_not_overwrite_the_first(
     assert patch(api, record.image_id, {"title": "second"}, if_match=text_etag(first)).status == 200
 
 
-def test_a_condition_on_what_is_not_there_is_not_found(api: Api) -> None:
+def test_a_condition_on_a_missing_image_is_not_found(api: Api) -> None:
     assert patch(api, new_image_id(), WORDS, if_match="*").code == "not_found"

@@ -93,7 +93,7 @@ def test_the_bytes_decide_what_a_file_is_not_its_name_or_declared_type(
     [pictures.TEXT, pictures.SVG, pictures.PDF, b"\x00", b"\xff\xd8"],
     ids=["text", "svg", "pdf", "nul", "cut"],
 )
-def test_what_is_no_picture_is_refused_whatever_it_calls_itself(stack: Stack, api: Api, body: bytes) -> None:
+def test_a_file_that_is_not_an_image_is_refused_whatever_its_name(stack: Stack, api: Api, body: bytes) -> None:
     response = api.upload(body, "photo.jpg", "image/jpeg")
     assert (response.status, response.code) == (400, "unsupported_format")
     assert stack.every() == []
@@ -156,7 +156,9 @@ def test_a_call_without_a_file_is_invalid(stack: Stack, api: Api, event: Event) 
         request("http_post_empty.json", "/api/uploads"),
     ],
 )
-def test_a_body_of_another_kind_is_told_which_one_is_taken(stack: Stack, api: Api, event: Event) -> None:
+def test_the_error_for_an_unsupported_content_type_names_the_supported_one(
+    stack: Stack, api: Api, event: Event
+) -> None:
     response = api.send(event)
     assert (response.status, response.code) == (415, "unsupported_media_type")
     media_type = "application/json" if event["rawPath"] == "/api/uploads" else "multipart/form-data"
@@ -174,7 +176,7 @@ def test_a_form_that_breaks_off_is_refused(stack: Stack, api: Api, cut: int) -> 
 
 @pytest.mark.parametrize("declares_its_length", [True, False])
 @pytest.mark.parametrize("excess", [1, 1_000_000])
-def test_a_file_over_the_limit_is_told_the_limit_and_the_way_round(
+def test_the_error_for_a_large_file_names_the_limit_and_the_alternative(
     make_stack: Callable[..., Stack], declares_its_length: bool, excess: int
 ) -> None:
     stack = make_stack(max_post_bytes=100_000)
@@ -200,7 +202,7 @@ def test_a_file_over_every_limit_is_not_sent_from_one_call_to_the_next(make_stac
 
 
 @pytest.mark.parametrize("path", ["/api/uploads", "/api/images/img_01kb5q3v8n0h2m4x6c8f0a2d4g"])
-def test_json_over_its_limit_is_told_the_limit_and_where_files_go(stack: Stack, api: Api, path: str) -> None:
+def test_the_error_for_large_json_names_the_limit_and_where_files_go(stack: Stack, api: Api, path: str) -> None:
     method = "POST" if path == "/api/uploads" else "PATCH"
     body = b'{"filename": "' + b"x" * 70_000 + b'"}'
     response = api.send(request("http_post_json.json", path, method=method, body=body))
@@ -375,7 +377,7 @@ def test_an_announced_checksum_is_among_the_headers_to_send_and_remembered(stack
     assert stack.the_record().announced_sha256 == sha256.lower()
 
 
-def test_the_presigned_request_is_taken_once(stack: Stack, api: Api) -> None:
+def test_the_presigned_request_is_accepted_once(stack: Stack, api: Api) -> None:
     asked = {"filename": "photo.jpg", "content_type": "image/jpeg", "size": 5}
     upload = api.post_json("/api/uploads", asked).json()["upload"]
     sent = [httpx.put(upload["url"], headers=upload["headers"], content=b"12345") for _ in range(2)]

@@ -53,7 +53,7 @@ def test_a_page_that_was_not_let_in_gets_no_permission(make_api: Callable[..., A
     assert "access-control-allow-origin" not in api.get("/api/images", origin=FOREIGN_PAGE).headers
 
 
-def test_by_default_no_page_is_let_in(make_api: Callable[..., Api]) -> None:
+def test_by_default_no_page_is_allowed(make_api: Callable[..., Api]) -> None:
     api = make_api()
     assert "access-control-allow-origin" not in preflight(api, PAGE).headers
     assert "access-control-allow-origin" not in api.get("/api/images", origin=PAGE).headers
@@ -75,7 +75,7 @@ def test_browsers_ask_before_they_have_a_key_and_can_read_a_refusal(
     assert refused.headers["access-control-allow-origin"] == PAGE
 
 
-def test_a_page_can_read_an_error_that_nobody_foresaw(make_stack: Callable[..., Stack]) -> None:
+def test_a_page_can_read_an_unexpected_error(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack(cors_origins=PAGE)
     stack.dynamodb.plan("query", raising(RuntimeError("unforeseen")))
     failed = Api(stack.services).get("/api/stats", origin=PAGE)

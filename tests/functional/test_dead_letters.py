@@ -179,7 +179,7 @@ def test_a_letter_that_is_about_no_image_is_dropped_and_the_next_one_is_read(
     assert "dropped" in caplog.text
 
 
-def test_a_letter_that_cannot_be_dealt_with_now_stays_and_the_next_one_is_read(stack: Stack) -> None:
+def test_a_letter_that_cannot_be_handled_now_stays_and_the_next_one_is_read(stack: Stack) -> None:
     stack.put("first.jpg")
     stack.put("second.jpg")
     bodies = [about(stack, "first.jpg"), about(stack, "second.jpg")]

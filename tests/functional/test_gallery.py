@@ -33,7 +33,7 @@ def policy_of(response: Response) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", ""])
-def test_what_is_no_browser_gets_the_index(api: Api, accept: str) -> None:
+def test_clients_other_than_browsers_get_the_index(api: Api, accept: str) -> None:
     response = api.get("/", accept=accept)
 
     assert response.json()["endpoints"]["images"].endswith("/api/images")
@@ -123,7 +123,7 @@ def test_compressed_bytes_have_an_etag_of_their_own(api: Api, path: str) -> None
 
 
 @pytest.mark.parametrize("path", ["/", "/assets/main.js"])
-def test_head_is_answered_as_get_without_its_body(api: Api, path: str) -> None:
+def test_head_is_get_without_the_body(api: Api, path: str) -> None:
     get = api.get(path, accept=BROWSER)
     head = api.send(request("http_get.json", path, method="HEAD", headers={"accept": BROWSER}))
 
@@ -182,7 +182,7 @@ def test_on_aws_the_policy_allows_the_host_that_presigned_addresses_have(
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/assets/main.js", "/nothing", "/api/images"])
-def test_nobody_without_a_key_learns_the_account_or_the_bucket(stack: Stack, path: str) -> None:
+def test_responses_without_a_key_reveal_neither_account_nor_bucket(stack: Stack, path: str) -> None:
     services = on_aws(stack, "eu-west-1")
     locked = services.settings.model_copy(update={"api_key_secret_arn": "arn:aws:secretsmanager:x:123456789012:y"})
     api = Api(replace(services, settings=locked))

@@ -206,7 +206,7 @@ def test_a_list_between_two_times_holds_the_first_and_not_the_last(stack: Stack,
     assert times(stack, records, status=status, from_ms=created[4] + 1, until_ms=created[1] + 1) == [1, 2, 3]
 
 
-def test_adjoining_times_share_no_image_and_leave_none_out(stack: Stack) -> None:
+def test_adjoining_time_ranges_share_no_image_and_miss_none(stack: Stack) -> None:
     created = images(stack, 5)
     middle = created[2].created_ms
     assert times(stack, created, from_ms=middle) + times(stack, created, until_ms=middle) == [0, 1, 2, 3, 4]
@@ -255,7 +255,7 @@ def test_a_cursor_outside_of_its_own_list_is_refused_before_dynamodb_is_asked(st
 # While others are at it
 
 
-def test_whoever_pages_while_others_upload_and_delete_sees_each_image_that_stays_exactly_once(
+def test_paging_during_uploads_and_deletions_lists_each_remaining_image_exactly_once(
     make_stack: Callable[..., Stack],
 ) -> None:
     stack = make_stack(tables_alone=True)
@@ -336,7 +336,7 @@ def test_a_lease_that_is_over_makes_an_image_overdue(stack: Stack) -> None:
     ]
 
 
-def test_a_backlog_longer_than_one_answer_is_found_whole(stack: Stack) -> None:
+def test_a_backlog_longer_than_one_response_is_found_completely(stack: Stack) -> None:
     created = ids(images(stack, 5))
 
     def two_at_a_time(call: Call, arguments: dict[str, Any]) -> Any:
@@ -346,7 +346,7 @@ def test_a_backlog_longer_than_one_answer_is_found_whole(stack: Stack) -> None:
     assert list(stack.records.overdue(Status.PENDING, stack.clock.now_ms + 60_000)) == created[::-1]
 
 
-def test_a_scan_longer_than_one_answer_is_read_whole(stack: Stack) -> None:
+def test_a_scan_longer_than_one_response_is_read_completely(stack: Stack) -> None:
     created = ids([image_in(stack.records, status) for status in Status])
 
     def four_at_a_time(call: Call, arguments: dict[str, Any]) -> Any:

@@ -166,7 +166,7 @@ def test_an_import_that_is_ended_is_taken_up_again_and_sends_for_every_image(
         clients.s3.delete_object(Bucket=bucket, Key=key)
 
 
-def test_resuming_leaves_out_the_originals_that_were_dealt_with(
+def test_resuming_skips_the_originals_that_were_handled(
     clients: Clients, deployment: Deployment, tmp_path: Path
 ) -> None:
     bucket = without_notifications(clients, deployment, "a.png", "b.png", "c.png")

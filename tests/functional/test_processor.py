@@ -215,7 +215,7 @@ def test_the_id_in_a_key_is_believed_where_there_is_no_such_image(
     assert stack.the_record().image_id == image_id
 
 
-def test_a_file_dropped_under_somebody_elses_id_is_an_image_of_its_own(
+def test_a_file_dropped_under_another_images_id_is_an_image_of_its_own(
     stack: Stack, process: Callable[..., dict[str, Any]]
 ) -> None:
     theirs = image_in(stack.records, Status.SUCCESS)
@@ -246,7 +246,7 @@ def test_an_image_that_once_had_an_id_of_its_own_keeps_it_when_the_one_in_its_ke
 # Messages that are about no image
 
 
-def test_the_test_event_of_s3_is_taken_and_ignored(stack: Stack, process: Callable[..., dict[str, Any]]) -> None:
+def test_the_s3_test_event_is_accepted_and_ignored(stack: Stack, process: Callable[..., dict[str, Any]]) -> None:
     assert process(load("s3_test_event.json")) == {"batchItemFailures": []}
     assert Processor(stack.services, lambda _: FakeCaptioner())(load("s3_test_event.json")) == {}
     assert stack.every() == []
@@ -296,7 +296,7 @@ def test_a_bare_event_that_makes_no_sense_is_an_error(stack: Stack) -> None:
         ),
     ],
 )
-def test_what_is_no_picture_fails_with_its_code_and_the_next_one_is_processed(
+def test_an_invalid_picture_fails_with_its_code_and_the_next_one_is_processed(
     stack: Stack, process: Callable[..., dict[str, Any]], body: bytes, code: str
 ) -> None:
     stack.put("bad.jpg", body)
@@ -350,7 +350,7 @@ def test_an_upload_whose_content_is_refused_is_shown_as_failed(
 
 
 @pytest.mark.parametrize("operation", ["head_object", "get_object", "put_object"])
-def test_a_fault_of_s3_sends_the_message_back_and_the_next_one_is_processed(
+def test_an_s3_error_returns_the_message_and_the_next_one_is_processed(
     stack: Stack, process: Callable[..., dict[str, Any]], operation: str
 ) -> None:
     stack.put("first.jpg", pictures.jpeg())
@@ -375,7 +375,7 @@ def test_a_message_that_came_back_is_processed_when_the_lease_is_over(
     assert (record.status, record.attempts) == (Status.SUCCESS, 2)
 
 
-def test_a_bare_event_that_fails_is_an_error_after_all_its_keys_were_looked_at(stack: Stack) -> None:
+def test_a_bare_event_that_fails_raises_after_all_its_keys_were_handled(stack: Stack) -> None:
     stack.put("first.jpg", pictures.jpeg())
     stack.put("second.jpg", pictures.jpeg())
     event = notification(stack, key="first.jpg")
@@ -400,7 +400,7 @@ def test_a_model_that_cannot_be_loaded_sends_the_message_back_with_the_thumbnail
 # Our own messages, and moto's
 
 
-def test_a_message_of_ours_is_read_like_one_of_s3s(stack: Stack, process: Callable[..., dict[str, Any]]) -> None:
+def test_our_own_message_is_parsed_like_one_from_s3(stack: Stack, process: Callable[..., dict[str, Any]]) -> None:
     key = "some folder/my photo+1 é.jpg"
     stack.put(key, pictures.jpeg())
     assert failed(process(notification_of(ObjectEvent(stack.uploads_bucket, key)))) == []

@@ -143,7 +143,7 @@ def test_a_file_that_is_overwritten_just_after_it_was_finished_keeps_its_new_thu
 
 
 @pytest.mark.parametrize("versioned", [True, False])
-def test_a_file_that_is_overwritten_before_it_is_fetched_is_taken_as_it_is_then(
+def test_a_file_that_is_overwritten_before_the_download_is_processed_in_its_new_version(
     make_stack: Callable[..., Stack], versioned: bool
 ) -> None:
     stack = make_stack(versioned=versioned)
@@ -267,7 +267,7 @@ def test_a_file_dropped_anew_after_a_deletion_is_a_new_image_of_the_same_id(stac
     assert (record.generation, record.created_ms) == (1, stack.clock.now_ms)
 
 
-def test_a_file_dropped_while_its_predecessor_is_being_forgotten_is_looked_at_again(stack: Stack) -> None:
+def test_a_file_dropped_while_its_predecessor_is_purged_is_checked_again(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     process_event(stack)
     stack.remove(KEY)
@@ -284,7 +284,7 @@ def test_an_upload_whose_event_comes_before_its_object_is_waited_for(stack: Stac
     assert stack.every() == [record]
 
 
-def test_a_new_drop_under_a_key_that_is_being_deleted_is_looked_at_later(stack: Stack) -> None:
+def test_a_new_drop_under_a_key_that_is_being_deleted_is_checked_later(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     process_event(stack)
     stack.records.mark_deleting(stack.the_record(), deadline_seconds=60)
@@ -296,7 +296,7 @@ def test_a_new_drop_under_a_key_that_is_being_deleted_is_looked_at_later(stack: 
 
 
 @pytest.mark.parametrize("passed_seconds", [0, 12.5])
-def test_a_message_about_an_image_that_somebody_holds_is_hidden_for_what_remains(
+def test_a_message_about_an_image_with_a_live_lease_is_hidden_until_the_lease_ends(
     stack: Stack, passed_seconds: float
 ) -> None:
     stack.put(KEY, pictures.jpeg())
@@ -432,7 +432,7 @@ def test_an_image_that_is_reprocessed_while_it_is_captioned_is_processed_again(s
     assert_only_what_is_served_is_there(stack)
 
 
-def test_two_that_look_at_once_process_the_image_once(stack: Stack) -> None:
+def test_two_workers_at_once_process_the_image_once(stack: Stack) -> None:
     captioner = FakeCaptioner()
     stack.put(KEY, pictures.jpeg())
     stack.s3.plan("head_object", followed_by(lambda: process_event(stack, captioner)))
@@ -441,7 +441,7 @@ def test_two_that_look_at_once_process_the_image_once(stack: Stack) -> None:
     assert stack.the_record().attempts == 1
 
 
-def test_a_record_that_never_stops_changing_is_looked_at_later(stack: Stack) -> None:
+def test_a_record_that_never_stops_changing_is_checked_later(stack: Stack) -> None:
     record = image_in(stack.records, Status.PENDING)
     stack.put(record.key, pictures.jpeg())
 

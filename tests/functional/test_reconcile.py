@@ -259,7 +259,7 @@ def test_the_thumbnails_of_the_attempt_at_hand_are_no_orphans_even_before_they_a
     assert stack.thumbnails() == {key}
 
 
-def test_objects_that_are_no_thumbnails_of_ours_are_left_alone(stack: Stack) -> None:
+def test_foreign_objects_in_the_thumbnails_bucket_are_left_alone(stack: Stack) -> None:
     stack.services.storage.put_thumbnail("readme.txt", b"not ours", content_type="text/plain")
     assert run(stack, REPAIRING).is_clean
     assert stack.thumbnails() == {"readme.txt"}
@@ -425,7 +425,7 @@ def _list_in_pages_of(stack: Stack, size: int) -> None:
 # Faults
 
 
-def test_an_image_that_cannot_be_looked_at_does_not_keep_the_others_from_it(stack: Stack) -> None:
+def test_an_image_that_cannot_be_checked_does_not_block_the_others(stack: Stack) -> None:
     removed_without_an_event(stack)
     stored_image(stack, Status.SUCCESS)
     stack.s3.plan("head_object", raising(OSError("connection reset")))
@@ -452,7 +452,7 @@ def test_a_run_in_which_nothing_works_ends(stack: Stack) -> None:
         run(stack)
 
 
-def test_a_repair_that_fails_is_left_and_said(stack: Stack) -> None:
+def test_a_repair_that_fails_is_left_and_reported(stack: Stack) -> None:
     dropped_without_an_event(stack)
     stack.sqs.plan("send_message", raising(OSError("connection reset")))
     report = run(stack, REPAIRING)

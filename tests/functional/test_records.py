@@ -226,14 +226,14 @@ def test_a_beginning_whose_reply_was_lost_and_that_was_repeated_counts_once(
 
 
 @pytest.mark.parametrize("status", [DELETING, RESERVED])
-def test_a_forgotten_record_is_gone_and_was_not_counted(stack: Stack, status: Status) -> None:
+def test_a_purged_record_is_gone_and_was_not_counted(stack: Stack, status: Status) -> None:
     record = image_in(stack.records, status)
     stack.records.purge(record)
     assert stack.every() == []
     assert stack.counts() == {}
 
 
-def test_a_record_that_has_moved_on_is_not_forgotten(stack: Stack) -> None:
+def test_a_record_that_has_changed_is_not_purged(stack: Stack) -> None:
     reserved = image_in(stack.records, RESERVED)
     arrived = claim(stack.records, reserved)
     with pytest.raises(Superseded):
@@ -241,7 +241,7 @@ def test_a_record_that_has_moved_on_is_not_forgotten(stack: Stack) -> None:
     assert stack.every() == [arrived]
 
 
-def test_forgetting_twice_is_forgetting_once(stack: Stack) -> None:
+def test_purging_twice_has_the_effect_of_purging_once(stack: Stack) -> None:
     record = image_in(stack.records, DELETING)
     stack.dynamodb.plan("delete_item", repeated)
     stack.records.purge(record)
@@ -416,7 +416,7 @@ def test_results_outlive_a_new_beginning(stack: Stack, reprocess_again: Transiti
     assert (begun.caption, begun.caption_model) == (done.caption, done.caption_model)
 
 
-def test_a_failure_is_forgotten_when_the_image_is_begun_anew(stack: Stack) -> None:
+def test_reprocessing_clears_the_failure(stack: Stack) -> None:
     failed = image_in(stack.records, FAILED)
     assert failed.error == {"code": "caption_failed", "message": CaptionFailed().message}
     assert reprocess(stack.records, failed).error is None
@@ -486,7 +486,7 @@ def test_a_success_that_is_begun_anew_takes_its_time_out_of_the_statistics(stack
 # Deadlines
 
 
-def test_a_deletion_of_what_was_seen_is_looked_at_after_its_own_deadline(stack: Stack) -> None:
+def test_a_deletion_of_a_claimed_file_is_checked_after_its_own_deadline(stack: Stack) -> None:
     record = image_in(stack.records, SUCCESS)
     assert delete(stack.records, record).deadline == stack.clock.now_ms + 30_000
 

@@ -82,7 +82,7 @@ def test_a_message_that_is_lost_after_an_interruption_is_sent_again_by_the_sweep
     assert len(stack.messages()) == 1
 
 
-def test_a_fault_before_the_claim_brings_the_message_back_by_how_often_it_was_received(stack: Stack) -> None:
+def test_after_an_error_before_the_claim_the_delay_grows_with_the_receive_count(stack: Stack) -> None:
     stack.sqs.plan("change_message_visibility", *[take_note] * 2)
     for receipts in ("1", "3"):
         stack.s3.plan("head_object", raising(OSError("connection reset")))
@@ -156,7 +156,7 @@ def test_a_model_that_could_not_be_loaded_once_is_loaded_for_the_next_image(stac
 @pytest.mark.parametrize(
     "error", [ModuleNotFoundError("No module named 'torch'"), AttributeError("x"), TypeError("x")]
 )
-def test_a_bug_of_ours_fails_the_image_at_the_first_attempt(stack: Stack, error: Exception) -> None:
+def test_a_bug_fails_the_image_at_the_first_attempt(stack: Stack, error: Exception) -> None:
     def load(_: object) -> FakeCaptioner:
         raise error
 

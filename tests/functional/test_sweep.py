@@ -66,7 +66,7 @@ def test_an_upload_that_never_arrived_fails_as_incomplete(stack: Stack) -> None:
     assert sweep(stack.services) == {}
 
 
-def test_a_reservation_that_nobody_used_is_forgotten(stack: Stack) -> None:
+def test_an_unused_reservation_is_purged(stack: Stack) -> None:
     image_in(stack.records, Status.RESERVED)
     later(stack)
     assert sweep(stack.services) == {"purge": 1}
@@ -88,7 +88,7 @@ def test_an_image_whose_file_is_gone_goes_with_its_thumbnails(stack: Stack, begu
 
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING])
-def test_an_image_without_progress_is_put_on_the_queue_and_looked_at_later(stack: Stack, status: Status) -> None:
+def test_an_image_without_progress_is_requeued_and_checked_later(stack: Stack, status: Status) -> None:
     record = stored_image(stack, status, key="some folder/my photo+1 é.jpg")
     later(stack)
     assert sweep(stack.services) == {"requeue": 1}
@@ -166,7 +166,7 @@ def test_an_upload_that_arrives_after_it_was_deleted_does_not_come_back(stack: S
     assert keys_on_the_queue(stack) == []
 
 
-def test_a_new_file_under_the_key_of_a_deletion_is_kept_and_looked_at(stack: Stack) -> None:
+def test_a_new_file_under_the_key_of_a_deletion_is_kept_and_processed(stack: Stack) -> None:
     record = stored_image(stack, Status.SUCCESS, key="photo.jpg")
     stack.records.mark_deleting(record, deadline_seconds=30)
     stack.put("photo.jpg", b"a new picture")
@@ -199,7 +199,7 @@ def test_a_message_that_cannot_be_sent_is_sent_by_the_next_sweep(stack: Stack) -
     assert keys_on_the_queue(stack) == [record.key]
 
 
-def test_one_image_that_cannot_be_dealt_with_does_not_keep_the_others_waiting(stack: Stack) -> None:
+def test_one_image_that_cannot_be_handled_does_not_block_the_others(stack: Stack) -> None:
     for _ in range(3):
         image_in(stack.records, Status.PENDING)
     image_in(stack.records, Status.RESERVED)
@@ -214,7 +214,7 @@ def test_one_image_that_cannot_be_dealt_with_does_not_keep_the_others_waiting(st
     assert {record.status for record in stack.every()} == {Status.FAILED}
 
 
-def test_an_image_that_moves_on_while_it_is_looked_at_is_left_to_whoever_moved_it(stack: Stack) -> None:
+def test_an_image_that_changes_while_it_is_checked_is_left_alone(stack: Stack) -> None:
     record = stored_image(stack, Status.PENDING)
     stack.remove(record.key)
     later(stack)
@@ -246,7 +246,7 @@ def test_an_image_that_keeps_changing_is_left_to_those_who_change_it(stack: Stac
     assert stack.the_record().status is Status.PENDING
 
 
-def test_an_image_that_is_gone_by_the_time_it_is_looked_at_is_no_fault(stack: Stack) -> None:
+def test_an_image_that_is_gone_when_it_is_checked_is_no_error(stack: Stack) -> None:
     record = image_in(stack.records, Status.PENDING)
     later(stack)
     other_records = stack.other_records()

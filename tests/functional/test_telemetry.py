@@ -127,7 +127,7 @@ def test_the_first_call_is_cold_and_the_second_is_not(runtime: Runtime) -> None:
     assert len(metrics[latency]) == 2
 
 
-def test_addresses_that_nobody_serves_are_one_metric(runtime: Runtime) -> None:
+def test_unmatched_paths_share_one_metric(runtime: Runtime) -> None:
     made_up = [request("http_get.json", f"/made/up/{number}") for number in range(3)]
     brewed = request("http_get.json", "/api/images", method="BREW")
     runtime.call("api", *made_up, brewed)

@@ -61,7 +61,7 @@ def test_an_older_image_shows_the_sizes_that_it_has(stack: Stack, api: Api) -> N
 
 @pytest.mark.parametrize("size", ["large", "Small", "small.jpg", "%00", "x" * 300])
 @pytest.mark.parametrize("status", [Status.SUCCESS, Status.PENDING, Status.RESERVED])
-def test_a_size_that_nobody_configured_is_not_there_now_or_later(
+def test_a_size_that_is_not_configured_is_not_found_now_or_later(
     stack: Stack, api: Api, status: Status, size: str
 ) -> None:
     record = image_in(stack.records, status)

@@ -158,7 +158,7 @@ def test_a_permission_that_was_lost_fails_no_image_at_once(
 
 
 @pytest.mark.parametrize("case", UNREADABLE)
-def test_it_counts_as_a_failed_image_and_as_no_fault_of_the_pipeline(
+def test_it_counts_as_a_failed_image_and_not_as_a_pipeline_error(
     stack: Stack,
     deliver: Callable[[], list[str]],
     monkeypatch: pytest.MonkeyPatch,

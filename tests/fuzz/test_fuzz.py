@@ -79,7 +79,7 @@ def test_hostile_files_end_as_they_should_within_the_limits(name: str, watched: 
         (Outcome("success", "", 0.1, 2**29), "512 MiB"),
     ],
 )
-def test_what_is_not_listed_or_takes_too_much_is_a_fault(outcome: Outcome, problem: str | None) -> None:
+def test_unlisted_outcomes_and_exceeded_limits_are_problems(outcome: Outcome, problem: str | None) -> None:
     assert outcome.problem(Limits()) == problem
 
 
@@ -89,7 +89,7 @@ def test_a_file_that_takes_too_long_is_given_up_and_the_next_gets_a_new_process(
     assert watched.take(pictures.jpeg(), Limits()).kind == "success"
 
 
-def test_a_process_that_dies_is_told_and_the_next_file_gets_a_new_one(watched: Watched) -> None:
+def test_a_process_that_dies_is_reported_and_the_next_file_gets_a_new_one(watched: Watched) -> None:
     watched.take(pictures.jpeg(), Limits())
     watched.kill()
 

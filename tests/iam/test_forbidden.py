@@ -129,7 +129,7 @@ FORBIDDEN = [
 
 @pytest.mark.parametrize("chosen", [{}, EVERYTHING_ON], ids=["by default", "everything on"])
 @pytest.mark.parametrize(("function", "action", "resource"), FORBIDDEN)
-def test_a_role_is_not_allowed_what_is_not_its_task(
+def test_a_role_has_no_permission_beyond_its_task(
     function: str, action: str, resource: str, chosen: dict[str, str]
 ) -> None:
     assert not allows(of_role(resolved(**chosen), ROLES[function]), action, resource)

@@ -116,6 +116,6 @@ def test_a_query_of_an_index_needs_the_index() -> None:
     assert right == ("dynamodb:Query", "arn:t/index/i")
 
 
-def test_a_call_that_nobody_has_thought_about_is_an_error() -> None:
+def test_an_unknown_call_is_an_error() -> None:
     with pytest.raises(NotImplementedError, match=r"calls\.py"):
         rights_needed("s3", "copy_object", {"Bucket": "b", "Key": "k"}, NAMES)

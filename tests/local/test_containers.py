@@ -73,7 +73,7 @@ def function_at(session: boto3.Session, port: int) -> ContainerFunction:
     return ContainerFunction("processor", "ProcessorFunction", client)
 
 
-def test_a_container_is_given_the_event_and_its_answer_is_the_handlers(session, sam_lambda):
+def test_a_container_gets_the_event_and_returns_the_handlers_response(session, sam_lambda):
     sam_lambda.respond = lambda function, event: ({}, json.dumps({"was": [function, event]}).encode())
     with function_at(session, sam_lambda.port).reserve() as worker:
         assert worker.invoke({"é": 1}) == {"was": ["ProcessorFunction", {"é": 1}]}

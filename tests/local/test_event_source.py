@@ -23,7 +23,7 @@ def left_in(sqs: Any, queue: tuple[str, str]) -> int:
     return sum(int(found[name]) for name in names)
 
 
-def test_a_message_that_was_dealt_with_is_deleted(sqs, make_queue, run_processor, notes, eventually):
+def test_a_handled_message_is_deleted(sqs, make_queue, run_processor, notes, eventually):
     queue = make_queue()
     run_processor(queue)
     message_id = send(sqs, queue, do="nothing")
@@ -139,7 +139,7 @@ def test_workers_share_a_queue(sqs, make_queue, run_processor, notes, eventually
     assert len({note["pid"] for note in notes.read()}) == 2
 
 
-def test_what_a_handler_prints_is_a_log_line_and_no_answer(
+def test_what_a_handler_prints_is_a_log_line_and_not_its_response(
     sqs, make_queue, run_processor, notes, eventually, capfd
 ):
     queue = make_queue()

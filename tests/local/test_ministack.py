@@ -141,7 +141,9 @@ def test_its_own_interface_and_other_services_are_refused(emulator: Emulator, me
 
 
 @pytest.mark.parametrize(("service", "call"), NOT_OFFERED)
-def test_an_sdk_is_told_that_another_service_is_not_offered(emulator: Emulator, service: str, call: str) -> None:
+def test_an_sdk_gets_an_error_for_a_service_that_is_not_offered(
+    emulator: Emulator, service: str, call: str
+) -> None:
     with pytest.raises(ClientError, match="does not offer this part of AWS") as refused:
         getattr(emulator.client(service), call)()
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403

@@ -175,6 +175,6 @@ def test_another_version_of_moto_is_refused_with_what_to_do() -> None:
         check_version("5.3.0")
 
 
-def test_what_is_not_there_is_not_replaced() -> None:
+def test_a_missing_attribute_is_not_replaced() -> None:
     with pytest.raises(MotoChanged, match="StreamRecord has no to_xml"):
         replace(StreamRecord, "to_xml", None)

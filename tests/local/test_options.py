@@ -43,13 +43,13 @@ def test_a_flag_wins_over_the_environment():
     assert parse(["--port", "8002"], {"PORT": "8001"}).port == 8002
 
 
-def test_a_parameter_wins_over_the_local_default():
+def test_a_parameter_overrides_the_local_default():
     options = parse(["--parameter", "ApiKeyRequired=true", "--parameter", "AllowedFormats=a = b"], {})
     assert options.parameters["ApiKeyRequired"] == "true"
     assert options.parameters["AllowedFormats"] == "a = b"
 
 
-def test_a_time_wins_over_the_local_default_and_an_unknown_one_is_named():
+def test_a_timing_overrides_the_local_default_and_an_unknown_one_is_named():
     options = parse(["--timing", "Processor.Timeout=5"], {})
     assert options.timing["Processor"] == LOCAL_TIMING["Processor"] | {"Timeout": 5}
     with pytest.raises(UnknownTiming, match=r"Processor\.Tiemout"):

@@ -121,7 +121,7 @@ def test_the_services_of_the_stack_are_offered(url: str, session: boto3.Session)
 
 
 @pytest.mark.parametrize(("service", "call"), NOT_OFFERED)
-def test_an_sdk_is_told_that_another_service_is_not_offered(
+def test_an_sdk_gets_an_error_for_a_service_that_is_not_offered(
     url: str, session: boto3.Session, service: str, call: str
 ) -> None:
     client: Any = session.client(service, endpoint_url=url)  # type: ignore[call-overload]

@@ -47,7 +47,7 @@ def test_a_running_stack_is_found_and_one_that_has_ended_is_not(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_stack_that_was_killed_is_not_taken_for_a_running_one(tmp_path: Path) -> None:
+def test_a_killed_stack_is_not_mistaken_for_a_running_one(tmp_path: Path) -> None:
     killed = start(tmp_path)
     kill(killed)
     assert killed.description.exists()

@@ -186,7 +186,7 @@ def test_verifying_compares_with_transformers(
     assert verified.files == read_manifest(exported).files
 
 
-def test_graphs_of_other_weights_are_told_apart(checkpoint: Path, exported: Path, tmp_path: Path) -> None:
+def test_graphs_of_other_weights_are_detected(checkpoint: Path, exported: Path, tmp_path: Path) -> None:
     source = edited(checkpoint, tmp_path)
     edit_weights(source, lambda state: state["vision_model.post_layernorm.weight"].mul_(1.01))
 

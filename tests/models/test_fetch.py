@@ -42,7 +42,7 @@ def test_a_hub_that_cannot_be_reached_has_an_exit_code_of_its_own(tmp_path: Path
     assert not (tmp_path / "exported").exists()
 
 
-def test_the_model_is_fetched_from_the_hub_but_not_what_is_not_needed(checkpoint: Path, tmp_path: Path) -> None:
+def test_the_model_is_fetched_from_the_hub_without_unneeded_files(checkpoint: Path, tmp_path: Path) -> None:
     repository = Path(shutil.copytree(checkpoint, tmp_path / "repository"))
     for name in ("tf_model.h5", "README.md", ".gitattributes"):
         (repository / name).write_text("not needed")

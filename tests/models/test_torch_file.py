@@ -297,7 +297,7 @@ def test_the_stride_of_a_single_row_is_arbitrary(path: Path) -> None:
         (storage(elements=1 << 50), SIX_FLOATS, "has 24 bytes"),
     ],
 )
-def test_a_storage_has_the_size_that_is_said(path: Path, described: bytes, data: bytes, reason: str) -> None:
+def test_a_storage_has_the_declared_size(path: Path, described: bytes, data: bytes, reason: str) -> None:
     assert reason in refused(write_archive(path, dictionary(weight=tensor(described)), {"data/0": data}))
 
 

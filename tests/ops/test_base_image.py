@@ -76,7 +76,7 @@ def test_a_tag_that_was_moved_changes_nothing_until_the_pin_is_updated(dockerfil
     assert file.read_text() == f"{NEW}\n"
 
 
-def test_without_a_registry_the_local_image_is_used_and_that_is_said(dockerfile: Path, file: Path) -> None:
+def test_without_a_registry_the_local_image_is_used_and_a_warning_is_printed(dockerfile: Path, file: Path) -> None:
     docker = FakeDocker(None, images={TAG: NEW})
     output = pin(docker, AMD, dockerfile=dockerfile, file=file)
     assert output.startswith("WARNING")
@@ -95,7 +95,7 @@ def test_without_a_registry_a_pinned_image_is_not_replaced_by_another(dockerfile
 
 
 @pytest.mark.parametrize("text", ["", "3.13", f"{OLD} {NEW}", "sha256:abc"])
-def test_what_is_no_digest_is_refused(dockerfile: Path, file: Path, text: str) -> None:
+def test_an_invalid_digest_is_refused(dockerfile: Path, file: Path, text: str) -> None:
     file.write_text(text)
     with pytest.raises(BaseImageError, match="contains no digest"):
         pin(FakeDocker({TAG: NEW}), AMD, dockerfile=dockerfile, file=file)
@@ -108,7 +108,7 @@ def test_both_stages_of_the_processors_image_are_built_on_it() -> None:
     assert text.index("ARG BASE_IMAGE") < text.index("FROM")
 
 
-def test_a_docker_that_is_not_there_is_told(
+def test_missing_docker_is_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -118,7 +118,7 @@ def test_a_docker_that_is_not_there_is_told(
     assert "cannot be started" in capsys.readouterr().err
 
 
-def test_what_docker_says_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_dockers_error_message_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     docker = tmp_path / "docker"
     docker.write_text('#!/bin/sh\n[ "$1" = pull ] && { echo "denied:\n  $2" >&2; exit 1; }\necho "$@"\n')
     docker.chmod(0o755)

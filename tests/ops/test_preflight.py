@@ -109,7 +109,7 @@ def test_a_stack_name_leaves_room_for_the_rest_of_the_buckets_names(length: int,
     assert (stack_name_problems("a" * length, ACCOUNT, region) == []) is fits
 
 
-def test_a_stack_name_that_is_too_long_is_told_how_long_it_may_be() -> None:
+def test_the_error_for_a_long_stack_name_names_the_limit() -> None:
     (problem,) = stack_name_problems("a" * 40, ACCOUNT, "eu-west-1")
     assert "29 characters" in problem
     assert stack_name_problems("a" * 29, ACCOUNT, "eu-west-1") == []

@@ -169,7 +169,7 @@ def test_what_a_deleted_stack_left_behind_is_found(url: str, clients: dict[str, 
     assert stack.left() == []
 
 
-def test_a_table_is_known_by_its_tag_when_cloudformation_has_forgotten_the_stack(
+def test_a_table_is_found_by_its_tag_when_cloudformation_no_longer_knows_the_stack(
     url: str, clients: dict[str, Any]
 ) -> None:
     dynamodb = clients["dynamodb"]

@@ -199,7 +199,7 @@ def sqs_calls(make: Make) -> None:
 
 
 @pytest.mark.parametrize("service", ["s3", "dynamodb", "sqs"])
-def test_the_fake_answers_as_moto_does(service: str, clients: Clients) -> None:
+def test_the_fake_responds_as_moto_does(service: str, clients: Clients) -> None:
     calls: Calls = {"s3": s3_calls, "dynamodb": dynamodb_calls, "sqs": sqs_calls}[service]
     of_moto: Responses = []
     of_fake: Responses = []

@@ -28,14 +28,14 @@ def _check_nothing_failed(result: Result, name: str, where: str) -> None:
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_a_story_without_a_fault_ends_well(name: str) -> None:
+def test_a_story_without_faults_ends_well(name: str) -> None:
     result = run_story(STORIES[name])
     _check(result, name)
     assert result.counts == {"pending": 0, "processing": 0, "failed": 0} | END[name]
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_whoever_dies_after_any_call_nothing_is_lost_or_counted_twice(name: str) -> None:
+def test_a_process_killed_after_any_call_loses_nothing_and_counts_nothing_twice(name: str) -> None:
     runs = 0
     for number, result in with_one_fault(STORIES[name], Fault.KILL_AFTER):
         _check(result, f"{name}, killed after call {number}")

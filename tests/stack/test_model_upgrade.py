@@ -117,7 +117,7 @@ def test_the_demo_model_captions_until_the_real_one_is_downloaded_and_then_all_i
         stack.assert_statistics_are_exact()
 
 
-def test_without_a_hub_it_says_so_and_waits_only_if_it_was_told_to(tmp_path: Path) -> None:
+def test_without_a_hub_it_reports_that_and_waits_only_if_requested(tmp_path: Path) -> None:
     models = tmp_path / "models"
     models.mkdir()
     (models / "demo").symlink_to(ROOT / "models" / "demo")

@@ -89,7 +89,7 @@ def test_images_that_failed_of_something_that_was_mended_are_begun_again(stack: 
     stack.api.delete(f"/api/images/{image_id}")
 
 
-def test_a_stack_that_is_not_there_is_said_in_one_line(stack: Stack, tmp_path: Path) -> None:
+def test_a_missing_stack_is_reported_in_one_line(stack: Stack, tmp_path: Path) -> None:
     code, output = ops(stack, tmp_path, "reconcile", "--local-file", str(tmp_path / "none.json"))
     assert (code, output.count("\n")) == (2, 1)
     described = json.loads(stack.env_file.with_name("stack.json").read_text())

@@ -24,13 +24,13 @@ def variables(**chosen: str) -> dict[str, str]:
 # The key
 
 
-def test_a_deployed_stack_has_a_key_unless_told_otherwise():
+def test_a_deployed_stack_has_a_key_by_default():
     assert variables()["API_KEY_SECRET_ARN"] == resolved().arn("ApiKeySecret")
     assert variables(ApiKeyRequired="false")["API_KEY_SECRET_ARN"] == ""
     assert not resolved(ApiKeyRequired="false").resources("AWS::SecretsManager::Secret")
 
 
-def test_the_key_is_made_by_secrets_manager_and_long_enough_to_be_taken():
+def test_the_key_is_generated_by_secrets_manager_and_long_enough():
     (secret,) = resolved().resources("AWS::SecretsManager::Secret").values()
     made = secret["GenerateSecretString"]
     assert made["PasswordLength"] >= MIN_KEY_CHARACTERS
@@ -57,21 +57,21 @@ def test_the_stack_says_how_to_get_the_key():
     assert stack.template["Outputs"]["ApiKeyCommand"]["Condition"] == "HasApiKey"
 
 
-def test_the_api_is_told_about_its_docs_and_other_origins():
+def test_the_api_gets_the_settings_of_docs_and_origins():
     assert (variables()["PUBLIC_DOCS"], variables()["CORS_ORIGINS"]) == ("true", "")
     environment = variables(PublicDocs="false", CorsOrigins="https://a.example")
     assert (environment["PUBLIC_DOCS"], environment["CORS_ORIGINS"]) == ("false", "https://a.example")
 
 
 @pytest.mark.parametrize("origins", ["", "*", "https://a.example", "http://localhost:5173,https://b.example:8443"])
-def test_origins_are_taken(sam, origins):
+def test_valid_origins_are_accepted(sam, origins):
     assert re.fullmatch(sam["Parameters"]["CorsOrigins"]["AllowedPattern"], origins)
 
 
 @pytest.mark.parametrize(
     "origins", ["a.example", "https://a.example/", "https://*.example", "https://a, https://b", ","]
 )
-def test_what_is_no_origin_is_refused_before_anything_is_deployed(sam, origins):
+def test_an_invalid_origin_is_refused_before_anything_is_deployed(sam, origins):
     assert not re.fullmatch(sam["Parameters"]["CorsOrigins"]["AllowedPattern"], origins)
 
 

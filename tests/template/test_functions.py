@@ -73,7 +73,7 @@ def test_a_function_gets_valid_settings(sam, name):
         assert getattr(settings, field) == Settings.model_fields[field].default
 
 
-def test_every_variable_is_a_setting_or_somebody_elses(resources):
+def test_every_variable_is_a_setting_or_a_librarys(resources):
     others = {"POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
     known = {name.upper() for name in Settings.model_fields} | others
     for name in FUNCTIONS:
@@ -102,7 +102,7 @@ def test_defaults_of_template_and_settings_agree(parameters):
     assert thumbnail_sizes(parameters["Thumbnails"]) == Settings.model_fields["thumbnails"].default
 
 
-def test_all_formats_are_taken_unless_said_otherwise(sam, parameters):
+def test_all_formats_are_allowed_by_default(sam, parameters):
     assert (
         parameters["AllowedFormats"].split(",")
         == list(NAMES)

@@ -32,7 +32,7 @@ def test_every_alarm_names_its_section() -> None:
         assert alarm["AlarmDescription"].endswith(f"See {name} in docs/operations.md.")
 
 
-def test_every_metric_of_ours_is_explained() -> None:
+def test_every_custom_metric_is_explained() -> None:
     (dashboard,) = observability().resources("AWS::CloudWatch::Dashboard").values()
     alarms = observability().resources("AWS::CloudWatch::Alarm").values()
     ours = {one.name for alarm in alarms for one in watched(alarm) if one.namespace == STACK}

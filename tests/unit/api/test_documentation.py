@@ -37,7 +37,7 @@ def test_links_within_the_page_lead_somewhere() -> None:
     assert targets and targets <= anchors
 
 
-def test_what_api_gateway_answers_by_itself_is_listed() -> None:
+def test_responses_that_api_gateway_creates_itself_are_listed() -> None:
     (section,) = [one for one in api.document().split("\n## ") if one.startswith("Responses of API Gateway")]
     for status in (403, 404, 413, 429, 500, 503, 504):
         assert f"\n| {status} |" in section

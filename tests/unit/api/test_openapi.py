@@ -51,9 +51,7 @@ def test_the_schema_has_every_route_and_no_other(schema: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_a_route_documents_its_answers_and_the_codes_of_its_errors(
-    schema: dict[str, Any], method: str, path: str
-) -> None:
+def test_a_route_documents_its_responses_and_error_codes(schema: dict[str, Any], method: str, path: str) -> None:
     responses = schema["paths"][path][method]["responses"]
     expected = ROUTES[method, path] | (ON_ALL if path != "/" else {}) | (ON_API if path.startswith("/api/") else {})
     assert set(responses) == set(expected)
@@ -73,7 +71,7 @@ ALL_CODES = {error.code for error in HTTP_STATUS}
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_every_operation_and_parameter_and_answer_is_described(
+def test_every_operation_parameter_and_response_is_described(
     schema: dict[str, Any], method: str, path: str
 ) -> None:
     operation = schema["paths"][path][method]
@@ -100,7 +98,7 @@ def test_every_error_comes_with_an_example_of_its_own(schema: dict[str, Any], me
 
 
 @pytest.mark.parametrize(("name", "example"), examples.OF_MODELS.items())
-def test_an_example_of_an_answer_is_one(schema: dict[str, Any], name: str, example: dict[str, Any]) -> None:
+def test_an_example_response_matches_its_schema(schema: dict[str, Any], name: str, example: dict[str, Any]) -> None:
     model = getattr(schemas, name)
     assert model.model_validate(example).model_dump(mode="json", exclude_unset=True) == example
     assert set(example) == set(model.model_fields)

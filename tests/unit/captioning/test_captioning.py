@@ -45,7 +45,7 @@ def test_spaces_and_line_ends_of_a_caption_are_tidied() -> None:
 
 
 @pytest.mark.parametrize(("text", "generated"), [("", ""), ("a photo of", ""), ("a photo of  ", " \n")])
-def test_an_empty_caption_is_none_with_a_reason(text: str, generated: str) -> None:
+def test_an_empty_caption_becomes_null_with_a_reason(text: str, generated: str) -> None:
     caption = caption_of(text, generated)
     assert caption.text is None
     assert caption.reason

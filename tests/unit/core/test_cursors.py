@@ -100,7 +100,7 @@ def test_the_cursor_that_the_refused_ones_are_made_of_is_a_good_one() -> None:
         base64.urlsafe_b64encode(b"[" * 300).decode(),
     ],
 )
-def test_a_cursor_that_nobody_gave_out_is_refused(cursor: str) -> None:
+def test_a_forged_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(BadCursor):
         decode_cursor(cursor, EVERYTHING)
 

@@ -90,9 +90,7 @@ def test_an_event_that_finds_an_object(
         pytest.param(record(status=Status.DELETING, deadline=NOW_MS - 5_000), 60.0, id="until the sweep comes"),
     ],
 )
-def test_an_event_about_an_image_that_somebody_holds_is_looked_at_again_later(
-    record_then: Record, seconds: float
-) -> None:
+def test_an_event_about_an_image_with_a_live_lease_is_retried_later(record_then: Record, seconds: float) -> None:
     with pytest.raises(Busy) as busy:
         event(record_then, stored())
     assert busy.value.retry_after_seconds == seconds
@@ -102,7 +100,7 @@ UNREADABLE = stored("v2", is_readable=False)
 
 
 @pytest.mark.parametrize("record_then", [None, RESERVED, PENDING, NEVER_ARRIVED, SUCCESS, FAILED, processing()])
-def test_an_object_that_cannot_be_read_fails_at_once_whoever_asks(record_then: Record | None) -> None:
+def test_an_object_that_cannot_be_read_fails_at_once_for_every_trigger(record_then: Record | None) -> None:
     assert event(record_then, UNREADABLE) is Decision.UNREADABLE
     assert letter(record_then, UNREADABLE, etag=None) is Decision.UNREADABLE
     if record_then is not None and record_then.status not in (Status.SUCCESS, Status.FAILED):
@@ -186,7 +184,7 @@ def test_the_message_of_a_direct_drop_is_older_than_its_record_and_counts_all_th
 
 
 @pytest.mark.parametrize("record_then", [processing(lease_until=ALIVE, attempts=3), DELETING])
-def test_a_dead_letter_about_an_image_that_somebody_holds_stays(record_then: Record) -> None:
+def test_a_dead_letter_about_an_image_with_a_live_lease_stays(record_then: Record) -> None:
     with pytest.raises(Busy):
         letter(record_then, stored())
 
@@ -213,7 +211,7 @@ def test_the_sweep(record_then: Record, absent: Decision, present: Decision) -> 
     assert sweep(record_then, stored()) is present
 
 
-def test_the_sweep_sends_a_version_that_nobody_has_tried_yet_to_the_processor() -> None:
+def test_the_sweep_requeues_a_version_without_attempts() -> None:
     assert sweep(processing(attempts=3), stored("v2")) is Decision.REQUEUE
 
 

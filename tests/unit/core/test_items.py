@@ -87,7 +87,7 @@ def test_numbers_that_json_does_not_have_are_refused_before_they_are_stored(valu
         to_item(record(metadata={"bad": value}))
 
 
-def test_what_is_none_takes_no_room() -> None:
+def test_null_attributes_are_not_stored() -> None:
     assert not {"caption", "error", "attempt", "metadata"} & set(to_item(record()))
 
 

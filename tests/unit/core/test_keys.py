@@ -35,7 +35,7 @@ def test_a_new_id_has_the_form_of_an_id_and_is_given_once() -> None:
         f"{ID}/x",
     ],
 )
-def test_what_only_resembles_an_id_is_none(text: str) -> None:
+def test_a_string_that_only_resembles_an_id_is_invalid(text: str) -> None:
     assert not keys.is_image_id(text)
 
 
@@ -154,7 +154,7 @@ def test_whatever_the_name_the_key_is_valid_and_gives_the_id_back(name: str) -> 
     assert keys.claimed_image_id(key) == ID
 
 
-def test_a_thumbnails_key_tells_its_image_attempt_and_size() -> None:
+def test_a_thumbnails_key_contains_image_attempt_and_size() -> None:
     key = keys.thumbnail_key(ID, "a1b2", "small")
     assert key.startswith(keys.thumbnail_prefix(ID))
     assert key == f"{ID}/a1b2/small"

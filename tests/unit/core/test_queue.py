@@ -35,7 +35,7 @@ def test_the_key_in_a_notification_of_s3_is_decoded_exactly_once(name: str) -> N
     assert event.bucket == "image-pipeline-uploads-123456789012-eu-west-1"
 
 
-def test_the_etag_of_a_notification_is_kept_and_a_deletion_has_none() -> None:
+def test_a_notifications_etag_is_kept_and_a_deletion_has_no_etag() -> None:
     (put,) = parse_notification(load("s3_put.json"))
     (deletion,) = parse_notification(load("s3_delete_marker.json"))
     assert put.etag == "d41d8cd98f00b204e9800998ecf8427e"
@@ -49,7 +49,7 @@ def test_the_version_of_the_notification_does_not_matter(version: str) -> None:
     assert [event.key for event in parse_notification(notification)] == ["photo.jpg"]
 
 
-def test_all_records_of_a_notification_are_looked_at() -> None:
+def test_all_records_of_a_notification_are_handled() -> None:
     notification = load("s3_put.json")
     notification["Records"] += load("s3_put_emoji.json")["Records"]
     assert len(parse_notification(notification)) == 2
@@ -77,13 +77,13 @@ def test_the_test_event_of_s3_names_no_key() -> None:
         '{"Records": [{"body": "{}", "eventSource": "aws:sqs"}]}',
     ],
 )
-def test_what_is_no_notification_is_said_to_be_none(body: str) -> None:
+def test_an_invalid_notification_is_an_unknown_message(body: str) -> None:
     with pytest.raises(UnknownMessage):
         parse_message(body)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_a_message_of_ours_says_the_key_as_s3_would(key: str) -> None:
+def test_our_own_message_encodes_the_key_as_s3_does(key: str) -> None:
     body = json.dumps(notification_of(ObjectEvent("bucket", key)))
     assert parse_message(body) == [ObjectEvent("bucket", key)]
 

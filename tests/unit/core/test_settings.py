@@ -105,7 +105,7 @@ def test_a_lease_outlives_the_function_that_holds_it() -> None:
     assert settings_with(processor_timeout_seconds=120).lease_seconds == 130
 
 
-def test_formats_are_listed_with_commas_in_any_order_and_all_are_taken_by_default() -> None:
+def test_formats_are_comma_separated_in_any_order_and_all_are_allowed_by_default() -> None:
     names = {name.upper(): value for name, value in REQUIRED.items()}
     code = "from image_core.settings import settings; print(','.join(settings().allowed_formats))"
     assert run(code, **names, ALLOWED_FORMATS=" WebP, jpeg,") == "jpeg,webp"

@@ -10,14 +10,14 @@ from image_core.model import Stage, Status
 from ops.options import parse
 
 
-def test_reconciling_is_a_dry_run_of_the_local_stack_unless_said_otherwise() -> None:
+def test_reconcile_is_a_dry_run_of_the_local_stack_by_default() -> None:
     options = parse(["reconcile"])
     assert (options.command, options.apply, options.resume, options.stack) == ("reconcile", False, False, None)
     assert options.local_file == Path(".local/stack.json")
     assert (options.rate, options.workers, options.min_age_seconds) == (50, 16, None)
 
 
-def test_reprocessing_is_about_failed_images_unless_said_otherwise() -> None:
+def test_reprocess_selects_failed_images_by_default() -> None:
     options = parse(["reprocess", "--code", "retries_exhausted", "--limit", "10"])
     assert (options.apply, options.status, options.code, options.limit) == (
         False,
@@ -27,7 +27,7 @@ def test_reprocessing_is_about_failed_images_unless_said_otherwise() -> None:
     )
 
 
-def test_reprocessing_makes_everything_again_unless_told_a_stage() -> None:
+def test_reprocess_recreates_everything_without_a_stage() -> None:
     assert parse(["reprocess"]).stage is Stage.ALL
     assert parse(["reprocess", "--stage", "caption"]).stage is Stage.CAPTION
 

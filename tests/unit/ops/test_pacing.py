@@ -42,7 +42,7 @@ def test_a_pause_is_not_made_up_for_by_a_burst() -> None:
     assert clock.ms - began == 2_000
 
 
-def test_without_a_rate_nobody_waits() -> None:
+def test_without_a_rate_there_is_no_waiting() -> None:
     clock = Clock()
     limit = RateLimit(None, now_ms=clock.now_ms, sleep=clock.sleep)
     for _ in range(10):

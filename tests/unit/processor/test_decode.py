@@ -123,9 +123,7 @@ def test_each_of_the_eight_orientations_gives_the_same_upright_picture(kind: str
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "HEIC"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_orientation_that_metadata_tell_is_the_one_of_the_file_or_that_it_is_upright(
-    kind: str, orientation: int
-) -> None:
+def test_the_metadata_orientation_is_the_files_or_upright(kind: str, orientation: int) -> None:
     found = decoded(in_orientation(kind, orientation)).exif.orientation
 
     # libheif turns by other boxes than EXIF, which comes out of it as upright.
@@ -426,7 +424,7 @@ def test_where_libwebp_cannot_be_called_pillow_decodes() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's address space")
-def test_memory_that_the_machine_lacks_is_not_the_fault_of_the_file(tmp_path: Path) -> None:
+def test_running_out_of_memory_does_not_make_the_file_corrupt(tmp_path: Path) -> None:
     path = tmp_path / "picture"
     path.write_bytes(pictures.raw_png(9_000, 9_000, depth=8, color=2, rows=b""))
     code = """
@@ -461,7 +459,7 @@ def test_nothing_but_pixels_is_left_in_the_picture() -> None:
 @pytest.mark.parametrize(
     "data", [pictures.TEXT, pictures.SVG, pictures.PDF, b"BMW is a car, not a bitmap.", b"\0" * 64]
 )
-def test_what_is_no_picture_is_an_unsupported_format(data: bytes) -> None:
+def test_a_file_that_is_not_an_image_is_an_unsupported_format(data: bytes) -> None:
     with pytest.raises(UnsupportedFormat):
         decoded(data)
 
@@ -517,7 +515,7 @@ def test_a_jpeg_cut_short_is_corrupt_at_reduced_scale_too(size: tuple[int, int],
             decoded(data[:end])
 
 
-def test_an_error_keeps_what_the_decoder_said_as_its_cause() -> None:
+def test_an_error_keeps_the_decoders_error_as_its_cause() -> None:
     with pytest.raises(CorruptImage) as caught:
         decoded(pictures.cut(FILES["jpeg"]))
 

@@ -318,7 +318,7 @@ def test_dates_that_writers_spell_otherwise_are_read(value: str, shown: str) -> 
         "٢٠٢٤:01:01 00:00:00",
     ],
 )
-def test_a_date_that_is_none_is_left_out(value: str) -> None:
+def test_an_invalid_date_is_left_out(value: str) -> None:
     block = exif_blocks.block(exif=[text(0x9003, value.encode() + b"\0")])
 
     assert read_exif(block).tags == {}
@@ -346,7 +346,7 @@ def test_a_position_that_is_nowhere_is_left_out(latitude: Any) -> None:
     assert position(latitude=latitude) == {}
 
 
-def test_the_far_side_of_the_earth_is_a_position_and_what_lies_beyond_is_none() -> None:
+def test_a_longitude_of_180_degrees_is_valid_and_one_beyond_it_is_left_out() -> None:
     assert position(longitude=(180, 0, 0))["longitude"] == 180
     assert position(longitude=(180, 0, 1)) == {}
 
@@ -473,7 +473,7 @@ def test_a_value_that_is_too_long_to_be_read_is_marked_and_costs_no_other() -> N
     assert found == {"Make": "Acme", "_truncated": True}
 
 
-def test_a_position_that_is_too_long_is_none() -> None:
+def test_a_position_that_is_too_long_is_left_out() -> None:
     block = exif_blocks.block(
         [text(0x010F, b"Acme\0")],
         gps=[text(1, b"N\0"), rationals(2, *[(1, 1)] * 9_000), text(3, b"E\0"), rationals(4, (1, 1))],

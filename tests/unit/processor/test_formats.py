@@ -233,7 +233,7 @@ def gif(width: int, height: int, *parts: bytes, flags: int = 0) -> bytes:
     ],
     ids=["wide", "no colors", "global colors", "own colors", "reaches beyond", "comment", "cut short"],
 )
-def test_a_gif_is_told_by_its_first_picture_and_counted_by_all(data: bytes, expected: FileInfo) -> None:
+def test_a_gif_is_described_by_its_first_frame_and_all_frames_are_counted(data: bytes, expected: FileInfo) -> None:
     assert inspect(data, "gif") == expected
 
 

@@ -77,7 +77,7 @@ def test_an_error_comes_back_with_its_message(decoder: IsolatedDecoder) -> None:
         decoder.decode(b"refuse far too many", TASK)
 
 
-def test_an_error_keeps_what_the_decoder_said_as_its_cause() -> None:
+def test_an_error_keeps_the_decoders_error_as_its_cause() -> None:
     with pytest.raises(CorruptImage) as caught:
         decode(pictures.cut(pictures.heic()), max_pixels=1_000_000, largest_thumbnail=300)
 
@@ -128,7 +128,7 @@ def test_a_decoder_that_aborts_has_asked_for_too_much_memory(decoder: IsolatedDe
         decoder.decode(f"die {signal.SIGABRT}".encode(), TASK)
 
 
-def test_a_child_that_is_killed_is_not_the_fault_of_the_file(decoder: IsolatedDecoder) -> None:
+def test_a_killed_child_does_not_make_the_file_corrupt(decoder: IsolatedDecoder) -> None:
     with pytest.raises(Killed), memory_errors(100):
         decoder.decode(f"die {signal.SIGKILL}".encode(), TASK)
 
@@ -145,7 +145,7 @@ def test_a_child_that_was_killed_between_two_pictures_is_replaced(decoder: Isola
     assert decoder.decode(b"show", TASK).width == 2
 
 
-def test_a_child_that_ends_without_a_signal_is_not_the_fault_of_the_file_either(decoder: IsolatedDecoder) -> None:
+def test_a_child_that_exits_without_a_signal_does_not_make_the_file_corrupt(decoder: IsolatedDecoder) -> None:
     with pytest.raises(OSError, match="status 3"):
         decoder.decode(b"exit 3", TASK)
 

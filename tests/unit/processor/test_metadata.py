@@ -348,7 +348,7 @@ def test_the_resolution_is_that_of_the_exif_where_the_header_has_none(
     assert metadata(pictures.encode(pictures.scene(), kind, exif=pictures.exif(main=tags)))["dpi"] == shown
 
 
-def test_a_resolution_in_several_units_at_once_is_none() -> None:
+def test_a_resolution_in_several_units_at_once_is_ignored() -> None:
     block = exif_blocks.block(
         [
             exif_blocks.rationals(Base.XResolution, (300, 1)),
