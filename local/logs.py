@@ -10,13 +10,13 @@ from typing import IO, Any
 
 _lock = threading.Lock()
 _EVENTS = "events"
-_EVENT_LINE = '{"shown_as": "events"'
+_EVENT_LINE = '{"displayed_as": "events"'
 """The emulator logs the events of the stack (`local.put_events`)."""
 # Fields that telemetry and Lambda's runtime add to each record, and that are not useful on a terminal.
 _HIDDEN_FIELDS = {
     "aws_request_id", "cold_start", "correlation_id", "exception", "exception_name", "exception_notes",
     "function_arn", "function_memory_size", "function_name", "function_request_id", "level", "location", "message",
-    "request_id", "sampling_rate", "service", "shown_as", "stack_trace", "timestamp", "xray_trace_id",
+    "request_id", "sampling_rate", "service", "displayed_as", "stack_trace", "timestamp", "xray_trace_id",
 }  # fmt: skip
 
 

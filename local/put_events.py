@@ -55,7 +55,7 @@ def _put(entry: dict[str, Any]) -> tuple[str | None, dict[str, str]]:
     fields = {"image_id": detail.get("image_id"), "caption": detail.get("caption")}
     if isinstance(detail.get("error"), dict):
         fields["error"] = detail["error"].get("code")
-    line = json.dumps({"shown_as": SERVICE, "message": str(entry["DetailType"]), **fields})
+    line = json.dumps({"displayed_as": SERVICE, "message": str(entry["DetailType"]), **fields})
     return line, {"EventId": str(uuid.uuid4())}
 
 

@@ -178,7 +178,7 @@ def reprocess(
             await client.reprocess(image_id, stage)
             reprocessed_ids.append(image_id)
 
-        code = await _each(chosen, begin, "put back", jobs, session.terminal, print_each=not wait)
+        code = await _each(chosen, begin, "requeued", jobs, session.terminal, print_each=not wait)
         return max(code, await watch_until_finished(client, reprocessed_ids, session.terminal)) if wait else code
 
     session.run(act)
