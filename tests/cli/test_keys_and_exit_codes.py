@@ -98,7 +98,7 @@ OTHER_SERVERS = [
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else f"{value.status} {value.body[:20].decode()}",
 )
 def test_another_server_is_3(imgpipe: Imgpipe, door: Door, command: tuple[str, ...], reply: Reply) -> None:
-    door.forget_plans()
+    door.clear_plans()
     door.always("GET", "/", lambda _: reply)
     run = imgpipe(*command, code=3)
     assert "Check --api" in run.err
