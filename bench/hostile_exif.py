@@ -11,7 +11,7 @@ from statistics import median
 
 from bench.photographs import PHOTOGRAPHS
 from bench.picture_ways import WAYS
-from bench.report import machine, ratio, spread, table, verdict
+from bench.report import check_bound, machine, ratio, spread, table
 from image_processor.picture.exif.names import NAMES
 from image_processor.picture.exif.reading import read_exif
 from tests import exif_blocks
@@ -55,7 +55,7 @@ def main() -> None:
     for name in blocks:
         pairs = zip(seconds[name], seconds["photograph"], strict=True)
         times = median(hostile / ordinary for hostile, ordinary in pairs)
-        print(verdict(f"{name}, times a 12 MP JPEG", times, TIMES_PHOTOGRAPH, at_least=False))
+        print(check_bound(f"{name}, times a 12 MP JPEG", times, TIMES_PHOTOGRAPH, at_least=False))
 
 
 if __name__ == "__main__":
