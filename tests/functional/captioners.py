@@ -20,6 +20,7 @@ class FakeCaptioner:
     """Names the color in the upper left corner: red in `pictures.scene`. `meanwhile` happens while it looks."""
 
     model = "fake@1"
+    recipe = "fake"
     image_size = 96
 
     def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
@@ -40,6 +41,8 @@ def _corner(picture: Image.Image) -> str:
 class Silent(FakeCaptioner):
     """Has nothing to say about any picture."""
 
+    recipe = "silent"
+
     def caption(self, picture: Image.Image) -> Caption:
         super().caption(picture)
         return Caption(None, "the model had nothing to say about this picture")
@@ -47,6 +50,8 @@ class Silent(FakeCaptioner):
 
 class Failing(FakeCaptioner):
     """Cannot caption anything."""
+
+    recipe = "failing"
 
     def __init__(self, error: BaseException) -> None:
         super().__init__()

@@ -62,6 +62,7 @@ def outcome(**fields: Any) -> Outcome:
         "caption": "a photo of a red square",
         "caption_reason": None,
         "caption_model": "fake@1",
+        "caption_recipe": "fake",
         "processing_ms": 420,
     }
     return Outcome(**(defaults | fields))

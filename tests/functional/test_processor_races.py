@@ -88,12 +88,15 @@ def test_overwriting_a_key_processes_the_image_again_and_the_old_thumbnails_go(s
     assert stack.counts() == {"success": 1}
 
 
-def test_overwriting_with_the_same_bytes_is_a_new_version_all_the_same(stack: Stack) -> None:
+def test_overwriting_with_the_same_bytes_is_a_new_version_with_the_same_caption(stack: Stack) -> None:
     captioner = FakeCaptioner()
+    versions = []
     for _ in range(2):
         stack.put(KEY, pictures.jpeg())
         process_event(stack, captioner)
-    assert len(captioner.pictures) == 2
+        versions.append(stack.the_record().finished_version)
+    assert len(set(versions)) == 2
+    assert len(captioner.pictures) == 1
 
 
 def test_overwriting_a_good_picture_with_a_bad_one_leaves_no_thumbnails_of_the_good_one(stack: Stack) -> None:

@@ -28,6 +28,7 @@ class Newer(FakeCaptioner):
     """Another model, with other words."""
 
     model = "newer@2"
+    recipe = "newer"
 
     def caption(self, picture: Image.Image) -> Caption:
         return Caption(f"{super().caption(picture).text}, says the newer model")
@@ -151,7 +152,7 @@ def test_until_it_ends_the_old_results_stay_and_the_stages_say_what_is_pending(
 def test_the_processing_time_is_that_of_the_last_success(stack: Stack, api: Api, first: Record) -> None:
     assert first.processing_ms == 2000
     reprocess(stack, api, "caption")
-    deliver(stack, FakeCaptioner(lambda: stack.clock.advance(3)))
+    deliver(stack, Newer(lambda: stack.clock.advance(3)))
     stats = stack.records.stats()
     assert stack.the_record().processing_ms == stats.processing_ms_total == 3000
     assert stack.counts() == {"success": 1}

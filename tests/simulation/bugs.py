@@ -94,13 +94,31 @@ def _of_version_with_its_caption(record: Record, stored: StoredObject) -> Record
     return replace(_of_version(record, stored), caption_kept_generation=record.caption_kept_generation)
 
 
-def _keep_whatever_there_is(record: Record, stage: Stage) -> Record:
+def _keep_whatever_there_is(record: Record, stage: Stage, *, force: bool) -> Record:
     """`images._next_generation` that forgets what an earlier reprocess asked for."""
     generation, thumbnails = record.generation + 1, record.thumbnails
     if stage is Stage.CAPTION and thumbnails is not None:
         thumbnails = replace(thumbnails, generation=generation)
     kept = generation if stage is Stage.THUMBNAILS and record.caption is not None else None
-    return replace(record, generation=generation, thumbnails=thumbnails, caption_kept_generation=kept)
+    return replace(
+        record,
+        generation=generation,
+        thumbnails=thumbnails,
+        caption_kept_generation=kept,
+        caption_forced_generation=generation if force else None,
+    )
+
+
+def _with_a_caption_of_any_recipe(self: Records, sha256: str, recipe: str) -> Record | None:
+    """`Records.with_caption` that copies what another model has said."""
+    records = filter(None, map(self.get, self.same_content(sha256, limit=5, newest_first=True)))
+    return next((one for one in records if one.status == "success" and one.sha256 == sha256), None)
+
+
+def _with_a_caption_by_the_index(self: Records, sha256: str, recipe: str) -> Record | None:
+    """`Records.with_caption` that believes the index, which lags behind when a file is overwritten."""
+    records = filter(None, map(self.get, self.same_content(sha256, limit=5, newest_first=True)))
+    return next((one for one in records if one.status == "success" and one.caption_recipe == recipe), None)
 
 
 def _send_and_hope(self: EventBus, events: Sequence[Event]) -> None:
@@ -116,6 +134,8 @@ BUGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "greedy-dead-letters": lambda: patch(
         "image_core.lifecycle.engine.decide_dead_letter", _fail_what_a_worker_holds
     ),
+    "any-recipe": lambda: patch.object(Records, "with_caption", _with_a_caption_of_any_recipe),
+    "stale-content": lambda: patch.object(Records, "with_caption", _with_a_caption_by_the_index),
     "kept-caption": lambda: patch("image_core.stores.images._of_version", _of_version_with_its_caption),
     "last-stage-wins": lambda: patch("image_core.stores.images._next_generation", _keep_whatever_there_is),
     "unread-answer": lambda: patch.object(EventBus, "send", _send_and_hope),

@@ -46,6 +46,7 @@ class Watch:
         """By image: what is to be made before it may end as a success."""
         self._captions: dict[str, str | None] = {}
         """By image: the caption of its last success."""
+        self._all_captions: set[str | None] = set()
         self._due: Counter[Transition] = Counter()
         """What the bus must have an event for."""
         stack.dynamodb.on_write = self._written
@@ -165,7 +166,7 @@ class Watch:
         image_id = _text(new, "image_id") or ""
         wanted = self._wanted.get(image_id, EVERYTHING)
         if not old or _text(new, "version") != _text(old, "version"):
-            wanted = EVERYTHING
+            wanted |= EVERYTHING
         if old and _number(new, "generation") > _number(old, "generation"):
             wanted |= self._asked_by(caller)
         if _text(new, "thumbnails") is not None and _maker(new) != _maker(old):
@@ -173,20 +174,39 @@ class Watch:
             wanted -= {"thumbnails"}
         if _text(new, "status") == "success" and _text(old, "status") != "success":
             caption = _text(new, "caption")
-            is_new = caption != self._captions.get(image_id)
-            self.expect(is_new or "caption" not in wanted, f"what was asked for is made: the caption of {image_id}")
-            self.expect(
-                "caption" in wanted or not is_new, f"what is kept is not made anew: the caption of {image_id}"
-            )
+            if "caption" in wanted:
+                self._judge_caption(caller, new, forced="forced caption" in wanted)
+            else:
+                self.expect(
+                    caption == self._captions.get(image_id),
+                    f"what is kept is not made anew: the caption of {image_id}",
+                )
             self.expect("thumbnails" not in wanted, f"what was asked for is made: thumbnails of {image_id}")
             self._captions[image_id] = caption
+            self._all_captions.add(caption)
             wanted = frozenset()
         self._wanted[image_id] = wanted
 
     def _asked_by(self, caller: str) -> frozenset[str]:
         """What a reprocess asks for; those of an engineer have no URL, and ask for everything."""
-        (stage,) = parse_qs(urlsplit(self.stack.urls.get(caller, "")).query).get("stage", ["all"])
-        return EVERYTHING if stage == "all" else frozenset({stage})
+        query = parse_qs(urlsplit(self.stack.urls.get(caller, "")).query)
+        (stage,) = query.get("stage", ["all"])
+        asked = EVERYTHING if stage == "all" else frozenset({stage})
+        forces = query.get("force") == ["true"] and "caption" in asked
+        return asked | {"forced caption"} if forces else asked
+
+    def _judge_caption(self, caller: str, new: Attributes, *, forced: bool) -> None:
+        """It is the worker's own model's, computed or copied; with `forced`, computed. `_judge_success` checks that
+        it is of these bytes."""
+        image_id, caption, recipe = _text(new, "image_id"), _text(new, "caption") or "", self.stack.recipes[caller]
+        self.expect(
+            (_text(new, "caption_recipe") or "").startswith(f"{recipe}-") and caption.endswith(f"by {recipe}"),
+            f"a caption is of the model at hand: that of {image_id} by {caller} with {recipe} is {caption}",
+        )
+        self.expect(
+            not forced or caption not in self._all_captions,
+            f"what was asked for is made: the caption of {image_id}",
+        )
 
     def _judge_success(self, new: Attributes) -> None:
         image_id, version_id = _text(new, "image_id"), _text(new, "finished_version")

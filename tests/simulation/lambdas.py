@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
@@ -71,14 +71,15 @@ class EventSource:
 
 
 class Captioner:
-    """Takes its time, and may fail; says which color is in the middle of the picture, and counts."""
+    """Takes its time, and may fail. Names the color in the middle of the picture, counts, and names its recipe."""
 
-    model = "simulated@1"
     image_size = 64
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, version: int, numbers: Iterator[int]) -> None:
         self._stack = stack
-        self._calls = 0
+        self._numbers = numbers
+        self.model = f"simulated@{version}"
+        self.recipe = f"recipe {version}"
 
     def caption(self, picture: Image.Image) -> Caption:
         conditions = self._stack.conditions
@@ -87,8 +88,7 @@ class Captioner:
         if fault is not None:
             self._stack.network.injected["captioner failed"] += 1
             raise fault
-        self._calls += 1
-        return Caption(f"a photo of {picture.getpixel((32, 32))}, no. {self._calls}")
+        return Caption(f"a photo of {picture.getpixel((32, 32))}, no. {next(self._numbers)}, by {self.recipe}")
 
 
 class Context:

@@ -76,9 +76,9 @@ def _remove(user: User) -> None:
     user.remove(KEY)
 
 
-def reprocess(*stages: str) -> Story:
+def reprocess(*stages: str, force: bool = False) -> Story:
     """One reprocess for each stage."""
-    return both(*[lambda user, stage=stage: user.reprocess(IMAGE_ID, stage) for stage in stages])
+    return both(*[lambda user, stage=stage: user.reprocess(IMAGE_ID, stage, force=force) for stage in stages])
 
 
 STORIES: dict[str, Story] = {
@@ -97,7 +97,7 @@ STORIES: dict[str, Story] = {
     "deleted through both doors": _then(AFTERWARDS, both(_remove, _delete)),
     "reprocessed meanwhile": _then(MEANWHILE, reprocess("all")),
     "reprocessed afterwards": _then(AFTERWARDS, reprocess("all")),
-    "captioned again afterwards": _then(AFTERWARDS, reprocess("caption")),
+    "captioned again afterwards": _then(AFTERWARDS, reprocess("caption", force=True)),
     "thumbnails made again afterwards": _then(AFTERWARDS, reprocess("thumbnails")),
     "captioned again and overwritten": _then(AFTERWARDS, both(reprocess("caption"), _overwrite)),
     "overwritten and deleted": _then(MEANWHILE, _overwrite, _delete),

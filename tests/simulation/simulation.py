@@ -43,6 +43,7 @@ def simulate(seed: int) -> Result:
     calm = rng.choice([0.02, 1.0, 5.0, 20.0])
     stack = Stack(seed, drawn(rng))
     runs_reconcile = rng.random() < 0.3
+    new_models = rng.choice([0, 0, 1, 2])
 
     def begin(watch: Watch) -> None:
         for number in range(users):
@@ -50,6 +51,8 @@ def simulate(seed: int) -> Result:
             stack.world.at(rng.uniform(0, calm), partial(stack.world.start, user.name, user.live))
         reader = User("reader", stack, watch, rng, lambda: rng.expovariate(1 / calm))
         stack.world.start("reader", lambda: _read_on(reader))
+        for _ in range(new_models):
+            stack.world.at(rng.uniform(10, 200), stack.deploy_model)
         if runs_reconcile:
             # An engineer, on the live stack, with the ages that `ops` takes by itself.
             stack.world.at(rng.uniform(20, 200), lambda: _start_reconcile(stack, Plan(apply=True), []))

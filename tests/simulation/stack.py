@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import random
@@ -111,7 +112,11 @@ class Stack:
             max_attempts=conditions.max_attempts,
         )
         self.services = self._connected(seed)
-        self.processor = Processor(self.services, lambda _: Captioner(self), executor=WorldExecutor(world))
+        self._model_version = 0
+        self._caption_numbers = itertools.count(1)
+        self.deploy_model()
+        self.recipes: dict[str, str] = {}
+        """The recipe of the model that each worker has, by the name of its process."""
         self.counts = {"notifications": 0, "lost notifications": 0, "invocations": 0, "requests": 0, "sweeps": 0}
         self.urls: dict[str, str] = {}
         """The URL that each API process was called with, by the name of the process."""
@@ -161,7 +166,15 @@ class Stack:
 
     # The functions
 
+    def deploy_model(self) -> None:
+        """Workers that start from now on have a new caption model."""
+        self._model_version += 1
+        captioner = Captioner(self, self._model_version, self._caption_numbers)
+        self._captioner = captioner
+        self.processor = Processor(self.services, lambda _: captioner, executor=WorldExecutor(self.world))
+
     def _process(self, event: dict[str, Any]) -> dict[str, Any]:
+        self.recipes[self.world.current.process.name] = self._captioner.recipe
         return self.processor(event)
 
     def _recover(self, event: dict[str, Any]) -> dict[str, Any]:

@@ -81,6 +81,17 @@ def test_a_presigned_url_brings_nothing_back_that_was_deleted(late_file: File, w
     assert sum(result.counts.values()) == 0
 
 
+def test_a_caption_is_not_copied_from_a_file_that_was_overwritten() -> None:
+    def story(user: User) -> None:
+        user.put(KEY, FIRST)
+        user.stack.world.sleep(10)  # the index has it
+        user.put(KEY, SECOND)
+        user.stack.world.sleep(3)  # the record has the new bytes, and the index still the old ones
+        user.put("another.png", FIRST)
+
+    _check(run_story(story, index_lag=lambda: 8))
+
+
 def _twice(user: User) -> None:
     user.put(KEY, FIRST)
 
@@ -91,7 +102,7 @@ ACTIONS: dict[str, tuple[Story, int]] = {
     "removed": (lambda user: user.remove(KEY), 0),
     "deleted": (lambda user: user.delete(IMAGE_ID, KEY), 0),
     "reprocessed": (reprocess("all"), 1),
-    "reprocessed in one stage, then the other": (reprocess("thumbnails", "caption"), 1),
+    "reprocessed in one stage, then the other": (reprocess("thumbnails", "caption", force=True), 1),
     "reprocessed but for its caption, and overwritten": (
         both(reprocess("thumbnails"), lambda user: user.put(KEY, SECOND)),
         1,
@@ -172,6 +183,7 @@ def test_reconcile_corrects_no_counters_of_a_transaction_that_is_half_visible() 
         ("revs-from-one", test_a_worker_of_a_deleted_image_does_not_write_into_the_one_that_was_dropped_anew),
         ("conflict-is-change", test_a_deletion_that_meets_a_conflict_is_carried_through_later),
         ("unread-answer", test_an_event_that_the_bus_refuses_is_sent_again),
+        ("stale-content", test_a_caption_is_not_copied_from_a_file_that_was_overwritten),
         ("pinned-download", lambda: _at_any_moment("removed", FIRST)),
         ("last-stage-wins", lambda: _at_any_moment("reprocessed in one stage, then the other", FIRST)),
         ("living-url", lambda: test_a_presigned_url_brings_nothing_back_that_was_deleted(SECOND, 1)),

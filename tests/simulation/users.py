@@ -121,9 +121,9 @@ class User:
         if response.status == 204 and before == after:
             self.watch.deleted[image_id] = key
 
-    def reprocess(self, image_id: str, stage: str = "all") -> None:
-        """Has it processed again."""
-        response = self.call("POST", f"/images/{image_id}/reprocess?stage={stage}")
+    def reprocess(self, image_id: str, stage: str = "all", *, force: bool = False) -> None:
+        """Has it processed again; with `force`, without copying a caption."""
+        response = self.call("POST", f"/images/{image_id}/reprocess?stage={stage}&force={str(force).lower()}")
         if response is not None:
             self.watch.expect(response.status in (202, 404), f"a reprocessing is taken: {response.status}")
 
@@ -258,7 +258,8 @@ class User:
         elif action < 0.45:
             self.remove(key)
         elif action < 0.65:
-            self.reprocess(image_id, self.rng.choice(["all", "thumbnails", "caption"]))
+            stage = self.rng.choice(["all", "thumbnails", "caption"])
+            self.reprocess(image_id, stage, force=self.rng.random() < 0.3)
         elif action < 0.9:
             self.read(image_id)
         elif action < 0.95:

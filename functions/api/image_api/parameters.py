@@ -51,6 +51,14 @@ CreatedBefore = Annotated[
         examples=["2026-11-21T10:00:00Z"],
     ),
 ]
+Sha256 = Annotated[
+    str | None,
+    Query(
+        pattern="^[0-9a-f]{64}$",
+        description="Only images whose original has this SHA-256 (hex).",
+        examples=["b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"],
+    ),
+]
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -33,16 +33,28 @@ def public_status(record: Record) -> PublicStatus:
     return "pending" if record.status is Status.RESERVED else cast("PublicStatus", record.status.value)
 
 
-def image_response(record: Record, thumbnail_url: Callable[[str, str], str], *, expose_gps: bool) -> ImageResponse:
+def image_response(
+    record: Record,
+    thumbnail_url: Callable[[str, str], str],
+    *,
+    expose_gps: bool,
+    duplicate_of: str | None = None,
+) -> ImageResponse:
     """The envelope of one image. `thumbnail_url(image_id, size)` gives the URLs."""
     return ImageResponse(
         status=public_status(record),
-        data=image_data(record, thumbnail_url, expose_gps=expose_gps),
+        data=image_data(record, thumbnail_url, expose_gps=expose_gps, duplicate_of=duplicate_of),
         error=ErrorBody(**record.error) if record.error else None,
     )
 
 
-def image_data(record: Record, thumbnail_url: Callable[[str, str], str], *, expose_gps: bool) -> ImageData:
+def image_data(
+    record: Record,
+    thumbnail_url: Callable[[str, str], str],
+    *,
+    expose_gps: bool,
+    duplicate_of: str | None = None,
+) -> ImageData:
     """The `data` of one image."""
     urls = None
     if record.thumbnails is not None:
@@ -60,7 +72,7 @@ def image_data(record: Record, thumbnail_url: Callable[[str, str], str], *, expo
         processed_at=iso_time(record.processed_ms) if record.processed_ms is not None else None,
         generation=record.generation,
         processing_time_seconds=_seconds(record.processing_ms),
-        metadata=_metadata(record, expose_gps=expose_gps),
+        metadata=_metadata(record, expose_gps=expose_gps, duplicate_of=duplicate_of),
         thumbnails=urls,
         stages=_stages(record),
     )
@@ -94,7 +106,7 @@ def iso_time(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _metadata(record: Record, *, expose_gps: bool) -> Metadata | None:
+def _metadata(record: Record, *, expose_gps: bool, duplicate_of: str | None) -> Metadata | None:
     if record.metadata is None:
         return None
     fields: dict[str, Any] = dict(record.metadata)
@@ -102,6 +114,8 @@ def _metadata(record: Record, *, expose_gps: bool) -> Metadata | None:
         fields.pop(PRIVATE_METADATA, None)
     if record.caption_reason is not None:
         fields["caption_reason"] = record.caption_reason
+    if duplicate_of is not None:
+        fields["duplicate_of"] = duplicate_of
     return Metadata(**fields, caption=record.caption, caption_model=record.caption_model)
 
 

@@ -24,7 +24,9 @@ LOCATION_HEADER: dict[str, Any] = {
 }
 
 
-def present(record: Record, request: Request, services: Services) -> ImageResponse:
+def present(
+    record: Record, request: Request, services: Services, *, duplicate_of: str | None = None
+) -> ImageResponse:
     """The envelope of one image, with URLs on the host that the caller used."""
     # Like request.url_for, which would search all routes, twice for each image on a page.
     base, path = str(request.base_url).rstrip("/"), request.app.state.thumbnail_path
@@ -32,6 +34,7 @@ def present(record: Record, request: Request, services: Services) -> ImageRespon
         record,
         lambda image_id, size: base + path.format(image_id=image_id, size=size),
         expose_gps=services.settings.expose_gps,
+        duplicate_of=duplicate_of,
     )
 
 

@@ -43,7 +43,8 @@ class Metadata(_Response, extra="allow"):
     """Facts about the picture; see docs/metadata.md. Width and height are those of the upright picture, in pixels.
 
     If the model generated no text, `caption` is null and `caption_reason` says why. `gps` is present only if the
-    service is configured to show where pictures were taken.
+    service is configured to show where pictures were taken. `duplicate_of` is the id of the oldest image with the
+    same bytes; it is absent from that image and from lists.
     """
 
     width: int

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextvars import copy_context
+from dataclasses import dataclass, replace
 
 from image_core.errors import (
     CaptionFailed,
@@ -25,16 +26,25 @@ from image_core.model import Outcome, Record, StoredObject, ThumbnailInfo
 from image_core.retry import is_programming_error, is_transient, needs_configuration
 from image_core.services import Services
 from image_core.settings import Settings
-from image_core.telemetry import stage
+from image_core.telemetry import count, stage
 from image_processor.captioning import Caption, Captioner
 from image_processor.picture.decode import decode
-from image_processor.picture.decoded import Decoded
+from image_processor.picture.decoded import PIXELS_VERSION, Decoded
 from image_processor.picture.metadata import extract
 from image_processor.picture.thumbnails import Thumbnail, render
 
 log = logging.getLogger(__name__)
 
 _EMPTY = "The file is empty."
+
+
+@dataclass(frozen=True)
+class _Captioned:
+    """A caption, with the model and the recipe that produced it. Captions of old records have no recipe."""
+
+    caption: Caption
+    model: str
+    recipe: str | None
 
 
 def process(
@@ -80,10 +90,10 @@ def _attempt(
         results = None if record.has_saved() else _make(picture, body, sha256, services.settings)
         saving = executor.submit(copy_context().run, _save, record, results, services)
         try:
-            caption, model = _kept_caption(record) or _make_caption(picture, captioner)
+            captioned = _kept_caption(record) or _caption(record, picture, sha256, captioner, services)
         finally:
             record = saving.result()
-        _finish(record, caption, model, started_ms, services)
+        _finish(record, captioned, started_ms, services)
     except ImageError as error:
         act.fail(record, error, services)
         # The cause reveals a bug in the pipeline that looks like a damaged picture.
@@ -164,21 +174,54 @@ def _save(
     return services.records.save(record, metadata=metadata, thumbnails=put)
 
 
-def _kept_caption(record: Record) -> tuple[Caption, str] | None:
-    """The caption that this generation keeps, and its model. None if a caption must be generated."""
-    if record.caption_model is None or not record.has_caption():
-        return None
-    return Caption(record.caption, record.caption_reason), record.caption_model
+def _captioned(record: Record) -> _Captioned:
+    assert record.caption_model is not None
+    caption = Caption(record.caption, record.caption_reason)
+    return _Captioned(caption, record.caption_model, record.caption_recipe)
 
 
-def _make_caption(picture: Decoded, captioner: Callable[[], Captioner]) -> tuple[Caption, str]:
+def _kept_caption(record: Record) -> _Captioned | None:
+    """The caption that this generation keeps. None if it needs one."""
+    return _captioned(record) if record.caption_model is not None and record.has_caption() else None
+
+
+def _caption(
+    record: Record, picture: Decoded, sha256: str, captioner: Callable[[], Captioner], services: Services
+) -> _Captioned:
+    """Copy the caption of the same bytes and recipe, or compute it."""
     with stage("model"):
         model = captioner()
+    recipe = caption_recipe(model, services.settings)
+    if not record.must_compute_caption():
+        source = _with_same_caption(record, sha256, recipe, services)
+        if source is not None:
+            count("CaptionsCopied")
+            log.info("caption copied", extra={"copied_from": source.image_id})
+            return replace(_captioned(source), model=model.model)
     with stage("caption"):
-        return _caption(picture, model), model.model
+        return _Captioned(_compute_caption(picture, model), model.model, recipe)
 
 
-def _caption(picture: Decoded, captioner: Captioner) -> Caption:
+def caption_recipe(captioner: Captioner, settings: Settings) -> str:
+    """Everything besides the file's bytes that decides its caption. Equal bytes and recipe give equal captions."""
+    return f"{captioner.recipe}-pixels{PIXELS_VERSION}-{max(settings.thumbnails.values())}"
+
+
+def _with_same_caption(record: Record, sha256: str, recipe: str, services: Services) -> Record | None:
+    """A record whose caption this image gets too: its own earlier state, or another image."""
+    own_sha256 = (record.metadata or {}).get("sha256")
+    if record.caption_model is not None and (own_sha256, record.caption_recipe) == (sha256, recipe):
+        return record
+    try:
+        return services.records.with_caption(sha256, recipe)
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        log.warning("could not look for a caption to copy (%r)", error)
+        return None
+
+
+def _compute_caption(picture: Decoded, captioner: Captioner) -> Caption:
     try:
         return captioner.caption(picture.for_captioning(captioner.image_size))
     except Exception as error:
@@ -190,11 +233,12 @@ def _caption(picture: Decoded, captioner: Captioner) -> Caption:
         raise CaptionFailed from error
 
 
-def _finish(record: Record, caption: Caption, model: str, started_ms: int, services: Services) -> None:
+def _finish(record: Record, captioned: _Captioned, started_ms: int, services: Services) -> None:
     outcome = Outcome(
-        caption=caption.text,
-        caption_reason=caption.reason,
-        caption_model=model,
+        caption=captioned.caption.text,
+        caption_reason=captioned.caption.reason,
+        caption_model=captioned.model,
+        caption_recipe=captioned.recipe,
         processing_ms=services.clock.now_ms() - started_ms,
     )
     act.succeed(record, outcome, services)

@@ -116,7 +116,9 @@ class Record:
     caption: str | None = None
     caption_reason: str | None = None
     caption_model: str | None = None
+    caption_recipe: str | None = None
     caption_kept_generation: int | None = None
+    caption_forced_generation: int | None = None
     processed_ms: int | None = None
     processing_ms: int | None = None
     error: Mapping[str, str] | None = None
@@ -187,6 +189,18 @@ class Record:
         """Whether the caption is of the current version and was made or kept in this generation."""
         return self.status is Status.SUCCESS or self.caption_kept_generation == self.generation
 
+    def must_compute_caption(self) -> bool:
+        """Whether a reprocess with `force` asked this generation not to copy a caption."""
+        return self.caption_forced_generation == self.generation
+
+    @property
+    def sha256(self) -> str | None:
+        """SHA-256 (hex) of the original, once this version's metadata are saved."""
+        if self.metadata is None or self.thumbnails is None or self.thumbnails.version != self.version:
+            return None
+        digest: str | None = self.metadata.get("sha256")
+        return digest
+
     def keeps_idempotency_key(self, now_ms: int) -> bool:
         """Whether a repeated request with this image's `Idempotency-Key` must still be recognized."""
         return self.request_digest is not None and now_ms < self.created_ms + IDEMPOTENCY_KEY_MS
@@ -203,6 +217,7 @@ class Outcome:
     caption: str | None
     caption_reason: str | None
     caption_model: str
+    caption_recipe: str | None
     processing_ms: int
 
 

@@ -31,7 +31,7 @@ THAT_DAY = Listing(None, NOW_MS - 1000, NOW_MS + 1000)
 
 def changed(**members: Any) -> str:
     """A cursor of the list of everything, but for these members; None leaves one out."""
-    valid = {"v": 2, "status": None, "from_ms": None, "until_ms": None, "after": CREATED}
+    valid = {"v": 3, "status": None, "from_ms": None, "until_ms": None, "sha256": None, "after": CREATED}
     return cursor_of({name: value for name, value in (valid | members).items() if value != "left out"})
 
 
@@ -49,6 +49,8 @@ def test_a_cursor_leads_back_to_where_it_was_given(listing: Listing, order: str)
         (FAILED, EVERYTHING),
         (FAILED, Listing(Status.SUCCESS)),
         (THAT_DAY, EVERYTHING),
+        (EVERYTHING, Listing(sha256="0" * 64)),
+        (Listing(sha256="1" * 64), Listing(sha256="0" * 64)),
         (EVERYTHING, THAT_DAY),
         (THAT_DAY, Listing(None, NOW_MS - 1000, NOW_MS + 2000)),
         (THAT_DAY, Listing(None, NOW_MS - 2000, NOW_MS + 1000)),

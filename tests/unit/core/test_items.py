@@ -59,6 +59,8 @@ fields = {
     "caption_reason": st.none() | text,
     "caption_model": st.none() | text,
     "caption_kept_generation": st.none() | number,
+    "caption_forced_generation": st.none() | number,
+    "caption_recipe": st.none() | text,
     "processed_ms": st.none() | number,
     "processing_ms": st.none() | number,
     "error": st.none() | st.dictionaries(text, text, max_size=2),

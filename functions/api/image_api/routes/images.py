@@ -34,6 +34,7 @@ from image_api.parameters import (
     IfMatch,
     IfNoneMatch,
     ImageId,
+    Sha256,
     milliseconds,
 )
 from image_api.responses import LOCATION_HEADER, PENDING_HEADERS, accepted, pending_headers, present
@@ -114,9 +115,9 @@ def _sha256(file: UploadFile) -> str:
     return digest.hexdigest()
 
 
-def _reprocessed(record: Record, services: Services, stage: Stage = Stage.ALL) -> Record:
+def _reprocessed(record: Record, services: Services, stage: Stage = Stage.ALL, *, force: bool = False) -> Record:
     seconds = services.settings.pending_timeout_seconds
-    return services.records.reprocess(record, pending_seconds=seconds, stage=stage)
+    return services.records.reprocess(record, pending_seconds=seconds, stage=stage, force=force)
 
 
 def _store(record: Record, file: UploadFile, services: Services) -> None:
@@ -148,6 +149,7 @@ def list_images(
     status: Annotated[PublicStatus | None, Query(description="Only images that have this status now.")] = None,
     created_after: CreatedAfter = None,
     created_before: CreatedBefore = None,
+    sha256: Sha256 = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Returns one page. Each item is the response of `GET /api/images/{image_id}`.
@@ -155,6 +157,8 @@ def list_images(
     If you follow the cursors of a list without `status`, each image that existed at the first page appears once,
     even if other images are uploaded or deleted meanwhile. The cost of a page does not depend on the number of
     images.
+
+    With `sha256`, an image is found as soon as its metadata are there.
 
     A page has at most `limit` images and 3,000,000 bytes. Only `next_cursor` shows whether there are more.
     """
@@ -164,6 +168,7 @@ def list_images(
         status=Status(status) if status else None,
         from_ms=milliseconds(created_after) if created_after else None,
         until_ms=milliseconds(created_before) if created_before else None,
+        sha256=sha256,
     )
     images = [present(record, request, services) for record in page.records]
     content = serialized(ListResponse(data=images, next_cursor=page.next_cursor))
@@ -193,8 +198,14 @@ def get_image(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Returns status, metadata, caption and thumbnails of an image, as far as they are known."""
-    body = present(find_record(image_id, services), request, services)
+    body = _one(find_record(image_id, services), request, services)
     return json_response(body, if_none_match, pending_headers(body.status))
+
+
+def _one(record: Record, request: Request, services: Services) -> ImageResponse:
+    """The response about one image, which its ETag is computed from. A list does not look for duplicates."""
+    original = services.records.original_of(record)
+    return present(record, request, services, duplicate_of=original.image_id if original else None)
 
 
 @router.patch(
@@ -230,12 +241,13 @@ def describe_image(
         tags = tuple(dict.fromkeys(texts.pop("tags") or ())) or None
         return services.records.describe(record, tags=tags, **texts)
 
-    return json_response(present(change_record(image_id, services, described), request, services))
+    return json_response(_one(change_record(image_id, services, described), request, services))
 
 
 def _require_match(record: Record, if_match: str | None, request: Request, services: Services) -> None:
-    body = present(record, request, services)
-    require_match(body, if_match, body.data.text_etag)
+    if if_match is not None:
+        body = _one(record, request, services)
+        require_match(body, if_match, body.data.text_etag)
 
 
 @router.post(
@@ -254,18 +266,23 @@ def reprocess_image(
         Literal["all", "thumbnails", "caption"],
         Query(description="What to recreate; `thumbnails` includes the metadata. The default is `all`."),
     ] = "all",
+    force: Annotated[
+        bool, Query(description="Compute the caption even if one of the same bytes and model could be copied.")
+    ] = False,
 ) -> AcceptedResponse:
     """Runs the pipeline again, after a failure or a success. The old results stay until it ends.
 
-    `stage=caption` keeps thumbnails and metadata; `stage=thumbnails` keeps the caption and does not run the model.
-    Results that are missing or belong to an earlier version of the file are also recreated, as well as results that
-    an earlier call requested and that do not exist yet. `stages` in the response shows what is pending.
+    The caption is copied if this or another image with the same bytes has one of the current model and settings;
+    `force=true` computes it. `stage=caption` keeps thumbnails and metadata; `stage=thumbnails` keeps the caption and
+    does not run the model. Results that are missing or belong to an earlier version of the file are also recreated,
+    as well as results that an earlier call requested and that do not exist yet. `stages` in the response shows what
+    is pending.
     """
 
     def begin(record: Record) -> Record:
         if record.status is Status.RESERVED:
             return record  # it has not been processed for the first time yet
-        return _reprocessed(record, services, Stage(stage))
+        return _reprocessed(record, services, Stage(stage), force=force)
 
     record = change_record(image_id, services, begin)
     try:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
+CAPTION_VERSION = 1
+"""Increase this when the same tokens would become another caption, or other tokens would be chosen."""
+
+
 @dataclass(frozen=True)
 class Caption:
     """A caption, or None and the reason why there is none. The text is never empty."""
@@ -31,6 +35,11 @@ class Captioner(Protocol):
     @property
     def model(self) -> str:
         """Name and revision of the model, such as "Salesforce/blip-image-captioning-base@<revision>"."""
+        ...
+
+    @property
+    def recipe(self) -> str:
+        """Hash of everything besides the pixels that decides a caption: model, prompt, limit, CAPTION_VERSION."""
         ...
 
     @property

@@ -6,6 +6,8 @@ then at each step the most likely token, until the end token or the limit.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from threading import Lock
 
@@ -13,7 +15,7 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from image_core.errors import ModelError
-from image_processor.captioning.caption import Caption, Prompt
+from image_processor.captioning.caption import CAPTION_VERSION, Caption, Prompt
 from image_processor.captioning.model_folder import Graphs, Manifest, verify_checksums
 from image_processor.captioning.onnx_graphs import BoundGraphs
 from image_processor.captioning.preprocess import Preprocessor
@@ -31,6 +33,7 @@ class OnnxCaptioner:
         words = self._manifest.prompt if prompt is None else prompt
         self._prompt = Prompt(words, _load_tokenizer(folder), self._manifest.token_ids.bos)
         self._prompt.require_room(max_new_tokens, graphs.max_positions)
+        self._recipe = _recipe_of(self._manifest, words, max_new_tokens)
         self._max_new_tokens = max_new_tokens
         length = len(self._prompt.ids) + max_new_tokens
         self._preprocess = Preprocessor(self._manifest.image_size, graphs.image_mean, graphs.image_std)
@@ -40,6 +43,10 @@ class OnnxCaptioner:
     @property
     def model(self) -> str:
         return self._manifest.model
+
+    @property
+    def recipe(self) -> str:
+        return self._recipe
 
     @property
     def image_size(self) -> int:
@@ -60,6 +67,13 @@ class OnnxCaptioner:
                     break
                 logits = self._graphs.step(ids[-1])
         return ids
+
+
+def _recipe_of(manifest: Manifest, prompt: str, max_new_tokens: int) -> str:
+    # The files' checksums also distinguish precisions, and two models of the same name.
+    files = {name: entry.sha256 for name, entry in manifest.files.items()}
+    parts = [CAPTION_VERSION, manifest.model, files, prompt, max_new_tokens]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _require_graphs(folder: Path, manifest: Manifest) -> Graphs:

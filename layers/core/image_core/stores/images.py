@@ -17,6 +17,7 @@ from image_core.errors import ImageError, Superseded, Unavailable
 from image_core.formats import media_type
 from image_core.model import (
     IDEMPOTENCY_KEY_MS,
+    PUBLIC_STATUSES,
     ModelInUse,
     NextModel,
     Outcome,
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["Page", "Records"]
 
 _WRITE_TRIES = 8
+_MOST_CAPTIONS = 5
+"""Images with the same bytes that are read to find a caption or the first of them."""
 _MODEL_KEY: Any = {"name": {"S": "caption_model"}, "shard": {"N": "0"}}
 
 
@@ -97,6 +100,33 @@ class Records(Queries):
             ConsistentRead=True,
         )
         return reading_of_shards(response["Items"])
+
+    def with_caption(self, sha256: str, recipe: str) -> Record | None:
+        """Find a `success` record with the same original and a caption of `recipe`. None if there is none.
+
+        Only the newest images with these bytes are read, so an older caption of this recipe may be missed.
+        """
+        for image_id in self.same_content(sha256, limit=_MOST_CAPTIONS, newest_first=True):
+            record = self.get(image_id)
+            if (
+                record is not None
+                and record.status is Status.SUCCESS
+                and (record.sha256, record.caption_recipe) == (sha256, recipe)
+            ):
+                return record
+        return None
+
+    def original_of(self, record: Record) -> Record | None:
+        """The oldest image with the same bytes, if it is older than this one. None for the first of its kind."""
+        if record.sha256 is None:
+            return None
+        ids = self.same_content(record.sha256, limit=_MOST_CAPTIONS, newest_first=False)
+        for found in self.get_many(ids):
+            if found.image_id == record.image_id:
+                return None
+            if found.status in PUBLIC_STATUSES and found.sha256 == record.sha256:
+                return found
+        return None
 
     # Transitions of docs/state.md
 
@@ -162,6 +192,7 @@ class Records(Queries):
                 caption=now.caption if same_picture else None,
                 caption_reason=now.caption_reason if same_picture else None,
                 caption_model=now.caption_model if same_picture else None,
+                caption_recipe=now.caption_recipe if same_picture else None,
             )
 
         return self._write_own_attempt(record, saved)
@@ -186,6 +217,7 @@ class Records(Queries):
                 caption=outcome.caption,
                 caption_reason=outcome.caption_reason,
                 caption_model=outcome.caption_model,
+                caption_recipe=outcome.caption_recipe,
                 processing_ms=outcome.processing_ms,
                 error=None,
             ),
@@ -204,13 +236,18 @@ class Records(Queries):
         failed = _failed(record if stored is None else _of_version(record, stored), error, self.clock.now_ms())
         return self._write(record if record.rev else None, replace(failed, rev=self._rev_after(record)))
 
-    def reprocess(self, record: Record, *, pending_seconds: int, stage: Stage = Stage.ALL) -> Record:
-        """reprocess: a new `pending` generation that recreates `stage`. Earlier results stay visible."""
+    def reprocess(
+        self, record: Record, *, pending_seconds: int, stage: Stage = Stage.ALL, force: bool = False
+    ) -> Record:
+        """reprocess: a new `pending` generation that recreates `stage`. Earlier results stay visible.
+
+        `force`: the caption is computed again, even if one of the same recipe and bytes could be copied.
+        """
         now = self.clock.now_ms()
         return self._write(
             record,
             replace(
-                _next_generation(record, stage),
+                _next_generation(record, stage, force=force),
                 rev=record.rev + 1,
                 status=Status.PENDING,
                 requested_ms=now,
@@ -263,6 +300,10 @@ class Records(Queries):
                 lease_until=0,
             ),
         )
+
+    def reindex(self, record: Record) -> Record:
+        """reindex: write a record of an earlier version again, so that it gets the index keys of this version."""
+        return self._write(record, replace(record, rev=record.rev + 1))
 
     def purge(self, record: Record) -> None:
         """purge: remove the record of a finished deletion or of a stale reservation."""
@@ -396,7 +437,7 @@ class Records(Queries):
         raise Unavailable
 
 
-def _next_generation(record: Record, stage: Stage) -> Record:
+def _next_generation(record: Record, stage: Stage, *, force: bool) -> Record:
     """Return the record in its next generation. Results outside of `stage` are kept if this generation has them.
 
     This generation may lack results that an earlier reprocess requested and that no attempt has made yet. The next
@@ -406,11 +447,13 @@ def _next_generation(record: Record, stage: Stage) -> Record:
     if stage is Stage.CAPTION and thumbnails is not None and record.has_saved():
         thumbnails = replace(thumbnails, generation=generation)
     keeps_caption = stage is Stage.THUMBNAILS and record.has_caption()
+    must_compute = force or (record.must_compute_caption() and not record.has_caption())
     return replace(
         record,
         generation=generation,
         thumbnails=thumbnails,
         caption_kept_generation=generation if keeps_caption else None,
+        caption_forced_generation=generation if must_compute and not keeps_caption else None,
     )
 
 
@@ -453,5 +496,6 @@ def _failed(record: Record, failure: ImageError, finished_ms: int) -> Record:
         caption=record.caption if shows_this_version else None,
         caption_reason=record.caption_reason if shows_this_version else None,
         caption_model=record.caption_model if shows_this_version else None,
+        caption_recipe=record.caption_recipe if shows_this_version else None,
         processing_ms=None,
     )

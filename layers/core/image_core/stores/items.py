@@ -63,6 +63,8 @@ def to_item(record: Record) -> Item:
     if record.status in PUBLIC_STATUSES:
         item["listed"] = {"S": LISTED}
         item["created_order"] = {"S": created_order(record.created_ms, record.image_id)}
+        if record.sha256 is not None:
+            item["content"] = {"S": record.sha256}
     return item
 
 

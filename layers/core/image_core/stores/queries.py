@@ -14,26 +14,47 @@ from typing import TYPE_CHECKING, Any
 from image_core.errors import BadCursor, Unavailable
 from image_core.keys import is_image_id
 from image_core.model import PUBLIC_STATUSES, Record, Status
-from image_core.stores.items import LISTED, deadline_of, from_item
+from image_core.stores.items import LISTED, deadline_of, from_item, to_item
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _MAX_KEYS_A_BATCH = 100
 _BATCH_TRIES = 8
-_CURSOR_VERSION = 2
+_CURSOR_VERSION = 3
 _LATEST_MS = 10**15 - 1
 _CREATED_ORDER = re.compile(r"(\d{15})#(img_\w{26})", re.ASCII)
 _STATUS_ORDER = re.compile(r"(\d{15})#(img_\w{26})#(\d{15})", re.ASCII)
 
 
 @dataclass(frozen=True)
+class Index:
+    """One partition of an index of the images table. `order` is the attribute that sorts it."""
+
+    name: str
+    hash_name: str
+    hash_value: str
+    order: str
+
+
+@dataclass(frozen=True)
 class Listing:
-    """Which images a list contains: those with this `status` now, created in [`from_ms`, `until_ms`)."""
+    """Which images a list contains: those with this `status` now, created in [`from_ms`, `until_ms`), and with this
+    SHA-256 (hex) of the original."""
 
     status: Status | None = None
     from_ms: int | None = None
     until_ms: int | None = None
+    sha256: str | None = None
+
+    @property
+    def index(self) -> Index:
+        """The index that the list is read from. With both `sha256` and `status`, the status is checked later."""
+        if self.sha256 is not None:
+            return Index("by_content", "content", self.sha256, "created_order")
+        if self.status is not None:
+            return Index("by_status", "status", str(self.status), "status_order")
+        return Index("by_created", "listed", LISTED, "created_order")
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -77,7 +98,7 @@ def decode_cursor(cursor: str, listing: Listing) -> str:
         version, order = payload.pop("v"), payload.pop("after")
     except (binascii.Error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadCursor from error
-    form = _CREATED_ORDER if listing.status is None else _STATUS_ORDER
+    form = _STATUS_ORDER if listing.index.order == "status_order" else _CREATED_ORDER
     match = form.fullmatch(order) if isinstance(order, str) else None
     if version != _CURSOR_VERSION or payload != asdict(listing) or not match or not is_image_id(match.group(2)):
         raise BadCursor
@@ -110,13 +131,14 @@ class Queries:
         status: Status | None = None,
         from_ms: int | None = None,
         until_ms: int | None = None,
+        sha256: str | None = None,
     ) -> Page:
-        """Read up to `limit` (1 to 100) visible records, newest first. `listing` filters them.
+        """Read up to `limit` (1 to 100) visible records, newest first. `Listing` explains the filters.
 
         The cost depends on the page, not on the table. Raises `BadCursor`.
         """
-        listing = Listing(status, from_ms, until_ms)
-        order_name = "created_order" if status is None else "status_order"
+        listing = Listing(status, from_ms, until_ms, sha256)
+        order_name = listing.index.order
         after = decode_cursor(cursor, listing) if cursor is not None else None
         first, last = listing.bounds
         if first > last:
@@ -124,11 +146,15 @@ class Queries:
         found: list[Record] = []
         orders: list[str] = []
         while True:
-            entries, is_last = self._entries(listing, order_name, limit=limit - len(found), after=after)
+            entries, is_last = self._entries(listing, limit=limit - len(found), after=after)
             order_of = {entry["image_id"]["S"]: entry[order_name]["S"] for entry in entries}
             for record in self.get_many(list(order_of)):
                 # The index lags behind the table: records that have changed since no longer belong here.
-                if record.status in PUBLIC_STATUSES and status in (None, record.status):
+                if (
+                    record.status in PUBLIC_STATUSES
+                    and status in (None, record.status)
+                    and sha256 in (None, record.sha256)
+                ):
                     found.append(record)
                     orders.append(order_of[record.image_id])
             if entries:
@@ -138,31 +164,40 @@ class Queries:
             if len(found) >= limit:
                 return Page(listing, found, orders, encode_cursor(listing, after))
 
-    def _entries(
-        self, listing: Listing, order_name: str, *, limit: int, after: str | None
-    ) -> tuple[list[dict[str, Any]], bool]:
-        name, hash_name, hash_value = (
-            ("by_created", "listed", LISTED)
-            if listing.status is None
-            else ("by_status", "status", str(listing.status))
+    def same_content(self, sha256: str, *, limit: int, newest_first: bool) -> list[str]:
+        """Read the ids of up to `limit` images whose original has this SHA-256. The index may lag behind."""
+        index = Listing(sha256=sha256).index
+        response = self._client.query(
+            TableName=self._table,
+            IndexName=index.name,
+            KeyConditionExpression="#hash = :hash",
+            ExpressionAttributeNames={"#hash": index.hash_name},
+            ExpressionAttributeValues={":hash": {"S": index.hash_value}},
+            ScanIndexForward=not newest_first,
+            Limit=limit,
         )
+        return [entry["image_id"]["S"] for entry in response["Items"]]
+
+    def _entries(self, listing: Listing, *, limit: int, after: str | None) -> tuple[list[dict[str, Any]], bool]:
+        index = listing.index
         arguments: dict[str, Any] = {}
         if after is not None:
             arguments["ExclusiveStartKey"] = {
-                hash_name: {"S": hash_value},
-                order_name: {"S": after},
+                index.hash_name: {"S": index.hash_value},
+                index.order: {"S": after},
                 "image_id": {"S": after.split("#")[1]},
             }
-        condition, names, values = "#hash = :hash", {"#hash": hash_name}, {":hash": {"S": hash_value}}
+        condition, names = "#hash = :hash", {"#hash": index.hash_name}
+        values = {":hash": {"S": index.hash_value}}
         if listing.from_ms is not None or listing.until_ms is not None:
             first, last = listing.bounds
             condition += " AND #order BETWEEN :first AND :last"
-            names["#order"] = order_name
+            names["#order"] = index.order
             # "~" sorts after every id of that millisecond.
             values |= {":first": {"S": f"{first:015d}#"}, ":last": {"S": f"{last:015d}#~"}}
         response = self._client.query(
             TableName=self._table,
-            IndexName=name,
+            IndexName=index.name,
             KeyConditionExpression=condition,
             ExpressionAttributeNames=names,
             ExpressionAttributeValues=values,
@@ -218,10 +253,20 @@ class Queries:
 
     def every(self) -> Iterator[Record]:
         """All records, including hidden ones, unordered. This is a scan, for reconciliation."""
+        yield from map(from_item, self._scan())
+
+    def every_outdated(self) -> Iterator[Record]:
+        """The records whose items lack index keys that this version of the code writes. This is a scan."""
+        for item in self._scan():
+            record = from_item(item)
+            if to_item(record).keys() - item.keys():
+                yield record
+
+    def _scan(self) -> Iterator[dict[str, Any]]:
         start: dict[str, Any] = {}
         while True:
             response = self._client.scan(TableName=self._table, ConsistentRead=True, **start)
-            yield from map(from_item, response["Items"])
+            yield from response["Items"]
             if "LastEvaluatedKey" not in response:
                 return
             start = {"ExclusiveStartKey": response["LastEvaluatedKey"]}

@@ -1,0 +1,218 @@
+"""No caption is computed twice: the same bytes and recipe get a copy. What else belongs to duplicates."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from image_core.model import Record, Status
+from image_processor.captioning import Caption
+from image_processor.handler import Processor
+from image_processor.pipeline import caption_recipe
+from tests import pictures
+from tests.functional.captioners import AtOnce, Failing, FakeCaptioner, Silent
+from tests.functional.emulator import Call, Stack, raising
+from tests.functional.http_api import Api, request
+from tests.functional.s3_events import failed, messages, notification
+
+SAME = pictures.jpeg(300, 200)
+SHA256 = hashlib.sha256(SAME).hexdigest()
+
+
+class Numbered(FakeCaptioner):
+    """Every computed caption is another one, so that a copy can be told from it."""
+
+    def caption(self, picture: Any) -> Caption:
+        super().caption(picture)
+        return Caption(f"caption {len(self.pictures)}")
+
+
+def drop(stack: Stack, captioner: FakeCaptioner, key: str, body: bytes = SAME) -> Record:
+    """The record of a file after its event was handled."""
+    stack.put(key, body)
+    return deliver(stack, captioner, key)
+
+
+def deliver(stack: Stack, captioner: FakeCaptioner, key: str) -> Record:
+    process = Processor(stack.services, lambda _: captioner, AtOnce())
+    assert failed(process(messages(notification(stack, key=key)))) == []
+    (record,) = [one for one in stack.every() if one.key == key]
+    return record
+
+
+def drop_elsewhere(stack: Stack, key: str, body: bytes) -> None:
+    """Another processor handles a file."""
+    stack.put(key, body)
+    other = Processor(stack.other_services(), lambda _: FakeCaptioner(), AtOnce())
+    assert failed(other(messages(notification(stack, key=key)))) == []
+
+
+def reprocess(api: Api, record: Record, query: str = "") -> None:
+    assert (
+        api.send(request("http_post_empty.json", f"/api/images/{record.image_id}/reprocess", query)).status == 202
+    )
+
+
+def test_the_same_bytes_get_the_same_caption_without_the_model(stack: Stack) -> None:
+    captioner = Numbered()
+    first, second = (drop(stack, captioner, f"{number}.jpg") for number in range(2))
+    assert len(captioner.pictures) == 1
+    assert (second.status, second.caption, second.caption_model) == (Status.SUCCESS, "caption 1", "fake@1")
+    assert second.caption_recipe == first.caption_recipe is not None
+    # Everything else is its own, so that either can be deleted.
+    assert first.thumbnails and second.thumbnails
+    keys = [{info.key for info in one.thumbnails.sizes.values()} for one in (first, second) if one.thumbnails]
+    assert keys[0].isdisjoint(keys[1])
+
+
+def test_a_copy_of_no_caption_keeps_its_reason(stack: Stack) -> None:
+    captioner = Silent()
+    for number in range(2):
+        record = drop(stack, captioner, f"{number}.jpg")
+    assert len(captioner.pictures) == 1
+    assert (record.caption, record.caption_reason) == (None, "the model had nothing to say about this picture")
+
+
+def test_another_recipe_computes_another_caption(stack: Stack) -> None:
+    captioner = Numbered()
+    drop(stack, captioner, "1.jpg")
+    captioner.recipe = "another"
+    assert drop(stack, captioner, "2.jpg").caption == "caption 2"
+
+
+@pytest.mark.parametrize("setting", [{"thumbnails": "small=150,medium=600"}])
+def test_other_pixels_for_the_model_compute_another_caption(
+    make_stack: Callable[..., Stack], stack: Stack, setting: dict[str, str]
+) -> None:
+    """A large thumbnail can change how far a picture is reduced while it is decoded."""
+    other = make_stack(**setting)
+    model = FakeCaptioner()
+    assert caption_recipe(model, stack.settings) != caption_recipe(model, other.settings)
+
+
+def test_other_bytes_compute_another_caption(stack: Stack) -> None:
+    captioner = Numbered()
+    drop(stack, captioner, "1.jpg")
+    assert drop(stack, captioner, "2.jpg", pictures.jpeg(301, 200)).caption == "caption 2"
+
+
+def test_the_caption_of_a_file_that_was_replaced_meanwhile_is_not_copied(stack: Stack) -> None:
+    """The index may still name an image whose file was overwritten."""
+    captioner = Numbered()
+    drop(stack, captioner, "1.jpg")
+    stack.put("2.jpg", SAME)
+
+    def overwritten(call: Call, arguments: dict[str, Any]) -> Any:
+        found = call(**arguments)
+        drop_elsewhere(stack, "1.jpg", pictures.jpeg(301, 200))
+        return found
+
+    stack.dynamodb.plan("query", overwritten)
+    assert deliver(stack, captioner, "2.jpg").caption == "caption 2"
+
+
+def test_a_failed_caption_is_not_copied(stack: Stack) -> None:
+    drop(stack, Failing(ValueError("bad picture")), "1.jpg")
+    captioner = Numbered()
+    captioner.recipe = Failing.recipe
+    assert drop(stack, captioner, "2.jpg").caption == "caption 1"
+
+
+def test_an_index_that_cannot_be_read_at_the_moment_costs_only_the_copy(stack: Stack) -> None:
+    captioner = Numbered()
+    drop(stack, captioner, "1.jpg")
+    throttled: Any = {"Error": {"Code": "ProvisionedThroughputExceededException", "Message": "slow down"}}
+    stack.dynamodb.plan("query", raising(ClientError(throttled, "Query")))
+    assert drop(stack, captioner, "2.jpg").caption == "caption 2"
+
+
+def test_reprocessing_copies_the_caption_unless_it_is_forced(stack: Stack, api: Api) -> None:
+    captioner = Numbered()
+    record = drop(stack, captioner, "1.jpg")
+    for query, caption in (
+        ("", "caption 1"),
+        ("stage=caption", "caption 1"),
+        ("force=true", "caption 2"),
+        ("", "caption 2"),
+        ("stage=caption&force=true", "caption 3"),
+        ("stage=thumbnails&force=true", "caption 3"),
+    ):
+        reprocess(api, record, query)
+        after = deliver(stack, captioner, "1.jpg")
+        assert (after.status, after.caption) == (Status.SUCCESS, caption), query
+
+
+def test_a_forced_caption_is_computed_even_if_another_reprocess_comes_first(stack: Stack, api: Api) -> None:
+    captioner = Numbered()
+    record = drop(stack, captioner, "1.jpg")
+    reprocess(api, record, "stage=caption&force=true")
+    reprocess(api, record, "stage=thumbnails")
+    assert deliver(stack, captioner, "1.jpg").caption == "caption 2"
+
+
+def test_a_hundred_uploads_of_ten_pictures_compute_ten_captions(stack: Stack) -> None:
+    captioner = Numbered()
+    for number in range(100):
+        drop(stack, captioner, f"{number}.jpg", pictures.jpeg(20 + number % 10, 20))
+    assert len(captioner.pictures) == 10
+    assert stack.counts() == {"success": 100}
+
+
+# Duplicates in the API
+
+
+def test_the_first_of_the_same_bytes_is_named_by_the_others(stack: Stack, api: Api) -> None:
+    records = []
+    for number in range(3):
+        records.append(drop(stack, FakeCaptioner(), f"{number}.jpg"))
+        stack.clock.advance(1)
+
+    def duplicate_of(record: Record) -> str | None:
+        metadata = api.get(f"/api/images/{record.image_id}").json()["data"]["metadata"]
+        named: str | None = metadata.get("duplicate_of")
+        return named
+
+    first = records[0].image_id
+    assert [duplicate_of(record) for record in records] == [None, first, first]
+    listed = api.get("/api/images").json()["data"]
+    assert all("duplicate_of" not in image["data"]["metadata"] for image in listed)
+
+    stack.remove("0.jpg")
+    process = Processor(stack.services, lambda _: FakeCaptioner(), AtOnce())
+    process(messages(notification(stack, "s3_delete.json", "0.jpg")))
+    assert [duplicate_of(record) for record in records[1:]] == [None, records[1].image_id]
+    for record in records[1:]:
+        assert api.get(f"/api/images/{record.image_id}/thumbnails/small").status == 200
+
+
+def test_an_etag_of_a_duplicate_can_be_sent_back(stack: Stack, api: Api) -> None:
+    for number in range(2):
+        record = drop(stack, FakeCaptioner(), f"{number}.jpg")
+        stack.clock.advance(1)
+    response = api.get(f"/api/images/{record.image_id}")
+    path = f"/api/images/{record.image_id}"
+    assert api.get(path, if_none_match=response.headers["etag"]).status == 304
+
+
+def test_images_are_found_by_their_bytes(stack: Stack, api: Api) -> None:
+    same = []
+    for number in range(3):
+        same.insert(0, drop(stack, FakeCaptioner(), f"{number}.jpg").image_id)
+        drop(stack, FakeCaptioner(), f"other {number}.jpg", pictures.jpeg(50 + number, 50))
+        stack.clock.advance(1)
+    found: list[str] = []
+    cursor = ""
+    while True:
+        page = api.get("/api/images", f"sha256={SHA256}&limit=2{cursor}").json()
+        found += [image["data"]["image_id"] for image in page["data"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert found == same
+    assert api.get("/api/images", f"sha256={SHA256}&status=failed").json()["data"] == []
+    assert api.get("/api/images", f"sha256={'0' * 64}").json()["data"] == []
+    assert api.get("/api/images", f"sha256={SHA256[:-1]}").status == 422
