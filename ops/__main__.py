@@ -23,6 +23,7 @@ from ops.display import bars, show
 from ops.options import Options, parse
 from ops.rate import RateLimit
 from ops.reconcile import Plan, TooManyErrors, new_report, reconcile
+from ops.reindex import Reindexed, reindex
 from ops.report import Report
 from ops.reprocess import Reprocessed, reprocess
 from ops.smoke.run import smoke
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
             return _teardown(options)
         target = _target(options)
         services = target.connect(workers=options.workers)
-        run = _reconcile if options.command == "reconcile" else _reprocess
+        run = {"reconcile": _reconcile, "reprocess": _reprocess, "reindex": _reindex}[options.command]
         return run(options, target, services)
     except (NoSuchStack, Refused) as error:
         _print_error(error)
@@ -139,6 +140,7 @@ def _reprocess(options: Options, target: Target, services: Services) -> int:
                 status=options.status,
                 code=options.code,
                 stage=options.stage,
+                force=options.force,
                 apply=options.apply,
                 limit=options.limit,
                 rate=RateLimit(options.rate, now_ms=services.clock.now_ms, sleep=time.sleep),
@@ -150,6 +152,21 @@ def _reprocess(options: Options, target: Target, services: Services) -> int:
             f"{done.requeued:,} reprocessed" if options.apply else "nothing was changed; --apply reprocesses them"
         )
         print(f"{target.name}: {done.examined:,} checked, {done.matching:,} match; {action}.")
+    return CLEAN
+
+
+def _reindex(options: Options, target: Target, services: Services) -> int:
+    done = Reindexed()
+    try:
+        reindex(
+            services,
+            apply=options.apply,
+            rate=RateLimit(options.rate, now_ms=services.clock.now_ms, sleep=time.sleep),
+            done=done,
+        )
+    finally:
+        action = f"{done.written:,} written" if options.apply else "nothing was changed; --apply writes them"
+        print(f"{target.name}: {done.outdated:,} records lack index keys; {action}.")
     return CLEAN
 
 

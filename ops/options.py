@@ -1,4 +1,4 @@
-"""The command line of `python -m ops`: `reconcile`, `reprocess`, `smoke`, `teardown`."""
+"""The command line of `python -m ops`: `reconcile`, `reindex`, `reprocess`, `smoke`, `teardown`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SMOKE_REPORT = Path(".local") / "smoke-report.md"
 
 @dataclass(frozen=True)
 class Options:
-    """The parsed options. `command` is `reconcile`, `reprocess`, `smoke` or `teardown`."""
+    """The parsed options. `command` is the name of one of the commands below."""
 
     command: str
     stack: str | None
@@ -61,6 +61,7 @@ class Options:
     status: Status
     code: str | None
     stage: Stage
+    force: bool
     limit: int | None
     # smoke
     api: str | None
@@ -90,13 +91,19 @@ def parse(arguments: Sequence[str]) -> Options:
         description="Reprocesses images with a status and, if given, an error code. Without --apply it only prints "
         "their number.",
     )
-    for command in (reconcile, reprocess):
+    reindex = commands.add_parser(
+        "reindex",
+        help="add missing index keys to the records of earlier versions",
+        description="Writes each record that lacks an index key of this version, for example the SHA-256 by which "
+        "duplicates are found. Without --apply it only prints their number.",
+    )
+    for command in (reconcile, reprocess, reindex):
         _add_target(command)
         command.add_argument(
             "--apply", action="store_true", help="make the changes; without this nothing is changed"
         )
         command.add_argument(
-            "--rate", type=_positive, default=50.0, metavar="N", help="maximum messages per second (%(default)s)"
+            "--rate", type=_positive, default=50.0, metavar="N", help="maximum changes per second (%(default)s)"
         )
     add = reconcile.add_argument
     add("--report", type=Path, metavar="FILE", help="write the findings to this file, as JSON")
@@ -125,6 +132,8 @@ def parse(arguments: Sequence[str]) -> Options:
     add("--code", choices=sorted(IMAGE_ERRORS), help="only those that failed with this code")
     stage_help = "what to recreate; the rest is kept (%(default)s)"
     add("--stage", type=Stage, choices=list(Stage), default=Stage.ALL, help=stage_help)
+    force_help = "compute captions again that could be copied, because nothing has changed"
+    add("--force", action="store_true", help=force_help)
     add("--limit", type=_count, metavar="N", help="maximum number of images")
     smoke = _add_smoke(commands)
     _add_teardown(commands)

@@ -23,13 +23,13 @@ class Reprocessed:
     requeued: int = 0
 
 
-def reprocess_record(record: Record, services: Services, stage: Stage = Stage.ALL) -> None:
+def reprocess_record(record: Record, services: Services, stage: Stage = Stage.ALL, *, force: bool = False) -> None:
     """Reprocess an image as the API does: the transition, then the message. Raises `Superseded`.
 
     If the process ends between the two, the sweep sends the message.
     """
     seconds = services.settings.pending_timeout_seconds
-    services.records.reprocess(record, pending_seconds=seconds, stage=stage)
+    services.records.reprocess(record, pending_seconds=seconds, stage=stage, force=force)
     services.queue.send(ObjectEvent(services.storage.uploads_bucket, record.key))
 
 
@@ -39,6 +39,7 @@ def reprocess(
     status: Status,
     code: str | None,
     stage: Stage,
+    force: bool,
     apply: bool,
     limit: int | None,
     rate: RateLimit,
@@ -47,7 +48,7 @@ def reprocess(
 ) -> Reprocessed:
     """Reprocess images in `status`, newest first. With `code`, only those that failed with it. `done` is filled.
 
-    `stage` says what is recreated.
+    `stage` says what is recreated; with `force`, captions are computed even if they could be copied.
 
     A reprocessed image leaves the list, so running this again continues an interrupted run.
     """
@@ -62,7 +63,7 @@ def reprocess(
         if apply:
             rate.wait()
             try:
-                reprocess_record(record, services, stage)
+                reprocess_record(record, services, stage, force=force)
                 done.requeued += 1
             except Superseded:
                 continue  # another process is handling it

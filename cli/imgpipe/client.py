@@ -105,7 +105,8 @@ class Client:
         return _image(response, image_id), retry_after(response)
 
     async def images(self, *, page: int = LARGEST_PAGE, **filters: str | None) -> AsyncIterator[Image]:
-        """All images that match the filters (`status`, `created_after`, `created_before`), newest first."""
+        """All images that match the filters (`status`, `created_after`, `created_before`, `sha256`), newest
+        first."""
         parameters: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
         parameters["limit"] = min(page, LARGEST_PAGE)
         while True:
@@ -118,6 +119,15 @@ class Client:
             if not parsed.get("next_cursor"):
                 return
             parameters["cursor"] = parsed["next_cursor"]
+
+    async def with_sha256(self, sha256: str) -> Image | None:
+        """The newest image with these bytes that has not failed. None if there is none."""
+        async for image in self.images(page=10, sha256=sha256):
+            if image.metadata.get("sha256") != sha256:
+                return None  # an API of an earlier version, which ignores the filter
+            if image.status != "failed":
+                return image
+        return None
 
     async def stats(self) -> dict[str, Any]:
         """Read the API's statistics."""
@@ -136,9 +146,10 @@ class Client:
                 raise
             # An earlier attempt deleted it, and only its response was lost.
 
-    async def reprocess(self, image_id: str, stage: str = "all") -> Image:
-        """Process an image again. `stage` is `all`, `thumbnails` or `caption`."""
-        response = await self._connection.call("POST", f"{_path(image_id)}/reprocess", params={"stage": stage})
+    async def reprocess(self, image_id: str, stage: str = "all", *, force: bool = False) -> Image:
+        """Process an image again. `stage` is `all`, `thumbnails` or `caption`; `force` computes the caption."""
+        parameters = {"stage": stage} | ({"force": "true"} if force else {})
+        response = await self._connection.call("POST", f"{_path(image_id)}/reprocess", params=parameters)
         return _image(response, image_id)
 
     async def thumbnail(self, image_id: str, size: str, receive: Receiver) -> None:

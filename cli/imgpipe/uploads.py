@@ -62,14 +62,25 @@ class Bar(Protocol):
 
 
 class Uploader:
-    """Uploads files to one API. `again`: also files that are in the journal."""
+    """Uploads files to one API. `again`: also files that are in the journal. `skip_existing`: no files whose bytes
+    the API already has."""
 
-    def __init__(self, client: Client, journal: Journal, *, way: Way, max_post_bytes: int, again: bool) -> None:
+    def __init__(
+        self,
+        client: Client,
+        journal: Journal,
+        *,
+        way: Way,
+        max_post_bytes: int,
+        again: bool,
+        skip_existing: bool,
+    ) -> None:
         self._client = client
         self._journal = journal
         self._way = way
         self._max_post_bytes = max_post_bytes
         self._again = again
+        self._skip_existing = skip_existing
 
     async def upload(self, file: LocalFile, bar: Bar) -> Outcome:
         """Upload one file. Raises `ImgpipeError`."""
@@ -79,6 +90,10 @@ class Uploader:
                 bar.sent(file.size)
                 return Outcome(file.path, State.SKIPPED, entry.image_id)
             entry = self._journal.renew(entry)
+        if self._skip_existing and (image := await self._client.with_sha256(entry.sha256)) is not None:
+            bar.sent(file.size)
+            self._journal.finish(entry, image.image_id)
+            return Outcome(file.path, State.SKIPPED, image.image_id)
         with Body(file, bar.sent) as body:
             for left in (1, 0):
                 entry = self._journal.choose(entry, entry.way or self._way_for(file))

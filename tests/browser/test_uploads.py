@@ -273,3 +273,20 @@ def test_the_page_says_when_the_service_is_out_of_reach_and_comes_back(
 
     expect(gallery.page.locator("#offline")).to_be_hidden(timeout=60 * SECONDS)
     gallery.finished("meanwhile.jpg")
+
+
+def test_a_file_that_is_here_already_is_said_to_be(gallery: Gallery, photo: Path, stack: Stack) -> None:
+    gallery.upload(photo)
+    gallery.finished("my photo.jpg")
+    first = stack.images()[0]["data"]["image_id"]
+
+    gallery.upload({"name": "again.jpg", "mimeType": "image/jpeg", "buffer": photo.read_bytes()})
+    gallery.finished("again.jpg")
+
+    toast = gallery.page.locator(".toast", has_text="again.jpg is already here")
+    toast.get_by_role("button", name="Show").click()
+    expect(gallery.page).to_have_url(re.compile(f"#{first}$"))
+    gallery.page.get_by_role("button", name="Close").click()
+    gallery.open_detail("again.jpg").get_by_role("link", name="show the first upload").click()
+    expect(gallery.page).to_have_url(re.compile(f"#{first}$"))
+    expect(gallery.page.get_by_role("dialog").get_by_role("heading", name="my photo.jpg")).to_be_visible()

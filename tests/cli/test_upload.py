@@ -213,3 +213,28 @@ def test_waiting_for_a_damaged_picture_ends_with_an_error(imgpipe: Imgpipe, tmp_
     run = imgpipe("upload", "--wait", damaged, "--json", code=1)
     assert run.documents[0]["state"] == "uploaded"
     assert run.documents[-1]["error"]["code"] == "corrupt_image"
+
+
+def test_files_that_the_api_has_already_are_skipped_before_a_byte_is_sent(
+    imgpipe: Imgpipe, door: Door, stack: Stack, tmp_path: Path
+) -> None:
+    copy, fresh = tmp_path / "copy.jpg", tmp_path / "fresh.jpg"
+    copy.write_bytes(jpeg(611, 40))
+    fresh.write_bytes(jpeg(612, 40))
+    earlier = stack.upload(copy.read_bytes(), "by somebody else.jpg")
+    stack.finished(earlier)
+
+    run = imgpipe("upload", "--skip-existing", copy, fresh, "--json")
+
+    by_path = {document["path"]: document for document in run.documents}
+    assert (by_path[str(copy)]["state"], by_path[str(copy)]["image_id"]) == ("skipped", earlier)
+    assert by_path[str(fresh)]["state"] == "uploaded"
+    assert len(door.requests("POST")) == 1
+    imgpipe("upload", "--skip-existing", "--again", copy, code=2)
+
+
+def test_a_failed_image_does_not_count_as_existing(imgpipe: Imgpipe, stack: Stack, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.jpg"
+    damaged.write_bytes(jpeg(401, 300)[:2000])
+    stack.finished(stack.upload(damaged.read_bytes()))
+    assert imgpipe("upload", "--skip-existing", damaged, "--json").document["state"] == "uploaded"

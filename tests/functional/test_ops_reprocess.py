@@ -29,7 +29,12 @@ def failed(stack: Stack) -> list[Record]:
 
 
 def run(stack: Stack, **wanted: Any) -> Reprocessed:
-    defaults: dict[str, Any] = {"status": Status.FAILED, "code": "retries_exhausted", "stage": Stage.ALL}
+    defaults: dict[str, Any] = {
+        "status": Status.FAILED,
+        "code": "retries_exhausted",
+        "stage": Stage.ALL,
+        "force": False,
+    }
     defaults |= {"apply": True, "limit": None}
     rate = RateLimit(2, now_ms=stack.clock, sleep=stack.clock.sleep)
     return reprocess(stack.services, rate=rate, done=Reprocessed(), **(defaults | wanted))
@@ -53,6 +58,13 @@ def test_those_with_the_code_are_begun_again_with_a_message_each(stack: Stack, f
 def test_a_limit_is_one_of_those_that_match(stack: Stack, failed: list[Record]) -> None:
     assert run(stack, limit=2).requeued == 2
     assert stack.counts()["pending"] == 2
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_captions_are_computed_again_only_with_force(stack: Stack, failed: list[Record], force: bool) -> None:
+    run(stack, force=force, limit=1)
+    (pending,) = [record for record in stack.every() if record.status is Status.PENDING]
+    assert pending.must_compute_caption() is force
 
 
 def test_all_that_succeeded_can_be_begun_again(stack: Stack, failed: list[Record]) -> None:

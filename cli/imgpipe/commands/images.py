@@ -158,6 +158,9 @@ def reprocess(
     ids: AnyIds = None,
     failed: Annotated[bool, typer.Option("--failed", help="All failed images.")] = False,
     stage: Annotated[Stage, typer.Option(help="What to recreate; the rest is kept.")] = Stage.ALL,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compute captions even if they could be copied, unchanged.")
+    ] = False,
     wait: Wait = False,
     jobs: Jobs = 4,
 ) -> None:
@@ -175,7 +178,7 @@ def reprocess(
         reprocessed_ids: list[str] = []
 
         async def begin(image_id: str) -> None:
-            await client.reprocess(image_id, stage)
+            await client.reprocess(image_id, stage, force=force)
             reprocessed_ids.append(image_id)
 
         code = await _each(chosen, begin, "requeued", jobs, session.terminal, print_each=not wait)

@@ -44,6 +44,10 @@ def upload(
         ),
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Upload files again even if already uploaded.")] = False,
+    skip_existing: Annotated[
+        bool,
+        typer.Option("--skip-existing", help="Skip files whose bytes the API already has, whoever uploaded them."),
+    ] = False,
     journal: Annotated[
         Path | None,
         typer.Option(
@@ -61,6 +65,8 @@ def upload(
     session = session_of(context)
     terminal = session.terminal
     with ending(terminal):
+        if again and skip_existing:
+            raise BadUsage("--again and --skip-existing exclude each other.")
         selection = select(paths, recursive=recursive)
         notes = _opened(journal, terminal)
     way = Way.AUTO if presigned is None else Way.PRESIGNED if presigned else Way.POST
@@ -68,7 +74,7 @@ def upload(
     async def act(client: Client) -> int:
         batch = _Batch(selection, terminal)
         limit = await client.max_post_bytes() if selection.files else 0
-        uploader = Uploader(client, notes, way=way, max_post_bytes=limit, again=again)
+        uploader = Uploader(client, notes, way=way, max_post_bytes=limit, again=again, skip_existing=skip_existing)
         try:
             await batch.run(uploader, jobs)
         except (asyncio.CancelledError, ImgpipeError):

@@ -58,7 +58,7 @@ export interface ImageData {
   processed_at: string | null;
   generation: number;
   processing_time_seconds: number | null;
-  metadata: (Metadata & { gps?: Position }) | null;
+  metadata: (Metadata & { gps?: Position; duplicate_of?: string }) | null;
   thumbnails: Record<string, string> | null;
   stages: Stages;
 }

@@ -97,6 +97,7 @@ function build(image) {
   const caption = el("p", { className: "caption", dir: "auto" });
   const model = el("p", { className: "model" });
   const state = el("p", { className: "state" });
+  const duplicate = el("p", { className: "duplicate" });
   const metadata = el("dl", { className: "metadata" });
   const exif = el("div", { className: "exif" });
   const close = button("Close", () => dialog.close(), { className: "close" });
@@ -107,7 +108,7 @@ function build(image) {
   const form = detailsForm(image, actions.onChange);
   const downloads = el("div", { className: "buttons", role: "group", "aria-label": "Download" });
   const buttons = el("div", { className: "buttons" }, retry, remove);
-  const about = [caption, model, state, downloads, form.node, metadata, exif, buttons];
+  const about = [caption, model, state, duplicate, downloads, form.node, metadata, exif, buttons];
   return {
     id,
     header: el("header", {}, heading, previous, next, close),
@@ -122,6 +123,7 @@ function build(image) {
     caption,
     model,
     state,
+    duplicate,
     metadata,
     exif,
     close,
@@ -149,6 +151,7 @@ export function updateDetail(image) {
     failureReason(image) ? `Failed: ${failureReason(image)} (${image.error?.code ?? "error"})` : progress(image),
   );
   parts.state.dataset.status = image.status;
+  if (metadata?.duplicate_of) showDuplicate(parts.duplicate, metadata.duplicate_of);
   parts.picture.alt = altText(image);
   const size = thumbnailSize(image, "large", "medium");
   parts.picture.hidden = !size;
@@ -170,6 +173,18 @@ export function updateDetail(image) {
   parts.form.update(image);
   showMetadata(parts.metadata, image);
   showExif(parts.exif, metadata?.exif ?? {}, metadata?.gps);
+}
+
+/**
+ * It stays when a list, which does not look for duplicates, updates the image.
+ * @param {HTMLElement} line
+ * @param {string} original
+ */
+function showDuplicate(line, original) {
+  renderIfChanged(line, original, () => [
+    document.createTextNode("This file was already here: "),
+    el("a", { href: `#${original}`, text: "show the first upload" }),
+  ]);
 }
 
 /**

@@ -1,6 +1,6 @@
 // The page: connects events to the parts that show them.
 
-import { deleteImage, isTransient, listImages, messageOf, reprocessImage } from "./api.js";
+import { deleteImage, getImage, isTransient, listImages, messageOf, reprocessImage } from "./api.js";
 import { focusCard, render, setPreview } from "./cards.js";
 import { closeDetail, initDetail, openDetail, openImageId, updateDetail } from "./detail.js";
 import { matches } from "./display.js";
@@ -26,6 +26,8 @@ const images = new Images(() => window.scrollY > TOP_PIXELS);
 let isDrawPending = false;
 /** @type {Set<string>} */
 let unfinishedIds = new Set(); // images to announce when they are done
+/** @type {Set<string>} */
+const uploadedIds = new Set(); // uploads of this page that may turn out to be here already
 
 // ---- Display
 
@@ -96,6 +98,21 @@ function announceFinished() {
   unfinishedIds = unfinished;
   const failed = done.filter((image) => image.status === "failed").length;
   if (done.length) announce(`${pluralize(done.length, "image")} finished${failed ? `, ${failed} failed` : ""}`);
+  done.forEach(reportDuplicate);
+}
+
+/**
+ * Says so if a finished upload has the same bytes as an older image.
+ * @param {ImageResponse} image
+ */
+async function reportDuplicate(image) {
+  if (!uploadedIds.delete(image.data.image_id)) return;
+  const uploaded = await attempt(() => getImage(image.data.image_id)); // lists do not look for duplicates
+  const original = uploaded?.data.metadata?.duplicate_of;
+  if (!original) return;
+  toast(`${image.data.original_name} is already here`, "Show", {
+    onDismiss: (reason) => reason === "action" && (location.hash = original),
+  });
 }
 
 images.on("change", draw);
@@ -260,7 +277,10 @@ window.addEventListener("hashchange", openImageFromHash);
 initFileSources(addUploads);
 initUploads(async (id, preview) => {
   setPreview(id, preview);
+  uploadedIds.add(id);
   await attempt(() => images.fetchOne(id));
+  const image = images.get(id);
+  if (image && isFinished(image)) reportDuplicate(image);
   images.pollNow();
 });
 window.addEventListener("beforeunload", (event) => hasUnfinishedUploads() && event.preventDefault());
