@@ -48,13 +48,14 @@ def reprocess(journey: Journey) -> str:
     """Reprocess an image, which keeps its title and gets the same caption."""
     uploaded = journey.need("posted")
     before = journey.image(uploaded.image_id)["data"]
-    accepted = journey.call("POST", f"/api/images/{uploaded.image_id}/reprocess")
+    # Without `force` the caption would be copied, and the model would not run.
+    accepted = journey.call("POST", f"/api/images/{uploaded.image_id}/reprocess?force=true")
     expect(accepted, 202)
 
     def processed_again() -> dict[str, Any] | None:
         image = journey.image(uploaded.image_id)
-        newer = image["data"]["processed_at"] not in (None, before["processed_at"])
-        return image if image["status"] in FINISHED and (newer or image["status"] == "failed") else None
+        is_newer = image["data"]["generation"] > before["generation"]
+        return image if image["status"] in FINISHED and is_newer else None
 
     what = "the image was not processed again"
     image = journey.until(processed_again, what=what, seconds=journey.timeout_seconds)

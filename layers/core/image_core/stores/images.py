@@ -10,6 +10,7 @@ import random
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from image_core.clock import Clock
@@ -121,9 +122,7 @@ class Records(Queries):
         if record.sha256 is None:
             return None
         ids = self.same_content(record.sha256, limit=_MOST_CAPTIONS, newest_first=False)
-        for found in self.get_many(ids):
-            if found.image_id == record.image_id:
-                return None
+        for found in self.get_many(list(takewhile(lambda image_id: image_id != record.image_id, ids))):
             if found.status in PUBLIC_STATUSES and found.sha256 == record.sha256:
                 return found
         return None
