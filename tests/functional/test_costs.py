@@ -132,8 +132,6 @@ CALLS: dict[str, Callable[[Records, int], object]] = {
     "pages of a status": lambda records, _: pages(records, 3, status=Status.FAILED),
     "statistics": lambda records, _: records.stats(),
     "an image": lambda records, size: records.get(image(size // 2).image_id),
-}
-NARROWED: dict[str, Callable[[Records, int], object]] = {
     "pages behind a time": lambda records, size: pages(records, 3, until_ms=middle_of(size)),
     "pages between two times, of a status": lambda records, size: pages(
         records, 2, status=Status.SUCCESS, from_ms=FIRST_MS, until_ms=middle_of(size)
@@ -157,17 +155,6 @@ def test_it_costs_the_same_at_a_thousand_and_at_a_hundred_thousand(call: str) ->
     print(f"{call}: {dict(costs[FEW].requests)} requests, {dict(costs[FEW].items)} items read")
     assert costs[FEW] == costs[MANY]
     assert sum(costs[FEW].requests.values()) > 0
-
-
-@pytest.mark.parametrize("call", NARROWED)
-def test_narrowing_by_time_costs_the_same_too(call: str) -> None:
-    costs = {}
-    for size in (FEW, MANY):
-        client, records = records_of(size)
-        assert NARROWED[call](records, size)
-        costs[size] = client.cost()
-    print(f"{call}: {dict(costs[FEW].requests)} requests, {dict(costs[FEW].items)} items read")
-    assert costs[FEW] == costs[MANY]
 
 
 def test_a_page_is_a_query_of_its_size_and_one_more_and_a_batch_of_its_size() -> None:
