@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-TOGETHER = ("containers",)
-"""Folders whose tests share what `sam build` built."""
+TOGETHER = ("browser", "containers")
+"""Folders whose tests share a browser and a running stack, or what `sam build` built."""
 SLOWEST = ("browser", "stack", "cli", "models", "simulation", "functional", "local", "ops")
 """Folders that are begun with, so that no core waits for them in the end."""
 
