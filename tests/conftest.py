@@ -34,7 +34,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    from tests.iam.recorded import RecordedCalls  # after the environment is set
+    from tests.iam.recorded import RecordedCalls
 
     config.pluginmanager.register(RecordedCalls())
 

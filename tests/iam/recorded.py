@@ -5,17 +5,18 @@ A pytest plugin, which tests/conftest.py registers: the calls come from every pr
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.iam import calls
-from tests.iam.calls import Right
-from tests.iam.policies import ROLES, allows, as_list, of_role
-from tests.iam.resolved import resolved
+if TYPE_CHECKING:
+    from tests.iam.calls import Right
+
+# tests.iam.calls and tests.iam.policies take seconds to import, so a run imports them only if it needs them.
 
 FUNCTIONAL = Path(__file__).parents[1] / "functional"
 FEWEST_CALLS = 1000
@@ -36,11 +37,14 @@ NOT_CALLED_BY_CODE = {
 }
 """Permissions that Lambda itself uses with the function's role: an action, or an action on one resource."""
 
-Calls = Mapping[tuple[str, str, str, Right], int]
+Calls = Mapping["tuple[str, str, str, Right]", int]
 
 
 def unused_permissions(function: str, used: Iterable[Right]) -> list[tuple[str, str]]:
     """Actions and resources that the function's role allows, and that none of the used rights needs."""
+    from tests.iam.policies import ROLES, allows, as_list, of_role
+    from tests.iam.resolved import resolved
+
     used = list(used)
     return [
         (action, resource)
@@ -54,6 +58,8 @@ def unused_permissions(function: str, used: Iterable[Right]) -> list[tuple[str, 
 
 def problems_of(recorded: Calls) -> list[str]:
     """What is wrong with the calls of a run of all functional tests."""
+    from tests.iam.policies import ROLES
+
     problems = [
         f"{function}: no functional test needs {action} on {resource}; remove it from template.yaml"
         for function in ROLES
@@ -84,7 +90,10 @@ class RecordedCalls:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        self._add(calls.recorded, calls.refused)
+        if "tests.iam.calls" in sys.modules:
+            from tests.iam import calls
+
+            self._add(calls.recorded, calls.refused)
         output = getattr(session.config, "workeroutput", None)
         if output is not None:
             recorded = [(*key[:3], *key[3], count) for key, count in self._calls.items()]
@@ -98,6 +107,8 @@ class RecordedCalls:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
+        from tests.iam.calls import Right
+
         recorded, refused, is_complete = getattr(node, "workeroutput", {}).get("iam", ([], [], False))
         self._add({(*key[:3], Right(*key[3:5])): key[5] for key in recorded}, refused)
         self._is_complete = self._is_complete or is_complete
