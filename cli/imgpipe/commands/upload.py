@@ -46,7 +46,9 @@ def upload(
     again: Annotated[bool, typer.Option("--again", help="Upload files again even if already uploaded.")] = False,
     skip_existing: Annotated[
         bool,
-        typer.Option("--skip-existing", help="Skip files whose bytes the API already has, whoever uploaded them."),
+        typer.Option(
+            "--skip-existing", help="Skip files with the same bytes as an image that the API already has."
+        ),
     ] = False,
     journal: Annotated[
         Path | None,
