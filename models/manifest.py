@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from image_processor.captioning.model_folder import MANIFEST_NAME, FileEntry, Graphs, Manifest, TokenIds, sha256_of
+from image_processor.captioning.model_folder import (
+    MANIFEST_NAME,
+    FileEntry,
+    Graphs,
+    Manifest,
+    Precision,
+    TokenIds,
+    sha256_of,
+)
 
 
 def write_manifest(
@@ -20,6 +28,7 @@ def write_manifest(
     max_new_tokens: int,
     graphs: Graphs | None = None,
     checkpoint: Iterable[Path] = (),
+    precision: Precision = "fp32",
 ) -> Manifest:
     """Write `model.json` about all other files in the folder. It is the last step of creating a model folder.
 
@@ -27,6 +36,7 @@ def write_manifest(
     """
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST_NAME)
     manifest = Manifest(
+        precision=precision,
         name=name,
         revision=revision,
         license=license,
@@ -38,9 +48,9 @@ def write_manifest(
         checkpoint={path.name: _entry(path) for path in checkpoint} or None,
         files={path.relative_to(folder).as_posix(): _entry(path) for path in paths},
     )
-    (folder / MANIFEST_NAME).write_text(
-        manifest.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8"
-    )
+    unwritten = {"precision"} if precision == "fp32" else set()
+    text = manifest.model_dump_json(indent=2, exclude_none=True, exclude=unwritten)
+    (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
     return manifest
 
 

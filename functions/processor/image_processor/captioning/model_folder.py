@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,6 +14,9 @@ MANIFEST_NAME = "model.json"
 
 SMALL_BYTES = 1 << 20
 """The checksum of a file up to this size takes almost no time."""
+
+Precision = Literal["fp32", "int8"]
+"""The numbers that an export's weights consist of. fp32 is the reference; int8 may change tokens."""
 
 
 def _plain_relative(name: str) -> str:
@@ -62,6 +65,8 @@ class Graphs(_Strict):
 class Manifest(_Strict):
     """`model.json`."""
 
+    precision: Precision = "fp32"
+    """Written only if it is not fp32, so that an fp32 export keeps its bytes."""
     name: str = Field(min_length=1)
     revision: str = Field(min_length=1)
     license: str = Field(min_length=1)
