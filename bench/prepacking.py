@@ -43,7 +43,7 @@ def one_process(exported: Path, prepacking: bool) -> Turn:
 
     def turn(_: int) -> Costs:
         started = time.perf_counter()
-        graphs = BoundGraphs(exported, sizes, side, 1 + TOKENS, prepacking=prepacking)
+        graphs = BoundGraphs(exported, sizes, side, 1 + TOKENS, precision=manifest.precision, prepacking=prepacking)
         load = time.perf_counter() - started
         pixels = np.zeros((1, 3, side, side), dtype=np.float32)
         pictures, tokens = [], []

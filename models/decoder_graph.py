@@ -9,14 +9,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from image_processor.captioning.model_folder import Precision
 from models.blip import Checkpoint, Text
 from models.graph import FUSED, Graph
+from models.products import look_up, multiply_blocks, multiply_table
+from models.quantize import blocks
 from models.weights import Floats
 
 
-def decoder_graph(checkpoint: Checkpoint) -> Graph:
-    """Build it from the weights of `checkpoint`."""
-    return _Decoder(Graph("decoder"), checkpoint).build()
+def decoder_graph(checkpoint: Checkpoint, precision: Precision = "fp32") -> Graph:
+    """Build it from the weights of `checkpoint`. int8: all matrices are stored in blocks of 8-bit numbers."""
+    kind = _Decoder if precision == "fp32" else _EightBitDecoder
+    return kind(Graph("decoder"), checkpoint).build()
+
+
+Table = tuple[str, ...]
+"""The weights that hold a table: one in fp32, integers and scales in 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -46,34 +54,54 @@ class _Decoder:
         graph.input("positions", ["rows"], "int64")
         graph.input("last_position", [1], "int32")
         graph.input("length", [], "int32")
-        value, table = self._embed()
+        words, head = self._tables()
+        value = self._embed(words)
         for layer in range(self.config.num_hidden_layers):
             value = self._self_attention(layer, value)
             value = self._cross_attention(layer, value)
             value = self._mlp(layer, value)
-        self._head(value, table)
+        self._head(value, head)
         return graph
 
-    def _embed(self) -> tuple[str, str]:
-        """The embedded tokens (rows, width), and the name of the head's table, which is usually the same."""
+    def linear(self, value: str, name: str, matrix: Floats) -> str:
+        """Multiply (rows, K) by `matrix` (K, N)."""
+        return self.graph.linear(value, name, matrix)
+
+    def _tables(self) -> tuple[Table, Table]:
+        """The tables of the word embeddings and of the head, which are usually the same."""
+        words = self._weight("bert.embeddings.word_embeddings.weight")
+        head = self._weight("cls.predictions.decoder.weight")
+        # Transposed, because the head reads the whole table for every token, while a lookup reads only one column.
+        table = self.store("words", words.T)
+        return table, table if np.array_equal(words, head) else self.store("head", head.T)
+
+    def store(self, name: str, matrix: Floats) -> Table:
+        """Store a table (width, vocabulary) that is looked up in or multiplied by."""
+        return (self.graph.weight(name, matrix),)
+
+    def look_up(self, table: Table) -> str:
+        """The columns of the tokens, as rows (rows, width)."""
+        columns = self.graph.op("Gather", *table, "ids", axis=1)
+        return self.graph.op("Transpose", columns, perm=[1, 0])
+
+    def score(self, value: str, table: Table) -> str:
+        """Multiply (1, width) by a table."""
+        return self.graph.op("MatMul", value, *table)
+
+    def _embed(self, words: Table) -> str:
+        """The embedded tokens (rows, width)."""
         name = "bert.embeddings"
-        words, head = self._weight(f"{name}.word_embeddings.weight"), self._weight("cls.predictions.decoder.weight")
-        # Transposed, because the head reads the whole table for every token, while this reads only one column.
-        table = head_table = self.graph.weight("words", words.T)
-        if not np.array_equal(words, head):
-            head_table = self.graph.weight("head", head.T)
-        columns = self.graph.op("Gather", table, "ids", axis=1)
-        word = self.graph.op("Transpose", columns, perm=[1, 0])
+        word = self.look_up(words)
         places = self.graph.weight("places", self._weight(f"{name}.position_embeddings.weight"))
         place = self.graph.op("Gather", places, "positions", axis=0)
-        return self._norm(f"{name}.LayerNorm", word, place), head_table
+        return self._norm(f"{name}.LayerNorm", word, place)
 
     def _self_attention(self, layer: int, value: str) -> str:
         name = f"bert.encoder.layer.{layer}.attention"
         parts = [f"{name}.self.{part}" for part in ("query", "key", "value")]
         matrix = np.concatenate([self._weight(f"{part}.weight").T for part in parts], axis=1)
         bias = np.concatenate([self._weight(f"{part}.bias") for part in parts])
-        product = self.graph.linear(value, f"{name}.qkv", matrix)
+        product = self.linear(value, f"{name}.qkv", matrix)
         product = self.graph.op("Add", product, self.graph.weight(f"{name}.qkv.bias", bias))
         cache = [
             self.graph.input(f"cache_{part}_{layer}", [1, self.heads, "length", self.head_size])
@@ -102,7 +130,7 @@ class _Decoder:
         # The scale of the scores is folded into the query. This is exact if the size is a power of four, as BLIP's
         # 64.
         scale = np.float32(size**-0.5)
-        query = graph.linear(value, f"{name}.query", self._weight(f"{name}.self.query.weight").T * scale)
+        query = self.linear(value, f"{name}.query", self._weight(f"{name}.self.query.weight").T * scale)
         query = graph.op(
             "Add", query, graph.weight(f"{name}.query.bias", self._weight(f"{name}.self.query.bias") * scale)
         )
@@ -118,16 +146,14 @@ class _Decoder:
 
     def _mlp(self, layer: int, value: str) -> str:
         name = f"bert.encoder.layer.{layer}"
-        inner = self.graph.linear(
-            value, f"{name}.intermediate", self._weight(f"{name}.intermediate.dense.weight").T
-        )
+        inner = self.linear(value, f"{name}.intermediate", self._weight(f"{name}.intermediate.dense.weight").T)
         bias = self.graph.weight(f"{name}.intermediate.bias", self._weight(f"{name}.intermediate.dense.bias"))
         inner = self.graph.op("BiasGelu", inner, bias, domain=FUSED)
         return self._close(f"{name}.output", inner, value)
 
     def _close(self, name: str, value: str, skipped: str) -> str:
         """Add the end of each part of a layer: a linear map, the residual sum, a norm."""
-        product = self.graph.linear(value, f"{name}.dense", self._weight(f"{name}.dense.weight").T)
+        product = self.linear(value, f"{name}.dense", self._weight(f"{name}.dense.weight").T)
         bias = self.graph.weight(f"{name}.bias", self._weight(f"{name}.dense.bias"))
         return self._norm(f"{name}.LayerNorm", product, skipped, bias)
 
@@ -136,12 +162,12 @@ class _Decoder:
         epsilon = self.config.layer_norm_eps
         return self.graph.op("SkipLayerNormalization", value, skipped, *parts, *bias, domain=FUSED, epsilon=epsilon)
 
-    def _head(self, value: str, table: str) -> None:
+    def _head(self, value: str, table: Table) -> None:
         graph, name = self.graph, "cls.predictions"
         last = graph.weight("last", np.array([-1], dtype=np.int64))
         value = graph.op("Gather", value, last, axis=0)
         matrix = self._weight(f"{name}.transform.dense.weight").T
-        value = graph.linear(value, f"{name}.transform", matrix)
+        value = self.linear(value, f"{name}.transform", matrix)
         bias = graph.weight(f"{name}.transform.bias", self._weight(f"{name}.transform.dense.bias"))
         value = graph.op("BiasGelu", value, bias, domain=FUSED)
         norm = [
@@ -149,9 +175,26 @@ class _Decoder:
             for part in ("weight", "bias")
         ]
         value = graph.op("LayerNormalization", value, *norm, axis=-1, epsilon=self.config.layer_norm_eps)
-        logits = graph.op("MatMul", value, table)
+        logits = self.score(value, table)
         bias = graph.weight(f"{name}.bias", self._weight(f"{name}.decoder.bias"))
         graph.output("logits", [1, self.config.vocab_size], graph.op("Add", logits, bias))
 
     def _weight(self, name: str) -> Floats:
         return self.checkpoint.weight(f"text_decoder.{name}")
+
+
+class _EightBitDecoder(_Decoder):
+    """All matrices in blocks of 8-bit numbers: a token takes as long as reading them."""
+
+    def linear(self, value: str, name: str, matrix: Floats) -> str:
+        return multiply_blocks(self.graph, value, name, matrix)
+
+    def store(self, name: str, matrix: Floats) -> Table:
+        integers, scales = blocks(matrix)
+        return self.graph.weight(name, integers), self.graph.weight(f"{name}.scales", scales)
+
+    def look_up(self, table: Table) -> str:
+        return look_up(self.graph, table, "ids", self.width)
+
+    def score(self, value: str, table: Table) -> str:
+        return multiply_table(self.graph, value, table, (self.width, self.config.vocab_size))

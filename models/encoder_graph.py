@@ -9,12 +9,20 @@ import numpy as np
 
 from models.blip import Checkpoint, Vision
 from models.graph import FUSED, Graph
+from models.products import FormOf, Products, always_fp32
 from models.weights import Floats
 
 
-def encoder_graph(checkpoint: Checkpoint) -> Graph:
-    """Build it from the weights of `checkpoint`."""
-    return _Encoder(Graph("encoder"), checkpoint).build()
+def encoder_graph(checkpoint: Checkpoint, form_of: FormOf = always_fp32) -> Graph:
+    """Build it from the weights of `checkpoint`. `form_of` chooses the form of each product with weights."""
+    return encoder_with_products(checkpoint, form_of)[0]
+
+
+def encoder_with_products(checkpoint: Checkpoint, form_of: FormOf = always_fp32) -> tuple[Graph, Products]:
+    """The same, and the products in it."""
+    graph = Graph("encoder")
+    products = Products(graph, form_of)
+    return _Encoder(graph, products, checkpoint).build(), products
 
 
 ALIAS_BYTES = 4096
@@ -24,6 +32,7 @@ ALIAS_BYTES = 4096
 @dataclass(frozen=True)
 class _Encoder:
     graph: Graph
+    products: Products
     checkpoint: Checkpoint
 
     @property
@@ -35,9 +44,9 @@ class _Encoder:
         for layer in range(self.config.num_hidden_layers):
             name = f"encoder.layers.{layer}"
             change = self._attention(f"{name}.self_attn", self._norm(f"{name}.layer_norm1", stream))
-            stream = self._add(stream, change, f"{name}.self_attn.projection.bias")
+            stream = self.graph.op("Add", stream, change)
             change = self._mlp(f"{name}.mlp", self._norm(f"{name}.layer_norm2", stream))
-            stream = self._add(stream, change, f"{name}.mlp.fc2.bias")
+            stream = self.graph.op("Add", stream, change)
         image = self._norm("post_layernorm", stream)
         for layer in range(self.checkpoint.text.num_hidden_layers):
             self._cross_attention(layer, image)
@@ -61,14 +70,15 @@ class _Encoder:
     def _attention(self, name: str, value: str) -> str:
         parts = np.split(self._weight(f"{name}.qkv.weight").T, 3, axis=1)
         queries, keys, values = (
-            self.graph.op("MatMul", value, self.graph.weight(f"{name}.{part}", matrix))
+            self.products.multiply(value, f"{name}.{part}", matrix)
             for part, matrix in zip(("query", "key", "value"), parts, strict=True)
         )
         bias = self._constant(f"{name}.qkv.bias")
         heads = self.config.num_attention_heads
         attended = self.graph.op("MultiHeadAttention", queries, keys, values, bias, domain=FUSED, num_heads=heads)
-        projection = self._weight(f"{name}.projection.weight").T
-        return self.graph.op("MatMul", attended, self.graph.weight(f"{name}.projection.weight", projection))
+        name = f"{name}.projection"
+        bias_of = f"{name}.bias", self._weight(f"{name}.bias")
+        return self.products.multiply(attended, f"{name}.weight", self._weight(f"{name}.weight").T, bias_of)
 
     def _mlp(self, name: str, value: str) -> str:
         graph = self.graph
@@ -76,24 +86,27 @@ class _Encoder:
         into = np.pad(self._weight(f"{name}.fc1.weight").T, ((0, 0), widen))
         bias = np.pad(self._weight(f"{name}.fc1.bias"), widen)
         out = np.pad(self._weight(f"{name}.fc2.weight").T, (widen, (0, 0)))
-        inner = graph.op("MatMul", value, graph.weight(f"{name}.fc1.weight", into))
+        inner = self.products.multiply(value, f"{name}.fc1.weight", into)
         inner = graph.op("BiasGelu", inner, graph.weight(f"{name}.fc1.bias", bias), domain=FUSED)
-        return graph.op("MatMul", inner, graph.weight(f"{name}.fc2.weight", out))
+        bias_of = f"{name}.fc2.bias", self._weight(f"{name}.fc2.bias")
+        return self.products.multiply(inner, f"{name}.fc2.weight", out, bias_of)
 
     def _cross_attention(self, layer: int, image: str) -> None:
-        text = self.checkpoint.text
+        text, graph = self.checkpoint.text, self.graph
         heads, size = text.num_attention_heads, text.head_size
         for part in ("key", "value"):
             name = f"text_decoder.bert.encoder.layer.{layer}.crossattention.self.{part}"
-            # One product per head, so that heads are the first dimension without a transposition.
-            matrix = self.checkpoint.weight(f"{name}.weight").T.reshape(-1, heads, size).transpose(1, 0, 2)
-            bias = self.checkpoint.weight(f"{name}.bias").reshape(heads, 1, size)
-            product = self.graph.op("MatMul", image, self.graph.weight(f"{part}_{layer}", matrix))
-            value = self.graph.op("Add", product, self.graph.weight(f"{part}_{layer}.bias", bias))
-            self.graph.output(f"cross_{part}_{layer}", [heads, self.config.positions, size], value)
-
-    def _add(self, stream: str, change: str, bias: str) -> str:
-        return self.graph.op("Add", stream, self.graph.op("Add", change, self._constant(bias)))
+            matrix, bias = self.checkpoint.weight(f"{name}.weight").T, self.checkpoint.weight(f"{name}.bias")
+            bias_of = f"{part}_{layer}.bias"
+            if self.products.form(image, f"{part}_{layer}", matrix) == "fp32":
+                # One product per head, so that heads are the first dimension without a transposition.
+                panels = matrix.reshape(-1, heads, size).transpose(1, 0, 2)
+                product = graph.op("MatMul", image, graph.weight(f"{part}_{layer}", panels))
+                value = graph.op("Add", product, graph.weight(bias_of, bias.reshape(heads, 1, size)))
+            else:
+                product = self.products.multiply(image, f"{part}_{layer}", matrix, (bias_of, bias))
+                value = graph.op("Transpose", graph.reshape(product, -1, heads, size), perm=[1, 0, 2])
+            graph.output(f"cross_{part}_{layer}", [heads, self.config.positions, size], value)
 
     def _norm(self, name: str, value: str) -> str:
         # With two additions before it, this is about three times as fast as ONNX Runtime's SkipLayerNormalization.

@@ -24,7 +24,13 @@ PANEL = 32
 """Number of columns in a panel, see `Graph.linear`."""
 
 Array = NDArray[np.generic]
-_TYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "int32": TensorProto.INT32}
+_TYPES = {
+    "float32": TensorProto.FLOAT,
+    "int64": TensorProto.INT64,
+    "int32": TensorProto.INT32,
+    "int8": TensorProto.INT8,
+    "uint8": TensorProto.UINT8,
+}
 
 
 class Graph:
@@ -116,7 +122,7 @@ class Graph:
 
 
 def _external(name: str, array: Array, location: str, offset: int) -> onnx.TensorProto:
-    if array.dtype.kind == "i":  # ONNX Runtime reads shapes and indices while it loads
+    if str(array.dtype) in ("int64", "int32"):  # ONNX Runtime reads shapes and indices while it loads
         return onnx.numpy_helper.from_array(array, name)
     tensor = TensorProto(
         name=name,

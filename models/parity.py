@@ -55,7 +55,7 @@ def compare(
     assert manifest.graphs is not None
     starts = [reference.prompt_ids(prompt) for prompt in prompts]
     length = max(map(len, starts)) + max_new_tokens
-    graphs = BoundGraphs(folder, manifest.graphs, manifest.image_size, length)
+    graphs = BoundGraphs(folder, manifest.graphs, manifest.image_size, length, precision=manifest.precision)
     preprocess = Preprocessor(manifest.image_size, manifest.graphs.image_mean, manifest.graphs.image_std)
     total = Comparison()
     for picture in pictures:

@@ -28,7 +28,9 @@ def self_check(folder: Path, pictures: Iterable[Image.Image]) -> str:
     used = list(pictures)
     captions = _captions(folder, used)
     preprocess = Preprocessor(manifest.image_size, manifest.graphs.image_mean, manifest.graphs.image_std)
-    graphs = BoundGraphs(folder, manifest.graphs, manifest.image_size, manifest.graphs.max_positions)
+    graphs = BoundGraphs(
+        folder, manifest.graphs, manifest.image_size, manifest.graphs.max_positions, precision=manifest.precision
+    )
     firsts: list[Floats] = []
     largest = 0.0
     for picture, caption in zip(used, captions, strict=True):

@@ -37,7 +37,9 @@ class OnnxCaptioner:
         self._max_new_tokens = max_new_tokens
         length = len(self._prompt.ids) + max_new_tokens
         self._preprocess = Preprocessor(self._manifest.image_size, graphs.image_mean, graphs.image_std)
-        self._graphs = BoundGraphs(folder, graphs, self._manifest.image_size, length)
+        self._graphs = BoundGraphs(
+            folder, graphs, self._manifest.image_size, length, precision=self._manifest.precision
+        )
         self._lock = Lock()
 
     @property

@@ -16,7 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from image_core.errors import ModelError
-from image_processor.captioning.model_folder import MANIFEST_NAME, Graphs
+from image_processor.captioning.model_folder import MANIFEST_NAME, Graphs, Precision
 from image_processor.cpus import usable_cpus
 
 Floats = NDArray[np.float32]
@@ -25,17 +25,27 @@ Array = NDArray[Any]
 READ_AHEAD_BYTES = 8 << 20
 
 PREPACKING = False
-"""Whether the encoder's weights are copied to ONNX Runtime's own layout, see docs/decisions/0007-prepacking.md."""
+"""Whether the encoder's fp32 weights are copied to ONNX Runtime's own layout, see
+docs/decisions/0007-prepacking.md."""
 
 
 class BoundGraphs:
     """Encoder and decoder, for one thread. `length`: maximum number of tokens, begin token and prompt included."""
 
     def __init__(
-        self, folder: Path, graphs: Graphs, image_size: int, length: int, *, prepacking: bool = PREPACKING
+        self,
+        folder: Path,
+        graphs: Graphs,
+        image_size: int,
+        length: int,
+        *,
+        precision: Precision = "fp32",
+        prepacking: bool = PREPACKING,
     ) -> None:
         """Load both. The weights are read once and mapped into memory. Raises `ModelError`, which names the
         file."""
+        # ONNX Runtime multiplies blocks of 8-bit weights fast only if they are packed.
+        eight_bits = precision == "int8"
         heads, size, positions = graphs.heads, graphs.head_size, graphs.picture_positions
         self._pixels = np.zeros((1, 3, image_size, image_size), dtype=np.float32)
         self._cross: dict[str, Floats] = {}
@@ -48,8 +58,8 @@ class BoundGraphs:
         self._ids, self._positions = np.zeros(length, dtype=np.int64), np.zeros(length, dtype=np.int64)
         self._last_position = np.zeros(1, dtype=np.int32)
         self._length = np.array(length, dtype=np.int32)
-        self._encoder = _session(folder / graphs.encoder, _options(prepacking=prepacking))
-        self._decoder = _session(folder / graphs.decoder, _options(prepacking=False))
+        self._encoder = _session(folder / graphs.encoder, _options(prepacking=prepacking or eight_bits))
+        self._decoder = _session(folder / graphs.decoder, _options(prepacking=eight_bits))
         _require_fit(folder / graphs.encoder, self._encoder, {"pixels": self._pixels})
         _require_fit(folder / graphs.decoder, self._decoder, self._decoder_inputs(1))
         self._encode = self._bind_encoder()
