@@ -2,7 +2,9 @@
 
 It downloads Salesforce/blip-image-captioning-base, or uses any BLIP captioning checkpoint (`--from FOLDER`). It
 writes the graphs, checks them, and only then replaces the folder. Neither torch nor transformers is needed.
-`--verify` compares the graphs with transformers.
+`--verify` compares the graphs with transformers. `--precision int8` writes 8-bit weights, which may change
+captions: it compares captions with those of the fp32 graphs, or of transformers, and writes the agreement into
+model.json.
 Exit codes: 0 done, 1 the checkpoint cannot be exported, 3 the hub cannot be reached.
 """
 
@@ -16,14 +18,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_core.errors import ModelError
-from image_processor.captioning.model_folder import MANIFEST_NAME, Graphs, Manifest, TokenIds, read_manifest
+from image_processor.captioning.model_folder import (
+    MANIFEST_NAME,
+    MIN_EQUAL_TOKENS,
+    MIN_IDENTICAL_CAPTIONS,
+    Agreement,
+    Graphs,
+    Manifest,
+    Precision,
+    TokenIds,
+    read_manifest,
+)
 from image_processor.captioning.onnx_captioner import TOKENIZER_NAME
+from models.agreement import agreement_with_fp32, agreement_with_transformers, describe
 from models.blip import Checkpoint, load_checkpoint
 from models.decoder_graph import decoder_graph
 from models.encoder_graph import encoder_graph
 from models.fetch import LICENSE, REPOSITORY, REVISION, HubUnreachable, OnProgress, fetch
-from models.manifest import weights_revision, write_manifest
+from models.layers import Layers, measure
+from models.manifest import save_manifest, weights_revision, write_manifest
 from models.parity import compare, sample_pictures
+from models.pictures import DRAWN_PICTURES, Compared
 from models.reference import Reference, require_transformers
 from models.self_check import self_check
 from models.weights import weight_files
@@ -31,6 +46,10 @@ from models.weights import weight_files
 TARGET = Path(__file__).parent / "exported"
 CANNOT_EXPORT, UNREACHABLE = 1, 3
 CHECKED_PICTURES, COMPARED_PICTURES = 2, 3
+TOO_FAR = (
+    f"differs too much from its reference: at least {MIN_IDENTICAL_CAPTIONS:.0%} of captions must be identical and "
+    f"{MIN_EQUAL_TOKENS:.0%} of tokens equal. `make deploy` rejects it unless ALLOW_INEXACT_MODEL=1 is set."
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +74,14 @@ def main(arguments: list[str] | None = None, *, on_progress: OnProgress | None =
         else:
             folder = options.source
             origin = origin_of(folder, options.license, options.prompt)
-        export(folder, options.target, origin, verify=options.verify)
+        export(
+            folder,
+            options.target,
+            origin,
+            precision=options.precision,
+            verify=options.verify,
+            compared=Compared(options.drawn, options.pictures),
+        )
     except HubUnreachable as error:
         print(error, file=sys.stderr)
         return UNREACHABLE
@@ -65,10 +91,19 @@ def main(arguments: list[str] | None = None, *, on_progress: OnProgress | None =
     return 0
 
 
-def export(source: Path, target: Path, origin: Origin, *, verify: bool = False) -> Manifest:
+def export(
+    source: Path,
+    target: Path,
+    origin: Origin,
+    *,
+    precision: Precision = "fp32",
+    verify: bool = False,
+    compared: Compared | None = None,
+) -> Manifest:
     """Export the checkpoint in `source` to `target`, which is replaced once everything is written and checked.
 
-    `verify`: also compare the graphs with transformers, which must be installed.
+    `verify`: also compare the graphs with transformers, which must be installed. `compared`: the pictures that an
+    agreement is measured on; default: those of `Compared`.
     Raises `ModelError`, which names the folder. `target` is unchanged then.
     """
     started = time.monotonic()
@@ -76,21 +111,59 @@ def export(source: Path, target: Path, origin: Origin, *, verify: bool = False) 
         require_transformers()
     checkpoint = load_checkpoint(source)
     with _replacing(target) as folder:
-        encoder_graph(checkpoint).save(folder)
-        decoder_graph(checkpoint).save(folder)
-        checkpoint.tokenizer.save(str(folder / TOKENIZER_NAME))
-        manifest = _describe(checkpoint, folder, origin)
-        del checkpoint  # the check needs the memory
-        print(_check(source, folder, origin, verify=verify), flush=True)
+        exact = folder if precision == "fp32" else folder.with_name("fp32")
+        manifest = _write(checkpoint, exact, origin)
+        print(_check(source, exact, origin, verify=verify), flush=True)
+        if precision == "int8":
+            print("measuring each product of the encoder with 8-bit weights", flush=True)
+            layers = measure(checkpoint, exact)
+            manifest = _write(checkpoint, folder, origin, layers)
+            print(f"{layers}\n{_self_check(source, folder)}", flush=True)
+        del checkpoint  # the comparison needs the memory
+        if precision == "int8" or verify:
+            agreement = _compare(source, folder, exact, compared or Compared(), verify=verify)
+            print(describe(agreement, precision), flush=True)
+            manifest = manifest.model_copy(update={"agreement": agreement})
+            save_manifest(folder, manifest)
     size = sum(entry.bytes for entry in manifest.files.values())
-    print(f"wrote {target}: {manifest.model}, {size / 1e6:,.1f} MB, in {time.monotonic() - started:.0f} s")
+    print(
+        f"wrote {target}: {manifest.model}, {precision}, {size / 1e6:,.1f} MB, "
+        f"in {time.monotonic() - started:.0f} s"
+    )
+    if manifest.agreement and not manifest.agreement.is_sufficient:
+        print(f"{target} {TOO_FAR}")
     return manifest
 
 
-def _check(source: Path, folder: Path, origin: Origin, *, verify: bool) -> str:
+def _write(checkpoint: Checkpoint, folder: Path, origin: Origin, layers: Layers | None = None) -> Manifest:
+    """Write the graphs and everything else: int8 if `layers` were measured, else fp32."""
+    precision: Precision = "int8" if layers else "fp32"
+    folder.mkdir(exist_ok=True)
+    encoder_graph(checkpoint, layers).save(folder)
+    decoder_graph(checkpoint, precision).save(folder)
+    checkpoint.tokenizer.save(str(folder / TOKENIZER_NAME))
+    return _describe(checkpoint, folder, origin, precision)
+
+
+def _compare(source: Path, folder: Path, exact: Path, compared: Compared, *, verify: bool) -> Agreement:
+    samples = list(compared.samples())
+    print(f"comparing the captions of {len(samples)} pictures; a large model takes minutes", flush=True)
+    if verify:
+        return agreement_with_transformers(folder, source, samples)
+    return agreement_with_fp32(folder, exact, samples)
+
+
+def _self_check(source: Path, folder: Path) -> str:
     try:
-        if not verify:
-            return self_check(folder, sample_pictures(CHECKED_PICTURES))
+        return self_check(folder, sample_pictures(CHECKED_PICTURES))
+    except ModelError as error:
+        raise ModelError(f"the export of {source} is not kept: {error}") from error
+
+
+def _check(source: Path, folder: Path, origin: Origin, *, verify: bool) -> str:
+    if not verify:
+        return _self_check(source, folder)
+    try:
         print("comparing the graphs with transformers", flush=True)
         pictures = sample_pictures(COMPARED_PICTURES)
         comparison = compare(Reference(source), folder, pictures, max_new_tokens=origin.max_new_tokens)
@@ -116,7 +189,7 @@ def origin_of(folder: Path, license: str | None = None, prompt: str | None = Non
     return Origin(folder.resolve().name, weights_revision(weights), license or "unknown", prompt or "")
 
 
-def _describe(checkpoint: Checkpoint, folder: Path, origin: Origin) -> Manifest:
+def _describe(checkpoint: Checkpoint, folder: Path, origin: Origin, precision: Precision) -> Manifest:
     text, preprocessing = checkpoint.text, checkpoint.preprocessing
     return write_manifest(
         folder,
@@ -138,6 +211,7 @@ def _describe(checkpoint: Checkpoint, folder: Path, origin: Origin) -> Manifest:
             max_positions=text.max_position_embeddings,
         ),
         checkpoint=checkpoint.files,
+        precision=precision,
     )
 
 
@@ -163,6 +237,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--from", dest="source", type=Path, metavar="FOLDER", help="a BLIP captioning checkpoint")
     parser.add_argument(
         "--to", dest="target", type=Path, default=TARGET, metavar="FOLDER", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--precision", choices=("fp32", "int8"), default="fp32", help="numbers of the weights; default: %(default)s"
+    )
+    parser.add_argument(
+        "--drawn",
+        type=int,
+        default=DRAWN_PICTURES,
+        metavar="N",
+        help="number of drawn pictures that captions are compared on; default: %(default)s",
+    )
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="also compare the captions of your own pictures"
     )
     parser.add_argument("--repository", default=REPOSITORY, help="repository on the hub; default: %(default)s")
     parser.add_argument("--revision", default=REVISION, help="commit on the hub; default: %(default)s")

@@ -48,10 +48,15 @@ def write_manifest(
         checkpoint={path.name: _entry(path) for path in checkpoint} or None,
         files={path.relative_to(folder).as_posix(): _entry(path) for path in paths},
     )
-    unwritten = {"precision"} if precision == "fp32" else set()
+    save_manifest(folder, manifest)
+    return manifest
+
+
+def save_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `model.json`."""
+    unwritten = {"precision"} if manifest.precision == "fp32" else set()
     text = manifest.model_dump_json(indent=2, exclude_none=True, exclude=unwritten)
     (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
-    return manifest
 
 
 def weights_revision(weights: Path) -> str:

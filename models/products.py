@@ -1,27 +1,45 @@
 """Products of a graph with 8-bit weights, see `models.quantize`."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
+import onnx
 
 from models.graph import FUSED, Graph
 from models.quantize import BLOCK, Form, blocks, columns
 from models.weights import Floats
 
-FormOf = Callable[[str, Floats], Form]
-"""Choose the form of a product from its name and matrix."""
+
+class Forms(Protocol):
+    """Decides how the products of a graph are stored."""
+
+    def form(self, name: str, matrix: Floats) -> Form:
+        """The form of a product."""
+        ...
+
+    def balance(self, readers: Mapping[str, Floats]) -> Floats | None:
+        """Numbers to divide a value by, and to multiply the rows of the matrices (by name) that read it. None: do
+        neither."""
+        ...
 
 
-def always_fp32(_: str, __: Floats) -> Form:
-    return "fp32"
+class Exact:
+    """All products in fp32."""
+
+    def form(self, name: str, matrix: Floats) -> Form:  # noqa: ARG002
+        return "fp32"
+
+    def balance(self, readers: Mapping[str, Floats]) -> None:  # noqa: ARG002
+        return None
 
 
 class Products:
-    """Adds products to a graph, each in the form that `form_of` chooses."""
+    """Adds products to a graph, each in the form that `forms` chooses."""
 
-    def __init__(self, graph: Graph, form_of: FormOf = always_fp32) -> None:
+    def __init__(self, graph: Graph, forms: Forms) -> None:
         self._graph = graph
-        self._form_of = form_of
+        self._forms = forms
         self._rounded: dict[str, list[str]] = {}
         self.inputs: dict[str, str] = {}
         """The value that each product multiplies, by the product's name."""
@@ -29,7 +47,7 @@ class Products:
     def form(self, value: str, name: str, matrix: Floats) -> Form:
         """The form of a product that multiplies `value`."""
         self.inputs[name] = value
-        return self._form_of(name, matrix)
+        return self._forms.form(name, matrix)
 
     def multiply(self, value: str, name: str, matrix: Floats, bias: tuple[str, Floats] | None = None) -> str:
         """Multiply (…, K) by `matrix` (K, N), and add `bias`, its name and numbers (N), if there is one."""
@@ -60,7 +78,7 @@ def multiply_blocks(graph: Graph, value: str, name: str, matrix: Floats, bias: s
     return multiply_table(graph, value, table, matrix.shape, bias)
 
 
-def multiply_table(graph: Graph, value: str, table: tuple[str, str], shape: tuple[int, ...], bias: str = "") -> str:
+def multiply_table(graph: Graph, value: str, table: tuple[str, ...], shape: tuple[int, ...], bias: str = "") -> str:
     """Multiply (…, K) by a matrix of `shape` (K, N) that `table` holds in blocks: its integers and its scales."""
     depth, width = shape
     return graph.op(
@@ -77,9 +95,9 @@ def multiply_table(graph: Graph, value: str, table: tuple[str, str], shape: tupl
     )
 
 
-def look_up(graph: Graph, table: tuple[str, str], ids: str, width: int) -> str:
+def look_up(graph: Graph, table: tuple[str, ...], ids: str, width: int) -> str:
     """The columns `ids` of a matrix in blocks, as fp32 rows (ids, width)."""
-    integers = graph.op("Cast", graph.op("Gather", table[0], ids, axis=0), to=1)  # (ids, blocks, BLOCK) float
+    integers = graph.op("Cast", graph.op("Gather", table[0], ids, axis=0), to=onnx.TensorProto.FLOAT)
     count = -(-width // BLOCK)
     scales = graph.reshape(graph.op("Gather", table[1], ids, axis=0), -1, count, 1)
     middle = graph.weight("middle", np.array(128, dtype=np.float32))

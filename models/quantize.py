@@ -45,7 +45,8 @@ def blocks(matrix: Floats) -> tuple[NDArray[np.uint8], Floats]:
 
 def from_columns(integers: NDArray[np.int8], scales: Floats) -> Floats:
     """The matrix that `columns` stands for."""
-    return integers * scales
+    matrix: Floats = integers * scales
+    return matrix
 
 
 def from_blocks(integers: NDArray[np.uint8], scales: Floats, depth: int) -> Floats:
@@ -54,12 +55,13 @@ def from_blocks(integers: NDArray[np.uint8], scales: Floats, depth: int) -> Floa
     return np.ascontiguousarray(parts.reshape(len(integers), -1)[:, :depth].T)
 
 
-def rounded_as_a_whole(activations: Floats) -> Floats:
+def rounded_as_a_whole(activations: Floats, low: float, high: float) -> Floats:
     """`activations` as `DynamicQuantizeLinear` rounds them: 256 steps between the smallest and the largest."""
-    low, high = min(0.0, float(activations.min())), max(0.0, float(activations.max()))
+    low, high = min(0.0, float(low)), max(0.0, float(high))
     step = (high - low) / 255 or 1.0
-    zero = np.round(-low / step)
-    return ((np.clip(np.round(activations / step) + zero, 0, 255) - zero) * step).astype(np.float32)
+    zero = round(-low / step)
+    rounded: Floats = (np.clip(np.round(activations / step) + zero, 0, 255) - zero) * np.float32(step)
+    return rounded
 
 
 def rounded_by_block(activations: Floats) -> Floats:
@@ -67,7 +69,8 @@ def rounded_by_block(activations: Floats) -> Floats:
     rows, depth = activations.shape
     parts = np.pad(activations, ((0, 0), (0, -depth % BLOCK))).reshape(rows, -1, BLOCK)
     scales = _scales(np.abs(parts).max(axis=2, keepdims=True), 127)
-    return (np.round(parts / scales) * scales).reshape(rows, -1)[:, :depth]
+    rounded: Floats = (np.round(parts / scales) * scales).reshape(rows, -1)[:, :depth]
+    return rounded
 
 
 def _scales(largest: Floats, limit: int) -> Floats:

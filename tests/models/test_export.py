@@ -19,6 +19,7 @@ from image_processor.captioning.model_folder import MANIFEST_NAME, FileEntry, re
 from image_processor.captioning.onnx_captioner import OnnxCaptioner
 from models.export import Origin, export, main, origin_of
 from models.parity import Comparison, compare, sample_pictures
+from models.pictures import Compared
 from models.random_checkpoint import BASE, write_random_checkpoint
 from models.reference import Reference
 from tests.models.checkpoints import EXPORT_WITHOUT_TORCH, HUB_LAYOUT, edit_weights, edited
@@ -26,6 +27,7 @@ from tests.with_torch import torch_or_skip, transformers_or_skip
 
 REPOSITORY_ROOT = Path(__file__).parents[2]
 DEMO = REPOSITORY_ROOT / "models" / "demo"
+FEW_PICTURES = Compared(drawn=3, packaged=False)
 
 OTHER_SHAPES = {
     "odd widths": replace(
@@ -180,9 +182,14 @@ def test_an_export_takes_the_place_of_the_one_before_and_leaves_nothing_beside_i
 def test_verifying_compares_with_transformers(
     checkpoint: Path, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    verified = export(checkpoint, tmp_path / "exported", Origin("blip", "1", "none"), verify=True)
+    verified = export(
+        checkpoint, tmp_path / "exported", Origin("blip", "1", "none"), verify=True, compared=FEW_PICTURES
+    )
 
     assert "6 of 6 captions identical token by token" in capsys.readouterr().out
+    assert verified.agreement is not None
+    assert (verified.agreement.reference, verified.agreement.pictures) == ("transformers", {"drawn": 3})
+    assert (verified.agreement.identical_captions, verified.agreement.equal_tokens) == (1, 1)
     assert verified.files == read_manifest(exported).files
 
 
@@ -247,7 +254,7 @@ def test_weights_of_another_precision_become_fp32(
     )
     rewrite(source)
 
-    export(source, tmp_path / "exported", Origin(kind, "0", "none"), verify=True)
+    export(source, tmp_path / "exported", Origin(kind, "0", "none"), verify=True, compared=FEW_PICTURES)
 
 
 def without_torch(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -295,7 +302,7 @@ def test_an_export_that_does_not_work_is_not_kept(checkpoint: Path, tmp_path: Pa
     (target / "model.json").write_text("old")
 
     with pytest.raises(ModelError, match=f"export of {source} is not kept"):
-        export(source, target, Origin("spoiled", "1", "none"), verify=verify)
+        export(source, target, Origin("spoiled", "1", "none"), verify=verify, compared=FEW_PICTURES)
 
     assert (target / "model.json").read_text() == "old"
     assert list(target.parent.iterdir()) == [target]

@@ -18,6 +18,9 @@ SMALL_BYTES = 1 << 20
 Precision = Literal["fp32", "int8"]
 """The numbers that an export's weights consist of. fp32 is the reference; int8 may change tokens."""
 
+MIN_IDENTICAL_CAPTIONS, MIN_EQUAL_TOKENS = 0.95, 0.98
+"""Below these shares, `make deploy` rejects an export."""
+
 
 def _plain_relative(name: str) -> str:
     path = PurePosixPath(name)
@@ -62,6 +65,34 @@ class Graphs(_Strict):
     """Limit of begin token, prompt and caption together."""
 
 
+class WorstPicture(_Strict):
+    """The picture whose captions differ most."""
+
+    picture: str
+    expected: str
+    actual: str
+
+
+class Agreement(_Strict):
+    """How an export's captions agree with those of a reference on the same pictures."""
+
+    reference: Literal["fp32", "transformers"]
+    pictures: dict[str, int]
+    """Number of pictures by source."""
+    identical_captions: float = Field(ge=0, le=1)
+    """Share of pictures whose captions are identical."""
+    equal_tokens: float = Field(ge=0, le=1)
+    """Share of the reference's tokens that the export would also have chosen after the same tokens."""
+    log_probability_difference: float = Field(ge=0)
+    """Mean absolute difference between the log-probabilities that both give to the reference's tokens."""
+    worst: WorstPicture
+
+    @property
+    def is_sufficient(self) -> bool:
+        """Whether `make deploy` accepts the export."""
+        return self.identical_captions >= MIN_IDENTICAL_CAPTIONS and self.equal_tokens >= MIN_EQUAL_TOKENS
+
+
 class Manifest(_Strict):
     """`model.json`."""
 
@@ -81,6 +112,8 @@ class Manifest(_Strict):
     files: dict[Annotated[str, AfterValidator(_plain_relative)], FileEntry] = Field(min_length=1)
     checkpoint: dict[str, FileEntry] | None = None
     """The source files of an export."""
+    agreement: Agreement | None = None
+    """The comparison of an export with its reference. Every int8 export has one."""
 
     @property
     def model(self) -> str:

@@ -31,7 +31,7 @@ class OnnxCaptioner:
         self._manifest = verify_checksums(folder, small_only=True)
         graphs = _require_graphs(folder, self._manifest)
         words = self._manifest.prompt if prompt is None else prompt
-        self._prompt = Prompt(words, _load_tokenizer(folder), self._manifest.token_ids.bos)
+        self._prompt = Prompt(words, load_tokenizer(folder), self._manifest.token_ids.bos)
         self._prompt.require_room(max_new_tokens, graphs.max_positions)
         self._recipe = _recipe_of(self._manifest, words, max_new_tokens)
         self._max_new_tokens = max_new_tokens
@@ -88,7 +88,8 @@ def _require_graphs(folder: Path, manifest: Manifest) -> Graphs:
     return graphs
 
 
-def _load_tokenizer(folder: Path) -> Tokenizer:
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Load the tokenizer of an export. Raises `ModelError`."""
     try:
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_NAME))
     except Exception as error:  # tokenizers raises bare Exception
