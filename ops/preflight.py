@@ -25,11 +25,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 from image_core.errors import ModelError
 from image_core.settings import thumbnail_sizes
 from image_processor.captioning import find_model_dir
-from image_processor.captioning.model_folder import verify_checksums
+from image_processor.captioning.model_folder import (
+    MIN_EQUAL_TOKENS,
+    MIN_IDENTICAL_CAPTIONS,
+    Manifest,
+    verify_checksums,
+)
 from local.template import ROOT, Template, parameter_values, read_template
 from ops.teardown.inventory import BUCKETS
 
 ALLOW_DEMO_MODEL = "ALLOW_DEMO_MODEL"
+ALLOW_INEXACT_MODEL = "ALLOW_INEXACT_MODEL"
 MAX_BUCKET_NAME = 63
 LAMBDA_PYTHON = "python3.13"
 NEW_ACCOUNT_EXECUTIONS = 50
@@ -116,7 +122,7 @@ def parameter_problems(template: Template, parameters: Mapping[str, str]) -> lis
     return problems
 
 
-def model_problems(models: Path, *, allow_demo: bool) -> list[str]:
+def model_problems(models: Path, *, allow_demo: bool, allow_inexact: bool = False) -> list[str]:
     """Return problems of the caption model that goes into the image. `models` is the folder of models."""
     try:
         folder = find_model_dir(models)
@@ -128,7 +134,24 @@ def model_problems(models: Path, *, allow_demo: bool) -> list[str]:
             f"The demo caption model would be deployed ({manifest.model}): it names colors and simple shapes."
             f" Run `make model` to get the real one, or set {ALLOW_DEMO_MODEL}=1 to deploy the demo model."
         ]
-    return []
+    return [] if allow_inexact else agreement_problems(manifest)
+
+
+def agreement_problems(manifest: Manifest) -> list[str]:
+    """Return a problem if an export's captions differ too much from those of its reference."""
+    agreement = manifest.agreement
+    remedy = f"Run `make model` for the fp32 model, or set {ALLOW_INEXACT_MODEL}=1 to deploy it anyway."
+    if agreement is None:
+        if manifest.precision == "fp32":
+            return []
+        return [f"The {manifest.precision} caption model was never compared with its reference. {remedy}"]
+    if agreement.is_sufficient:
+        return []
+    shares = (
+        f"{agreement.identical_captions:.1%} of captions are identical (required: {MIN_IDENTICAL_CAPTIONS:.0%}),"
+        f" and {agreement.equal_tokens:.1%} of tokens are equal (required: {MIN_EQUAL_TOKENS:.0%})"
+    )
+    return [f"The {manifest.precision} caption model differs too much from its reference: {shares}. {remedy}"]
 
 
 # This machine
@@ -285,7 +308,11 @@ def main(arguments: list[str] | None = None) -> int:
     invalid = parameter_problems(template, planned.parameters)
     problems = [
         *invalid,
-        *model_problems(ROOT / "models", allow_demo=os.environ.get(ALLOW_DEMO_MODEL) == "1"),
+        *model_problems(
+            ROOT / "models",
+            allow_demo=os.environ.get(ALLOW_DEMO_MODEL) == "1",
+            allow_inexact=os.environ.get(ALLOW_INEXACT_MODEL) == "1",
+        ),
         *program_problems(run_quietly),
         *sam_problems(*_sam_versions()),
         *architecture_problems(

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from image_core.errors import CorruptImage, UploadIncomplete
-from image_core.model import PUBLIC_STATUSES, NextModel, Status
+from image_core.model import PUBLIC_STATUSES, ModelQuality, NextModel, Status
 from image_core.stores.images import Records
 from tests.events import load
 from tests.functional.emulator import Stack, preceded_by, raising
@@ -406,13 +406,19 @@ def test_rates_are_over_finished_images_and_times_over_successes(stack: Stack, a
 
 
 def test_health_names_the_caption_model_in_use_and_the_next_one(stack: Stack, api: Api) -> None:
-    assert api.get("/health").json() == {"status": "ok", "caption_model": None, "next_caption_model": None}
-    stack.records.announce_caption_model("demo@1")
+    assert api.get("/health").json() == {
+        "status": "ok",
+        "caption_model": None,
+        "caption_model_quality": None,
+        "next_caption_model": None,
+    }
+    stack.records.announce_caption_model("demo@1", ModelQuality("int8", 0.998, 0.9998))
     stack.records.announce_next_caption_model(NextModel("Salesforce/blip", 42))
     stack.clock.advance(5)
     assert api.get("/health").json() == {
         "status": "ok",
         "caption_model": "demo@1",
+        "caption_model_quality": {"precision": "int8", "identical_captions": 0.998, "equal_tokens": 0.9998},
         "next_caption_model": {"name": "Salesforce/blip", "percent": 42},
     }
 

@@ -20,7 +20,7 @@ from image_core.errors import (
     Unavailable,
     UploadIncomplete,
 )
-from image_core.model import ModelInUse, NextModel, Record, Status
+from image_core.model import ModelInUse, ModelQuality, NextModel, Record, Status
 from image_core.stores.images import Records
 from tests.functional.emulator import Stack, done_but_raising, preceded_by, raising, repeated
 from tests.functional.images import LEASE_SECONDS, METADATA, image_in, made_by, new_record, outcome, stored_object
@@ -531,8 +531,9 @@ def test_a_record_without_a_name_is_still_a_record(stack: Stack) -> None:
 def test_the_model_that_was_announced_last_is_the_one_in_use_and_no_statistic(stack: Stack) -> None:
     assert stack.records.caption_model() == ModelInUse(None, None)
     stack.records.announce_caption_model("demo@1")
-    stack.records.announce_caption_model("Salesforce/blip@2")
-    assert stack.records.caption_model() == ModelInUse("Salesforce/blip@2", None)
+    quality = ModelQuality("int8", 0.998, 0.9998)
+    stack.records.announce_caption_model("Salesforce/blip@2", quality)
+    assert stack.records.caption_model() == ModelInUse("Salesforce/blip@2", None, quality)
     assert stack.counts() == {}
 
 

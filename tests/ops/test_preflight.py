@@ -171,6 +171,47 @@ def test_another_model_is_deployed_without_asking(models: Path) -> None:
     assert model_problems(models, allow_demo=False) == []
 
 
+def agreement(identical_captions: float, equal_tokens: float) -> dict[str, Any]:
+    return {
+        "reference": "fp32",
+        "pictures": {"drawn": 100},
+        "identical_captions": identical_captions,
+        "equal_tokens": equal_tokens,
+        "log_probability_difference": 0.1,
+        "worst": {"picture": "one", "expected": "a cat", "actual": "a dog"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"precision": "int8", "agreement": agreement(0.949, 0.999)}, "94.9% of captions are identical"),
+        ({"precision": "int8", "agreement": agreement(0.96, 0.979)}, "97.9% of tokens are equal"),
+        ({"agreement": agreement(0.5, 0.5)}, "The fp32 caption model differs"),
+        ({"precision": "int8"}, "never compared"),
+    ],
+)
+def test_a_model_whose_captions_differ_from_its_reference_is_deployed_only_by_who_says_so(
+    models: Path, changes: dict[str, Any], words: str
+) -> None:
+    shutil.move(models / "demo" / "exported", models / "exported")
+    path = models / "exported" / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    (problem,) = model_problems(models, allow_demo=False)
+
+    assert words in problem and "ALLOW_INEXACT_MODEL=1" in problem
+    assert model_problems(models, allow_demo=False, allow_inexact=True) == []
+
+
+def test_an_int8_model_with_the_captions_of_its_reference_is_deployed_without_asking(models: Path) -> None:
+    shutil.move(models / "demo" / "exported", models / "exported")
+    path = models / "exported" / "model.json"
+    changes = {"precision": "int8", "agreement": agreement(0.95, 0.98)}
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    assert model_problems(models, allow_demo=False) == []
+
+
 @pytest.mark.parametrize("allow_demo", [True, False])
 def test_a_damaged_model_is_refused_whatever_it_is(models: Path, allow_demo: bool) -> None:
     weights = models / "demo" / "exported" / "tokenizer.json"

@@ -230,6 +230,18 @@ class NextModel(_Response):
     percent: int
 
 
+class ModelQuality(_Response):
+    """The precision of the caption model: fp32 is exact, int8 is faster and may change captions.
+
+    The shares say how many captions, and how many of their tokens, were the same as those of its reference when the
+    model was exported. They are null if it was not compared.
+    """
+
+    precision: str = Field(examples=["int8"])
+    identical_captions: float | None = Field(examples=[0.998])
+    equal_tokens: float | None = Field(examples=[0.9998])
+
+
 class HealthResponse(_Response):
     """The service is up. `caption_model` is the last model that a processor loaded, null before that.
 
@@ -238,6 +250,7 @@ class HealthResponse(_Response):
 
     status: Literal["ok"] = "ok"
     caption_model: str | None
+    caption_model_quality: ModelQuality | None = None
     next_caption_model: NextModel | None = None
 
 

@@ -140,9 +140,16 @@ export interface NextModel {
   percent: number;
 }
 
+export interface ModelQuality {
+  precision: string;
+  identical_captions: number | null;
+  equal_tokens: number | null;
+}
+
 export interface HealthResponse {
   status: "ok";
   caption_model: string | null;
+  caption_model_quality: ModelQuality | null;
   next_caption_model: NextModel | null;
 }
 

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
 
+from image_core.model import ModelQuality
 from image_core.services import Services
 from image_processor.captioning import Captioner, find_model_dir, load_captioner
+from image_processor.captioning.model_folder import Manifest, read_manifest
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +36,17 @@ class ModelLoader:
 def load_model(services: Services) -> Captioner:
     """Load the model that the settings name, and announce it for `/health`."""
     settings = services.settings
-    folder = settings.caption_model_dir
-    captioner = load_captioner(
-        Path(folder) if folder else find_model_dir(Path(settings.models_dir)),
-        prompt=settings.caption_prompt,
-        max_new_tokens=settings.caption_max_tokens,
-    )
-    log.info("caption model: %s", captioner.model)
-    services.records.announce_caption_model(captioner.model)
+    given = settings.caption_model_dir
+    folder = Path(given) if given else find_model_dir(Path(settings.models_dir))
+    captioner = load_captioner(folder, prompt=settings.caption_prompt, max_new_tokens=settings.caption_max_tokens)
+    quality = _quality(read_manifest(folder))
+    log.info("caption model: %s, %s", captioner.model, quality.precision)
+    services.records.announce_caption_model(captioner.model, quality)
     return captioner
+
+
+def _quality(manifest: Manifest) -> ModelQuality:
+    agreement = manifest.agreement
+    if agreement is None:
+        return ModelQuality(manifest.precision)
+    return ModelQuality(manifest.precision, agreement.identical_captions, agreement.equal_tokens)

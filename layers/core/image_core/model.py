@@ -239,8 +239,19 @@ class NextModel:
 
 
 @dataclass(frozen=True)
+class ModelQuality:
+    """The precision of a caption model, and the shares of captions and tokens that are the same as those of its
+    reference. None if they were not compared."""
+
+    precision: str
+    identical_captions: float | None = None
+    equal_tokens: float | None = None
+
+
+@dataclass(frozen=True)
 class ModelInUse:
     """The caption model that a processor last loaded (None before the first load), and the one to replace it."""
 
     name: str | None
     next_model: NextModel | None
+    quality: ModelQuality | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -11,7 +12,7 @@ from image_api.dependencies import Connected
 from image_api.http import routing
 from image_api.http.error_responses import documented
 from image_api.presentation import stats_response
-from image_api.schemas import HealthResponse, NextModel, StatsResponse
+from image_api.schemas import HealthResponse, ModelQuality, NextModel, StatsResponse
 from image_core.model import ModelInUse
 from image_core.services import Services
 
@@ -49,9 +50,10 @@ async def _cached_model(request: Request) -> CachedModel:  # FastAPI would run a
 def health(cached_model: Annotated[CachedModel, Depends(_cached_model)]) -> HealthResponse:
     """Reads the database, at most once in five seconds, and names the caption model in use."""
     model = cached_model.get()
-    following = model.next_model
+    following, quality = model.next_model, model.quality
     return HealthResponse(
         caption_model=model.name,
+        caption_model_quality=ModelQuality(**asdict(quality)) if quality else None,
         next_caption_model=NextModel(name=following.name, percent=following.percent) if following else None,
     )
 

@@ -6,10 +6,11 @@ same transaction changes the counters by the difference between the two. A faile
 
 from __future__ import annotations
 
+import json
 import random
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from image_core.model import (
     IDEMPOTENCY_KEY_MS,
     PUBLIC_STATUSES,
     ModelInUse,
+    ModelQuality,
     NextModel,
     Outcome,
     Record,
@@ -342,9 +344,12 @@ class Records(Queries):
 
     # The caption model: the one that the processor last loaded, and the one that will replace it
 
-    def announce_caption_model(self, model: str) -> None:
-        """Store the name of the model in use, for `/health`. It also replaces the next model."""
-        self._client.put_item(TableName=self._stats_table, Item={**_MODEL_KEY, "model": {"S": model}})
+    def announce_caption_model(self, model: str, quality: ModelQuality | None = None) -> None:
+        """Store the model in use, for `/health`. It also replaces the next model."""
+        item = {**_MODEL_KEY, "model": {"S": model}}
+        if quality is not None:
+            item["quality"] = {"S": json.dumps(asdict(quality))}
+        self._client.put_item(TableName=self._stats_table, Item=item)
 
     def announce_next_caption_model(self, model: NextModel) -> None:
         """Store the progress of a model that is being downloaded or exported."""
@@ -362,7 +367,8 @@ class Records(Queries):
         next_model = None
         if "next_model" in item:
             next_model = NextModel(item["next_model"]["S"], int(item["next_percent"]["N"]))
-        return ModelInUse(item["model"]["S"] if "model" in item else None, next_model)
+        quality = ModelQuality(**json.loads(item["quality"]["S"])) if "quality" in item else None
+        return ModelInUse(item["model"]["S"] if "model" in item else None, next_model, quality)
 
     # Writing
 
