@@ -9,6 +9,7 @@ from image_processor.captioning.model_folder import MANIFEST_NAME, read_manifest
 from models.blip import load_config
 from models.export import Origin, export
 from models.fetch import REPOSITORY, REVISION, cached
+from models.pictures import Compared
 from models.random_checkpoint import write_random_checkpoint
 
 WORK = Path(__file__).parents[1] / ".bench"
@@ -45,6 +46,21 @@ def prepare(work: Path = WORK) -> Model:
     if not (exported / MANIFEST_NAME).is_file() or read_manifest(exported).name != origin.name:
         export(checkpoint, exported, origin)
     return Model(read_manifest(exported).model, checkpoint, exported)
+
+
+def prepare_int8(model: Model, work: Path = WORK) -> Path:
+    """Find or create the export of `model` with 8-bit weights. Captions of only a few pictures are compared."""
+    folder = work / "int8"
+    fp32 = read_manifest(model.exported)
+    if not (folder / MANIFEST_NAME).is_file() or read_manifest(folder).model != fp32.model:
+        origin = Origin(fp32.name, fp32.revision, fp32.license)
+        export(model.checkpoint, folder, origin, precision="int8", compared=Compared(4, packaged=False))
+    return folder
+
+
+def folder_bytes(folder: Path) -> int:
+    """The bytes of all files that belong to an export."""
+    return sum(entry.bytes for entry in read_manifest(folder).files.values())
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,13 @@ from models.quantize import blocks
 from models.weights import Floats
 
 
-def decoder_graph(checkpoint: Checkpoint, precision: Precision = "fp32") -> Graph:
-    """Build it from the weights of `checkpoint`. int8: all matrices are stored in blocks of 8-bit numbers."""
+def decoder_graph(checkpoint: Checkpoint, precision: Precision = "fp32", graph: Graph | None = None) -> Graph:
+    """Build it from the weights of `checkpoint`. int8: all matrices are stored in blocks of 8-bit numbers.
+
+    `graph`: the empty graph to build it in.
+    """
     kind = _Decoder if precision == "fp32" else _EightBitDecoder
-    return kind(Graph("decoder"), checkpoint).build()
+    return kind(graph or Graph("decoder"), checkpoint).build()
 
 
 Table = tuple[str, ...]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -20,15 +19,17 @@ COMPARED_SEEDS = TEST_SEEDS[5_000_000:]
 MEASURED_SEEDS = TEST_SEEDS[6_000_000:]
 """Seeds of the pictures that forms of products are chosen by: not those that the result is compared on."""
 
+PACKAGES = Path(__file__).parents[1] / ".photographs"
+"""The folder of packages with photographs, which `make model PHOTOGRAPHS=1` installs."""
 PHOTOGRAPHS = {
-    "skimage": ("data", "scikit-image", (
+    "skimage/data": (
         "astronaut.png", "brick.png", "camera.png", "cell.png", "chelsea.png", "clock_motion.png", "coffee.png",
         "coins.png", "grass.png", "gravel.png", "hubble_deep_field.jpg", "ihc.png", "moon.png",
         "motorcycle_left.png", "page.png", "retina.jpg", "rocket.jpg", "text.png",
-    )),
-    "sklearn": ("datasets/images", "scikit-learn", ("china.jpg", "flower.jpg")),
+    ),
+    "sklearn/datasets/images": ("china.jpg", "flower.jpg"),
 }  # fmt: skip
-"""By module: the folder in it, the package's name, and its photographs. Their licenses allow any use."""
+"""The photographs in scikit-image and scikit-learn, by folder."""
 CROPS = {"whole": (0, 0, 1, 1), "top left": (0, 0, 0.6, 0.6), "top right": (0.4, 0, 1, 0.6),
          "bottom left": (0, 0.4, 0.6, 1), "bottom right": (0.4, 0.4, 1, 1)}  # fmt: skip
 """Each photograph is compared as a whole and in parts: left, top, right and bottom as shares of its size."""
@@ -58,11 +59,11 @@ class Compared:
     def samples(self) -> Iterator[Sample]:
         """All of them. Says which photographs are skipped."""
         yield from drawn_pictures(self.drawn)
-        if missing := missing_packages():
-            print(
-                f"photographs of {' and '.join(missing)} are skipped: run make with PHOTOGRAPHS=1 to install them"
-            )
-        yield from photographs()
+        if self.packaged:
+            found = list(photographs())
+            if not found:
+                print("photographs are skipped: PHOTOGRAPHS=1 installs the packages that contain them")
+            yield from found
         if self.folder is not None:
             yield from own_pictures(self.folder)
 
@@ -73,22 +74,14 @@ def drawn_pictures(count: int, seeds: range = COMPARED_SEEDS) -> Iterator[Sample
         yield Sample(f"drawn picture {seed}", "drawn", draw(seed).picture)
 
 
-def photographs() -> Iterator[Sample]:
-    """Photographs, and parts of them, in those packages of `PHOTOGRAPHS` that are installed."""
-    for module, (folder, _, names) in PHOTOGRAPHS.items():
-        spec = find_spec(module)
-        for place in spec.submodule_search_locations or () if spec else ():
-            for name in names:
-                path = Path(place, folder, name)
-                picture = _open(path) if path.is_file() else None
-                if picture is not None:
-                    for crop, box in CROPS.items():
-                        yield Sample(f"{name}, {crop}", "photographs", _crop(picture, box))
-
-
-def missing_packages() -> list[str]:
-    """The packages with photographs that are not installed."""
-    return [package for module, (_, package, _) in PHOTOGRAPHS.items() if find_spec(module) is None]
+def photographs(packages: Path = PACKAGES) -> Iterator[Sample]:
+    """The photographs in `packages`, and parts of them. None if the packages are not installed."""
+    for folder, names in PHOTOGRAPHS.items():
+        for name in names:
+            picture = _open(packages / folder / name)
+            if picture is not None:
+                for crop, box in CROPS.items():
+                    yield Sample(f"{name}, {crop}", "photographs", _crop(picture, box))
 
 
 def own_pictures(folder: Path) -> Iterator[Sample]:

@@ -22,7 +22,7 @@ from models.encoder_graph import encoder_graph
 from models.export import Origin, export, main, origin_of
 from models.graph import Graph
 from models.layers import Layers, measure
-from models.pictures import Compared, own_pictures
+from models.pictures import CROPS, Compared, own_pictures, photographs
 from models.products import Products
 from models.quantize import (
     Form,
@@ -270,3 +270,14 @@ def test_own_pictures_are_upright_and_other_files_are_skipped(tmp_path: Path) ->
 def test_a_folder_without_pictures_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no pictures"):
         list(own_pictures(tmp_path / "nowhere"))
+
+
+def test_photographs_come_from_an_installed_package_as_a_whole_and_in_parts(tmp_path: Path) -> None:
+    assert list(photographs(tmp_path)) == []
+
+    (tmp_path / "skimage" / "data").mkdir(parents=True)
+    Image.new("RGB", (100, 50)).save(tmp_path / "skimage" / "data" / "coffee.png")
+
+    samples = list(photographs(tmp_path))
+    assert [sample.name for sample in samples] == [f"coffee.png, {crop}" for crop in CROPS]
+    assert [sample.picture.size for sample in samples] == [(100, 50)] + 4 * [(60, 30)]
