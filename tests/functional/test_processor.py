@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,10 @@ from PIL import Image
 
 from image_core.errors import UploadIncomplete
 from image_core.keys import derived_image_id, new_image_id, upload_key
-from image_core.model import Status
+from image_core.model import ModelQuality, Status
 from image_core.stores.queue import ObjectEvent, UnknownMessage, notification_of
 from image_processor.handler import Processor
+from image_processor.model_loader import load_model
 from tests import pictures
 from tests.events import Event, load
 from tests.functional.captioners import DEMO_MODEL, Failing, FakeCaptioner, Silent
@@ -460,6 +463,28 @@ def test_the_demo_model_captions_a_picture_and_is_announced(make_stack: Callable
     assert record.status is Status.SUCCESS
     assert record.caption and record.caption.startswith("a photo of")
     assert record.caption_model == stack.records.caption_model().name
+
+
+def test_a_model_is_announced_with_its_precision_and_agreement(
+    make_stack: Callable[..., Stack], tmp_path: Path
+) -> None:
+    folder = tmp_path / "int8"
+    shutil.copytree(DEMO_MODEL, folder)
+    agreement = {
+        "reference": "fp32",
+        "pictures": {"drawn": 100},
+        "identical_captions": 0.97,
+        "equal_tokens": 0.995,
+        "log_probability_difference": 0.01,
+        "worst": {"picture": "one", "expected": "a cat", "actual": "a dog"},
+    }
+    manifest = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({**manifest, "agreement": agreement}))
+
+    stack = make_stack(caption_model_dir=str(folder))
+    load_model(stack.services)
+
+    assert stack.records.caption_model().quality == ModelQuality("fp32", 0.97, 0.995)
 
 
 def test_pictures_that_the_memory_of_the_function_has_no_room_for_are_refused_and_the_log_says_why(
