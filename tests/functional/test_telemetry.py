@@ -142,7 +142,9 @@ def test_every_metric_of_the_dashboard_is_emitted_or_aws_own(stack: Stack, runti
     (refused,) = runtime.call("api", upload_event(pictures.jpeg(40, 30)), UPLOADS_BUCKET="no-such-bucket")
     assert refused["statusCode"] == 503
     stack.put("broken.jpg", pictures.jpeg(40, 30)[:500])
-    runtime.call("processor", *(messages(notification(stack, key=one)) for one in (key, "broken.jpg")))
+    stack.put("again.jpg", pictures.jpeg(400, 300))
+    dropped = (key, "broken.jpg", "again.jpg")
+    runtime.call("processor", *(messages(notification(stack, key=one)) for one in dropped))
     stack.clock.now_ms = 1_000_000_000_000  # 2001: the function's own clock is the real one
     image_in(stack.records, Status.PENDING)
     runtime.call("recovery", load("schedule.json"))

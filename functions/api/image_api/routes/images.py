@@ -273,10 +273,10 @@ def reprocess_image(
     """Runs the pipeline again, after a failure or a success. The old results stay until it ends.
 
     The caption is copied if this or another image with the same bytes has one of the current model and settings;
-    `force=true` computes it. `stage=caption` keeps thumbnails and metadata; `stage=thumbnails` keeps the caption and
-    does not run the model. Results that are missing or belong to an earlier version of the file are also recreated,
-    as well as results that an earlier call requested and that do not exist yet. `stages` in the response shows what
-    is pending.
+    `force=true` computes it. `stage=caption` keeps thumbnails and metadata; `stage=thumbnails` keeps the caption
+    and does not run the model. Results that are missing or belong to an earlier version of the file are also
+    recreated, as well as results that an earlier call requested and that do not exist yet. `stages` in the response
+    shows what is pending.
     """
 
     def begin(record: Record) -> Record:
