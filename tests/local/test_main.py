@@ -124,7 +124,11 @@ def test_the_stack_is_the_one_of_the_template(stack, client):
     (statement,) = allowed
     assert statement["Condition"]["ArnEquals"] == {"aws:SourceArn": f"arn:aws:s3:::{bucket}"}
     images = dynamodb.describe_table(TableName=ready["images_table_name"])["Table"]
-    assert {index["IndexName"] for index in images["GlobalSecondaryIndexes"]} == {"by_content", "by_created", "by_status"}
+    assert {index["IndexName"] for index in images["GlobalSecondaryIndexes"]} == {
+        "by_content",
+        "by_created",
+        "by_status",
+    }
     assert images["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
 
 
