@@ -1,4 +1,4 @@
-"""Captioners that are quicker than a model, and do what a test wants."""
+"""Captioners that are faster than a model and whose behavior a test controls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CORNERS = {"red": pictures.RED, "green": pictures.GREEN, "blue": pictures.BLUE,
 
 
 class FakeCaptioner:
-    """Names the color in the upper left corner: red in `pictures.scene`. `meanwhile` happens while it looks."""
+    """Names the color in the upper left corner: red in `pictures.scene`. Calls `meanwhile` before it returns."""
 
     model = "fake@1"
     recipe = "fake"
@@ -39,7 +39,7 @@ def _corner(picture: Image.Image) -> str:
 
 
 class Silent(FakeCaptioner):
-    """Has nothing to say about any picture."""
+    """Returns an empty caption for every picture."""
 
     recipe = "silent"
 
@@ -49,7 +49,7 @@ class Silent(FakeCaptioner):
 
 
 class Failing(FakeCaptioner):
-    """Cannot caption anything."""
+    """Raises an error for every picture."""
 
     recipe = "failing"
 
@@ -63,7 +63,7 @@ class Failing(FakeCaptioner):
 
 
 class AtOnce(Executor):
-    """Does what is submitted before the caller goes on: so that a test knows what has happened by then."""
+    """Runs a submitted function immediately, so that a test knows what has happened by then."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -75,7 +75,7 @@ class AtOnce(Executor):
 
 
 class AtTheLast(Executor):
-    """Does what is submitted when its result is asked for."""
+    """Runs a submitted function when its result is requested."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         class Later(Future[Any]):

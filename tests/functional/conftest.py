@@ -1,4 +1,4 @@
-"""A moto server for all functional tests, and a stack for each."""
+"""One emulator for all functional tests, and a stack for each test."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ def clients() -> Iterator[Clients]:
 
 @pytest.fixture
 def make_stack(clients: Clients) -> Iterator[Callable[..., Stack]]:
-    """Makes stacks with settings of their own. Whatever a test did: counters equal a recount of the records."""
+    """Create stacks with custom settings.
+
+    After each test, verify that the counters equal a recount of the records.
+    """
     stacks: list[Stack] = []
 
     def make(**settings: Any) -> Stack:

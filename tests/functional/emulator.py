@@ -1,4 +1,4 @@
-"""AWS for the functional tests: moto's server or MiniStack, on it a stack for each test, as in template.yaml."""
+"""AWS for the functional tests: moto or MiniStack, with a separate stack from template.yaml for each test."""
 
 from __future__ import annotations
 
@@ -37,24 +37,28 @@ from tests.running_stack import until
 
 REGION = "eu-west-1"
 EMULATOR = os.environ.get("EMULATOR") or "moto"
-# One try: a fault that a test causes is to be seen, not waited for. As in image_core.services otherwise.
+# A single try, so that a test sees the errors that it injects without waiting for retries. Otherwise as in
+# image_core.services.
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 1})
 _S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "path"}))
 
 
 class _QuietHandler(MotoRequestHandler):
     def log_request(self, code: Any = "-", size: Any = "-") -> None:
-        """pytest shows what goes wrong."""
+        """Log no requests: pytest shows what goes wrong."""
 
 
 def served(*, every_service: bool = False) -> AbstractContextManager[str]:
-    """The emulator that $EMULATOR names, on a free port; its URL. moto always has every service."""
+    """Run the emulator that $EMULATOR names on a free port and return its URL. moto always has every service."""
     return ministack(every_service=every_service) if EMULATOR == "ministack" else moto()
 
 
 @contextmanager
 def moto() -> Iterator[str]:
-    """moto on a free port, one request at a time (its transactions are not thread-safe); its URL."""
+    """Run moto on a free port and return its URL.
+
+    It serves one request at a time: its transactions are not thread-safe.
+    """
     server = make_server(
         "127.0.0.1", 0, application(create_backend_app), threaded=True, request_handler=_QuietHandler
     )
@@ -66,7 +70,7 @@ def moto() -> Iterator[str]:
 
 
 class Clients:
-    """Plain clients of one endpoint; building them costs more than most tests."""
+    """Unmodified clients of one endpoint, shared by all tests: creating them takes longer than most tests."""
 
     def __init__(self, url: str) -> None:
         session = boto3.Session(region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
@@ -80,7 +84,7 @@ class Clients:
 
 
 class FakeClock:
-    """Time that passes when a test says so."""
+    """A clock that moves only when a test moves it."""
 
     def __init__(self) -> None:
         self.now_ms = 1_795_168_800_000  # 2026-11-20T10:00:00Z
@@ -99,14 +103,14 @@ class FakeClock:
 
 Call = Callable[..., Any]
 Act = Callable[[Call, dict[str, Any]], Any]
-"""What happens instead of a call: it is given the real one and its arguments."""
+"""What a test runs instead of a call. It receives the real method and its arguments."""
 
 
 class Client:
-    """A real client behind a thin layer: it notes the calls, and does what a test has planned for the next ones.
+    """A wrapper around a real client. It records the calls, and replaces the next ones if a test planned that.
 
-    What a function calls must be allowed by its role in template.yaml, or is refused as IAM would refuse it;
-    `arns` are the template's resources by the names that they have here.
+    It rejects a call that the function's role in template.yaml does not allow, as IAM would.
+    `arns` maps the names in the emulator to the template's resources.
     """
 
     def __init__(self, client: Any, arns: dict[str, str]) -> None:
@@ -117,11 +121,11 @@ class Client:
         self.calls: list[tuple[str, dict[str, Any]]] = []
 
     def plan(self, operation: str, *acts: Act) -> None:
-        """The next calls of `operation`, one act each; after them it works as always."""
+        """Replace the next calls of `operation`, one for each act. Later calls are normal again."""
         self._planned.setdefault(operation, []).extend(acts)
 
     def arguments(self, operation: str) -> list[dict[str, Any]]:
-        """Those of the calls of `operation` so far."""
+        """Return the arguments of all calls of `operation` so far."""
         return [arguments for name, arguments in self.calls if name == operation]
 
     def __getattr__(self, name: str) -> Any:
@@ -140,7 +144,7 @@ class Client:
             return _Paginator(lambda **arguments: self._paginated(operation, pages, arguments))
 
         def presigned(operation: str, **arguments: Any) -> Any:
-            # Whoever uses the URL acts with the rights of the role that signed it.
+            # A presigned URL has the permissions of the role that signed it.
             calls.enforce(self._service, operation, arguments["Params"], self._arns)
             return target(operation, **arguments)
 
@@ -157,27 +161,27 @@ class _Paginator:
 
 
 def done(call: Call, arguments: dict[str, Any]) -> Any:
-    """Nothing special."""
+    """Make the call as usual."""
     return call(**arguments)
 
 
 def repeated(call: Call, arguments: dict[str, Any]) -> Any:
-    """The reply is lost and the call made again, as botocore's retries do."""
+    """Make the call twice, as if the first reply was lost and botocore retried."""
     call(**arguments)
     return call(**arguments)
 
 
 class Killed(BaseException):
-    """The end of a worker's process, as far as its code can see: nothing of it runs any more."""
+    """A worker's process is killed: none of its code runs after this."""
 
 
 def killed(_: Call, __: dict[str, Any]) -> Any:
-    """The worker is killed before its call goes out."""
+    """Kill the worker before its call is sent."""
     raise Killed
 
 
 def raising(error: Exception) -> Act:
-    """The call fails; nothing is done."""
+    """Raise `error` instead of making the call."""
 
     def fail(_: Call, __: dict[str, Any]) -> Any:
         raise error
@@ -186,7 +190,7 @@ def raising(error: Exception) -> Act:
 
 
 def done_but_raising(error: Exception) -> Act:
-    """The call is carried out, and its reply lost for good."""
+    """Make the call, but lose its reply: `error` is raised instead."""
 
     def lose(call: Call, arguments: dict[str, Any]) -> Any:
         call(**arguments)
@@ -196,7 +200,7 @@ def done_but_raising(error: Exception) -> Act:
 
 
 def preceded_by(action: Callable[[], object]) -> Act:
-    """Somebody else is faster."""
+    """Run `action` before the call, for example a write by another worker."""
 
     def act(call: Call, arguments: dict[str, Any]) -> Any:
         action()
@@ -206,7 +210,7 @@ def preceded_by(action: Callable[[], object]) -> Act:
 
 
 def followed_by(action: Callable[[], object]) -> Act:
-    """Something else happens before the reply is read."""
+    """Run `action` after the call and before its reply is read."""
 
     def act(call: Call, arguments: dict[str, Any]) -> Any:
         reply = call(**arguments)
@@ -217,13 +221,13 @@ def followed_by(action: Callable[[], object]) -> Act:
 
 
 class Stack:
-    """Buckets, tables and queues of one test, the services on them, and what a test wants to see of them."""
+    """The buckets, tables and queue of one test, the services that use them, and methods to inspect them."""
 
     def __init__(
         self,
         clients: Clients,
         *,
-        tables_alone: bool = False,
+        tables_only: bool = False,
         versioned: bool = True,
         streams: bool = False,
         **settings: Any,
@@ -239,7 +243,7 @@ class Stack:
         self.queue_url = "https://there.is.no.queue"
         self.event_bus = f"{name}-bus"
         self._create_tables(clients.dynamodb, streams=streams)
-        if not tables_alone:
+        if not tables_only:
             self._create_buckets(clients.s3, versioned=versioned)
             self.queue_url = clients.sqs.create_queue(QueueName=f"{name}-queue")["QueueUrl"]
         self.api_key_secret_arn = settings.get("api_key_secret_arn", "arn:none")
@@ -291,7 +295,7 @@ class Stack:
         )
 
     def _connected(self, dynamodb: Any, s3: Any, sqs: Any, *, seed: int) -> Services:
-        """The services, wired as image_core.services does it."""
+        """Build the services as image_core.services does."""
         return Services(
             settings=self.settings,
             records=self._records(dynamodb, seed=seed),
@@ -308,18 +312,19 @@ class Stack:
             clock=Clock(self.clock, self.clock.sleep),
         )
 
-    # What a test does, and what it sees: past the layer for which it may have planned something
+    # What a test does or inspects. These methods use the unmodified clients, so that planned acts do not affect
+    # them.
 
     def put(self, key: str, body: bytes = b"bytes") -> None:
-        """An object appears in the uploads bucket."""
+        """Put an object into the uploads bucket."""
         self._plain.s3.put_object(Bucket=self.uploads_bucket, Key=key, Body=body)
 
     def remove(self, key: str) -> None:
-        """An object is deleted from the uploads bucket, by somebody else than the pipeline."""
+        """Delete an object from the uploads bucket, without the pipeline."""
         self._plain.s3.delete_object(Bucket=self.uploads_bucket, Key=key)
 
     def notify_the_queue(self) -> None:
-        """From now on the uploads bucket tells the queue of what template.yaml says."""
+        """Send the events of the uploads bucket to the queue, as template.yaml configures it."""
         arn = self._plain.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=["QueueArn"])
         wanted = resource("UploadsBucket")["NotificationConfiguration"]["QueueConfigurations"]
         self._plain.s3.put_bucket_notification_configuration(
@@ -332,11 +337,11 @@ class Stack:
         )
 
     def other_services(self) -> Services:
-        """The same stack in the hands of somebody else."""
+        """Return separate services on the same stack, as another worker has them."""
         return self._connected(self._plain.dynamodb, self._plain.s3, self._plain.sqs, seed=2)
 
     def other_records(self) -> Records:
-        """The same records in the hands of somebody else."""
+        """Return a separate `Records` on the same tables, as another worker has it."""
         return self._records(self._plain.dynamodb, seed=2)
 
     def every(self) -> list[Record]:
@@ -347,7 +352,7 @@ class Stack:
         return record
 
     def counts(self) -> dict[str, int]:
-        """The counters of statuses that are not 0."""
+        """Return the status counters that are not 0."""
         return {str(status): count for status, count in self.other_records().stats().counts.items() if count}
 
     def originals(self) -> set[str]:
@@ -360,12 +365,15 @@ class Stack:
         return {entry["Key"] for entry in self._plain.s3.list_objects_v2(Bucket=bucket).get("Contents", [])}
 
     def messages(self) -> list[dict[str, Any]]:
-        """Those that can be received now; they stay in the queue, hidden."""
+        """Receive the visible messages. They stay in the queue but are hidden."""
         response = self._plain.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
         return list(response.get("Messages", []))
 
     def notifications(self) -> list[dict[str, Any]]:
-        """All messages, once an event of the bucket is among them: S3 sends it a little later."""
+        """Wait until the messages include one of the bucket's events, and return all of them.
+
+        S3 sends events with a delay.
+        """
         found: list[dict[str, Any]] = []
 
         def has_event() -> bool:
@@ -385,13 +393,16 @@ def _template() -> dict[str, Any]:
 
 
 def table_shape(name: str) -> dict[str, Any]:
-    """How to create a table of template.yaml, without its stream: moto keeps every record."""
+    """Return the arguments that create a table of template.yaml, without its stream.
+
+    Otherwise moto keeps every stream record.
+    """
     arguments = table_arguments(resource(name))
     arguments.pop("StreamSpecification", None)
     return arguments
 
 
 def resource(name: str) -> dict[str, Any]:
-    """The properties of a resource in template.yaml."""
+    """Return the properties of a resource in template.yaml."""
     properties: dict[str, Any] = _template()["Resources"][name]["Properties"]
     return properties

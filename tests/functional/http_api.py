@@ -1,4 +1,4 @@
-"""Calls through Mangum, as API Gateway makes them: payload 2.0, binary bodies in base64 both ways."""
+"""Call the API through Mangum as API Gateway does: payload format 2.0, with binary bodies in base64."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BOUNDARY = "------------------------d74496d66958873e"
 
 @dataclass(frozen=True)
 class Response:
-    """What API Gateway would send on."""
+    """The response that API Gateway would send to the client."""
 
     status: int
     headers: dict[str, str]
@@ -34,7 +34,7 @@ class Response:
 
     @property
     def code(self) -> Any:
-        """The error's code; the body is an envelope and nothing else."""
+        """Return the error's code, after a check that the body is an error envelope and nothing else."""
         envelope = self.json()
         assert set(envelope) == {"status", "data", "error"}
         assert (envelope["status"], envelope["data"]) == ("error", None)
@@ -44,7 +44,7 @@ class Response:
 
 
 class Api:
-    """The function, called with events."""
+    """Calls the API function with API Gateway events."""
 
     def __init__(self, services: Services) -> None:
         self._handler = inline_handler(with_readable_host(Mangum(create_app(services), lifespan="off")))
@@ -84,7 +84,7 @@ def request(
     headers: dict[str, str] | None = None,
     body: bytes | None = None,
 ) -> Event:
-    """The event in `file`, for another path (and query, method, headers, body)."""
+    """Load the event in `file` and replace its path (and, if given, query, method, headers and body)."""
     event = load(file)
     http = event["requestContext"]["http"]
     event["rawPath"] = http["path"] = path
@@ -99,7 +99,7 @@ def request(
 
 
 def multipart(body: bytes, name: str, content_type: str, field: str = "file") -> bytes:
-    """A form with one file, as curl sends it."""
+    """Build a form with one file, as curl sends it."""
     head = (
         f"--{BOUNDARY}\r\n"
         f'Content-Disposition: form-data; name="{field}"; filename="{name}"\r\n'

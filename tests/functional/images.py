@@ -1,4 +1,4 @@
-"""Images in any state, brought there by the transitions that lead to it."""
+"""Create images in any status, through the transitions that lead there."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ METADATA = {
 
 
 def new_record(records: Records, **fields: Any) -> Record:
-    """What the API begins with; not written yet."""
+    """Return a record as the API creates it, not written yet."""
     image_id = new_image_id()
     now_ms = records.clock.now_ms()
     new = Record.new(
@@ -44,13 +44,13 @@ def new_record(records: Records, **fields: Any) -> Record:
 
 
 def stored_object(record: Record, version: str = "v1", **fields: Any) -> StoredObject:
-    """An object under the record's key."""
+    """Return an object under the record's key."""
     defaults: dict[str, Any] = {"key": record.key, "version": version, "version_id": version, "size_bytes": 1000}
     return StoredObject(**(defaults | {"etag": f"etag-of-{version}"} | fields))
 
 
 def made_by(record: Record) -> dict[str, ThumbnailInfo]:
-    """The thumbnails of the attempt that holds the record."""
+    """Return the thumbnails of the record's current attempt."""
     return {
         size: ThumbnailInfo(f"{record.image_id}/{record.attempt}/{size}", 150, 100, "image/jpeg", 100)
         for size in ("small", "medium")
@@ -69,7 +69,10 @@ def outcome(**fields: Any) -> Outcome:
 
 
 def image_in(records: Records, status: Status, **fields: Any) -> Record:
-    """An image of its own in that status, with an object of version `v1` where one was seen."""
+    """Create a new image in that status.
+
+    It has an object of version `v1` if that status implies that an object was seen.
+    """
     new = new_record(records, **fields)
     if status is Status.RESERVED:
         return records.reserve(new)
@@ -88,7 +91,7 @@ def image_in(records: Records, status: Status, **fields: Any) -> Record:
 
 
 def stored_image(stack: Stack, status: Status, body: bytes = b"the original", **fields: Any) -> Record:
-    """As `image_in`, with its original and its thumbnails in the buckets."""
+    """Create an image as `image_in` does, with its original and its thumbnails in the buckets."""
     records, storage = stack.records, stack.services.storage
     if "key" in fields:  # a direct drop
         fields.setdefault("image_id", derived_image_id(stack.uploads_bucket, fields["key"]))

@@ -1,6 +1,6 @@
-"""A function's real handler in AWS's own runtime: the Runtime Interface Emulator that sam-cli ships.
+"""Run a function's real handler in AWS's own runtime, with the Runtime Interface Emulator that sam-cli includes.
 
-It serves one call at a time, and answers 200 even where the function failed. No Docker.
+It needs no Docker. It serves one call at a time, and its status is 200 even if the function failed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CALL_SECONDS = 120
 
 
 def emulator() -> Path | None:
-    """The emulator's binary for this machine; None where there is none (it is a Linux program)."""
+    """Return the emulator's binary for this machine, or None if it does not run here (it is a Linux program)."""
     found = importlib.util.find_spec("samcli")
     architecture = _ARCHITECTURES.get(platform.machine())
     if platform.system() != "Linux" or found is None or found.origin is None or architecture is None:
@@ -41,7 +41,7 @@ def emulator() -> Path | None:
 
 @contextmanager
 def running(handler: str, environment: Mapping[str, str], log: Path) -> Iterator[Invoke]:
-    """`handler` served by the emulator; what is yielded sends it an event and gives its answer."""
+    """Serve `handler` with the emulator. Yields a function that sends it an event and returns its response."""
     binary = emulator()
     assert binary is not None
     if not os.access(binary, os.X_OK):

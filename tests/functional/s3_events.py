@@ -1,4 +1,4 @@
-"""Notifications of S3 about a stack's own buckets, bare or in the messages of a queue."""
+"""S3 notifications about a stack's buckets, bare or in SQS messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.functional.emulator import Stack
 
 
 def notification(stack: Stack, file: str = "s3_put.json", key: str | None = None, **fields: Any) -> Event:
-    """The notification in `file`, about this stack's bucket (and another key, written as S3 writes it)."""
+    """Load the notification in `file`, with this stack's bucket (and `key`, encoded as S3 encodes it)."""
     event = load(file)
     entity = event["Records"][0]["s3"]
     entity["bucket"]["name"] = stack.uploads_bucket
@@ -27,7 +27,7 @@ def key_in(event: Event) -> str:
 
 
 def messages(*bodies: Event | str, file: str = "sqs_s3_put.json", **attributes: str) -> Event:
-    """The event with which Lambda hands over messages of a queue; ids are `message-0`, `message-1`, …"""
+    """Build the event with which Lambda delivers SQS messages; their ids are `message-0`, `message-1`, …"""
     event = load(file)
     (template,) = event["Records"]
     event["Records"] = [
@@ -44,5 +44,5 @@ def messages(*bodies: Event | str, file: str = "sqs_s3_put.json", **attributes: 
 
 
 def failed(response: dict[str, Any]) -> list[str]:
-    """The messages that must come back."""
+    """Return the ids of the messages that Lambda must deliver again."""
     return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]

@@ -1,8 +1,7 @@
-"""For each fault the metric that its alarm in template.yaml watches: namespace, name and dimensions, exactly.
+"""Each injected error emits exactly the metric that its alarm in template.yaml watches.
 
-What the functions tell themselves is read off the EMF lines that they print while a fault is injected; what AWS
-counts (errors, 5xx, the age of messages) is shown by what the function answers, and by the resource that the alarm
-names.
+The functions' own metrics are parsed from the EMF lines that they print. For metrics that AWS counts (errors,
+5xx, the age of messages), the tests check the function's response and the resource that the alarm names.
 """
 
 from __future__ import annotations
@@ -45,11 +44,11 @@ def failures(service: str, **code: str) -> Metric:
     return metric(STACK, "ImagesFailed", service=service, **code)
 
 
-# Faults
+# Injected errors
 
 
 def process(stack: Stack, captioner: FakeCaptioner | None = None, key: str = KEY) -> None:
-    """The processor takes the message of a key, on its last attempt."""
+    """Process the message of a key, on its last attempt."""
     stored = stack.services.storage.head(key)
     event = messages(notification(stack, key=key, eTag=stored.etag if stored else ""))
     Processor(stack.services, lambda _: captioner or FakeCaptioner())(event)
@@ -164,7 +163,10 @@ EMF_FAULTS: list[tuple[str, str, Inject, Metric]] = [
 
 @pytest.fixture
 def metrics_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[str], Any]:
-    """Gives a function its variables of the template; then what it has printed."""
+    """Return a function that sets a service's variables as in the template.
+
+    It returns a parser of what the service printed.
+    """
 
     def of(service: str) -> Callable[[], dict[Metric, list[float]]]:
         monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", STACK)
@@ -176,7 +178,7 @@ def metrics_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(("alarm", "service", "inject", "fires"), EMF_FAULTS)
-def test_an_injected_fault_emits_the_metric_that_its_alarm_watches(
+def test_an_injected_error_emits_the_metric_that_its_alarm_watches(
     stack: Stack, metrics_of: Callable[[str], Any], alarm: str, service: str, inject: Inject, fires: Metric
 ) -> None:
     printed = metrics_of(service)
@@ -187,12 +189,12 @@ def test_an_injected_fault_emits_the_metric_that_its_alarm_watches(
     print(f"{alarm}: {inject.__name__} → {fires.namespace} {fires.name} {dict(fires.dimensions)}")
 
 
-def test_each_custom_metric_with_an_alarm_has_an_injected_fault_that_emits_it() -> None:
+def test_each_custom_metric_with_an_alarm_has_an_injected_error_that_emits_it() -> None:
     ours = {(name, one) for name, alarm in alarms().items() for one in watched(alarm) if one.namespace == STACK}
     assert ours == {(name, fires) for name, _, _, fires in EMF_FAULTS}
 
 
-def test_a_picture_that_is_processed_fires_nothing(stack: Stack, metrics_of: Callable[[str], Any]) -> None:
+def test_a_processed_picture_triggers_no_alarm(stack: Stack, metrics_of: Callable[[str], Any]) -> None:
     printed = metrics_of("processor")
     stack.put(KEY, pictures.jpeg(200, 100))
     process(stack)
@@ -201,7 +203,9 @@ def test_a_picture_that_is_processed_fires_nothing(stack: Stack, metrics_of: Cal
     assert not set(metrics) & {one for alarm in alarms().values() for one in watched(alarm)}
 
 
-def test_only_pipeline_errors_fire_the_pipeline_error_alarm(stack: Stack, metrics_of: Callable[[str], Any]) -> None:
+def test_only_pipeline_errors_trigger_the_pipeline_error_alarm(
+    stack: Stack, metrics_of: Callable[[str], Any]
+) -> None:
     printed = metrics_of("processor")
     corrupt_image(stack)
     assert not set(printed()) & watched(alarms()["PipelineErrorAlarm"])
@@ -216,7 +220,7 @@ needs_the_runtime = pytest.mark.skipif(
 
 
 @needs_the_runtime
-def test_a_processor_that_raises_is_an_error_of_the_function_that_the_alarm_names(
+def test_a_processor_that_raises_counts_as_an_error_of_the_function_that_the_alarm_watches(
     stack: Stack, tmp_path: Path
 ) -> None:
     """Lambda counts an invocation that responds with an error as one of `Errors`."""
@@ -248,7 +252,7 @@ def test_an_api_without_its_table_returns_5xx_which_api_gateway_counts(stack: St
 
 
 def flood_percent(calls: int, refused: int, **parameters: str) -> float:
-    """What ApiFloodAlarm compares with its threshold, for the metrics of five minutes."""
+    """Return the value that ApiFloodAlarm compares with its threshold, from the metrics of five minutes."""
     alarm = observability(**parameters).resources("AWS::CloudWatch::Alarm")["ApiFloodAlarm"]
     expression = next(query["Expression"] for query in alarm["Metrics"] if "Expression" in query)
     found = eval(expression, {"calls": calls, "refused": refused, "FILL": lambda metric, _: metric})
@@ -262,13 +266,13 @@ def test_floods_of_calls_and_of_refused_calls_reach_the_threshold_of_the_alarm()
     assert watched(alarm) == {metric("AWS/ApiGateway", name, **gateway) for name in ("Count", "4xx")}
     assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (25, "GreaterThanOrEqualToThreshold")
     assert (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (2, 3)
-    # A quarter of what the throttle lets through, or a twentieth if all of it is refused.
+    # The threshold is a quarter of the throttle's limit, or a twentieth of it if all calls are refused.
     assert flood_percent(14_999, 0) < 25 <= flood_percent(15_000, 0)
     assert flood_percent(2_999, 2_999) < 25 <= flood_percent(3_000, 3_000)
     assert flood_percent(15_000, 0, ApiRequestsPerSecond="400") < 25
 
 
-def test_a_sweep_that_fails_raises_and_goes_to_the_queue_that_is_watched(stack: Stack) -> None:
+def test_a_failed_sweep_raises_and_goes_to_the_monitored_queue(stack: Stack) -> None:
     image_in(stack.records, Status.PENDING)
     stack.clock.advance(10**6)
     stack.s3.plan("head_object", raising(LOST))
@@ -304,7 +308,7 @@ def of_queue(queue: str, name: str) -> Metric:
     ("alarm", "queue", "function"),
     [("QueueAgeAlarm", "Queue", "ProcessorFunction"), ("RecoveryAlarm", "DeadLetterQueue", "RecoveryFunction")],
 )
-def test_the_age_that_is_watched_is_that_of_the_queue_that_the_function_reads(
+def test_the_alarm_watches_the_age_of_the_queue_that_the_function_reads(
     alarm: str, queue: str, function: str
 ) -> None:
     assert of_queue(queue, "ApproximateAgeOfOldestMessage") in watched(alarms()[alarm])
@@ -314,7 +318,10 @@ def test_the_age_that_is_watched_is_that_of_the_queue_that_the_function_reads(
 
 
 def value(alarm: str, **metrics: float) -> float:
-    """What the alarm compares with its threshold, for the metrics of one period; FILL replaces a missing one."""
+    """Return the value that the alarm compares with its threshold, from the metrics of one period.
+
+    FILL replaces a missing metric.
+    """
     expression = next(query["Expression"] for query in alarms()[alarm]["Metrics"] if "Expression" in query)
     known = {query["Id"]: metrics.get(query["Id"]) for query in alarms()[alarm]["Metrics"] if "MetricStat" in query}
     functions = {
@@ -325,19 +332,19 @@ def value(alarm: str, **metrics: float) -> float:
     return float(eval(expression, functions, known))
 
 
-def test_recovery_is_watched_for_old_dead_letters_and_for_its_own_failures() -> None:
+def test_the_recovery_alarm_watches_old_dead_letters_and_recovery_failures() -> None:
     assert alarms()["RecoveryAlarm"]["Threshold"] == 1
     assert value("RecoveryAlarm") == value("RecoveryAlarm", age=3599) == 0
     assert value("RecoveryAlarm", age=3600) >= 1 and value("RecoveryAlarm", failures=1) >= 1
 
 
-def test_throttles_are_those_of_the_functions_that_read_queues() -> None:
+def test_the_throttles_alarm_watches_the_functions_that_read_queues() -> None:
     names = ("Processor", "Recovery")
     assert watched(alarms()["ThrottlesAlarm"]) == {of_function(name, "Throttles") for name in names}
 
 
 @pytest.mark.parametrize("name", ["Api", "Processor", "Recovery"])
-def test_a_long_run_is_measured_against_the_functions_own_timeout(name: str) -> None:
+def test_the_duration_alarm_uses_each_functions_own_timeout(name: str) -> None:
     assert of_function(name, "Duration") in watched(alarms()["DurationAlarm"])
     timeout = resolved().resources("AWS::Lambda::Function")[f"{name}Function"]["Timeout"]
     # CloudWatch counts milliseconds.
@@ -347,7 +354,7 @@ def test_a_long_run_is_measured_against_the_functions_own_timeout(name: str) -> 
 
 @pytest.mark.parametrize("name", sorted(alarms()))
 def test_an_alarm_on_filled_metrics_waits_for_values_that_arrive_late(name: str) -> None:
-    """CloudWatch fills a value that is not there yet, too."""
+    """CloudWatch also fills values that have not arrived yet."""
     if "FILL" in str(alarms()[name].get("Metrics")):
         assert alarms()[name]["EvaluationPeriods"] >= 3 > alarms()[name]["DatapointsToAlarm"]
 
@@ -355,7 +362,7 @@ def test_an_alarm_on_filled_metrics_waits_for_values_that_arrive_late(name: str)
 @pytest.mark.parametrize(
     ("given_up", "late_ms", "is_alarm"), [(0, 0, False), (0, 599_000, False), (0, 601_000, True), (1, 0, True)]
 )
-def test_events_that_are_given_up_or_ten_minutes_late_are_an_alarm(
+def test_events_that_are_discarded_or_ten_minutes_late_trigger_an_alarm(
     given_up: int, late_ms: int, is_alarm: bool
 ) -> None:
     alarm = alarms()["CompletionEventsAlarm"]
@@ -369,6 +376,6 @@ def test_events_that_are_given_up_or_ten_minutes_late_are_an_alarm(
     assert (eval(expression, values) >= alarm["Threshold"]) is is_alarm
 
 
-def test_every_alarm_has_a_test_here() -> None:
+def test_every_alarm_is_tested_here() -> None:
     tested = Path(__file__).read_text()
     assert [name for name in alarms() if f'"{name}"' not in tested] == []

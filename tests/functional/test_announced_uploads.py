@@ -1,4 +1,4 @@
-"""The processor compares what arrived with what a presigned URL was signed for."""
+"""The processor compares the file with the size and checksum for which the presigned URL was signed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OTHER = PHOTO[:-3] + b"\x00" + PHOTO[-2:]
 
 @pytest.fixture
 def process_event(stack: Stack) -> Callable[[], None]:
-    """An event about the one image's key reaches the processor."""
+    """Send an event about the only image's key to the processor."""
     processor = Processor(stack.services, lambda _: FakeCaptioner())
 
     def run() -> None:
@@ -48,10 +48,10 @@ def error(stack: Stack) -> Any:
     return record.error and record.error["code"]
 
 
-def test_a_url_that_is_still_valid_brings_nothing_back_that_was_deleted(
+def test_a_valid_url_does_not_bring_back_a_deleted_image(
     stack: Stack, api: Api, process_event: Callable[[], None]
 ) -> None:
-    stack.clock.now_ms = int(time.time() * 1000)  # that of S3
+    stack.clock.now_ms = int(time.time() * 1000)  # S3's clock
     image_id = reserve(api)
     key = stack.the_record().key
     stack.put(key, PHOTO)
@@ -63,7 +63,7 @@ def test_a_url_that_is_still_valid_brings_nothing_back_that_was_deleted(
 
     event = notification(stack, key=key)
     processor = Processor(stack.services, lambda _: FakeCaptioner())
-    assert processor(messages(event))["batchItemFailures"], "it comes back when the URL has ended"
+    assert processor(messages(event))["batchItemFailures"], "it is retried after the URL expires"
     assert api.get(f"/api/images/{image_id}").status == 404
     stack.clock.advance(stack.settings.upload_url_seconds + stack.settings.pending_timeout_seconds)
     sweep(stack.services)
@@ -72,10 +72,10 @@ def test_a_url_that_is_still_valid_brings_nothing_back_that_was_deleted(
     assert stack.every() == []
 
 
-def test_a_file_that_is_dropped_when_the_url_has_ended_is_a_new_image(
+def test_a_file_that_is_dropped_after_the_url_expired_is_a_new_image(
     stack: Stack, api: Api, process_event: Callable[[], None]
 ) -> None:
-    # A day ago, as S3 sees it.
+    # For S3 this was a day ago.
     stack.clock.now_ms = int((time.time() - 86_400) * 1000)
     reservation = {"filename": "photo.jpg", "content_type": "image/jpeg", "size": len(PHOTO)}
     event = request(
@@ -98,7 +98,7 @@ def test_a_file_that_is_dropped_when_the_url_has_ended_is_a_new_image(
 
 
 @pytest.mark.parametrize("sha256", [None, SHA256, SHA256.upper()])
-def test_what_was_announced_is_processed(
+def test_the_announced_file_is_processed(
     stack: Stack, api: Api, process_event: Callable[[], None], sha256: str | None
 ) -> None:
     image_id = reserve(api, **({"sha256": sha256} if sha256 else {}))
@@ -107,7 +107,7 @@ def test_what_was_announced_is_processed(
     assert api.get(f"/api/images/{image_id}").json()["status"] == "success"
 
 
-def test_another_size_than_the_announced_one_fails_without_a_download(
+def test_a_size_other_than_the_announced_one_fails_without_a_download(
     stack: Stack, api: Api, process_event: Callable[[], None]
 ) -> None:
     image_id = reserve(api, size=12_345)
@@ -122,7 +122,7 @@ def test_another_size_than_the_announced_one_fails_without_a_download(
     assert stack.counts() == {"failed": 1}
 
 
-def test_an_empty_file_is_damaged_whatever_was_announced(
+def test_an_empty_file_is_corrupt_whatever_was_announced(
     stack: Stack, api: Api, process_event: Callable[[], None]
 ) -> None:
     reserve(api)
@@ -131,7 +131,7 @@ def test_an_empty_file_is_damaged_whatever_was_announced(
     assert error(stack) == "corrupt_image"
 
 
-def test_another_checksum_than_the_announced_one_fails(
+def test_a_checksum_other_than_the_announced_one_fails(
     stack: Stack, api: Api, process_event: Callable[[], None]
 ) -> None:
     reserve(api, sha256=SHA256)
@@ -142,7 +142,7 @@ def test_another_checksum_than_the_announced_one_fails(
     assert stack.originals() == {stack.the_record().key}
 
 
-def test_the_announced_content_type_is_not_held_against_what_the_bytes_are(
+def test_the_bytes_decide_the_format_even_if_another_content_type_was_announced(
     stack: Stack, api: Api, process_event: Callable[[], None]
 ) -> None:
     image_id = reserve(api, content_type="image/png")
@@ -179,7 +179,7 @@ def test_a_file_that_replaces_an_announced_one_is_not_compared(
     assert stack.the_record().status is Status.SUCCESS
 
 
-def test_a_posted_file_was_seen_by_the_api_and_is_not_compared(
+def test_a_posted_file_is_not_compared_because_the_api_has_checked_it(
     stack: Stack, api: Api, process_event: Callable[[], None]
 ) -> None:
     api.upload(PHOTO)

@@ -21,7 +21,7 @@ LOST = ConnectionClosedError(endpoint_url="https://aws")
 
 
 @pytest.mark.parametrize("status", [Status.SUCCESS, Status.FAILED])
-def test_reprocessing_begins_anew_and_leaves_the_results_in_place(stack: Stack, api: Api, status: Status) -> None:
+def test_reprocessing_starts_a_new_generation_and_keeps_the_results(stack: Stack, api: Api, status: Status) -> None:
     record = stored_image(stack, status)
     before = api.get(f"/api/images/{record.image_id}").json()["data"]
     response = api.post(f"/api/images/{record.image_id}/reprocess")
@@ -36,7 +36,7 @@ def test_reprocessing_begins_anew_and_leaves_the_results_in_place(stack: Stack, 
     assert stack.counts() == {"pending": 1}
 
 
-def test_reprocessing_puts_the_key_on_the_queue(stack: Stack, api: Api) -> None:
+def test_reprocessing_sends_a_message_with_the_key(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS, key="some folder/my photo+1 é.jpg")
     api.post(f"/api/images/{record.image_id}/reprocess")
     (message,) = stack.messages()
@@ -44,16 +44,14 @@ def test_reprocessing_puts_the_key_on_the_queue(stack: Stack, api: Api) -> None:
     assert (event.bucket, event.key) == (stack.uploads_bucket, "some folder/my photo+1 é.jpg")
 
 
-def test_reprocessing_is_accepted_when_the_message_cannot_be_sent_because_the_sweep_will(
-    stack: Stack, api: Api
-) -> None:
+def test_reprocessing_is_accepted_if_the_message_cannot_be_sent(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     stack.sqs.plan("send_message", raising(LOST))
     assert api.post(f"/api/images/{record.image_id}/reprocess").status == 202
     assert list(stack.records.overdue(Status.PENDING, stack.clock.now_ms + 30_000)) == [record.image_id]
 
 
-def test_reprocessing_an_image_that_changes_meanwhile_takes_it_as_it_is_then(stack: Stack, api: Api) -> None:
+def test_reprocessing_uses_the_latest_record_if_the_image_changes_meanwhile(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     other = stack.other_records()
     stack.dynamodb.plan(
@@ -65,7 +63,7 @@ def test_reprocessing_an_image_that_changes_meanwhile_takes_it_as_it_is_then(sta
     assert (again.status, again.version, again.generation) == (Status.PENDING, "v2", 2)
 
 
-def test_a_reservation_stays_one_when_it_is_reprocessed(stack: Stack, api: Api) -> None:
+def test_a_reprocessed_reservation_stays_a_reservation(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.RESERVED)
     response = api.post(f"/api/images/{record.image_id}/reprocess")
     assert (response.status, response.json()["status"]) == (202, "pending")
@@ -88,7 +86,7 @@ def test_deleting_removes_original_thumbnails_and_record(stack: Stack, api: Api,
     assert api.get(f"/api/images/{record.image_id}").code == "not_found"
 
 
-def test_deleting_keeps_the_originals_bytes_as_an_old_version(stack: Stack, api: Api) -> None:
+def test_deleting_keeps_the_original_as_an_old_version(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS, b"precious")
     api.delete(f"/api/images/{record.image_id}")
     versions = stack.s3.list_object_versions(Bucket=stack.uploads_bucket)["Versions"]
@@ -98,7 +96,7 @@ def test_deleting_keeps_the_originals_bytes_as_an_old_version(stack: Stack, api:
     assert kept["Body"].read() == b"precious"
 
 
-def test_deleting_removes_thumbnails_that_no_record_names(stack: Stack, api: Api) -> None:
+def test_deleting_also_removes_thumbnails_that_are_not_in_the_record(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     stray = f"{record.image_id}/0123456789abcdef/small"
     stack.services.storage.put_thumbnail(stray, b"left by a dead worker", content_type="image/jpeg")
@@ -106,7 +104,7 @@ def test_deleting_removes_thumbnails_that_no_record_names(stack: Stack, api: Api
     assert stack.thumbnails() == set()
 
 
-def test_an_upload_that_is_deleted_before_processing_is_gone_at_once_and_its_record_later(
+def test_an_upload_deleted_before_processing_disappears_at_once_and_its_record_later(
     stack: Stack, api: Api
 ) -> None:
     record = stored_image(stack, Status.PENDING)
@@ -117,7 +115,7 @@ def test_an_upload_that_is_deleted_before_processing_is_gone_at_once_and_its_rec
     assert list(stack.records.overdue(Status.DELETING, stack.clock.now_ms + 30_000)) == [record.image_id]
 
 
-def test_deleting_twice_finds_nothing_the_second_time(stack: Stack, api: Api) -> None:
+def test_a_second_delete_returns_not_found(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     assert api.delete(f"/api/images/{record.image_id}").status == 204
     response = api.delete(f"/api/images/{record.image_id}")
@@ -125,10 +123,10 @@ def test_deleting_twice_finds_nothing_the_second_time(stack: Stack, api: Api) ->
 
 
 @pytest.mark.parametrize("operation", ["head_object", "delete_object", "delete_objects", "delete_item"])
-def test_what_a_deletion_could_not_remove_is_left_to_the_sweep(stack: Stack, api: Api, operation: str) -> None:
+def test_the_sweep_removes_what_a_deletion_could_not_remove(stack: Stack, api: Api, operation: str) -> None:
     record = stored_image(stack, Status.SUCCESS)
     client = stack.dynamodb if operation == "delete_item" else stack.s3
-    # The first HEAD tells what is to be deleted.
+    # The first HEAD finds the version to delete.
     client.plan(operation, *([done] if operation == "head_object" else []), raising(LOST))
     assert api.delete(f"/api/images/{record.image_id}").status == 204
     assert stack.the_record().status is Status.DELETING
@@ -136,7 +134,7 @@ def test_what_a_deletion_could_not_remove_is_left_to_the_sweep(stack: Stack, api
     assert list(stack.records.overdue(Status.DELETING, stack.clock.now_ms + 30_000)) == [record.image_id]
 
 
-def test_a_new_file_under_the_key_survives_the_deletion_of_its_predecessor(stack: Stack, api: Api) -> None:
+def test_a_new_file_under_the_key_of_a_deleted_image_is_kept(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS, b"old", key="photo.jpg")
     stack.s3.plan("delete_object", preceded_by(lambda: stack.put("photo.jpg", b"new")))
     assert api.delete(f"/api/images/{record.image_id}").status == 204
@@ -146,7 +144,7 @@ def test_a_new_file_under_the_key_survives_the_deletion_of_its_predecessor(stack
     assert json.loads(message["Body"])["Records"][0]["s3"]["object"]["key"] == "photo.jpg"
 
 
-def test_deleting_an_image_that_changes_meanwhile_deletes_it_as_it_is_then(stack: Stack, api: Api) -> None:
+def test_deleting_uses_the_latest_record_if_the_image_changes_meanwhile(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     other = stack.other_records()
     stack.dynamodb.plan("transact_write_items", preceded_by(lambda: other.reprocess(record, pending_seconds=30)))
@@ -155,7 +153,7 @@ def test_deleting_an_image_that_changes_meanwhile_deletes_it_as_it_is_then(stack
 
 
 @pytest.mark.parametrize("call", [Api.delete, lambda api, path: api.post(f"{path}/reprocess")])
-def test_an_image_that_never_stops_changing_is_unavailable(stack: Stack, api: Api, call: object) -> None:
+def test_a_call_on_an_image_that_never_stops_changing_is_unavailable(stack: Stack, api: Api, call: object) -> None:
     assert callable(call)
     record = stored_image(stack, Status.SUCCESS)
 
@@ -169,12 +167,12 @@ def test_an_image_that_never_stops_changing_is_unavailable(stack: Stack, api: Ap
 
 
 @pytest.mark.parametrize("image_id", ["img_01kb5q3v8n0h2m4x6c8f0a2d4g", "img_short", "é"])
-def test_a_missing_image_can_be_neither_deleted_nor_reprocessed(api: Api, image_id: str) -> None:
+def test_a_missing_image_cannot_be_deleted_or_reprocessed(api: Api, image_id: str) -> None:
     for response in (api.delete(f"/api/images/{image_id}"), api.post(f"/api/images/{image_id}/reprocess")):
         assert (response.status, response.code) == (404, "not_found")
 
 
-def test_what_is_being_deleted_can_be_neither_deleted_nor_reprocessed(stack: Stack, api: Api) -> None:
+def test_an_image_that_is_being_deleted_cannot_be_deleted_or_reprocessed(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.DELETING)
     path = f"/api/images/{record.image_id}"
     assert (api.delete(path).status, api.post(f"{path}/reprocess").status) == (404, 404)
@@ -190,7 +188,7 @@ def test_a_deletion_includes_a_file_in_the_bucket_whose_event_is_unprocessed(sta
     assert stack.messages() == []
 
 
-def test_a_conflict_in_s3_leaves_the_deletion_to_the_sweep(stack: Stack, api: Api) -> None:
+def test_the_sweep_finishes_a_deletion_after_a_conflict_in_s3(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     conflict = ClientError({"Error": {"Code": "ConditionalRequestConflict", "Message": ""}}, "DeleteObject")
     stack.s3.plan("delete_object", raising(conflict))

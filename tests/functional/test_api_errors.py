@@ -1,4 +1,4 @@
-"""Faults that are ours or nobody's: one envelope for all, and nothing in it that is nobody's business."""
+"""General errors: all have the same envelope, and none reveals internals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ID = "img_01kb5q3v8n0h2m4x6c8f0a2d4g"
 @pytest.mark.parametrize(
     "path", ["/nope", "/api", "/api/image", f"/api/images/{ID}/thumbnails", "//", "/api/images/"]
 )
-def test_an_unknown_address_is_not_found(api: Api, path: str) -> None:
+def test_an_unknown_path_is_not_found(api: Api, path: str) -> None:
     response = api.get(path)
     assert (response.status, response.code) == (404, "not_found")
 
@@ -71,12 +71,12 @@ def test_a_malformed_host_port_or_scheme_is_refused_and_not_echoed(api: Api, hea
 @pytest.mark.parametrize(
     "host", ["localhost:8000", "127.0.0.1:21000", "xn--bcher-kva.example", "my_host", "A.B.C:443"]
 )
-def test_any_real_host_is_served(api: Api, host: str) -> None:
+def test_any_valid_host_is_served(api: Api, host: str) -> None:
     index = api.send(request("http_get.json", "/", headers={"host": host})).json()
     assert index["documentation"] == f"https://{host}/docs"
 
 
-def test_a_server_is_reached_by_its_ipv6_address_too() -> None:
+def test_an_ipv6_host_is_served() -> None:
     served: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -122,7 +122,7 @@ def test_an_unexpected_error_is_an_internal_error_and_is_logged(
     with_every_read_and_write_failing(stack, RuntimeError(SECRET))
     response: Response = call()
     assert (response.status, response.code) == (500, "internal_error")
-    assert_keeps_to_itself(response, stack)
+    assert_reveals_no_internals(response, stack)
     assert SECRET in caplog.text
 
 
@@ -138,7 +138,7 @@ def test_an_aws_error_is_unavailable_and_is_logged(
     response: Response = call()
     assert (response.status, response.code) == (503, "unavailable")
     assert int(response.headers["retry-after"]) >= 1
-    assert_keeps_to_itself(response, stack)
+    assert_reveals_no_internals(response, stack)
     assert SECRET in caplog.text
 
 
@@ -149,7 +149,7 @@ def test_a_permanent_aws_error_has_no_retry_after(stack: Stack, api: Api, caplog
     response = api.get(f"/api/images/{record.image_id}")
     assert (response.status, response.code) == (500, "internal_error")
     assert "retry-after" not in response.headers
-    assert_keeps_to_itself(response, stack)
+    assert_reveals_no_internals(response, stack)
     assert SECRET in caplog.text
 
 
@@ -162,10 +162,10 @@ def test_a_bucket_that_cannot_be_reached_is_unavailable(stack: Stack, api: Api, 
         stack.s3.plan(operation, raising(unreachable))
     response: Response = call()
     assert (response.status, response.code) == (503, "unavailable")
-    assert_keeps_to_itself(response, stack)
+    assert_reveals_no_internals(response, stack)
 
 
-def assert_keeps_to_itself(response: Response, stack: Stack) -> None:
+def assert_reveals_no_internals(response: Response, stack: Stack) -> None:
     text = response.body.decode() + str(response.headers)
     for name in ("arn:", "Traceback", stack.uploads_bucket, stack.thumbnails_bucket, stack.images_table, SECRET):
         assert name not in text

@@ -1,4 +1,4 @@
-"""What stands on every answer, conditional requests, and HEAD."""
+"""Headers of every response, conditional requests, and HEAD."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def path_of(template: str, stack: Stack) -> str:
 
 
 def responses(stack: Stack, api: Api) -> dict[str, Response]:
-    """One of each kind."""
+    """Return one response of each kind, by name."""
     image_id = stored_image(stack, Status.SUCCESS).image_id
     path = f"/api/images/{image_id}"
     wanted = {"filename": "a.jpg", "content_type": "image/jpeg", "size": 1}
@@ -64,12 +64,12 @@ def test_every_response_has_a_request_id_a_cache_rule_and_nosniff(stack: Stack, 
         assert response.headers["cache-control"] == ("private, no-cache" if kept else "no-store"), name
 
 
-def test_a_browser_runs_and_loads_nothing_in_a_response_that_is_not_a_page(stack: Stack, api: Api) -> None:
+def test_a_response_that_is_not_a_page_runs_and_loads_nothing_in_a_browser(stack: Stack, api: Api) -> None:
     for name, response in responses(stack, api).items():
         assert response.headers["content-security-policy"] == "default-src 'none'; sandbox", name
 
 
-def test_no_response_offers_ranges_and_a_range_request_gets_the_whole_body(stack: Stack, api: Api) -> None:
+def test_range_requests_get_the_whole_body(stack: Stack, api: Api) -> None:
     for response in responses(stack, api).values():
         assert "accept-ranges" not in response.headers
         assert "content-range" not in response.headers
@@ -79,7 +79,7 @@ def test_no_response_offers_ranges_and_a_range_request_gets_the_whole_body(stack
     assert (part.status, part.body) == (200, whole.body)
 
 
-def test_the_request_id_is_api_gateways_which_its_access_log_has_too(stack: Stack) -> None:
+def test_the_request_id_is_the_one_in_api_gateways_access_log(stack: Stack) -> None:
     event = request("http_get.json", "/health")
     api = Api(stack.services)
     raw: dict[str, Any] = api._handler(event, SimpleNamespace(aws_request_id="8e03978e-40d5"))
@@ -95,7 +95,7 @@ def test_the_callers_own_request_id_is_not_used(api: Api) -> None:
 
 
 @pytest.mark.parametrize("template", GETTABLE)
-def test_head_returns_what_get_does_without_the_body(stack: Stack, api: Api, template: str) -> None:
+def test_head_returns_the_headers_of_get_without_the_body(stack: Stack, api: Api, template: str) -> None:
     path = path_of(template, stack)
     get = api.get(path)
     head = api.send(request("http_get.json", path, method="HEAD"))
@@ -117,7 +117,7 @@ def test_head_of_a_missing_image_is_not_found_without_a_body(api: Api, path: str
 
 
 @pytest.mark.parametrize("template", ["{image}", "/api/images", "{image}/thumbnails/small"])
-def test_what_the_caller_has_is_not_sent_again(stack: Stack, api: Api, template: str) -> None:
+def test_a_matching_etag_gets_304(stack: Stack, api: Api, template: str) -> None:
     path = path_of(template, stack)
     first = api.get(path)
     etag = first.headers["etag"]
@@ -132,7 +132,7 @@ def test_what_the_caller_has_is_not_sent_again(stack: Stack, api: Api, template:
         assert api.get(path, if_none_match=header).status == 200, header
 
 
-def test_the_etag_changes_with_whatever_a_caller_would_see_change(stack: Stack, api: Api) -> None:
+def test_the_etag_changes_with_the_response(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     path = f"/api/images/{record.image_id}"
     etags = [api.get(path).headers["etag"]]
@@ -144,7 +144,7 @@ def test_the_etag_changes_with_whatever_a_caller_would_see_change(stack: Stack, 
     assert len(set(etags)) == 4
 
 
-def test_the_etag_stays_while_nothing_changes(stack: Stack, api: Api) -> None:
+def test_the_etag_stays_the_same_if_nothing_changes(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     path = f"/api/images/{record.image_id}"
     assert api.get(path).headers["etag"] == api.get(path).headers["etag"]
@@ -154,21 +154,21 @@ def test_the_etag_stays_while_nothing_changes(stack: Stack, api: Api) -> None:
 
 
 @pytest.mark.parametrize("status", [Status.RESERVED, Status.PENDING, Status.PROCESSING])
-def test_an_unfinished_image_says_when_to_ask_again(stack: Stack, api: Api, status: Status) -> None:
+def test_an_unfinished_image_has_retry_after(stack: Stack, api: Api, status: Status) -> None:
     path = f"/api/images/{image_in(stack.records, status).image_id}"
     for response in (api.get(path), api.get(path, if_none_match="*")):
         assert response.status in (200, 304)
         assert int(response.headers["retry-after"]) >= 1
 
 
-def test_a_finished_image_does_not(stack: Stack, api: Api) -> None:
+def test_a_finished_image_has_no_retry_after(stack: Stack, api: Api) -> None:
     done = image_in(stack.records, Status.SUCCESS)
     failed = stack.records.fail(image_in(stack.records, Status.PROCESSING), CorruptImage())
     for record in (done, failed):
         assert "retry-after" not in api.get(f"/api/images/{record.image_id}").headers
 
 
-def test_whatever_is_accepted_says_where_to_watch_it_and_when(stack: Stack, api: Api) -> None:
+def test_an_accepted_request_returns_a_location_and_retry_after(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     for response in (api.upload(pictures.jpeg()), api.post(f"/api/images/{record.image_id}/reprocess")):
         assert response.status == 202

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a call made again makes no second image, and completes what the first one could not."""
+"""`Idempotency-Key`: a repeated request creates no second image, and completes what the first request could not."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def claimed(stack: Stack) -> Record:
 # POST /api/images
 
 
-def test_a_post_made_again_is_the_same_image_stored_once(stack: Stack, api: Api) -> None:
+def test_a_repeated_post_returns_the_same_image_and_stores_it_once(stack: Stack, api: Api) -> None:
     first, second = post(api), post(api)
     assert (first.status, second.status) == (202, 202)
     assert first.json() == second.json()
@@ -61,16 +61,16 @@ def test_a_post_made_again_is_the_same_image_stored_once(stack: Stack, api: Api)
     assert versions(stack) == 1
 
 
-def test_without_a_key_each_post_is_an_image(stack: Stack, api: Api) -> None:
+def test_each_post_without_a_key_creates_an_image(stack: Stack, api: Api) -> None:
     assert api.upload(PHOTO).json()["image_id"] != api.upload(PHOTO).json()["image_id"]
 
 
-def test_each_key_has_its_image_and_each_call_its_own_keys(stack: Stack, api: Api) -> None:
+def test_keys_are_independent_of_each_other_and_of_the_call(stack: Stack, api: Api) -> None:
     ids = {response.json()["image_id"] for response in (post(api, "a"), post(api, "b"), reserve(api, "a"))}
     assert len(ids) == 3
 
 
-def test_a_post_made_again_later_says_how_far_the_image_has_come(stack: Stack, api: Api) -> None:
+def test_a_repeated_post_returns_the_current_state_of_the_image(stack: Stack, api: Api) -> None:
     image_id = post(api).json()["image_id"]
     at_work = claimed(stack)
     saved = stack.records.save(at_work, metadata=METADATA, thumbnails=made_by(at_work))
@@ -90,7 +90,7 @@ def test_the_same_key_with_another_file_is_refused(stack: Stack, api: Api, other
     assert stack.every() == [before]
 
 
-def test_a_post_that_could_not_be_stored_is_completed_when_it_is_made_again(stack: Stack, api: Api) -> None:
+def test_a_repeated_post_stores_the_file_if_the_first_one_could_not(stack: Stack, api: Api) -> None:
     stack.s3.plan("put_object", raising(LOST))
     assert post(api).status == 503
     assert stack.the_record().status is Status.FAILED
@@ -101,14 +101,14 @@ def test_a_post_that_could_not_be_stored_is_completed_when_it_is_made_again(stac
 
 
 def leave_a_record_without_a_file(stack: Stack, api: Api) -> None:
-    """As a process does that dies between the two writes."""
+    """Leave the state of a process that died between the two writes."""
     stack.s3.plan("put_object", raising(LOST))
     stack.dynamodb.plan("transact_write_items", done, raising(LOST))
     assert post(api).status == 503
     assert (stack.the_record().status, stack.originals()) == (Status.PENDING, set())
 
 
-def test_a_post_whose_process_died_before_the_file_was_stored_is_completed_when_it_is_made_again(
+def test_a_repeated_post_stores_the_file_if_the_first_process_died_before_storing_it(
     stack: Stack, api: Api
 ) -> None:
     leave_a_record_without_a_file(stack, api)
@@ -117,7 +117,7 @@ def test_a_post_whose_process_died_before_the_file_was_stored_is_completed_when_
     assert stack.counts() == {"pending": 1}
 
 
-def test_a_post_that_was_given_up_by_the_sweep_is_completed_when_it_is_made_again(stack: Stack, api: Api) -> None:
+def test_a_repeated_post_stores_the_file_after_the_sweep_failed_the_image(stack: Stack, api: Api) -> None:
     leave_a_record_without_a_file(stack, api)
     stack.clock.advance(31)
     sweep(stack.services)
@@ -126,7 +126,7 @@ def test_a_post_that_was_given_up_by_the_sweep_is_completed_when_it_is_made_agai
     assert stack.counts() == {"pending": 1}
 
 
-def test_a_post_whose_stored_reply_got_lost_is_one_image_with_one_version(stack: Stack, api: Api) -> None:
+def test_a_post_whose_storage_reply_was_lost_is_one_image_with_one_version(stack: Stack, api: Api) -> None:
     stack.s3.plan("put_object", done_but_raising(LOST))
     assert post(api).status == 503
     assert post(api).status == 202
@@ -134,21 +134,21 @@ def test_a_post_whose_stored_reply_got_lost_is_one_image_with_one_version(stack:
     assert stack.counts() == {"pending": 1}
 
 
-def test_a_put_repeated_by_the_client_library_passes(stack: Stack, api: Api) -> None:
+def test_a_put_that_botocore_retries_succeeds(stack: Stack, api: Api) -> None:
     stack.s3.plan("put_object", repeated)
     assert api.upload(PHOTO).status == 202
     assert versions(stack) == 1
 
 
-def test_two_at_once_with_one_key_are_one_image(stack: Stack, api: Api) -> None:
+def test_two_simultaneous_posts_with_one_key_create_one_image(stack: Stack, api: Api) -> None:
     responses: list[Response] = []
 
-    def be_faster() -> None:
-        asyncio.set_event_loop(asyncio.new_event_loop())  # Mangum wants the thread to have one
+    def post_first() -> None:
+        asyncio.set_event_loop(asyncio.new_event_loop())  # Mangum requires one in the thread
         responses.append(post(api))
 
     def in_another_environment() -> None:
-        thread = threading.Thread(target=be_faster)
+        thread = threading.Thread(target=post_first)
         thread.start()
         thread.join()
 
@@ -161,7 +161,7 @@ def test_two_at_once_with_one_key_are_one_image(stack: Stack, api: Api) -> None:
 
 
 @pytest.mark.parametrize("again", [post, reserve])
-def test_what_was_deleted_is_not_made_again_by_a_repetition(
+def test_a_repeated_request_does_not_bring_back_a_deleted_image(
     stack: Stack, api: Api, again: Callable[[Api], Response]
 ) -> None:
     image_id = again(api).json()["image_id"]
@@ -182,7 +182,7 @@ def test_what_was_deleted_is_not_made_again_by_a_repetition(
     assert again(api).status in (201, 202)
 
 
-def test_the_deletion_of_an_image_whose_key_is_a_day_old_leaves_nothing(stack: Stack, api: Api) -> None:
+def test_deleting_an_image_whose_key_is_a_day_old_leaves_nothing(stack: Stack, api: Api) -> None:
     image_id = post(api).json()["image_id"]
     claimed(stack)
     stack.clock.advance(IDEMPOTENCY_KEY_MS / 1000)
@@ -191,13 +191,13 @@ def test_the_deletion_of_an_image_whose_key_is_a_day_old_leaves_nothing(stack: S
 
 
 @pytest.mark.parametrize("key", ["", "with space", "é", "x" * 256, "tab\there"])
-def test_a_key_of_another_form_is_invalid(stack: Stack, api: Api, key: str) -> None:
+def test_a_malformed_key_is_invalid(stack: Stack, api: Api, key: str) -> None:
     for response in (post(api, key), reserve(api, key)):
         assert (response.status, response.code) == (422, "invalid_request")
     assert stack.every() == []
 
 
-def test_images_of_keys_stand_in_the_list_by_their_age(stack: Stack, api: Api) -> None:
+def test_images_with_keys_are_listed_by_creation_time(stack: Stack, api: Api) -> None:
     created: list[str] = []
     for key in "cafebabe":
         created.insert(0, post(api, f"{key}{len(created)}").json()["image_id"])
@@ -208,7 +208,7 @@ def test_images_of_keys_stand_in_the_list_by_their_age(stack: Stack, api: Api) -
 # POST /api/uploads
 
 
-def test_a_reservation_made_again_is_the_same_image_with_a_fresh_url(stack: Stack, api: Api) -> None:
+def test_a_repeated_reservation_returns_the_same_image_with_a_new_url(stack: Stack, api: Api) -> None:
     first = reserve(api)
     stack.clock.advance(600)
     second = reserve(api)
@@ -219,7 +219,7 @@ def test_a_reservation_made_again_is_the_same_image_with_a_fresh_url(stack: Stac
     assert stack.the_record().deadline == stack.clock.now_ms + (900 + 30) * 1000
 
 
-def test_a_reservation_renewed_outlives_its_first_deadline(stack: Stack, api: Api) -> None:
+def test_a_renewed_reservation_outlives_its_first_deadline(stack: Stack, api: Api) -> None:
     reserve(api)
     stack.clock.advance(900)
     reserve(api)
@@ -228,7 +228,7 @@ def test_a_reservation_renewed_outlives_its_first_deadline(stack: Stack, api: Ap
     assert stack.the_record().status is Status.RESERVED
 
 
-def test_a_reservation_vanishes_if_nothing_comes_and_its_key_begins_anew(stack: Stack, api: Api) -> None:
+def test_an_unused_reservation_is_purged_and_its_key_can_be_used_again(stack: Stack, api: Api) -> None:
     image_id = reserve(api).json()["image_id"]
     stack.clock.advance(931)
     sweep(stack.services)
@@ -267,7 +267,7 @@ def test_the_same_key_with_another_reservation_is_refused(stack: Stack, api: Api
     assert stack.every() == [before]
 
 
-def test_a_checksum_in_other_letters_is_the_same_request(api: Api) -> None:
+def test_a_checksum_in_other_letter_case_is_the_same_request(api: Api) -> None:
     first, second = reserve(api, sha256="AB" * 32), reserve(api, sha256="ab" * 32)
     assert first.json()["image_id"] == second.json()["image_id"]
     assert "x-amz-checksum-sha256" in second.json()["upload"]["headers"]

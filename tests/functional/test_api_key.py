@@ -1,4 +1,4 @@
-"""The API key: who is let in, who is not, and what happens while nobody can tell."""
+"""The API key: which requests are accepted, which are refused, and what happens if the key cannot be read."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def secret_arn(clients: Clients) -> str:
 
 @pytest.fixture
 def locked(make_stack: Callable[..., Stack], secret_arn: str) -> Stack:
-    """A stack with a key."""
+    """A stack that requires a key."""
     return make_stack(api_key_secret_arn=secret_arn)
 
 
@@ -83,7 +83,7 @@ def test_no_call_is_accepted_without_the_key(api: Api, method: str, path: str) -
 
 
 @pytest.mark.parametrize("presented", ["", KEY[:-1], KEY + "k", KEY.upper(), f"Bearer {KEY}", f" {KEY}", "ключ"])
-def test_what_is_nearly_the_key_is_not_the_key(api: Api, presented: str) -> None:
+def test_a_similar_key_is_refused(api: Api, presented: str) -> None:
     assert call(api, "GET", "/api/images", x_api_key=presented).code == "unauthorized"
 
 
@@ -95,7 +95,7 @@ def test_every_route_requires_a_key_or_is_listed_as_public() -> None:
 
 
 def paths_of(routes: Any) -> Iterator[str]:
-    """The paths of all routes, those of included routers among them."""
+    """Yield the paths of all routes, including those of included routers."""
     for route in routes:
         if hasattr(route, "path"):
             yield route.path
@@ -120,42 +120,42 @@ def paths_of(routes: Any) -> Iterator[str]:
         "/api/images;/health",
     ],
 )
-def test_no_spelling_of_a_path_is_a_way_round_the_key(api: Api, path: str) -> None:
+def test_no_spelling_of_a_path_bypasses_the_key(api: Api, path: str) -> None:
     response = call(api, "GET", path)
     assert response.status in (401, 404)
     assert response.code in ("unauthorized", "not_found")
 
 
-def test_a_refused_upload_leaves_nothing_behind(api: Api, locked: Stack) -> None:
+def test_a_refused_upload_stores_nothing(api: Api, locked: Stack) -> None:
     assert api.upload(pictures.jpeg(60, 40)).code == "unauthorized"
     assert locked.every() == []
     assert locked.originals() == set()
 
 
-def test_callers_without_a_key_cost_no_call_to_secrets_manager(api: Api, locked: Stack) -> None:
+def test_requests_without_a_key_do_not_call_secrets_manager(api: Api, locked: Stack) -> None:
     call(api, "GET", "/api/images")
     call(api, "GET", "/api/images", x_api_key="")
     call(api, "GET", "/health")
     assert locked.secrets.calls == []
 
 
-# With it
+# With the key
 
 
-def test_the_key_opens_everything(api: Api, locked: Stack) -> None:
+def test_the_key_allows_every_call(api: Api, locked: Stack) -> None:
     assert call(api, "GET", "/api/images", x_api_key=KEY).status == 200
-    assert call(api, "GET", "/api/stats", X_API_KEY=KEY).status == 200, "header names have no case"
+    assert call(api, "GET", "/api/stats", X_API_KEY=KEY).status == 200, "header names are case-insensitive"
     assert call(api, "GET", f"/api/images/{ID}", x_api_key=KEY).code == "not_found"
     assert call(api, "GET", "/nothing/here", x_api_key=KEY).code == "not_found"
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/docs", "/openapi.json"])
-def test_what_is_public_needs_no_key(api: Api, path: str) -> None:
+def test_public_paths_need_no_key(api: Api, path: str) -> None:
     assert call(api, "GET", path).status == 200
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
-def test_the_documentation_needs_the_key_if_the_operator_says_so(
+def test_the_documentation_requires_the_key_if_configured(
     make_stack: Callable[..., Stack], secret_arn: str, path: str
 ) -> None:
     stack = make_stack(api_key_secret_arn=secret_arn, public_docs=False)
@@ -165,7 +165,7 @@ def test_the_documentation_needs_the_key_if_the_operator_says_so(
     assert call(api, "GET", "/health").status == 200
 
 
-def test_the_schema_says_how_to_send_the_key(api: Api) -> None:
+def test_the_schema_declares_the_api_key(api: Api) -> None:
     schema = call(api, "GET", "/openapi.json").json()
     scheme = schema["components"]["securitySchemes"]["ApiKey"]
     assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "X-Api-Key")
@@ -173,7 +173,7 @@ def test_the_schema_says_how_to_send_the_key(api: Api) -> None:
     assert secured == {path for path in schema["paths"] if path.startswith("/api/")}
 
 
-def test_the_key_is_read_with_the_rights_of_the_apis_role(api: Api) -> None:
+def test_the_apis_role_may_read_the_key(api: Api) -> None:
     before = calls.recorded.total()
     call(api, "GET", "/nothing/here", x_api_key=KEY)
     read = [key for key in calls.recorded if key[:3] == ("api", "secretsmanager", "get_secret_value")]
@@ -183,20 +183,18 @@ def test_the_key_is_read_with_the_rights_of_the_apis_role(api: Api) -> None:
 # A stack without a key
 
 
-def test_a_stack_without_a_key_lets_everybody_in_and_never_asks_secrets_manager(stack: Stack) -> None:
+def test_a_stack_without_a_key_accepts_everyone_and_never_calls_secrets_manager(stack: Stack) -> None:
     api = Api(stack.services)
     assert call(api, "GET", "/api/images").status == 200
     assert call(api, "GET", "/api/images", x_api_key="whatever").status == 200
     assert stack.secrets.calls == []
 
 
-# Nobody can tell
+# While the key cannot be read
 
 
 @pytest.mark.parametrize("error", [DENIED, OFFLINE])
-def test_while_the_key_cannot_be_read_the_api_is_unavailable_and_never_open(
-    api: Api, locked: Stack, error: Exception
-) -> None:
+def test_while_the_key_cannot_be_read_the_api_is_unavailable(api: Api, locked: Stack, error: Exception) -> None:
     locked.secrets.plan("get_secret_value", raising(error))
     for presented in (KEY, "x" * 40):
         response = call(api, "GET", "/api/images", x_api_key=presented)
@@ -204,11 +202,11 @@ def test_while_the_key_cannot_be_read_the_api_is_unavailable_and_never_open(
         assert int(response.headers["retry-after"]) > 0
         assert "arn" not in response.body.decode()
     assert call(api, "GET", "/health").status == 200
-    assert len(locked.secrets.calls) == 1, "one that fails is not asked at every call"
+    assert len(locked.secrets.calls) == 1, "after a failed read the next request does not read again"
 
 
 @pytest.mark.parametrize("nonsense", [" ", "short", "changeme"])
-def test_a_secret_that_holds_no_key_opens_nothing(
+def test_a_secret_without_a_valid_key_matches_no_key(
     api: Api, clients: Clients, secret_arn: str, nonsense: str
 ) -> None:
     for _ in range(2):  # the second one makes the first the previous version
@@ -217,11 +215,11 @@ def test_a_secret_that_holds_no_key_opens_nothing(
         assert call(api, "GET", "/api/images", x_api_key=presented).status in (401, 503)
 
 
-# Rotation, on a clock of its own
+# Rotation, with a fake clock
 
 
 class Ring:
-    """A ring of keys over moto's Secrets Manager, and the time."""
+    """A key ring that reads moto's Secrets Manager, and its clock."""
 
     def __init__(self, clients: Clients, secret_arn: str) -> None:
         self.manager = clients.secretsmanager
@@ -230,7 +228,7 @@ class Ring:
         self.secret_arn = secret_arn
         self._ring = KeyRing(self.client, secret_arn, lambda: self.seconds)  # type: ignore[arg-type]
 
-    def takes(self, key: str) -> bool:
+    def accepts(self, key: str) -> bool:
         valid = self._ring.is_valid(key)
         return self._ring.read_and_validate(key) if valid is None else valid
 
@@ -248,65 +246,65 @@ def ring(clients: Clients, secret_arn: str) -> Ring:
 
 
 def test_a_new_key_is_valid_within_seconds_and_the_old_one_until_the_next_rotation(ring: Ring) -> None:
-    assert ring.takes(KEY)
+    assert ring.accepts(KEY)
     ring.rotate(NEXT_KEY)
     ring.seconds += EXTRA_READ_SECONDS
-    assert ring.takes(NEXT_KEY) and ring.takes(KEY)
+    assert ring.accepts(NEXT_KEY) and ring.accepts(KEY)
     ring.rotate(THIRD_KEY)
     ring.seconds += CACHE_SECONDS
-    assert ring.takes(THIRD_KEY) and ring.takes(NEXT_KEY)
-    assert not ring.takes(KEY)
+    assert ring.accepts(THIRD_KEY) and ring.accepts(NEXT_KEY)
+    assert not ring.accepts(KEY)
 
 
-def test_a_revoked_key_is_valid_no_longer_than_keys_are_kept(ring: Ring) -> None:
+def test_a_revoked_key_expires_with_the_cache(ring: Ring) -> None:
     ring.rotate(NEXT_KEY)
-    assert ring.takes(KEY)
+    assert ring.accepts(KEY)
     versions = ring.manager.list_secret_version_ids(SecretId=ring.secret_arn)["Versions"]
     (old,) = [v["VersionId"] for v in versions if "AWSPREVIOUS" in v["VersionStages"]]
     ring.manager.update_secret_version_stage(
         SecretId=ring.secret_arn, VersionStage="AWSPREVIOUS", RemoveFromVersionId=old
     )
     ring.seconds += CACHE_SECONDS
-    assert not ring.takes(KEY)
-    assert ring.takes(NEXT_KEY)
+    assert not ring.accepts(KEY)
+    assert ring.accepts(NEXT_KEY)
 
 
 def test_a_valid_key_is_read_once_and_kept(ring: Ring) -> None:
     for _ in range(50):
-        assert ring.takes(KEY)
+        assert ring.accepts(KEY)
         ring.seconds += CACHE_SECONDS / 100
     assert ring.reads == 1
     ring.seconds += CACHE_SECONDS
-    assert ring.takes(KEY)
+    assert ring.accepts(KEY)
     assert ring.reads == 2
 
 
-def test_guessing_keys_does_not_become_calls_to_secrets_manager(ring: Ring) -> None:
+def test_guessed_keys_cost_few_calls_to_secrets_manager(ring: Ring) -> None:
     for guess in range(200):
-        with suppress(Unavailable):  # the guess may be the new key: nobody has looked
-            assert not ring.takes(f"{guess:040}")
+        with suppress(Unavailable):  # the guess may be the new key, and no read is allowed yet
+            assert not ring.accepts(f"{guess:040}")
         ring.seconds += EXTRA_READ_SECONDS / 100
     assert ring.reads <= MAX_EXTRA_READS + 2
 
 
-def test_a_wrong_key_that_is_sent_again_and_again_is_refused_each_time_and_seldom_costs_a_read(ring: Ring) -> None:
+def test_a_repeated_wrong_key_is_always_refused_and_seldom_read(ring: Ring) -> None:
     for _ in range(200):
-        assert not ring.takes("w" * 40)
+        assert not ring.accepts("w" * 40)
         ring.seconds += EXTRA_READ_SECONDS / 100
     assert ring.reads <= 3
 
 
-def test_a_new_key_is_valid_at_once_although_the_secret_was_read_just_before(ring: Ring) -> None:
-    assert ring.takes(KEY)
+def test_a_new_key_is_valid_at_once_although_the_secret_was_just_read(ring: Ring) -> None:
+    assert ring.accepts(KEY)
     ring.seconds += EXTRA_READ_SECONDS / 2
     ring.rotate(NEXT_KEY)
-    assert ring.takes(NEXT_KEY) and ring.takes(KEY)
+    assert ring.accepts(NEXT_KEY) and ring.accepts(KEY)
 
 
-def test_a_new_key_is_never_called_wrong_and_is_valid_within_seconds_while_others_guess(ring: Ring) -> None:
+def test_a_new_key_is_valid_within_seconds_and_never_refused_while_others_guess(ring: Ring) -> None:
     def guess() -> None:
         with suppress(Unavailable):
-            assert not ring.takes(uuid.uuid4().hex * 2)
+            assert not ring.accepts(uuid.uuid4().hex * 2)
 
     for _ in range(100):
         guess()
@@ -316,7 +314,7 @@ def test_a_new_key_is_never_called_wrong_and_is_valid_within_seconds_while_other
     while True:
         guess()
         try:
-            assert ring.takes(NEXT_KEY), "a client takes 401 for the last word"
+            assert ring.accepts(NEXT_KEY), "a client gives up after 401"
             break
         except Unavailable:
             ring.seconds += EXTRA_READ_SECONDS / 100
@@ -331,7 +329,7 @@ def test_while_guesses_use_up_the_reads_the_response_has_retry_after(api: Api) -
     assert call(api, "GET", "/api/images", x_api_key=responses[-1].headers["x-request-id"]).status == 503
 
 
-def test_first_calls_at_once_with_the_right_key_are_all_let_in_by_one_read(ring: Ring) -> None:
+def test_simultaneous_first_requests_with_the_right_key_share_one_read(ring: Ring) -> None:
     callers = 8
     waiting = threading.Barrier(callers)
 
@@ -345,7 +343,7 @@ def test_first_calls_at_once_with_the_right_key_are_all_let_in_by_one_read(ring:
     def first_call(_: int) -> bool:
         if waiting.wait(10) == 0:
             everybody_is_here.set()
-        return ring.takes(KEY)
+        return ring.accepts(KEY)
 
     with ThreadPoolExecutor(callers) as pool:
         assert list(pool.map(first_call, range(callers))) == [True] * callers
@@ -353,37 +351,37 @@ def test_first_calls_at_once_with_the_right_key_are_all_let_in_by_one_read(ring:
 
 
 def test_a_known_key_does_not_wait_for_the_read_of_another_request(ring: Ring) -> None:
-    assert ring.takes(KEY)
+    assert ring.accepts(KEY)
     ring.seconds += CACHE_SECONDS
     begun, responded = threading.Event(), threading.Event()
 
     def slow(call: Call, arguments: dict[str, Any]) -> Any:
         begun.set()
-        assert responded.wait(10), "the other one waits for this read"
+        assert responded.wait(10), "the other request waits for this read"
         return call(**arguments)
 
     ring.client.plan("get_secret_value", slow)
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(ring.takes, KEY)
+        reading = pool.submit(ring.accepts, KEY)
         assert begun.wait(10)
-        assert ring.takes(KEY)
+        assert ring.accepts(KEY)
         responded.set()
         assert reading.result(10)
 
 
 def test_during_an_outage_known_keys_stay_valid_and_other_keys_are_not_accepted(ring: Ring) -> None:
-    assert ring.takes(KEY)
+    assert ring.accepts(KEY)
     ring.client.plan("get_secret_value", *[raising(OFFLINE)] * 3)
     ring.seconds += CACHE_SECONDS
-    assert ring.takes(KEY)
+    assert ring.accepts(KEY)
     with pytest.raises(Unavailable):
-        ring.takes(NEXT_KEY)
+        ring.accepts(NEXT_KEY)
     ring.seconds += EXTRA_READ_SECONDS
     with pytest.raises(Unavailable):
-        ring.takes(NEXT_KEY)
+        ring.accepts(NEXT_KEY)
     ring.seconds += OUTAGE_SECONDS
     with pytest.raises(Unavailable):
-        ring.takes(KEY)
+        ring.accepts(KEY)
     ring.seconds += EXTRA_READ_SECONDS
-    assert ring.takes(KEY), "it is over"
-    assert not ring.takes(NEXT_KEY)
+    assert ring.accepts(KEY), "the outage is over"
+    assert not ring.accepts(NEXT_KEY)

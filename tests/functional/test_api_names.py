@@ -1,4 +1,7 @@
-"""Thirty hostile names through every door: they survive as data, and break no header, no log line, no URL."""
+"""Thirty hostile file names.
+
+Every way to upload stores them unchanged, and they break no header, log line or URL.
+"""
 
 from __future__ import annotations
 
@@ -74,13 +77,13 @@ def logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def arrive(stack: Stack, processor: Processor) -> None:
-    """The bucket's events reach the processor."""
+    """Send the bucket's events to the processor."""
     for message in stack.notifications():
         assert processor(messages(message["Body"])) == {"batchItemFailures": []}
 
 
 def fetch(url: str) -> tuple[int, http.client.HTTPMessage, bytes]:
-    """GET, with the URL exactly as it was given."""
+    """GET the URL without any normalization."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=10)
     connection.request("GET", url.partition(parts.netloc)[2])
@@ -98,7 +101,7 @@ def put(url: str, headers: dict[str, str], body: bytes) -> int:
 def assert_is_whole(
     api: Api, image_id: str, name: str, logs: pytest.LogCaptureFixture, *, is_in_moto: bool = True
 ) -> None:
-    """The image of that name can be read, listed, downloaded; nothing of the name got out of its place."""
+    """Assert that the image can be read, listed and downloaded, with its name intact everywhere."""
     shown = api.get(f"/api/images/{image_id}")
     assert (shown.status, shown.json()["status"]) == (200, "success")
     assert shown.json()["data"]["original_name"] == name
@@ -135,7 +138,7 @@ def assert_logs_are_clean(logs: pytest.LogCaptureFixture) -> None:
         assert record.getMessage().isprintable(), record.getMessage()
 
 
-def test_there_are_thirty_and_more() -> None:
+def test_there_are_at_least_thirty_names() -> None:
     assert len(set(NAMES)) >= 30
     assert max(len(name.encode()) for name in NAMES) == 1024
 
@@ -171,7 +174,7 @@ def test_a_name_in_a_reservation(
 def test_a_name_in_the_bucket(
     stack: Stack, api: Api, processor: Processor, logs: pytest.LogCaptureFixture, name: str
 ) -> None:
-    in_moto = name.replace("\n", "?")  # moto's server finds no route to a key with a line feed; S3 takes it
+    in_moto = name.replace("\n", "?")  # moto has no route to a key with a line feed; S3 accepts it
 
     def elsewhere(call: Call, arguments: dict[str, Any]) -> Any:
         return call(**arguments | {"Key": in_moto})
@@ -186,7 +189,9 @@ def test_a_name_in_the_bucket(
 
 
 @pytest.mark.parametrize(("name", "status"), [("a\r\nb.jpg", 422), ("a\rb.jpg", 422), ("a\nb.jpg", 202)])
-def test_a_line_break_as_it_is_in_a_form_is_refused_or_data(stack: Stack, api: Api, name: str, status: int) -> None:
+def test_a_raw_line_break_in_a_form_is_refused_or_stored_as_data(
+    stack: Stack, api: Api, name: str, status: int
+) -> None:
     response = api.upload(PHOTO, name)
     assert response.status == status
     assert_headers_are_clean(response)
@@ -198,14 +203,14 @@ def form_with(disposition: str) -> bytes:
     return head.encode() + PHOTO + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
-def test_the_extended_spelling_of_a_name_is_ignored_as_forms_demand(stack: Stack, api: Api) -> None:
+def test_the_extended_name_parameter_is_ignored_in_forms(stack: Stack, api: Api) -> None:
     # RFC 7578, section 4.2: no `filename*` in multipart/form-data.
     both = form_with("; filename=\"plain.jpg\"; filename*=UTF-8''%0D%0Aevil.jpg")
     response = api.send(request("http_post_multipart.json", "/api/images", body=both))
     assert (response.status, response.json()["data"]["original_name"]) == (202, "plain.jpg")
 
 
-def test_a_file_with_that_spelling_alone_is_refused_clearly(stack: Stack, api: Api) -> None:
+def test_a_file_with_only_the_extended_name_parameter_is_refused(stack: Stack, api: Api) -> None:
     alone = form_with("; filename*=UTF-8''%E6%97%A5.jpg")
     response = api.send(request("http_post_multipart.json", "/api/images", body=alone))
     assert (response.status, response.code) == (422, "invalid_request")
@@ -213,13 +218,13 @@ def test_a_file_with_that_spelling_alone_is_refused_clearly(stack: Stack, api: A
     assert stack.every() == []
 
 
-def test_a_name_in_the_charset_of_an_old_client_is_a_name(stack: Stack, api: Api) -> None:
+def test_a_name_in_a_legacy_charset_is_accepted(stack: Stack, api: Api) -> None:
     body = multipart(PHOTO, "PLACEHOLDER.jpg", "image/jpeg").replace(b"PLACEHOLDER", b"caf\xe9")
     response = api.send(request("http_post_multipart.json", "/api/images", body=body))
     assert (response.status, response.json()["data"]["original_name"]) == (202, "caf\xe9.jpg")
 
 
-def test_names_in_json_are_data_to_a_page(stack: Stack, api: Api) -> None:
+def test_names_in_json_responses_are_data(stack: Stack, api: Api) -> None:
     response = api.send(upload_event(PHOTO, "</script><img src=x onerror=alert(1)>.jpg"))
     assert response.headers["content-type"] == "application/json"
     assert response.headers["x-content-type-options"] == "nosniff"

@@ -1,4 +1,4 @@
-"""PATCH /api/images/{image_id}: the user's own words, which no transition of the pipeline touches."""
+"""PATCH /api/images/{image_id}: the user's texts, which no transition of the pipeline overwrites."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def patch(api: Api, image_id: str, change: Any, **headers: str) -> Response:
     return api.send(request("http_post_json.json", path, method="PATCH", headers=headers, body=body))
 
 
-def words(response: Response) -> dict[str, Any]:
+def texts_in(response: Response) -> dict[str, Any]:
     data = response.json()["data"]
     return {name: data[name] for name in WORDS}
 
 
-def test_words_are_set_and_shown_everywhere(stack: Stack, api: Api) -> None:
+def test_texts_are_set_and_returned_everywhere(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.SUCCESS)
     response = patch(api, record.image_id, WORDS)
     shown = api.get(f"/api/images/{record.image_id}")
     assert response.status == 200
-    assert words(response) == WORDS
+    assert texts_in(response) == WORDS
     assert response.json() == shown.json() == api.get("/api/images").json()["data"][0]
     assert response.headers["etag"] == shown.headers["etag"]
     assert stack.counts() == {"success": 1}
@@ -54,16 +54,16 @@ def test_words_are_set_and_shown_everywhere(stack: Stack, api: Api) -> None:
         ({"title": "山\n\u202e\x00\U0001f98a"}, WORDS | {"title": "山\n\u202e\x00\U0001f98a"}),
     ],
 )
-def test_what_is_left_out_stays_and_null_clears(
+def test_omitted_texts_stay_and_null_clears_one(
     stack: Stack, api: Api, change: dict[str, Any], left: dict[str, Any]
 ) -> None:
     record = image_in(stack.records, Status.SUCCESS)
     patch(api, record.image_id, WORDS)
-    assert words(patch(api, record.image_id, change)) == left
-    assert words(api.get(f"/api/images/{record.image_id}")) == left
+    assert texts_in(patch(api, record.image_id, change)) == left
+    assert texts_in(api.get(f"/api/images/{record.image_id}")) == left
 
 
-def test_words_that_change_nothing_write_nothing(stack: Stack, api: Api) -> None:
+def test_an_unchanged_patch_writes_nothing(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.SUCCESS)
     patch(api, record.image_id, WORDS)
     before = stack.the_record()
@@ -74,7 +74,7 @@ def test_words_that_change_nothing_write_nothing(stack: Stack, api: Api) -> None
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/merge-patch+json; charset=utf-8"])
-def test_a_merge_patch_may_call_itself_so(stack: Stack, api: Api, content_type: str) -> None:
+def test_a_patch_accepts_the_merge_patch_content_type(stack: Stack, api: Api, content_type: str) -> None:
     record = image_in(stack.records, Status.SUCCESS)
     assert patch(api, record.image_id, {"title": "x"}, content_type=content_type).status == 200
 
@@ -101,7 +101,7 @@ def test_a_merge_patch_may_call_itself_so(stack: Stack, api: Api, content_type: 
         b"",
     ],
 )
-def test_words_of_another_form_are_invalid_and_change_nothing(stack: Stack, api: Api, change: Any) -> None:
+def test_invalid_texts_are_refused_and_change_nothing(stack: Stack, api: Api, change: Any) -> None:
     record = image_in(stack.records, Status.SUCCESS)
     response = patch(api, record.image_id, change)
     assert (response.status, response.code) == (422, "invalid_request")
@@ -115,7 +115,7 @@ def test_texts_of_the_maximum_length_are_accepted(stack: Stack, api: Api) -> Non
         "alt_text": "\U0001f98a" * 2000,
         "tags": [f"{number:02}" + "山" * 62 for number in range(50)],
     }
-    assert words(patch(api, record.image_id, longest)) == longest
+    assert texts_in(patch(api, record.image_id, longest)) == longest
 
 
 def test_a_missing_or_deleting_image_cannot_be_patched(stack: Stack, api: Api) -> None:
@@ -124,46 +124,46 @@ def test_a_missing_or_deleting_image_cannot_be_patched(stack: Stack, api: Api) -
         assert (response.status, response.code) == (404, "not_found")
 
 
-# Nothing overwrites them
+# Nothing overwrites the texts
 
 
 def described(stack: Stack, record: Record) -> Record:
     return stack.records.describe(record, title="mine", alt_text="also mine", tags=("a", "b"))
 
 
-def mine(record: Record) -> tuple[Any, ...]:
+def texts_of(record: Record) -> tuple[Any, ...]:
     return record.title, record.alt_text, record.tags
 
 
 MINE = ("mine", "also mine", ("a", "b"))
 
 
-def test_words_outlive_every_transition(stack: Stack) -> None:
+def test_texts_survive_every_transition(stack: Stack) -> None:
     records = stack.records
     record = described(stack, image_in(records, Status.RESERVED))
     record = records.claim(record, stored_object(record), lease_seconds=LEASE_SECONDS)
-    assert mine(record) == MINE
+    assert texts_of(record) == MINE
     record = records.save(record, metadata=METADATA, thumbnails=made_by(record))
     record = records.finish(record, outcome(caption="the machine's"))
-    assert mine(record) == MINE
+    assert texts_of(record) == MINE
     record = records.reprocess(record, pending_seconds=30)
     record = records.postpone(record, deadline_seconds=30)
     record = records.claim(record, stored_object(record), lease_seconds=LEASE_SECONDS)
     record = records.fail(record, CaptionFailed())
-    assert mine(record) == MINE
+    assert texts_of(record) == MINE
     record = records.give_up(records.reprocess(record, pending_seconds=1), None, RetriesExhausted())
-    assert mine(record) == MINE
-    assert mine(stack.the_record()) == MINE
+    assert texts_of(record) == MINE
+    assert texts_of(stack.the_record()) == MINE
 
 
-def test_words_outlive_another_file_under_the_same_key(stack: Stack) -> None:
+def test_texts_survive_a_new_file_under_the_same_key(stack: Stack) -> None:
     record = described(stack, image_in(stack.records, Status.SUCCESS))
     record = stack.records.claim(record, stored_object(record, "v2"), lease_seconds=LEASE_SECONDS)
     record = stack.records.save(record, metadata=METADATA, thumbnails=made_by(record))
-    assert mine(stack.records.finish(record, outcome())) == MINE
+    assert texts_of(stack.records.finish(record, outcome())) == MINE
 
 
-def test_words_written_while_the_picture_is_in_work_stay_and_do_not_stop_the_work(stack: Stack, api: Api) -> None:
+def test_texts_written_during_processing_stay_and_do_not_interrupt_it(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.PROCESSING)
     assert patch(api, record.image_id, WORDS).status == 200
     saved = stack.records.save(record, metadata=METADATA, thumbnails=made_by(record))
@@ -171,22 +171,22 @@ def test_words_written_while_the_picture_is_in_work_stay_and_do_not_stop_the_wor
     stack.records.finish(saved, outcome())
     shown = api.get(f"/api/images/{record.image_id}")
     assert shown.json()["status"] == "success"
-    assert words(shown) == WORDS | {"title": "Again"}
+    assert texts_in(shown) == WORDS | {"title": "Again"}
 
 
-def test_a_transition_that_comes_first_keeps_its_results_and_the_words_are_added(stack: Stack, api: Api) -> None:
+def test_texts_are_added_to_the_results_of_a_simultaneous_transition(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.PROCESSING)
     other = stack.other_records()
     stack.dynamodb.plan("put_item", preceded_by(lambda: other.finish(record, outcome())))
     response = patch(api, record.image_id, WORDS)
     assert (response.status, response.json()["status"]) == (200, "success")
-    assert words(response) == WORDS
+    assert texts_in(response) == WORDS
 
 
 # Lost updates
 
 
-def test_of_two_who_read_the_same_the_second_does_not_overwrite_the_first(stack: Stack, api: Api) -> None:
+def test_the_second_of_two_writes_based_on_one_read_is_refused(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.SUCCESS)
     etag = api.get(f"/api/images/{record.image_id}").headers["etag"]
     first = patch(api, record.image_id, {"title": "first"}, if_match=etag)
@@ -197,7 +197,7 @@ def test_of_two_who_read_the_same_the_second_does_not_overwrite_the_first(stack:
     assert patch(api, record.image_id, {"title": "second"}, if_match=first.headers["etag"]).status == 200
 
 
-def test_a_write_between_the_check_and_ours_is_noticed(stack: Stack, api: Api) -> None:
+def test_a_write_between_check_and_update_is_detected(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.SUCCESS)
     etag = api.get(f"/api/images/{record.image_id}").headers["etag"]
     other = stack.other_records()
@@ -208,7 +208,7 @@ def test_a_write_between_the_check_and_ours_is_noticed(stack: Stack, api: Api) -
     assert stack.the_record().title == "first"
 
 
-def test_without_a_condition_the_last_one_wins_member_by_member(stack: Stack, api: Api) -> None:
+def test_without_a_condition_the_last_write_of_each_text_wins(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.SUCCESS)
     other = stack.other_records()
     first = preceded_by(lambda: other.describe(record, title="first", alt_text=None, tags=None))
@@ -242,7 +242,7 @@ def test_a_condition_is_compared_strongly(stack: Stack, api: Api, method: str, i
         assert bool(stack.every()) == (status == 412)
 
 
-# The ETag of the texts alone
+# The ETag of the texts
 
 
 def text_etag(response: Response) -> str:
@@ -250,7 +250,7 @@ def text_etag(response: Response) -> str:
     return tag
 
 
-def test_the_text_etag_changes_with_each_text_and_with_nothing_else(stack: Stack, api: Api) -> None:
+def test_the_text_etag_changes_only_with_the_texts(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.PROCESSING)
     path = f"/api/images/{record.image_id}"
     tags = [text_etag(api.get(path))]
@@ -266,7 +266,7 @@ def test_the_text_etag_changes_with_each_text_and_with_nothing_else(stack: Stack
     assert text_etag(patch(api, record.image_id, dict.fromkeys(WORDS))) == tags[0]
 
 
-def test_texts_can_be_saved_although_the_caption_has_come_meanwhile(stack: Stack, api: Api) -> None:
+def test_a_new_caption_does_not_prevent_saving_texts(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.PROCESSING)
     read = api.get(f"/api/images/{record.image_id}")
     saved = stack.records.save(record, metadata=METADATA, thumbnails=made_by(record))
@@ -274,10 +274,10 @@ def test_texts_can_be_saved_although_the_caption_has_come_meanwhile(stack: Stack
 
     assert patch(api, record.image_id, WORDS, if_match=read.headers["etag"]).status == 412
     response = patch(api, record.image_id, WORDS, if_match=text_etag(read))
-    assert (response.status, words(response)) == (200, WORDS)
+    assert (response.status, texts_in(response)) == (200, WORDS)
 
 
-def test_a_caption_that_comes_between_check_and_write_is_no_conflict_of_texts(stack: Stack, api: Api) -> None:
+def test_a_caption_between_check_and_update_is_no_conflict(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.PROCESSING)
     read = api.get(f"/api/images/{record.image_id}")
     other = stack.other_records()
@@ -290,7 +290,7 @@ def test_a_caption_that_comes_between_check_and_write_is_no_conflict_of_texts(st
     ("if_match", "status"), [("{tag}", 200), ('"other", {tag}', 200), ("W/{tag}", 412), ("{unquoted}", 412)]
 )
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
-def test_a_text_etag_is_sent_as_it_is(stack: Stack, api: Api, method: str, if_match: str, status: int) -> None:
+def test_a_text_etag_is_compared_strongly(stack: Stack, api: Api, method: str, if_match: str, status: int) -> None:
     record = stored_image(stack, Status.SUCCESS)
     path = f"/api/images/{record.image_id}"
     tag = text_etag(api.get(path))
@@ -302,7 +302,7 @@ def test_a_text_etag_is_sent_as_it_is(stack: Stack, api: Api, method: str, if_ma
         assert response.status == (204 if status == 200 else 412)
 
 
-def test_of_two_who_read_the_same_texts_the_second_does_not_overwrite_the_first(stack: Stack, api: Api) -> None:
+def test_the_second_of_two_text_writes_based_on_one_read_is_refused(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.SUCCESS)
     read = text_etag(api.get(f"/api/images/{record.image_id}"))
     first = patch(api, record.image_id, {"title": "first"}, if_match=read)

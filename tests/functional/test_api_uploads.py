@@ -21,7 +21,7 @@ from tests.functional.images import LEASE_SECONDS
 GARBAGE = b"\xff\xd8\xff\xe0" + b"garbage" * 50
 
 
-def test_an_upload_is_accepted_with_its_record_and_where_to_watch_it(stack: Stack, api: Api) -> None:
+def test_an_upload_is_accepted_and_returns_its_record_and_location(stack: Stack, api: Api) -> None:
     response = api.send(load("http_post_multipart.json"))
     image_id = response.json()["image_id"]
     assert response.status == 202
@@ -51,7 +51,7 @@ def test_an_upload_is_accepted_with_its_record_and_where_to_watch_it(stack: Stac
     }
 
 
-def test_the_bytes_of_an_upload_arrive_in_the_bucket_as_they_were_sent(stack: Stack, api: Api) -> None:
+def test_an_upload_stores_the_exact_bytes(stack: Stack, api: Api) -> None:
     body = pictures.encode(pictures.noise(64, 64), "PNG")
     image_id = api.upload(body, "my photo+1 é.png").json()["image_id"]
     stored = stack.s3.get_object(Bucket=stack.uploads_bucket, Key=f"uploads/{image_id}/my photo+1 é.png")
@@ -80,9 +80,7 @@ def test_an_upload_is_counted_and_listed_at_once(stack: Stack, api: Api) -> None
     ],
     ids=["jpeg", "png", "gif", "webp", "tiff", "bmp", "avif", "heic", "apng"],
 )
-def test_the_bytes_decide_what_a_file_is_not_its_name_or_declared_type(
-    api: Api, body: bytes, media_type: str
-) -> None:
+def test_the_bytes_decide_the_format_not_the_name_or_declared_type(api: Api, body: bytes, media_type: str) -> None:
     response = api.upload(body, "report.pdf", "application/pdf")
     assert response.status == 202
     assert response.json()["data"]["content_type"] == media_type
@@ -100,7 +98,7 @@ def test_a_file_that_is_not_an_image_is_refused_whatever_its_name(stack: Stack, 
     assert stack.originals() == set()
 
 
-def test_a_format_that_is_not_allowed_is_refused_by_name_posted_or_announced(
+def test_the_error_for_a_disallowed_format_names_it(
     make_stack: Callable[..., Stack],
 ) -> None:
     stack = make_stack(allowed_formats="jpeg,webp")
@@ -117,7 +115,7 @@ def test_a_format_that_is_not_allowed_is_refused_by_name_posted_or_announced(
     assert api.post_json("/api/uploads", wanted | {"content_type": "image/webp"}).status == 201
 
 
-def test_hostile_bytes_with_a_signature_are_accepted_and_left_to_the_processor(api: Api) -> None:
+def test_hostile_bytes_with_a_valid_signature_are_left_to_the_processor(api: Api) -> None:
     assert api.upload(GARBAGE).status == 202
 
 
@@ -136,7 +134,7 @@ def test_an_empty_file_is_refused(stack: Stack, api: Api) -> None:
     ],
     ids=["empty form", "another field", "no form"],
 )
-def test_a_call_without_a_file_is_invalid(stack: Stack, api: Api, event: Event) -> None:
+def test_a_request_without_a_file_is_invalid(stack: Stack, api: Api, event: Event) -> None:
     response = api.send(event)
     assert (response.status, response.code) == (422, "invalid_request")
     assert stack.every() == []
@@ -167,7 +165,7 @@ def test_the_error_for_an_unsupported_content_type_names_the_supported_one(
 
 
 @pytest.mark.parametrize("cut", [10, 60, 200])
-def test_a_form_that_breaks_off_is_refused(stack: Stack, api: Api, cut: int) -> None:
+def test_a_truncated_form_is_refused(stack: Stack, api: Api, cut: int) -> None:
     form = multipart(pictures.jpeg(), "photo.jpg", "image/jpeg")[:cut]
     response = api.send(request("http_post_multipart.json", "/api/images", body=form))
     assert (response.status, response.code) == (422, "invalid_request")
@@ -191,7 +189,7 @@ def test_the_error_for_a_large_file_names_the_limit_and_the_alternative(
     assert stack.every() == []
 
 
-def test_a_file_over_every_limit_is_not_sent_from_one_call_to_the_next(make_stack: Callable[..., Stack]) -> None:
+def test_the_error_for_a_file_over_every_limit_suggests_no_other_call(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack(max_post_bytes=100_000, max_image_bytes=100_000)
     api = Api(stack.services)
     wanted = {"filename": "a.jpg", "content_type": "image/jpeg", "size": 100_001}
@@ -202,7 +200,9 @@ def test_a_file_over_every_limit_is_not_sent_from_one_call_to_the_next(make_stac
 
 
 @pytest.mark.parametrize("path", ["/api/uploads", "/api/images/img_01kb5q3v8n0h2m4x6c8f0a2d4g"])
-def test_the_error_for_large_json_names_the_limit_and_where_files_go(stack: Stack, api: Api, path: str) -> None:
+def test_the_error_for_large_json_names_the_limit_and_where_to_send_files(
+    stack: Stack, api: Api, path: str
+) -> None:
     method = "POST" if path == "/api/uploads" else "PATCH"
     body = b'{"filename": "' + b"x" * 70_000 + b'"}'
     response = api.send(request("http_post_json.json", path, method=method, body=body))
@@ -211,7 +211,7 @@ def test_the_error_for_large_json_names_the_limit_and_where_files_go(stack: Stac
     assert "POST /api/images" in response.json()["error"]["message"]
 
 
-def test_a_name_longer_than_any_key_is_refused(stack: Stack, api: Api) -> None:
+def test_a_name_longer_than_the_longest_key_is_refused(stack: Stack, api: Api) -> None:
     response = api.upload(pictures.jpeg(), "x" * 1025)
     assert (response.status, response.code) == (422, "invalid_request")
     assert stack.every() == []
@@ -234,16 +234,14 @@ def test_a_file_of_exactly_the_limit_is_accepted(make_stack: Callable[..., Stack
         ("x" * 1000 + ".jpg", "x" * 196 + ".jpg"),
     ],
 )
-def test_a_name_of_any_kind_makes_a_harmless_key_and_is_remembered(
-    stack: Stack, api: Api, name: str, last_part: str
-) -> None:
+def test_any_name_makes_a_harmless_key_and_is_kept(stack: Stack, api: Api, name: str, last_part: str) -> None:
     response = api.upload(pictures.jpeg(), name)
     image_id = response.json()["image_id"]
     assert response.json()["data"]["original_name"] == name
     assert stack.originals() == {f"uploads/{image_id}/{last_part}"}
 
 
-def test_an_upload_that_cannot_be_stored_is_unavailable_and_its_record_failed(stack: Stack, api: Api) -> None:
+def test_an_upload_that_cannot_be_stored_is_unavailable_and_its_record_fails(stack: Stack, api: Api) -> None:
     stack.s3.plan("put_object", raising(ConnectionClosedError(endpoint_url="https://s3")))
     response = api.upload(pictures.jpeg())
     record = stack.the_record()
@@ -253,9 +251,7 @@ def test_an_upload_that_cannot_be_stored_is_unavailable_and_its_record_failed(st
     assert stack.counts() == {"failed": 1}
 
 
-def test_an_upload_that_was_stored_although_the_reply_got_lost_is_not_marked_as_failed_once_it_is_in_work(
-    stack: Stack, api: Api
-) -> None:
+def test_an_upload_that_was_stored_and_claimed_is_not_failed_by_a_lost_reply(stack: Stack, api: Api) -> None:
     records = stack.other_records()
     lost = ConnectionClosedError(endpoint_url="https://s3")
 
@@ -273,14 +269,14 @@ def test_an_upload_that_was_stored_although_the_reply_got_lost_is_not_marked_as_
     assert stack.the_record().status is Status.PROCESSING
 
 
-def test_an_upload_that_cannot_even_be_recorded_leaves_no_object(stack: Stack, api: Api) -> None:
+def test_an_upload_that_cannot_be_recorded_stores_no_object(stack: Stack, api: Api) -> None:
     stack.dynamodb.plan("transact_write_items", raising(ConnectionClosedError(endpoint_url="https://dynamodb")))
     response = api.upload(pictures.jpeg())
     assert (response.status, response.code) == (503, "unavailable")
     assert stack.originals() == set()
 
 
-def test_an_upload_that_meets_itself_is_sent_again_as_aws_advises(stack: Stack, api: Api) -> None:
+def test_an_upload_is_retried_after_a_conflict_as_aws_advises(stack: Stack, api: Api) -> None:
     conflict = ClientError({"Error": {"Code": "ConditionalRequestConflict", "Message": ""}}, "PutObject")
     stack.s3.plan("put_object", raising(conflict), raising(conflict))
     response = api.upload(pictures.jpeg())
@@ -289,7 +285,7 @@ def test_an_upload_that_meets_itself_is_sent_again_as_aws_advises(stack: Stack, 
     assert stack.services.storage.head(key).size_bytes == len(pictures.jpeg())  # type: ignore[union-attr]
 
 
-def test_the_record_is_there_before_the_object_is(stack: Stack, api: Api) -> None:
+def test_the_record_is_written_before_the_object(stack: Stack, api: Api) -> None:
     found: list[int] = []
     stack.s3.plan("put_object", preceded_by(lambda: found.append(len(stack.every()))))
     api.upload(pictures.jpeg())
@@ -299,7 +295,7 @@ def test_the_record_is_there_before_the_object_is(stack: Stack, api: Api) -> Non
 # Presigned uploads
 
 
-def test_a_reservation_names_the_request_to_send(stack: Stack, api: Api) -> None:
+def test_a_reservation_returns_the_request_to_send(stack: Stack, api: Api) -> None:
     response = api.send(load("http_post_json.json"))
     reserved = response.json()
     url = urlsplit(reserved["upload"]["url"])
@@ -316,7 +312,7 @@ def test_a_reservation_names_the_request_to_send(stack: Stack, api: Api) -> None
     assert "X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bif-none-match" in url.query
 
 
-def test_a_reservation_is_pending_by_its_id_and_neither_listed_nor_counted(stack: Stack, api: Api) -> None:
+def test_a_reservation_is_pending_and_neither_listed_nor_counted(stack: Stack, api: Api) -> None:
     image_id = api.send(load("http_post_json.json")).json()["image_id"]
     shown = api.get(f"/api/images/{image_id}")
     assert (shown.status, shown.json()["status"]) == (200, "pending")
@@ -353,7 +349,7 @@ def test_a_reservation_outlives_its_url_by_the_pending_timeout(stack: Stack, api
         ({"filename": "lone\ud800surrogate"}, 422, "invalid_request"),
     ],
 )
-def test_a_reservation_for_what_would_not_be_accepted_is_refused(
+def test_a_reservation_for_an_unacceptable_file_is_refused(
     stack: Stack, api: Api, wanted: dict[str, Any], status: int, code: str
 ) -> None:
     asked = {"filename": "photo.jpg", "content_type": "image/jpeg", "size": 5} | wanted
@@ -363,12 +359,12 @@ def test_a_reservation_for_what_would_not_be_accepted_is_refused(
 
 
 @pytest.mark.parametrize("size", [50_000_000, 5.0])
-def test_the_largest_size_of_all_and_any_whole_number_can_be_reserved(api: Api, size: float) -> None:
+def test_the_largest_size_and_any_whole_number_can_be_reserved(api: Api, size: float) -> None:
     asked = {"filename": "photo.jpg", "content_type": "image/jpeg", "size": size}
     assert api.post_json("/api/uploads", asked).status == 201
 
 
-def test_an_announced_checksum_is_among_the_headers_to_send_and_remembered(stack: Stack, api: Api) -> None:
+def test_an_announced_checksum_is_stored_and_among_the_headers_to_send(stack: Stack, api: Api) -> None:
     sha256 = "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08"
     asked = {"filename": "photo.jpg", "content_type": "image/jpeg", "size": 5, "sha256": sha256}
     upload = api.post_json("/api/uploads", asked).json()["upload"]
@@ -385,12 +381,12 @@ def test_the_presigned_request_is_accepted_once(stack: Stack, api: Api) -> None:
 
 
 @pytest.mark.parametrize("body", [b"{nope", b"[]", b"null", b'"text"', b""])
-def test_a_reservation_that_is_no_json_object_is_invalid(api: Api, body: bytes) -> None:
+def test_a_reservation_that_is_not_a_json_object_is_invalid(api: Api, body: bytes) -> None:
     response = api.send(request("http_post_json.json", "/api/uploads", body=body))
     assert (response.status, response.code) == (422, "invalid_request")
 
 
-def test_a_reservation_whose_record_was_written_is_the_same_when_the_reply_got_lost(stack: Stack, api: Api) -> None:
+def test_a_reservation_succeeds_if_its_record_was_written_but_the_reply_was_lost(stack: Stack, api: Api) -> None:
     stack.dynamodb.plan("put_item", done_but_raising(ConnectionClosedError(endpoint_url="https://dynamodb")))
     response = api.send(load("http_post_json.json"))
     assert (response.status, response.code) == (503, "unavailable")

@@ -1,4 +1,4 @@
-"""No caption is computed twice: the same bytes and recipe get a copy. What else belongs to duplicates."""
+"""No caption is computed twice: images with the same bytes and recipe get a copy. Also: duplicates in the API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHA256 = hashlib.sha256(SAME).hexdigest()
 
 
 class Numbered(FakeCaptioner):
-    """Every computed caption is another one, so that a copy can be told from it."""
+    """Numbers its captions, so that a computed caption differs from a copy."""
 
     def caption(self, picture: Any) -> Caption:
         super().caption(picture)
@@ -32,7 +32,7 @@ class Numbered(FakeCaptioner):
 
 
 def drop(stack: Stack, captioner: FakeCaptioner, key: str, body: bytes = SAME) -> Record:
-    """The record of a file after its event was handled."""
+    """Put a file into the bucket, process its event and return its record."""
     stack.put(key, body)
     return deliver(stack, captioner, key)
 
@@ -45,7 +45,7 @@ def deliver(stack: Stack, captioner: FakeCaptioner, key: str) -> Record:
 
 
 def drop_elsewhere(stack: Stack, key: str, body: bytes) -> None:
-    """Another processor handles a file."""
+    """Put a file and process it with another processor."""
     stack.put(key, body)
     other = Processor(stack.other_services(), lambda _: FakeCaptioner(), AtOnce())
     assert failed(other(messages(notification(stack, key=key)))) == []
@@ -63,13 +63,13 @@ def test_the_same_bytes_get_the_same_caption_without_the_model(stack: Stack) -> 
     assert len(captioner.pictures) == 1
     assert (second.status, second.caption, second.caption_model) == (Status.SUCCESS, "caption 1", "fake@1")
     assert second.caption_recipe == first.caption_recipe is not None
-    # Everything else is its own, so that either can be deleted.
+    # Everything else is separate, so that each image can be deleted alone.
     assert first.thumbnails and second.thumbnails
     keys = [{info.key for info in one.thumbnails.sizes.values()} for one in (first, second) if one.thumbnails]
     assert keys[0].isdisjoint(keys[1])
 
 
-def test_a_copy_of_no_caption_keeps_its_reason(stack: Stack) -> None:
+def test_a_copy_of_an_empty_caption_keeps_its_reason(stack: Stack) -> None:
     captioner = Silent()
     for number in range(2):
         record = drop(stack, captioner, f"{number}.jpg")
@@ -77,7 +77,7 @@ def test_a_copy_of_no_caption_keeps_its_reason(stack: Stack) -> None:
     assert (record.caption, record.caption_reason) == (None, "the model had nothing to say about this picture")
 
 
-def test_another_recipe_computes_another_caption(stack: Stack) -> None:
+def test_a_different_recipe_computes_a_new_caption(stack: Stack) -> None:
     captioner = Numbered()
     drop(stack, captioner, "1.jpg")
     captioner.recipe = "another"
@@ -85,22 +85,22 @@ def test_another_recipe_computes_another_caption(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("setting", [{"thumbnails": "small=150,medium=600"}])
-def test_other_pixels_for_the_model_compute_another_caption(
+def test_different_model_input_computes_a_new_caption(
     make_stack: Callable[..., Stack], stack: Stack, setting: dict[str, str]
 ) -> None:
-    """A large thumbnail can change how far a picture is reduced while it is decoded."""
+    """The size of the largest thumbnail can change the scale at which a picture is decoded."""
     other = make_stack(**setting)
     model = FakeCaptioner()
     assert caption_recipe(model, stack.settings) != caption_recipe(model, other.settings)
 
 
-def test_other_bytes_compute_another_caption(stack: Stack) -> None:
+def test_different_bytes_compute_a_new_caption(stack: Stack) -> None:
     captioner = Numbered()
     drop(stack, captioner, "1.jpg")
     assert drop(stack, captioner, "2.jpg", pictures.jpeg(301, 200)).caption == "caption 2"
 
 
-def test_the_caption_of_a_file_that_was_replaced_meanwhile_is_not_copied(stack: Stack) -> None:
+def test_the_caption_of_a_replaced_file_is_not_copied(stack: Stack) -> None:
     """The index may still name an image whose file was overwritten."""
     captioner = Numbered()
     drop(stack, captioner, "1.jpg")
@@ -122,7 +122,7 @@ def test_a_failed_caption_is_not_copied(stack: Stack) -> None:
     assert drop(stack, captioner, "2.jpg").caption == "caption 1"
 
 
-def test_an_index_that_cannot_be_read_at_the_moment_costs_only_the_copy(stack: Stack) -> None:
+def test_an_unavailable_index_prevents_only_the_copy(stack: Stack) -> None:
     captioner = Numbered()
     drop(stack, captioner, "1.jpg")
     throttled: Any = {"Error": {"Code": "ProvisionedThroughputExceededException", "Message": "slow down"}}
@@ -146,7 +146,7 @@ def test_reprocessing_copies_the_caption_unless_it_is_forced(stack: Stack, api: 
         assert (after.status, after.caption) == (Status.SUCCESS, caption), query
 
 
-def test_a_forced_caption_is_computed_even_if_another_reprocess_comes_first(stack: Stack, api: Api) -> None:
+def test_a_forced_caption_is_computed_even_after_another_reprocess(stack: Stack, api: Api) -> None:
     captioner = Numbered()
     record = drop(stack, captioner, "1.jpg")
     reprocess(api, record, "stage=caption&force=true")
@@ -165,7 +165,7 @@ def test_a_hundred_uploads_of_ten_pictures_compute_ten_captions(stack: Stack) ->
 # Duplicates in the API
 
 
-def test_the_first_of_the_same_bytes_is_named_by_the_others(stack: Stack, api: Api) -> None:
+def test_duplicates_name_the_first_image_with_the_same_bytes(stack: Stack, api: Api) -> None:
     records = []
     for number in range(3):
         records.append(drop(stack, FakeCaptioner(), f"{number}.jpg"))

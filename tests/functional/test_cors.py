@@ -1,4 +1,4 @@
-"""Pages of other origins: let in by CORS_ORIGINS, the same everywhere because the application answers it."""
+"""CORS: CORS_ORIGINS lists the allowed origins. The application itself sends the headers, locally as on AWS."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def preflight(api: Api, origin: str, path: str = "/api/images", method: str = "P
 
 @pytest.mark.parametrize("page", [PAGE, OTHER_PAGE])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_a_page_that_was_let_in_may_call(make_api: Callable[..., Api], page: str, method: str) -> None:
+def test_an_allowed_page_may_call_the_api(make_api: Callable[..., Api], page: str, method: str) -> None:
     api = make_api(cors_origins=f"{PAGE},{OTHER_PAGE}")
     asked = preflight(api, page, method=method)
     assert asked.status == 200
@@ -46,7 +46,7 @@ def test_a_page_that_was_let_in_may_call(make_api: Callable[..., Api], page: str
     assert "access-control-allow-credentials" not in response.headers
 
 
-def test_a_page_that_was_not_let_in_gets_no_permission(make_api: Callable[..., Api]) -> None:
+def test_another_page_gets_no_permission(make_api: Callable[..., Api]) -> None:
     api = make_api(cors_origins=PAGE)
     assert preflight(api, FOREIGN_PAGE).status == 400
     assert "access-control-allow-origin" not in preflight(api, FOREIGN_PAGE).headers
@@ -59,14 +59,12 @@ def test_by_default_no_page_is_allowed(make_api: Callable[..., Api]) -> None:
     assert "access-control-allow-origin" not in api.get("/api/images", origin=PAGE).headers
 
 
-def test_every_page_may_be_let_in(make_api: Callable[..., Api]) -> None:
+def test_every_page_can_be_allowed(make_api: Callable[..., Api]) -> None:
     response = make_api(cors_origins="*").get("/api/images", origin=FOREIGN_PAGE)
     assert response.headers["access-control-allow-origin"] == "*"
 
 
-def test_browsers_ask_before_they_have_a_key_and_can_read_a_refusal(
-    make_api: Callable[..., Api], clients: Clients
-) -> None:
+def test_a_preflight_needs_no_key_and_a_page_can_read_401(make_api: Callable[..., Api], clients: Clients) -> None:
     secret = clients.secretsmanager.create_secret(Name=f"key-{id(make_api)}", SecretString="k" * 40)
     api = make_api(cors_origins=PAGE, api_key_secret_arn=secret["ARN"])
     assert preflight(api, PAGE).status == 200

@@ -1,4 +1,4 @@
-"""What lists and statistics cost: as many requests, and as many items read, at 100,000 records as at 1,000."""
+"""The cost of lists and statistics: as many requests and items read with 100,000 records as with 1,000."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Cost:
 
 
 class Counting:
-    """A client in front of a fake: it counts what is asked for, and what is read for it."""
+    """A client around a fake that counts requests and the items that they read."""
 
     def __init__(self, fake: Any) -> None:
         self._fake = fake
@@ -41,13 +41,13 @@ class Counting:
         self.items: Counter[str] = Counter()
 
     def cost(self) -> Cost:
-        """Since the last time."""
+        """Return the cost since the last call."""
         spent = Cost(self.requests, self.items)
         self.requests, self.items = Counter(), Counter()
         return spent
 
     def query(self, **arguments: Any) -> Any:
-        assert "FilterExpression" not in arguments, "a filter reads what it throws away"
+        assert "FilterExpression" not in arguments, "a filter also reads the items that it discards"
         response = self._fake.query(**arguments)
         self._count("query", response["ScannedCount"])
         return response
@@ -71,7 +71,7 @@ class Counting:
 
 
 def image(number: int) -> Record:
-    """Every status in turn, a second apart, some of them of one millisecond."""
+    """Return record `number`: every status in turn, a second apart, some in the same millisecond."""
     status = PUBLIC_STATUSES[number % len(PUBLIC_STATUSES)]
     return Record(
         image_id=derived_image_id("costs", str(number)),
@@ -88,7 +88,7 @@ def image(number: int) -> Record:
 
 @cache
 def table_of(size: int) -> Counting:
-    """A table with that many records, and the statistics that belong to them."""
+    """Return a table with `size` records and their statistics."""
     client = Counting(
         simulated.FakeDynamoDB({IMAGES: resource("ImagesTable"), STATS: resource("StatsTable")}, page=lambda: 10**9)
     )
@@ -111,11 +111,11 @@ def records_of(size: int) -> tuple[Counting, Records]:
     return client, records
 
 
-def pages(records: Records, count: int, **narrowed: Any) -> list[str]:
-    """The ids on that many pages of twenty."""
+def pages(records: Records, count: int, **bounds: Any) -> list[str]:
+    """Return the ids on the first `count` pages of twenty."""
     found, cursor = [], None
     for _ in range(count):
-        page = records.page(limit=20, cursor=cursor, **narrowed)
+        page = records.page(limit=20, cursor=cursor, **bounds)
         found += [record.image_id for record in page.records]
         cursor = page.next_cursor
     return found
@@ -146,7 +146,7 @@ def _forget_the_tables() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_it_costs_the_same_at_a_thousand_and_at_a_hundred_thousand(call: str) -> None:
+def test_a_call_costs_the_same_with_a_thousand_and_a_hundred_thousand_records(call: str) -> None:
     costs = {}
     for size in (FEW, MANY):
         client, records = records_of(size)
@@ -157,7 +157,7 @@ def test_it_costs_the_same_at_a_thousand_and_at_a_hundred_thousand(call: str) ->
     assert sum(costs[FEW].requests.values()) > 0
 
 
-def test_a_page_is_a_query_of_its_size_and_one_more_and_a_batch_of_its_size() -> None:
+def test_a_page_costs_a_query_of_one_more_item_and_a_batch() -> None:
     client, records = records_of(MANY)
     records.page(limit=20)
     assert client.cost() == Cost(
@@ -165,13 +165,13 @@ def test_a_page_is_a_query_of_its_size_and_one_more_and_a_batch_of_its_size() ->
     )
 
 
-def test_statistics_are_one_query_of_as_many_items_as_there_are_shards() -> None:
+def test_statistics_are_one_query_of_one_item_for_each_shard() -> None:
     client, records = records_of(MANY)
     assert records.stats().counts == dict.fromkeys(PUBLIC_STATUSES, MANY // 4)
     assert client.cost() == Cost(Counter({"query": 1}), Counter({"query": SHARDS}))
 
 
-def test_the_whole_list_is_still_every_image_once() -> None:
+def test_the_whole_list_contains_every_image_once() -> None:
     _, records = records_of(FEW)
     found = pages(records, FEW // 20)
     assert len(found) == len(set(found)) == FEW

@@ -1,4 +1,7 @@
-"""Dead letters: what was received too often ends as `failed`, unless it is somebody's still."""
+"""Dead letters: a message that was received too often fails its image.
+
+It does not if another worker or the sweep still handles the image.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ KEY = "photo.jpg"
 
 
 def letter(stack: Stack, *bodies: Event | str, sent_ms: int | None = None) -> list[str]:
-    """Hands dead letters to the recovery function; those that stay in their queue."""
+    """Send dead letters to the recovery function and return the ids of those that stay in their queue."""
     sent = stack.clock.now_ms if sent_ms is None else sent_ms
     event = messages(*bodies, file="sqs_dead_letter.json", SentTimestamp=str(sent))
     context: Any = None
@@ -30,7 +33,7 @@ def letter(stack: Stack, *bodies: Event | str, sent_ms: int | None = None) -> li
 
 
 def about(stack: Stack, key: str = KEY) -> Event:
-    """What S3 said when the object that is there now arrived."""
+    """Build the notification of the object that is in the bucket now."""
     stored = stack.services.storage.head(key)
     return notification(stack, key=key, eTag=stored.etag if stored else "d41d8cd98f00b204e9800998ecf8427e")
 
@@ -44,7 +47,7 @@ def assert_given_up(stack: Stack) -> None:
     assert stack.counts() == {"failed": 1}
 
 
-def test_a_file_that_no_worker_ever_got_to_fails_visibly(stack: Stack) -> None:
+def test_a_file_that_no_worker_handled_fails_visibly(stack: Stack) -> None:
     stack.put(KEY)
     assert letter(stack, about(stack)) == []
     assert_given_up(stack)
@@ -59,7 +62,7 @@ def test_an_upload_that_was_never_claimed_fails(stack: Stack) -> None:
     assert_given_up(stack)
 
 
-def test_an_object_that_is_removed_while_its_image_is_given_up_takes_the_image_along(stack: Stack) -> None:
+def test_an_object_removed_while_its_image_is_failed_deletes_the_image(stack: Stack) -> None:
     record = stored_image(stack, Status.PENDING)
     # The event of this removal finds a record without a version and changes nothing.
     stack.dynamodb.plan("transact_write_items", preceded_by(lambda: stack.remove(record.key)))
@@ -69,9 +72,7 @@ def test_an_object_that_is_removed_while_its_image_is_given_up_takes_the_image_a
 
 
 @pytest.mark.parametrize("source", ["dropped", "uploaded"])
-def test_an_image_at_which_every_worker_was_killed_is_given_up_with_its_thumbnails_kept(
-    stack: Stack, source: str
-) -> None:
+def test_an_image_whose_workers_were_all_killed_fails_and_keeps_its_thumbnails(stack: Stack, source: str) -> None:
     key = KEY if source == "dropped" else stack.records.create(new_record(stack.records)).key
     stack.clock.advance(1)
     stack.put(key, pictures.jpeg())
@@ -89,14 +90,14 @@ def test_an_image_at_which_every_worker_was_killed_is_given_up_with_its_thumbnai
     assert stack.thumbnails() == {info.key for info in thumbnails.sizes.values()}
 
 
-def test_an_image_with_attempts_left_is_left_to_the_other_message_or_the_sweep(stack: Stack) -> None:
+def test_an_image_with_attempts_left_is_left_to_another_message_or_the_sweep(stack: Stack) -> None:
     record = stored_image(stack, Status.PROCESSING)
     stack.clock.advance(31)
     assert letter(stack, about(stack, record.key)) == []
     assert stack.every() == [record]
 
 
-def test_a_letter_about_an_image_whose_lease_is_alive_stays_in_its_queue(stack: Stack) -> None:
+def test_a_letter_about_an_image_with_a_live_lease_stays_in_its_queue(stack: Stack) -> None:
     record = stored_image(stack, Status.PROCESSING)
     assert letter(stack, about(stack, record.key)) == ["message-0"]
     assert stack.every() == [record]
@@ -109,7 +110,7 @@ def test_a_letter_about_a_finished_image_is_dropped(stack: Stack, status: Status
     assert stack.every() == [record]
 
 
-def test_a_letter_about_another_version_than_the_buckets_is_dropped(stack: Stack) -> None:
+def test_a_letter_about_a_version_other_than_the_buckets_is_dropped(stack: Stack) -> None:
     record = stored_image(stack, Status.PENDING, b"old")
     old = about(stack, record.key)
     stack.put(record.key, b"new")
@@ -117,7 +118,7 @@ def test_a_letter_about_another_version_than_the_buckets_is_dropped(stack: Stack
     assert stack.every() == [record]
 
 
-def test_a_letter_from_before_the_reprocess_is_dropped(stack: Stack) -> None:
+def test_a_letter_sent_before_the_reprocess_is_dropped(stack: Stack) -> None:
     record = stored_image(stack, Status.FAILED)
     sent_ms = stack.clock.now_ms
     stack.clock.advance(60)
@@ -126,7 +127,7 @@ def test_a_letter_from_before_the_reprocess_is_dropped(stack: Stack) -> None:
     assert stack.every() == [reprocessed]
 
 
-def test_the_letter_of_the_reprocess_itself_ends_it(stack: Stack) -> None:
+def test_the_letter_of_a_reprocess_fails_the_image(stack: Stack) -> None:
     record = stored_image(stack, Status.SUCCESS)
     stack.records.reprocess(record, pending_seconds=30)
     stack.clock.advance(60)
@@ -135,12 +136,12 @@ def test_the_letter_of_the_reprocess_itself_ends_it(stack: Stack) -> None:
     assert stack.the_record().thumbnails == record.thumbnails
 
 
-def test_a_letter_about_a_file_that_is_gone_makes_no_record(stack: Stack) -> None:
+def test_a_letter_about_a_removed_file_creates_no_record(stack: Stack) -> None:
     assert letter(stack, about(stack)) == []
     assert stack.every() == []
 
 
-def test_a_letter_about_an_image_whose_file_is_gone_ends_it(stack: Stack) -> None:
+def test_a_letter_about_an_image_whose_file_was_removed_deletes_the_image(stack: Stack) -> None:
     record = stored_image(stack, Status.SUCCESS)
     stack.remove(record.key)
     assert letter(stack, notification(stack, "s3_delete_marker.json", record.key)) == []
@@ -153,7 +154,7 @@ def test_a_letter_about_an_upload_that_has_not_arrived_is_left_to_the_sweep(stac
     assert stack.every() == [record]
 
 
-def test_a_letter_about_an_image_that_is_being_deleted_carries_on_or_waits(stack: Stack) -> None:
+def test_a_letter_about_an_image_being_deleted_continues_the_deletion_or_waits(stack: Stack) -> None:
     record = stored_image(stack, Status.SUCCESS)
     stack.records.mark_deleting(record, deadline_seconds=30)
     assert letter(stack, about(stack, record.key)) == ["message-0"]
@@ -169,7 +170,7 @@ def test_a_letter_about_a_folder_marker_or_another_bucket_is_dropped(stack: Stac
     assert stack.every() == []
 
 
-def test_a_letter_that_is_about_no_image_is_dropped_and_the_next_one_is_read(
+def test_a_letter_without_an_image_is_dropped_and_the_next_one_is_handled(
     stack: Stack, caplog: pytest.LogCaptureFixture
 ) -> None:
     stack.put(KEY)
@@ -179,7 +180,7 @@ def test_a_letter_that_is_about_no_image_is_dropped_and_the_next_one_is_read(
     assert "dropped" in caplog.text
 
 
-def test_a_letter_that_cannot_be_handled_now_stays_and_the_next_one_is_read(stack: Stack) -> None:
+def test_a_letter_that_cannot_be_handled_now_stays_and_the_next_one_is_handled(stack: Stack) -> None:
     stack.put("first.jpg")
     stack.put("second.jpg")
     bodies = [about(stack, "first.jpg"), about(stack, "second.jpg")]
@@ -188,7 +189,7 @@ def test_a_letter_that_cannot_be_handled_now_stays_and_the_next_one_is_read(stac
     assert stack.the_record().key == "second.jpg"
 
 
-def test_an_image_that_a_worker_takes_at_that_moment_is_the_workers(stack: Stack) -> None:
+def test_an_image_that_a_worker_claims_at_that_moment_is_left_to_the_worker(stack: Stack) -> None:
     record = stored_image(stack, Status.PENDING)
     stored = stack.services.storage.head(record.key)
     assert stored is not None
@@ -200,7 +201,7 @@ def test_an_image_that_a_worker_takes_at_that_moment_is_the_workers(stack: Stack
     assert stack.the_record().status is Status.PROCESSING
 
 
-def test_an_image_that_was_given_up_can_be_reprocessed(stack: Stack) -> None:
+def test_an_image_that_failed_by_a_dead_letter_can_be_reprocessed(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     letter(stack, about(stack))
     stack.clock.advance(10)

@@ -1,4 +1,4 @@
-"""The documentation page: Swagger UI from our own package. What it does is tested in `tests/browser`."""
+"""The documentation page: Swagger UI, served from this package. `tests/browser` tests what it does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def named_by(page: Response) -> set[str]:
     return set(re.findall(r'(?:href|src)="([^"]+)"', page.body.decode()))
 
 
-def test_the_documentation_comes_from_its_own_origin_alone(api: Api) -> None:
+def test_the_documentation_loads_files_only_from_its_own_origin(api: Api) -> None:
     page = api.get("/docs")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "//" not in page.body.decode()
@@ -24,7 +24,7 @@ def test_the_documentation_comes_from_its_own_origin_alone(api: Api) -> None:
         assert api.get(f"/{path}").status == 200, path
 
 
-def test_its_policy_allows_no_other_origin_and_no_script_of_the_page_itself(api: Api) -> None:
+def test_the_policy_allows_no_other_origin_and_no_inline_script(api: Api) -> None:
     page = api.get("/docs")
     policy = dict(part.split(" ", 1) for part in page.headers["content-security-policy"].split("; "))
     assert policy == {
@@ -41,7 +41,7 @@ def test_its_policy_allows_no_other_origin_and_no_script_of_the_page_itself(api:
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", page.body.decode())
 
 
-def test_the_files_are_those_that_the_makers_of_swagger_ui_publish() -> None:
+def test_the_files_are_those_that_swagger_ui_publishes() -> None:
     for name, digest in SWAGGER_UI.items():
         found = asset(name)
         assert found is not None
@@ -53,5 +53,5 @@ def test_the_files_are_those_that_the_makers_of_swagger_ui_publish() -> None:
 
 
 @pytest.mark.parametrize("path", ["/redoc", "/docs/oauth2-redirect", "/assets/docs.html", "/assets/LICENSE"])
-def test_nothing_else_of_the_documentation_is_served(api: Api, path: str) -> None:
+def test_no_other_file_of_the_documentation_is_served(api: Api, path: str) -> None:
     assert api.get(path).code == "not_found"

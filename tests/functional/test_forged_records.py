@@ -1,4 +1,7 @@
-"""What somebody who runs code in the processor can make the other functions do: its role may write any record."""
+"""Forged records: an attacker who runs code in the processor may write any record.
+
+The other functions must not misuse it.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def foreign_key(request: pytest.FixtureRequest, stack: Stack) -> str:
 
 
 @pytest.mark.parametrize("path", ["original", "original/address"])
-def test_no_url_is_signed_for_a_key_that_is_not_the_images_own(
+def test_no_url_is_signed_for_a_key_that_does_not_belong_to_the_image(
     stack: Stack, api: Api, foreign_key: str, path: str
 ) -> None:
     forged = forge(stack, stored_image(stack, Status.SUCCESS), key=foreign_key)
@@ -43,17 +46,17 @@ def test_no_url_is_signed_for_a_key_that_is_not_the_images_own(
     assert foreign_key not in response.body.decode()
 
 
-def test_a_deletion_does_not_remove_an_original_that_is_not_the_images_own(stack: Stack, foreign_key: str) -> None:
+def test_a_deletion_keeps_an_original_that_does_not_belong_to_the_image(stack: Stack, foreign_key: str) -> None:
     deleting = image_in(stack.records, Status.DELETING)
     stored = stack.services.storage.head(foreign_key)
     assert stored is not None
     forged = forge(stack, deleting, key=foreign_key, version=stored.version, version_etag=stored.etag, deadline=1)
     sweep(stack.services)
     assert foreign_key in stack.originals()
-    assert stack.other_records().get(forged.image_id) is None, "the forged record goes"
+    assert stack.other_records().get(forged.image_id) is None, "the forged record is deleted"
 
 
-def test_a_call_to_the_api_does_not_remove_such_an_original_either(
+def test_the_api_keeps_an_original_that_does_not_belong_to_the_image(
     stack: Stack, api: Api, foreign_key: str
 ) -> None:
     forged = forge(stack, stored_image(stack, Status.SUCCESS), key=foreign_key)
@@ -62,7 +65,7 @@ def test_a_call_to_the_api_does_not_remove_such_an_original_either(
     assert stack.other_records().get(forged.image_id) is None
 
 
-def test_a_request_made_again_gets_no_url_for_another_key(stack: Stack, api: Api) -> None:
+def test_a_repeated_request_gets_no_url_for_another_key(stack: Stack, api: Api) -> None:
     wanted = b'{"filename": "a.jpg", "content_type": "image/jpeg", "size": 1}'
     reservation = request("http_post_json.json", "/api/uploads", body=wanted, headers={"idempotency-key": "k-1"})
     assert api.send(reservation).status == 201
@@ -73,7 +76,7 @@ def test_a_request_made_again_gets_no_url_for_another_key(stack: Stack, api: Api
     assert (response.status, response.code) == (409, "idempotency_key_reused")
 
 
-def test_a_request_made_again_stores_nothing_under_another_key(stack: Stack, api: Api) -> None:
+def test_a_repeated_request_stores_nothing_under_another_key(stack: Stack, api: Api) -> None:
     upload = upload_event(pictures.jpeg())
     upload["headers"]["idempotency-key"] = "k-2"
     assert api.send(upload).status == 202
@@ -100,7 +103,7 @@ def thumbnail(stack: Stack, key: str, content_type: str) -> ThumbnailInfo:
         ("elsewhere", "image/jpeg"),
     ],
 )
-def test_a_thumbnail_is_served_only_as_a_picture_made_for_its_image(
+def test_a_thumbnail_is_served_only_if_it_is_an_image_of_its_record(
     stack: Stack, api: Api, key: str, content_type: str, if_none_match: str
 ) -> None:
     record, other = stored_image(stack, Status.SUCCESS), stored_image(stack, Status.SUCCESS)

@@ -1,4 +1,7 @@
-"""The gallery as it is served: to whom, how, and under which policy. What it does is tested in `tests/browser`."""
+"""How the gallery is served: to which clients, with which headers and policy.
+
+`tests/browser` tests what it does.
+"""
 
 from __future__ import annotations
 
@@ -40,16 +43,16 @@ def test_clients_other_than_browsers_get_the_index(api: Api, accept: str) -> Non
     assert "Accept" in response.headers["vary"]
 
 
-def test_a_browser_gets_the_page(api: Api) -> None:
+def test_a_browser_gets_the_gallery(api: Api) -> None:
     response = page_of(api)
 
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     assert response.body == (FOLDER / PAGE).read_bytes()
-    assert "Accept" in response.headers["vary"], "no cache gives a browser's page to curl"
+    assert "Accept" in response.headers["vary"], "a cache must not send a browser's page to curl"
 
 
-def test_everything_that_the_page_names_is_there_and_of_its_kind(api: Api) -> None:
-    """As is everything that its scripts import, so that no module is left out of what is served or preloaded."""
+def test_every_file_that_the_page_names_is_served_with_its_type(api: Api) -> None:
+    """The page also names every module that its scripts import, so that all of them are served and preloaded."""
     page = page_of(api).body.decode()
     named = set(re.findall(r'(?:href|src)="assets/([^"]+)"', page))
     imported = {
@@ -58,28 +61,28 @@ def test_everything_that_the_page_names_is_there_and_of_its_kind(api: Api) -> No
         for name in re.findall(r'from "\./([^"]+)"', path.read_text())
     }
 
-    assert imported <= named, "preloaded, or the browser finds them one after the other"
+    assert imported <= named, "modules are preloaded; otherwise the browser finds them one by one"
     for name in named:
         response = api.get(f"/assets/{name}")
         assert response.status == 200, name
         assert response.headers["content-type"] == TYPES[name[name.rindex(".") :]]
-    assert {path.name for path in FOLDER.rglob("*.*") if path.suffix in TYPES} == named, "nothing is served in vain"
+    assert {path.name for path in FOLDER.rglob("*.*") if path.suffix in TYPES} == named, "no file is served unused"
 
 
 @pytest.mark.parametrize("path", ["/", "/assets/main.js"])
-def test_what_is_known_is_not_sent_again(api: Api, path: str) -> None:
+def test_a_known_file_gets_304(api: Api, path: str) -> None:
     first = api.get(path, accept=BROWSER)
 
     again = api.get(path, accept=BROWSER, if_none_match=first.headers["etag"])
 
     assert (again.status, again.body) == (304, b"")
     assert again.headers["etag"] == first.headers["etag"]
-    assert first.headers["cache-control"] == "private, no-cache", "scripts of two releases never mix"
+    assert first.headers["cache-control"] == "private, no-cache", "scripts of two releases must never mix"
     assert api.get(path, accept=BROWSER, if_none_match='"other"').status == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/assets/main.js"])
-def test_it_is_compressed_for_those_who_say_so(api: Api, path: str) -> None:
+def test_a_file_is_compressed_for_clients_that_accept_it(api: Api, path: str) -> None:
     plain = api.get(path, accept=BROWSER)
 
     packed = api.get(path, accept=BROWSER, accept_encoding="gzip, deflate, br")
@@ -95,7 +98,7 @@ def test_it_is_compressed_for_those_who_say_so(api: Api, path: str) -> None:
 @pytest.mark.parametrize(
     "header", ["gzip;q=0", "br, gzip; Q=0.0", "br;q=1.0,gzip;q=0,*;q=0", "gzippy", "identity", ""]
 )
-def test_it_is_not_compressed_for_those_who_do_not_want_it(api: Api, path: str, header: str) -> None:
+def test_a_file_is_not_compressed_for_clients_that_do_not_accept_it(api: Api, path: str, header: str) -> None:
     plain = api.get(path, accept=BROWSER, accept_encoding=header)
 
     assert "content-encoding" not in plain.headers
@@ -103,17 +106,17 @@ def test_it_is_not_compressed_for_those_who_do_not_want_it(api: Api, path: str, 
 
 
 @pytest.mark.parametrize("header", ["gzip;q=0.5", "GZIP", "br;q=0, gzip ;q=1"])
-def test_a_weight_above_zero_is_a_yes(api: Api, header: str) -> None:
+def test_an_encoding_with_a_weight_above_zero_is_accepted(api: Api, header: str) -> None:
     assert api.get("/assets/main.js", accept_encoding=header).headers["content-encoding"] == "gzip"
 
 
-def test_a_page_with_weight_zero_is_not_wanted(api: Api) -> None:
+def test_a_page_with_weight_zero_is_not_accepted(api: Api) -> None:
     assert api.get("/", accept="text/html;q=0, application/json").json()["endpoints"]
 
 
 @pytest.mark.parametrize("path", ["/", "/assets/main.js"])
-def test_compressed_bytes_have_an_etag_of_their_own(api: Api, path: str) -> None:
-    """RFC 9110, 8.8.3: a strong ETag stands for one sequence of bytes."""
+def test_compressed_bytes_have_a_different_etag(api: Api, path: str) -> None:
+    """RFC 9110, 8.8.3: a strong ETag identifies one sequence of bytes."""
     plain = api.get(path, accept=BROWSER).headers["etag"]
     packed = api.get(path, accept=BROWSER, accept_encoding="gzip").headers["etag"]
 
@@ -132,13 +135,13 @@ def test_head_is_get_without_the_body(api: Api, path: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["nothing.js", PAGE, "__init__.py", "..%2F__init__.py", "scripts%2Fmain.js"])
-def test_nothing_else_of_the_package_can_be_fetched(api: Api, name: str) -> None:
+def test_no_other_file_of_the_package_is_served(api: Api, name: str) -> None:
     response = api.get(f"/assets/{name}")
 
     assert (response.status, response.code) == (404, "not_found")
 
 
-def test_the_policy_is_strict_and_names_the_store_of_originals_alone(api: Api, stack: Stack) -> None:
+def test_the_policy_allows_only_the_bucket_of_originals(api: Api, stack: Stack) -> None:
     policy = policy_of(page_of(api))
 
     assert policy["default-src"] == ["'none'"]
@@ -152,7 +155,7 @@ ON_AWS = "image-pipeline-uploads-123456789012-of-ours"
 
 
 def on_aws(stack: Stack, region: str) -> Services:
-    """The services as they are on AWS; nothing is called."""
+    """Return the services as they are on AWS. No call is made."""
     fields = {"aws_endpoint_url": None, "s3_public_endpoint_url": None, "uploads_bucket": ON_AWS}
     settings = stack.services.settings.model_copy(update=fields)
     return connect(settings, session=boto3.Session("a", "b", region_name=region))
@@ -166,9 +169,7 @@ def on_aws(stack: Stack, region: str) -> Services:
         ("cn-north-1", "https://*.s3.cn-north-1.amazonaws.com.cn"),
     ],
 )
-def test_on_aws_the_policy_allows_the_host_that_presigned_addresses_have(
-    stack: Stack, region: str, source: str
-) -> None:
+def test_on_aws_the_policy_allows_the_host_of_presigned_urls(stack: Stack, region: str, source: str) -> None:
     services = on_aws(stack, region)
     storage = services.storage
 
@@ -190,8 +191,8 @@ def test_responses_without_a_key_reveal_neither_account_nor_bucket(stack: Stack,
         assert "123456789012" not in f"{response.headers} {response.body!r}"
 
 
-def test_the_page_has_no_script_style_or_handler_of_its_own() -> None:
-    """What the policy would refuse, and what would need it to be loosened."""
+def test_the_page_has_no_inline_script_style_or_handler() -> None:
+    """The policy would block them, or would have to be loosened."""
     page = asset(PAGE)
     assert page is not None
     text = page.body.decode()

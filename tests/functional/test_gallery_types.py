@@ -1,4 +1,4 @@
-"""The types that the gallery's scripts are checked against (`make check-gallery`) are those of the API."""
+"""The types that check the gallery's scripts (`make check-gallery`) match the API's schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The handlers that template.yaml names, in AWS's own runtime: environment, events and answers as on Lambda."""
+"""The handlers that template.yaml names, in AWS's own runtime: environment, events and responses as on Lambda."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def environment_of(stack: Stack, **variables: str) -> dict[str, str]:
     }
 
 
-def test_the_api_function_lists_and_takes_images(stack: Stack, tmp_path: Path) -> None:
+def test_the_api_function_lists_and_accepts_images(stack: Stack, tmp_path: Path) -> None:
     handler = resource("ApiFunction")["Handler"]
     before = image_in(stack.records, Status.SUCCESS)
     with lambda_runtime.running(handler, environment_of(stack), tmp_path / "log") as invoke:
@@ -63,7 +63,7 @@ def test_the_api_function_lists_and_takes_images(stack: Stack, tmp_path: Path) -
     assert (missing["statusCode"], json.loads(missing["body"])["error"]["code"]) == (404, "not_found")
 
 
-def test_the_processor_function_takes_a_message_of_s3_to_success(stack: Stack, tmp_path: Path) -> None:
+def test_the_processor_function_processes_an_s3_message(stack: Stack, tmp_path: Path) -> None:
     (handler,) = resource("ProcessorFunction")["ImageConfig"]["Command"]
     event = notification(stack, "s3_put_space_plus_e_acute.json")
     stack.put(key_in(event), pictures.jpeg(400, 300))
@@ -77,9 +77,9 @@ def test_the_processor_function_takes_a_message_of_s3_to_success(stack: Stack, t
     assert len(stack.thumbnails()) == 2
 
 
-def test_the_recovery_function_sweeps_on_its_schedule(stack: Stack, tmp_path: Path) -> None:
+def test_the_recovery_function_sweeps_on_schedule(stack: Stack, tmp_path: Path) -> None:
     handler = resource("RecoveryFunction")["Handler"]
-    stack.clock.now_ms = 1_000_000_000_000  # 2001: the function's own clock is the real one
+    stack.clock.now_ms = 1_000_000_000_000  # 2001: the function uses the real time
     record = image_in(stack.records, Status.PENDING)
     with lambda_runtime.running(handler, environment_of(stack), tmp_path / "log") as invoke:
         response = invoke(load("schedule.json"))

@@ -1,4 +1,4 @@
-"""Pages of the list, and what the sweep finds: both read indexes that may lag behind the table."""
+"""Pages of the list, and the images that the sweep finds: both read indexes that may lag behind the table."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.functional.images import LEASE_SECONDS, image_in, new_record, outcome
 
 @pytest.fixture
 def stack(make_stack: Callable[..., Stack]) -> Stack:
-    return make_stack(tables_alone=True)
+    return make_stack(tables_only=True)
 
 
 def images(stack: Stack, count: int, status: Status = Status.PENDING) -> list[Record]:
-    """That many, the newest first."""
+    """Create `count` images and return them, newest first."""
     created: list[Record] = []
     for _ in range(count):
         created.insert(0, image_in(stack.records, status))
@@ -34,7 +34,7 @@ def images(stack: Stack, count: int, status: Status = Status.PENDING) -> list[Re
 def pages(
     stack: Stack, *, limit: int, status: Status | None = None, between: Callable[[], object] = lambda: None
 ) -> list[list[str]]:
-    """The ids on every page, as somebody finds them who follows the cursors."""
+    """Return the ids on every page, by following the cursors."""
     found, cursor = [], None
     while True:
         page = stack.records.page(limit=limit, cursor=cursor, status=status)
@@ -54,12 +54,12 @@ def test_the_newest_image_comes_first(stack: Stack) -> None:
     assert stack.records.page(limit=10).records == created
 
 
-def test_pages_follow_one_another_without_gap_or_repetition(stack: Stack) -> None:
+def test_pages_continue_without_gaps_or_repetitions(stack: Stack) -> None:
     created = ids(images(stack, 7))
     assert pages(stack, limit=3) == [created[:3], created[3:6], created[6:]]
 
 
-def test_the_last_page_says_so_even_when_it_is_full(stack: Stack) -> None:
+def test_a_full_last_page_has_no_cursor(stack: Stack) -> None:
     created = ids(images(stack, 4))
     assert pages(stack, limit=2) == [created[:2], created[2:]]
 
@@ -76,7 +76,7 @@ def test_images_of_the_same_millisecond_are_each_listed_once(stack: Stack) -> No
 
 
 @pytest.mark.parametrize("status", [None, Status.SUCCESS])
-def test_each_image_is_seen_once_while_others_are_added(stack: Stack, status: Status | None) -> None:
+def test_each_image_is_listed_once_while_others_are_added(stack: Stack, status: Status | None) -> None:
     created = ids(images(stack, 6, Status.SUCCESS))
     found = pages(stack, limit=2, status=status, between=lambda: images(stack, 2, Status.SUCCESS))
     assert [image_id for page in found for image_id in page] == created
@@ -95,7 +95,7 @@ def test_a_page_continues_behind_an_image_that_was_deleted_meanwhile(stack: Stac
 
 
 @pytest.mark.parametrize("status", PUBLIC_STATUSES)
-def test_a_list_of_one_status_holds_those_that_have_it(stack: Stack, status: Status) -> None:
+def test_a_list_by_status_contains_the_images_with_that_status(stack: Stack, status: Status) -> None:
     created = {wanted: ids(images(stack, 2, wanted)) for wanted in PUBLIC_STATUSES}
     assert pages(stack, limit=1, status=status) == [[image_id] for image_id in created[status]]
 
@@ -107,7 +107,7 @@ def test_hidden_images_are_in_no_list(stack: Stack, hidden: Status) -> None:
     assert stack.records.page(limit=10).records == shown
 
 
-def test_an_image_that_has_moved_on_since_the_index_was_read_is_not_in_the_wrong_list(stack: Stack) -> None:
+def test_an_image_whose_status_has_just_changed_is_not_in_the_wrong_list(stack: Stack) -> None:
     newest, older = images(stack, 2, Status.PROCESSING)
     other = stack.other_records()
     stack.dynamodb.plan("query", followed_by(lambda: other.finish(newest, outcome())))
@@ -115,9 +115,7 @@ def test_an_image_that_has_moved_on_since_the_index_was_read_is_not_in_the_wrong
 
 
 @pytest.mark.parametrize("gone", [1, 2])
-def test_a_page_is_filled_up_to_its_limit_when_the_index_names_images_that_are_gone(
-    stack: Stack, gone: int
-) -> None:
+def test_a_page_is_filled_up_if_the_index_names_deleted_images(stack: Stack, gone: int) -> None:
     created = images(stack, 6)
     other_records = stack.other_records()
 
@@ -132,7 +130,7 @@ def test_a_page_is_filled_up_to_its_limit_when_the_index_names_images_that_are_g
     assert stack.records.page(limit=2, cursor=page.next_cursor).records == left[2:4]
 
 
-def test_a_record_is_shown_as_it_is_not_as_the_index_saw_it(stack: Stack) -> None:
+def test_a_list_returns_the_record_and_not_the_indexs_copy(stack: Stack) -> None:
     (record,) = images(stack, 1, Status.PROCESSING)
     other = stack.other_records()
     stack.dynamodb.plan("query", followed_by(lambda: other.finish(record, outcome())))
@@ -140,7 +138,7 @@ def test_a_record_is_shown_as_it_is_not_as_the_index_saw_it(stack: Stack) -> Non
     assert shown.status is Status.SUCCESS
 
 
-def test_what_dynamodb_hands_back_unread_is_asked_for_again(stack: Stack) -> None:
+def test_keys_that_dynamodb_leaves_unprocessed_are_requested_again(stack: Stack) -> None:
     created = images(stack, 3)
 
     def half_read(call: Call, arguments: dict[str, Any]) -> Any:
@@ -153,7 +151,7 @@ def test_what_dynamodb_hands_back_unread_is_asked_for_again(stack: Stack) -> Non
     assert stack.records.page(limit=10).records == created
 
 
-def test_a_table_that_reads_nothing_at_all_is_unavailable(stack: Stack) -> None:
+def test_a_batch_that_dynamodb_never_processes_is_unavailable(stack: Stack) -> None:
     images(stack, 1)
 
     def nothing_read(_: Call, arguments: dict[str, Any]) -> Any:
@@ -165,7 +163,7 @@ def test_a_table_that_reads_nothing_at_all_is_unavailable(stack: Stack) -> None:
         stack.records.page(limit=10)
 
 
-def test_a_page_costs_what_is_on_it(stack: Stack) -> None:
+def test_a_page_reads_only_its_items(stack: Stack) -> None:
     images(stack, 12)
     stack.dynamodb.calls.clear()
     stack.records.page(limit=2)
@@ -173,7 +171,7 @@ def test_a_page_costs_what_is_on_it(stack: Stack) -> None:
     assert stack.dynamodb.arguments("query")[0]["Limit"] == 3
 
 
-def test_a_cursor_is_believed_by_its_own_list_alone(stack: Stack) -> None:
+def test_a_cursor_is_accepted_only_by_its_own_list(stack: Stack) -> None:
     images(stack, 3)
     cursor = stack.records.page(limit=1, status=Status.PENDING).next_cursor
     for status in (None, Status.FAILED):
@@ -185,7 +183,7 @@ def test_a_cursor_is_believed_by_its_own_list_alone(stack: Stack) -> None:
 
 
 def times(stack: Stack, created: list[Record], **bounds: Any) -> list[int]:
-    """The positions, newest first, of those that the list within these bounds holds, page by page."""
+    """Return the positions in `created` (newest first) of the images within these bounds, from all pages."""
     found, cursor = [], None
     while True:
         page = stack.records.page(limit=2, cursor=cursor, **bounds)
@@ -196,7 +194,7 @@ def times(stack: Stack, created: list[Record], **bounds: Any) -> list[int]:
 
 
 @pytest.mark.parametrize("status", [None, Status.PENDING])
-def test_a_list_between_two_times_holds_the_first_and_not_the_last(stack: Stack, status: Status | None) -> None:
+def test_a_time_range_includes_its_start_and_excludes_its_end(stack: Stack, status: Status | None) -> None:
     records = images(stack, 6)
     images(stack, 1, Status.SUCCESS)
     created = [record.created_ms for record in records]
@@ -206,7 +204,7 @@ def test_a_list_between_two_times_holds_the_first_and_not_the_last(stack: Stack,
     assert times(stack, records, status=status, from_ms=created[4] + 1, until_ms=created[1] + 1) == [1, 2, 3]
 
 
-def test_adjoining_time_ranges_share_no_image_and_miss_none(stack: Stack) -> None:
+def test_adjoining_time_ranges_contain_each_image_once(stack: Stack) -> None:
     created = images(stack, 5)
     middle = created[2].created_ms
     assert times(stack, created, from_ms=middle) + times(stack, created, until_ms=middle) == [0, 1, 2, 3, 4]
@@ -226,9 +224,7 @@ def test_images_of_the_same_millisecond_are_on_the_same_side(stack: Stack) -> No
     "bounds",
     [{"from_ms": 5, "until_ms": 5}, {"from_ms": 9, "until_ms": 5}, {"until_ms": 0}, {"until_ms": -(10**14)}],
 )
-def test_times_between_which_nothing_can_be_are_an_empty_list_that_costs_nothing(
-    stack: Stack, bounds: dict[str, Any]
-) -> None:
+def test_an_impossible_time_range_is_empty_and_costs_nothing(stack: Stack, bounds: dict[str, Any]) -> None:
     images(stack, 1)
     stack.dynamodb.calls.clear()
     page = stack.records.page(limit=10, **bounds)
@@ -239,12 +235,12 @@ def test_times_between_which_nothing_can_be_are_an_empty_list_that_costs_nothing
 @pytest.mark.parametrize(
     "bounds", [{"from_ms": -(10**14)}, {"until_ms": 10**18}, {"from_ms": 0, "until_ms": 10**15}]
 )
-def test_times_beyond_all_images_narrow_nothing(stack: Stack, bounds: dict[str, Any]) -> None:
+def test_a_time_range_around_all_images_contains_all(stack: Stack, bounds: dict[str, Any]) -> None:
     created = images(stack, 3)
     assert times(stack, created, **bounds) == [0, 1, 2]
 
 
-def test_a_cursor_outside_of_its_own_list_is_refused_before_dynamodb_is_asked(stack: Stack) -> None:
+def test_a_cursor_of_another_list_is_refused_before_any_query(stack: Stack) -> None:
     (newest, _) = images(stack, 2)
     bounds = Listing(None, newest.created_ms + 1, None)
     forged = encode_cursor(bounds, created_order(newest.created_ms, newest.image_id))
@@ -252,13 +248,13 @@ def test_a_cursor_outside_of_its_own_list_is_refused_before_dynamodb_is_asked(st
         stack.records.page(limit=1, cursor=forged, from_ms=bounds.from_ms)
 
 
-# While others are at it
+# Concurrent changes
 
 
 def test_paging_during_uploads_and_deletions_lists_each_remaining_image_exactly_once(
     make_stack: Callable[..., Stack],
 ) -> None:
-    stack = make_stack(tables_alone=True)
+    stack = make_stack(tables_only=True)
     rng = random.Random(7)
     there = images(stack, 40)
     doomed = rng.sample(there, 12)
@@ -311,10 +307,10 @@ def test_paging_during_uploads_and_deletions_lists_each_remaining_image_exactly_
     assert set(found) <= set(ids(there))
 
 
-# What is overdue
+# Overdue images
 
 
-def test_what_is_past_its_deadline_is_overdue_oldest_first(stack: Stack) -> None:
+def test_images_past_their_deadline_are_overdue_oldest_first(stack: Stack) -> None:
     newest, older, oldest = images(stack, 3)
     late = older.deadline
     assert list(stack.records.overdue(Status.PENDING, late)) == ids([oldest, older])
@@ -328,7 +324,7 @@ def test_each_unfinished_status_has_its_own_overdue_images(stack: Stack, status:
     assert list(stack.records.overdue(status, stack.clock.now_ms + 3_600_000)) == [created[status].image_id]
 
 
-def test_a_lease_that_is_over_makes_an_image_overdue(stack: Stack) -> None:
+def test_an_expired_lease_makes_an_image_overdue(stack: Stack) -> None:
     record = image_in(stack.records, Status.PROCESSING)
     assert list(stack.records.overdue(Status.PROCESSING, stack.clock.now_ms + LEASE_SECONDS * 1000 - 1)) == []
     assert list(stack.records.overdue(Status.PROCESSING, stack.clock.now_ms + LEASE_SECONDS * 1000)) == [
@@ -356,7 +352,7 @@ def test_a_scan_longer_than_one_response_is_read_completely(stack: Stack) -> Non
     assert sorted(ids(stack.every())) == sorted(created)
 
 
-def test_a_second_image_of_the_same_key_has_a_place_of_its_own_in_the_list(stack: Stack) -> None:
+def test_a_second_image_of_the_same_key_has_its_own_place_in_the_list(stack: Stack) -> None:
     first = stack.records.create(new_record(stack.records, key="photo.jpg"))
     stack.records.purge(stack.records.mark_deleting(first, deadline_seconds=0))
     stack.clock.advance(5)

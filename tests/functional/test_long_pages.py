@@ -1,4 +1,4 @@
-"""A page of the list stays within what Lambda can send, whatever is written on the images."""
+"""A page of the list stays within Lambda's response limit, however long the texts of the images are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ IMAGES = 100
 
 
 def fill(stack: Stack, text: str) -> list[str]:
-    """As many images as a page may have, with as much of `text` as an image takes; their ids, the newest first."""
+    """Create as many images as a page may have, each with as much of `text` as fits.
+
+    Return their ids, newest first.
+    """
     names = ("ImageDescription", "Artist", "Copyright", "UserComment", "Model")
     exif = dict.fromkeys(names, text * (6_400 // len(text.encode())))
     fields: dict[str, Any] = {
@@ -39,7 +42,7 @@ def fill(stack: Stack, text: str) -> list[str]:
 
 
 def pages(api: Api, query: str) -> list[dict[str, Any]]:
-    """All pages, as the function hands them to Lambda's runtime."""
+    """Return all pages as the function passes them to Lambda's runtime."""
     found: list[dict[str, Any]] = []
     cursor = ""
     while True:
@@ -52,7 +55,7 @@ def pages(api: Api, query: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("text", ["\N{GRINNING FACE}", '"'])
-def test_a_page_ends_before_lambda_refuses_it_and_the_next_one_continues_there(
+def test_a_page_ends_before_lambdas_limit_and_the_next_one_continues_there(
     stack: Stack, api: Api, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     monkeypatch.setenv("AWS_EXECUTION_ENV", "AWS_Lambda_python3.13")
@@ -69,7 +72,7 @@ def test_a_page_ends_before_lambda_refuses_it_and_the_next_one_continues_there(
         assert len(found) > 1
 
 
-def test_an_image_that_is_larger_than_a_page_is_a_page_of_its_own(
+def test_an_image_larger_than_a_page_gets_a_page_alone(
     stack: Stack, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("image_api.routes.images.MAX_PAGE_BYTES", 1_100)

@@ -1,4 +1,4 @@
-"""`ops reindex`: records of an earlier version get the index keys of this one."""
+"""`ops reindex` adds this version's index keys to records of an earlier version."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def found(stack: Stack, record: Record) -> list[str]:
     return stack.records.same_content(record.sha256, limit=5, newest_first=False)
 
 
-def test_old_records_are_found_by_their_bytes_afterwards(stack: Stack) -> None:
+def test_old_records_are_found_by_their_bytes_after_reindexing(stack: Stack) -> None:
     new, old = image_in(stack.records, Status.SUCCESS), image_in(stack.records, Status.SUCCESS)
     item = to_item(old)
     del item["content"]
@@ -31,4 +31,4 @@ def test_old_records_are_found_by_their_bytes_afterwards(stack: Stack) -> None:
     assert run(stack) == Reindexed(outdated=1, written=1)
     assert set(found(stack, old)) == {new.image_id, old.image_id}
     assert run(stack) == Reindexed()
-    assert to_item(stack.other_records().get(new.image_id) or new) == to_item(new), "others are not touched"
+    assert to_item(stack.other_records().get(new.image_id) or new) == to_item(new), "other records stay unchanged"

@@ -1,4 +1,4 @@
-"""Many images begun again: which, how many, how fast."""
+"""`ops reprocess`: reprocess many images. Which images, how many, how fast."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from tests.functional.images import LEASE_SECONDS, new_record, stored_image, sto
 
 @pytest.fixture
 def failed(stack: Stack) -> list[Record]:
-    """Three images that were given up, one that is damaged, and one that is well; the former three."""
+    """Create three images that exhausted their retries, one corrupt image and one success.
+
+    Return the first three.
+    """
     given_up = [stored_image(stack, Status.PENDING) for _ in range(3)]
     for record in given_up:
         stack.records.give_up(record, stack.services.storage.head(record.key), RetriesExhausted())
@@ -40,13 +43,13 @@ def run(stack: Stack, **wanted: Any) -> Reprocessed:
     return reprocess(stack.services, rate=rate, done=Reprocessed(), **(defaults | wanted))
 
 
-def test_without_apply_they_are_only_counted(stack: Stack, failed: list[Record]) -> None:
+def test_without_apply_images_are_only_counted(stack: Stack, failed: list[Record]) -> None:
     before = stack.every()
     assert run(stack, apply=False) == Reprocessed(examined=4, matching=3, requeued=0)
     assert (stack.every(), stack.messages()) == (before, [])
 
 
-def test_those_with_the_code_are_begun_again_with_a_message_each(stack: Stack, failed: list[Record]) -> None:
+def test_images_with_the_code_are_reprocessed_with_one_message_each(stack: Stack, failed: list[Record]) -> None:
     began_ms = stack.clock.now_ms
     assert run(stack) == Reprocessed(examined=4, matching=3, requeued=3)
     assert stack.counts() == {"pending": 3, "failed": 1, "success": 1}
@@ -55,7 +58,7 @@ def test_those_with_the_code_are_begun_again_with_a_message_each(stack: Stack, f
     assert run(stack) == Reprocessed(examined=1, matching=0, requeued=0)
 
 
-def test_a_limit_is_one_of_those_that_match(stack: Stack, failed: list[Record]) -> None:
+def test_a_limit_counts_matching_images(stack: Stack, failed: list[Record]) -> None:
     assert run(stack, limit=2).requeued == 2
     assert stack.counts()["pending"] == 2
 
@@ -67,19 +70,19 @@ def test_captions_are_computed_again_only_with_force(stack: Stack, failed: list[
     assert pending.must_compute_caption() is force
 
 
-def test_all_that_succeeded_can_be_begun_again(stack: Stack, failed: list[Record]) -> None:
+def test_all_successful_images_can_be_reprocessed(stack: Stack, failed: list[Record]) -> None:
     assert run(stack, status=Status.SUCCESS, code=None).requeued == 1
     assert stack.counts() == {"pending": 1, "failed": 4}
 
 
-def test_one_stage_can_be_begun_again_alone(stack: Stack) -> None:
+def test_one_stage_can_be_reprocessed_alone(stack: Stack) -> None:
     stored_image(stack, Status.SUCCESS)
     assert run(stack, status=Status.SUCCESS, code=None, stage=Stage.CAPTION).requeued == 1
     requeued = stack.the_record()
     assert (requeued.has_saved(), requeued.has_caption()) == (True, False)
 
 
-def test_an_image_that_is_deleted_at_the_same_time_is_skipped(stack: Stack, failed: list[Record]) -> None:
+def test_an_image_that_is_deleted_meanwhile_is_skipped(stack: Stack, failed: list[Record]) -> None:
     def deleted() -> None:
         record = stack.other_records().get(failed[-1].image_id)
         assert record is not None

@@ -1,4 +1,7 @@
-"""Finding a stack: the deployed one by CloudFormation, the local one by what it left; and the exit codes."""
+"""Find a stack: the deployed one through CloudFormation, the local one through the file it wrote.
+
+Also: the exit codes.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +32,14 @@ NAMES = {"AWS::DynamoDB::Table": "TableName", "AWS::S3::Bucket": "BucketName", "
 
 @pytest.fixture(scope="module")
 def clients() -> Iterator[Clients]:
-    """Of an emulator for these tests alone, with CloudFormation: they leave stacks behind, and delete a table."""
+    """Clients of a separate emulator with CloudFormation. These tests leave stacks behind and delete a table."""
     with served(every_service=True) as url:
         yield Clients(url)
 
 
 @pytest.fixture(scope="module")
 def deployment(clients: Clients) -> Deployment:
-    """A stack in the emulator's CloudFormation, whose resources are then set up as those of the local stack."""
+    """A stack in the emulator's CloudFormation, whose resources are then set up like those of the local stack."""
     template = read_template()
     session = boto3.Session(region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
     parameters = parameter_values(template, {"MaxImageBytes": "3000"})
@@ -67,22 +70,22 @@ def deployment(clients: Clients) -> Deployment:
     return deploy(template, parameters, session=session, endpoint_url=clients.url)
 
 
-def on_it(clients: Clients, folder: Path, *arguments: str) -> list[str]:
-    """The command line of `python -m ops reconcile` on the deployed stack."""
+def command_line(clients: Clients, folder: Path, *arguments: str) -> list[str]:
+    """Return the command line of `python -m ops reconcile` for the deployed stack."""
     target = ["--stack", STACK_NAME, "--region", REGION, "--endpoint-url", clients.url]
     fixed = ["--min-age", "0", "--settle", "0", "--workers", "2", "--state", str(folder / "state.json")]
     return ["reconcile", *target, *fixed, *arguments]
 
 
 def run(clients: Clients, folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
-    """Exit code and report."""
+    """Return the exit code and the report."""
     report = folder / "report.json"
-    code = program.main(on_it(clients, folder, "--report", str(report), *arguments))
+    code = program.main(command_line(clients, folder, "--report", str(report), *arguments))
     return code, json.loads(report.read_text())
 
 
 def without_notifications(clients: Clients, deployment: Deployment, *keys: str) -> str:
-    """Puts pictures into the uploads bucket, of which nobody is told; the bucket."""
+    """Put pictures into the uploads bucket without notifications. Return the bucket's name."""
     bucket = deployment.outputs["UploadsBucketName"]
     clients.s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
     for key in keys:
@@ -107,11 +110,11 @@ def test_a_deployed_stack_is_found_by_its_name_with_its_parameters(
     assert target.api_url == API_URL
     services = target.connect(workers=2)
     assert services.records.counters().counts == {}
-    # S3's test events: moto sends one, MiniStack and LocalStack one for each entry of the configuration.
+    # S3's test events: moto sends one; MiniStack and LocalStack send one for each entry of the configuration.
     assert services.queue.waiting() in (1, 2)
 
 
-def test_a_stack_that_is_not_there_or_another_kind_of_stack_is_refused(clients: Clients) -> None:
+def test_a_missing_stack_or_another_kind_of_stack_is_refused(clients: Clients) -> None:
     with pytest.raises(NoSuchStack, match="no stack nothing in eu-west-1"):
         deployed_stack("nothing", region=REGION, profile=None, endpoint_url=clients.url)
     cloudformation = boto3.client("cloudformation", endpoint_url=clients.url, region_name=REGION)
@@ -122,7 +125,7 @@ def test_a_stack_that_is_not_there_or_another_kind_of_stack_is_refused(clients: 
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", '{"settings": {}, "region": "x", "external": false}'])
-def test_a_local_stack_that_left_nothing_to_go_by_is_refused(tmp_path: Path, content: str | None) -> None:
+def test_a_local_stack_without_a_valid_file_is_refused(tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "stack.json"
     if content is not None:
         path.write_text(content)
@@ -130,7 +133,9 @@ def test_a_local_stack_that_left_nothing_to_go_by_is_refused(tmp_path: Path, con
         local_stack(path)
 
 
-def test_the_exit_code_says_what_is_left(clients: Clients, deployment: Deployment, tmp_path: Path) -> None:
+def test_the_exit_code_reports_remaining_differences(
+    clients: Clients, deployment: Deployment, tmp_path: Path
+) -> None:
     assert run(clients, tmp_path)[0] == 0
     bucket = without_notifications(clients, deployment, "photo.jpg")
     code, report = run(clients, tmp_path)
@@ -141,14 +146,14 @@ def test_the_exit_code_says_what_is_left(clients: Clients, deployment: Deploymen
     clients.s3.delete_object(Bucket=bucket, Key="photo.jpg")
 
 
-def test_an_import_that_is_ended_is_taken_up_again_and_sends_for_every_image(
+def test_an_interrupted_import_resumes_and_sends_every_image(
     clients: Clients, deployment: Deployment, tmp_path: Path
 ) -> None:
     keys = [f"{number:02}.png" for number in range(20)]
     bucket = without_notifications(clients, deployment, *keys)
     queue_url = deployment.outputs["QueueUrl"]
     clients.sqs.purge_queue(QueueUrl=queue_url)
-    command = [sys.executable, "-m", "ops", *on_it(clients, tmp_path, "--apply", "--rate", "10")]
+    command = [sys.executable, "-m", "ops", *command_line(clients, tmp_path, "--apply", "--rate", "10")]
     credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ | credentials, stdout=subprocess.DEVNULL)
     try:
@@ -166,7 +171,7 @@ def test_an_import_that_is_ended_is_taken_up_again_and_sends_for_every_image(
         clients.s3.delete_object(Bucket=bucket, Key=key)
 
 
-def test_resuming_skips_the_originals_that_were_handled(
+def test_resuming_skips_originals_that_were_handled(
     clients: Clients, deployment: Deployment, tmp_path: Path
 ) -> None:
     bucket = without_notifications(clients, deployment, "a.png", "b.png", "c.png")
@@ -184,7 +189,7 @@ def _waiting(clients: Clients, queue_url: str) -> int:
     return int(response["Attributes"][name])
 
 
-def test_a_stack_that_cannot_be_read_ends_with_3_and_one_line(
+def test_an_unreadable_stack_ends_with_3_and_one_line(
     clients: Clients, deployment: Deployment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clients.dynamodb.delete_table(TableName=deployment.outputs["StatsTableName"])

@@ -1,4 +1,4 @@
-"""Presigned URLs at an emulator that checks them, which moto does not: S3 accepts what was announced, once."""
+"""Presigned URLs at an emulator that verifies them (moto does not): S3 accepts the announced file, once."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def upload(api: Api) -> Upload:
 
 
 def put(upload: Upload, body: bytes = PHOTO, **headers: str | None) -> tuple[int, str]:
-    """Status and body of the response; a header that is None is left out."""
+    """PUT the file and return the response's status and body. A header that is None is omitted."""
     sent = {name: value for name, value in (upload["headers"] | headers).items() if value is not None}
     response = httpx.put(upload["url"], content=body, headers=sent, trust_env=False)
     return response.status_code, response.text
 
 
-def test_the_file_that_was_announced_is_accepted_once(upload: Upload) -> None:
+def test_the_announced_file_is_accepted_once(upload: Upload) -> None:
     assert put(upload)[0] == 200
     assert put(upload)[0] == 412
 
@@ -50,7 +50,7 @@ def test_the_file_that_was_announced_is_accepted_once(upload: Upload) -> None:
     ],
     ids=["size", "type", "once", "signature", "key"],
 )
-def test_another_request_than_the_signed_one_is_refused(
+def test_a_request_other_than_the_signed_one_is_refused(
     upload: Upload, change: Callable[[Upload], tuple[int, str]]
 ) -> None:
     status, body = change(upload)
@@ -64,5 +64,5 @@ def test_other_bytes_of_the_same_size_are_refused(upload: Upload) -> None:
 
 
 def _name(upload: Upload, header: str) -> str:
-    """The header as the API spells it."""
+    """Return the header's name as the API spells it."""
     return next(name for name in upload["headers"] if name.lower() == header)

@@ -1,4 +1,4 @@
-"""The processor: events in, records, thumbnails and captions out."""
+"""The processor: from events to records, thumbnails and captions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def captioner() -> FakeCaptioner:
 
 @pytest.fixture
 def process(stack: Stack, captioner: FakeCaptioner) -> Callable[..., dict[str, Any]]:
-    """Hands an event to the processor, as Lambda would; a bare notification goes in a message."""
+    """Send an event to the processor as Lambda would. A bare notification is wrapped in a message."""
     processor = Processor(stack.services, lambda _: captioner)
 
     def run(*events: Event | str) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def error_of(stack: Stack) -> Any:
     return record.error and record.error["code"]
 
 
-# What comes out
+# Results
 
 
 def test_a_dropped_picture_gets_a_record_metadata_thumbnails_and_a_caption(
@@ -85,7 +85,7 @@ def test_a_dropped_picture_gets_a_record_metadata_thumbnails_and_a_caption(
     assert stack.counts() == {"success": 1}
 
 
-def test_what_was_processed_is_what_the_api_shows(
+def test_the_api_returns_the_results_of_the_processor(
     stack: Stack, api: Api, process: Callable[..., dict[str, Any]]
 ) -> None:
     upright = pictures.jpeg(400, 200, orientation=6)
@@ -102,7 +102,7 @@ def test_what_was_processed_is_what_the_api_shows(
         assert pictures.same_scene(thumbnail, tolerance=25)
 
 
-def test_the_captioner_sees_the_upright_picture(
+def test_the_captioner_gets_the_upright_picture(
     stack: Stack, process: Callable[..., dict[str, Any]], captioner: FakeCaptioner
 ) -> None:
     stack.put("photo.jpg", pictures.jpeg(400, 200, orientation=8))
@@ -122,9 +122,7 @@ def test_a_picture_smaller_than_the_thumbnails_is_not_enlarged(
     assert {(info.width, info.height) for info in thumbnails.sizes.values()} == {(40, 20)}
 
 
-def test_the_largest_thumbnail_is_made_of_enough_pixels_whatever_its_name(
-    stack: Stack, captioner: FakeCaptioner
-) -> None:
+def test_the_largest_thumbnail_has_enough_pixels_whatever_its_name(stack: Stack, captioner: FakeCaptioner) -> None:
     sizes = {"large": 1024, "small": 150, "medium": 300}
     services = replace(stack.services, settings=stack.settings.model_copy(update={"thumbnails": sizes}))
     original = pictures.noise(1024, 1024).convert("L").resize((1536, 1536), Image.Resampling.BICUBIC)
@@ -139,10 +137,10 @@ def test_the_largest_thumbnail_is_made_of_enough_pixels_whatever_its_name(
     assert body is not None
     large = np.asarray(Image.open(BytesIO(body)))
     assert large.shape == (1024, 1024)
-    assert np.abs(large - exact).mean() < 10, "enlarged from 768 pixels, it is 16"
+    assert np.abs(large - exact).mean() < 10, "it would be 16 if it were enlarged from 768 pixels"
 
 
-def test_the_time_it_took_is_in_the_record_and_the_statistics(stack: Stack) -> None:
+def test_the_processing_time_is_in_the_record_and_the_statistics(stack: Stack) -> None:
     captioner = FakeCaptioner(lambda: stack.clock.advance(1.5))
     stack.put("photo.jpg", pictures.jpeg())
     Processor(stack.services, lambda _: captioner)(messages(notification(stack)))
@@ -150,7 +148,7 @@ def test_the_time_it_took_is_in_the_record_and_the_statistics(stack: Stack) -> N
     assert stack.other_records().stats().processing_ms_total == 1500
 
 
-def test_a_model_that_says_nothing_is_no_failure(stack: Stack, api: Api) -> None:
+def test_an_empty_caption_is_not_a_failure(stack: Stack, api: Api) -> None:
     stack.put("photo.jpg", pictures.jpeg())
     Processor(stack.services, lambda _: Silent())(messages(notification(stack)))
     record = stack.the_record()
@@ -174,7 +172,7 @@ def test_a_model_that_says_nothing_is_no_failure(stack: Stack, api: Api) -> None
     ],
 )
 @pytest.mark.parametrize("wrapped", [True, False], ids=["in a message", "bare"])
-def test_a_file_may_be_dropped_under_any_key(stack: Stack, file: str, name: str, wrapped: bool) -> None:
+def test_a_file_can_be_dropped_under_any_key(stack: Stack, file: str, name: str, wrapped: bool) -> None:
     event = notification(stack, file)
     key = key_in(event)
     stack.put(key, pictures.png())
@@ -208,9 +206,7 @@ def test_neither_folder_nor_extension_matters(
     assert (record.status, record.key) == (Status.SUCCESS, key)
 
 
-def test_the_id_in_a_key_is_believed_where_there_is_no_such_image(
-    stack: Stack, process: Callable[..., dict[str, Any]]
-) -> None:
+def test_the_id_in_a_key_is_used_if_no_image_has_it(stack: Stack, process: Callable[..., dict[str, Any]]) -> None:
     image_id = new_image_id()
     key = f"uploads/{image_id}/photo.jpg"
     stack.put(key, pictures.png())
@@ -218,27 +214,27 @@ def test_the_id_in_a_key_is_believed_where_there_is_no_such_image(
     assert stack.the_record().image_id == image_id
 
 
-def test_a_file_dropped_under_another_images_id_is_an_image_of_its_own(
+def test_a_file_dropped_under_another_images_id_is_a_separate_image(
     stack: Stack, process: Callable[..., dict[str, Any]]
 ) -> None:
-    theirs = image_in(stack.records, Status.SUCCESS)
-    key = f"uploads/{theirs.image_id}/another name.jpg"
+    existing = image_in(stack.records, Status.SUCCESS)
+    key = f"uploads/{existing.image_id}/another name.jpg"
     stack.put(key, pictures.png())
     process(notification(stack, key=key))
     assert {record.image_id: record.key for record in stack.every()} == {
-        theirs.image_id: theirs.key,
+        existing.image_id: existing.key,
         derived_image_id(stack.uploads_bucket, key): key,
     }
 
 
-def test_an_image_that_once_had_an_id_of_its_own_keeps_it_when_the_one_in_its_key_becomes_free(
+def test_an_image_keeps_its_own_id_after_the_id_in_its_key_becomes_free(
     stack: Stack, process: Callable[..., dict[str, Any]]
 ) -> None:
-    theirs = image_in(stack.records, Status.SUCCESS)
-    key = f"uploads/{theirs.image_id}/another name.jpg"
+    existing = image_in(stack.records, Status.SUCCESS)
+    key = f"uploads/{existing.image_id}/another name.jpg"
     stack.put(key, pictures.png())
     process(notification(stack, key=key))
-    stack.records.purge(stack.records.mark_deleting(theirs, deadline_seconds=0))
+    stack.records.purge(stack.records.mark_deleting(existing, deadline_seconds=0))
     process(notification(stack, key=key))
     assert stack.the_record().image_id == derived_image_id(stack.uploads_bucket, key)
     stack.remove(key)
@@ -246,7 +242,7 @@ def test_an_image_that_once_had_an_id_of_its_own_keeps_it_when_the_one_in_its_ke
     assert stack.every() == []
 
 
-# Messages that are about no image
+# Messages without an image
 
 
 def test_the_s3_test_event_is_accepted_and_ignored(stack: Stack, process: Callable[..., dict[str, Any]]) -> None:
@@ -261,13 +257,13 @@ def test_a_folder_marker_is_ignored(stack: Stack, process: Callable[..., dict[st
     assert stack.every() == []
 
 
-def test_an_event_of_another_bucket_is_ignored(stack: Stack, process: Callable[..., dict[str, Any]]) -> None:
+def test_an_event_from_another_bucket_is_ignored(stack: Stack, process: Callable[..., dict[str, Any]]) -> None:
     stack.put("photo.jpg", pictures.jpeg())
     assert failed(process(load("s3_put.json"))) == []
     assert stack.every() == []
 
 
-def test_a_message_that_makes_no_sense_goes_back_and_the_next_one_is_processed(
+def test_an_invalid_message_is_returned_and_the_next_one_is_processed(
     stack: Stack, process: Callable[..., dict[str, Any]]
 ) -> None:
     stack.put("photo.jpg", pictures.jpeg())
@@ -276,12 +272,12 @@ def test_a_message_that_makes_no_sense_goes_back_and_the_next_one_is_processed(
     assert stack.the_record().status is Status.SUCCESS
 
 
-def test_a_bare_event_that_makes_no_sense_is_an_error(stack: Stack) -> None:
+def test_an_invalid_bare_event_raises(stack: Stack) -> None:
     with pytest.raises(UnknownMessage):
         Processor(stack.services, lambda _: FakeCaptioner())({})
 
 
-# Pictures that are none
+# Invalid pictures
 
 
 @pytest.mark.parametrize(
@@ -311,7 +307,7 @@ def test_an_invalid_picture_fails_with_its_code_and_the_next_one_is_processed(
     assert {key.split("/")[0] for key in stack.thumbnails()} == {derived_image_id(stack.uploads_bucket, "good.jpg")}
 
 
-def test_a_file_of_too_many_bytes_is_not_even_fetched(make_stack: Callable[..., Stack]) -> None:
+def test_a_file_with_too_many_bytes_is_not_downloaded(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack(max_image_bytes=1000, max_post_bytes=1000)
     stack.put("photo.jpg", pictures.jpeg() + bytes(1000))
     Processor(stack.services, lambda _: FakeCaptioner())(messages(notification(stack)))
@@ -319,7 +315,7 @@ def test_a_file_of_too_many_bytes_is_not_even_fetched(make_stack: Callable[..., 
     assert stack.s3.arguments("get_object") == []
 
 
-def test_a_caption_that_fails_fails_the_image_but_leaves_its_thumbnails(stack: Stack, api: Api) -> None:
+def test_a_failed_caption_fails_the_image_but_keeps_its_thumbnails(stack: Stack, api: Api) -> None:
     stack.put("photo.jpg", pictures.jpeg())
     response = Processor(stack.services, lambda _: Failing(RuntimeError("no such operator")))(
         messages(notification(stack))
@@ -331,14 +327,14 @@ def test_a_caption_that_fails_fails_the_image_but_leaves_its_thumbnails(stack: S
     assert api.get(f"/api/images/{record.image_id}/thumbnails/small").status == 200
 
 
-def test_a_caption_for_which_there_was_no_memory_is_tried_again(stack: Stack) -> None:
+def test_a_caption_that_ran_out_of_memory_is_retried(stack: Stack) -> None:
     stack.put("photo.jpg", pictures.jpeg())
     response = Processor(stack.services, lambda _: Failing(MemoryError()))(messages(notification(stack)))
     assert failed(response) == ["message-0"]
     assert stack.the_record().status is Status.PROCESSING
 
 
-def test_an_upload_whose_content_is_refused_is_shown_as_failed(
+def test_an_upload_with_invalid_content_is_returned_as_failed(
     stack: Stack, api: Api, process: Callable[..., dict[str, Any]]
 ) -> None:
     image_id = api.upload(b"\xff\xd8\xff" + b"garbage" * 50).json()["image_id"]
@@ -349,7 +345,7 @@ def test_an_upload_whose_content_is_refused_is_shown_as_failed(
     assert shown["data"]["stages"] == {"metadata": "failed", "thumbnails": "failed", "caption": "failed"}
 
 
-# Faults that pass
+# Transient errors
 
 
 @pytest.mark.parametrize("operation", ["head_object", "get_object", "put_object"])
@@ -366,7 +362,7 @@ def test_an_s3_error_returns_the_message_and_the_next_one_is_processed(
     assert statuses.get("first.jpg") in (None, Status.PROCESSING)
 
 
-def test_a_message_that_came_back_is_processed_when_the_lease_is_over(
+def test_a_returned_message_is_processed_after_the_lease(
     stack: Stack, process: Callable[..., dict[str, Any]]
 ) -> None:
     stack.put("photo.jpg", pictures.jpeg())
@@ -389,7 +385,7 @@ def test_a_bare_event_that_fails_raises_after_all_its_keys_were_handled(stack: S
     assert {record.key: record.status for record in stack.every()}["second.jpg"] is Status.SUCCESS
 
 
-def test_a_model_that_cannot_be_loaded_sends_the_message_back_with_the_thumbnails_made(stack: Stack) -> None:
+def test_a_model_that_cannot_be_loaded_returns_the_message_with_the_thumbnails_saved(stack: Stack) -> None:
     def load_nothing(_: object) -> FakeCaptioner:
         raise OSError("no model")
 
@@ -400,17 +396,19 @@ def test_a_model_that_cannot_be_loaded_sends_the_message_back_with_the_thumbnail
     assert (record.status, record.thumbnails is not None) == (Status.PROCESSING, True)
 
 
-# Our own messages, and moto's
+# Messages from the pipeline and from moto
 
 
-def test_our_own_message_is_parsed_like_one_from_s3(stack: Stack, process: Callable[..., dict[str, Any]]) -> None:
+def test_a_message_of_the_pipeline_is_parsed_like_one_from_s3(
+    stack: Stack, process: Callable[..., dict[str, Any]]
+) -> None:
     key = "some folder/my photo+1 é.jpg"
     stack.put(key, pictures.jpeg())
     assert failed(process(notification_of(ObjectEvent(stack.uploads_bucket, key)))) == []
     assert stack.the_record().key == key
 
 
-def test_the_notifications_that_the_template_asks_for_lead_to_an_image(
+def test_the_notifications_that_the_template_configures_create_an_image(
     stack: Stack, process: Callable[..., dict[str, Any]]
 ) -> None:
     stack.notify_the_queue()
@@ -441,7 +439,7 @@ def test_a_reservation_becomes_an_image_when_its_file_arrives(
     assert api.get("/api/stats").json()["total"] == 1
 
 
-def test_a_late_arrival_of_an_upload_that_was_given_up_is_processed(
+def test_a_file_that_arrives_after_its_upload_failed_is_processed(
     stack: Stack, process: Callable[..., dict[str, Any]]
 ) -> None:
     record = stack.records.create(new_record(stack.records))
@@ -487,10 +485,10 @@ def test_a_model_is_announced_with_its_precision_and_agreement(
     assert stack.records.caption_model().quality == ModelQuality("fp32", 0.97, 0.995)
 
 
-def test_pictures_that_the_memory_of_the_function_has_no_room_for_are_refused_and_the_log_says_why(
+def test_a_picture_that_does_not_fit_into_memory_is_refused_and_logged(
     make_stack: Callable[..., Stack], captioner: FakeCaptioner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # 1,450 MB for the model and to spare, twice MAX_IMAGE_BYTES: 200 bytes remain.
+    # 1,450 MB are reserved for the model, and twice MAX_IMAGE_BYTES for the file: 200 bytes remain.
     stack = make_stack(aws_lambda_function_memory_size=1451, max_image_bytes=499_900)
     caplog.set_level("INFO")
     processor = Processor(stack.services, lambda _: captioner)

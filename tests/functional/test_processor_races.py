@@ -1,4 +1,4 @@
-"""Events twice, late and out of order; workers that die or come back too late; files that change meanwhile."""
+"""Duplicate, late and reordered events; workers that die or return late; files that change during processing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OTHER = pictures.encode(ImageOps.flip(pictures.scene(200, 300)), "JPEG")
 def process_event(
     stack: Stack, captioner: FakeCaptioner | None = None, *, executor: Executor | None = None, key: str = KEY
 ) -> None:
-    """One worker handles an event about the key, to its end; raises what it raises."""
+    """Process one event about the key with a new worker. Raises what the worker raises."""
     worker = Processor(stack.services, lambda _: captioner or FakeCaptioner(), executor or AtOnce())
     try:
         worker(notification_of(ObjectEvent(stack.uploads_bucket, key)))
@@ -37,20 +37,20 @@ def process_event(
         raise group.exceptions[0] from group
 
 
-def served(record: Record) -> set[str]:
-    """The thumbnails that the record names."""
+def thumbnails_of(record: Record) -> set[str]:
+    """Return the keys of the thumbnails in the record."""
     assert record.thumbnails is not None
     return {info.key for info in record.thumbnails.sizes.values()}
 
 
-def assert_only_what_is_served_is_there(stack: Stack) -> None:
-    assert stack.thumbnails() == served(stack.the_record())
+def assert_no_other_thumbnails(stack: Stack) -> None:
+    assert stack.thumbnails() == thumbnails_of(stack.the_record())
 
 
 # Duplicates
 
 
-def test_a_duplicate_event_does_nothing_again(stack: Stack) -> None:
+def test_a_duplicate_event_changes_nothing(stack: Stack) -> None:
     captioner = FakeCaptioner()
     process = Processor(stack.services, lambda _: captioner)
     stack.put(KEY, pictures.jpeg())
@@ -61,7 +61,7 @@ def test_a_duplicate_event_does_nothing_again(stack: Stack) -> None:
     assert len(captioner.pictures) == 1
 
 
-def test_a_duplicate_event_of_a_failed_image_does_nothing_again(stack: Stack) -> None:
+def test_a_duplicate_event_of_a_failed_image_changes_nothing(stack: Stack) -> None:
     stack.put(KEY, pictures.TEXT)
     process_event(stack)
     first = stack.the_record()
@@ -73,7 +73,7 @@ def test_a_duplicate_event_of_a_failed_image_does_nothing_again(stack: Stack) ->
 # Overwriting
 
 
-def test_overwriting_a_key_processes_the_image_again_and_the_old_thumbnails_go(stack: Stack) -> None:
+def test_overwriting_a_key_processes_the_image_again_and_deletes_the_old_thumbnails(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg(300, 200))
     process_event(stack)
     first = stack.the_record()
@@ -83,8 +83,8 @@ def test_overwriting_a_key_processes_the_image_again_and_the_old_thumbnails_go(s
     assert (second.image_id, second.status, second.created_ms) == (first.image_id, Status.SUCCESS, first.created_ms)
     assert second.metadata is not None and (second.metadata["width"], second.metadata["height"]) == (200, 300)
     assert second.caption == "a photo with a blue corner"
-    assert not served(first) & stack.thumbnails()
-    assert_only_what_is_served_is_there(stack)
+    assert not thumbnails_of(first) & stack.thumbnails()
+    assert_no_other_thumbnails(stack)
     assert stack.counts() == {"success": 1}
 
 
@@ -99,7 +99,7 @@ def test_overwriting_with_the_same_bytes_is_a_new_version_with_the_same_caption(
     assert len(captioner.pictures) == 1
 
 
-def test_overwriting_a_good_picture_with_a_bad_one_leaves_no_thumbnails_of_the_good_one(stack: Stack) -> None:
+def test_overwriting_a_valid_picture_with_an_invalid_one_leaves_no_old_thumbnails(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     process_event(stack)
     stack.put(KEY, pictures.TEXT)
@@ -109,7 +109,7 @@ def test_overwriting_a_good_picture_with_a_bad_one_leaves_no_thumbnails_of_the_g
     assert stack.thumbnails() == set()
 
 
-def test_a_bad_file_that_is_replaced_by_a_good_one_is_well_again(stack: Stack) -> None:
+def test_replacing_an_invalid_file_with_a_valid_one_succeeds(stack: Stack) -> None:
     stack.put(KEY, pictures.TEXT)
     process_event(stack)
     stack.put(KEY, pictures.jpeg())
@@ -119,7 +119,7 @@ def test_a_bad_file_that_is_replaced_by_a_good_one_is_well_again(stack: Stack) -
     assert stack.counts() == {"success": 1}
 
 
-def test_a_file_that_is_overwritten_while_it_is_captioned_ends_as_its_new_version(stack: Stack) -> None:
+def test_a_file_overwritten_while_it_is_captioned_ends_as_its_new_version(stack: Stack) -> None:
     def overwrite_and_process() -> None:
         stack.put(KEY, OTHER)
         process_event(stack)
@@ -128,11 +128,11 @@ def test_a_file_that_is_overwritten_while_it_is_captioned_ends_as_its_new_versio
     process_event(stack, FakeCaptioner(overwrite_and_process))
     record = stack.the_record()
     assert record.caption == "a photo with a blue corner"
-    assert_only_what_is_served_is_there(stack)
+    assert_no_other_thumbnails(stack)
     assert stack.counts() == {"success": 1}
 
 
-def test_a_file_that_is_overwritten_just_after_it_was_finished_keeps_its_new_thumbnails(stack: Stack) -> None:
+def test_a_file_overwritten_right_after_it_was_finished_keeps_its_new_thumbnails(stack: Stack) -> None:
     def overwrite_and_process() -> None:
         stack.put(KEY, OTHER)
         process_event(stack)
@@ -142,11 +142,11 @@ def test_a_file_that_is_overwritten_just_after_it_was_finished_keeps_its_new_thu
     stack.dynamodb.plan("transact_write_items", claim, finish)
     process_event(stack)
     assert stack.the_record().caption == "a photo with a blue corner"
-    assert_only_what_is_served_is_there(stack)
+    assert_no_other_thumbnails(stack)
 
 
 @pytest.mark.parametrize("versioned", [True, False])
-def test_a_file_that_is_overwritten_before_the_download_is_processed_in_its_new_version(
+def test_a_file_overwritten_before_the_download_is_processed_in_its_new_version(
     make_stack: Callable[..., Stack], versioned: bool
 ) -> None:
     stack = make_stack(versioned=versioned)
@@ -156,15 +156,15 @@ def test_a_file_that_is_overwritten_before_the_download_is_processed_in_its_new_
     process_event(stack, captioner)
     assert stack.the_record().caption == "a photo with a blue corner"
     assert len(captioner.pictures) == 1
-    assert_only_what_is_served_is_there(stack)
+    assert_no_other_thumbnails(stack)
     assert stack.counts() == {"success": 1}
 
 
 @pytest.mark.parametrize("body", [pictures.jpeg(), b""], ids=["a picture", "an empty file"])
-def test_a_file_that_is_removed_after_it_was_seen_leaves_no_image_behind(stack: Stack, body: bytes) -> None:
+def test_a_file_removed_after_the_head_leaves_no_image(stack: Stack, body: bytes) -> None:
     def remove_and_process() -> None:
         stack.remove(KEY)
-        process_event(stack)  # its event comes before the claim, and finds no record
+        process_event(stack)  # this event comes before the claim, so it finds no record
 
     stack.put(KEY, body)
     stack.dynamodb.plan("transact_write_items", preceded_by(remove_and_process))
@@ -177,14 +177,14 @@ def test_a_file_that_is_removed_after_it_was_seen_leaves_no_image_behind(stack: 
 # Deletion
 
 
-def test_an_event_that_comes_after_the_file_is_gone_makes_no_image(stack: Stack) -> None:
+def test_an_event_after_the_file_was_removed_creates_no_image(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     stack.remove(KEY)
     process_event(stack)
     assert stack.every() == []
 
 
-def test_a_deletion_in_the_bucket_takes_record_and_thumbnails_with_it(stack: Stack) -> None:
+def test_a_deletion_in_the_bucket_deletes_record_and_thumbnails(stack: Stack) -> None:
     process = Processor(stack.services, lambda _: FakeCaptioner())
     key = "some folder/my photo+1 é.jpg"
     stack.put(key, pictures.jpeg())
@@ -194,7 +194,7 @@ def test_a_deletion_in_the_bucket_takes_record_and_thumbnails_with_it(stack: Sta
     assert (stack.every(), stack.thumbnails(), stack.counts()) == ([], set(), {})
 
 
-def test_a_deletion_by_a_lifecycle_or_of_all_versions_ends_the_same_way(stack: Stack) -> None:
+def test_a_lifecycle_expiration_or_a_deletion_of_all_versions_deletes_the_image(stack: Stack) -> None:
     process = Processor(stack.services, lambda _: FakeCaptioner())
     stack.put(KEY, pictures.jpeg())
     process(messages(notification(stack)))
@@ -203,7 +203,7 @@ def test_a_deletion_by_a_lifecycle_or_of_all_versions_ends_the_same_way(stack: S
     assert stack.every() == []
 
 
-def test_the_deletion_of_an_old_version_alone_changes_nothing(stack: Stack) -> None:
+def test_the_deletion_of_an_old_version_changes_nothing(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     process_event(stack)
     before = stack.the_record()
@@ -211,7 +211,7 @@ def test_the_deletion_of_an_old_version_alone_changes_nothing(stack: Stack) -> N
     assert stack.every() == [before]
 
 
-def test_a_late_duplicate_of_the_creation_does_not_bring_a_deleted_image_back(stack: Stack) -> None:
+def test_a_late_duplicate_of_the_creation_does_not_bring_back_a_deleted_image(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     process_event(stack)
     stack.remove(KEY)
@@ -220,7 +220,7 @@ def test_a_late_duplicate_of_the_creation_does_not_bring_a_deleted_image_back(st
     assert (stack.every(), stack.thumbnails()) == ([], set())
 
 
-def test_a_file_that_is_deleted_while_it_is_captioned_leaves_nothing(stack: Stack) -> None:
+def test_a_file_deleted_while_it_is_captioned_leaves_nothing(stack: Stack) -> None:
     def delete_and_process() -> None:
         stack.remove(KEY)
         process_event(stack)
@@ -230,7 +230,7 @@ def test_a_file_that_is_deleted_while_it_is_captioned_leaves_nothing(stack: Stac
     assert (stack.every(), stack.thumbnails(), stack.counts()) == ([], set(), {})
 
 
-def test_an_image_that_is_deleted_while_an_event_reads_its_record_does_not_come_back(stack: Stack) -> None:
+def test_an_image_deleted_while_an_event_reads_its_record_does_not_come_back(stack: Stack) -> None:
     def delete_and_process() -> None:
         stack.remove(KEY)
         process_event(stack)
@@ -242,22 +242,22 @@ def test_an_image_that_is_deleted_while_an_event_reads_its_record_does_not_come_
     assert (stack.every(), stack.thumbnails()) == ([], set())
 
 
-def test_two_that_delete_at_once_take_nothing_from_the_image_that_comes_after(stack: Stack) -> None:
-    def deleted_by_another_and_dropped_anew() -> None:
+def test_two_simultaneous_deletions_do_not_affect_the_next_image(stack: Stack) -> None:
+    def delete_and_drop_again() -> None:
         process_event(stack)
         stack.put(KEY, pictures.jpeg())
         process_event(stack)
 
     stack.put(KEY, pictures.jpeg())
     process_event(stack)
-    stack.s3.plan("delete_object", followed_by(deleted_by_another_and_dropped_anew))
+    stack.s3.plan("delete_object", followed_by(delete_and_drop_again))
     with pytest.raises(Superseded):
         delete(stack.the_record(), stack.services)
     assert stack.the_record().status is Status.SUCCESS
-    assert_only_what_is_served_is_there(stack)
+    assert_no_other_thumbnails(stack)
 
 
-def test_a_file_dropped_anew_after_a_deletion_is_a_new_image_of_the_same_id(stack: Stack) -> None:
+def test_a_file_dropped_again_after_a_deletion_is_a_new_image_with_the_same_id(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     process_event(stack)
     stack.remove(KEY)
@@ -270,7 +270,7 @@ def test_a_file_dropped_anew_after_a_deletion_is_a_new_image_of_the_same_id(stac
     assert (record.generation, record.created_ms) == (1, stack.clock.now_ms)
 
 
-def test_a_file_dropped_while_its_predecessor_is_purged_is_checked_again(stack: Stack) -> None:
+def test_a_file_dropped_while_the_previous_image_is_purged_is_requeued(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     process_event(stack)
     stack.remove(KEY)
@@ -281,13 +281,13 @@ def test_a_file_dropped_while_its_predecessor_is_purged_is_checked_again(stack: 
     assert json.loads(message["Body"])["Records"][0]["s3"]["object"]["key"] == KEY
 
 
-def test_an_upload_whose_event_comes_before_its_object_is_waited_for(stack: Stack) -> None:
+def test_an_upload_whose_event_comes_before_its_object_stays_pending(stack: Stack) -> None:
     record = image_in(stack.records, Status.PENDING)
     process_event(stack, key=record.key)
     assert stack.every() == [record]
 
 
-def test_a_new_drop_under_a_key_that_is_being_deleted_is_checked_later(stack: Stack) -> None:
+def test_a_new_file_under_a_key_that_is_being_deleted_is_handled_later(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     process_event(stack)
     stack.records.mark_deleting(stack.the_record(), deadline_seconds=60)
@@ -320,7 +320,7 @@ def test_a_message_about_an_image_with_a_live_lease_is_hidden_until_the_lease_en
     ]
 
 
-def test_a_message_that_was_hidden_cannot_be_received_at_once(stack: Stack) -> None:
+def test_a_hidden_message_cannot_be_received_yet(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     stack.s3.plan("get_object", killed)
     with pytest.raises(Killed):
@@ -333,7 +333,7 @@ def test_a_message_that_was_hidden_cannot_be_received_at_once(stack: Stack) -> N
     assert stack.messages() == []
 
 
-def test_an_image_whose_worker_died_is_taken_over_when_the_lease_is_over(stack: Stack) -> None:
+def test_an_image_whose_worker_died_is_claimed_again_after_the_lease(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     stack.s3.plan("get_object", killed)
     with pytest.raises(Killed):
@@ -347,55 +347,55 @@ def test_an_image_whose_worker_died_is_taken_over_when_the_lease_is_over(stack: 
 
 
 @pytest.mark.parametrize("executor", [AtOnce, AtTheLast], ids=["finish refused", "save refused"])
-def test_a_worker_that_comes_back_after_it_was_replaced_writes_nothing_and_cleans_up(
+def test_a_worker_that_returns_after_it_was_replaced_writes_nothing_and_cleans_up(
     stack: Stack, executor: Callable[[], Executor]
 ) -> None:
-    def hangs_and_is_replaced() -> None:
+    def hang_and_be_replaced() -> None:
         stack.clock.advance(31)
         process_event(stack, FakeCaptioner(lambda: stack.clock.advance(2)))
 
     stack.put(KEY, pictures.jpeg())
-    process_event(stack, FakeCaptioner(hangs_and_is_replaced), executor=executor())
+    process_event(stack, FakeCaptioner(hang_and_be_replaced), executor=executor())
     record = stack.the_record()
     assert (record.status, record.attempts, record.processing_ms) == (Status.SUCCESS, 2, 2000)
-    assert_only_what_is_served_is_there(stack)
+    assert_no_other_thumbnails(stack)
     assert stack.counts() == {"success": 1}
 
 
 @pytest.mark.parametrize("executor", [AtOnce, AtTheLast], ids=["fail refused", "save refused"])
-def test_a_worker_that_fails_after_it_was_replaced_fails_nothing(
+def test_a_worker_that_fails_after_it_was_replaced_does_not_fail_the_image(
     stack: Stack, executor: Callable[[], Executor]
 ) -> None:
-    def replaced_and_broken() -> None:
+    def be_replaced_and_fail() -> None:
         stack.clock.advance(31)
         process_event(stack)
         raise RuntimeError("out of luck")
 
     stack.put(KEY, pictures.jpeg())
-    process_event(stack, FakeCaptioner(replaced_and_broken), executor=executor())
+    process_event(stack, FakeCaptioner(be_replaced_and_fail), executor=executor())
     assert (stack.the_record().status, stack.the_record().error) == (Status.SUCCESS, None)
-    assert_only_what_is_served_is_there(stack)
+    assert_no_other_thumbnails(stack)
 
 
-def test_a_late_worker_leaves_alone_what_the_one_at_work_has_made(stack: Stack) -> None:
-    def hangs_and_is_replaced() -> None:
+def test_a_late_worker_keeps_the_thumbnails_of_the_current_one(stack: Stack) -> None:
+    def hang_and_be_replaced() -> None:
         stack.clock.advance(31)
         with pytest.raises(Killed):
-            process_event(stack, FakeCaptioner(_die))  # it holds the image still: its lease is alive
+            process_event(stack, FakeCaptioner(_die))  # it still holds the image: its lease is live
 
     stack.put(KEY, pictures.jpeg())
-    process_event(stack, FakeCaptioner(hangs_and_is_replaced))
+    process_event(stack, FakeCaptioner(hang_and_be_replaced))
     record = stack.the_record()
     assert (record.status, record.attempts) == (Status.PROCESSING, 2)
-    assert record.thumbnails is not None and record.thumbnails.attempt != record.attempt  # those of the late one
-    assert_only_what_is_served_is_there(stack)
+    assert record.thumbnails is not None and record.thumbnails.attempt != record.attempt  # the late worker's
+    assert_no_other_thumbnails(stack)
 
 
 def _die() -> None:
     raise Killed
 
 
-def test_attempts_that_are_used_up_end_as_retries_exhausted_with_what_was_made(stack: Stack) -> None:
+def test_used_up_attempts_end_as_retries_exhausted_and_keep_the_thumbnails(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     for _ in range(stack.settings.max_attempts):
         with pytest.raises(Killed):
@@ -405,11 +405,11 @@ def test_attempts_that_are_used_up_end_as_retries_exhausted_with_what_was_made(s
     record = stack.the_record()
     assert record.error is not None and record.error["code"] == "retries_exhausted"
     assert (record.status, record.attempts) == (Status.FAILED, 5)
-    assert_only_what_is_served_is_there(stack)
+    assert_no_other_thumbnails(stack)
     assert stack.counts() == {"failed": 1}
 
 
-def test_a_new_version_of_an_image_that_was_given_up_is_tried_anew(stack: Stack) -> None:
+def test_a_new_version_of_an_image_with_exhausted_retries_is_processed(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     for _ in range(stack.settings.max_attempts):
         with pytest.raises(Killed):
@@ -420,10 +420,10 @@ def test_a_new_version_of_an_image_that_was_given_up_is_tried_anew(stack: Stack)
     assert (stack.the_record().status, stack.the_record().attempts) == (Status.SUCCESS, 1)
 
 
-# Records that change between the look and the write
+# Records that change between read and write
 
 
-def test_an_image_that_is_reprocessed_while_it_is_captioned_is_processed_again(stack: Stack) -> None:
+def test_an_image_reprocessed_while_it_is_captioned_is_processed_again(stack: Stack) -> None:
     def reprocessed() -> None:
         stack.other_records().reprocess(stack.the_record(), pending_seconds=30)
 
@@ -432,10 +432,10 @@ def test_an_image_that_is_reprocessed_while_it_is_captioned_is_processed_again(s
     assert (stack.the_record().status, stack.the_record().generation) == (Status.PENDING, 2)
     process_event(stack)
     assert stack.the_record().status is Status.SUCCESS
-    assert_only_what_is_served_is_there(stack)
+    assert_no_other_thumbnails(stack)
 
 
-def test_two_workers_at_once_process_the_image_once(stack: Stack) -> None:
+def test_two_simultaneous_workers_process_the_image_once(stack: Stack) -> None:
     captioner = FakeCaptioner()
     stack.put(KEY, pictures.jpeg())
     stack.s3.plan("head_object", followed_by(lambda: process_event(stack, captioner)))
@@ -444,7 +444,7 @@ def test_two_workers_at_once_process_the_image_once(stack: Stack) -> None:
     assert stack.the_record().attempts == 1
 
 
-def test_a_record_that_never_stops_changing_is_checked_later(stack: Stack) -> None:
+def test_a_record_that_never_stops_changing_is_handled_later(stack: Stack) -> None:
     record = image_in(stack.records, Status.PENDING)
     stack.put(record.key, pictures.jpeg())
 
@@ -457,10 +457,10 @@ def test_a_record_that_never_stops_changing_is_checked_later(stack: Stack) -> No
         process_event(stack, key=record.key)
 
 
-def test_a_finish_whose_reply_got_lost_is_recognized(stack: Stack) -> None:
+def test_a_finish_whose_reply_was_lost_is_recognized(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
     stack.dynamodb.plan("transact_write_items", repeated, repeated)
     process_event(stack)
     assert stack.the_record().status is Status.SUCCESS
-    assert_only_what_is_served_is_there(stack)
+    assert_no_other_thumbnails(stack)
     assert stack.counts() == {"success": 1}

@@ -1,4 +1,4 @@
-"""Reconciliation: each difference is made for real, found, and repaired; what is right is left alone."""
+"""Reconciliation: each kind of difference is created, found and repaired. Correct images stay unchanged."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def found(report: Report) -> dict[str, int]:
 
 
 def everything(stack: Stack) -> Any:
-    """All that a stack holds."""
+    """Return everything that a stack stores."""
     queued = stack._plain.sqs.get_queue_attributes(
         QueueUrl=stack.queue_url, AttributeNames=["ApproximateNumberOfMessages"]
     )["Attributes"]
@@ -53,7 +53,7 @@ def process_the_queue(stack: Stack) -> None:
 
 
 def processed(stack: Stack, key: str = "photo.jpg") -> Record:
-    """An image as the processor leaves it."""
+    """Return an image after processing."""
     stack.put(key, pictures.jpeg())
     Processor(stack.services, lambda _: FakeCaptioner())(messages(notification(stack, key=key)))
     record = stack.records.get(derived_image_id(stack.uploads_bucket, key))
@@ -61,7 +61,7 @@ def processed(stack: Stack, key: str = "photo.jpg") -> Record:
     return record
 
 
-# The ways in which a stack can be wrong: each does its damage, and says what is to be found
+# The ways in which a stack can be inconsistent. Each function causes one and returns the kind that must be found.
 
 
 def dropped_without_an_event(stack: Stack) -> Kind:
@@ -74,9 +74,9 @@ def uploaded_without_its_record(stack: Stack) -> Kind:
     return Kind.NO_RECORD
 
 
-def dropped_under_anothers_id_without_an_event(stack: Stack) -> Kind:
-    theirs = stored_image(stack, Status.SUCCESS)
-    stack.put(f"uploads/{theirs.image_id}/another name.jpg", pictures.jpeg())
+def dropped_under_another_images_id_without_an_event(stack: Stack) -> Kind:
+    existing = stored_image(stack, Status.SUCCESS)
+    stack.put(f"uploads/{existing.image_id}/another name.jpg", pictures.jpeg())
     return Kind.NO_RECORD
 
 
@@ -95,7 +95,7 @@ def overwritten_with_the_same_bytes_without_an_event(stack: Stack) -> Kind:
     return Kind.OUTDATED
 
 
-def arrived_without_an_event_after_it_was_given_up(stack: Stack) -> Kind:
+def arrived_without_an_event_after_it_failed(stack: Stack) -> Kind:
     record = stack.records.create(new_record(stack.records))
     stack.records.give_up(record, None, UploadIncomplete())
     stack.put(record.key, pictures.jpeg())
@@ -131,7 +131,7 @@ def thumbnails_of_an_image_that_is_gone(stack: Stack) -> Kind:
     return Kind.ORPHANS
 
 
-def stuck_where_no_sweep_came(stack: Stack) -> Kind:
+def stuck_without_a_sweep(stack: Stack) -> Kind:
     stored_image(stack, Status.PENDING, pictures.jpeg())
     stack.clock.advance(OLD)
     return Kind.STUCK
@@ -144,7 +144,7 @@ def stuck_in_deletion(stack: Stack) -> Kind:
     return Kind.STUCK
 
 
-def counters_astray(stack: Stack) -> Kind:
+def wrong_counters(stack: Stack) -> Kind:
     processed(stack)
     astray = stack.other_records()
     astray.correct({"success": 3, "failed": -1, "processing_ms_total": 1_000}, astray.counters())
@@ -154,23 +154,23 @@ def counters_astray(stack: Stack) -> Kind:
 DAMAGE = [
     dropped_without_an_event,
     uploaded_without_its_record,
-    dropped_under_anothers_id_without_an_event,
+    dropped_under_another_images_id_without_an_event,
     removed_without_an_event,
     overwritten_without_an_event,
     overwritten_with_the_same_bytes_without_an_event,
-    arrived_without_an_event_after_it_was_given_up,
+    arrived_without_an_event_after_it_failed,
     thumbnail_removed,
     thumbnails_of_a_failed_caption_removed,
     thumbnails_of_an_attempt_that_died,
     thumbnails_of_an_image_that_is_gone,
-    stuck_where_no_sweep_came,
+    stuck_without_a_sweep,
     stuck_in_deletion,
-    counters_astray,
+    wrong_counters,
 ]
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_dry_run_finds_it_and_changes_nothing(stack: Stack, damage: Callable[[Stack], Kind]) -> None:
+def test_a_dry_run_finds_the_difference_and_changes_nothing(stack: Stack, damage: Callable[[Stack], Kind]) -> None:
     kind = damage(stack)
     before = everything(stack)
     report = run(stack)
@@ -178,11 +178,13 @@ def test_a_dry_run_finds_it_and_changes_nothing(stack: Stack, damage: Callable[[
     assert (report.is_clean, report.is_complete, report.left) == (False, True, 1)
     assert everything(stack) == before
     if kind is Kind.COUNTERS:
-        run(stack, REPAIRING)  # or the fixture would find them astray
+        run(stack, REPAIRING)  # or the fixture would find wrong counters
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_it_is_repaired_and_a_second_run_finds_nothing(stack: Stack, damage: Callable[[Stack], Kind]) -> None:
+def test_a_difference_is_repaired_and_a_second_run_finds_nothing(
+    stack: Stack, damage: Callable[[Stack], Kind]
+) -> None:
     kind = damage(stack)
     report = run(stack, REPAIRING)
     assert found(report) == {kind: 1}
@@ -192,11 +194,11 @@ def test_it_is_repaired_and_a_second_run_finds_nothing(stack: Stack, damage: Cal
     assert run(stack).is_clean
 
 
-def test_all_of_it_at_once_is_found_and_repaired_with_many_calls_at_a_time(stack: Stack) -> None:
+def test_all_differences_together_are_found_and_repaired_by_concurrent_calls(stack: Stack) -> None:
     wanted: dict[str, int] = {}
     for number, damage in enumerate(DAMAGE):
-        if damage is counters_astray:
-            continue  # `processed` would make the same image twice
+        if damage is wrong_counters:
+            continue  # `processed` would create the same image twice
         if damage(stack) is Kind.NO_RECORD:
             wanted[Kind.NO_RECORD] = wanted.get(Kind.NO_RECORD, 0) + 1
         assert number < len(DAMAGE)
@@ -209,10 +211,10 @@ def test_all_of_it_at_once_is_found_and_repaired_with_many_calls_at_a_time(stack
     assert run(stack, Plan(min_age_seconds=0, workers=8)).is_clean
 
 
-# What is right
+# Correct stacks
 
 
-def test_a_stack_on_which_nothing_is_wrong_is_clean_whatever_its_images_are_up_to(stack: Stack) -> None:
+def test_a_consistent_stack_is_clean_whatever_the_status_of_its_images(stack: Stack) -> None:
     processed(stack)
     for status in (Status.PENDING, Status.PROCESSING, Status.SUCCESS, Status.FAILED):
         stored_image(stack, status, pictures.jpeg())
@@ -232,7 +234,7 @@ def test_an_empty_stack_is_clean(stack: Stack) -> None:
     assert run(stack).is_clean
 
 
-def test_what_has_just_arrived_is_left_to_its_event(stack: Stack) -> None:
+def test_a_new_file_is_left_to_its_event(stack: Stack) -> None:
     record = processed(stack)
     stack.clock.now_ms = stack.services.storage.head(record.key).modified_ms  # type: ignore[union-attr]
     stack.put("new.jpg", pictures.jpeg())
@@ -243,7 +245,7 @@ def test_what_has_just_arrived_is_left_to_its_event(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("lease_is_over", [False, True])
-def test_the_thumbnails_of_the_attempt_at_hand_are_no_orphans_even_before_they_are_saved(
+def test_the_thumbnails_of_the_current_attempt_are_not_orphans_before_they_are_saved(
     stack: Stack, lease_is_over: bool
 ) -> None:
     created = stack.records.create(new_record(stack.records))
@@ -265,21 +267,21 @@ def test_foreign_objects_in_the_thumbnails_bucket_are_left_alone(stack: Stack) -
     assert stack.thumbnails() == {"readme.txt"}
 
 
-# While the stack is at work
+# Changes during a run
 
 
-def test_what_only_seemed_wrong_is_not_reported(stack: Stack) -> None:
+def test_a_difference_that_disappears_is_not_reported(stack: Stack) -> None:
     record = processed(stack)
     stack.put(record.key, pictures.jpeg(200, 300))
 
-    def its_event_comes() -> None:
+    def process_its_event() -> None:
         Processor(stack.services, lambda _: FakeCaptioner())(messages(notification(stack, key=record.key)))
 
-    stack.clock.sleep = lambda seconds: its_event_comes()  # type: ignore[method-assign]
+    stack.clock.sleep = lambda seconds: process_its_event()  # type: ignore[method-assign]
     assert run(stack).is_clean
 
 
-def test_an_image_that_is_gone_when_it_is_to_be_repaired_is_left_alone(stack: Stack) -> None:
+def test_an_image_that_changes_before_its_repair_is_skipped(stack: Stack) -> None:
     thumbnail_removed(stack)
     record = stack.the_record()
 
@@ -293,7 +295,7 @@ def test_an_image_that_is_gone_when_it_is_to_be_repaired_is_left_alone(stack: St
     assert stack.the_record().generation == record.generation + 1
 
 
-def test_an_original_that_comes_back_before_its_record_is_deleted_keeps_it(stack: Stack) -> None:
+def test_a_record_is_kept_if_its_original_reappears_before_the_deletion(stack: Stack) -> None:
     removed_without_an_event(stack)
     key = stack.the_record().key
     first, again = (lambda call, arguments: call(**arguments) for _ in range(2))
@@ -307,7 +309,7 @@ def test_an_original_that_comes_back_before_its_record_is_deleted_keeps_it(stack
 
 
 def moving(stack: Stack, record: Record) -> Callable[[], None]:
-    """Brings an image from one status into another, each time."""
+    """Return a function that moves an image from one status to another with each call."""
 
     def move() -> None:
         now = stack.other_records().get(record.image_id)
@@ -320,16 +322,16 @@ def moving(stack: Stack, record: Record) -> Callable[[], None]:
     return move
 
 
-def test_counters_that_move_during_the_count_are_counted_again(stack: Stack) -> None:
+def test_counters_that_change_during_the_count_are_counted_again(stack: Stack) -> None:
     record = stored_image(stack, Status.SUCCESS)
-    counters_astray(stack)
+    wrong_counters(stack)
     stack.dynamodb.plan("scan", *[followed_by(moving(stack, record))] * 2)
     report = run(stack, REPAIRING)
     assert (report.counters, report.repaired[Kind.COUNTERS]) == ("different", 1)
     stack.assert_counters_equal_a_recount()
 
 
-def test_counters_that_never_rest_are_not_corrected(stack: Stack) -> None:
+def test_counters_that_never_stop_changing_are_not_corrected(stack: Stack) -> None:
     record = stored_image(stack, Status.SUCCESS)
     before = stack.other_records().counters()
     stack.dynamodb.plan("scan", *[followed_by(moving(stack, record))] * 4)
@@ -339,25 +341,25 @@ def test_counters_that_never_rest_are_not_corrected(stack: Stack) -> None:
     assert stack.other_records().counters().corrections == before.corrections
 
 
-def test_counters_that_are_wrong_by_more_than_what_moved_are_reported_all_the_same(stack: Stack) -> None:
+def test_counters_that_differ_by_more_than_the_changes_are_reported(stack: Stack) -> None:
     record = stored_image(stack, Status.SUCCESS)
-    counters_astray(stack)
+    wrong_counters(stack)
     stack.dynamodb.plan("scan", *[followed_by(moving(stack, record))] * 4)
     report = run(stack, REPAIRING)
     assert (found(report), report.left) == ({Kind.COUNTERS: 1}, 1)
     run(stack, REPAIRING)
 
 
-def test_a_correction_stays_exact_whatever_happens_between_the_count_and_it(stack: Stack) -> None:
-    counters_astray(stack)
+def test_a_correction_stays_exact_if_counters_change_after_the_count(stack: Stack) -> None:
+    wrong_counters(stack)
     stack.dynamodb.plan("update_item", preceded_by(moving(stack, stack.the_record())))
     assert run(stack, REPAIRING).repaired[Kind.COUNTERS] == 1
     stack.assert_counters_equal_a_recount()
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_two_that_correct_the_same_counters_correct_them_once(stack: Stack, times: int) -> None:
-    counters_astray(stack)
+def test_two_runs_that_correct_the_same_counters_correct_them_once(stack: Stack, times: int) -> None:
+    wrong_counters(stack)
     for _ in range(times - 1):
         run(stack, REPAIRING)
         astray = stack.other_records()
@@ -372,10 +374,10 @@ def test_two_that_correct_the_same_counters_correct_them_once(stack: Stack, time
     stack.assert_counters_equal_a_recount()
 
 
-# A backfill
+# Importing a bucket
 
 
-def test_a_bucket_is_imported_at_the_rate_that_was_asked_for(stack: Stack) -> None:
+def test_a_bucket_is_imported_at_the_requested_rate(stack: Stack) -> None:
     for number in range(11):
         stack.put(f"{number}.jpg", pictures.jpeg())
     began_ms = stack.clock.now_ms
@@ -386,7 +388,7 @@ def test_a_bucket_is_imported_at_the_rate_that_was_asked_for(stack: Stack) -> No
     assert stack.counts() == {"success": 11}
 
 
-def test_an_interrupted_import_goes_on_where_it_stopped_and_loses_nothing(stack: Stack) -> None:
+def test_an_interrupted_import_resumes_and_loses_nothing(stack: Stack) -> None:
     keys = [f"{number:04}.jpg" for number in range(25)]
     for key in keys:
         stack.put(key, pictures.jpeg())
@@ -409,7 +411,7 @@ def _interrupted(_: object, __: object) -> None:
 
 
 def _list_in_pages_of(stack: Stack, size: int) -> None:
-    """From now on listings come in pages of this size."""
+    """Make listings return pages of this size from now on."""
     get_paginator = stack._plain.s3.get_paginator
 
     class Paged:
@@ -422,7 +424,7 @@ def _list_in_pages_of(stack: Stack, size: int) -> None:
     stack.s3.get_paginator = Paged
 
 
-# Faults
+# Errors
 
 
 def test_an_image_that_cannot_be_checked_does_not_block_the_others(stack: Stack) -> None:
@@ -435,7 +437,7 @@ def test_an_image_that_cannot_be_checked_does_not_block_the_others(stack: Stack)
     assert report.found.total() <= 1
 
 
-def test_what_only_an_operator_can_mend_ends_the_run_at_once(stack: Stack) -> None:
+def test_an_error_that_needs_an_operator_ends_the_run_at_once(stack: Stack) -> None:
     for _ in range(3):
         stored_image(stack, Status.SUCCESS)
     stack.s3.plan("head_object", raising(DENIED))
@@ -443,7 +445,7 @@ def test_what_only_an_operator_can_mend_ends_the_run_at_once(stack: Stack) -> No
         run(stack)
 
 
-def test_a_run_in_which_nothing_works_ends(stack: Stack) -> None:
+def test_a_run_in_which_every_check_fails_ends(stack: Stack) -> None:
     for _ in range(120):
         failed = stack.records.create(new_record(stack.records))
         stack.records.give_up(failed, None, RetriesExhausted())
@@ -452,14 +454,14 @@ def test_a_run_in_which_nothing_works_ends(stack: Stack) -> None:
         run(stack)
 
 
-def test_a_repair_that_fails_is_left_and_reported(stack: Stack) -> None:
+def test_a_failed_repair_is_left_and_reported(stack: Stack) -> None:
     dropped_without_an_event(stack)
     stack.sqs.plan("send_message", raising(OSError("connection reset")))
     report = run(stack, REPAIRING)
     assert (report.left, report.errors, report.is_complete) == (1, 1, False)
 
 
-def test_the_report_is_plain_json_and_names_every_kind(stack: Stack) -> None:
+def test_the_report_is_plain_json_and_contains_every_kind(stack: Stack) -> None:
     dropped_without_an_event(stack)
     document = json.loads(json.dumps(run(stack).as_json()))
     assert set(document["differences"]) == {kind.value for kind in Kind}

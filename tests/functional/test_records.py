@@ -1,6 +1,6 @@
 """The transitions of docs/state.md: what they change, what they count, and when they are refused.
 
-That the counters equal a recount is asserted after every test here, by the fixture that makes the stack.
+After every test the fixture that makes the stack asserts that the counters equal a recount.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Transition = Callable[[Records, Record], Record]
 
 @pytest.fixture
 def stack(make_stack: Callable[..., Stack]) -> Stack:
-    return make_stack(tables_alone=True)
+    return make_stack(tables_only=True)
 
 
 def claim(records: Records, record: Record) -> Record:
@@ -136,7 +136,7 @@ def test_a_transition_from_an_outdated_read_is_refused_and_changes_nothing(
     [*ON_ATTEMPT, (claim, PENDING, PROCESSING), (delete, SUCCESS, DELETING)],
     ids=name_of,
 )
-def test_a_transition_of_a_record_that_is_gone_is_refused(
+def test_a_transition_of_a_purged_record_is_refused(
     stack: Stack, transition: Transition, before: Status, then: Status
 ) -> None:
     gone = image_in(stack.records, before)
@@ -147,7 +147,7 @@ def test_a_transition_of_a_record_that_is_gone_is_refused(
 
 
 @pytest.mark.parametrize(("transition", "before", "then"), ALLOWED, ids=name_of)
-def test_a_write_whose_reply_was_lost_and_that_was_repeated_counts_once(
+def test_a_write_that_was_repeated_after_a_lost_reply_counts_once(
     stack: Stack, transition: Transition, before: Status, then: Status
 ) -> None:
     record = image_in(stack.records, before)
@@ -159,7 +159,7 @@ def test_a_write_whose_reply_was_lost_and_that_was_repeated_counts_once(
 
 
 @pytest.mark.parametrize(("transition", "before", "then"), ALLOWED, ids=name_of)
-def test_a_write_that_was_applied_although_it_failed_is_counted(
+def test_a_write_that_was_applied_although_it_raised_counts_once(
     stack: Stack, transition: Transition, before: Status, then: Status
 ) -> None:
     record = image_in(stack.records, before)
@@ -172,7 +172,7 @@ def test_a_write_that_was_applied_although_it_failed_is_counted(
     assert stack.counts() == counted(then)
 
 
-# create, reserve, and records that begin with another transition
+# create, reserve, and records that start with another transition
 
 
 def test_a_created_record_is_listed_and_counted(stack: Stack) -> None:
@@ -190,14 +190,14 @@ def test_a_reservation_is_neither_listed_nor_counted(stack: Stack) -> None:
     assert stack.records.get(record.image_id) == record
 
 
-def test_a_direct_drop_begins_with_its_claim(stack: Stack) -> None:
+def test_a_direct_drop_starts_with_its_claim(stack: Stack) -> None:
     new = new_record(stack.records, source="bucket")
     claimed = claim(stack.records, new)
     assert (claimed.status, claimed.attempts) == (PROCESSING, 1) and claimed.rev > 0
     assert stack.counts() == {"processing": 1}
 
 
-def test_an_image_can_begin_with_its_end(stack: Stack) -> None:
+def test_a_record_can_start_as_failed(stack: Stack) -> None:
     new = new_record(stack.records, source="bucket")
     ended = give_up(stack.records, new)
     assert (ended.status, ended.version) == (FAILED, "v1") and ended.rev > 0
@@ -205,7 +205,7 @@ def test_an_image_can_begin_with_its_end(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("begin", [Records.create, Records.reserve, claim, give_up])
-def test_only_one_record_begins_under_an_id(stack: Stack, begin: Transition) -> None:
+def test_only_one_record_can_start_with_an_id(stack: Stack, begin: Transition) -> None:
     first = image_in(stack.records, SUCCESS)
     with pytest.raises(Superseded):
         begin(stack.records, new_record(stack.records, image_id=first.image_id, original_name="another.jpg"))
@@ -213,9 +213,7 @@ def test_only_one_record_begins_under_an_id(stack: Stack, begin: Transition) -> 
 
 
 @pytest.mark.parametrize("begin", [Records.create, Records.reserve, claim, give_up])
-def test_a_beginning_whose_reply_was_lost_and_that_was_repeated_counts_once(
-    stack: Stack, begin: Transition
-) -> None:
+def test_a_first_write_that_was_repeated_after_a_lost_reply_counts_once(stack: Stack, begin: Transition) -> None:
     stack.dynamodb.plan("transact_write_items", repeated)
     stack.dynamodb.plan("put_item", repeated)
     begun = begin(stack.records, new_record(stack.records))
@@ -226,14 +224,14 @@ def test_a_beginning_whose_reply_was_lost_and_that_was_repeated_counts_once(
 
 
 @pytest.mark.parametrize("status", [DELETING, RESERVED])
-def test_a_purged_record_is_gone_and_was_not_counted(stack: Stack, status: Status) -> None:
+def test_a_purged_record_disappears_and_was_not_counted(stack: Stack, status: Status) -> None:
     record = image_in(stack.records, status)
     stack.records.purge(record)
     assert stack.every() == []
     assert stack.counts() == {}
 
 
-def test_a_record_that_has_changed_is_not_purged(stack: Stack) -> None:
+def test_a_changed_record_is_not_purged(stack: Stack) -> None:
     reserved = image_in(stack.records, RESERVED)
     arrived = claim(stack.records, reserved)
     with pytest.raises(Superseded):
@@ -252,7 +250,7 @@ def test_purging_twice_has_the_effect_of_purging_once(stack: Stack) -> None:
 # Racing
 
 
-def test_of_two_that_claim_at_once_one_is_superseded(stack: Stack) -> None:
+def test_one_of_two_simultaneous_claims_is_superseded(stack: Stack) -> None:
     record = image_in(stack.records, PENDING)
     winners: list[Record] = []
     other = stack.other_records()
@@ -266,7 +264,7 @@ def test_of_two_that_claim_at_once_one_is_superseded(stack: Stack) -> None:
 
 @pytest.mark.parametrize("action", [reprocess, delete, claim])
 @pytest.mark.parametrize(("transition", "before", "then"), ON_ATTEMPT, ids=name_of)
-def test_a_worker_that_was_replaced_cannot_write(
+def test_a_replaced_worker_cannot_write(
     stack: Stack, transition: Transition, before: Status, then: Status, action: Transition
 ) -> None:
     mine = image_in(stack.records, before)
@@ -277,7 +275,7 @@ def test_a_worker_that_was_replaced_cannot_write(
 
 
 @pytest.mark.parametrize(("transition", "before", "then"), ON_ATTEMPT, ids=name_of)
-def test_a_worker_whose_attempt_is_still_the_records_writes_though_the_rev_has_moved(
+def test_a_worker_with_the_current_attempt_can_write_although_the_rev_has_changed(
     stack: Stack, transition: Transition, before: Status, then: Status
 ) -> None:
     mine = image_in(stack.records, before)
@@ -288,17 +286,17 @@ def test_a_worker_whose_attempt_is_still_the_records_writes_though_the_rev_has_m
     assert stack.every() == [moved]
 
 
-def test_a_worker_that_is_overtaken_at_every_try_stops(stack: Stack) -> None:
+def test_a_worker_stops_if_another_write_precedes_each_of_its_tries(stack: Stack) -> None:
     mine = image_in(stack.records, PROCESSING)
 
     def postpone_once_more() -> None:
         postpone(stack.other_records(), stack.the_record())
 
-    # Each try reads, and is overtaken before it writes; the postponing itself writes with put_item.
+    # Each try reads the record, and another write comes first. That write (postpone) uses put_item.
     stack.dynamodb.plan("transact_write_items", *[preceded_by(postpone_once_more)] * 20)
     with pytest.raises(Superseded):
         finish(stack.records, mine)
-    assert len(stack.dynamodb.arguments("transact_write_items")) < 25  # image_in's own included
+    assert len(stack.dynamodb.arguments("transact_write_items")) < 25  # including those of image_in
 
 
 # Conflicts between transactions
@@ -321,7 +319,7 @@ def shards(stack: Stack) -> list[str]:
 
 
 @pytest.mark.parametrize("code", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
-def test_a_conflict_over_a_counter_is_tried_again_on_another_shard(stack: Stack, code: str) -> None:
+def test_a_conflict_over_a_counter_is_retried_on_another_shard(stack: Stack, code: str) -> None:
     conflict = raising(cancelled(stack, "None", code))
     stack.dynamodb.plan("transact_write_items", *[conflict] * 5)
     record = stack.records.create(new_record(stack.records))
@@ -331,7 +329,7 @@ def test_a_conflict_over_a_counter_is_tried_again_on_another_shard(stack: Stack,
     assert len(stack.clock.slept) == 5
 
 
-def test_conflicts_without_end_are_given_up_within_seconds(stack: Stack) -> None:
+def test_endless_conflicts_are_given_up_within_seconds(stack: Stack) -> None:
     stack.dynamodb.plan("transact_write_items", *[raising(cancelled(stack, "TransactionConflict", "None"))] * 50)
     with pytest.raises(Unavailable):
         stack.records.create(new_record(stack.records))
@@ -339,7 +337,7 @@ def test_conflicts_without_end_are_given_up_within_seconds(stack: Stack) -> None
     assert sum(stack.clock.slept) < 5
 
 
-def test_a_refused_condition_beside_a_conflict_is_a_refusal(stack: Stack) -> None:
+def test_a_failed_condition_together_with_a_conflict_is_superseded(stack: Stack) -> None:
     error = cancelled(stack, "ConditionalCheckFailed", "TransactionConflict")
     stack.dynamodb.plan("transact_write_items", raising(error))
     with pytest.raises(Superseded):
@@ -347,7 +345,7 @@ def test_a_refused_condition_beside_a_conflict_is_a_refusal(stack: Stack) -> Non
     assert stack.clock.slept == []
 
 
-def test_what_no_repetition_can_mend_is_raised_at_once(stack: Stack) -> None:
+def test_a_permanent_error_is_raised_at_once(stack: Stack) -> None:
     stack.dynamodb.plan("transact_write_items", raising(cancelled(stack, "ValidationError", "None")))
     with pytest.raises(ClientError):
         stack.records.create(new_record(stack.records))
@@ -370,23 +368,23 @@ def test_statistics_cost_one_query_for_any_number_of_images(stack: Stack) -> Non
     assert [name for name, _ in stack.dynamodb.calls] == ["query"]
 
 
-# What claim, reprocess, save, finish and fail do to what is there
+# What claim, reprocess, save, finish and fail do to existing results
 
 
-def test_a_claim_holds_for_its_lease(stack: Stack) -> None:
+def test_a_claim_lasts_as_long_as_its_lease(stack: Stack) -> None:
     claimed = claim(stack.records, image_in(stack.records, PENDING))
     assert claimed.lease_until == claimed.deadline == stack.clock.now_ms + LEASE_SECONDS * 1000
     assert claimed.has_live_lease(stack.clock.now_ms + LEASE_SECONDS * 1000 - 1)
     assert not claimed.has_live_lease(stack.clock.now_ms + LEASE_SECONDS * 1000)
 
 
-def test_every_claim_has_a_token_of_its_own(stack: Stack) -> None:
+def test_every_claim_has_its_own_token(stack: Stack) -> None:
     first = claim(stack.records, image_in(stack.records, PENDING))
     second = claim(stack.records, first)
     assert first.attempt and second.attempt and first.attempt != second.attempt
 
 
-def test_attempts_are_counted_for_each_version_and_generation_anew(stack: Stack) -> None:
+def test_attempts_are_counted_separately_for_each_version_and_generation(stack: Stack) -> None:
     first = claim(stack.records, image_in(stack.records, PENDING))
     second = claim(stack.records, first)
     newer = stack.records.claim(second, stored_object(second, "v2"), lease_seconds=LEASE_SECONDS)
@@ -398,7 +396,7 @@ def test_attempts_are_counted_for_each_version_and_generation_anew(stack: Stack)
     assert counted == [1, 2, 1, 2, 1]
 
 
-def test_a_reservation_takes_its_place_in_the_list_when_its_file_arrives(stack: Stack) -> None:
+def test_a_reservation_enters_the_list_when_its_file_arrives(stack: Stack) -> None:
     reserved = image_in(stack.records, RESERVED)
     stack.clock.advance(60)
     later = image_in(stack.records, PENDING)
@@ -409,7 +407,7 @@ def test_a_reservation_takes_its_place_in_the_list_when_its_file_arrives(stack: 
 
 
 @pytest.mark.parametrize("reprocess_again", [claim, reprocess])
-def test_results_outlive_a_new_beginning(stack: Stack, reprocess_again: Transition) -> None:
+def test_results_stay_after_a_reprocess_or_a_new_claim(stack: Stack, reprocess_again: Transition) -> None:
     done = image_in(stack.records, SUCCESS)
     begun = reprocess_again(stack.records, done)
     assert (begun.metadata, begun.thumbnails) == (done.metadata, done.thumbnails)
@@ -428,7 +426,7 @@ def test_the_caption_stays_when_the_same_version_is_saved_again(stack: Stack) ->
     assert (saved.caption, saved.caption_model) == (done.caption, done.caption_model)
 
 
-def test_the_caption_of_another_version_goes_when_the_new_thumbnails_come(stack: Stack) -> None:
+def test_a_new_version_loses_the_caption_when_its_thumbnails_are_saved(stack: Stack) -> None:
     done = image_in(stack.records, SUCCESS)
     claimed = stack.records.claim(done, stored_object(done, "v2"), lease_seconds=LEASE_SECONDS)
     saved = save(stack.records, claimed)
@@ -436,7 +434,7 @@ def test_the_caption_of_another_version_goes_when_the_new_thumbnails_come(stack:
     assert saved.thumbnails is not None and saved.thumbnails.version == "v2"
 
 
-def test_finish_ties_the_outcome_to_version_and_generation(stack: Stack) -> None:
+def test_finish_stores_the_outcomes_version_and_generation(stack: Stack) -> None:
     mine = image_in(stack.records, PROCESSING)
     stack.clock.advance(2)
     done = finish(stack.records, save(stack.records, mine))
@@ -449,14 +447,14 @@ def test_finish_ties_the_outcome_to_version_and_generation(stack: Stack) -> None
 
 
 @pytest.mark.parametrize("end", [fail, give_up])
-def test_thumbnails_of_the_version_that_failed_stay(stack: Stack, end: Transition) -> None:
+def test_a_failure_keeps_the_thumbnails_of_the_same_version(stack: Stack, end: Transition) -> None:
     saved = save(stack.records, image_in(stack.records, PROCESSING))
     failed = end(stack.records, saved)
     assert failed.thumbnails == saved.thumbnails
     assert failed.metadata == METADATA
 
 
-def test_thumbnails_of_an_older_version_than_the_one_that_failed_go(stack: Stack) -> None:
+def test_a_failure_drops_the_thumbnails_of_an_older_version(stack: Stack) -> None:
     done = image_in(stack.records, SUCCESS)
     claimed = stack.records.claim(done, stored_object(done, "v2"), lease_seconds=LEASE_SECONDS)
     failed = fail(stack.records, claimed)
@@ -464,7 +462,7 @@ def test_thumbnails_of_an_older_version_than_the_one_that_failed_go(stack: Stack
     assert failed.is_finished_for("v2")
 
 
-def test_giving_up_without_an_object_leaves_room_for_a_late_arrival(stack: Stack) -> None:
+def test_an_upload_that_failed_without_an_object_can_still_arrive(stack: Stack) -> None:
     record = image_in(stack.records, PENDING)
     failed = stack.records.give_up(record, None, UploadIncomplete())
     assert failed.error is not None and failed.error["code"] == "upload_incomplete"
@@ -474,7 +472,7 @@ def test_giving_up_without_an_object_leaves_room_for_a_late_arrival(stack: Stack
     assert stack.counts() == {"processing": 1}
 
 
-def test_a_success_that_is_begun_anew_takes_its_time_out_of_the_statistics(stack: Stack) -> None:
+def test_reprocessing_a_success_subtracts_its_time_from_the_statistics(stack: Stack) -> None:
     first, second = image_in(stack.records, SUCCESS), image_in(stack.records, SUCCESS)
     reprocess(stack.records, first)
     assert stack.records.stats().processing_ms_total == 420
@@ -486,12 +484,12 @@ def test_a_success_that_is_begun_anew_takes_its_time_out_of_the_statistics(stack
 # Deadlines
 
 
-def test_a_deletion_of_a_claimed_file_is_checked_after_its_own_deadline(stack: Stack) -> None:
+def test_a_deletion_of_a_claimed_file_has_its_own_deadline(stack: Stack) -> None:
     record = image_in(stack.records, SUCCESS)
     assert delete(stack.records, record).deadline == stack.clock.now_ms + 30_000
 
 
-def test_a_deletion_before_anything_arrived_waits_until_nothing_can_arrive(stack: Stack) -> None:
+def test_a_deletion_before_any_arrival_waits_until_nothing_can_arrive(stack: Stack) -> None:
     until = stack.clock.now_ms + 3_600_000
     reserved = image_in(stack.records, RESERVED, deadline=until)
     assert delete(stack.records, reserved).deadline == until
@@ -507,10 +505,10 @@ def test_each_postponement_is_twice_as_long_as_the_one_before(stack: Stack) -> N
     assert claim(stack.records, record).postponed == 0
 
 
-# Odd contents
+# Unusual values
 
 
-def test_numbers_and_texts_that_dynamodb_has_no_type_for_survive(stack: Stack) -> None:
+def test_numbers_and_texts_without_a_dynamodb_type_are_stored_unchanged(stack: Stack) -> None:
     odd = METADATA | {
         "exif": {"huge": 1e300, "tiny": 5e-324, "empty": "", "deep": [[None, True]], "é": "\U0001f33b"}
     }
@@ -520,7 +518,7 @@ def test_numbers_and_texts_that_dynamodb_has_no_type_for_survive(stack: Stack) -
     assert saved.metadata == odd
 
 
-def test_a_record_without_a_name_is_still_a_record(stack: Stack) -> None:
+def test_a_record_without_a_name_can_be_read(stack: Stack) -> None:
     record = stack.records.create(new_record(stack.records, original_name="", key=""))
     assert stack.records.get(record.image_id) == replace(record, original_name="", key="")
 
@@ -528,7 +526,7 @@ def test_a_record_without_a_name_is_still_a_record(stack: Stack) -> None:
 # The caption model
 
 
-def test_the_model_that_was_announced_last_is_the_one_in_use_and_no_statistic(stack: Stack) -> None:
+def test_the_last_announced_model_is_in_use_and_not_a_statistic(stack: Stack) -> None:
     assert stack.records.caption_model() == ModelInUse(None, None)
     stack.records.announce_caption_model("demo@1")
     quality = ModelQuality("int8", 0.998, 0.9998)
@@ -537,7 +535,7 @@ def test_the_model_that_was_announced_last_is_the_one_in_use_and_no_statistic(st
     assert stack.counts() == {}
 
 
-def test_the_next_model_is_announced_with_its_progress_until_it_is_the_one_in_use(stack: Stack) -> None:
+def test_the_next_model_is_announced_with_its_progress_until_it_is_in_use(stack: Stack) -> None:
     stack.records.announce_caption_model("demo@1")
     stack.records.announce_next_caption_model(NextModel("Salesforce/blip", 7))
     stack.records.announce_next_caption_model(NextModel("Salesforce/blip", 42))

@@ -1,4 +1,4 @@
-"""Reprocessing one stage: what is made again, what is kept, and what happens if it cannot be kept."""
+"""Reprocess one stage: what is made again, what is kept, and what happens if something cannot be kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHER = pictures.encode(ImageOps.flip(pictures.scene(200, 300)), "JPEG")
 
 
 class Newer(FakeCaptioner):
-    """Another model, with other words."""
+    """A different model with different captions."""
 
     model = "newer@2"
     recipe = "newer"
@@ -35,7 +35,7 @@ class Newer(FakeCaptioner):
 
 
 def deliver(stack: Stack, captioner: FakeCaptioner | None = None) -> list[str]:
-    """Hands the message about the picture to a processor; the messages that come back."""
+    """Send the message about the picture to a processor. Return the messages that must be delivered again."""
     process = Processor(stack.services, lambda _: captioner or Newer(), AtOnce())
     return failed(process(messages(notification(stack))))
 
@@ -48,7 +48,7 @@ def deliver_without_a_model(stack: Stack) -> list[str]:
 
 
 def reprocess(stack: Stack, api: Api, *stages: str) -> Response:
-    """One reprocess for each of `stages`; the last response."""
+    """Send one reprocess request for each of `stages` and return the last response."""
     path = f"/api/images/{stack.the_record().image_id}/reprocess"
     return [api.send(request("http_post_empty.json", path, f"stage={stage}")) for stage in stages][-1]
 
@@ -67,7 +67,7 @@ def attempt_that_made_thumbnails(record: Record) -> str:
     return record.thumbnails.attempt
 
 
-def words_of(record: Record) -> tuple[str | None, str | None, str | None]:
+def captions_of(record: Record) -> tuple[str | None, str | None, str | None]:
     return record.caption, record.caption_reason, record.caption_model
 
 
@@ -79,48 +79,48 @@ def assert_everything_was_made_again(before: Record, after: Record) -> None:
 
 @pytest.fixture
 def first(stack: Stack) -> Record:
-    """The image, processed once."""
+    """The image after its first processing."""
     stack.put(KEY, pictures.jpeg(300, 200))
     deliver(stack, FakeCaptioner(lambda: stack.clock.advance(2)))
     assert stack.the_record().status is Status.SUCCESS
     return stack.the_record()
 
 
-# One stage is made, the rest is kept
+# One stage is made again, the rest is kept
 
 
-def test_the_caption_alone_is_computed_again_from_what_is_saved(stack: Stack, api: Api, first: Record) -> None:
+def test_only_the_caption_is_made_again_from_the_saved_picture(stack: Stack, api: Api, first: Record) -> None:
     response = reprocess(stack, api, "caption")
     assert (response.status, response.json()["status"]) == (202, "pending")
     puts = len(stack.s3.arguments("put_object"))
     assert deliver(stack) == []
     second = stack.the_record()
-    assert words_of(second) == ("a photo with a red corner, says the newer model", None, "newer@2")
+    assert captions_of(second) == ("a photo with a red corner, says the newer model", None, "newer@2")
     assert attempt_that_made_thumbnails(second) == attempt_that_made_thumbnails(first)
     assert (second.status, second.metadata) == (Status.SUCCESS, first.metadata)
     assert len(stack.s3.arguments("put_object")) == puts
     assert api.get(f"/api/images/{first.image_id}/thumbnails/small").status == 200
 
 
-def test_thumbnails_and_metadata_alone_are_made_again_without_the_model(
+def test_only_thumbnails_and_metadata_are_made_again_without_the_model(
     stack: Stack, api: Api, first: Record
 ) -> None:
     reprocess(stack, api, "thumbnails")
     assert deliver_without_a_model(stack) == []
     second = stack.the_record()
-    assert (second.status, words_of(second)) == (Status.SUCCESS, words_of(first))
+    assert (second.status, captions_of(second)) == (Status.SUCCESS, captions_of(first))
     assert attempt_that_made_thumbnails(second) != attempt_that_made_thumbnails(first)
     assert {key.split("/")[1] for key in stack.thumbnails()} == {attempt_that_made_thumbnails(second)}
 
 
-def test_a_kept_caption_may_be_none_and_keeps_its_reason(stack: Stack, api: Api) -> None:
+def test_a_kept_caption_may_be_empty_and_keeps_its_reason(stack: Stack, api: Api) -> None:
     stack.put(KEY, pictures.jpeg())
     deliver(stack, Silent())
-    silent = words_of(stack.the_record())
+    silent = captions_of(stack.the_record())
     assert silent[:2] == (None, "the model had nothing to say about this picture")
     reprocess(stack, api, "thumbnails")
     deliver_without_a_model(stack)
-    assert (stack.the_record().status, words_of(stack.the_record())) == (Status.SUCCESS, silent)
+    assert (stack.the_record().status, captions_of(stack.the_record())) == (Status.SUCCESS, silent)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_kept_caption_may_be_none_and_keeps_its_reason(stack: Stack, api: Api)
         ("caption", ("done", "done", "pending")),
     ],
 )
-def test_until_it_ends_the_old_results_stay_and_the_stages_say_what_is_pending(
+def test_the_old_results_stay_until_the_end_and_the_stages_show_what_is_pending(
     stack: Stack, api: Api, first: Record, stage: str, stages: tuple[str, str, str]
 ) -> None:
     def take_snapshot() -> None:
@@ -158,11 +158,11 @@ def test_the_processing_time_is_that_of_the_last_success(stack: Stack, api: Api,
     assert stack.counts() == {"success": 1}
 
 
-# What cannot be kept is made too
+# What cannot be kept is made again
 
 
 @pytest.mark.parametrize("stage", ["thumbnails", "caption"])
-def test_of_a_file_that_was_overwritten_meanwhile_everything_is_made(
+def test_everything_is_made_again_for_an_overwritten_file(
     stack: Stack, api: Api, first: Record, stage: str
 ) -> None:
     reprocess(stack, api, stage)
@@ -175,7 +175,7 @@ def test_of_a_file_that_was_overwritten_meanwhile_everything_is_made(
 
 
 @pytest.mark.parametrize("stage", ["thumbnails", "caption"])
-def test_of_an_image_that_failed_before_anything_was_saved_everything_is_made(
+def test_everything_is_made_for_an_image_that_failed_before_anything_was_saved(
     stack: Stack, api: Api, first: Record, stage: str
 ) -> None:
     reprocess(stack, api, "all")
@@ -187,7 +187,7 @@ def test_of_an_image_that_failed_before_anything_was_saved_everything_is_made(
 
 
 @pytest.mark.parametrize("stage", ["thumbnails", "caption"])
-def test_of_an_image_that_was_never_processed_everything_is_made(stack: Stack, api: Api, stage: str) -> None:
+def test_everything_is_made_for_an_image_that_was_never_processed(stack: Stack, api: Api, stage: str) -> None:
     assert api.upload(pictures.jpeg()).status == 202
     reprocess(stack, api, stage)
     process = Processor(stack.services, lambda _: Newer(), AtOnce())
@@ -208,7 +208,7 @@ def test_a_second_reprocess_before_the_first_ended_covers_both(
     assert_everything_was_made_again(first, stack.the_record())
 
 
-def test_the_same_stage_asked_for_twice_keeps_the_rest(stack: Stack, api: Api, first: Record) -> None:
+def test_the_same_stage_requested_twice_keeps_the_rest(stack: Stack, api: Api, first: Record) -> None:
     reprocess(stack, api, "caption", "caption")
     deliver(stack)
     assert attempt_that_made_thumbnails(stack.the_record()) == attempt_that_made_thumbnails(first)
@@ -217,7 +217,7 @@ def test_the_same_stage_asked_for_twice_keeps_the_rest(stack: Stack, api: Api, f
     assert stack.the_record().caption_model == Newer.model
 
 
-def test_a_record_of_before_there_were_stages_is_processed_as_a_whole(
+def test_a_record_written_before_stages_existed_is_processed_completely(
     stack: Stack, api: Api, first: Record
 ) -> None:
     reprocess(stack, api, "thumbnails")
@@ -232,22 +232,20 @@ def test_a_record_of_before_there_were_stages_is_processed_as_a_whole(
 # Failures, retries, duplicates
 
 
-def test_a_caption_that_fails_leaves_what_was_shown_and_can_be_tried_again(
-    stack: Stack, api: Api, first: Record
-) -> None:
+def test_a_failed_caption_keeps_the_old_results_and_can_be_retried(stack: Stack, api: Api, first: Record) -> None:
     reprocess(stack, api, "caption")
     assert deliver(stack, Failing(RuntimeError("no such operator"))) == []
     after = image(stack, api)
     assert (after["status"], after["error"]["code"]) == ("failed", "caption_failed")
     assert stages_in(after) == ("done", "done", "failed")
-    assert words_of(stack.the_record()) == words_of(first)
+    assert captions_of(stack.the_record()) == captions_of(first)
     reprocess(stack, api, "caption")
     deliver(stack)
     assert stack.the_record().caption_model == Newer.model
     assert attempt_that_made_thumbnails(stack.the_record()) == attempt_that_made_thumbnails(first)
 
 
-def test_new_thumbnails_for_an_image_whose_caption_failed_bring_a_caption_too(
+def test_new_thumbnails_for_an_image_whose_caption_failed_include_a_caption(
     stack: Stack, api: Api, first: Record
 ) -> None:
     reprocess(stack, api, "caption")
@@ -257,21 +255,21 @@ def test_new_thumbnails_for_an_image_whose_caption_failed_bring_a_caption_too(
     assert_everything_was_made_again(first, stack.the_record())
 
 
-def test_thumbnails_that_fail_leave_a_caption_that_the_next_try_keeps(stack: Stack, api: Api) -> None:
+def test_failed_thumbnails_keep_the_caption_for_the_next_attempt(stack: Stack, api: Api) -> None:
     stack.put(KEY, pictures.jpeg())
     deliver(stack, Silent())
     silent = stack.the_record()
     reprocess(stack, api, "thumbnails")
     act.give_up(stack.the_record(), stack.services.storage.head(KEY), RetriesExhausted(), stack.services)
     assert stages_in(image(stack, api)) == ("failed", "failed", "done")
-    assert words_of(stack.the_record()) == words_of(silent)
+    assert captions_of(stack.the_record()) == captions_of(silent)
     reprocess(stack, api, "thumbnails")
     assert deliver_without_a_model(stack) == []
-    assert words_of(stack.the_record()) == words_of(silent)
+    assert captions_of(stack.the_record()) == captions_of(silent)
 
 
 @pytest.mark.parametrize("interruption", ["memory", "crash"])
-def test_an_attempt_after_an_interrupted_one_keeps_the_thumbnails_too(
+def test_an_attempt_after_an_interrupted_one_also_keeps_the_thumbnails(
     stack: Stack, api: Api, first: Record, interruption: str
 ) -> None:
     reprocess(stack, api, "caption")
@@ -299,15 +297,13 @@ def test_an_attempt_after_one_that_died_between_save_and_finish_makes_nothing_ag
     stack.clock.advance(stack.settings.lease_seconds)
     assert deliver_without_a_model(stack) == []
     second = stack.the_record()
-    assert (second.status, words_of(second)) == (Status.SUCCESS, words_of(first))
+    assert (second.status, captions_of(second)) == (Status.SUCCESS, captions_of(first))
     assert attempt_that_made_thumbnails(second) == attempt_that_made_thumbnails(saved)
     assert attempt_that_made_thumbnails(second) != attempt_that_made_thumbnails(first)
 
 
 @pytest.mark.parametrize("stage", ["thumbnails", "caption"])
-def test_a_duplicate_event_of_one_stage_does_nothing_again(
-    stack: Stack, api: Api, first: Record, stage: str
-) -> None:
+def test_a_duplicate_event_of_one_stage_changes_nothing(stack: Stack, api: Api, first: Record, stage: str) -> None:
     reprocess(stack, api, stage)
     deliver(stack)
     second = stack.the_record()
@@ -315,7 +311,7 @@ def test_a_duplicate_event_of_one_stage_does_nothing_again(
     assert stack.every() == [second]
 
 
-# The call
+# The API call
 
 
 def test_all_is_the_default(stack: Stack, api: Api, first: Record) -> None:

@@ -1,4 +1,4 @@
-"""Faults that may pass: what is tried again, when, how often, and what is not made twice."""
+"""Transient errors: what is retried, when, how often, and which results are reused."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def _a_picture(stack: Stack) -> None:
 
 
 def deliver(stack: Stack, captioner: FakeCaptioner | None = None, **attributes: str) -> list[str]:
-    """Hands the message about the picture to a processor; the messages that come back."""
+    """Send the message about the picture to a processor. Return the messages that must be delivered again."""
     process = Processor(stack.services, lambda _: captioner or FakeCaptioner(), AtOnce())
     return failed(process(messages(notification(stack), **attributes)))
 
 
 def hidden_for(stack: Stack) -> list[int]:
-    """For how many seconds messages were hidden, each time."""
+    """Return for how many seconds messages were hidden, in order."""
     return [arguments["VisibilityTimeout"] for arguments in stack.sqs.arguments("change_message_visibility")]
 
 
-def take_note(_: Callable[..., Any], __: dict[str, Any]) -> None:
-    """The queue does as it is told; these messages were never in it."""
+def do_nothing(_: Callable[..., Any], __: dict[str, Any]) -> None:
+    """Do nothing: the test's messages were never in the queue."""
 
 
 def code_of(record: Record) -> str | None:
@@ -53,10 +53,8 @@ def code_of(record: Record) -> str | None:
 
 
 @pytest.mark.parametrize("error", [MemoryError(), SHORT_OF_MEMORY, OSError("mmap")])
-def test_an_interrupted_attempt_gives_the_image_back_for_one_that_comes_soon(
-    stack: Stack, error: Exception
-) -> None:
-    stack.sqs.plan("change_message_visibility", take_note)
+def test_an_interrupted_attempt_releases_the_image_for_an_early_retry(stack: Stack, error: Exception) -> None:
+    stack.sqs.plan("change_message_visibility", do_nothing)
     assert deliver(stack, Failing(error)) == ["message-0"]
     (wait_seconds,) = hidden_for(stack)
     assert 7 <= wait_seconds <= 24 < stack.settings.lease_seconds
@@ -65,8 +63,8 @@ def test_an_interrupted_attempt_gives_the_image_back_for_one_that_comes_soon(
     assert (stack.the_record().status, stack.the_record().attempts) == (Status.SUCCESS, 2)
 
 
-def test_each_failure_is_followed_by_a_longer_wait_and_the_sweep_does_not_cut_it_short(stack: Stack) -> None:
-    stack.sqs.plan("change_message_visibility", *[take_note] * 4)
+def test_the_delay_grows_with_each_failure_and_the_sweep_respects_it(stack: Stack) -> None:
+    stack.sqs.plan("change_message_visibility", *[do_nothing] * 4)
     for _ in range(stack.settings.max_attempts - 1):
         deliver(stack, Failing(MemoryError()))
         stack.clock.advance(hidden_for(stack)[-1])
@@ -75,15 +73,15 @@ def test_each_failure_is_followed_by_a_longer_wait_and_the_sweep_does_not_cut_it
     assert waits == sorted(waits) and waits[-1] > 400
 
 
-def test_a_message_that_is_lost_after_an_interruption_is_sent_again_by_the_sweep(stack: Stack) -> None:
+def test_the_sweep_requeues_an_interrupted_image_whose_message_was_lost(stack: Stack) -> None:
     deliver(stack, Failing(MemoryError()))
     stack.clock.advance(25 + stack.settings.pending_timeout_seconds)
     assert sweep(stack.services) == {"requeue": 1}
     assert len(stack.messages()) == 1
 
 
-def test_after_an_error_before_the_claim_the_delay_grows_with_the_receive_count(stack: Stack) -> None:
-    stack.sqs.plan("change_message_visibility", *[take_note] * 2)
+def test_the_delay_after_an_error_before_the_claim_grows_with_the_receive_count(stack: Stack) -> None:
+    stack.sqs.plan("change_message_visibility", *[do_nothing] * 2)
     for receipts in ("1", "3"):
         stack.s3.plan("head_object", raising(OSError("connection reset")))
         assert deliver(stack, ApproximateReceiveCount=receipts) == ["message-0"]
@@ -92,7 +90,7 @@ def test_after_an_error_before_the_claim_the_delay_grows_with_the_receive_count(
     assert stack.every() == []
 
 
-def test_a_lease_that_cannot_be_given_back_is_waited_for(stack: Stack) -> None:
+def test_a_lease_that_cannot_be_released_must_expire(stack: Stack) -> None:
     denied = ClientError({"Error": {"Code": "InternalServerError", "Message": ""}}, "TransactWriteItems")
     stack.s3.plan("get_object", followed_by(lambda: stack.dynamodb.plan("put_item", raising(denied))))
     stack.s3.plan("put_object", raising(OSError("connection reset")))
@@ -106,7 +104,7 @@ def test_a_lease_that_cannot_be_given_back_is_waited_for(stack: Stack) -> None:
 # How often
 
 
-def test_the_last_attempt_ends_the_image_if_it_is_interrupted_and_the_message_with_it(stack: Stack) -> None:
+def test_an_interrupted_last_attempt_fails_the_image_and_drops_the_message(stack: Stack) -> None:
     for _ in range(stack.settings.max_attempts - 1):
         assert deliver(stack, Failing(MemoryError())) == ["message-0"]
         stack.clock.advance(1000)
@@ -119,9 +117,7 @@ def test_the_last_attempt_ends_the_image_if_it_is_interrupted_and_the_message_wi
 
 
 @pytest.mark.parametrize("ended_by", ["its dead letter", "the sweep alone"])
-def test_a_worker_that_is_killed_at_its_last_delivery_leaves_an_image_that_ends_as_failed(
-    stack: Stack, ended_by: str
-) -> None:
+def test_an_image_whose_worker_was_killed_at_its_last_delivery_fails(stack: Stack, ended_by: str) -> None:
     for _ in range(stack.settings.max_attempts):
         with pytest.raises(Killed):
             deliver(stack, Failing(Killed()))
@@ -138,7 +134,7 @@ def test_a_worker_that_is_killed_at_its_last_delivery_leaves_an_image_that_ends_
     assert stack.counts() == {"failed": 1}
 
 
-def test_a_model_that_could_not_be_loaded_once_is_loaded_for_the_next_image(stack: Stack) -> None:
+def test_a_model_that_failed_to_load_is_loaded_again_for_the_next_image(stack: Stack) -> None:
     outcomes: list[Any] = [MemoryError(), FakeCaptioner()]
 
     def load(_: object) -> FakeCaptioner:
@@ -177,10 +173,10 @@ def test_an_image_that_a_bug_failed_can_be_reprocessed_after_the_fix(stack: Stac
     assert stack.the_record().status is Status.SUCCESS
 
 
-# What is not made twice
+# Reused results
 
 
-def test_an_attempt_after_a_failed_caption_makes_the_caption_alone(stack: Stack, api: Api) -> None:
+def test_an_attempt_after_a_failed_caption_makes_only_the_caption(stack: Stack, api: Api) -> None:
     deliver(stack, Failing(MemoryError()))
     first = stack.the_record()
     shown = api.get(f"/api/images/{first.image_id}").json()
@@ -217,7 +213,7 @@ def _reprocess(record: Record) -> dict[str, Any]:
     return request("http_post_empty.json", f"/api/images/{record.image_id}/reprocess")
 
 
-def test_a_new_version_gets_thumbnails_of_its_own_though_the_old_ones_were_saved(stack: Stack) -> None:
+def test_a_new_version_gets_new_thumbnails_although_old_ones_were_saved(stack: Stack) -> None:
     deliver(stack, Failing(MemoryError()))
     stack.put(KEY, pictures.jpeg(200, 300))
     deliver(stack)
@@ -226,10 +222,10 @@ def test_a_new_version_gets_thumbnails_of_its_own_though_the_old_ones_were_saved
     assert (record.metadata["width"], record.thumbnails.sizes["small"].width) == (200, 100)
 
 
-# Replies that get lost
+# Lost replies
 
 
-def test_a_finish_whose_reply_is_lost_for_good_is_a_success_that_keeps_its_thumbnails(stack: Stack) -> None:
+def test_a_finish_whose_reply_was_lost_is_a_success_that_keeps_its_thumbnails(stack: Stack) -> None:
     lost = OSError("connection reset")
     captioner = FakeCaptioner(lambda: stack.dynamodb.plan("transact_write_items", done_but_raising(lost)))
     deliver(stack, captioner)
@@ -240,10 +236,10 @@ def test_a_finish_whose_reply_is_lost_for_good_is_a_success_that_keeps_its_thumb
     assert deliver(stack) == []
 
 
-# Within the invocation's time
+# The invocation's time limit
 
 
-def test_an_image_that_takes_longer_than_the_invocation_is_given_back_before_it_ends(stack: Stack) -> None:
+def test_an_image_is_released_before_the_invocation_ends(stack: Stack) -> None:
     given_back = threading.Event()
     stack.sqs.plan("change_message_visibility", lambda call, arguments: given_back.set())
     captioner = FakeCaptioner(lambda: given_back.wait(30))
@@ -258,24 +254,24 @@ def test_an_image_that_takes_longer_than_the_invocation_is_given_back_before_it_
     captioner.meanwhile = at_that_time
     process(messages(notification(stack)), lambda: RESERVE_SECONDS + 0.3)
     assert states == [(Status.PROCESSING, False, True)]
-    # It was not killed after all: what it has made counts.
+    # It was not killed, so its results count.
     assert stack.the_record().status is Status.SUCCESS
     assert 7 <= hidden_for(stack)[0] <= 24
 
 
-def test_a_message_for_which_no_time_is_left_is_not_begun(stack: Stack) -> None:
+def test_a_message_for_which_no_time_is_left_is_not_processed(stack: Stack) -> None:
     process = Processor(stack.services, lambda _: FakeCaptioner())
     assert failed(process(messages(notification(stack)), lambda: RESERVE_SECONDS)) == ["message-0"]
     assert stack.every() == []
 
 
-def test_an_image_that_is_done_in_time_is_not_given_back(stack: Stack) -> None:
+def test_an_image_that_is_finished_in_time_is_not_released(stack: Stack) -> None:
     process = Processor(stack.services, lambda _: FakeCaptioner())
     assert failed(process(messages(notification(stack)), lambda: 100.0)) == []
     assert (stack.the_record().status, hidden_for(stack)) == (Status.SUCCESS, [])
 
 
-def test_no_call_to_aws_can_outlast_a_function(stack: Stack) -> None:
+def test_no_aws_call_can_outlast_a_function(stack: Stack) -> None:
     on_aws = stack.settings.model_copy(update={"aws_endpoint_url": None})
     shortest = min(times["Timeout"] for times in read_template()["Mappings"]["Timing"].values())
     for client in (connect(on_aws).storage._client, connect(on_aws).records._client):

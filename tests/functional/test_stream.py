@@ -1,4 +1,4 @@
-"""The stream function on the records that the images table's stream really has."""
+"""The stream function, with real records from the images table's stream."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ LOST = ConnectionClosedError(endpoint_url="https://aws")
 def stack(make_stack: Callable[..., Stack], clients: Clients) -> Stack:
     """A stack with streams and an event bus."""
     stack = make_stack(streams=True, api_url="https://api.example/")
-    if EMULATOR == "moto":  # the local stack's own PutEvents, which MiniStack serves here, accepts any bus
+    if EMULATOR == "moto":  # the local stack's PutEvents, which MiniStack serves here, accepts any bus
         clients.events.create_event_bus(Name=stack.event_bus)
     return stack
 
 
 @pytest.fixture
 def deliver(stack: Stack, clients: Clients) -> Callable[[], list[str]]:
-    """Hands all records of the stream to the function; the images of those that it wants again."""
+    """Pass all records of the stream to the function. Return the images whose records it requests again."""
 
     def deliver() -> list[str]:
         streams = clients.dynamodbstreams
@@ -52,12 +52,12 @@ def deliver(stack: Stack, clients: Clients) -> Callable[[], list[str]]:
 
 
 def sent(stack: Stack) -> list[tuple[str, str, dict[str, Any]]]:
-    """Source, type and detail of the events that were sent."""
+    """Return source, type and detail of the events that were sent."""
     entries = [entry for call in stack.events.arguments("put_events") for entry in call["Entries"]]
     return [(entry["Source"], entry["DetailType"], json.loads(entry["Detail"])) for entry in entries]
 
 
-def test_a_life_of_an_image_causes_one_event_for_each_end(stack: Stack, deliver: Callable[[], list[str]]) -> None:
+def test_each_end_of_an_images_life_sends_one_event(stack: Stack, deliver: Callable[[], list[str]]) -> None:
     image = image_in(stack.records, Status.SUCCESS)
     failed = image_in(stack.records, Status.FAILED)
     image_in(stack.records, Status.RESERVED)
@@ -77,7 +77,7 @@ def test_a_life_of_an_image_causes_one_event_for_each_end(stack: Stack, deliver:
     )
 
 
-def test_records_that_come_again_cause_the_same_events(stack: Stack, deliver: Callable[[], list[str]]) -> None:
+def test_repeated_records_send_the_same_events(stack: Stack, deliver: Callable[[], list[str]]) -> None:
     image_in(stack.records, Status.DELETING)
     image_in(stack.records, Status.SUCCESS)
     deliver()
@@ -87,7 +87,9 @@ def test_records_that_come_again_cause_the_same_events(stack: Stack, deliver: Ca
     assert len({detail["event_id"] for _, _, detail in events}) == 2
 
 
-def test_a_record_whose_event_was_not_sent_comes_again(stack: Stack, deliver: Callable[[], list[str]]) -> None:
+def test_a_record_whose_event_was_not_sent_is_requested_again(
+    stack: Stack, deliver: Callable[[], list[str]]
+) -> None:
     images = [image_in(stack.records, Status.SUCCESS) for _ in range(12)]
 
     def refuse_second(call: Callable[..., Any], arguments: dict[str, Any]) -> Any:

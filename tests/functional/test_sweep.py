@@ -1,4 +1,4 @@
-"""The sweep: docs/state.md's table against tables and buckets, faults, and little time."""
+"""The sweep: the table in docs/state.md tested with tables and buckets, errors, and little time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOST = ConnectionClosedError(endpoint_url="https://aws")
 
 
 def later(stack: Stack) -> None:
-    """Past every deadline that a new record, claim or deletion has here."""
+    """Move the clock past every deadline of a new record, claim or deletion in these tests."""
     stack.clock.advance(31)
 
 
@@ -39,21 +39,21 @@ def claimed_until_used_up(stack: Stack, record: Record) -> Record:
 
 
 @pytest.mark.parametrize("status", Status)
-def test_what_has_time_left_is_left_alone(stack: Stack, status: Status) -> None:
+def test_images_before_their_deadline_stay_unchanged(stack: Stack, status: Status) -> None:
     record = image_in(stack.records, status)
     assert sweep(stack.services) == {}
     assert stack.every() == [record]
 
 
 @pytest.mark.parametrize("status", [Status.SUCCESS, Status.FAILED])
-def test_what_is_finished_is_left_alone_for_ever(stack: Stack, status: Status) -> None:
+def test_finished_images_stay_unchanged(stack: Stack, status: Status) -> None:
     record = stored_image(stack, status)
     stack.clock.advance(10**8)
     assert sweep(stack.services) == {}
     assert stack.every() == [record]
 
 
-# The object is not there
+# The object is absent
 
 
 def test_an_upload_that_never_arrived_fails_as_incomplete(stack: Stack) -> None:
@@ -74,7 +74,7 @@ def test_an_unused_reservation_is_purged(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("begun_anew", [True, False])
-def test_an_image_whose_file_is_gone_goes_with_its_thumbnails(stack: Stack, begun_anew: bool) -> None:
+def test_an_image_whose_file_was_removed_is_deleted_with_its_thumbnails(stack: Stack, begun_anew: bool) -> None:
     record = stored_image(stack, Status.PROCESSING)
     if begun_anew:
         stack.records.reprocess(record, pending_seconds=30)
@@ -84,11 +84,11 @@ def test_an_image_whose_file_is_gone_goes_with_its_thumbnails(stack: Stack, begu
     assert (stack.every(), stack.thumbnails(), stack.counts()) == ([], set(), {})
 
 
-# The object is there
+# The object is present
 
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING])
-def test_an_image_without_progress_is_requeued_and_checked_later(stack: Stack, status: Status) -> None:
+def test_an_image_without_progress_is_requeued_and_postponed(stack: Stack, status: Status) -> None:
     record = stored_image(stack, status, key="some folder/my photo+1 é.jpg")
     later(stack)
     assert sweep(stack.services) == {"requeue": 1}
@@ -99,7 +99,7 @@ def test_an_image_without_progress_is_requeued_and_checked_later(stack: Stack, s
     assert sweep(stack.services) == {}
 
 
-def test_a_reservation_whose_file_arrived_unnoticed_is_put_on_the_queue(stack: Stack) -> None:
+def test_a_reservation_whose_file_arrived_without_an_event_is_requeued(stack: Stack) -> None:
     record = image_in(stack.records, Status.RESERVED)
     stack.put(record.key)
     later(stack)
@@ -108,7 +108,7 @@ def test_a_reservation_whose_file_arrived_unnoticed_is_put_on_the_queue(stack: S
     assert stack.counts() == {}
 
 
-def test_a_queue_that_is_hours_long_gets_eight_messages_and_not_more(stack: Stack) -> None:
+def test_an_image_gets_at_most_eight_messages_while_the_queue_is_hours_long(stack: Stack) -> None:
     stored_image(stack, Status.PENDING)
     actions: list[str] = []
     for _ in range(9):
@@ -121,7 +121,7 @@ def test_a_queue_that_is_hours_long_gets_eight_messages_and_not_more(stack: Stac
     assert len(stack.sqs.arguments("send_message")) == 8
 
 
-def test_attempts_that_are_used_up_fail_with_what_was_made(stack: Stack) -> None:
+def test_used_up_attempts_fail_the_image_and_keep_the_thumbnails(stack: Stack) -> None:
     record = stored_image(stack, Status.PROCESSING)
     claimed_until_used_up(stack, record)
     stray = f"{record.image_id}/0123456789abcdef/small"
@@ -135,18 +135,18 @@ def test_attempts_that_are_used_up_fail_with_what_was_made(stack: Stack) -> None
     assert keys_on_the_queue(stack) == []
 
 
-def test_a_lease_that_is_alive_is_respected_however_many_attempts_there_were(stack: Stack) -> None:
+def test_a_live_lease_is_respected_whatever_the_number_of_attempts(stack: Stack) -> None:
     record = claimed_until_used_up(stack, stored_image(stack, Status.PROCESSING))
     stack.clock.advance(LEASE_SECONDS - 0.001)
     assert sweep(stack.services) == {}
     assert stack.every() == [record]
 
 
-# Deletions that were broken off
+# Interrupted deletions
 
 
 @pytest.mark.parametrize("object_is_there", [True, False])
-def test_a_deletion_that_was_broken_off_is_carried_through(stack: Stack, object_is_there: bool) -> None:
+def test_an_interrupted_deletion_is_completed(stack: Stack, object_is_there: bool) -> None:
     record = stored_image(stack, Status.SUCCESS)
     stack.records.mark_deleting(record, deadline_seconds=30)
     if not object_is_there:
@@ -156,7 +156,7 @@ def test_a_deletion_that_was_broken_off_is_carried_through(stack: Stack, object_
     assert (stack.every(), stack.originals(), stack.thumbnails()) == ([], set(), set())
 
 
-def test_an_upload_that_arrives_after_it_was_deleted_does_not_come_back(stack: Stack) -> None:
+def test_an_upload_that_arrives_after_its_deletion_does_not_come_back(stack: Stack) -> None:
     record = image_in(stack.records, Status.PENDING)
     stack.records.mark_deleting(record, deadline_seconds=30)
     stack.put(record.key)
@@ -166,7 +166,7 @@ def test_an_upload_that_arrives_after_it_was_deleted_does_not_come_back(stack: S
     assert keys_on_the_queue(stack) == []
 
 
-def test_a_new_file_under_the_key_of_a_deletion_is_kept_and_processed(stack: Stack) -> None:
+def test_a_new_file_under_the_key_of_a_deleted_image_is_kept_and_processed(stack: Stack) -> None:
     record = stored_image(stack, Status.SUCCESS, key="photo.jpg")
     stack.records.mark_deleting(record, deadline_seconds=30)
     stack.put("photo.jpg", b"a new picture")
@@ -176,7 +176,7 @@ def test_a_new_file_under_the_key_of_a_deletion_is_kept_and_processed(stack: Sta
     assert keys_on_the_queue(stack) == ["photo.jpg"]
 
 
-# Faults, races, time
+# Errors, races, time
 
 
 def test_the_message_is_sent_before_the_record_is_postponed(stack: Stack) -> None:
@@ -189,7 +189,7 @@ def test_the_message_is_sent_before_the_record_is_postponed(stack: Stack) -> Non
     assert stack.every() == [record]
 
 
-def test_a_message_that_cannot_be_sent_is_sent_by_the_next_sweep(stack: Stack) -> None:
+def test_the_next_sweep_sends_a_message_that_could_not_be_sent(stack: Stack) -> None:
     record = stored_image(stack, Status.PENDING)
     later(stack)
     stack.sqs.plan("send_message", raising(LOST))
@@ -199,7 +199,7 @@ def test_a_message_that_cannot_be_sent_is_sent_by_the_next_sweep(stack: Stack) -
     assert keys_on_the_queue(stack) == [record.key]
 
 
-def test_one_image_that_cannot_be_handled_does_not_block_the_others(stack: Stack) -> None:
+def test_an_image_that_cannot_be_handled_does_not_block_the_others(stack: Stack) -> None:
     for _ in range(3):
         image_in(stack.records, Status.PENDING)
     image_in(stack.records, Status.RESERVED)
@@ -214,7 +214,7 @@ def test_one_image_that_cannot_be_handled_does_not_block_the_others(stack: Stack
     assert {record.status for record in stack.every()} == {Status.FAILED}
 
 
-def test_an_image_that_changes_while_it_is_checked_is_left_alone(stack: Stack) -> None:
+def test_an_image_that_changes_while_it_is_checked_is_skipped(stack: Stack) -> None:
     record = stored_image(stack, Status.PENDING)
     stack.remove(record.key)
     later(stack)
@@ -230,7 +230,7 @@ def test_an_image_that_changes_while_it_is_checked_is_left_alone(stack: Stack) -
     assert stack.the_record().status is Status.PROCESSING
 
 
-def test_an_image_that_keeps_changing_is_left_to_those_who_change_it(stack: Stack) -> None:
+def test_an_image_that_keeps_changing_is_skipped(stack: Stack) -> None:
     record = stored_image(stack, Status.PENDING)
     stack.remove(record.key)
     later(stack)
@@ -246,7 +246,7 @@ def test_an_image_that_keeps_changing_is_left_to_those_who_change_it(stack: Stac
     assert stack.the_record().status is Status.PENDING
 
 
-def test_an_image_that_is_gone_when_it_is_checked_is_no_error(stack: Stack) -> None:
+def test_an_image_purged_while_it_is_checked_is_not_an_error(stack: Stack) -> None:
     record = image_in(stack.records, Status.PENDING)
     later(stack)
     other_records = stack.other_records()
@@ -258,7 +258,7 @@ def test_an_image_that_is_gone_when_it_is_checked_is_no_error(stack: Stack) -> N
 
 
 class Context:
-    """Lambda's, with so many calls before the time is up."""
+    """A Lambda context whose time runs out after so many calls."""
 
     def __init__(self, calls: int) -> None:
         self.calls = calls
@@ -268,7 +268,7 @@ class Context:
         return 60_000 if self.calls >= 0 else 4_000
 
 
-def test_the_schedule_runs_the_sweep_and_it_says_what_it_did(stack: Stack) -> None:
+def test_the_schedule_runs_the_sweep_and_returns_its_counts(stack: Stack) -> None:
     image_in(stack.records, Status.PENDING)
     image_in(stack.records, Status.RESERVED)
     later(stack)
@@ -276,7 +276,7 @@ def test_the_schedule_runs_the_sweep_and_it_says_what_it_did(stack: Stack) -> No
     assert handle(load("schedule.json"), context, stack.services) == {"purge": 1, "never_arrived": 1}
 
 
-def test_the_sweep_raises_its_errors_also_when_time_runs_out(stack: Stack) -> None:
+def test_the_sweep_raises_its_errors_even_if_time_runs_out(stack: Stack) -> None:
     for _ in range(3):
         image_in(stack.records, Status.PENDING)
     later(stack)
@@ -288,7 +288,7 @@ def test_the_sweep_raises_its_errors_also_when_time_runs_out(stack: Stack) -> No
     assert [record.status for record in stack.every()].count(Status.FAILED) == 1
 
 
-def test_the_sweep_ends_within_its_time_and_the_next_one_goes_on(stack: Stack) -> None:
+def test_the_sweep_stops_in_time_and_the_next_one_continues(stack: Stack) -> None:
     for _ in range(3):
         image_in(stack.records, Status.PENDING)
     later(stack)

@@ -1,4 +1,7 @@
-"""Logs and metrics of the real handlers in AWS's own runtime: one request can be followed from API to caption."""
+"""Logs and metrics of the real handlers in AWS's own runtime.
+
+A request can be followed from the API to the caption.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class Runtime:
-    """The functions one after the other, each with its variables of the template; what they printed."""
+    """Runs the functions one after the other with their variables of the template, and keeps what they printed."""
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self._stack, self._folder = stack, folder
@@ -86,10 +89,10 @@ def test_image_and_request_can_be_followed_from_the_api_to_the_processor(stack: 
         assert {line["service"] for line in entries} == {service}
     (processed,) = [line for line in lines(runtime.logs["processor"]) if line.get("message") == "image processed"]
     assert (processed["image_id"], processed["request_id"], processed["level"]) == (image_id, request_id, "INFO")
-    assert all("geheim" not in log for log in runtime.logs.values()), "names of files are nobody's business"
+    assert all("geheim" not in log for log in runtime.logs.values()), "logs contain no file names"
 
 
-def test_a_reprocessing_is_followed_by_its_own_request(stack: Stack, runtime: Runtime) -> None:
+def test_a_reprocess_is_logged_with_its_own_request(stack: Stack, runtime: Runtime) -> None:
     record = image_in(stack.records, Status.SUCCESS, request_id="the-first")
     event = request("http_post_empty.json", f"/api/images/{record.image_id}/reprocess")
     event["requestContext"]["requestId"] = "the-second"
@@ -97,7 +100,7 @@ def test_a_reprocessing_is_followed_by_its_own_request(stack: Stack, runtime: Ru
     assert stack.the_record().request_id == "the-second"
 
 
-def test_a_hostile_name_forges_no_line_of_the_log(stack: Stack, runtime: Runtime) -> None:
+def test_a_hostile_name_cannot_forge_a_log_line(stack: Stack, runtime: Runtime) -> None:
     body = pictures.jpeg(40, 30)[:500]
     event = upload_event(body, "x.jpg")
     form = base64.b64decode(event["body"]).replace(b"x.jpg", NAME.replace('"', "%22").replace("\n", "%0A").encode())
@@ -105,7 +108,7 @@ def test_a_hostile_name_forges_no_line_of_the_log(stack: Stack, runtime: Runtime
     event["headers"]["content-length"] = str(len(form))
     nowhere = request("http_get.json", f"/api/{NAME}")
     runtime.call("api", event, nowhere)
-    dropped = NAME.replace("\n", "\u2029")  # moto has no such keys
+    dropped = NAME.replace("\n", "\u2029")  # moto does not support such keys
     stack.put(dropped, body)
     runtime.call("processor", messages(notification(stack, key=dropped)), messages(NAME))
     for log in runtime.logs.values():
@@ -145,7 +148,7 @@ def test_every_metric_of_the_dashboard_is_emitted_or_aws_own(stack: Stack, runti
     stack.put("again.jpg", pictures.jpeg(400, 300))
     dropped = (key, "broken.jpg", "again.jpg")
     runtime.call("processor", *(messages(notification(stack, key=one)) for one in dropped))
-    stack.clock.now_ms = 1_000_000_000_000  # 2001: the function's own clock is the real one
+    stack.clock.now_ms = 1_000_000_000_000  # 2001: the function uses the real time
     image_in(stack.records, Status.PENDING)
     runtime.call("recovery", load("schedule.json"))
     runtime.call("stream", load("dynamodb_stream.json"))

@@ -1,4 +1,4 @@
-"""Thumbnail sizes are one table, the setting THUMBNAILS: whatever it names is made, listed and served."""
+"""Thumbnail sizes are one table, the setting THUMBNAILS: every size in it is made, listed and served."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def process(stack: Stack) -> None:
     Processor(stack.services, lambda _: FakeCaptioner())(messages(notification(stack, key=stack.the_record().key)))
 
 
-def test_a_size_is_added_by_configuration_alone(make_stack: Callable[..., Stack]) -> None:
+def test_a_size_can_be_added_by_configuration(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack(thumbnails=WITH_LARGE)
     api = Api(stack.services)
     original = pictures.noise(SIDE, SIDE).convert("L")
@@ -43,10 +43,10 @@ def test_a_size_is_added_by_configuration_alone(make_stack: Callable[..., Stack]
         assert Image.open(BytesIO(response.body)).size == (side, side)
     large = Image.open(BytesIO(api.get(urlsplit(urls["large"]).path).body)).convert("L")
     difference = ImageChops.difference(large, original.resize(large.size, Image.Resampling.LANCZOS))
-    assert ImageStat.Stat(difference).mean[0] < 8, "16 if it were enlarged from a smaller picture"
+    assert ImageStat.Stat(difference).mean[0] < 8, "it would be 16 if it were enlarged from a smaller picture"
 
 
-def test_an_older_image_shows_the_sizes_that_it_has(stack: Stack, api: Api) -> None:
+def test_an_older_image_returns_its_existing_sizes(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     path = f"/api/images/{record.image_id}"
     now = Api(replace(stack.services, settings=stack.settings.model_copy(update={"thumbnails": {"large": 1024}})))
@@ -61,9 +61,7 @@ def test_an_older_image_shows_the_sizes_that_it_has(stack: Stack, api: Api) -> N
 
 @pytest.mark.parametrize("size", ["large", "Small", "small.jpg", "%00", "x" * 300])
 @pytest.mark.parametrize("status", [Status.SUCCESS, Status.PENDING, Status.RESERVED])
-def test_a_size_that_is_not_configured_is_not_found_now_or_later(
-    stack: Stack, api: Api, status: Status, size: str
-) -> None:
+def test_a_size_that_is_not_configured_is_never_found(stack: Stack, api: Api, status: Status, size: str) -> None:
     record = image_in(stack.records, status)
     missing = api.get(f"/api/images/{record.image_id}/thumbnails/{size}")
     assert (missing.status, missing.code) == (404, "not_ready")

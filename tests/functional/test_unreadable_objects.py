@@ -1,6 +1,6 @@
-"""Objects that S3 never gives to this stack end at once as failed images; a permission that we lost fails none.
+"""Objects that S3 will never return to this stack fail at once. A permission that the stack lost fails no image.
 
-moto knows neither SSE-C nor KMS policies nor archives: the refusals are planned, as S3 words them.
+moto supports neither SSE-C nor KMS policies nor archives, so the tests plan refusals in S3's wording.
 """
 
 from __future__ import annotations
@@ -94,13 +94,13 @@ OPERATORS: dict[str, tuple[ClientError | None, ClientError]] = {
 
 @pytest.fixture
 def deliver(stack: Stack) -> Callable[[], list[str]]:
-    """The message of the key reaches the processor; what must come back."""
+    """Send the message about the key to the processor. Return the messages that must be delivered again."""
     processor = Processor(stack.services, lambda _: FakeCaptioner())
     return lambda: failed(processor(messages(notification(stack, key=KEY))))
 
 
 def refuse(stack: Stack, head: ClientError | None, get: ClientError) -> None:
-    """Every read of originals is refused from here on."""
+    """Refuse every read of originals from now on."""
     stack.put(KEY, pictures.jpeg(60, 40))
     if head is not None:
         stack.s3.plan("head_object", *[raising(head)] * 50)
@@ -115,12 +115,12 @@ def in_account(stack: Stack, error: ClientError) -> ClientError:
 
 
 @pytest.mark.parametrize("case", UNREADABLE)
-def test_an_object_that_can_never_be_read_fails_at_once_and_says_why(
+def test_an_unreadable_object_fails_at_once_with_the_reason(
     stack: Stack, deliver: Callable[[], list[str]], case: str
 ) -> None:
     head, get, code = UNREADABLE[case]
     refuse(stack, head, get)
-    assert deliver() == [], "the message is done with"
+    assert deliver() == [], "the message was handled"
     record = stack.the_record()
     assert (record.image_id, record.status) == (derived_image_id(stack.uploads_bucket, KEY), Status.FAILED)
     assert record.error is not None
@@ -133,7 +133,7 @@ def test_an_object_that_can_never_be_read_fails_at_once_and_says_why(
 
 
 @pytest.mark.parametrize(("account", "code"), [(THEIRS, "unreadable_object"), (OWN, None)])
-def test_a_denial_without_a_reason_is_judged_by_the_key_that_head_names(
+def test_a_denial_without_a_reason_is_judged_by_the_kms_key_in_the_head_response(
     stack: Stack, deliver: Callable[[], list[str]], account: str, code: str | None
 ) -> None:
     def with_its_key(call: Call, arguments: dict[str, Any]) -> Any:
@@ -148,9 +148,7 @@ def test_a_denial_without_a_reason_is_judged_by_the_key_that_head_names(
 
 
 @pytest.mark.parametrize("case", OPERATORS)
-def test_a_permission_that_was_lost_fails_no_image_at_once(
-    stack: Stack, deliver: Callable[[], list[str]], case: str
-) -> None:
+def test_a_lost_permission_fails_no_image(stack: Stack, deliver: Callable[[], list[str]], case: str) -> None:
     refuse(stack, *OPERATORS[case])
     with_record = OPERATORS[case][0] is None
     assert deliver() == ["message-0"]
@@ -158,7 +156,7 @@ def test_a_permission_that_was_lost_fails_no_image_at_once(
 
 
 @pytest.mark.parametrize("case", UNREADABLE)
-def test_it_counts_as_a_failed_image_and_not_as_a_pipeline_error(
+def test_an_unreadable_object_counts_as_a_failed_image_and_not_as_a_pipeline_error(
     stack: Stack,
     deliver: Callable[[], list[str]],
     monkeypatch: pytest.MonkeyPatch,
@@ -176,7 +174,7 @@ def test_it_counts_as_a_failed_image_and_not_as_a_pipeline_error(
     assert not set(metrics) & watched(alarms["PipelineErrorAlarm"])
 
 
-def test_a_dead_letter_and_a_deadline_end_it_as_well(stack: Stack) -> None:
+def test_dead_letters_and_deadlines_also_fail_an_unreadable_object(stack: Stack) -> None:
     refuse(stack, of_head(400), SSE_C)
     letter = messages(notification(stack, key=KEY), file="sqs_dead_letter.json")
     context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
@@ -189,11 +187,13 @@ def test_a_dead_letter_and_a_deadline_end_it_as_well(stack: Stack) -> None:
     assert stack.the_record().status is Status.FAILED
 
 
-def test_it_is_processed_once_it_is_stored_so_that_it_can_be_read(
+def test_an_object_is_processed_after_it_was_stored_again_as_readable(
     stack: Stack, deliver: Callable[[], list[str]]
 ) -> None:
     stack.put(KEY, pictures.jpeg(60, 40))
-    stack.s3.plan("head_object", *[raising(of_head(400))] * 2)  # the second one asks whether it is still there
+    stack.s3.plan(
+        "head_object", *[raising(of_head(400))] * 2
+    )  # the second call checks whether the object still exists
     stack.s3.plan("get_object", *[raising(SSE_C)] * 2)
     assert deliver() == []
     assert stack.the_record().status is Status.FAILED
@@ -202,18 +202,18 @@ def test_it_is_processed_once_it_is_stored_so_that_it_can_be_read(
     assert stack.the_record().status is Status.SUCCESS
 
 
-def test_it_can_be_deleted(stack: Stack, deliver: Callable[[], list[str]]) -> None:
+def test_an_unreadable_object_can_be_deleted(stack: Stack, deliver: Callable[[], list[str]]) -> None:
     refuse(stack, of_head(400), SSE_C)
     deliver()
     assert Api(stack.services).delete(f"/api/images/{stack.the_record().image_id}").status == 204
     assert stack.originals() == set()
 
 
-def test_an_object_that_is_gone_or_readable_by_now_is_not_called_unreadable(
+def test_an_object_that_was_removed_or_became_readable_is_not_unreadable(
     stack: Stack, deliver: Callable[[], list[str]]
 ) -> None:
     stack.s3.plan("head_object", raising(of_head(403)))
-    assert deliver() == [], "it is gone: nothing to do"
+    assert deliver() == [], "it was removed: nothing to do"
     assert stack.every() == []
     stack.put(KEY, pictures.jpeg(60, 40))
     stack.s3.plan("head_object", raising(of_head(400)))
