@@ -181,6 +181,6 @@ def test_an_index_of_parts_that_are_not_there_is_refused(
     assert message in capsys.readouterr().err
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_error_for_a_missing_folder_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--from", str(tmp_path / "nowhere"), "--to", str(tmp_path / "exported")]) == 1
     assert "nowhere" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Which change of a record causes which event, and that its detail is what docs/events.schema.json promises."""
+"""Which change of a record sends which event, and that the event's detail matches docs/events.schema.json."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATUSES = [None, *Status]
 
 
 def image(status: Status | None, **fields: Any) -> Record | None:
-    """A record as it is in that status."""
+    """Return a record with that status."""
     if status is None:
         return None
     ended: dict[str, Any] = {"caption": "a lake"}
@@ -41,7 +41,7 @@ def caused(old: Record | None, new: Record | None) -> Event | None:
 
 @pytest.mark.parametrize("old", STATUSES)
 @pytest.mark.parametrize("new", STATUSES)
-def test_an_event_is_caused_where_an_image_ends_and_where_a_shown_one_is_deleted(
+def test_an_event_is_sent_when_an_image_finishes_and_when_a_public_one_is_deleted(
     old: Status | None, new: Status | None
 ) -> None:
     expected = None
@@ -61,7 +61,7 @@ def test_an_event_is_caused_where_an_image_ends_and_where_a_shown_one_is_deleted
         ({"finished_generation": 2, "generation": 2}, True),
     ],
 )
-def test_an_image_that_ends_again_in_the_same_status_causes_another_event(
+def test_an_image_that_finishes_again_with_the_same_status_sends_another_event(
     change: dict[str, Any], causes: bool
 ) -> None:
     before = image(Status.FAILED)
@@ -69,7 +69,7 @@ def test_an_image_that_ends_again_in_the_same_status_causes_another_event(
     assert (caused(before, replace(before, rev=2, **change)) is not None) is causes
 
 
-def test_the_detail_shows_what_the_image_shows() -> None:
+def test_the_detail_contains_what_the_api_returns() -> None:
     new = image(Status.SUCCESS, rev=7, thumbnails=thumbnails(), alt_text="A lake", generation=2)
     event = caused(image(Status.PROCESSING), new)
     assert event is not None
@@ -89,7 +89,7 @@ def test_the_detail_shows_what_the_image_shows() -> None:
     }
 
 
-def test_the_event_of_a_deletion_shows_nothing_of_the_image() -> None:
+def test_the_event_of_a_deletion_contains_nothing_of_the_image() -> None:
     event = caused(image(Status.SUCCESS), image(Status.DELETING, rev=8, thumbnails=thumbnails(), alt_text="A lake"))
     assert event is not None
     assert (event.detail["event_id"], event.detail["time"]) == (f"{IMAGE_ID}-8-deleted", "2026-11-20T10:00:05Z")
@@ -97,7 +97,7 @@ def test_the_event_of_a_deletion_shows_nothing_of_the_image() -> None:
 
 
 class Bus:
-    """An EventBridge client that refuses some entries, by number of the event."""
+    """An EventBridge client that refuses the entries with these numbers."""
 
     def __init__(self, *refused: int) -> None:
         self.calls: list[list[int]] = []
@@ -119,7 +119,7 @@ def test_events_are_sent_ten_at_a_time() -> None:
     assert bus.calls == [list(range(10)), list(range(10, 20)), [20, 21, 22]]
 
 
-def test_the_first_event_that_the_bus_refuses_is_named_and_nothing_is_sent_after_its_call() -> None:
+def test_sending_stops_after_the_call_with_a_refused_event_and_returns_that_event() -> None:
     bus = Bus(13, 17)
     with pytest.raises(NotSent) as error:
         EventBus(bus, "bus").send(EVENTS)

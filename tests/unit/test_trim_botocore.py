@@ -1,4 +1,4 @@
-"""What functions/Makefile leaves of botocore's data is what clients need."""
+"""functions/Makefile removes most of botocore's data. The rest is what the clients need."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def session(data: Path | None) -> botocore.session.Session:
     return session
 
 
-def test_the_services_that_are_called_are_there_and_no_others(data: Path) -> None:
+def test_only_the_services_in_use_are_left(data: Path) -> None:
     assert sorted(path.name for path in data.iterdir() if path.is_dir()) == SERVICES
 
 
-def test_it_is_a_tenth_of_what_it_was(data: Path) -> None:
+def test_the_data_shrinks_to_a_tenth(data: Path) -> None:
     whole = Path(botocore.__file__).parent / "data"
 
     def size(root: Path) -> int:
@@ -58,7 +58,7 @@ def test_it_is_a_tenth_of_what_it_was(data: Path) -> None:
 
 @pytest.mark.parametrize("region", REGIONS)
 @pytest.mark.parametrize("service", SERVICES)
-def test_clients_are_as_with_all_of_it(data: Path, service: str, region: str) -> None:
+def test_clients_work_as_with_the_complete_data(data: Path, service: str, region: str) -> None:
     trimmed, whole = (session(of).create_client(service, region_name=region) for of in (data, None))
     assert trimmed.meta.endpoint_url == whole.meta.endpoint_url
     model, full = trimmed.meta.service_model, whole.meta.service_model
@@ -73,8 +73,8 @@ def test_clients_are_as_with_all_of_it(data: Path, service: str, region: str) ->
             assert (shape and shape.members.keys()) == (was and was.members.keys())
 
 
-def test_a_presigned_put_goes_to_the_same_address(data: Path) -> None:
-    config = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})  # as image_core.services has it
+def test_a_presigned_put_uses_the_same_url(data: Path) -> None:
+    config = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})  # as in image_core.services
     urls = [
         session(of)
         .create_client("s3", region_name="eu-west-1", config=config)

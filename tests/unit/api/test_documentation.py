@@ -1,4 +1,4 @@
-"""docs/api.md is what the schema says."""
+"""docs/api.md matches the schema."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def schema() -> dict[str, Any]:
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert api.FILE.read_text(encoding="utf-8") == api.document(), "make docs"
+    assert api.FILE.read_text(encoding="utf-8") == api.document(), "run `make docs`"
 
 
 def test_every_call_with_every_status_and_parameter_is_on_the_page(schema: dict[str, Any]) -> None:
@@ -29,7 +29,7 @@ def test_every_call_with_every_status_and_parameter_is_on_the_page(schema: dict[
                 assert f"| `{parameter['name']}` |" in section
 
 
-def test_links_within_the_page_lead_somewhere() -> None:
+def test_links_within_the_page_have_a_target() -> None:
     text = api.document()
     titles = [line.lstrip("#").strip() for line in text.splitlines() if line.startswith("#")]
     anchors = {"".join(c for c in t.lower().replace(" ", "-") if c.isalnum() or c in "-_") for t in titles}

@@ -1,4 +1,4 @@
-"""The OpenAPI schema: every route, with the errors that it may answer, in our envelope."""
+"""The OpenAPI schema describes every route and the errors that it may return, in the API's envelope."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def schema() -> dict[str, Any]:
     return offline_app().openapi()
 
 
-def test_the_schema_has_every_route_and_no_other(schema: dict[str, Any]) -> None:
+def test_the_schema_has_exactly_the_routes_of_the_api(schema: dict[str, Any]) -> None:
     found = {(method, path) for path, methods in schema["paths"].items() for method in methods}
     assert found == set(ROUTES)
 
@@ -60,7 +60,7 @@ def test_a_route_documents_its_responses_and_error_codes(schema: dict[str, Any],
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_every_error_has_the_shape_of_our_envelope(schema: dict[str, Any], method: str, path: str) -> None:
+def test_every_error_has_the_shape_of_the_envelope(schema: dict[str, Any], method: str, path: str) -> None:
     for status, response in schema["paths"][path][method]["responses"].items():
         if status >= "400":
             reference = response["content"]["application/json"]["schema"]["$ref"]
@@ -87,7 +87,7 @@ def test_every_operation_parameter_and_response_is_described(
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_every_error_comes_with_an_example_of_its_own(schema: dict[str, Any], method: str, path: str) -> None:
+def test_every_error_has_its_own_example(schema: dict[str, Any], method: str, path: str) -> None:
     for status, response in schema["paths"][path][method]["responses"].items():
         if status >= "400":
             examples = response["content"]["application/json"]["examples"]
@@ -105,23 +105,23 @@ def test_an_example_response_matches_its_schema(schema: dict[str, Any], name: st
     assert schema["components"]["schemas"][name]["examples"] == [example]
 
 
-def test_operations_are_called_what_the_code_calls_them(schema: dict[str, Any]) -> None:
+def test_operations_are_named_after_their_functions(schema: dict[str, Any]) -> None:
     names = [operation["operationId"] for path in schema["paths"].values() for operation in path.values()]
     assert len(set(names)) == len(names)
     assert {"upload_image", "list_images", "get_image", "describe_image", "reserve_upload"} <= set(names)
 
 
-def test_every_code_that_a_call_can_have_is_documented_somewhere(schema: dict[str, Any]) -> None:
+def test_every_error_code_of_a_call_is_documented(schema: dict[str, Any]) -> None:
     text = json.dumps(schema)
     assert not [code for code in ALL_CODES if f"`{code}`" not in text]
 
 
-def test_no_body_of_the_framework_is_in_the_schema(schema: dict[str, Any]) -> None:
+def test_the_schema_contains_no_response_body_of_the_framework(schema: dict[str, Any]) -> None:
     assert "HTTPValidationError" not in schema["components"]["schemas"]
     assert "ValidationError" not in schema["components"]["schemas"]
 
 
-def test_the_codes_that_a_failed_image_can_carry_are_documented(schema: dict[str, Any]) -> None:
+def test_the_error_codes_of_failed_images_are_documented(schema: dict[str, Any]) -> None:
     assert not [code for code in IMAGE_ERRORS if f"`{code}`" not in schema["info"]["description"]]
 
 
@@ -143,7 +143,7 @@ def test_every_error_of_a_call_has_a_status_a_code_and_a_message() -> None:
         assert error.code != PipelineError.code and error.default_message != PipelineError.default_message
 
 
-def test_every_error_of_an_image_has_a_code_of_its_own_and_a_message() -> None:
+def test_every_error_of_an_image_has_its_own_code_and_a_message() -> None:
     assert set(IMAGE_ERRORS.values()) == set(every_subclass(ImageError))
     for code, error in IMAGE_ERRORS.items():
         assert error.code == code != PipelineError.code and error.default_message != PipelineError.default_message

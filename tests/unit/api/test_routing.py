@@ -1,4 +1,4 @@
-"""Where the function of a route runs: in a thread under a server, where it is called on Lambda."""
+"""The thread in which a route's function runs: a worker thread under a server, the calling thread on Lambda."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ from image_api.http.inline import inline_handler
 from tests.functional.http_api import request
 
 
-def app(seen: list[int]) -> FastAPI:
+def app(threads: list[int]) -> FastAPI:
     router = routing.router("service")
 
     @router.get("/health")
     def health() -> dict[str, int]:
-        seen.append(threading.get_ident())
-        return {"calls": len(seen)}
+        threads.append(threading.get_ident())
+        return {"calls": len(threads)}
 
     app = FastAPI()
     app.router.routes.extend(router.routes)
     return app
 
 
-def test_on_lambda_a_route_runs_where_it_is_called() -> None:
-    seen: list[int] = []
-    handler = inline_handler(Mangum(app(seen), lifespan="off"))
+def test_on_lambda_a_route_runs_in_the_calling_thread() -> None:
+    threads: list[int] = []
+    handler = inline_handler(Mangum(app(threads), lifespan="off"))
     context: Any = object()
 
     response = handler(request("http_get.json", "/health"), context)
 
     assert (response["statusCode"], response["body"]) == (200, '{"calls":1}')
-    assert seen == [threading.get_ident()]
+    assert threads == [threading.get_ident()]
 
 
-def test_under_a_server_a_route_runs_in_a_thread_of_its_own() -> None:
-    seen: list[int] = []
+def test_under_a_server_a_route_runs_in_a_worker_thread() -> None:
+    threads: list[int] = []
 
     async def call() -> int:
-        transport = httpx.ASGITransport(app(seen))
+        transport = httpx.ASGITransport(app(threads))
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
             return (await client.get("/health")).status_code
 
     assert asyncio.run(call()) == 200
-    assert seen != [threading.get_ident()]
+    assert threads != [threading.get_ident()]
 
 
 def test_a_server_builds_all_models_before_its_first_request() -> None:
-    # In a process of its own: here they may have been built by other tests.
+    # In a new process, because other tests may have built them in this one.
     script = """if True:
         import asyncio
         from image_api import schemas

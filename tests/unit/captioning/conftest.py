@@ -1,4 +1,4 @@
-"""Small models on one thread."""
+"""Small models that run on one thread."""
 
 from tests.with_torch import one_thread_for_torch
 

@@ -1,4 +1,4 @@
-"""The package as its users see it: captions, the choice of the folder, and what importing it costs."""
+"""The captioning package: captions, the choice of the model folder, and the cost of its import."""
 
 import subprocess
 import sys
@@ -23,14 +23,14 @@ def test_the_exported_model_comes_first(tmp_path: Path) -> None:
     assert find_model_dir(tmp_path) == exported
 
 
-def test_the_demo_model_is_used_where_nothing_is_exported(tmp_path: Path) -> None:
+def test_the_demo_model_is_used_if_nothing_is_exported(tmp_path: Path) -> None:
     (tmp_path / "exported").mkdir()
     demo = put_manifest(tmp_path / "demo" / "exported")
     assert find_model_dir(tmp_path) == demo
 
 
-def test_no_model_at_all_is_an_error_that_names_the_place(tmp_path: Path) -> None:
-    put_manifest(tmp_path / "demo" / "checkpoint")  # has no graphs
+def test_a_missing_model_is_an_error_with_the_folders_path(tmp_path: Path) -> None:
+    put_manifest(tmp_path / "demo" / "checkpoint")  # it has no graphs
     with pytest.raises(ModelError, match=tmp_path.name):
         find_model_dir(tmp_path)
 
@@ -40,7 +40,7 @@ def test_a_missing_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
         load_captioner(tmp_path / "nowhere")
 
 
-def test_spaces_and_line_ends_of_a_caption_are_tidied() -> None:
+def test_whitespace_and_line_ends_in_a_caption_are_normalized() -> None:
     assert caption_of(" a photo of \n  a dog ", "a dog") == Caption("a photo of a dog")
 
 

@@ -1,4 +1,4 @@
-"""Model folders: what makes one usable, and what is said about one that is not."""
+"""Model folders: what makes one valid, and the errors for invalid ones."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from models.manifest import weights_revision, write_manifest
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with two files, one of them in a subfolder, and their model.json."""
+    """A folder with two files, one of them in a subfolder, and a model.json that describes them."""
     folder = tmp_path / "some model"
     (folder / "graphs").mkdir(parents=True)
     (folder / "weights.bin").write_bytes(b"\x00\x01" * 500)
@@ -58,11 +58,11 @@ def test_a_written_folder_reads_back_and_verifies(folder: Path) -> None:
     }
 
 
-def test_writing_again_leaves_the_manifest_itself_out(folder: Path) -> None:
+def test_a_rewritten_manifest_does_not_list_itself(folder: Path) -> None:
     assert write(folder) == read_manifest(folder)
 
 
-def test_the_same_weights_have_the_same_revision_and_others_another(tmp_path: Path) -> None:
+def test_the_revision_depends_only_on_the_weights(tmp_path: Path) -> None:
     first, second, third = tmp_path / "a", tmp_path / "b", tmp_path / "c"
     first.write_bytes(b"1")
     second.write_bytes(b"1")
@@ -92,7 +92,7 @@ def test_a_half_copied_file_is_found_without_reading_it(folder: Path) -> None:
         read_manifest(folder)
 
 
-def test_changed_bytes_of_the_same_length_fail_the_checksums_alone(folder: Path) -> None:
+def test_changed_bytes_of_the_same_length_fail_only_the_checksums(folder: Path) -> None:
     (folder / "weights.bin").write_bytes(b"\x00\x02" * 500)
     read_manifest(folder)
     with pytest.raises(ModelError, match=r"some model.weights\.bin is damaged"):
@@ -112,7 +112,7 @@ def test_changed_bytes_of_the_same_length_fail_the_checksums_alone(folder: Path)
         (lambda content: content["files"].update({"/etc/passwd": content["files"]["weights.bin"]}), "inside"),
     ],
 )
-def test_a_wrong_manifest_is_refused_with_its_field(
+def test_an_invalid_manifest_is_refused_with_its_field(
     folder: Path, change: Callable[[dict[str, Any]], object], message: str
 ) -> None:
     edit(folder, change)

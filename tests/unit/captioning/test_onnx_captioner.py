@@ -1,4 +1,4 @@
-"""The captioner says what transformers says, without transformers; and what is wrong with a folder, at once."""
+"""The captioner returns what transformers returns, without using it. It refuses invalid folders on loading."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def reference() -> Reference:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the export, to be damaged."""
+    """A copy of the export that a test may damage."""
     return Path(shutil.copytree(EXPORTED, tmp_path / "model"))
 
 
-def test_200_drawn_pictures_get_the_tokens_of_transformers_with_and_without_prompt(
+def test_200_drawn_pictures_get_the_same_tokens_as_from_transformers_with_and_without_prompt(
     reference: Reference, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pictures = (draw(seed).picture for seed in TEST_SEEDS[:200])
@@ -76,7 +76,7 @@ def test_200_drawn_pictures_get_the_tokens_of_transformers_with_and_without_prom
     assert comparison.close, str(comparison)
 
 
-def test_the_text_is_that_of_transformers(captioner: OnnxCaptioner, reference: Reference) -> None:
+def test_the_text_is_the_same_as_from_transformers(captioner: OnnxCaptioner, reference: Reference) -> None:
     for seed in TEST_SEEDS[200:210]:
         picture = draw(seed).picture
         assert captioner.caption(picture) == reference.caption(picture, PROMPT)
@@ -93,7 +93,7 @@ def test_a_picture_of_any_proportions_is_captioned_as_by_transformers(
 
 
 @pytest.mark.parametrize("prompt", ["", "a picture of a", "a photo of a red circle on a dark"])
-def test_a_caption_continues_the_prompt_that_is_asked_for(reference: Reference, prompt: str) -> None:
+def test_a_caption_continues_the_given_prompt(reference: Reference, prompt: str) -> None:
     picture = draw(TEST_SEEDS[0]).picture
 
     caption = load_captioner(EXPORTED, prompt=prompt).caption(picture)
@@ -103,7 +103,7 @@ def test_a_caption_continues_the_prompt_that_is_asked_for(reference: Reference, 
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
-def test_a_caption_has_no_more_tokens_than_asked_for(captioner: OnnxCaptioner, limit: int) -> None:
+def test_a_caption_has_no_more_tokens_than_the_limit(captioner: OnnxCaptioner, limit: int) -> None:
     picture = draw(TEST_SEEDS[0]).picture
 
     ids = OnnxCaptioner(EXPORTED, max_new_tokens=limit).caption_ids(picture)
@@ -111,7 +111,7 @@ def test_a_caption_has_no_more_tokens_than_asked_for(captioner: OnnxCaptioner, l
     assert ids == captioner.caption_ids(picture)[: 1 + 3 + limit]
 
 
-def test_a_caption_does_not_depend_on_the_one_before(captioner: OnnxCaptioner) -> None:
+def test_a_caption_does_not_depend_on_the_previous_one(captioner: OnnxCaptioner) -> None:
     first, second = (draw(seed).picture for seed in TEST_SEEDS[:2])
 
     before = captioner.caption_ids(first)
@@ -120,7 +120,7 @@ def test_a_caption_does_not_depend_on_the_one_before(captioner: OnnxCaptioner) -
     assert captioner.caption_ids(first) == before
 
 
-def test_threads_take_turns(captioner: OnnxCaptioner) -> None:
+def test_concurrent_threads_get_correct_captions(captioner: OnnxCaptioner) -> None:
     pictures = [draw(seed).picture for seed in TEST_SEEDS[:8]]
     alone = [captioner.caption_ids(picture) for picture in pictures]
 
@@ -161,17 +161,17 @@ def test_the_real_model_is_preferred_to_the_demo(tmp_path: Path) -> None:
         assert find_model_dir(tmp_path) == path
 
 
-def test_a_checkpoint_without_graphs_is_refused_with_what_to_do() -> None:
+def test_the_error_for_a_checkpoint_without_graphs_says_what_to_do() -> None:
     with pytest.raises(ModelError, match=rf"without ONNX graphs.* make model FROM={CHECKPOINT}"):
         load_captioner(CHECKPOINT)
 
 
-def test_no_room_for_a_caption_is_an_error_that_names_the_setting() -> None:
+def test_a_limit_without_room_for_a_caption_is_an_error_with_the_settings_name() -> None:
     with pytest.raises(ModelError, match="CAPTION_MAX_TOKENS is 0"):
         load_captioner(EXPORTED, max_new_tokens=0)
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_folder_names_it(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"nowhere does not exist"):
         load_captioner(tmp_path / "nowhere")
 
@@ -179,7 +179,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["model.json", "encoder.onnx", "encoder.weights", "decoder.onnx", "decoder.weights", "tokenizer.json"]
 )
-def test_a_folder_that_lacks_a_file_is_named(folder: Path, name: str) -> None:
+def test_the_error_for_a_missing_file_names_it(folder: Path, name: str) -> None:
     (folder / name).unlink()
 
     with pytest.raises(ModelError, match=rf"{folder}.*{name}"):
@@ -187,7 +187,7 @@ def test_a_folder_that_lacks_a_file_is_named(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["encoder.weights", "decoder.onnx", "tokenizer.json"])
-def test_a_half_copied_file_is_named(folder: Path, name: str) -> None:
+def test_the_error_for_a_half_copied_file_names_it(folder: Path, name: str) -> None:
     path = folder / name
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -196,7 +196,7 @@ def test_a_half_copied_file_is_named(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["encoder.onnx", "decoder.onnx", "tokenizer.json"])
-def test_a_damaged_file_that_describes_the_model_is_found_while_loading(folder: Path, name: str) -> None:
+def test_a_damaged_description_file_is_found_while_loading(folder: Path, name: str) -> None:
     content = bytearray((folder / name).read_bytes())
     content[len(content) // 2] ^= 1
     (folder / name).write_bytes(content)
@@ -206,7 +206,7 @@ def test_a_damaged_file_that_describes_the_model_is_found_while_loading(folder: 
 
 
 @pytest.mark.parametrize("name", ["encoder.onnx", "decoder.onnx", "tokenizer.json"])
-def test_a_file_that_is_not_what_its_name_says_is_named(folder: Path, name: str) -> None:
+def test_the_error_for_a_file_of_the_wrong_kind_names_it(folder: Path, name: str) -> None:
     content = b"\xff" * 100
     (folder / name).write_bytes(content)
     manifest = json.loads((folder / "model.json").read_text())
@@ -217,7 +217,7 @@ def test_a_file_that_is_not_what_its_name_says_is_named(folder: Path, name: str)
         load_captioner(folder)
 
 
-def test_graphs_that_do_not_fit_their_description_are_named(folder: Path) -> None:
+def test_the_error_for_graphs_that_do_not_match_their_description_names_them(folder: Path) -> None:
     manifest = json.loads((folder / "model.json").read_text())
     manifest["graphs"]["heads"] *= 2
     (folder / "model.json").write_text(json.dumps(manifest))

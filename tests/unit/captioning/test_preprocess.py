@@ -1,4 +1,4 @@
-"""Pre-processing is that of transformers, bit by bit."""
+"""Pre-processing gives the same values as transformers, bit for bit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def noise(width: int, height: int, mode: str = "RGB") -> Image.Image:
 
 @pytest.mark.parametrize("side", [64, 384])
 @pytest.mark.parametrize("size", [(1, 1), (384, 384), (640, 480), (383, 1000), (20_000, 3), (2, 5_000)])
-def test_pixels_are_those_of_transformers(size: tuple[int, int], side: int) -> None:
+def test_pixels_are_the_same_as_from_transformers(size: tuple[int, int], side: int) -> None:
     picture = noise(*size)
     reference = BlipImageProcessorPil(size={"height": side, "width": side}, image_mean=MEAN, image_std=STD)
 

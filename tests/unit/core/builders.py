@@ -1,4 +1,4 @@
-"""Records and objects with as little in them as a test needs to say."""
+"""Build records and objects with defaults for everything that a test does not specify."""
 
 from __future__ import annotations
 

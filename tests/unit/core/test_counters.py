@@ -1,4 +1,4 @@
-"""Counters: what transitions add up to is what a recount finds."""
+"""Counters: the sum of all transitions equals a recount."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ steps = st.lists(st.tuples(st.integers(0, 4), st.integers(0, SHARDS - 1), states
 
 
 class CountersTable:
-    """What DynamoDB does with the updates: `ADD` to numbers that begin at 0."""
+    """Applies updates as DynamoDB does: `ADD` to numbers that start at 0."""
 
     def __init__(self) -> None:
         self.items: dict[str, dict[str, Any]] = {}
@@ -53,13 +53,13 @@ def test_the_counters_equal_a_recount_after_any_transitions(steps: list[Any]) ->
     )
 
 
-def test_hidden_records_count_for_nothing() -> None:
+def test_hidden_records_are_not_counted() -> None:
     assert contribution(record(status=Status.RESERVED)) == {}
     assert contribution(record(status=Status.DELETING, processing_ms=5)) == {}
     assert contribution(None) == {}
 
 
-def test_only_successes_have_their_time_in_the_statistics() -> None:
+def test_only_successes_add_their_time_to_the_statistics() -> None:
     for status in PUBLIC_STATUSES:
         counted = contribution(record(status=status, processing_ms=420))
         times = {"processing_ms_total": 420, f"bucket_{bucket_of(420)}": 1} if status is Status.SUCCESS else {}
@@ -70,7 +70,7 @@ def test_a_transition_that_changes_no_count_writes_none() -> None:
     assert difference(record(status=Status.PROCESSING), record(status=Status.PROCESSING, rev=2)) == {}
 
 
-def test_a_success_that_is_reprocessed_takes_its_time_out_again() -> None:
+def test_a_reprocessed_success_subtracts_its_time() -> None:
     before = record(status=Status.SUCCESS, processing_ms=420)
     after = record(status=Status.PENDING, processing_ms=420)
     assert difference(before, after) == {
@@ -81,7 +81,7 @@ def test_a_success_that_is_reprocessed_takes_its_time_out_again() -> None:
     }
 
 
-def test_other_items_of_the_table_are_no_statistics() -> None:
+def test_other_items_in_the_table_are_not_statistics() -> None:
     shard = {"name": {"S": "images"}, "shard": {"N": "7"}, "failed": {"N": "2"}}
     stats = stats_from_counts(reading_of_shards([shard]).counts)
     assert stats.counts == {Status.PENDING: 0, Status.PROCESSING: 0, Status.SUCCESS: 0, Status.FAILED: 2}

@@ -1,4 +1,4 @@
-"""Cursors: opaque, and believed only by the list that gave them out."""
+"""Cursors are opaque, and only the list that issued a cursor accepts it."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ THAT_DAY = Listing(None, NOW_MS - 1000, NOW_MS + 1000)
 
 
 def changed(**members: Any) -> str:
-    """A cursor of the list of everything, but for these members; None leaves one out."""
+    """Return a cursor of the complete list with these members replaced; None omits a member."""
     valid = {"v": 3, "status": None, "from_ms": None, "until_ms": None, "sha256": None, "after": CREATED}
     return cursor_of({name: value for name, value in (valid | members).items() if value != "left out"})
 
 
 @pytest.mark.parametrize(("listing", "order"), [(EVERYTHING, CREATED), (FAILED, OF_STATUS), (THAT_DAY, CREATED)])
-def test_a_cursor_leads_back_to_where_it_was_given(listing: Listing, order: str) -> None:
+def test_a_cursor_returns_to_the_place_where_it_was_issued(listing: Listing, order: str) -> None:
     cursor = encode_cursor(listing, order)
     assert decode_cursor(cursor, listing) == order
     assert cursor.isascii() and not set(cursor) & set("+/=&?#% ")
@@ -62,14 +62,14 @@ def test_a_cursor_of_another_list_is_refused(given: Listing, asked: Listing) -> 
         decode_cursor(cursor, asked)
 
 
-def test_a_cursor_to_a_place_outside_of_its_list_is_refused() -> None:
-    # DynamoDB answers such a start with an error of its own, which would be a 503.
+def test_a_cursor_to_a_place_outside_its_list_is_refused() -> None:
+    # DynamoDB rejects such a start key with an error, which would become a 503.
     for outside in (Listing(None, NOW_MS + 1, None), Listing(None, None, NOW_MS)):
         with pytest.raises(BadCursor):
             decode_cursor(encode_cursor(outside, CREATED), outside)
 
 
-def test_the_cursor_that_the_refused_ones_are_made_of_is_a_good_one() -> None:
+def test_the_cursor_on_which_the_refused_ones_are_based_is_valid() -> None:
     assert decode_cursor(changed(), EVERYTHING) == CREATED
 
 
@@ -108,7 +108,7 @@ def test_a_forged_cursor_is_refused(cursor: str) -> None:
 
 
 @given(st.text())
-def test_no_text_at_all_breaks_the_decoder(cursor: str) -> None:
+def test_no_text_breaks_the_decoder(cursor: str) -> None:
     with pytest.raises(BadCursor):
         decode_cursor(cursor, EVERYTHING)
 

@@ -1,4 +1,4 @@
-"""docs/state.md's tables, row by row: what an event, a dead letter and the sweep come to."""
+"""The tables in docs/state.md, row by row: the decisions about events, dead letters and deadlines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.core.builders import NOW_MS, record, stored
 MAX_ATTEMPTS = 3
 ALIVE, OVER = NOW_MS + 1, NOW_MS
 
-# Records by what has happened to them. `v1` is the version that lies in the bucket unless a test says otherwise.
+# Records, named after what has happened to them. The bucket contains version `v1` unless a test says otherwise.
 RESERVED = record(status=Status.RESERVED)
 PENDING = record(status=Status.PENDING)
 NEVER_ARRIVED = record(status=Status.FAILED, finished_version=None, finished_generation=1)
@@ -49,7 +49,7 @@ def event(record_then: Record | None, object_now: StoredObject | None) -> Decisi
         pytest.param(DELETING, Decision.DELETE, id="deleting"),
     ],
 )
-def test_an_event_that_finds_no_object(record_then: Record | None, decision: Decision) -> None:
+def test_an_event_without_an_object(record_then: Record | None, decision: Decision) -> None:
     assert event(record_then, None) is decision
 
 
@@ -73,9 +73,7 @@ def test_an_event_that_finds_no_object(record_then: Record | None, decision: Dec
         pytest.param(record(version="v1", attempts=0), stored(), Decision.CLAIM, id="a new generation counts anew"),
     ],
 )
-def test_an_event_that_finds_an_object(
-    record_then: Record | None, object_now: StoredObject, decision: Decision
-) -> None:
+def test_an_event_with_an_object(record_then: Record | None, object_now: StoredObject, decision: Decision) -> None:
     assert event(record_then, object_now) is decision
 
 
@@ -100,14 +98,14 @@ UNREADABLE = stored("v2", is_readable=False)
 
 
 @pytest.mark.parametrize("record_then", [None, RESERVED, PENDING, NEVER_ARRIVED, SUCCESS, FAILED, processing()])
-def test_an_object_that_cannot_be_read_fails_at_once_for_every_trigger(record_then: Record | None) -> None:
+def test_an_unreadable_object_fails_at_once_for_every_trigger(record_then: Record | None) -> None:
     assert event(record_then, UNREADABLE) is Decision.UNREADABLE
     assert letter(record_then, UNREADABLE, etag=None) is Decision.UNREADABLE
     if record_then is not None and record_then.status not in (Status.SUCCESS, Status.FAILED):
         assert sweep(record_then, UNREADABLE) is Decision.UNREADABLE
 
 
-def test_an_object_that_cannot_be_read_fails_once_and_can_be_deleted() -> None:
+def test_an_unreadable_object_fails_once_and_can_be_deleted() -> None:
     failed = record(status=Status.FAILED, version="v2", finished_version="v2", finished_generation=1)
     assert event(failed, UNREADABLE) is Decision.NOTHING
     assert sweep(DELETING, UNREADABLE) is Decision.NOTHING
@@ -155,30 +153,33 @@ def test_a_dead_letter(record_then: Record | None, object_now: StoredObject | No
 
 
 @pytest.mark.parametrize("record_then", [None, PENDING, processing(attempts=3)])
-def test_a_dead_letter_about_another_version_than_the_buckets_is_dropped(record_then: Record | None) -> None:
+def test_a_dead_letter_about_a_version_other_than_the_buckets_is_dropped(record_then: Record | None) -> None:
     assert letter(record_then, stored("v2"), etag="etag-of-v1") is Decision.NOTHING
     assert letter(record_then, stored("v2"), etag="etag-of-v2") is Decision.GIVE_UP
 
 
-def test_a_dead_letter_that_names_no_version_is_about_what_is_there() -> None:
+def test_a_dead_letter_without_a_version_is_about_the_current_object() -> None:
     assert letter(PENDING, stored(), etag=None) is Decision.GIVE_UP
 
 
 @pytest.mark.parametrize("record_then", [None, RESERVED])
-def test_a_dead_letter_that_is_older_than_the_file_does_not_fail_it(record_then: Record | None) -> None:
-    """A removal, or a reprocess of a reservation: neither names a version. The file has an event of its own."""
+def test_a_dead_letter_sent_before_the_file_arrived_does_not_fail_it(record_then: Record | None) -> None:
+    """The letter is about a removal, or about a reprocess of a reservation.
+
+    Neither has a version, and the file has its own event.
+    """
     assert letter(record_then, stored(), etag=None) is Decision.NOTHING
     assert letter(record_then, stored()) is Decision.GIVE_UP
 
 
-def test_a_dead_letter_from_before_the_reprocess_is_dropped() -> None:
+def test_a_dead_letter_sent_before_the_reprocess_is_dropped() -> None:
     reprocessed = record(status=Status.PENDING, generation=2, version="v1", requested_ms=NOW_MS)
     assert letter(reprocessed, stored(), sent_ms=NOW_MS - 1) is Decision.NOTHING
     assert letter(reprocessed, stored(), sent_ms=NOW_MS) is Decision.GIVE_UP
 
 
-def test_the_message_of_a_direct_drop_is_older_than_its_record_and_counts_all_the_same() -> None:
-    # The record of a direct drop is made by its first claim, when the message is already under way.
+def test_the_message_of_a_direct_drop_counts_although_it_is_older_than_its_record() -> None:
+    # The first claim creates the record of a direct drop, after the message was sent.
     used_up = processing(attempts=3, generation=1, requested_ms=NOW_MS, source="bucket")
     assert letter(used_up, stored(), sent_ms=NOW_MS - 500) is Decision.GIVE_UP
 
@@ -216,14 +217,14 @@ def test_the_sweep_requeues_a_version_without_attempts() -> None:
 
 
 @pytest.mark.parametrize("status", Status)
-def test_the_sweep_leaves_alone_what_has_time_left(status: Status) -> None:
+def test_the_sweep_skips_images_before_their_deadline(status: Status) -> None:
     waiting = record(status=status, deadline=NOW_MS + 1)
     assert sweep(waiting, None) is Decision.NOTHING
     assert sweep(waiting, stored()) is Decision.NOTHING
 
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING, Status.RESERVED])
-def test_the_sweep_gives_up_what_eight_messages_did_not_bring_on(status: Status) -> None:
+def test_the_sweep_fails_an_image_after_eight_messages(status: Status) -> None:
     assert MAX_POSTPONES == 8
     assert sweep(record(status=status, postponed=7), stored()) is Decision.REQUEUE
     assert sweep(record(status=status, postponed=8), stored()) is Decision.GIVE_UP

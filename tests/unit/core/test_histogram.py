@@ -1,4 +1,4 @@
-"""Percentiles from the histogram, against the exact ones."""
+"""Percentiles from the histogram, compared with the exact ones."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def test_fifteen_minutes_need_no_more_than_159_counters() -> None:
     assert [bucket_of(0), bucket_of(1), bucket_of(2), bucket_of(FIFTEEN_MINUTES)] == [0, 0, 8, 158]
 
 
-def test_the_middle_of_a_bucket_lies_in_it() -> None:
+def test_the_middle_of_a_bucket_is_inside_the_bucket() -> None:
     assert all(bucket_of(math.ceil(middle_of(bucket))) in (bucket, bucket + 1) for bucket in range(24, 159))
     assert all(middle_of(bucket) < middle_of(bucket + 1) for bucket in range(159))
 
 
 @pytest.mark.parametrize("histogram", [{}, {5: 0}])
-def test_nothing_counted_has_no_percentile(histogram: dict[int, int]) -> None:
+def test_an_empty_histogram_has_no_percentile(histogram: dict[int, int]) -> None:
     assert percentile(histogram, 0.5) is None
 
 
-def test_the_slow_few_do_not_move_the_median() -> None:
+def test_a_few_slow_values_do_not_move_the_median() -> None:
     histogram = {bucket_of(100): 95, bucket_of(60_000): 5}
     assert percentile(histogram, 0.5) == pytest.approx(100, rel=0.045)
     assert percentile(histogram, 0.95) == pytest.approx(100, rel=0.045)

@@ -1,4 +1,4 @@
-"""Records as DynamoDB items: nothing is lost on the way, and the index keys say what they should."""
+"""Records as DynamoDB items: nothing is lost, and the index keys are correct."""
 
 from __future__ import annotations
 
@@ -70,21 +70,21 @@ records = st.builds(Record, **fields)
 
 
 @given(records)
-def test_a_record_comes_back_as_it_was_written(one: Record) -> None:
+def test_a_record_is_read_back_as_it_was_written(one: Record) -> None:
     assert from_item(to_item(one)) == one
 
 
-def test_the_round_trip_above_fills_every_field() -> None:
+def test_the_round_trip_above_covers_every_field() -> None:
     assert set(fields) == {field.name for field in dataclasses.fields(Record)}
 
 
-def test_metadata_takes_numbers_that_dynamodb_does_not() -> None:
+def test_metadata_may_contain_numbers_that_dynamodb_does_not_support() -> None:
     odd = {"huge": 1e300, "tiny": 5e-324, "long": 10**60, "nested": {"list": [1.5, None, "é \U0001f33b"]}}
     assert from_item(to_item(record(metadata=odd))).metadata == odd
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_numbers_that_json_does_not_have_are_refused_before_they_are_stored(value: float) -> None:
+def test_numbers_that_json_does_not_support_are_refused_before_they_are_stored(value: float) -> None:
     with pytest.raises(ValueError, match="JSON"):
         to_item(record(metadata={"bad": value}))
 
@@ -94,30 +94,30 @@ def test_null_attributes_are_not_stored() -> None:
 
 
 @pytest.mark.parametrize("status", Status)
-def test_only_shown_records_are_in_the_list(status: Status) -> None:
+def test_only_public_records_are_in_the_list(status: Status) -> None:
     item = to_item(record(status=status))
     listed = {"listed", "created_order"} & set(item)
     assert listed == ({"listed", "created_order"} if status in PUBLIC_STATUSES else set())
 
 
 @given(st.tuples(number, text), st.tuples(number, text))
-def test_the_list_is_sorted_by_age_then_id(one: tuple[int, str], other: tuple[int, str]) -> None:
+def test_the_list_is_sorted_by_age_and_then_id(one: tuple[int, str], other: tuple[int, str]) -> None:
     assert (created_order(*one) < created_order(*other)) == (one < other)
 
 
 @given(number)
-def test_the_sweep_reads_the_deadline_off_the_index_key(deadline: int) -> None:
+def test_the_sweep_reads_the_deadline_from_the_index_key(deadline: int) -> None:
     assert deadline_of(status_order(record(deadline=deadline))) == deadline
 
 
-def test_the_index_keys_are_those_that_the_documentation_names() -> None:
+def test_the_index_keys_match_the_documentation() -> None:
     item = to_item(record(deadline=77))
     assert item["created_order"] == {"S": f"00{NOW_MS}#{IMAGE_ID}"}
     assert item["status_order"] == {"S": f"00{NOW_MS}#{IMAGE_ID}#000000000000077"}
     assert item["listed"] == {"S": "images"}
 
 
-def test_integer_fields_are_found_whether_annotations_are_types_or_text() -> None:
+def test_integer_fields_are_found_if_annotations_are_types_or_strings() -> None:
     typed = dataclasses.make_dataclass("Typed", [("count", int), ("maybe", int | None), ("name", str)])
     as_text = dataclasses.make_dataclass("AsText", [("count", "int"), ("maybe", "int | None"), ("name", "str")])
     assert integer_fields(typed) == integer_fields(as_text) == {"count", "maybe"}

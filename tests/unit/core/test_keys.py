@@ -1,4 +1,4 @@
-"""Ids, object keys, and the names that files get in the bucket."""
+"""Ids, object keys, and the names of files in the bucket."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from image_core import keys
 ID = "img_01kb5q3v8n0h2m4x6c8f0a2d4g"
 
 
-def test_a_new_id_has_the_form_of_an_id_and_is_given_once() -> None:
+def test_a_new_id_is_valid_and_unique() -> None:
     made = {keys.new_image_id() for _ in range(100)}
     assert len(made) == 100
     assert all(keys.is_image_id(image_id) for image_id in made)
@@ -39,8 +39,8 @@ def test_a_string_that_only_resembles_an_id_is_invalid(text: str) -> None:
     assert not keys.is_image_id(text)
 
 
-def test_the_id_of_a_direct_drop_stays_the_same_for_ever() -> None:
-    # Written down: a change would give every image in every bucket a second record.
+def test_the_id_of_a_direct_drop_never_changes() -> None:
+    # The literal value matters: a change would give every image in every bucket a second record.
     assert keys.derived_image_id("photos", "some folder/my photo+1 é.jpg") == "img_4hs16zakpvktxdcgzg8qzwymat"
 
 
@@ -50,7 +50,7 @@ def test_another_key_or_another_bucket_is_another_image() -> None:
 
 
 @given(bucket=st.text(), key=st.text())
-def test_a_derived_id_has_the_form_of_an_id(bucket: str, key: str) -> None:
+def test_a_derived_id_is_valid(bucket: str, key: str) -> None:
     assert keys.is_image_id(keys.derived_image_id(bucket, key))
 
 
@@ -69,7 +69,7 @@ def test_a_derived_id_has_the_form_of_an_id(bucket: str, key: str) -> None:
         ("photo.jpg", None),
     ],
 )
-def test_only_a_key_of_our_own_form_claims_an_id(key: str, claimed: str | None) -> None:
+def test_only_a_key_with_the_apis_format_claims_an_id(key: str, claimed: str | None) -> None:
     assert keys.claimed_image_id(key) == claimed
 
 
@@ -116,7 +116,7 @@ def test_a_name_becomes_a_harmless_last_part_of_a_key(name: str | None, safe: st
     [
         (f"uploads/{ID}/photo.jpg", ID, True),
         ("photo.jpg", keys.derived_image_id("bucket", "photo.jpg"), True),
-        # Somebody may drop a file under another image's id: it becomes an image of its own.
+        # A client may drop a file under another image's id; the file becomes a separate image.
         (f"uploads/{ID}/photo.jpg", keys.derived_image_id("bucket", f"uploads/{ID}/photo.jpg"), True),
         ("photo.jpg", keys.derived_image_id("other-bucket", "photo.jpg"), False),
         ("photo.jpg", ID, False),
@@ -138,12 +138,12 @@ def test_a_name_is_cut_between_characters() -> None:
     assert safe == "\U0001f33b" * 50
 
 
-def test_what_follows_a_dot_far_too_long_for_an_extension_is_cut_too() -> None:
+def test_a_suffix_too_long_for_an_extension_is_cut_too() -> None:
     assert keys.safe_name("a." + "b" * 300) == "a." + "b" * 198
 
 
 @given(st.text(max_size=1200))
-def test_whatever_the_name_the_key_is_valid_and_gives_the_id_back(name: str) -> None:
+def test_the_key_of_any_name_is_valid_and_returns_the_id(name: str) -> None:
     safe = keys.safe_name(name)
     key = keys.upload_key(ID, name)
     assert safe

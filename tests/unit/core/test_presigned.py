@@ -1,4 +1,4 @@
-"""URLs for callers: what is signed, and how a file is named. moto checks neither: the URL itself is read."""
+"""Presigned URLs: what is signed, and how a file is named. moto checks neither, so the tests parse the URL."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def on_aws() -> Services:
     return services_of()
 
 
-def test_an_upload_url_signs_size_type_and_not_yet_there(on_aws: Services) -> None:
+def test_an_upload_url_signs_size_type_and_if_none_match(on_aws: Services) -> None:
     url, headers = on_aws.storage.presign_upload(KEY, content_type="image/jpeg", size_bytes=12_345, seconds=900)
     query = parse_qs(urlsplit(url).query)
     assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
@@ -51,7 +51,7 @@ def test_an_upload_url_signs_size_type_and_not_yet_there(on_aws: Services) -> No
 
 
 @pytest.mark.parametrize("region", ["eu-west-1", "us-east-1"])
-def test_an_upload_url_is_on_the_bucket_s_regional_host(region: str) -> None:
+def test_an_upload_url_uses_the_buckets_regional_host(region: str) -> None:
     session = boto3.session.Session(region_name=region)
     url, _ = connect(SETTINGS, session=session).storage.presign_upload(
         KEY, content_type="image/jpeg", size_bytes=1, seconds=900
@@ -61,7 +61,7 @@ def test_an_upload_url_is_on_the_bucket_s_regional_host(region: str) -> None:
     assert urlsplit(url).path == f"/{ENCODED_KEY}"
 
 
-def test_an_announced_checksum_is_signed_too_as_s3_spells_it(on_aws: Services) -> None:
+def test_an_announced_checksum_is_signed_in_s3s_encoding(on_aws: Services) -> None:
     url, headers = on_aws.storage.presign_upload(
         KEY, content_type="image/jpeg", size_bytes=12_345, seconds=900, sha256=SHA256
     )
@@ -72,7 +72,7 @@ def test_an_announced_checksum_is_signed_too_as_s3_spells_it(on_aws: Services) -
 
 
 def signature_of(method: str, url: str, headers: dict[str, str]) -> tuple[str, str]:
-    """The signature in `url`, and that which S3 computes for this request."""
+    """Return the signature in `url`, and the signature that S3 computes for this request."""
     head, _, given = url.rpartition("&X-Amz-Signature=")
     signer = S3SigV4QueryAuth(Credentials("test", "test"), "s3", "eu-west-1")
     request = AWSRequest(method, head, headers)
@@ -87,7 +87,7 @@ def signed(on_aws: Services) -> tuple[str, dict[str, str]]:
     )
 
 
-def test_the_request_that_was_signed_has_the_signature_that_s3_computes(signed: tuple[str, dict[str, str]]) -> None:
+def test_the_url_has_the_signature_that_s3_computes(signed: tuple[str, dict[str, str]]) -> None:
     given, computed = signature_of("PUT", *signed)
     assert given == computed
 
@@ -119,7 +119,7 @@ def test_changing_any_header_breaks_the_signature(
         ("%3Bx-amz-checksum-sha256", ""),
     ],
 )
-def test_changing_host_key_life_or_what_is_signed_breaks_the_signature(
+def test_changing_the_host_key_lifetime_or_signed_headers_breaks_the_signature(
     signed: tuple[str, dict[str, str]], old: str, new: str
 ) -> None:
     url, headers = signed
@@ -133,7 +133,7 @@ def test_another_method_breaks_the_signature(signed: tuple[str, dict[str, str]])
     assert given != computed
 
 
-def test_a_download_url_is_short_lived_signed_and_an_attachment(on_aws: Services) -> None:
+def test_a_download_url_is_short_lived_and_an_attachment(on_aws: Services) -> None:
     url = on_aws.storage.presign_download(KEY, name="my é.jpg", content_type="image/jpeg", seconds=300)
     query = parse_qs(urlsplit(url).query)
     assert urlsplit(url).netloc == "the-uploads.s3.eu-west-1.amazonaws.com"
@@ -146,29 +146,29 @@ def test_a_download_url_is_short_lived_signed_and_an_attachment(on_aws: Services
 
 
 @pytest.mark.parametrize(
-    ("name", "offered"),
+    ("name", "file_name"),
     [("../../.bashrc", "bashrc"), ("\u202egpj.exe", "gpj.exe"), ("a\r\nb.jpg", "ab.jpg"), ("", "image")],
 )
-def test_a_download_is_offered_under_a_harmless_name(on_aws: Services, name: str, offered: str) -> None:
+def test_a_download_has_a_harmless_file_name(on_aws: Services, name: str, file_name: str) -> None:
     url = on_aws.storage.presign_download(KEY, name=name, content_type=None, seconds=300)
     (disposition,) = parse_qs(urlsplit(url).query)["response-content-disposition"]
-    assert parse_options_header(disposition)[1]["filename"] == offered
+    assert parse_options_header(disposition)[1]["filename"] == file_name
 
 
-def test_a_download_url_fits_into_a_header_however_long_the_name(on_aws: Services) -> None:
-    # API Gateway takes 10,240 bytes of headers in all, and `Location` is one of them.
+def test_a_download_url_fits_into_a_header_whatever_the_length_of_the_name(on_aws: Services) -> None:
+    # API Gateway accepts 10,240 bytes of headers in total, and `Location` is one of them.
     long_key = f"uploads/img_01kb5q3v8n0h2m4x6c8f0a2d4g/{'é' * 490}"
     url = on_aws.storage.presign_download(long_key, name="é" * 5000, content_type="image/jpeg", seconds=300)
     assert len(url) < 6000
 
 
-def test_a_download_of_unknown_type_is_bytes_whatever_its_object_calls_itself(on_aws: Services) -> None:
+def test_a_download_of_unknown_type_is_an_octet_stream_whatever_the_objects_type(on_aws: Services) -> None:
     url = on_aws.storage.presign_download(KEY, name="x", content_type=None, seconds=300)
     assert parse_qs(urlsplit(url).query)["response-content-type"] == ["application/octet-stream"]
 
 
 @pytest.mark.parametrize("name", ["aws_endpoint_url", "local_endpoint_url"])
-def test_at_an_emulator_urls_lead_to_where_callers_reach_it(name: str) -> None:
+def test_with_an_emulator_urls_use_the_host_that_clients_can_reach(name: str) -> None:
     emulated = services_of(
         **{name: "http://host.docker.internal:4566"}, s3_public_endpoint_url="http://127.0.0.1:4566"
     )
@@ -189,12 +189,12 @@ def test_at_an_emulator_urls_lead_to_where_callers_reach_it(name: str) -> None:
         ),
     ],
 )
-def test_a_file_is_offered_under_its_name_in_any_script(name: str, header: str) -> None:
+def test_the_content_disposition_supports_names_in_any_script(name: str, header: str) -> None:
     assert attachment_disposition(name) == header
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300))
-def test_any_name_makes_one_header_that_gives_the_name_back(name: str) -> None:
+def test_any_name_makes_one_header_from_which_it_can_be_read_back(name: str) -> None:
     header = attachment_disposition(name)
     disposition, parameters = parse_options_header(header)
     assert header.isascii() and header.isprintable()

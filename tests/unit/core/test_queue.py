@@ -1,4 +1,4 @@
-"""Messages: S3's notifications and our own, each key decoded exactly once."""
+"""Messages: S3's notifications and the pipeline's own messages. Each key is decoded exactly once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ODD_KEYS = {
 
 
 @pytest.mark.parametrize("name", ODD_KEYS)
-def test_the_key_in_a_notification_of_s3_is_decoded_exactly_once(name: str) -> None:
+def test_the_key_in_an_s3_notification_is_decoded_exactly_once(name: str) -> None:
     (event,) = parse_notification(load(name))
     assert event.key == ODD_KEYS[name]
     assert event.bucket == "image-pipeline-uploads-123456789012-eu-west-1"
@@ -55,7 +55,7 @@ def test_all_records_of_a_notification_are_handled() -> None:
     assert len(parse_notification(notification)) == 2
 
 
-def test_the_test_event_of_s3_names_no_key() -> None:
+def test_s3s_test_event_has_no_key() -> None:
     assert parse_notification(load("s3_test_event.json")) == []
     assert parse_message(json.dumps(load("s3_test_event.json"))) == []
 
@@ -83,13 +83,13 @@ def test_an_invalid_notification_is_an_unknown_message(body: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_our_own_message_encodes_the_key_as_s3_does(key: str) -> None:
+def test_the_pipelines_own_message_encodes_the_key_as_s3_does(key: str) -> None:
     body = json.dumps(notification_of(ObjectEvent("bucket", key)))
     assert parse_message(body) == [ObjectEvent("bucket", key)]
 
 
 class FakeSqs:
-    """Notes what it is asked."""
+    """Records its requests."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
@@ -102,7 +102,7 @@ class FakeSqs:
     ("seconds", "visibility"),
     [(0.0, 1), (0.2, 1), (41.5, 42), (100_000.0, 43_200)],
 )
-def test_a_message_is_hidden_until_its_time_at_the_earliest_and_twelve_hours_at_most(
+def test_a_message_is_hidden_at_least_for_the_delay_and_at_most_for_twelve_hours(
     seconds: float, visibility: int
 ) -> None:
     sqs = FakeSqs()

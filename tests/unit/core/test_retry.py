@@ -1,4 +1,4 @@
-"""Which errors are retried, which need somebody, and how long a retry waits."""
+"""Which errors are retried, which need an operator, and how long a retry waits."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_every_code_that_botocore_retries_is_transient(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["ThrottlingError", "ProvisionedThroughputExceeded", "TransactionConflict"])
-def test_the_reasons_of_a_cancelled_transaction_are_known(code: str) -> None:
+def test_the_reasons_of_a_cancelled_transaction_are_classified(code: str) -> None:
     assert is_transient_code(code)
 
 
@@ -60,7 +60,7 @@ def test_the_reasons_of_a_cancelled_transaction_are_known(code: str) -> None:
     ],
     ids=repr,
 )
-def test_an_error_that_passes_is_transient_and_nothing_else(error: Exception) -> None:
+def test_a_transient_error_is_transient_and_nothing_else(error: Exception) -> None:
     assert is_transient(error)
     assert not needs_configuration(error)
     assert not is_programming_error(error)
@@ -103,16 +103,16 @@ def test_a_bug_is_a_programming_error(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("?"), ValueError("?"), CorruptImage(), Superseded()], ids=repr)
-def test_any_other_error_belongs_to_no_category(error: Exception) -> None:
+def test_any_other_error_has_no_category(error: Exception) -> None:
     assert not (is_transient(error) or needs_configuration(error) or is_programming_error(error))
 
 
 @given(st.integers(1, 10_000), st.text())
-def test_waits_are_bounded_and_spread(failures: int, token: str) -> None:
+def test_delays_are_bounded_and_spread(failures: int, token: str) -> None:
     middle = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 4.0 ** min(failures - 1, 10))
     assert 0.5 * middle <= backoff_seconds(failures, token) <= 1.5 * middle
 
 
-def test_images_that_failed_together_are_retried_apart() -> None:
+def test_images_that_failed_together_are_retried_at_different_times() -> None:
     waits = {round(backoff_seconds(1, f"attempt {n}"), 2) for n in range(100)}
     assert len(waits) > 90

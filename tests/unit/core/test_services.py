@@ -1,4 +1,4 @@
-"""Clients of AWS: built when they are first used, once, by whoever comes first."""
+"""AWS clients are created at their first use, and only once even if several threads need them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Builder:
         self.slow = threading.Event()
 
     def __call__(self) -> Any:
-        self.slow.wait(0.05)  # long enough for the others to come along
+        self.slow.wait(0.05)  # long enough for the other threads to arrive
         self.built += 1
         return SimpleNamespace(call=lambda: "done")
 
 
-def test_nothing_is_built_before_it_is_used():
+def test_nothing_is_created_before_its_first_use():
     build = Builder()
     client = LazyClient(build)
     assert build.built == 0
@@ -32,7 +32,7 @@ def test_nothing_is_built_before_it_is_used():
     assert build.built == 1
 
 
-def test_many_threads_build_one_client():
+def test_many_threads_create_one_client():
     build = Builder()
     client = LazyClient(build)
     results: list[str] = []
@@ -51,14 +51,14 @@ def settings() -> Settings:
     return Settings(**names, queue_url="https://queue", aws_endpoint_url=inside, s3_public_endpoint_url=outside)
 
 
-def test_connecting_builds_nothing_and_preparing_builds_what_is_named(settings):
+def test_connecting_creates_nothing_and_preparing_creates_the_named_clients(settings):
     services = connect(settings)
     assert [name for name, client in services.clients.items() if client._client is not None] == []
     services.prepare("dynamodb")
     assert [name for name, client in services.clients.items() if client._client is not None] == ["dynamodb"]
 
 
-def test_urls_are_signed_for_the_callers_side(settings):
+def test_urls_are_signed_for_the_endpoint_that_clients_use(settings):
     services = connect(settings)
     url = services.storage.presign_download("a key", name="a.jpg", content_type=None, seconds=60)
     assert url.startswith("http://outside:4566/name/a%20key?")

@@ -1,4 +1,4 @@
-"""Settings: read from the environment once, refused as a whole where they make no sense."""
+"""Settings are read from the environment once, and invalid settings are refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(code: str, **variables: str) -> str:
     return ran.stdout.strip()
 
 
-def test_the_environment_names_settings_in_capitals_and_an_empty_variable_means_the_default() -> None:
+def test_settings_come_from_variables_in_capitals_and_an_empty_variable_means_the_default() -> None:
     names = {name.upper(): value for name, value in REQUIRED.items()}
     code = "from image_core.settings import settings; print(settings().model_dump_json())"
     read = json.loads(run(code, **names, EXPOSE_GPS="true", MAX_ATTEMPTS="7", CAPTION_PROMPT="", UNRELATED="1"))
@@ -52,7 +52,7 @@ def test_an_empty_endpoint_as_the_template_declares_it_means_aws() -> None:
     assert run(code, **names, **empty, **keys).startswith("https://uploads.s3.eu-west-1.amazonaws.com/k?")
 
 
-def test_the_defaults_are_those_of_the_documentation() -> None:
+def test_the_defaults_match_the_documentation() -> None:
     defaults = settings_with()
     assert defaults.max_image_bytes == 50_000_000
     assert defaults.max_post_bytes == 4_000_000
@@ -62,7 +62,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
 
 
 @pytest.mark.parametrize("name", REQUIRED)
-def test_what_names_the_stack_must_be_given(name: str) -> None:
+def test_the_names_of_the_stacks_resources_are_required(name: str) -> None:
     with pytest.raises(ValidationError, match=name):
         Settings.model_validate({key: value for key, value in REQUIRED.items() if key != name})
 
@@ -91,17 +91,17 @@ def test_what_names_the_stack_must_be_given(name: str) -> None:
         ({"pending_timeout_seconds": 0}, "pending_timeout_seconds"),
     ],
 )
-def test_values_that_cannot_work_are_refused_by_name(values: dict[str, Any], named: str) -> None:
+def test_the_error_for_an_invalid_value_names_the_setting(values: dict[str, Any], named: str) -> None:
     with pytest.raises(ValidationError, match=named):
         settings_with(**values)
 
 
-def test_settings_do_not_change() -> None:
+def test_settings_are_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         settings_with().max_attempts = 9
 
 
-def test_a_lease_outlives_the_function_that_holds_it() -> None:
+def test_a_lease_is_longer_than_the_functions_timeout() -> None:
     assert settings_with(processor_timeout_seconds=120).lease_seconds == 130
 
 
@@ -112,7 +112,7 @@ def test_formats_are_comma_separated_in_any_order_and_all_are_allowed_by_default
     assert run(code, **names, ALLOWED_FORMATS="") == ",".join(NAMES)
 
 
-def test_thumbnail_sizes_are_one_table_in_its_own_order() -> None:
+def test_thumbnail_sizes_keep_the_order_of_their_setting() -> None:
     names = {name.upper(): value for name, value in REQUIRED.items()}
     code = "from image_core.settings import settings; print(settings().thumbnails)"
     assert run(code, **names, THUMBNAILS="large=1024, small=150,x-2=1000") == str(
@@ -121,9 +121,9 @@ def test_thumbnail_sizes_are_one_table_in_its_own_order() -> None:
     assert run(code, **names, THUMBNAILS="") == str({"small": 150, "medium": 300})
 
 
-def test_decoding_gets_the_memory_that_the_model_and_the_file_leave() -> None:
+def test_decoding_gets_the_memory_that_model_and_file_leave() -> None:
     names = {name.upper(): value for name, value in REQUIRED.items()}
     code = "from image_core.settings import settings; print(settings().decoding_bytes)"
-    assert run(code, **names) == "None", "nothing but Lambda says how much there is"
+    assert run(code, **names) == "None", "only Lambda sets how much memory there is"
     assert run(code, **names, AWS_LAMBDA_FUNCTION_MEMORY_SIZE="3008") == str((3008 - 1250 - 200 - 100) * 1_000_000)
     assert settings_with(aws_lambda_function_memory_size=1024).decoding_bytes == 0

@@ -1,4 +1,4 @@
-"""Logs and metrics of one piece of work: its ids, its line, its threads."""
+"""Logs and metrics of one unit of work: its ids, its metrics line and its threads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def as_on_lambda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "processor")
 
 
-def test_what_is_measured_in_one_piece_of_work_is_one_line_with_its_ids(capsys):
+def test_one_unit_of_work_prints_one_line_with_its_ids(capsys):
     with observed(request_id="r", unknown=None):
         note(image_id="i")
         measure("QueueAge", 5)
@@ -37,7 +37,7 @@ def test_what_is_measured_in_one_piece_of_work_is_one_line_with_its_ids(capsys):
     assert request_id() is None
 
 
-def test_a_thread_takes_part_in_a_copy_of_the_context(capsys):
+def test_a_thread_can_join_with_a_copy_of_the_context(capsys):
     with observed(image_id="i"):
         with_context = threading.Thread(target=copy_context().run, args=(measure, "SaveDuration", 1))
         without = threading.Thread(target=measure, args=("LostDuration", 1))
@@ -48,7 +48,7 @@ def test_a_thread_takes_part_in_a_copy_of_the_context(capsys):
     assert "SaveDuration" in line and "LostDuration" not in line
 
 
-def test_a_stage_that_fails_is_not_measured_but_the_line_is_written(capsys):
+def test_a_failed_stage_is_not_measured_but_the_line_is_printed(capsys):
     def fail() -> None:
         measure("QueueAge", 5)
         with stage("decode"):
@@ -59,7 +59,7 @@ def test_a_stage_that_fails_is_not_measured_but_the_line_is_written(capsys):
     assert {one.name for one in emitted(capsys.readouterr().out)} == {"QueueAge"}
 
 
-def test_work_inside_other_work_has_a_line_of_its_own(capsys):
+def test_nested_work_has_its_own_line(capsys):
     with observed(image_id="outer"):
         with observed(image_id="inner"):
             measure("Inner", 1)
@@ -69,7 +69,7 @@ def test_work_inside_other_work_has_a_line_of_its_own(capsys):
     assert "Inner" not in outer and "Outer" not in inner
 
 
-def test_a_count_by_code_is_a_count_in_total_as_well(capsys):
+def test_a_count_by_code_also_counts_in_total(capsys):
     with observed(image_id="i"):
         count("ImagesFailed", code="corrupt_image")
     assert set(emitted(capsys.readouterr().out)) == {
@@ -81,7 +81,7 @@ def test_a_count_by_code_is_a_count_in_total_as_well(capsys):
 @pytest.mark.parametrize(
     ("variable", "value"), [("POWERTOOLS_METRICS_NAMESPACE", ""), ("POWERTOOLS_METRICS_DISABLED", "true")]
 )
-def test_without_a_namespace_or_where_it_is_turned_off_nothing_is_printed(monkeypatch, capsys, variable, value):
+def test_nothing_is_printed_without_a_namespace_or_if_metrics_are_disabled(monkeypatch, capsys, variable, value):
     monkeypatch.setenv(variable, value)
     with observed():
         measure("QueueAge", 5)
@@ -89,7 +89,7 @@ def test_without_a_namespace_or_where_it_is_turned_off_nothing_is_printed(monkey
     assert capsys.readouterr().out == ""
 
 
-def test_the_first_call_of_a_handler_is_the_cold_one(capsys):
+def test_the_first_call_of_a_handler_is_a_cold_start(capsys):
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     try:

@@ -1,4 +1,4 @@
-"""Reconciling six times as many images takes no more memory."""
+"""Reconciling six times as many images needs no more memory."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def record_of(number: int) -> Record:
 
 
 class Stack:
-    """A million images, if need be, none of which is kept: each is made when it is asked for.
+    """A stack with up to a million images. None is stored: each is generated when it is requested.
 
-    Every tenth original has no record, and all thumbnails are of an attempt that nobody knows.
+    Every tenth original has no record, and all thumbnails belong to an unknown attempt.
     """
 
     uploads_bucket = "uploads"
@@ -140,6 +140,6 @@ def peak_bytes(count: int) -> int:
 
 
 def test_memory_does_not_grow_with_the_number_of_images() -> None:
-    peak_bytes(1_000)  # whatever is built once
+    peak_bytes(1_000)  # allocates everything that is created only once
     few, many = peak_bytes(2_000), peak_bytes(12_000)
     assert many < 1.3 * few, (few, many)

@@ -1,4 +1,4 @@
-"""What can be asked of `python -m ops`."""
+"""The options of `python -m ops`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_reprocess_recreates_everything_without_a_stage() -> None:
         ["reprocess", "--status", "success", "--code", "corrupt_image"],
     ],
 )
-def test_what_makes_no_sense_ends_with_2_and_a_message(
+def test_invalid_options_exit_with_2_and_a_message(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -59,4 +59,4 @@ def test_what_makes_no_sense_ends_with_2_and_a_message(
     assert ended.value.code == 2
     output = capsys.readouterr().err
     assert "error:" in output
-    assert "invalid _" not in output, "the name of a function"
+    assert "invalid _" not in output, "the message would contain a function's name"

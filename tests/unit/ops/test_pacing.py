@@ -1,4 +1,4 @@
-"""The rate of messages, and where an interrupted walk goes on."""
+"""The rate limit of messages, and the checkpoint from which an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Clock:
 
 
 @pytest.mark.parametrize("per_second", [0.5, 3, 50])
-def test_messages_are_no_more_than_so_many_a_second(per_second: float) -> None:
+def test_messages_stay_within_the_rate(per_second: float) -> None:
     clock = Clock()
     limit = RateLimit(per_second, now_ms=clock.now_ms, sleep=clock.sleep)
     began = clock.ms
@@ -31,7 +31,7 @@ def test_messages_are_no_more_than_so_many_a_second(per_second: float) -> None:
     assert (clock.ms - began) / 1000 == pytest.approx(100 / per_second, rel=0.05)
 
 
-def test_a_pause_is_not_made_up_for_by_a_burst() -> None:
+def test_a_pause_is_not_followed_by_a_burst() -> None:
     clock = Clock()
     limit = RateLimit(1, now_ms=clock.now_ms, sleep=clock.sleep)
     limit.wait()
@@ -42,7 +42,7 @@ def test_a_pause_is_not_made_up_for_by_a_burst() -> None:
     assert clock.ms - began == 2_000
 
 
-def test_without_a_rate_there_is_no_waiting() -> None:
+def test_there_is_no_waiting_without_a_rate() -> None:
     clock = Clock()
     limit = RateLimit(None, now_ms=clock.now_ms, sleep=clock.sleep)
     for _ in range(10):
@@ -50,7 +50,7 @@ def test_without_a_rate_there_is_no_waiting() -> None:
     assert clock.ms == 1_000_000
 
 
-def test_a_checkpoint_is_read_back_by_the_next_process(tmp_path: Path) -> None:
+def test_the_next_process_reads_the_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "state.json"
     assert Checkpoint(path, "a bucket").read() == ""
     Checkpoint(path, "a bucket").write("some folder/my photo+1 é.jpg")
@@ -60,7 +60,7 @@ def test_a_checkpoint_is_read_back_by_the_next_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"bucket": "another", "start_after": "x"}'])
-def test_a_checkpoint_of_something_else_is_a_beginning(tmp_path: Path, content: str) -> None:
+def test_an_invalid_checkpoint_means_starting_over(tmp_path: Path, content: str) -> None:
     path = tmp_path / "state.json"
     path.write_text(content)
     assert Checkpoint(path, "a bucket").read() == ""

@@ -1,4 +1,4 @@
-"""The report of a smoke test, and API Gateway's own responses in it, which no emulator gives."""
+"""The report of a smoke test, including responses by API Gateway itself, which no emulator returns."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def gateway(status: int, message: str) -> httpx.Response:
 
 
 def behind_api_gateway(request: httpx.Request) -> httpx.Response:
-    """As docs/api.md has it."""
+    """Respond as API Gateway does according to docs/api.md."""
     size, path = len(request.content), request.url.path
     if request.headers["host"] == "another.example":
         return gateway(403, "Forbidden")
@@ -52,14 +52,14 @@ def journey(respond: Callable[[httpx.Request], httpx.Response]) -> Journey:
     return smoke_journey
 
 
-def test_responses_of_api_gateway_that_are_as_documented_are_no_difference() -> None:
+def test_documented_responses_of_api_gateway_are_no_difference() -> None:
     smoke_journey = journey(behind_api_gateway)
     error_responses(smoke_journey)
     assert len(smoke_journey.report.observations) == 4
     assert smoke_journey.report.differences == []
 
 
-def test_another_response_of_api_gateway_is_reported_and_is_no_failure() -> None:
+def test_an_undocumented_response_of_api_gateway_is_reported_but_no_failure() -> None:
     def other(request: httpx.Request) -> httpx.Response:
         found = behind_api_gateway(request)
         return gateway(413, "Request Too Long") if found.status_code == 500 else found
@@ -75,7 +75,7 @@ def test_another_response_of_api_gateway_is_reported_and_is_no_failure() -> None
     assert smoke_journey.report.passed
 
 
-def test_another_response_of_the_application_is_a_failure() -> None:
+def test_an_undocumented_response_of_the_application_is_a_failure() -> None:
     def bare(request: httpx.Request) -> httpx.Response:
         return gateway(404, "Not Found") if request.method == "GET" else behind_api_gateway(request)
 
@@ -103,14 +103,14 @@ def test_the_report_has_no_secrets() -> None:
         ((Outcome.PASSED, Outcome.BLOCKED), False),
     ],
 )
-def test_a_step_that_could_not_run_is_not_a_pass(outcomes: tuple[Outcome, ...], passed: bool) -> None:
+def test_a_skipped_step_is_not_a_pass(outcomes: tuple[Outcome, ...], passed: bool) -> None:
     report = SmokeReport(steps=[StepResult("step", outcome, 0.1, "") for outcome in outcomes])
     assert report.passed is passed
     report.interrupted = True
     assert not report.passed
 
 
-def test_the_agreement_report_of_the_model_is_shown_if_this_checkout_has_the_same_model(tmp_path: Path) -> None:
+def test_the_report_includes_the_models_agreement_if_this_checkout_has_the_same_model(tmp_path: Path) -> None:
     manifest = {"name": "blip", "revision": "1", "agreement": {"captions": 50, "equal": 50}, "files": {}}
     (tmp_path / "model.json").write_text(json.dumps(manifest))
     assert json.loads(described_model("blip@1", (tmp_path,))["agreement"]) == {"captions": 50, "equal": 50}
@@ -128,6 +128,6 @@ def test_the_agreement_report_of_the_model_is_shown_if_this_checkout_has_the_sam
         ["--timeout", "0"],
     ],
 )
-def test_options_that_do_not_go_together_are_refused(arguments: list[str]) -> None:
+def test_conflicting_options_are_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         parse(["smoke", *arguments])

@@ -1,4 +1,4 @@
-"""The size in which a picture is coded counts as well as the one that its file announces."""
+"""The limit of pixels applies to a picture's coded size as well as to the size in its header."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AV1, HEVC = heif_files.av1(64, 64), heif_files.hevc()
 
 
 def refused(data: bytes, width: int, height: int) -> bool:
-    """Whether a limit of one pixel less than this is too low for the file, and one of as many is not."""
+    """Return whether the file is refused with a limit one pixel below this size, and accepted at this size."""
     isobmff.check_coded_sizes(data, DecodeLimits(width * height, 1))
     try:
         isobmff.check_coded_sizes(data, DecodeLimits(width * height - 1, 1))
@@ -37,21 +37,21 @@ def refused(data: bytes, width: int, height: int) -> bool:
         pictures.heic("ten_bits"),
     ],
 )
-def test_the_coded_size_of_honest_files_is_the_one_they_announce(data: bytes) -> None:
+def test_the_coded_size_of_a_normal_file_is_the_size_in_its_header(data: bytes) -> None:
     assert refused(data, 120, 80)
 
 
-def test_the_frames_of_a_sequence_count_without_any_item() -> None:
+def test_the_frames_of_a_sequence_without_items_count() -> None:
     data = pictures.animated("AVIF", 120, 80)
 
     assert refused(data.replace(b"meta", b"free"), 120, 80)
 
 
-def test_an_avif_that_announces_less_than_it_codes_is_refused() -> None:
+def test_an_avif_with_a_coded_size_above_its_announced_size_is_refused() -> None:
     assert refused(heif_files.heif(AV1.item(8, 8)), 64, 64)
 
 
-def test_a_decoder_configuration_counts() -> None:
+def test_the_size_in_a_decoder_configuration_counts() -> None:
     huge = heif_files.av1_configuration(heif_files.sequence_header(20_000, 10_000))
     assert refused(heif_files.heif(replace(AV1, configuration=huge).item(8, 8)), 20_000, 10_000)
 
@@ -59,13 +59,13 @@ def test_a_decoder_configuration_counts() -> None:
     assert refused(heif_files.heif(replace(HEVC, configuration=huge).item(8, 8), brand=b"heic"), 16_384, 8_192)
 
 
-def test_each_sequence_header_counts() -> None:
+def test_the_size_in_each_sequence_header_counts() -> None:
     data = AV1.data + heif_files.sequence_header(20_000, 10_000)
 
     assert refused(heif_files.heif(replace(AV1, data=data).item(8, 8)), 20_000, 10_000)
 
 
-def test_pictures_beside_the_primary_one_count() -> None:
+def test_pictures_other_than_the_primary_one_count() -> None:
     assert refused(heif_files.heif(AV1.item(64, 64), heif_files.av1(200, 100).item(64, 64)), 200, 100)
 
 
@@ -84,7 +84,7 @@ def test_the_size_of_a_jpeg_in_a_tiff_counts(compression: int, progressive: bool
         decode(data, max_pixels=1_599, largest_thumbnail=300)
 
 
-def test_the_size_of_a_tile_that_is_a_jpeg_counts() -> None:
+def test_the_size_of_a_jpeg_tile_counts() -> None:
     data = pictures.encode(Image.new("L", (256, 256)), "TIFF", compression="jpeg", tile=(128, 128))
     assert decode(data, max_pixels=256 * 256, largest_thumbnail=300).width == 256
 
@@ -96,8 +96,8 @@ def test_the_size_of_a_tile_that_is_a_jpeg_counts() -> None:
 
 
 def full_sequence_header(width: int, height: int, *, sub_layers_have_delays: bool) -> bytes:
-    """With timing, a decoder model and two operating points."""
-    bits = "000" + "0" + "0" + "1" + "0" * 64 + "1" + "00101"  # timing, one tick a picture
+    """Build a sequence header with timing, a decoder model and two operating points."""
+    bits = "000" + "0" + "0" + "1" + "0" * 64 + "1" + "00101"  # timing, one tick for each picture
     bits += "1" + "00111" + "0" * 42  # delays of 8 bits
     bits += str(int(sub_layers_have_delays)) + "00001"
     for _ in range(2):
@@ -108,7 +108,7 @@ def full_sequence_header(width: int, height: int, *, sub_layers_have_delays: boo
 
 
 @pytest.mark.parametrize("sub_layers_have_delays", [False, True])
-def test_the_size_in_a_sequence_header_is_found_behind_all_that_can_come_before_it(
+def test_the_size_is_found_in_a_sequence_header_with_all_optional_fields(
     sub_layers_have_delays: bool,
 ) -> None:
     header = full_sequence_header(40_000, 30_000, sub_layers_have_delays=sub_layers_have_delays)
@@ -120,7 +120,7 @@ def test_the_size_in_a_sequence_header_is_found_behind_all_that_can_come_before_
     "data",
     [heif_files.heif(AV1.item(64, 64)), pictures.animated("AVIF"), pictures.heic(), heif_files.nested_grids(2, 2)],
 )
-def test_what_cannot_be_read_is_left_to_the_decoder(data: bytes) -> None:
+def test_unreadable_data_is_left_to_the_decoder(data: bytes) -> None:
     limits = DecodeLimits(2**80, 1)
     for at in range(0, len(data), 3):
         isobmff.check_coded_sizes(data[:at], limits)

@@ -1,4 +1,4 @@
-"""Threads follow the CPUs that there are."""
+"""The number of threads follows the available CPUs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCHEDULED = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") els
         ("nonsense", SCHEDULED),
     ],
 )
-def test_a_containers_share_bounds_the_scheduled_cpus(tmp_path: Path, limit: str, expected: int) -> None:
+def test_a_containers_cpu_limit_caps_the_scheduled_cpus(tmp_path: Path, limit: str, expected: int) -> None:
     path = tmp_path / "cpu.max"
     path.write_text(limit + "\n")
 

@@ -1,4 +1,4 @@
-"""Decoding: what comes out of every kind of file, and what comes out of those that are none."""
+"""Decoding: the pixels of every kind of file, and the errors for invalid files."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def decoded(data: bytes, **options: object) -> Decoded:
 
 
 def opened(result: Decoded) -> Image.Image:
-    """All of what was decoded: upright, sRGB, not resized."""
+    """Return the complete decoded picture: upright, sRGB, not resized."""
     width, height = result.stored.size
     size = (width, height) if result.exif.orientation < 5 else (height, width)
     return replace(result, covered=(0, 0, width, height)).resized(size, Image.Resampling.NEAREST)
 
 
 def row(picture: Image.Image) -> list[int]:
-    """The first line of a gray picture."""
+    """Return the first line of a gray picture."""
     assert picture.mode == "L"
     return [int(value) for value in np.asarray(picture)[0]]
 
@@ -71,7 +71,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_kind_of_file_shows_its_first_picture_in_its_colors(name: str) -> None:
+def test_every_kind_of_file_decodes_to_its_first_picture_with_correct_colors(name: str) -> None:
     result = decoded(FILES[name])
 
     assert result.format == {"MPO": "jpeg"}.get(name, name.split()[-1] if "pages" not in name else "tiff")
@@ -94,7 +94,7 @@ def in_orientation(kind: str, orientation: int) -> bytes:
 
 
 def with_raw_profile(picture: Image.Image, orientation: int) -> bytes:
-    """A PNG whose EXIF is text, as ImageMagick wrote it before there was a chunk for it."""
+    """Build a PNG with its EXIF as text, as ImageMagick wrote it before PNG had a chunk for it."""
     block = pictures.exif(orientation=orientation)
     digits = "\n".join(textwrap.wrap(block.hex(), 72))
     text = PngImagePlugin.PngInfo()
@@ -115,7 +115,7 @@ def test_each_of_the_eight_orientations_gives_the_same_upright_picture(kind: str
     assert (result.width, result.height) == (120, 80)
     assert opened(result).size == (120, 80)
     assert pictures.same_scene(opened(result))
-    # Lossy encoders come to other pixels along the edges between the fields of a turned picture.
+    # Lossy encoders produce different pixels along the edges between the fields of a rotated picture.
     difference = np.abs(np.asarray(opened(result)).astype(int) - upright)
     assert difference.mean() < 0.7
     assert difference.max() < (12 if kind not in ("HEIC", "AVIF") else 90)
@@ -123,15 +123,15 @@ def test_each_of_the_eight_orientations_gives_the_same_upright_picture(kind: str
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "HEIC"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_metadata_orientation_is_the_files_or_upright(kind: str, orientation: int) -> None:
+def test_the_metadata_has_the_files_orientation_or_upright(kind: str, orientation: int) -> None:
     found = decoded(in_orientation(kind, orientation)).exif.orientation
 
-    # libheif turns by other boxes than EXIF, which comes out of it as upright.
+    # libheif rotates by HEIF's own boxes instead of EXIF, so the EXIF says upright.
     assert found == (1 if kind == "HEIC" else orientation)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
-def test_an_orientation_that_does_not_exist_leaves_the_picture_as_it_is(orientation: int) -> None:
+def test_an_invalid_orientation_leaves_the_picture_unchanged(orientation: int) -> None:
     result = decoded(pictures.jpeg(exif=pictures.exif(orientation=orientation)))
 
     assert (result.width, result.height) == (120, 80)
@@ -144,7 +144,7 @@ def test_broken_exif_does_not_fail_the_image() -> None:
     assert pictures.same_scene(opened(result))
 
 
-def test_a_broken_index_of_further_pictures_does_not_fail_the_first() -> None:
+def test_a_broken_index_of_further_pictures_does_not_affect_the_first() -> None:
     number_of_images = b"\x01\xb0\x04\x00"
     data = pictures.mpo()
     assert number_of_images in data
@@ -154,20 +154,20 @@ def test_a_broken_index_of_further_pictures_does_not_fail_the_first() -> None:
     assert pictures.same_scene(opened(result))
 
 
-def test_pillow_does_not_warn_about_flaws_that_are_the_files_own() -> None:
+def test_pillow_prints_no_warnings_about_flaws_in_files() -> None:
     data = pictures.jpeg(exif=pictures.exif(main={0x010F: "a long enough name"})[:30])
 
-    with warnings.catch_warnings(record=True) as seen:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = decoded(data)
 
     assert pictures.same_scene(opened(result))
-    assert seen == []
+    assert caught == []
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_large_jpeg_is_decoded_small_and_still_upright(orientation: int) -> None:
-    # 3203 × 2401 divides by none of the scales, so that the edges of the picture are tested as well.
+    # None of the scales divides 3203 × 2401, so this also tests the edges of the picture.
     data = pictures.encode(pictures.scene(3203, 2401), "JPEG", orientation=orientation)
 
     result = decoded(data)
@@ -200,7 +200,7 @@ def test_a_large_picture_is_reduced_in_strips_without_seams(mode: str) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 20_000), (20_000, 1), (20_000, 3)])
-def test_extreme_shapes_keep_a_pixel_and_are_reduced_along_their_length(width: int, height: int) -> None:
+def test_extreme_shapes_keep_at_least_one_pixel_and_are_reduced_along_their_length(width: int, height: int) -> None:
     result = decoded(pictures.png(width, height))
 
     assert (result.width, result.height) == (width, height)
@@ -227,7 +227,7 @@ def test_floating_point_is_scaled_and_not_clipped(low: float, high: float) -> No
     assert np.diff(values).min() >= 3
 
 
-def test_what_is_not_a_number_in_a_floating_point_picture_is_black() -> None:
+def test_nan_in_a_floating_point_picture_is_black() -> None:
     values = np.array([[math.nan, -4.0, 0.0, 4.0, math.inf, -math.inf]], np.float32)
 
     gray = row(opened(decoded(pictures.encode(Image.fromarray(values), "TIFF"))))
@@ -263,7 +263,7 @@ def test_a_png_with_a_transparent_color_keeps_it(depth: int, color: int, rows: b
     assert list(np.asarray(alpha)[0]) == [0, 255, 255, 255]
 
 
-def test_transparent_pixels_do_not_bleed_into_their_neighbours_when_reduced() -> None:
+def test_transparent_pixels_do_not_bleed_into_visible_ones_when_reduced() -> None:
     picture = Image.new("RGBA", (3200, 3200), (200, 0, 0, 255))
     picture.paste((0, 255, 0, 0), (0, 0, 1601, 3200))
 
@@ -272,26 +272,26 @@ def test_transparent_pixels_do_not_bleed_into_their_neighbours_when_reduced() ->
     assert small.size == (800, 800)
     edge = small.getpixel((400, 400))
     assert isinstance(edge, tuple)
-    assert edge[1] == 0, "no green comes from where nothing is seen"
+    assert edge[1] == 0, "no green may come from the invisible pixels"
 
 
-def test_an_alpha_channel_that_hides_nothing_is_dropped() -> None:
+def test_a_fully_opaque_alpha_channel_is_dropped() -> None:
     assert opened(decoded(pictures.png(mode="RGBA"))).mode == "RGB"
 
 
 @pytest.mark.parametrize("data", [pictures.jpeg(mode="L"), pictures.jpeg(mode="CMYK"), pictures.gray16_png()])
-def test_the_model_sees_three_color_channels_whatever_the_file_has(data: bytes) -> None:
+def test_the_model_gets_three_color_channels_whatever_the_file_has(data: bytes) -> None:
     assert decoded(data).for_captioning(384).mode == "RGB"
 
 
 def test_a_color_profile_is_converted_to_srgb() -> None:
-    seen = pictures.corners(opened(decoded(pictures.png(icc_profile=pictures.swapped_profile()))))
+    actual = pictures.corners(opened(decoded(pictures.png(icc_profile=pictures.swapped_profile()))))
 
-    assert seen["top left"] == pytest.approx(pictures.RED[::-1], abs=3)
-    assert seen["bottom left"] == pytest.approx(pictures.BLUE[::-1], abs=3)
+    assert actual["top left"] == pytest.approx(pictures.RED[::-1], abs=3)
+    assert actual["bottom left"] == pytest.approx(pictures.BLUE[::-1], abs=3)
 
 
-def test_a_color_profile_leaves_transparency_alone() -> None:
+def test_a_color_profile_does_not_change_transparency() -> None:
     data = pictures.encode(pictures.see_through(), "PNG", icc_profile=pictures.swapped_profile())
 
     picture = opened(decoded(data))
@@ -305,16 +305,16 @@ def test_a_broken_color_profile_is_ignored(profile: bytes) -> None:
     assert pictures.same_scene(opened(decoded(pictures.png(icc_profile=profile))))
 
 
-def test_a_profile_made_for_another_kind_of_picture_is_ignored() -> None:
+def test_a_profile_for_another_color_mode_is_ignored() -> None:
     result = decoded(pictures.jpeg(mode="CMYK", icc_profile=pictures.swapped_profile()))
 
     assert pictures.same_scene(opened(result))
 
 
-def test_a_jpeg_whose_four_channels_are_stored_as_ycck_shows_its_colors() -> None:
+def test_a_ycck_jpeg_decodes_to_correct_colors() -> None:
     cyan, magenta, yellow, black = pictures.scene(mode="CMYK").split()
     luma, blue, red = Image.merge("RGB", (cyan, magenta, yellow)).convert("YCbCr").split()
-    # Pillow writes four channels inverted, as Adobe does, and does not transform them: so this is done here.
+    # Pillow writes four channels inverted, as Adobe does, but not as YCCK: the test transforms them.
     inverted = [channel.point(lambda value: 255 - value) for channel in (luma, blue, red)]
     data = pictures.encode(Image.merge("CMYK", (*inverted, black)), "JPEG", quality=95, subsampling=0)
     marker = data.index(b"Adobe")
@@ -342,35 +342,35 @@ def test_a_jpeg_whose_four_channels_are_stored_as_ycck_shows_its_colors() -> Non
         (pictures.heic("see_through"), 8, True),
     ],
 )
-def test_depth_and_transparency_are_those_of_the_file(data: bytes, bits: int, alpha: bool) -> None:
+def test_bit_depth_and_transparency_are_those_of_the_file(data: bytes, bits: int, alpha: bool) -> None:
     result = decoded(data)
 
     assert (result.bit_depth, result.alpha) == (bits, alpha)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_square_that_the_model_sees_is_what_it_would_make_of_the_whole_picture(orientation: int) -> None:
-    # Reduced by two, 2,305 columns are 1,152.5: half a pixel too many in the last one.
+def test_the_models_square_equals_what_the_model_would_make_of_the_whole_picture(orientation: int) -> None:
+    # Halving 2,305 columns gives 1,152.5: the last column has half a pixel too much.
     full = pictures.noise(300, 200).resize((2305, 1601), Image.Resampling.BICUBIC)
     exact = np.asarray(full.resize((384, 384), Image.Resampling.BICUBIC)).astype(int)
 
-    seen = decoded(pictures.encode(full, "TIFF", orientation=orientation))
+    actual = decoded(pictures.encode(full, "TIFF", orientation=orientation))
 
-    array = seen.for_captioning(384)
+    array = actual.for_captioning(384)
     assert (array.mode, array.size) == ("RGB", (384, 384))
-    assert np.abs(np.asarray(array).astype(int) - exact).mean() < 1.5, "with that half pixel, it is 6.9"
+    assert np.abs(np.asarray(array).astype(int) - exact).mean() < 1.5, "with that half pixel it would be 6.9"
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_square_that_the_model_sees_is_upright_in_srgb_and_on_white(orientation: int) -> None:
+def test_the_models_square_is_upright_in_srgb_and_on_white(orientation: int) -> None:
     picture = pictures.see_through()
     data = pictures.encode(picture, "PNG", orientation=orientation, icc_profile=pictures.swapped_profile())
 
-    seen = decoded(data).for_captioning(64)
+    actual = decoded(data).for_captioning(64)
 
-    assert seen.getpixel((10, 10)) == pytest.approx(pictures.RED[::-1], abs=3)
-    assert seen.getpixel((10, 54)) == pytest.approx(pictures.BLUE[::-1], abs=3)
-    assert seen.getpixel((54, 10)) == seen.getpixel((54, 54)) == (255, 255, 255)
+    assert actual.getpixel((10, 10)) == pytest.approx(pictures.RED[::-1], abs=3)
+    assert actual.getpixel((10, 54)) == pytest.approx(pictures.BLUE[::-1], abs=3)
+    assert actual.getpixel((54, 10)) == actual.getpixel((54, 54)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def test_the_square_that_the_model_sees_is_upright_in_srgb_and_on_white(orientat
     ids=["RGB", "RGBA", "L"],
 )
 @pytest.mark.parametrize("lossless", [True, False])
-def test_a_webp_that_libwebp_shrinks_is_the_one_that_pillow_decodes(picture: Image.Image, lossless: bool) -> None:
+def test_a_webp_reduced_by_libwebp_matches_pillow(picture: Image.Image, lossless: bool) -> None:
     data = pictures.encode(picture, "WEBP", lossless=lossless, quality=95, exact=True)
     whole = Image.open(BytesIO(data))
 
@@ -405,7 +405,7 @@ def test_a_lossy_webp_with_transparency_is_decoded_at_full_size(lossless: bool, 
     assert decoded(data).for_captioning(9).getpixel((1, 1)) == pytest.approx(pictures.RED, abs=6)
 
 
-def test_a_webp_of_its_own_size_is_decoded_as_pillow_does_it_to_the_last_bit() -> None:
+def test_libwebp_at_full_size_gives_exactly_pillows_pixels() -> None:
     for data in (FILES["webp"], FILES["animated webp"], pictures.encode(pictures.see_through(), "WEBP")):
         whole = Image.open(BytesIO(data))
         picture = webp.scaled(data, whole.size, whole.size)
@@ -413,13 +413,13 @@ def test_a_webp_of_its_own_size_is_decoded_as_pillow_does_it_to_the_last_bit() -
         assert picture.tobytes() == whole.tobytes()
 
 
-def test_where_libwebp_cannot_be_called_pillow_decodes() -> None:
+def test_pillow_decodes_if_libwebp_cannot_be_called() -> None:
     corner, other = (Image.new("RGBA", (120, 80)) for _ in range(2))
     corner.paste("red", (20, 20, 40, 40))
     other.paste("red", (60, 20, 80, 40))
     data = pictures.encode(corner, "WEBP", save_all=True, append_images=[other], lossless=True)
 
-    assert webp.scaled(data, (120, 80), (120, 80)) is None, "its first frame leaves some of the canvas free"
+    assert webp.scaled(data, (120, 80), (120, 80)) is None, "its first frame leaves part of the canvas empty"
     assert opened(decoded(data)).convert("RGB").getpixel((30, 30)) == (255, 0, 0)
 
 
@@ -442,12 +442,12 @@ except MemoryError:
     assert ran.stdout.strip() == "less memory than a picture may take"
 
 
-def test_a_file_that_asks_for_more_memory_than_its_size_accounts_for_is_corrupt() -> None:
+def test_a_file_that_needs_more_memory_than_its_size_explains_is_corrupt() -> None:
     with pytest.raises(CorruptImage, match="memory"), memory_errors(100):
         raise MemoryError
 
 
-def test_nothing_but_pixels_is_left_in_the_picture() -> None:
+def test_the_decoded_picture_contains_only_pixels() -> None:
     data = pictures.jpeg(comment=b"secret", dpi=(300, 300), icc_profile=pictures.swapped_profile())
     assert b"secret" in data
 
@@ -465,7 +465,7 @@ def test_a_file_that_is_not_an_image_is_an_unsupported_format(data: bytes) -> No
 
 
 @pytest.mark.parametrize("brands", [b"isom\0\0\0\0mp41avc1", b"mif1\0\0\0\0mif1miaf", b"qt  \0\0\0\0qt  "])
-def test_other_files_of_the_family_of_heic_and_avif_are_unsupported(brands: bytes) -> None:
+def test_other_files_of_the_heif_family_are_unsupported(brands: bytes) -> None:
     with pytest.raises(UnsupportedFormat):
         decoded(b"\0\0\0\x18ftyp" + brands + bytes(100))
 
@@ -475,7 +475,7 @@ def test_a_format_that_is_not_allowed_is_unsupported() -> None:
         decoded(FILES["gif"], formats=("jpeg", "png"))
 
 
-def test_an_empty_file_is_corrupt_and_says_that_it_is_empty() -> None:
+def test_the_error_for_an_empty_file_says_that_it_is_empty() -> None:
     with pytest.raises(CorruptImage, match="empty"):
         decoded(b"")
 
@@ -483,12 +483,12 @@ def test_an_empty_file_is_corrupt_and_says_that_it_is_empty() -> None:
 @pytest.mark.parametrize(
     "signature", [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\0\0\0\0WEBPVP8 ", b"II*\0"]
 )
-def test_a_signature_with_nonsense_behind_it_is_corrupt(signature: bytes) -> None:
+def test_a_signature_followed_by_garbage_is_corrupt(signature: bytes) -> None:
     with pytest.raises(CorruptImage):
         decoded(signature + b"and then nothing that makes sense" * 20)
 
 
-# Half of a file of several pictures holds the first of them, whole.
+# Half of a file with several pictures contains the complete first picture.
 @pytest.mark.parametrize("name", [n for n in FILES if not n.startswith(("animated", "tiff of", "MPO"))])
 def test_a_file_cut_in_half_is_corrupt(name: str) -> None:
     with pytest.raises(CorruptImage):
@@ -506,9 +506,9 @@ def test_a_jpeg_cut_at_any_byte_is_corrupt(progressive: bool) -> None:
 
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("size", [(1600, 1540), (3100, 3080)])
-def test_a_jpeg_cut_short_is_corrupt_at_reduced_scale_too(size: tuple[int, int], progressive: bool) -> None:
+def test_a_truncated_jpeg_is_also_corrupt_at_reduced_scale(size: tuple[int, int], progressive: bool) -> None:
     data = pictures.encode(pictures.scene(*size), "JPEG", progressive=progressive)
-    assert opened(decoded(data)).width < size[0], "or this would not test what it says"
+    assert opened(decoded(data)).width < size[0], "otherwise this would not be a reduced scale"
 
     for end in [len(data) // 4, len(data) // 2, *range(len(data) - 12, len(data))]:
         with pytest.raises(CorruptImage):
@@ -523,8 +523,8 @@ def test_an_error_keeps_the_decoders_error_as_its_cause() -> None:
     assert caught.value.message == CorruptImage.default_message
 
 
-def test_too_many_pixels_are_refused_from_the_header_naming_the_limit() -> None:
-    # Nothing follows the header: if a pixel were decoded, this would be a corrupt image.
+def test_too_many_pixels_are_refused_from_the_header_with_the_limit() -> None:
+    # Nothing follows the header, so decoding any pixel would raise a corrupt image.
     data = pictures.raw_png(5_000, 4_001, depth=8, color=2, rows=b"")
 
     with pytest.raises(TooManyPixels, match="20,000,000"):
@@ -532,20 +532,20 @@ def test_too_many_pixels_are_refused_from_the_header_naming_the_limit() -> None:
 
 
 @pytest.mark.parametrize("side", [10_001, 40_000, 2_000_000])
-def test_far_too_many_pixels_end_the_same_way(side: int) -> None:
+def test_far_too_many_pixels_are_refused_the_same_way(side: int) -> None:
     with pytest.raises(TooManyPixels):
         decoded(pictures.raw_png(side, side, depth=1, color=0, rows=b""), max_pixels=100_000_000)
 
 
 @pytest.mark.parametrize("name", ["jpeg", "png", "gif", "webp", "tiff", "bmp", "avif", "heic"])
-def test_as_many_pixels_as_are_accepted_are_decoded_and_not_one_more(name: str) -> None:
+def test_the_maximum_number_of_pixels_is_accepted_and_one_more_is_not(name: str) -> None:
     assert decoded(FILES[name], max_pixels=120 * 80).width == 120
     with pytest.raises(TooManyPixels):
         decoded(FILES[name], max_pixels=120 * 80 - 1)
 
 
-def test_a_limit_above_that_of_pillow_is_ours_to_set() -> None:
-    # 95 million: Pillow on its own warns from 89 million on.
+def test_the_limit_may_be_higher_than_pillows() -> None:
+    # 95 million: Pillow itself warns above 89 million.
     data = pictures.raw_png(10_000, 9_500, depth=1, color=0, rows=b"")
 
     with warnings.catch_warnings():
@@ -554,7 +554,7 @@ def test_a_limit_above_that_of_pillow_is_ours_to_set() -> None:
             decoded(data, max_pixels=100_000_000)
 
 
-def test_the_settings_of_pillow_are_as_before_whatever_happens() -> None:
+def test_pillows_settings_are_restored_in_any_case() -> None:
     limit, filters = Image.MAX_IMAGE_PIXELS, list(warnings.filters)
 
     decoded(FILES["jpeg"])
@@ -591,7 +591,7 @@ SMALL_FILES = {
 
 @st.composite
 def damaged(draw: st.DrawFn, data: bytes) -> bytes:
-    """`data` with some of its bytes overwritten, most of them near the start, and perhaps cut or spliced."""
+    """Draw a damaged variant of `data`: bytes overwritten, mostly near the start; perhaps truncated or spliced."""
     broken = bytearray(data)
     places = st.integers(0, len(data) - 1) | st.integers(0, min(len(data) - 1, 120))
     values = st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]) | st.integers(0, 255)
@@ -609,7 +609,7 @@ def damaged(draw: st.DrawFn, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", SMALL_FILES)
-def test_damaged_files_decode_or_raise_an_image_error_and_nothing_else(name: str) -> None:
+def test_damaged_files_decode_or_raise_an_image_error(name: str) -> None:
     @settings(max_examples=60, derandomize=True, deadline=None, database=None)
     @given(damaged(SMALL_FILES[name]))
     def check(data: bytes) -> None:

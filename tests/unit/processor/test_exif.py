@@ -1,4 +1,4 @@
-"""EXIF as plain JSON, with nothing in it that a record, an answer or a reader could trip over."""
+"""EXIF as plain JSON, without anything that could harm a record, a response or a reader."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def position(**fields: Any) -> dict[str, Any]:
 
 
 def placed(**changed: object) -> dict[str, Any]:
-    """The position of a place with further tags of the GPS directory."""
+    """Return the position of a place with additional tags in the GPS directory."""
     gps = pictures.gps_tags() | {GPS[name].value: value for name, value in changed.items()}
     return dict(read_exif(pictures.exif(gps=gps)).position)
 
 
-def test_tags_have_the_names_of_the_standard_and_maker_notes_offsets_and_position_are_not_among_them() -> None:
+def test_tags_have_standard_names_and_exclude_maker_notes_offsets_and_position() -> None:
     assert set(read_exif(CAMERA).tags) == {
         "Make",
         "Model",
@@ -56,7 +56,7 @@ def test_tags_have_the_names_of_the_standard_and_maker_notes_offsets_and_positio
     }
 
 
-def test_every_name_stands_for_one_tag() -> None:
+def test_every_name_belongs_to_one_tag() -> None:
     assert len(set(NAMES.values())) == len(NAMES)
 
 
@@ -86,7 +86,7 @@ def test_blocks_are_read_in_either_byte_order_and_as_bigtiff(order: str, big: bo
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("big", [False, True])
-def test_an_entry_that_is_packed_is_the_one_that_a_file_has(order: str, big: bool) -> None:
+def test_a_packed_entry_equals_the_one_in_a_file(order: str, big: bool) -> None:
     block = exif_blocks.block([shorts(0x0112, 3, order=order)], order=order, big=big, prefix=b"")
     structure = ifd.parse(block)
     assert structure is not None
@@ -95,14 +95,14 @@ def test_an_entry_that_is_packed_is_the_one_that_a_file_has(order: str, big: boo
 
 
 @pytest.mark.parametrize("value", [0, 9, 4000])
-def test_an_orientation_that_does_not_exist_is_left_out(value: int) -> None:
+def test_an_invalid_orientation_is_omitted(value: int) -> None:
     found = read_exif(pictures.exif(orientation=value))
 
     assert (found.tags, found.orientation) == ({}, 1)
 
 
 @pytest.mark.parametrize("value", range(1, 9))
-def test_each_orientation_that_exists_is_found(value: int) -> None:
+def test_each_valid_orientation_is_returned(value: int) -> None:
     found = read_exif(pictures.exif(orientation=value))
 
     assert (found.tags, found.orientation) == ({"Orientation": value}, value)
@@ -113,7 +113,7 @@ def test_only_the_main_directory_has_an_orientation() -> None:
     assert read_exif(exif_blocks.block([shorts(0x0112, 8)], [shorts(0x0112, 6)])).orientation == 8
 
 
-def test_a_container_that_says_how_its_picture_is_turned_has_the_last_word() -> None:
+def test_the_orientation_in_a_container_overrides_exif() -> None:
     turned, silent = read_exif(pictures.exif(orientation=6)), Exif()
 
     assert turned.oriented(1).tags == {"Orientation": 1}
@@ -135,7 +135,7 @@ def test_rationals_are_numbers() -> None:
     assert isinstance(found["FocalLength"], int)
 
 
-def test_a_rational_without_a_value_is_left_out_and_null_inside_a_list() -> None:
+def test_an_undefined_rational_is_omitted_and_null_inside_a_list() -> None:
     unknown = IFDRational(0, 0)
 
     found = tags(
@@ -151,13 +151,13 @@ def test_a_rational_without_a_value_is_left_out_and_null_inside_a_list() -> None
 
 
 @pytest.mark.parametrize("distance", [(0, 1), (0xFFFFFFFF, 1)])
-def test_a_distance_that_is_unknown_or_infinite_is_left_out(distance: tuple[int, int]) -> None:
+def test_an_unknown_or_infinite_distance_is_omitted(distance: tuple[int, int]) -> None:
     assert read_exif(exif_blocks.block(exif=[rationals(0x9206, distance)])).tags == {}
     assert read_exif(exif_blocks.block(exif=[rationals(0x9206, (7, 2))])).tags == {"SubjectDistance": 3.5}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300, 1e-300])
-def test_numbers_that_json_or_dynamodb_cannot_hold_are_left_out(value: float) -> None:
+def test_numbers_that_json_or_dynamodb_cannot_store_are_omitted(value: float) -> None:
     def gamma(one: float) -> dict[str, Any]:
         block = exif_blocks.block(exif=[(0xA500, DOUBLE, 1, struct.pack("<d", one))])
         return dict(read_exif(block).tags)
@@ -166,13 +166,13 @@ def test_numbers_that_json_or_dynamodb_cannot_hold_are_left_out(value: float) ->
     assert gamma(value) == {}
 
 
-def test_text_has_no_control_characters_no_blanks_around_it_and_ends_at_the_first_nul() -> None:
+def test_text_has_no_control_characters_or_surrounding_whitespace_and_ends_at_the_first_nul() -> None:
     found = tags(main={Base.Make: "Acme\0\0rubbish", Base.Model: " Snap\x07 3\n", Base.Artist: "\0\0 "})
 
     assert found == {"Make": "Acme", "Model": "Snap  3"}
 
 
-def test_text_cannot_turn_the_direction_of_what_stands_beside_it_but_keeps_what_it_is_spelled_with() -> None:
+def test_text_keeps_joiners_but_no_characters_that_change_its_direction() -> None:
     family = "👨\N{ZERO WIDTH JOINER}👩"
 
     assert tags(main={Base.Artist: "\N{ZERO WIDTH JOINER} ".encode()}) == {}
@@ -181,7 +181,7 @@ def test_text_cannot_turn_the_direction_of_what_stands_beside_it_but_keeps_what_
     }
 
 
-def test_text_in_utf_8_is_read_as_what_it_is_and_everything_else_as_latin_1() -> None:
+def test_text_is_read_as_utf_8_if_valid_and_otherwise_as_latin_1() -> None:
     assert tags(main={Base.Artist: "Zoë 写真".encode(), Base.Copyright: "caf\xe9".encode("latin-1")}) == {
         "Artist": "Zoë 写真",
         "Copyright": "café",
@@ -191,14 +191,14 @@ def test_text_in_utf_8_is_read_as_what_it_is_and_everything_else_as_latin_1() ->
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "expected"),
     [("Ann\0Bob\0", "Ann; Bob"), ("Ann\0 \0", "Ann"), (" \0Bob\0", "Bob"), ("Ann\0Bob\0rubbish\0", "Ann; Bob")],
 )
-def test_the_copyright_of_photographer_and_editor_are_both_shown(value: str, shown: str) -> None:
-    assert tags(main={Base.Copyright: value}) == {"Copyright": shown}
+def test_the_copyrights_of_photographer_and_editor_are_both_returned(value: str, expected: str) -> None:
+    assert tags(main={Base.Copyright: value}) == {"Copyright": expected}
 
 
-def test_windows_own_tags_are_read_in_utf_16() -> None:
+def test_windows_tags_are_read_as_utf_16() -> None:
     block = exif_blocks.block(
         [
             text(0x9C9B, "Zoë\0rubbish".encode("utf-16-le"), kind=BYTE),
@@ -210,7 +210,7 @@ def test_windows_own_tags_are_read_in_utf_16() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "expected"),
     [
         (b"ASCII\0\0\0a day out\0\0", "a day out"),
         (bytes(8) + b"a day out", "a day out"),
@@ -223,16 +223,16 @@ def test_windows_own_tags_are_read_in_utf_16() -> None:
         (b"UNICODE\0" + b"\x61\xd8" * 4, "\N{REPLACEMENT CHARACTER}" * 4),
     ],
 )
-def test_a_user_comment_is_read_in_the_character_set_it_names(value: bytes | str, shown: str) -> None:
-    assert tags(details={Base.UserComment: value}) == {"UserComment": shown}
+def test_a_user_comment_is_read_in_its_declared_character_set(value: bytes | str, expected: str) -> None:
+    assert tags(details={Base.UserComment: value}) == {"UserComment": expected}
 
 
 @pytest.mark.parametrize("value", [b"ASCII\0\0\0" + bytes(20), b"JIS\0\0\0\0\0\x24\x22", b"\xff\xfe\xfd" * 9])
-def test_a_user_comment_that_says_nothing_readable_is_left_out(value: bytes) -> None:
+def test_an_unreadable_user_comment_is_omitted(value: bytes) -> None:
     assert tags(details={Base.UserComment: value}) == {}
 
 
-def test_bytes_are_text_a_code_a_list_or_nothing() -> None:
+def test_bytes_become_text_a_code_a_list_or_nothing() -> None:
     found = tags(
         details={
             Base.ExifVersion: b"0232",
@@ -251,14 +251,14 @@ def dated(value: str, **more: str) -> Any:
     return tags(details=details).get("DateTimeOriginal")
 
 
-@pytest.mark.parametrize(("count", "shown"), [(1000, True), (1001, False)])
-def test_a_list_of_more_than_a_thousand_numbers_is_left_out(count: int, shown: bool) -> None:
+@pytest.mark.parametrize(("count", "expected"), [(1000, True), (1001, False)])
+def test_a_list_of_more_than_a_thousand_numbers_is_omitted(count: int, expected: bool) -> None:
     block = exif_blocks.block([(0x013E, DOUBLE, count, struct.pack(f"<{count}d", *[0.5] * count))])
 
-    assert read_exif(block).tags == ({"WhitePoint": [0.5] * count} if shown else {"_truncated": True})
+    assert read_exif(block).tags == ({"WhitePoint": [0.5] * count} if expected else {"_truncated": True})
 
 
-def test_dates_are_iso_8601_with_fraction_and_offset_where_they_are_known() -> None:
+def test_dates_are_iso_8601_with_fraction_and_offset_if_known() -> None:
     assert dated("2024:06:30 23:59:59") == "2024-06-30T23:59:59"
     assert dated("2024:06:30 23:59:59", OffsetTimeOriginal="+05:30 ") == "2024-06-30T23:59:59+05:30"
     assert dated("2024:06:30 23:59:59", OffsetTimeOriginal="Z") == "2024-06-30T23:59:59Z"
@@ -273,7 +273,7 @@ def test_dates_are_iso_8601_with_fraction_and_offset_where_they_are_known() -> N
     assert dated("2024:06:30 23:59:59", SubsecTimeOriginal="x") == "2024-06-30T23:59:59"
 
 
-def test_each_date_has_an_offset_of_its_own() -> None:
+def test_each_date_has_its_own_offset() -> None:
     found = tags(
         main={Base.DateTime: "2024:07:01 10:20:30"},
         details={Base.OffsetTime: "+01:00", Base.DateTimeDigitized: "2024:06:30 23:59:59"},
@@ -284,7 +284,7 @@ def test_each_date_has_an_offset_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "expected"),
     [
         ("2024-06-30 23:59:59", "2024-06-30T23:59:59"),
         ("2024:06:30", "2024-06-30"),
@@ -295,8 +295,8 @@ def test_each_date_has_an_offset_of_its_own() -> None:
         ("9999:12:31 00:00:00", "9999-12-31T00:00:00"),
     ],
 )
-def test_dates_that_writers_spell_otherwise_are_read(value: str, shown: str) -> None:
-    assert dated(value) == shown
+def test_dates_in_nonstandard_formats_are_read(value: str, expected: str) -> None:
+    assert dated(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_dates_that_writers_spell_otherwise_are_read(value: str, shown: str) -> 
         "٢٠٢٤:01:01 00:00:00",
     ],
 )
-def test_an_invalid_date_is_left_out(value: str) -> None:
+def test_an_invalid_date_is_omitted(value: str) -> None:
     block = exif_blocks.block(exif=[text(0x9003, value.encode() + b"\0")])
 
     assert read_exif(block).tags == {}
@@ -342,11 +342,11 @@ def test_an_altitude_below_the_sea_is_negative() -> None:
     "latitude",
     [(91, 0, 0), (90, 0, 1), (1, 2, 3, 4), (45, 61, 0), (IFDRational(0, 0),) * 3, (IFDRational(0, 0), 1, 1)],
 )
-def test_a_position_that_is_nowhere_is_left_out(latitude: Any) -> None:
+def test_an_impossible_position_is_omitted(latitude: Any) -> None:
     assert position(latitude=latitude) == {}
 
 
-def test_a_longitude_of_180_degrees_is_valid_and_one_beyond_it_is_left_out() -> None:
+def test_a_longitude_of_180_degrees_is_valid_and_one_beyond_it_is_omitted() -> None:
     assert position(longitude=(180, 0, 0))["longitude"] == 180
     assert position(longitude=(180, 0, 1)) == {}
 
@@ -368,7 +368,7 @@ def test_sixty_seconds_are_a_minute() -> None:
     assert position(latitude=(52, 29, 60))["latitude"] == 52.5
 
 
-def test_a_negative_degree_is_left_out() -> None:
+def test_a_negative_degree_is_omitted() -> None:
     block = exif_blocks.block(
         gps=[text(1, b"N\0"), rationals(2, (-5, 1), kind=SRATIONAL), text(3, b"E\0"), rationals(4, (13, 1))]
     )
@@ -376,14 +376,14 @@ def test_a_negative_degree_is_left_out() -> None:
     assert read_exif(block).position == {}
 
 
-def test_a_position_of_which_the_hemisphere_is_unknown_is_left_out() -> None:
+def test_a_position_with_an_unknown_hemisphere_is_omitted() -> None:
     known = pictures.gps_tags()
     del known[GPS.GPSLongitudeRef]
 
     assert read_exif(pictures.exif(gps=known)).position == {}
 
 
-def test_a_position_has_time_direction_and_accuracy_where_they_make_sense() -> None:
+def test_a_position_has_time_direction_and_accuracy_if_they_are_valid() -> None:
     found = placed(
         GPSDateStamp="2024:06:30",
         GPSTimeStamp=(21, 59, 59.5),
@@ -422,15 +422,15 @@ def test_a_position_has_time_direction_and_accuracy_where_they_make_sense() -> N
         {"GPSAltitude": 4e9},
     ],
 )
-def test_what_makes_no_sense_beside_a_position_is_left_out(changed: dict[str, object]) -> None:
+def test_invalid_details_of_a_position_are_omitted(changed: dict[str, object]) -> None:
     assert placed(**changed) == {"latitude": 52.51, "longitude": 13.37}
 
 
-@pytest.mark.parametrize(("direction", "shown"), [(0.0, 0), (0.456, 0.46), (359.5, 359.5), (360.0, 0)])
-def test_a_direction_is_in_degrees_from_true_or_magnetic_north(direction: float, shown: float) -> None:
+@pytest.mark.parametrize(("direction", "expected"), [(0.0, 0), (0.456, 0.46), (359.5, 359.5), (360.0, 0)])
+def test_a_direction_is_in_degrees_from_true_or_magnetic_north(direction: float, expected: float) -> None:
     found = placed(GPSImgDirection=direction, GPSImgDirectionRef="M", GPSHPositioningError=0.5)
 
-    assert (found["direction"], found["direction_reference"], found["accuracy"]) == (shown, "magnetic", 0.5)
+    assert (found["direction"], found["direction_reference"], found["accuracy"]) == (expected, "magnetic", 0.5)
 
 
 def test_midnight_is_a_time() -> None:
@@ -443,7 +443,7 @@ def test_tags_that_fit_are_not_marked_as_truncated() -> None:
     assert "_truncated" not in tags(main={Base.ImageDescription: "x" * 16_000, Base.Make: "Acme"})
 
 
-def test_what_does_not_fit_is_left_out_largest_first_and_marked() -> None:
+def test_the_largest_tags_are_omitted_and_marked_if_not_all_fit() -> None:
     found = tags(
         main={Base.ImageDescription: "x" * 20_000, Base.Make: "Acme", Base.Artist: "y" * 9_000},
         details={Base.ISOSpeedRatings: 200, Base.LensModel: "z" * 9_000},
@@ -456,24 +456,24 @@ def test_what_does_not_fit_is_left_out_largest_first_and_marked() -> None:
 
 
 @pytest.mark.parametrize("length", range(MAX_JSON_BYTES - 80, MAX_JSON_BYTES + 20, 5))
-def test_the_bound_holds_however_closely_it_is_reached(length: int) -> None:
+def test_the_size_limit_holds_for_every_length(length: int) -> None:
     found = tags(main={Base.ImageDescription: "x" * length, Base.Make: "Acme"})
 
     assert len(json.dumps(found)) <= MAX_JSON_BYTES
     assert ("ImageDescription" in found) != ("_truncated" in found)
 
 
-def test_text_that_grows_when_it_is_escaped_is_bounded_too() -> None:
+def test_text_that_grows_when_escaped_is_limited_too() -> None:
     assert tags(main={Base.ImageDescription: ("写" * 5_000).encode()}) == {"_truncated": True}
 
 
-def test_a_value_that_is_too_long_to_be_read_is_marked_and_costs_no_other() -> None:
+def test_a_value_too_long_to_read_is_marked_and_affects_no_other() -> None:
     found = tags(main={Base.ImageDescription: "x" * 70_000, Base.Make: "Acme"})
 
     assert found == {"Make": "Acme", "_truncated": True}
 
 
-def test_a_position_that_is_too_long_is_left_out() -> None:
+def test_a_position_that_is_too_long_is_omitted() -> None:
     block = exif_blocks.block(
         [text(0x010F, b"Acme\0")],
         gps=[text(1, b"N\0"), rationals(2, *[(1, 1)] * 9_000), text(3, b"E\0"), rationals(4, (1, 1))],
@@ -494,13 +494,13 @@ def test_a_position_that_is_too_long_is_left_out() -> None:
         b"II*\0\0\0\0\0" + bytes(20),
     ],
 )
-def test_broken_exif_is_no_exif(block: bytes) -> None:
+def test_broken_exif_gives_no_tags(block: bytes) -> None:
     assert read_exif(block) == Exif({}, {})
 
 
 @pytest.mark.parametrize("at", [0, 8, 45, 46, 47, 0xFFFFFFF0, 0xFFFFFFFF])
-def test_directories_that_point_to_themselves_or_out_of_the_block_end(at: int) -> None:
-    make = text(0x010F, b"Acme")  # all of it has 46 bytes
+def test_reading_ends_at_directories_that_point_to_themselves_or_out_of_the_block(at: int) -> None:
+    make = text(0x010F, b"Acme")  # 46 bytes in total
     block = b"II*\0\x08\0\0\0" + struct.pack("<H", 3) + struct.pack("<HHI4s", *make)
     block += struct.pack("<HHII", 0x8769, LONG, 1, at) + struct.pack("<HHII", 0x8825, LONG, 1, at)
 
@@ -508,31 +508,31 @@ def test_directories_that_point_to_themselves_or_out_of_the_block_end(at: int) -
 
 
 @pytest.mark.parametrize(("kind", "count"), [(ASCII, 0xFFFFFFFF), (DOUBLE, 0xFFFFFFFF), (99, 1), (ASCII, 0)])
-def test_a_count_that_leads_out_of_the_block_and_an_unknown_type_cost_no_other_tag(kind: int, count: int) -> None:
+def test_an_invalid_count_or_type_affects_no_other_tag(kind: int, count: int) -> None:
     block = exif_blocks.block([(0x010E, kind, count, 8), text(0x010F, b"Acme")])
 
     assert read_exif(block).tags == {"Make": "Acme"}
 
 
-def test_a_value_at_an_offset_beyond_the_block_costs_no_other_tag() -> None:
+def test_a_value_at_an_offset_beyond_the_block_affects_no_other_tag() -> None:
     block = exif_blocks.block([(0x010E, ASCII, 8, 0xFFFFFFF0), text(0x010F, b"Acme")])
 
     assert read_exif(block).tags == {"Make": "Acme"}
 
 
-def test_a_directory_that_claims_more_entries_than_there_are_shows_those_there_are() -> None:
+def test_a_directory_that_claims_too_many_entries_returns_the_existing_ones() -> None:
     block = b"II*\0\x08\0\0\0" + struct.pack("<H", 65_535) + struct.pack("<HHI4s", *text(0x010F, b"Acme"))
 
     assert read_exif(block).tags == {"Make": "Acme"}
 
 
-def test_of_a_tag_that_stands_twice_the_first_counts() -> None:
+def test_the_first_of_two_equal_tags_counts() -> None:
     assert read_exif(exif_blocks.block([text(0x010F, b"one"), text(0x010F, b"two")])).tags == {"Make": "one"}
 
 
 @pytest.mark.parametrize("shared_bytes", [1_000_000, 64 * 1024])
-def test_many_tags_that_share_their_bytes_take_no_more_memory(shared_bytes: int) -> None:
-    """bench/hostile_exif.py measures their time."""
+def test_many_tags_that_share_their_bytes_need_no_more_memory(shared_bytes: int) -> None:
+    """bench/hostile_exif.py measures the time."""
     block = exif_blocks.bomb(60_000, shared_bytes)
     tracemalloc.start()
 
@@ -544,7 +544,7 @@ def test_many_tags_that_share_their_bytes_take_no_more_memory(shared_bytes: int)
     assert peak < 5_000_000
 
 
-def test_no_more_of_a_directory_is_read_than_cameras_write() -> None:
+def test_reading_a_directory_stops_beyond_what_cameras_write() -> None:
     block = exif_blocks.block([shorts(0xC000, 1)] * MAX_ENTRIES + [text(0x010F, b"Acme")])
 
     assert read_exif(block).tags == {}
@@ -555,7 +555,7 @@ def test_no_more_of_a_directory_is_read_than_cameras_write() -> None:
     changes=st.lists(st.tuples(st.integers(0, len(CAMERA) - 1), st.integers(0, 255)), max_size=12),
     end=st.integers(0, len(CAMERA) * 4),
 )
-def test_whatever_the_exif_the_result_is_plain_bounded_json(changes: list[tuple[int, int]], end: int) -> None:
+def test_the_result_is_plain_limited_json_whatever_the_exif(changes: list[tuple[int, int]], end: int) -> None:
     block = bytearray(CAMERA)
     for place, value in changes:
         block[place] = value
@@ -577,7 +577,7 @@ _entries = st.lists(
 
 @settings(max_examples=300, derandomize=True, deadline=None, database=None)
 @given(main=_entries, exif=_entries, gps=_entries)
-def test_whatever_the_entries_the_result_is_plain_bounded_json(main: Any, exif: Any, gps: Any) -> None:
+def test_the_result_is_plain_limited_json_whatever_the_entries(main: Any, exif: Any, gps: Any) -> None:
     check_plain(read_exif(exif_blocks.block(main, exif, gps)))
 
 

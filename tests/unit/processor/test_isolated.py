@@ -1,4 +1,4 @@
-"""Decoding in a child process: what limits it, what becomes of files that break it, and when it ends."""
+"""Decoding in a child process: its limits, the result for files that crash it, and when it ends."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process exists and is no zombie."""
+    """Return whether the process exists and is not a zombie."""
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
     return state != "" and not state.startswith("Z")
 
 
-def test_everything_about_a_picture_comes_back(decoder: IsolatedDecoder) -> None:
+def test_the_child_returns_everything_about_a_picture(decoder: IsolatedDecoder) -> None:
     result = decoder.decode(b"show", TASK)
 
     assert (result.format, result.width, result.height, result.mode) == ("tiff", 2, 3, "RGB")
@@ -57,7 +57,7 @@ def test_everything_about_a_picture_comes_back(decoder: IsolatedDecoder) -> None
     assert result.exif.position == {"latitude": 1.5}
 
 
-def test_one_child_decodes_one_picture_after_another(decoder: IsolatedDecoder) -> None:
+def test_one_child_decodes_several_pictures(decoder: IsolatedDecoder) -> None:
     assert decoder.pid is None
     decoder.decode(b"show", TASK)
     first = decoder.pid
@@ -67,12 +67,12 @@ def test_one_child_decodes_one_picture_after_another(decoder: IsolatedDecoder) -
     assert decoder.pid == first
 
 
-def test_what_libraries_print_does_not_get_into_the_responses(decoder: IsolatedDecoder) -> None:
+def test_output_printed_by_libraries_does_not_get_into_the_responses(decoder: IsolatedDecoder) -> None:
     assert decoder.decode(b"print", TASK).width == 2
     assert decoder.decode(b"show", TASK).width == 2
 
 
-def test_an_error_comes_back_with_its_message(decoder: IsolatedDecoder) -> None:
+def test_the_child_returns_an_error_with_its_message(decoder: IsolatedDecoder) -> None:
     with pytest.raises(TooManyPixels, match="far too many"):
         decoder.decode(b"refuse far too many", TASK)
 
@@ -96,13 +96,13 @@ def test_the_child_has_no_credentials_in_its_environment(
 
 
 @only_linux
-def test_a_picture_that_takes_more_memory_than_allowed_is_corrupt(decoder: IsolatedDecoder) -> None:
+def test_a_picture_that_needs_more_memory_than_allowed_is_corrupt(decoder: IsolatedDecoder) -> None:
     assert decoder.decode(b"allocate 100000000", TASK).width == 2
 
     with pytest.raises(CorruptImage, match="more memory than its size accounts for"), memory_errors(100):
         decoder.decode(b"allocate 500000000", TASK)
 
-    # The limit is that of each picture.
+    # The limit applies to each picture separately.
     assert decoder.decode(b"allocate 500000000", replace(TASK, memory_bytes=1_000_000_000)).width == 2
 
 
@@ -114,7 +114,7 @@ def test_a_picture_that_takes_too_long_is_corrupt(decoder: IsolatedDecoder) -> N
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGBUS])
-def test_a_picture_that_crashes_its_decoder_is_corrupt_and_the_next_gets_a_new_child(
+def test_a_picture_that_crashes_its_decoder_is_corrupt_and_the_next_one_gets_a_new_child(
     number: signal.Signals, decoder: IsolatedDecoder
 ) -> None:
     with pytest.raises(CorruptImage, match="crash"):
@@ -123,7 +123,7 @@ def test_a_picture_that_crashes_its_decoder_is_corrupt_and_the_next_gets_a_new_c
     assert decoder.decode(b"show", TASK).width == 2
 
 
-def test_a_decoder_that_aborts_has_asked_for_too_much_memory(decoder: IsolatedDecoder) -> None:
+def test_a_decoder_that_aborts_needed_too_much_memory(decoder: IsolatedDecoder) -> None:
     with pytest.raises(CorruptImage, match="memory"), memory_errors(100):
         decoder.decode(f"die {signal.SIGABRT}".encode(), TASK)
 
@@ -132,11 +132,11 @@ def test_a_killed_child_does_not_make_the_file_corrupt(decoder: IsolatedDecoder)
     with pytest.raises(Killed), memory_errors(100):
         decoder.decode(f"die {signal.SIGKILL}".encode(), TASK)
 
-    assert issubclass(Killed, MemoryError), "which the queue delivers again"
+    assert issubclass(Killed, MemoryError), "so that the message is delivered again"
     assert decoder.decode(b"show", TASK).width == 2
 
 
-def test_a_child_that_was_killed_between_two_pictures_is_replaced(decoder: IsolatedDecoder) -> None:
+def test_a_child_killed_between_two_pictures_is_replaced(decoder: IsolatedDecoder) -> None:
     decoder.decode(b"show", TASK)
     assert decoder.pid
     os.kill(decoder.pid, signal.SIGKILL)
@@ -184,14 +184,14 @@ def test_the_child_ends_when_its_parent_is_killed(decoding: bool, tmp_path: Path
     wait_until(lambda: not is_running(child))
 
 
-def test_ctrl_c_is_not_sent_to_the_child(decoder: IsolatedDecoder) -> None:
+def test_ctrl_c_does_not_reach_the_child(decoder: IsolatedDecoder) -> None:
     decoder.decode(b"show", TASK)
 
     assert decoder.pid
     assert os.getpgid(decoder.pid) != os.getpgid(0)
 
 
-# Real files. Those that a decoder finds out about only by decoding end at the child's limits.
+# Real files. If only decoding reveals what is wrong with a file, the child's limits stop it.
 
 
 def decoded(data: bytes, max_pixels: int = 1_000_000) -> None:
@@ -199,7 +199,7 @@ def decoded(data: bytes, max_pixels: int = 1_000_000) -> None:
 
 
 @only_linux
-def test_an_avif_whose_size_is_hidden_from_the_inspection_ends_at_the_limit_of_memory() -> None:
+def test_an_avif_that_hides_its_size_from_the_inspection_reaches_the_memory_limit() -> None:
     hidden = heif_files.padded(heif_files.av1(9_000, 9_000))
 
     with pytest.raises(CorruptImage):

@@ -1,4 +1,7 @@
-"""What the largest accepted pictures take, and what the first refused ones do not, in processes of their own."""
+"""The memory that the largest accepted pictures need, and that the first refused ones do not.
+
+Each runs in a new process.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,8 @@ from tests import pictures
 ROOT = Path(__file__).parents[3]
 MEBIBYTE = 1 << 20
 
-# Decodes small files first, for libraries are loaded and caches filled only once; then says what the one asked for
-# takes above that, and how long. Linux alone resets the mark of the highest memory.
+# Decodes small files first, because libraries are loaded and caches filled only once. Then prints the additional
+# memory and the time that the requested file needs. Only Linux can reset the peak memory.
 CHILD = """
 import json, sys, time
 from pathlib import Path
@@ -82,7 +85,7 @@ def gradient(width: int, height: int, mode: str = "RGB") -> Image.Image:
 
 
 def animation(width: int, height: int) -> bytes:
-    """A WebP whose first frame leaves most of the canvas free: Pillow decodes that one."""
+    """Build a WebP whose first frame leaves most of the canvas empty, so that Pillow decodes it."""
     first, second = (Image.new("RGBA", (width, height)) for _ in range(2))
     first.paste("red", (10, 10, 20, 20))
     second.paste("red", (30, 30, 40, 40))
@@ -119,7 +122,7 @@ def bytes_per_pixel(name: str) -> float:
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != "AVIF"])
-def test_a_picture_takes_no_more_than_is_allowed_for_its_pixels(name: str, tmp_path: Path) -> None:
+def test_a_picture_needs_no_more_memory_than_allowed_for_its_pixels(name: str, tmp_path: Path) -> None:
     width, height = 3072, 2304
 
     result = measured(FILES[name](width, height), tmp_path, width * height)
@@ -131,7 +134,7 @@ def test_a_picture_takes_no_more_than_is_allowed_for_its_pixels(name: str, tmp_p
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize(("width", "height"), [(10_000, 10_000), (65_500, 1_526), (16_383, 6_103)])
-def test_the_largest_picture_that_is_accepted_takes_what_its_format_is_known_to_take(
+def test_the_largest_accepted_picture_needs_the_known_memory_of_its_format(
     name: str, width: int, height: int, tmp_path: Path
 ) -> None:
     if width > 16_383 and "WebP" in name:
@@ -149,11 +152,11 @@ def test_the_largest_picture_that_is_accepted_takes_what_its_format_is_known_to_
 @pytest.mark.parametrize(
     "name", ["baseline JPEG", "progressive JPEG", "PNG", "WebP", "animated WebP", "TIFF", "GIF"]
 )
-def test_the_first_picture_beyond_the_limit_is_refused_from_its_header(name: str, tmp_path: Path) -> None:
+def test_the_first_picture_above_the_limit_is_refused_from_its_header(name: str, tmp_path: Path) -> None:
     width, height = 4096, 3072
 
     result = measured(FILES[name](width, height), tmp_path, width * height - 1)
 
     assert result["outcome"] == "too_many_pixels"
     assert result["bytes"] < 4 * MEBIBYTE  # type: ignore[operator]
-    assert result["seconds"] < 0.5, "0.05 at most when nothing else runs"  # type: ignore[operator]
+    assert result["seconds"] < 0.5, "at most 0.05 on an idle machine"  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""Metadata: the same facts from every format."""
+"""Metadata: every format returns the same facts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def metadata(data: bytes) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_metadata_reads_the_same_from_every_format_that_carries_exif(kind: str) -> None:
+def test_metadata_is_the_same_from_every_format_with_exif(kind: str) -> None:
     data = pictures.encode(pictures.scene(80, 120), kind, exif=CAMERA)
 
     result = metadata(data)
@@ -61,7 +61,7 @@ def test_metadata_reads_the_same_from_every_format_that_carries_exif(kind: str) 
     assert gps == {"latitude": 52.51, "longitude": 13.37}
 
 
-def test_every_tag_of_a_tiff_that_other_formats_show_is_shown() -> None:
+def test_a_tiff_returns_every_tag_that_other_formats_return() -> None:
     camera = [rationals(0x829A, (1, 250)), text(0xA436, "写真".encode(), UTF_8)]
     gps = [text(1, b"N\0"), rationals(2, (52, 1)), text(3, b"E\0"), rationals(4, (13, 1))]
     main = [
@@ -103,13 +103,13 @@ def test_every_tag_of_a_tiff_that_other_formats_show_is_shown() -> None:
     ],
     ids=["double", "rational", "unknown type", "beyond the end", "binary"],
 )
-def test_one_odd_value_in_a_tiff_costs_no_other_tag(odd: exif_blocks.Entry) -> None:
-    shown = metadata(exif_blocks.tiff([text(0x010F, b"Acme\0"), odd, text(0x013C, b"studio-7\0")]))["exif"]
+def test_one_invalid_value_in_a_tiff_affects_no_other_tag(odd: exif_blocks.Entry) -> None:
+    returned = metadata(exif_blocks.tiff([text(0x010F, b"Acme\0"), odd, text(0x013C, b"studio-7\0")]))["exif"]
 
-    assert (shown["Make"], shown["HostComputer"]) == ("Acme", "studio-7")
+    assert (returned["Make"], returned["HostComputer"]) == ("Acme", "studio-7")
 
 
-def test_the_tags_of_a_bigtiff_are_shown() -> None:
+def test_the_tags_of_a_bigtiff_are_returned() -> None:
     data = exif_blocks.tiff([text(0x010D, b"Contract of many pages\0")], [rationals(0x829A, (1, 250))], big=True)
 
     assert metadata(data)["exif"] == {"DocumentName": "Contract of many pages", "ExposureTime": 0.004}
@@ -135,7 +135,7 @@ NOT_ORIENTATIONS: dict[str, exif_blocks.Entry] = {
 
 
 def carrying(kind: str, entry: exif_blocks.Entry, orientation: int, *, big: bool = False) -> bytes:
-    """The scene, stored so that `orientation` makes it upright, with one tag."""
+    """Build a file of the scene with one tag, stored so that `orientation` makes it upright."""
     if kind == "TIFF":
         return exif_blocks.tiff([entry], orientation=orientation, big=big)
     block = exif_blocks.block([entry], big=big, prefix=b"" if kind == "PNG" else b"Exif\0\0")
@@ -145,32 +145,32 @@ def carrying(kind: str, entry: exif_blocks.Entry, orientation: int, *, big: bool
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("big", [False, True], ids=["", "big"])
 @pytest.mark.parametrize("name", ORIENTATIONS)
-def test_the_orientation_that_is_shown_is_the_one_that_turns_the_picture(kind: str, big: bool, name: str) -> None:
+def test_the_returned_orientation_is_the_one_that_rotates_the_picture(kind: str, big: bool, name: str) -> None:
     data = carrying(kind, ORIENTATIONS[name], 6, big=big)
     decoded = decode(data, max_pixels=10_000_000, largest_thumbnail=300)
 
     thumbnail = Image.open(BytesIO(render(decoded, {"medium": 300})["medium"].body))
 
-    shown = metadata(data)
-    assert (shown["width"], shown["height"], shown["exif"]) == (120, 80, {"Orientation": 6})
+    returned = metadata(data)
+    assert (returned["width"], returned["height"], returned["exif"]) == (120, 80, {"Orientation": 6})
     assert thumbnail.size == (120, 80)
     assert pictures.same_scene(thumbnail, tolerance=25)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("name", NOT_ORIENTATIONS)
-def test_an_orientation_that_does_not_exist_is_not_shown_and_turns_nothing(kind: str, name: str) -> None:
+def test_an_invalid_orientation_is_not_returned_and_rotates_nothing(kind: str, name: str) -> None:
     data = carrying(kind, NOT_ORIENTATIONS[name], 1)
     decoded = decode(data, max_pixels=10_000_000, largest_thumbnail=300)
 
     thumbnail = Image.open(BytesIO(render(decoded, {"medium": 300})["medium"].body))
 
-    shown = metadata(data)
-    assert (shown["width"], shown["height"], shown["exif"]) == (120, 80, {})
+    returned = metadata(data)
+    assert (returned["width"], returned["height"], returned["exif"]) == (120, 80, {})
     assert pictures.same_scene(thumbnail, tolerance=25)
 
 
-def test_of_two_orientations_in_a_tiff_the_first_counts() -> None:
+def test_the_first_of_two_orientations_in_a_tiff_counts() -> None:
     data = exif_blocks.tiff([ORIENTATIONS["SHORT"], shorts(0x0112, 3)][::-1], orientation=3)
 
     assert metadata(data)["exif"] == {"Orientation": 3}
@@ -180,7 +180,7 @@ XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_an_orientation_in_xmp_alone_turns_no_format(kind: str) -> None:
+def test_an_orientation_only_in_xmp_rotates_no_format(kind: str) -> None:
     options: dict[str, Any] = {"tiffinfo": {700: XMP}} if kind == "TIFF" else {"xmp": XMP}
     if kind == "PNG":
         text_chunks = PngInfo()
@@ -196,10 +196,10 @@ def test_an_orientation_in_xmp_alone_turns_no_format(kind: str) -> None:
     assert pictures.same_scene(thumbnail, tolerance=25)
 
 
-def test_the_orientation_of_a_heic_is_the_one_of_its_boxes_whatever_its_exif_says() -> None:
+def test_the_orientation_of_a_heic_comes_from_its_boxes_whatever_its_exif_says() -> None:
     data = pictures.heic("orientation_6")
     start, end = data.index(b"Exif\0\0MM\0*"), data.index(b"Drawn\0") + 6
-    # pi-heif sets the orientation to 1, but does not find it behind a second prefix.
+    # pi-heif sets the orientation to 1, but misses it after a second prefix.
     block = b"Exif\0\0Exif\0\0" + b"II*\0\x08\0\0\0" + struct.pack("<HHHIHHI", 1, 0x0112, SHORT, 1, 6, 0, 0)
     data = data[:start] + block.ljust(end - start, b"\0") + data[end:]
     decoded = decode(data, max_pixels=10_000, largest_thumbnail=300)
@@ -211,22 +211,22 @@ def test_the_orientation_of_a_heic_is_the_one_of_its_boxes_whatever_its_exif_say
     assert pictures.same_scene(thumbnail, tolerance=25)
 
 
-def test_the_exif_of_a_turned_avif_is_read_as_the_file_has_it() -> None:
+def test_the_exif_of_a_rotated_avif_is_returned_unchanged() -> None:
     words = "Zoë, 写真"
-    # Pillow writes no UTF-8 itself.
+    # Pillow does not write UTF-8.
     placeholder = "x" * len(words.encode())
     picture = pictures.stored(pictures.scene(), 6)
     block = pictures.exif(orientation=6, main={Base.ImageDescription: placeholder})
     data = pictures.encode(picture, "AVIF", exif=block).replace(placeholder.encode(), words.encode())
 
-    shown = metadata(data)
+    returned = metadata(data)
 
-    assert (shown["width"], shown["height"]) == (120, 80)
-    assert shown["exif"] == {"ImageDescription": words, "Orientation": 6}
+    assert (returned["width"], returned["height"]) == (120, 80)
+    assert returned["exif"] == {"ImageDescription": words, "Orientation": 6}
 
 
 @pytest.mark.parametrize(
-    ("name", "digits", "shown"),
+    ("name", "digits", "returned"),
     [
         ("Raw profile type exif", CAMERA.hex(), "Acme"),
         ("Raw profile type APP1", CAMERA.hex(), "Acme"),
@@ -236,14 +236,14 @@ def test_the_exif_of_a_turned_avif_is_read_as_the_file_has_it() -> None:
         ("Raw profile type APP1", b"http://ns.adobe.com/xap/1.0/\0".hex(), None),
     ],
 )
-def test_exif_that_imagemagick_wrote_into_a_png_as_text_is_read(name: str, digits: str, shown: str | None) -> None:
+def test_exif_as_text_in_a_png_by_imagemagick_is_read(name: str, digits: str, returned: str | None) -> None:
     text_chunk = PngInfo()
     text_chunk.add_text(name, f"\nexif\n{len(CAMERA):8}\n" + "\n".join(textwrap.wrap(digits, 72)) + "\n")
 
-    assert metadata(pictures.png(pnginfo=text_chunk))["exif"].get("Make") == shown
+    assert metadata(pictures.png(pnginfo=text_chunk))["exif"].get("Make") == returned
 
 
-def test_a_png_with_exif_as_a_chunk_and_as_text_shows_the_chunk() -> None:
+def test_a_png_with_exif_as_a_chunk_and_as_text_returns_the_chunk() -> None:
     text_chunk = PngInfo()
     text_chunk.add_text("Raw profile type exif", f"\nexif\n{len(CAMERA):8}\n{CAMERA.hex()}\n")
     chunk = pictures.exif(main={Base.Make: "Other"})
@@ -303,7 +303,7 @@ def test_the_pages_of_a_tiff_are_counted() -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_a_color_profile_is_named_as_it_names_itself(kind: str) -> None:
+def test_a_color_profile_has_its_own_name(kind: str) -> None:
     data = pictures.encode(pictures.scene(), kind, icc_profile=pictures.swapped_profile())
 
     assert metadata(data)["icc_profile"] == "swap built-in"
@@ -314,7 +314,7 @@ def test_a_broken_color_profile_has_no_name(profile: bytes) -> None:
     assert profile_name(profile) is None
 
 
-def test_the_name_of_a_profile_is_bounded_and_clean() -> None:
+def test_the_name_of_a_profile_is_limited_and_clean() -> None:
     name = "swap built-in".encode("utf-16-be")
     profile = pictures.swapped_profile()
     assert name in profile
@@ -331,7 +331,7 @@ def test_the_resolution_is_in_pixels_per_inch(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize(
-    ("tags", "shown"),
+    ("tags", "returned"),
     [
         ({Base.XResolution: 300.0, Base.YResolution: 150.0, Base.ResolutionUnit: 2}, [300, 150]),
         ({Base.XResolution: 300.0, Base.YResolution: 150.0}, [300, 150]),
@@ -342,10 +342,10 @@ def test_the_resolution_is_in_pixels_per_inch(kind: str) -> None:
         ({Base.XResolution: 4e9, Base.YResolution: 72.0}, None),
     ],
 )
-def test_the_resolution_is_that_of_the_exif_where_the_header_has_none(
-    kind: str, tags: dict[int, Any], shown: list[float] | None
+def test_the_resolution_comes_from_exif_if_the_header_has_none(
+    kind: str, tags: dict[int, Any], returned: list[float] | None
 ) -> None:
-    assert metadata(pictures.encode(pictures.scene(), kind, exif=pictures.exif(main=tags)))["dpi"] == shown
+    assert metadata(pictures.encode(pictures.scene(), kind, exif=pictures.exif(main=tags)))["dpi"] == returned
 
 
 def test_a_resolution_in_several_units_at_once_is_ignored() -> None:

@@ -1,4 +1,4 @@
-"""Thumbnails: their size, their pixels, and that nothing else is in them."""
+"""Thumbnails: their size, their pixels, and that they contain nothing else."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_picture_with_transparency_becomes_a_png_that_keeps_it(kind: str) -> N
 
 
 def test_a_thumbnail_is_close_to_an_exact_reduction_of_the_original() -> None:
-    # Reduced by two first, 2,403 columns are 1,201.5. A transparent corner makes it a PNG: no loss there.
+    # After a first halving, 2,403 columns are 1,201.5. A transparent corner makes it a PNG, which is lossless.
     original = pictures.noise(120, 80).resize((2403, 1602), Image.Resampling.BICUBIC)
     original.putalpha(255)
     original.paste((0, 0, 0, 0), (0, 0, 400, 400))
@@ -104,10 +104,10 @@ def test_a_thumbnail_is_close_to_an_exact_reduction_of_the_original() -> None:
         assert decibels(opened(made[name]), exact) > quality
 
 
-def decibels(seen: Image.Image, exact: Image.Image) -> float:
-    """Peak signal-to-noise ratio where the pictures are opaque."""
+def decibels(actual: Image.Image, exact: Image.Image) -> float:
+    """Return the peak signal-to-noise ratio of the opaque pixels."""
     opaque = np.asarray(exact.getchannel("A")) == 255
-    difference = np.asarray(seen.convert("RGB")).astype(float) - np.asarray(exact.convert("RGB"))
+    difference = np.asarray(actual.convert("RGB")).astype(float) - np.asarray(exact.convert("RGB"))
     return float(10 * np.log10(255**2 / np.mean(difference[opaque] ** 2)))
 
 
@@ -121,8 +121,8 @@ PHOTOSHOP = (
 )  # IPTC: a caption
 
 
-def laden(kind: str, transparent: bool) -> bytes:
-    """A file with all the metadata that its format can hold."""
+def with_all_metadata(kind: str, transparent: bool) -> bytes:
+    """Build a file with all the metadata that its format supports."""
     picture = pictures.see_through() if transparent else pictures.scene()
     exif = pictures.exif(main={0x010E: PRIVATE.decode()}, gps=pictures.gps_tags())
     profile, dpi = pictures.swapped_profile(), (299, 299)
@@ -146,7 +146,7 @@ def laden(kind: str, transparent: bool) -> bytes:
 
 
 def parts(body: bytes) -> set[str]:
-    """What a JPEG or PNG is made of: the names of its segments, or of its chunks."""
+    """Return the names of a JPEG's segments or of a PNG's chunks."""
     if body.startswith(b"\x89PNG"):
         names, at = set(), 8
         while at < len(body):
@@ -169,11 +169,11 @@ def parts(body: bytes) -> set[str]:
     ("kind", "transparent"),
     [
         *((kind, False) for kind in ("JPEG", "BMP", "HEIC")),
-        *((kind, seen) for kind in ("PNG", "WEBP", "TIFF", "AVIF", "GIF") for seen in (False, True)),
+        *((kind, transparent) for kind in ("PNG", "WEBP", "TIFF", "AVIF", "GIF") for transparent in (False, True)),
     ],
 )
-def test_nothing_but_pixels_is_in_a_thumbnail(kind: str, transparent: bool) -> None:
-    data = pictures.heic("orientation_6") if kind == "HEIC" else laden(kind, transparent)
+def test_a_thumbnail_contains_only_pixels(kind: str, transparent: bool) -> None:
+    data = pictures.heic("orientation_6") if kind == "HEIC" else with_all_metadata(kind, transparent)
 
     for thumbnail in thumbnails(data).values():
         found = parts(thumbnail.body)
@@ -181,23 +181,23 @@ def test_nothing_but_pixels_is_in_a_thumbnail(kind: str, transparent: bool) -> N
         if transparent:
             assert found == {"IHDR", "IDAT", "IEND"}
         else:
-            # Tables, frame and scan; the first application segment is JFIF, which says the density of nothing.
+            # Tables, frame and scan. The first application segment is JFIF, which declares no density.
             assert found == {"E0", "DB", "C0", "C4", "DA"}
             assert thumbnail.body[2:20] == b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
 
 
-def test_a_thumbnail_that_the_decoded_picture_is_too_small_for_is_an_error_and_not_enlarged() -> None:
+def test_a_decoded_picture_too_small_for_a_thumbnail_is_an_error_and_not_enlarged() -> None:
     small = decode(pictures.png(1600, 1600), max_pixels=20_000_000, largest_thumbnail=300)
 
     with pytest.raises(ValueError, match="large would be enlarged"):
         render(small, {"medium": 300, "large": 1024})
 
 
-def test_thumbnails_are_named_and_ordered_as_asked_for() -> None:
+def test_thumbnails_are_named_and_ordered_as_requested() -> None:
     made = thumbnails(pictures.png(800, 400), {"tiny": 16, "large": 320, "medium": 100})
 
     assert [(name, made[name].width) for name in made] == [("tiny", 16), ("large", 320), ("medium", 100)]
 
 
-def test_the_same_picture_gives_the_same_bytes() -> None:
+def test_the_same_picture_always_gives_the_same_bytes() -> None:
     assert thumbnails(pictures.jpeg(900, 600)) == thumbnails(pictures.jpeg(900, 600))
