@@ -23,7 +23,7 @@ from tests.functional.s3_events import messages, notification
 PHOTO = pictures.jpeg(60, 40)
 SHA256 = hashlib.sha256(PHOTO).hexdigest()
 OTHER = PHOTO[:-3] + b"\x00" + PHOTO[-2:]
-"""As many bytes, but not the same."""
+"""Different bytes of the same length."""
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ NAMES = [
     "fields: ${jndi:ldap://x} {0} %s %(x)s.jpg",
 ]
 IN_A_FORM = [name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A") for name in NAMES]
-"""As browsers and curl write them: a name cannot hold these three in a form."""
+"""As browsers and curl encode them: a name in a form cannot contain these three characters."""
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ AWS_NAMESPACES = {
     },
     "AWS/ApiGateway": {"4xx", "5xx", "Count", "IntegrationLatency", "Latency"},
 }
-"""What AWS publishes by itself, of what we use; HTTP APIs have these names, REST APIs others."""
+"""The metrics in use that AWS itself publishes. These are the names for HTTP APIs; REST APIs have others."""
 
 pytestmark = pytest.mark.skipif(
     lambda_runtime.emulator() is None, reason="sam-cli has no Runtime Interface Emulator for this machine"

@@ -25,8 +25,8 @@ from tests.functional.s3_events import failed, messages, notification
 from tests.iam.resolved import STACK, observability
 
 KEY = "photo.jpg"
-OWN, THEIRS = "own-account", "999999999999"
-"""`refuse` replaces `OWN` by the account of the emulator: moto and MiniStack have different ones."""
+OWN, FOREIGN = "own-account", "999999999999"
+"""`refuse` replaces `OWN` with the emulator's account, which differs between moto and MiniStack."""
 ROLE = f"arn:aws:sts::{OWN}:assumed-role/image-pipeline-ProcessorRole/image-pipeline"
 
 
@@ -78,9 +78,9 @@ EXPIRED = of_get(400, "ExpiredToken", "The provided token has expired.")
 
 UNREADABLE: dict[str, tuple[ClientError | None, ClientError, str]] = {
     "SSE-C": (of_head(400), SSE_C, "unreadable_object"),
-    "a key of another account": (of_head(403), denied_key(THEIRS), "unreadable_object"),
+    "a key of another account": (of_head(403), denied_key(FOREIGN), "unreadable_object"),
     "a key that KMS does not show": (of_head(403), HIDDEN_KEY, "unreadable_object"),
-    "a key of another account, whose HEAD works": (None, denied_key(THEIRS), "unreadable_object"),
+    "a key of another account, whose HEAD works": (None, denied_key(FOREIGN), "unreadable_object"),
     "an archive": (None, ARCHIVED, "object_archived"),
 }
 OPERATORS: dict[str, tuple[ClientError | None, ClientError]] = {
@@ -132,7 +132,7 @@ def test_an_unreadable_object_fails_at_once_with_the_reason(
     assert (shown["status"], shown["error"]["code"]) == ("failed", code)
 
 
-@pytest.mark.parametrize(("account", "code"), [(THEIRS, "unreadable_object"), (OWN, None)])
+@pytest.mark.parametrize(("account", "code"), [(FOREIGN, "unreadable_object"), (OWN, None)])
 def test_a_denial_without_a_reason_is_judged_by_the_kms_key_in_the_head_response(
     stack: Stack, deliver: Callable[[], list[str]], account: str, code: str | None
 ) -> None:

@@ -1,4 +1,4 @@
-"""Runs seeds for so many minutes on all cores, or one seed, or one with a bug put in on purpose."""
+"""Run seeds for some minutes on all cores, a single seed, or a seed with a deliberate bug."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import nullcontext
 
-from tests import conftest  # no AWS account can be reached from here either
+from tests import conftest  # makes sure that no AWS account can be reached
 from tests.simulation.bugs import BUGS
 from tests.simulation.many import DUPLICATED, many_images
 from tests.simulation.simulation import Result, describe, simulate
@@ -22,7 +22,7 @@ assert conftest
 
 
 def main() -> int:
-    """Exit code: 0 without a violation (with --bug: if it was found), else 1."""
+    """Return the exit code: 0 without a violation (with --bug: if the bug was found), else 1."""
     options = _options()
     if options.images:
         result = many_images(options.images, options.seed or 0)
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def _search(options: argparse.Namespace) -> int:
-    """Seeds until the time is up, or with a bug until it is found."""
+    """Run seeds until the time is up, or with a bug until it is found."""
     started = time.monotonic()
     until = started + (120 if options.bug else options.minutes * 60)
     sums = {name: Counter[str]() for name in ("events", "injected", "checked")}
@@ -73,7 +73,7 @@ def _search(options: argparse.Namespace) -> int:
 
 
 def _results(options: argparse.Namespace, until: float) -> Iterator[Result]:
-    """Results as they come, from one process a core."""
+    """Yield results as they arrive, from one process for each core."""
     first = options.start
     with ProcessPoolExecutor(options.processes) as pool:
         running: set[Future[list[Result]]] = set()

@@ -1,4 +1,4 @@
-"""The real FastAPI application, called in the thread at hand."""
+"""The real FastAPI application, called in the current thread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BOUNDARY = "boundary-of-the-simulation"
 
 @dataclass(frozen=True)
 class Response:
-    """What the caller gets."""
+    """The response that the client receives."""
 
     status: int
     headers: dict[str, str]
@@ -32,7 +32,7 @@ class Response:
 def request(
     services: Services, method: str, url: str, *, headers: dict[str, str] | None = None, body: bytes = b""
 ) -> Response:
-    """One request, to its end. As on Lambda, routes run in this thread: nothing needs an event loop."""
+    """Run one request to its end. As on Lambda, routes run in this thread, so nothing needs an event loop."""
     parts = urlsplit(url)
     given = {"host": HOST, "content-length": str(len(body))} | (headers or {})
     scope = {
@@ -68,7 +68,7 @@ def request(
 
 
 def multipart(body: bytes, name: str) -> tuple[dict[str, str], bytes]:
-    """Headers and body of a form with one file."""
+    """Return headers and body of a form with one file."""
     head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
     form = head.encode() + body + f"\r\n--{_BOUNDARY}--\r\n".encode()
     return {"content-type": f"multipart/form-data; boundary={_BOUNDARY}"}, form

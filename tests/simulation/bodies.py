@@ -1,4 +1,4 @@
-"""What users put under a key: small pictures, each told by its bytes, and files that are none."""
+"""Files that users upload: small pictures, each with different bytes, and files that are not images."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _COLORS = ["red", "green", "blue", "yellow"]
 
 @dataclass(frozen=True)
 class File:
-    """A file, and what must become of it: a code if it is no picture, else thumbnails by size, and a caption."""
+    """A file and its expected result: an error code, or thumbnails by size and a caption."""
 
     body: bytes
     code: str | None
     thumbnails: dict[str, bytes]
     caption: str = ""
-    """How its caption begins."""
+    """The start of its caption."""
 
     @property
     def sha256(self) -> str:
@@ -37,21 +37,24 @@ EMPTY = File(b"", "corrupt_image", {})
 
 
 def some_file(rng: random.Random, *, sniffable: bool = False) -> File:
-    """A picture as a rule. `sniffable`: begins like one in any case, so that the API takes it."""
+    """Return a file, usually a picture.
+
+    With `sniffable` it starts like a picture in any case, so that the API accepts it.
+    """
     kind = rng.random()
     if kind < 0.06:
-        return File(_jpeg_cut_short(), "corrupt_image", {})
+        return File(_truncated_jpeg(), "corrupt_image", {})
     if kind < 0.12 and not sniffable:
         return File(f"no picture {rng.random()}".encode(), "unsupported_format", {})
     if kind < 0.15 and not sniffable:
         return EMPTY
-    # The number makes every file another one; now and then the same bytes come again.
+    # The number makes every file different. Some files repeat the same bytes.
     return picture(rng.choice(_COLORS), rng.randrange(1_000_000) if rng.random() < 0.6 else 0)
 
 
 @cache
 def picture(color: str, number: int = 0) -> File:
-    """A picture of one color."""
+    """Return a picture of one color."""
     thumbnails = _thumbnails(color)
     return File(_png(color, number), None, thumbnails, f"a photo of {ImageColor.getrgb(color)},")
 
@@ -71,7 +74,7 @@ def _thumbnails(color: str) -> dict[str, bytes]:
 
 
 @cache
-def _jpeg_cut_short() -> bytes:
+def _truncated_jpeg() -> bytes:
     written = BytesIO()
     # Not Image.effect_noise: it draws from the C library's generator, whose state other tests change.
     noise = random.Random(1).randbytes(64 * 64)

@@ -1,4 +1,4 @@
-"""moto's server, to hold the fakes against."""
+"""A moto server with which the fakes are compared."""
 
 from __future__ import annotations
 

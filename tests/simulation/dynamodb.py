@@ -1,4 +1,4 @@
-"""DynamoDB as far as the pipeline uses it: conditions, transactions and their conflicts, lagging indexes, pages."""
+"""The part of DynamoDB that the pipeline uses: conditions, transactions, conflicts, lagging indexes, pages."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.simulation.expressions import Attributes, holds, key_condition_of, up
 
 Key = tuple[Any, ...]
 Entry = tuple[Any, Key]
-"""What stands in an index: its range key, and the key of the item."""
+"""An index entry: its range key, and the item's primary key."""
 
 
 class Index:
-    """Sorted entries by hash key; the table itself is one without lag."""
+    """Sorted entries by hash key. The table itself is an index without lag."""
 
     def __init__(self, name: str, schema: list[dict[str, str]]) -> None:
         self.name = name
@@ -27,13 +27,16 @@ class Index:
         self._latest: dict[Key, tuple[int, Key | None]] = {}
 
     def key_in(self, item: Mapping[str, Any] | None) -> Key | None:
-        """The index key of an item; None if it does not belong here."""
+        """Return the index key of an item, or None if the item is not in the index."""
         if item is None or any(name not in item for name in self.key_names):
             return None
         return tuple(_plain(item[name]) for name in self.key_names)
 
     def move(self, key: Key, number: int, place: Key | None) -> None:
-        """Write `number` put the item at `place`; what an earlier write comes to say too late is ignored."""
+        """Apply write `number`, which moved the item to `place`.
+
+        Ignores a write that is older than the last one applied.
+        """
         latest, old = self._latest.get(key, (-1, None))
         if number < latest:
             return
@@ -45,7 +48,7 @@ class Index:
 
 
 class Table:
-    """Items by key. `locks` are the keys that a transaction under way has."""
+    """Items by key. `locks` are the keys in active transactions."""
 
     def __init__(self, properties: Mapping[str, Any]) -> None:
         self.main = Index("", properties["KeySchema"])
@@ -57,16 +60,18 @@ class Table:
         self.locks: set[Key] = set()
 
     def key(self, item: Mapping[str, Any]) -> Key:
-        """The primary key of an item."""
+        """Return the primary key of an item."""
         return tuple(_plain(item[name]) for name in self.main.key_names)
 
 
 class FakeDynamoDB:
-    """`page` says how many items a page has at most; the other three are for the simulation to set.
+    """`page` returns the maximum number of items on a page. The simulation sets the other callables.
 
-    `later(seconds, what)` does something in a while, `lag()` is how far an index is behind, `hold()` how long each
-    step of a transaction takes, all in seconds. `on_write(caller, table, old, new)` hears of every change, and so
-    does the stream, by `on_change(table, old, new)`.
+    All times are in seconds. `later(seconds, what)` calls `what` after that time, `lag()` returns how far an index
+    is
+    behind, and `hold()` how long each step of a transaction takes. `on_write(caller, table, old, new)` receives
+    every
+    change, and so does the stream through `on_change(table, old, new)`.
     """
 
     def __init__(self, tables: Mapping[str, Mapping[str, Any]], *, page: Callable[[], int] = lambda: 1000) -> None:
@@ -84,7 +89,7 @@ class FakeDynamoDB:
         self.unprocessed: Callable[[], bool] = lambda: False
         self.trailing: Callable[[], bool] = lambda: False
         self.under_way = 0
-        """Transactions of which a part is written and a part is not."""
+        """The number of partly written transactions."""
 
     # Reading
 
@@ -135,7 +140,7 @@ class FakeDynamoDB:
                 first = max(first, bisect_right(entries, start))
             else:
                 last = min(last, bisect_left(entries, start))
-        # The statistics are one small partition; a page of theirs is never cut.
+        # The statistics are one small partition, which always fits on a page.
         size = min(Limit, self._page()) if IndexName is not None else Limit
         matching = entries[first:last] if ScanIndexForward else entries[first:last][::-1]
         if IndexName is None:
@@ -146,7 +151,7 @@ class FakeDynamoDB:
                 {name: {"S": value} for name, value in zip(names, (hash_value, *ranges, *key), strict=True)}
                 for ranges, key in matching[:size]
             ]
-        # A page that is full has a key to go on from, even where nothing follows; moto is kinder.
+        # A full page has a key to continue from, even if no items follow. moto returns none in that case.
         cut = len(matching) > size or (bool(items) and len(matching) == size and self.trailing())
         return _page_of(items, [*index.key_names, *table.main.key_names], cut=cut)
 
@@ -188,7 +193,7 @@ class FakeDynamoDB:
     def transact_write_items(
         self, *, TransactItems: list[dict[str, Any]], ClientRequestToken: str | None = None
     ) -> Generator[float, None, dict[str, Any]]:
-        """In steps: a transaction takes its items, and whoever touches one of them meanwhile is refused."""
+        """Run a transaction in steps. It locks its items, and other writes to them are refused meanwhile."""
         caller, writes = self.caller(), []
         for entry in TransactItems:
             ((kind, arguments),) = entry.items()

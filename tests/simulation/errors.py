@@ -1,4 +1,4 @@
-"""What goes wrong with a call, as botocore raises it when its own retries are used up."""
+"""Errors of calls, as botocore raises them after its own retries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ URL = "https://aws.invalid/"
 
 @cache
 def exceptions_of(service: str) -> Any:
-    """A client's `exceptions`: the same classes as boto3's, since they are boto3's."""
+    """Return a client's `exceptions`: boto3's own classes."""
     client = boto3.client(
         service,  # type: ignore[call-overload]
         region_name="eu-west-1",
@@ -38,7 +38,7 @@ def refusal(
     shape: str | None = None,
     **more: Any,
 ) -> ClientError:
-    """An error answer of a service; of the class that boto3 has for its code, or for `shape` where that differs."""
+    """Build an error response of a service, with boto3's class for its code (or for `shape` if that differs)."""
     response: Any = {
         "Error": {"Code": code, "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": http},
@@ -48,7 +48,7 @@ def refusal(
 
 
 def throttled(service: str, operation: str) -> ClientError:
-    """Too many calls, also after all retries."""
+    """Too many calls, even after all retries."""
     if operation == "TransactWriteItems":
         return cancelled("ThrottlingError", "None")
     code = {
@@ -60,14 +60,14 @@ def throttled(service: str, operation: str) -> ClientError:
     return refusal(service, operation, code, "Slow down.", 503 if service == "s3" else 400)
 
 
-def broken(service: str, operation: str) -> ClientError:
-    """A fault of the service itself."""
+def server_error(service: str, operation: str) -> ClientError:
+    """An internal error of the service."""
     code = {"dynamodb": "InternalServerError", "events": "InternalException"}.get(service, "InternalError")
     return refusal(service, operation, code, "We encountered an internal error.", 500)
 
 
 def cancelled(*codes: str) -> ClientError:
-    """A transaction that was not carried out, and why, item by item."""
+    """A cancelled transaction with its reasons, one for each item."""
     reasons = [{"Code": code} for code in codes]
     text = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{', '.join(codes)}]"
     return refusal(

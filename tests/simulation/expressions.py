@@ -1,4 +1,4 @@
-"""DynamoDB's expressions, by moto's parsers. Items are dicts of typed values and are never changed in place."""
+"""DynamoDB's expressions, parsed by moto. Items are dicts of typed values and are never changed in place."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Attributes = dict[str, Any]
 
 
 def holds(item: Attributes | None, arguments: Mapping[str, Any]) -> bool:
-    """Whether the `ConditionExpression` among a call's arguments holds for the item (None: there is none)."""
+    """Return whether the item (or None) meets the `ConditionExpression` in a call's arguments."""
     expression = arguments.get("ConditionExpression")
     if expression is None:
         return True
@@ -36,7 +36,10 @@ def holds(item: Attributes | None, arguments: Mapping[str, Any]) -> bool:
 
 
 def updated(item: Attributes, arguments: Mapping[str, Any]) -> Attributes:
-    """The item after the `UpdateExpression` among the arguments: SET and ADD of values, ADD of numbers alone."""
+    """Return the item after the `UpdateExpression` in the arguments.
+
+    Supports SET and ADD, and ADD only of numbers.
+    """
     names, values = arguments.get("ExpressionAttributeNames", {}), arguments["ExpressionAttributeValues"]
     after = dict(item)
     for action, path, value in _actions(arguments["UpdateExpression"]):
@@ -51,7 +54,7 @@ def updated(item: Attributes, arguments: Mapping[str, Any]) -> Attributes:
 def key_condition_of(
     arguments: Mapping[str, Any], schema: list[dict[str, str]]
 ) -> tuple[Any, tuple[Any, Any] | None]:
-    """What a query's `KeyConditionExpression` asks for: the hash key; first and last range key where BETWEEN is."""
+    """Parse a query's `KeyConditionExpression`: the hash key, and first and last range key if it uses BETWEEN."""
     hashes, ranges, _ = _key_condition(
         arguments["KeyConditionExpression"],
         _frozen(arguments.get("ExpressionAttributeValues")),
@@ -69,7 +72,7 @@ def key_condition_of(
 
 
 def _moto_item(item: Attributes, expression: str, arguments: Mapping[str, Any]) -> Item:
-    # The attributes that the expression may speak of: making moto's types of all of them takes longer.
+    # Convert only the attributes in the expression: converting all of them to moto's types takes longer.
     names = {*arguments.get("ExpressionAttributeNames", {}).values(), *re.findall(r"\b\w+\b", expression)}
     return Item(DynamoType({"S": ""}), None, {name: item[name] for name in item if name in names})
 
@@ -85,7 +88,7 @@ def _condition(expression: str, names: str, values: str) -> Any:
 
 @lru_cache(256)
 def _actions(expression: str) -> list[tuple[str, str, str]]:
-    """Action, attribute (or its `#name`) and `:value`, for each action of an update expression."""
+    """Parse an update expression into action, attribute (or its `#name`) and `:value`."""
     kinds = {UpdateExpressionSetAction: "SET", UpdateExpressionAddAction: "ADD"}
     actions = []
 

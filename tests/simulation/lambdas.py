@@ -1,4 +1,4 @@
-"""Lambda's part: what invokes the functions, and with what; and a captioner that needs no model."""
+"""Lambda's part: the pollers that invoke the functions, their events, and a captioner that needs no model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class EventSource:
-    """Lambda's poller of one queue: invokes a function, and deletes what it has dealt with."""
+    """Lambda's poller of one queue: it invokes a function and deletes the messages that were handled."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class EventSource:
         self._role = role
 
     def expect(self, time: float) -> None:
-        """There may be a message at that time."""
+        """Poll at that time, when a message may be available."""
         self._stack.world.at(max(0, time - self._stack.world.now) + 0.05, self._poll)
 
     def _poll(self) -> None:
@@ -53,7 +53,7 @@ class EventSource:
         self.running += 1
         stack.counts["invocations"] += 1
         process = Process(f"{self._role}-{stack.counts['invocations']}")
-        stack.end_after(self._timeout_seconds, process)
+        stack.kill_after(self._timeout_seconds, process)
         stack.world.start(process.name, lambda: self._invoke(process.name, messages), process)
 
     def _invoke(self, name: str, messages: list[dict[str, Any]]) -> None:
@@ -71,7 +71,10 @@ class EventSource:
 
 
 class Captioner:
-    """Takes its time, and may fail. Names the color in the middle of the picture, counts, and names its recipe."""
+    """Takes some time and may fail.
+
+    The caption names the color in the middle of the picture, a number and the recipe.
+    """
 
     image_size = 64
 
@@ -92,7 +95,7 @@ class Captioner:
 
 
 class Context:
-    """What Lambda tells a function of its invocation."""
+    """The context that Lambda passes to a function."""
 
     aws_request_id = "simulated"
 
@@ -105,7 +108,7 @@ class Context:
 
 
 def notification(bucket: str, event: str, key: str, version: Version) -> dict[str, Any]:
-    """As S3 tells of a change; a removal has no size and no ETag of a body."""
+    """Build S3's notification of a change. A removal has neither size nor ETag."""
     stored: dict[str, Any] = {"key": quote_plus(key, safe="/"), "versionId": version.version_id}
     if version.body is not None:
         stored |= {"size": len(version.body), "eTag": version.etag.strip('"')}
@@ -122,7 +125,7 @@ def notification(bucket: str, event: str, key: str, version: Version) -> dict[st
 
 
 def event_of(messages: list[dict[str, Any]]) -> dict[str, Any]:
-    """The event with which Lambda hands over messages."""
+    """Build the event with which Lambda delivers messages."""
     return {
         "Records": [
             {

@@ -1,4 +1,4 @@
-"""Many images at once, with a fixed share of duplicated events and killed workers: the statistics must be exact."""
+"""Many images at once, with a fixed share of duplicate events and killed workers: the statistics must be exact."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from tests.simulation.users import User
 
 DUPLICATED = 0.20
 DOOMED = 0.09
-"""Of the workers; some end before the call after which they were to die, so that 5% of all are killed."""
+"""The share of workers that are selected.
+
+Some finish before the call at which they would die, so that 5% of all die.
+"""
 _CALLS_OF_A_WORKER = 12
 
 
 def many_images(images: int, seed: int = 0) -> Result:
-    """Uploads so many images, every second one through the API, of which one in ten is no picture."""
+    """Upload that many images, every second one through the API. One in ten is not an image."""
     rng = random.Random(seed)
     doomed: dict[str, int] = {}
 
@@ -59,5 +62,5 @@ def many_images(images: int, seed: int = 0) -> Result:
 
     result = run(stack, begin, seed=seed, busy_seconds=max(300.0, images * 0.5))
     if sum(result.counts.values()) != images:
-        result.violations.append(f"no upload is lost: {sum(result.counts.values())} of {images} images are there")
+        result.violations.append(f"no upload is lost: {sum(result.counts.values())} of {images} images exist")
     return result

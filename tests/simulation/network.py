@@ -1,4 +1,4 @@
-"""The way between the code and the services: how long a call takes, what goes wrong with it, and the trace."""
+"""The network between the code and the services: latency, injected faults, and the trace."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tests.simulation.world import World, serve
 
 
 class Fault(StrEnum):
-    """What may happen to one call."""
+    """A fault of one call."""
 
     THROTTLED = "throttled"
     SERVER_ERROR = "server error"
     RESET = "connection reset"
-    TIMEOUT = "time-out before"
-    LOST = "reply lost"  # applied, and the caller sees a time-out
-    LATE = "applied late"  # the caller sees a time-out, and only then it is applied
-    TWICE = "applied twice"  # botocore tried again; the caller sees the second answer
-    CUT = "body cut"  # what is downloaded breaks off
-    PARTIAL = "kept some"  # DeleteObjects or PutEvents answers, and has errors in its answer
-    RACING = "conditional conflict"  # S3: somebody else writes that key at this moment
+    TIMEOUT = "timeout before"
+    LOST = "reply lost"  # applied, but the caller sees a timeout
+    LATE = "applied late"  # the caller sees a timeout, and the call is applied after that
+    TWICE = "applied twice"  # botocore retried; the caller sees the second response
+    CUT = "body cut"  # the download ends early
+    PARTIAL = "kept some"  # DeleteObjects or PutEvents responds with errors for some entries
+    RACING = "conditional conflict"  # S3: another client is writing that key
     KILL_BEFORE = "killed before"
     KILL_AFTER = "killed after"  # applied, and the process dies
     PAUSE = "paused"  # for longer than the lease
@@ -36,7 +36,7 @@ class Fault(StrEnum):
 
 BEFORE: dict[Fault | None, Callable[[str, str], Exception]] = {
     Fault.THROTTLED: errors.throttled,
-    Fault.SERVER_ERROR: errors.broken,
+    Fault.SERVER_ERROR: errors.server_error,
     Fault.RESET: lambda *_: errors.unreachable(),
     Fault.TIMEOUT: lambda *_: errors.timed_out(),
     Fault.RACING: lambda service, operation: errors.refusal(
@@ -47,7 +47,7 @@ BEFORE: dict[Fault | None, Callable[[str, str], Exception]] = {
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a client, numbered through the run."""
+    """One call of a client, numbered within the run."""
 
     number: int
     actor: str
@@ -60,7 +60,7 @@ class Call:
         return self.operation.startswith(("get", "head", "list", "query", "scan", "batch_get"))
 
     def can_have(self, fault: Fault) -> bool:
-        """Whether such a call can meet with that."""
+        """Return whether this fault can happen to this call."""
         if fault is Fault.CUT:
             return self.operation == "get_object"
         if fault is Fault.PARTIAL:
@@ -68,7 +68,7 @@ class Call:
         if fault is Fault.RACING:
             return self.operation == "delete_object" and "IfMatch" in self.arguments
         if fault is Fault.TWICE:
-            # A transaction's repetition carries the token of the first, and changes nothing.
+            # A repeated transaction has the same token and changes nothing.
             return not self.is_read and self.operation != "transact_write_items"
         if fault in (Fault.LOST, Fault.LATE):
             return not self.is_read
@@ -77,7 +77,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Step:
-    """A line of the trace."""
+    """One line of the trace."""
 
     time: float
     actor: str
@@ -86,7 +86,7 @@ class Step:
 
 
 class Network:
-    """Hands calls to the fakes. `faults` says what goes wrong with a call, `latency` how many seconds it takes."""
+    """Passes calls to the fakes. `faults` returns the fault of a call, `latency` its duration in seconds."""
 
     def __init__(
         self,
@@ -102,16 +102,16 @@ class Network:
         self.pause = pause
         self.calls = 0
         self.caller = ""
-        """The process whose call is being applied."""
+        """The process that made the current call."""
         self.injected: Counter[str] = Counter()
         self.trace: deque[Step] = deque(maxlen=400)
 
     def note(self, actor: str, what: str, outcome: str = "") -> None:
-        """Puts something into the trace that is no call."""
+        """Add a line to the trace that is not a call."""
         self.trace.append(Step(self.world.now, actor, what, outcome))
 
     def call(self, service: str, operation: str, apply: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-        """Makes one call in the thread at hand."""
+        """Make one call in the current thread."""
         world = self.world
         actor = world.current
         self.calls += 1
@@ -161,7 +161,7 @@ class Network:
             result = f"{result} {type(error).__name__}"
             raise
         except Exception as error:
-            # No service answers that: it is the simulation that is wrong.
+            # No service raises this error, so the simulation itself is wrong.
             world.report(f"{service}.{operation} ended with {error!r}")
             raise
         finally:
@@ -169,7 +169,7 @@ class Network:
         return response
 
     def _put_some(self, apply: Callable[..., Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
-        """The bus accepts some entries, in no order."""
+        """Let the bus accept only some of the entries, chosen at random."""
         refused = {self.world.rng.randrange(len(entries)) for _ in range(1 + len(entries) // 3)}
         accepted = [entry for number, entry in enumerate(entries) if number not in refused]
         results = iter(apply(Entries=accepted)["Entries"] if accepted else [])
@@ -200,7 +200,7 @@ class Network:
 
 
 class Client:
-    """What stands where boto3's client does."""
+    """Replaces boto3's client."""
 
     def __init__(self, network: Network, service: str, fake: Any) -> None:
         self._network = network
@@ -221,7 +221,7 @@ class Client:
         return Pages(self)
 
     def generate_presigned_url(self, operation: str, Params: dict[str, Any], ExpiresIn: int) -> str:
-        """No call; what the holder may do is in the fake's hands."""
+        """Return a URL without a call. The fake knows what it allows."""
         return str(self._fake.presign(operation, Params, ExpiresIn))
 
 
@@ -245,7 +245,7 @@ def _pascal(operation: str) -> str:
 
 
 def _summary(call: Call) -> str:
-    """A call in a few words."""
+    """Describe a call in a few words."""
     words = []
     arguments = call.arguments
     writes = arguments.get("TransactItems") or [{"Put": arguments}]

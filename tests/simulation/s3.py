@@ -1,4 +1,4 @@
-"""S3 as far as the pipeline uses it: versions, delete markers, conditions, listings, notifications."""
+"""The part of S3 that the pipeline uses: versions, delete markers, conditions, listings, notifications."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Version:
 
 
 class Body:
-    """What GetObject streams; `broken` streams break off on the way."""
+    """The stream that GetObject returns. A `broken` stream ends early with an error."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -40,7 +40,7 @@ class Body:
 
 
 class Bucket:
-    """Versions by key, the newest last, and the keys whose newest version is no delete marker, sorted."""
+    """Versions by key (newest last), and the sorted keys whose newest version is not a delete marker."""
 
     def __init__(self, *, versioned: bool) -> None:
         self.versioned = versioned
@@ -48,17 +48,17 @@ class Bucket:
         self.keys: list[str] = []
 
     def newest(self, key: str) -> Version | None:
-        """The object under a key as it is now."""
+        """Return the current object under a key."""
         versions = self.versions.get(key)
         return versions[-1] if versions and versions[-1].body is not None else None
 
 
 Notify = Callable[[str, str, str, Version], None]
-"""Is called with bucket, event name, key and the version that was made."""
+"""Receives bucket, event name, key and the new version."""
 
 
 class FakeS3:
-    """`now` tells the time in seconds since 1970; `page` how many keys a listing gives at once."""
+    """`now` returns the time in seconds since 1970, `page` the number of keys on a page of a listing."""
 
     def __init__(self, now: Callable[[], float], *, page: Callable[[], int] = lambda: 1000) -> None:
         self._now = now
@@ -83,7 +83,7 @@ class FakeS3:
         if IfNoneMatch == "*" and bucket.newest(Key) is not None:
             raise _failed("PutObject", "If-None-Match")
         if not isinstance(Body, bytes):
-            # botocore seeks back before each try, so that a repetition sends everything again.
+            # botocore seeks back before each try, so a retry sends the whole body again.
             Body.seek(0)
             Body = Body.read()
         version = self._add(bucket, Key, Body, ContentType)
@@ -168,13 +168,13 @@ class FakeS3:
         return response
 
     def presign(self, operation: str, parameters: dict[str, Any], seconds: int) -> str:
-        """A URL that allows this one call until it expires."""
+        """Return a URL that allows this one call until it expires."""
         url = f"https://{parameters['Bucket']}.s3.invalid/{parameters['Key']}?{operation}={next(self._numbers)}"
         self._presigned[url] = (parameters, self._now() + seconds)
         return url
 
     def put_to(self, url: str, body: bytes) -> dict[str, Any]:
-        """What the holder of a presigned PUT does with it."""
+        """Use a presigned PUT URL."""
         parameters, expires = self._presigned[url]
         if self._now() > expires:
             raise refusal("s3", "PutObject", "AccessDenied", "Request has expired", 403)
@@ -184,7 +184,7 @@ class FakeS3:
         try:
             return self.buckets[name]
         except KeyError:
-            if operation == "HeadObject":  # an answer without a body has no code but the status
+            if operation == "HeadObject":  # a response without a body has no code except the status
                 raise refusal("s3", operation, "404", "Not Found", 404) from None
             raise refusal("s3", operation, "NoSuchBucket", "The specified bucket does not exist", 404) from None
 

@@ -1,4 +1,4 @@
-"""Short stories of one image, told without chance: each is run again for every call that can fail, in every way."""
+"""Short deterministic stories of one image. Each is run again with every fault at every call."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.simulation.users import User
 KEY = "Ferien 2026/Bild (1).png"
 IMAGE_ID = derived_image_id(UPLOADS, KEY)
 FIRST, SECOND = picture("red"), picture("blue")
-EARLY, MEANWHILE, AFTERWARDS = 0.05, 0.5, 5.0
-"""Seconds after the first upload: nobody has looked at it yet; its caption is being made; all is done."""
+EARLY, DURING, AFTERWARDS = 0.05, 0.5, 5.0
+"""Seconds after the first upload: before any worker reads it, while it is captioned, after everything is done."""
 
 Story = Callable[[User], None]
 
 
-def _then(seconds: float, *actions: Story) -> Story:
-    """Drops the file, waits, goes on."""
+def _drop_then(seconds: float, *actions: Story) -> Story:
+    """Drop the file, wait, then run the actions."""
 
     def story(user: User) -> None:
         user.put(KEY, FIRST)
@@ -38,8 +38,8 @@ def _then(seconds: float, *actions: Story) -> Story:
     return story
 
 
-def both(*actions: Story) -> Story:
-    """One right after the other."""
+def in_sequence(*actions: Story) -> Story:
+    """Run the actions one right after the other."""
 
     def story(user: User) -> None:
         for action in actions:
@@ -77,31 +77,33 @@ def _remove(user: User) -> None:
 
 
 def reprocess(*stages: str, force: bool = False) -> Story:
-    """One reprocess for each stage."""
-    return both(*[lambda user, stage=stage: user.reprocess(IMAGE_ID, stage, force=force) for stage in stages])
+    """Send one reprocess request for each stage."""
+    return in_sequence(
+        *[lambda user, stage=stage: user.reprocess(IMAGE_ID, stage, force=force) for stage in stages]
+    )
 
 
 STORIES: dict[str, Story] = {
-    "a drop": _then(0),
+    "a drop": _drop_then(0),
     "an upload": lambda user: _ignore(_post(user)),
     "a reservation": _reserve_and_put,
-    "an upload, deleted at once": _post_and_delete,
-    "overwritten early": _then(EARLY, _overwrite),
-    "overwritten meanwhile": _then(MEANWHILE, _overwrite),
-    "overwritten afterwards": _then(AFTERWARDS, _overwrite),
-    "deleted meanwhile": _then(MEANWHILE, _delete),
-    "deleted afterwards": _then(AFTERWARDS, _delete),
-    "removed early": _then(EARLY, _remove),
-    "removed meanwhile": _then(MEANWHILE, _remove),
-    "removed afterwards": _then(AFTERWARDS, _remove),
-    "deleted through both doors": _then(AFTERWARDS, both(_remove, _delete)),
-    "reprocessed meanwhile": _then(MEANWHILE, reprocess("all")),
-    "reprocessed afterwards": _then(AFTERWARDS, reprocess("all")),
-    "captioned again afterwards": _then(AFTERWARDS, reprocess("caption", force=True)),
-    "thumbnails made again afterwards": _then(AFTERWARDS, reprocess("thumbnails")),
-    "captioned again and overwritten": _then(AFTERWARDS, both(reprocess("caption"), _overwrite)),
-    "overwritten and deleted": _then(MEANWHILE, _overwrite, _delete),
-    "deleted and dropped anew": _then(AFTERWARDS, both(_delete, _overwrite)),
+    "an upload, deleted immediately": _post_and_delete,
+    "overwritten early": _drop_then(EARLY, _overwrite),
+    "overwritten during processing": _drop_then(DURING, _overwrite),
+    "overwritten afterwards": _drop_then(AFTERWARDS, _overwrite),
+    "deleted during processing": _drop_then(DURING, _delete),
+    "deleted afterwards": _drop_then(AFTERWARDS, _delete),
+    "removed early": _drop_then(EARLY, _remove),
+    "removed during processing": _drop_then(DURING, _remove),
+    "removed afterwards": _drop_then(AFTERWARDS, _remove),
+    "removed, then deleted through the API": _drop_then(AFTERWARDS, in_sequence(_remove, _delete)),
+    "reprocessed during processing": _drop_then(DURING, reprocess("all")),
+    "reprocessed afterwards": _drop_then(AFTERWARDS, reprocess("all")),
+    "captioned again afterwards": _drop_then(AFTERWARDS, reprocess("caption", force=True)),
+    "thumbnails made again afterwards": _drop_then(AFTERWARDS, reprocess("thumbnails")),
+    "captioned again and overwritten": _drop_then(AFTERWARDS, in_sequence(reprocess("caption"), _overwrite)),
+    "overwritten and deleted": _drop_then(DURING, _overwrite, _delete),
+    "deleted and dropped again": _drop_then(AFTERWARDS, in_sequence(_delete, _overwrite)),
 }
 
 ONE_FAULT = [
@@ -118,11 +120,11 @@ ONE_FAULT = [
     Fault.RACING,
     Fault.PAUSE,
 ]
-"""What is tried at each call; a kill before a call is one after the call before."""
+"""The faults to try at each call. A kill before a call equals a kill after the previous call."""
 
 
 def run_story(story: Story, faults: Callable[[Call], Fault | None] = lambda _: None, **conditions: Any) -> Result:
-    """One run of a story."""
+    """Run a story once."""
     stack = Stack(0, replace(Conditions(faults=faults, concurrency=2), **conditions))
 
     def begin(watch: Watch) -> None:
@@ -132,8 +134,8 @@ def run_story(story: Story, faults: Callable[[Call], Fault | None] = lambda _: N
     return run(stack, begin, busy_seconds=90)
 
 
-def with_one_fault(story: Story, kind: Fault) -> Iterator[tuple[int, Result]]:
-    """The story with this fault at call n, for every n at which it can be, until a run makes no n-th call."""
+def runs_with_one_fault(story: Story, kind: Fault) -> Iterator[tuple[int, Result]]:
+    """Run the story with this fault at call n, for every n at which it can happen, until a run has no n-th call."""
     for number in itertools.count(1):
         reached, can = [False], [False]
 
@@ -164,11 +166,11 @@ EVENTS: dict[str, list[Story]] = {
         _remove,
     ],
 }
-"""Changes in the bucket; each makes one event."""
+"""Changes in the bucket; each creates one event."""
 
 
 def orders(events: int) -> list[tuple[int, ...]]:
-    """Every order of so many events, with any of them twice (of three: at most one)."""
+    """Return every order of that many events, each once or twice (of three events: at most one twice)."""
     found: set[tuple[int, ...]] = set()
     for copies in itertools.product((1, 2), repeat=events):
         if events < 3 or sum(copies) <= events + 1:
@@ -178,13 +180,13 @@ def orders(events: int) -> list[tuple[int, ...]]:
 
 
 def run_in_order(changes: list[Story], order: tuple[int, ...], gap_seconds: float) -> Result:
-    """The changes at once, then their events in that order, so many seconds apart."""
+    """Make the changes at once, then deliver their events in that order, with that many seconds between them."""
 
     def story(user: User) -> None:
         stack = user.stack
         held: list[str] = []
         send = stack.sqs.send_message
-        # Events wait here, instead of in the queue.
+        # Collect the events instead of sending them to the queue.
         stack.hold_events = lambda body: held.append(json.dumps(body))
         for change in changes:
             change(user)

@@ -1,4 +1,4 @@
-"""One run: conditions and users drawn from a seed, everything to its end, then the verdict."""
+"""One run: draw conditions and users from a seed, run everything to its end, and check the result."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ops.reconcile import Plan, reconcile
 from ops.report import Report
 from tests.simulation.invariants import Watch
 from tests.simulation.network import Call, Fault, Step
-from tests.simulation.stack import IMAGES, Conditions, Stack, played
+from tests.simulation.stack import IMAGES, Conditions, Stack, simulated
 from tests.simulation.users import User
 from tests.simulation.world import START_MS
 
 ROUNDS = 60
-"""Deadlines that may pass until everything must be at rest."""
+"""The number of deadlines that may pass until everything must be at rest."""
 
 
 @dataclass
 class Result:
-    """What one run came to."""
+    """The result of one run."""
 
     seed: int
     violations: list[str]
@@ -37,11 +37,14 @@ class Result:
 
 
 def simulate(seed: int) -> Result:
-    """A run of its own conditions: some seeds have many faults of few kinds, some few of all, some none."""
+    """Run a seed with its own conditions.
+
+    Some seeds have many faults of few kinds, some few of all kinds, some none.
+    """
     rng = random.Random(seed)
     users = rng.choice([1, 1, 2, 3, 5])
     calm = rng.choice([0.02, 1.0, 5.0, 20.0])
-    stack = Stack(seed, drawn(rng))
+    stack = Stack(seed, draw_conditions(rng))
     runs_reconcile = rng.random() < 0.3
     new_models = rng.choice([0, 0, 1, 2])
 
@@ -50,25 +53,25 @@ def simulate(seed: int) -> Result:
             user = User(f"user-{number + 1}", stack, watch, rng, lambda: rng.expovariate(1 / calm))
             stack.world.at(rng.uniform(0, calm), partial(stack.world.start, user.name, user.live))
         reader = User("reader", stack, watch, rng, lambda: rng.expovariate(1 / calm))
-        stack.world.start("reader", lambda: _read_on(reader))
+        stack.world.start("reader", lambda: _read_repeatedly(reader))
         for _ in range(new_models):
             stack.world.at(rng.uniform(10, 200), stack.deploy_model)
         if runs_reconcile:
-            # An engineer, on the live stack, with the ages that `ops` takes by itself.
+            # An engineer runs reconcile on the live stack, with the default ages of `ops`.
             stack.world.at(rng.uniform(20, 200), lambda: _start_reconcile(stack, Plan(apply=True), []))
 
     return run(stack, begin, seed=seed)
 
 
 def run(stack: Stack, begin: Callable[[Watch], None], *, seed: int = 0, busy_seconds: float = 240) -> Result:
-    """Lets `begin` start what it wants, lets it end, heals the surroundings, sweeps and reconciles, and judges."""
+    """Call `begin` to start users, run everything to its end, end the faults, sweep, reconcile and check."""
     started = time.perf_counter()
     watch = Watch(stack)
-    with played(stack):
+    with simulated(stack):
         begin(watch)
         _sweep_on_schedule(stack, stack.world.now + busy_seconds)
         stack.world.run(until=stack.world.now + busy_seconds)
-        heal(stack)
+        stop_faults(stack)
         come_to_rest(stack, watch)
         if not stack.counts["lost notifications"]:
             _judge(stack, watch, reconciled=False)
@@ -93,8 +96,8 @@ def run(stack: Stack, begin: Callable[[Watch], None], *, seed: int = 0, busy_sec
     )
 
 
-def heal(stack: Stack) -> None:
-    """No faults from here on."""
+def stop_faults(stack: Stack) -> None:
+    """Inject no faults from now on."""
     calm, drawn_before = Conditions(), stack.conditions
     stack.conditions = replace(
         calm,
@@ -106,7 +109,7 @@ def heal(stack: Stack) -> None:
 
 
 def come_to_rest(stack: Stack, watch: Watch) -> None:
-    """Queues are emptied, deadlines pass, the sweep comes, until nothing is left to do."""
+    """Empty the queues, let deadlines pass and run the sweep, until nothing is left to do."""
     world = stack.world
     world.run(until=world.now + 200)
     for _ in range(ROUNDS):
@@ -118,13 +121,13 @@ def come_to_rest(stack: Stack, watch: Watch) -> None:
         stack.sweep()
         world.run(until=world.now + 200)
     for item in _unfinished(stack):
-        watch.expect(False, f"nothing stays as it is for ever: {item['image_id']['S']} is {item['status']['S']}")
-    watch.expect(stack.idle(), f"queues become empty: {[len(q.messages) for q in stack.sqs.queues.values()]}")
-    watch.expect(stack.stream.is_done, "the stream is read to its end")
+        watch.expect(False, f"every image finishes: {item['image_id']['S']} is {item['status']['S']}")
+    watch.expect(stack.idle(), f"the queues become empty: {[len(q.messages) for q in stack.sqs.queues.values()]}")
+    watch.expect(stack.stream.is_done, "the stream is read completely")
 
 
 def reconciled(stack: Stack, plan: Plan) -> Report | None:
-    """`python -m ops reconcile`, to its end; None if it was broken off."""
+    """Run `python -m ops reconcile` to its end. Return None if it was interrupted."""
     reports: list[Report] = []
     _start_reconcile(stack, plan, reports)
     stack.world.run(until=stack.world.now + 60)
@@ -140,7 +143,8 @@ def _start_reconcile(stack: Stack, plan: Plan, reports: list[Report]) -> None:
             found = ", ".join(f"{count} {kind}" for kind, count in reports[-1].found.items())
             stack.network.note("reconcile", "ends", found or "nothing found")
         except Exception as fault:
-            # An engineer sees it and runs it again; what is no fault of AWS is in the log, and reported from there.
+            # An engineer sees it and runs it again. Errors that are not from AWS are in the log, and reported from
+            # there.
             stack.network.note("reconcile", f"ends with {fault!r}")
 
     stack.world.start("reconcile", run)
@@ -148,11 +152,11 @@ def _start_reconcile(stack: Stack, plan: Plan, reports: list[Report]) -> None:
 
 def _judge(stack: Stack, watch: Watch, *, reconciled: bool) -> None:
     if not stack.world.violations:
-        watch.judge_rest(reconciled=reconciled)
+        watch.judge_final_state(reconciled=reconciled)
 
 
-def drawn(rng: random.Random) -> Conditions:
-    """Conditions of a seed."""
+def draw_conditions(rng: random.Random) -> Conditions:
+    """Draw the conditions of a seed."""
     rate = rng.choice([0, 0.02, 0.08, 0.2])
     kinds = [fault for fault in Fault if rng.random() < rng.choice([0.2, 0.8])]
     slow, spread = rng.choice([0.005, 0.05, 0.5]), rng.choice([0.5, 1.5])
@@ -164,7 +168,7 @@ def drawn(rng: random.Random) -> Conditions:
     again, partly = rng.choice([0, 0.1]), rng.choice([0, 0.2])
 
     def faults(call: Call) -> Fault | None:
-        # What reads can do no harm by itself: writes are more often disturbed.
+        # Faults of reads alone do little harm, so writes get more faults.
         if rng.random() >= (rate / 3 if call.is_read else rate):
             return None
         possible = [fault for fault in kinds if call.can_have(fault)]
@@ -188,7 +192,8 @@ def drawn(rng: random.Random) -> Conditions:
         event_delays=event_delays,
         stream_delay=lambda: rng.expovariate(1 / stream_delay),
         index_lag=lambda: rng.expovariate(1 / lag),
-        # Half a transaction is visible for less than reconcile waits (2 s); DynamoDB's takes milliseconds.
+        # A partly written transaction is visible for less than reconcile waits (2 s). In DynamoDB it takes
+        # milliseconds.
         hold=lambda: min(1.5, rng.expovariate(1 / slow)),
         caption_seconds=lambda: min(15.0, rng.expovariate(1 / caption)),
         caption_fault=caption_fault,
@@ -212,7 +217,7 @@ def _sweep_on_schedule(stack: Stack, until: float) -> None:
     stack.world.at(stack.conditions.sweep_every, sweep)
 
 
-def _read_on(reader: User) -> None:
+def _read_repeatedly(reader: User) -> None:
     for _ in range(3):
         reader.pause()
         ids = sorted(key[0] for key in reader.stack.dynamodb.tables[IMAGES].items)
@@ -227,7 +232,7 @@ def _unfinished(stack: Stack) -> list[dict[str, dict[str, str]]]:
 
 
 def describe(result: Result, steps: int = 60) -> str:
-    """The last steps of a failing run, by actor and call, and how to see it again."""
+    """Describe the last steps of a failing run by actor and call."""
     lines = [
         f"{step.time - START_MS / 1000:10.3f}  {step.actor:<24} {step.what}{step.outcome and f'  → {step.outcome}'}"
         for step in result.trace[-steps:]

@@ -1,4 +1,4 @@
-"""SQS as far as the pipeline uses it: visibility, receive counts, dead letters."""
+"""The part of SQS that the pipeline uses: visibility, receive counts, dead letters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.simulation.errors import refusal
 
 @dataclass
 class Message:
-    """One message; `receipt` is that of its last receipt."""
+    """A message. `receipt` is its latest receipt handle."""
 
     message_id: str
     body: str
@@ -33,7 +33,10 @@ class FakeQueue:
 
 
 class FakeSQS:
-    """`now` tells the time in seconds since 1970. `on_visible(url, time)` hears when there may be something."""
+    """`now` returns the time in seconds since 1970.
+
+    `on_visible(url, time)` is called when a message may become visible.
+    """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -49,7 +52,7 @@ class FakeSQS:
         return {"MessageId": message_id}
 
     def receive_message(self, *, QueueUrl: str, MaxNumberOfMessages: int = 1) -> dict[str, Any]:
-        """Up to that many messages; those that were received too often become dead letters instead."""
+        """Return up to that many messages. Messages that were received too often become dead letters instead."""
         queue, now = self._queue(QueueUrl, "ReceiveMessage"), self._now()
         received: list[dict[str, Any]] = []
         for message in list(queue.messages.values()):
@@ -95,7 +98,7 @@ class FakeSQS:
     def _move_to_dead_letters(self, queue: FakeQueue, message: Message) -> None:
         assert queue.dead_letters is not None
         del queue.messages[message.message_id]
-        # The time of sending stays that of the original, as AWS documents it for standard queues.
+        # A dead letter keeps the time at which it was sent, as AWS documents it for standard queues.
         letter = Message(message.message_id, message.body, message.sent_ms, self._now())
         self.queues[queue.dead_letters].messages[message.message_id] = letter
         self.on_visible(queue.dead_letters, letter.visible_at)

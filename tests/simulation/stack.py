@@ -1,4 +1,4 @@
-"""The whole pipeline in virtual time: fakes for the services, Lambda's part played, all else the real code."""
+"""The complete pipeline in virtual time: fakes for the services and for Lambda; all else is the real code."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ Number = Callable[[], float]
 
 @dataclass
 class Conditions:
-    """How the surroundings behave; all times in seconds. As they stand here: without any fault."""
+    """The behavior of the environment; all times in seconds. The defaults have no faults."""
 
     faults: Callable[[Call], Fault | None] = lambda _: None
     latency: Number = lambda: 0.02
     pause: Number = lambda: 45.0
     event_delays: Callable[[], list[float]] = lambda: [0.1]
-    """One notification for each; none: it is lost."""
+    """One notification for each delay. An empty list means that the notification is lost."""
     stream_delay: Number = lambda: 0.1
     index_lag: Number = lambda: 0.05
     hold: Number = lambda: 0.01
     caption_seconds: Number = lambda: 0.5
     caption_fault: Callable[[], Exception | None] = lambda: None
     again: Callable[[], bool] = lambda: False
-    """Whether the queue or the stream forgets that something was dealt with, and delivers it once more."""
+    """Whether the queue or the stream forgets that something was handled and delivers it again."""
     page: Callable[[], int] = lambda: 1000
     unprocessed: Callable[[], bool] = lambda: False
     trailing: Callable[[], bool] = lambda: False
@@ -70,7 +70,7 @@ class Conditions:
 
 
 class Stack:
-    """One world with everything in it."""
+    """A world that contains the complete pipeline."""
 
     def __init__(self, seed: int, conditions: Conditions) -> None:
         self.world = world = World(seed)
@@ -116,12 +116,12 @@ class Stack:
         self._caption_numbers = itertools.count(1)
         self.deploy_model()
         self.recipes: dict[str, str] = {}
-        """The recipe of the model that each worker has, by the name of its process."""
+        """The recipe of each worker's model, by the name of its process."""
         self.counts = {"notifications": 0, "lost notifications": 0, "invocations": 0, "requests": 0, "sweeps": 0}
         self.urls: dict[str, str] = {}
-        """The URL that each API process was called with, by the name of the process."""
+        """The URL of each API request, by the name of its process."""
         self.hold_events: Callable[[dict[str, Any]], object] | None = None
-        """Is given notifications instead of the queue, where a scenario has an order of its own for them."""
+        """Receives notifications instead of the queue, if a scenario chooses their order."""
         self._sources = {
             QUEUE: EventSource(
                 self,
@@ -141,7 +141,7 @@ class Stack:
         self.sqs.on_visible = lambda url, time: self._sources[url].expect(time)
 
     def _connected(self, seed: int) -> Services:
-        """The services, wired as image_core.services does it."""
+        """Build the services as image_core.services does."""
         s3: Any = Client(self.network, "s3", self.s3)
         dynamodb: Any = Client(self.network, "dynamodb", self.dynamodb)
         sqs: Any = Client(self.network, "sqs", self.sqs)
@@ -167,7 +167,7 @@ class Stack:
     # The functions
 
     def deploy_model(self) -> None:
-        """Workers that start from now on have a new caption model."""
+        """Deploy a new caption model, which workers use that start from now on."""
         self._model_version += 1
         captioner = Captioner(self, self._model_version, self._caption_numbers)
         self._captioner = captioner
@@ -182,39 +182,39 @@ class Stack:
         return handle(event, context, self.services)
 
     def sweep(self) -> None:
-        """The schedule fires."""
+        """Run the scheduled sweep."""
         self.counts["sweeps"] += 1
         name = f"sweep-{self.counts['sweeps']}"
         process = Process(name)
-        self.end_after(RECOVERY_TIMEOUT_SECONDS, process)
+        self.kill_after(RECOVERY_TIMEOUT_SECONDS, process)
 
         def run() -> None:
             try:
                 self._recover({})
             except Exception as fault:
-                # The schedule comes again; what went wrong is in the log, and that is looked at.
+                # The next scheduled sweep tries again. Errors are in the log, which is checked.
                 self.network.note(name, f"ends with {fault!r}")
 
         self.world.start(name, run, process)
 
-    def end_after(self, seconds: float, process: Process) -> None:
-        """Lambda's time-out; a process that stands still meanwhile comes back later than anyone thinks."""
+    def kill_after(self, seconds: float, process: Process) -> None:
+        """Kill the process after Lambda's timeout. A frozen process is not killed and continues after it."""
 
         def end() -> None:
             if process.alive and process.actors and not process.frozen:
-                self.network.injected["killed by its time-out"] += 1
+                self.network.injected["killed by its timeout"] += 1
                 self.world.kill(process)
 
         self.world.at(seconds, end)
 
     def request(self, caller: str, method: str, url: str, **rest: Any) -> api.Response | None:
-        """A request from the thread at hand, in a process of its own. None: there was no answer."""
+        """Make a request from the current thread, in a new process. Return None if there is no response."""
         world, actor = self.world, self.world.current
         self.counts["requests"] += 1
         process, outer = Process(f"{caller} api-{self.counts['requests']}"), actor.process
         process.actors.append(actor)
         self.urls[process.name] = url
-        # Lambda's time-out; a frozen API has none, since nobody waits for it, but it must not outlive a deadline.
+        # Lambda's timeout. A frozen API process may not outlive it, because a later deadline depends on that.
         world.at(API_TIMEOUT_SECONDS, lambda: world.kill(process))
         name, actor.process, actor.name = actor.name, process, process.name
         try:
@@ -222,7 +222,7 @@ class Stack:
             self.network.note(process.name, f"{method} {url}", str(response.status))
             return response
         except Killed:
-            self.network.note(process.name, f"{method} {url}", "no answer")
+            self.network.note(process.name, f"{method} {url}", "no response")
             return None
         finally:
             process.alive = False
@@ -245,7 +245,7 @@ class Stack:
             self.world.at(delay, lambda: self.sqs.send_message(QueueUrl=QUEUE, MessageBody=body))
 
     def idle(self) -> bool:
-        """Whether no message and no change is on its way, and no function at work."""
+        """Return whether no message or change is in flight and no function is running."""
         return (
             not any(queue.messages for queue in self.sqs.queues.values())
             and not any(source.running for source in self._sources.values())
@@ -253,7 +253,7 @@ class Stack:
         )
 
 
-# What a log may hold: everything else is a fault of the code, which some `except Exception` would hide.
+# Errors that the log may contain. Any other error is a bug in the code, which an `except Exception` would hide.
 LOGGERS = ("image_core", "image_api", "image_processor", "image_recovery", "image_stream", "ops")
 EXPECTED = (ClientError, BotoCoreError, Busy, Superseded, Unavailable, NotSent, MemoryError)
 
@@ -276,8 +276,8 @@ def _expected(error: BaseException) -> bool:
 
 
 @contextmanager
-def played(stack: Stack) -> Iterator[None]:
-    """Makes chance follow the seed, threads follow the world, and the log be looked at; ends all threads."""
+def simulated(stack: Stack) -> Iterator[None]:
+    """Make randomness follow the seed and threads follow the world, and check the log. Ends all threads."""
     rng = random.Random(stack.world.rng.random())
     log = _Log(stack)
 

@@ -1,4 +1,4 @@
-"""The images table's stream, Lambda's poller of it, and the event bus that the stream function sends to."""
+"""The stream of the images table, Lambda's poller of it, and the event bus to which the stream function sends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TIMEOUT_SECONDS = 60
 
 
 class FakeEvents:
-    """EventBridge's bus: keeps what it accepted."""
+    """EventBridge's bus: it keeps the events that it accepted."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -34,7 +34,7 @@ class FakeEvents:
 
 @dataclass
 class _Shard:
-    """Changes in order, and where its reader is. `attempt` is that of the invocation that it waits for."""
+    """Changes in order, and the position of the reader. `attempt` is the number of the current invocation."""
 
     records: list[dict[str, Any]] = field(default_factory=list)
     visible_at: list[float] = field(default_factory=list)
@@ -44,9 +44,9 @@ class _Shard:
 
 
 class StreamSource:
-    """Delivers every change in order, and from the first failed one on again, in halves.
+    """Delivers every change in order. A failure is retried from the first failed change, in smaller batches.
 
-    The changes of an image are in one shard. A function that has not answered when its time is up has failed, even
+    The changes of an image are in one shard. A function that has not responded before its timeout has failed, even
     if it continues later.
     """
 
@@ -61,7 +61,7 @@ class StreamSource:
         return all(shard.done == len(shard.records) for shard in self._shards)
 
     def add(self, old: Attributes | None, new: Attributes | None) -> None:
-        """A record was written."""
+        """Add the change of a record."""
         world, image_id = self._stack.world, (new or old or {})["image_id"]
         shard = self._shards[zlib.crc32(image_id["S"].encode()) % SHARDS]
         images = {name: item for name, item in (("OldImage", old), ("NewImage", new)) if item is not None}
@@ -95,8 +95,8 @@ class StreamSource:
         stack.counts["batches of changes"] = stack.counts.get("batches of changes", 0) + 1
         shard.attempt = attempt = next(self._attempts)
         process = Process(f"stream-{attempt}")
-        stack.end_after(TIMEOUT_SECONDS, process)
-        stack.world.at(TIMEOUT_SECONDS, lambda: self._ends(shard, attempt, visible, None))
+        stack.kill_after(TIMEOUT_SECONDS, process)
+        stack.world.at(TIMEOUT_SECONDS, lambda: self._end(shard, attempt, visible, None))
         stack.world.start(process.name, lambda: self._invoke(shard, attempt, visible, batch), process)
 
     def _invoke(self, shard: _Shard, attempt: int, size: int, batch: list[dict[str, Any]]) -> None:
@@ -106,10 +106,10 @@ class StreamSource:
         except Exception as error:
             self._stack.network.note(f"stream-{attempt}", f"ends with {error!r}")
         finally:
-            self._ends(shard, attempt, size, response)
+            self._end(shard, attempt, size, response)
 
-    def _ends(self, shard: _Shard, attempt: int, size: int, response: dict[str, Any] | None) -> None:
-        """The function has returned, raised (None), or not answered in time (None)."""
+    def _end(self, shard: _Shard, attempt: int, size: int, response: dict[str, Any] | None) -> None:
+        """Handle the end of an invocation. `response` is None if the function raised or timed out."""
         if shard.attempt != attempt:
             return
         shard.attempt = None
@@ -118,7 +118,7 @@ class StreamSource:
         done = max(shard.done, first_failed)
         failed = done < shard.done + size
         if not failed and self._stack.conditions.again():
-            done = shard.done  # the poller dies before it has noted how far it came
+            done = shard.done  # the poller dies before it stores its position
         shard.batch_size = max(1, size // 2) if failed else BATCH_SIZE
         shard.done = done
         self._stack.network.note(f"stream-{attempt}", "ends", "comes back" if failed else "")
@@ -126,6 +126,6 @@ class StreamSource:
 
 
 def _passes(record: dict[str, Any]) -> bool:
-    """The filter of the event source mapping in template.yaml."""
+    """Apply the filter of the event source mapping in template.yaml."""
     new = record["dynamodb"].get("NewImage")
     return new is None or new["status"]["S"] in ("success", "failed", "deleting")

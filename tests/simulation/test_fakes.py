@@ -1,4 +1,4 @@
-"""The fakes give the answers that moto gives to the same calls, error codes included."""
+"""The fakes return the same responses as moto to the same calls, including error codes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLAIN, VERSIONED = "plain", "versioned"
 
 
 def s3_calls(make: Make) -> None:
-    """Every operation that storage.py and ops use, in the cases that they tell apart."""
+    """Make every call that storage.py and ops use, in all cases that they distinguish."""
     for bucket in (PLAIN, VERSIONED):
         put = make(
             "put_object", {"Bucket": bucket, "Key": "a/é +%.png", "Body": b"one", "ContentType": "image/png"}
@@ -118,7 +118,7 @@ def _by_status(status: str, **more: Any) -> dict[str, Any]:
 
 
 def dynamodb_calls(make: Make) -> None:
-    """Every operation that records and ops use, in the cases that they tell apart."""
+    """Make every call that records and ops use, in all cases that they distinguish."""
     make("get_item", {"TableName": "images", "Key": {"image_id": {"S": "a"}}, "ConsistentRead": True})
     make("put_item", _if_new(_image("a", 1)))
     make("put_item", _if_new(_image("a", 1)))
@@ -177,7 +177,7 @@ def dynamodb_calls(make: Make) -> None:
 
 
 def sqs_calls(make: Make) -> None:
-    """Sending, receiving, hiding and deleting; a message that was received too often is a dead letter."""
+    """Send, receive, hide and delete; a message that was received too often becomes a dead letter."""
     make("receive_message", {"QueueUrl": "queue", "MaxNumberOfMessages": 1})
     make("send_message", {"QueueUrl": "queue", "MessageBody": "one"})
     for _ in range(2):
@@ -186,7 +186,7 @@ def sqs_calls(make: Make) -> None:
         make("receive_message", {"QueueUrl": "queue", "MaxNumberOfMessages": 10})
         change = {"QueueUrl": "queue", "ReceiptHandle": receipt, "VisibilityTimeout": 0}
         make("change_message_visibility", change)
-    # Received as often as the redrive policy allows: now it goes.
+    # It was received as often as the redrive policy allows, so now it becomes a dead letter.
     make("receive_message", {"QueueUrl": "queue", "MaxNumberOfMessages": 10})
     letter = make("receive_message", {"QueueUrl": "dead-letters", "MaxNumberOfMessages": 10})["Messages"][0]
     make("delete_message", {"QueueUrl": "dead-letters", "ReceiptHandle": letter["ReceiptHandle"]})
@@ -206,15 +206,15 @@ def test_the_fake_responds_as_moto_does(service: str, clients: Clients) -> None:
     calls(_recorder(*_moto(service, clients), of_moto))
     calls(_recorder(*_fake(service), of_fake))
     assert len(of_fake) == len(of_moto)
-    for ours, theirs in zip(of_fake, of_moto, strict=True):
-        assert ours == theirs
+    for from_fake, from_moto in zip(of_fake, of_moto, strict=True):
+        assert from_fake == from_moto
     codes = {response["Code"] for _, response in of_fake if "Code" in response}
-    print(f"{service}: {len(of_fake)} calls, the same answers; errors: {', '.join(sorted(codes))}")
+    print(f"{service}: {len(of_fake)} calls with the same responses; error codes: {', '.join(sorted(codes))}")
     assert len(codes) >= {"s3": 4, "dynamodb": 3, "sqs": 1}[service]
 
 
 def _moto(service: str, clients: Clients) -> tuple[Any, dict[str, str]]:
-    """A client, and what the names in the calls are called there."""
+    """Return a client and the real names for the names in the calls."""
     suffix = uuid.uuid4().hex[:8]
     if service == "s3":
         names = {PLAIN: f"plain-{suffix}", VERSIONED: f"versioned-{suffix}"}
@@ -248,7 +248,7 @@ def _fake(service: str) -> tuple[Any, dict[str, str]]:
 
 
 def _recorder(client: Any, names: dict[str, str], responses: Responses) -> Make:
-    """Makes calls and writes down what came of them, without what differs by nature."""
+    """Return a function that makes calls and records their responses, without values that always differ."""
 
     def make(operation: str, arguments: dict[str, Any]) -> Any:
         world = World(0)
@@ -283,18 +283,18 @@ def _named(value: Any, names: dict[str, str]) -> Any:
 
 COMPARED = {
     *("ETag", "Body", "ContentLength", "ContentType", "VersionId", "LastModified", "DeleteMarker"),
-    # Not "Deleted": moto answers it though `Quiet` is asked for.
+    # Not "Deleted": moto returns it even with `Quiet`.
     *("Contents", "KeyCount", "IsTruncated", "NextContinuationToken", "Errors"),
     *("Item", "Items", "Count", "ScannedCount", "LastEvaluatedKey", "Responses", "UnprocessedKeys"),
     *("Messages", "MessageId"),
 }
 OPAQUE = {"VersionId", "NextContinuationToken", "MessageId", "ReceiptHandle", "LastModified"}
-"""Whose values are each side's own: that they are there, and of what kind, is compared."""
+"""The values always differ. The tests compare only that they exist and their type."""
 
 
 def _plain(response: dict[str, Any]) -> dict[str, Any]:
     compared = {name: value for name, value in response.items() if name in COMPARED}
-    # moto answers a put to an unversioned bucket with a version id of "null".
+    # moto responds to a put in an unversioned bucket with the version id "null".
     for listed in compared.get("Contents", []):
         for name in set(listed) - {"Key", "ETag", "Size", "LastModified"}:
             del listed[name]
@@ -320,7 +320,7 @@ def _opaque(name: str, value: Any) -> Any:
     return value
 
 
-def test_a_call_of_the_simulation_has_the_exceptions_of_boto3() -> None:
+def test_a_client_of_the_simulation_has_boto3s_exceptions() -> None:
     world = World(0)
     network = Network(world, faults=lambda _: None, latency=lambda: 0.0, pause=lambda: 0.0)
     client: Any = Client(network, "dynamodb", FakeDynamoDB({"images": resource("ImagesTable")}))

@@ -1,4 +1,4 @@
-"""Runs drawn from seeds; `make simulate` does the same for as long as one likes."""
+"""Runs drawn from seeds. `make simulate` does the same for any length of time."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from tests.simulation.simulation import describe, simulate
 
 SEEDS = 100
 NARROW = {"pinned-download", "conflict-is-change", "revs-from-one", "stale-content"}
-"""Bugs that do harm in narrow gaps only, which test_found.py plays: to draw them by chance takes minutes."""
+"""Bugs that appear only in narrow time windows, which test_found.py covers.
+
+Finding them at random takes minutes.
+"""
 ROOT = Path(__file__).parents[2]
 
 
-def test_whatever_is_drawn_the_invariants_hold() -> None:
+def test_the_invariants_hold_for_all_seeds() -> None:
     faults: Counter[str] = Counter()
     checked: Counter[str] = Counter()
     for seed in range(SEEDS):
@@ -33,8 +36,8 @@ def test_whatever_is_drawn_the_invariants_hold() -> None:
     assert len(checked) >= 25
 
 
-def test_a_seed_is_the_same_run_every_time() -> None:
-    # The other one in a process of its own, where strings have other hashes.
+def test_a_seed_always_gives_the_same_run() -> None:
+    # The second run is in another process, in which strings have different hashes.
     here = describe(simulate(7), 400)
     there = subprocess.run(
         [sys.executable, "-m", "tests.simulation", "--seed", "7", "--steps", "400"],
@@ -48,8 +51,8 @@ def test_a_seed_is_the_same_run_every_time() -> None:
     assert there.startswith(here)
 
 
-@pytest.mark.parametrize("bug", ["attempt-condition", "counting-apart", "head-first"])
-def test_a_bug_put_in_on_purpose_is_found(bug: str) -> None:
+@pytest.mark.parametrize("bug", ["attempt-condition", "separate-counters", "head-first"])
+def test_a_deliberate_bug_is_found(bug: str) -> None:
     with BUGS[bug]():
         found = next((seed for seed in range(1000) if simulate(seed).violations), None)
     assert found is not None
@@ -58,14 +61,14 @@ def test_a_bug_put_in_on_purpose_is_found(bug: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bug", sorted(BUGS.keys() - NARROW))
-def test_every_bug_is_found_within_two_minutes(bug: str) -> None:
+def test_every_deliberate_bug_is_found_within_two_minutes(bug: str) -> None:
     command = [sys.executable, "-m", "tests.simulation", "--bug", bug]
     search = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     print(search.stdout[-3000:])
     assert search.returncode == 0, search.stdout
 
 
-def test_of_many_images_with_duplicates_and_killed_workers_the_statistics_are_exact() -> None:
+def test_statistics_are_exact_after_many_images_with_duplicates_and_killed_workers() -> None:
     result = many_images(150)
     assert not result.violations, describe(result, 80)
     assert result.injected["killed after"] >= 3

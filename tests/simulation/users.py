@@ -1,4 +1,4 @@
-"""Those who use the pipeline: they upload, drop, overwrite, delete, reprocess and read, each in a thread."""
+"""Users of the pipeline: they upload, drop, overwrite, delete, reprocess and read, each in a thread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = ["photo.jpg", "Ferien 2026/Bild (1).png", "a+b%20c.jpg", "ohne", "ünï/
 
 
 class User:
-    """Cares for one image at a time. `wait` gives the seconds between two things that it does."""
+    """Handles one image at a time. `wait` returns the seconds between two actions."""
 
     def __init__(
         self, name: str, stack: Stack, watch: Watch, rng: random.Random, wait: Callable[[], float]
@@ -32,19 +32,19 @@ class User:
         self.wait = wait
 
     def pause(self) -> None:
-        """Lets some time pass."""
+        """Let some time pass."""
         self.stack.world.sleep(self.wait())
 
     # In the bucket
 
     def put(self, key: str, file: File) -> None:
-        """A file appears under the key."""
+        """Put a file under the key."""
         self._known(key, file)
         self._as_user()
         self.stack.s3.put_object(Bucket=UPLOADS, Key=key, Body=file.body)
 
     def put_to(self, url: str, key: str, file: File) -> None:
-        """A file is sent to a presigned URL; S3 may refuse it."""
+        """Send a file to a presigned URL. S3 may refuse it."""
         self.watch.files[file.body] = file
         self._as_user()
         try:
@@ -53,7 +53,7 @@ class User:
             self.stack.network.note(self.name, f"PUT {key}", error.response["Error"]["Code"])
 
     def remove(self, key: str) -> None:
-        """The file under the key is deleted in the bucket."""
+        """Delete the file under the key from the bucket."""
         self._as_user()
         self.watch.by_users.add(key)
         if self.stack.s3.buckets[UPLOADS].newest(key) is not None:
@@ -70,29 +70,29 @@ class User:
     # Through the API
 
     def call(self, method: str, path: str, **rest: Any) -> Response | None:
-        """A request; None where no answer came, which a caller takes as it takes a 503."""
+        """Send a request. Return None if there is no response, or for a 503, which a client treats the same."""
         response = self.stack.request(self.name, method, path if path.startswith("http") else BASE + path, **rest)
         if response is not None:
             self.watch.expect(
-                response.status != 500, f"the API never answers 500: {method} {path} {response.body!r}"
+                response.status != 500, f"the API never returns 500: {method} {path} {response.body!r}"
             )
         return None if response is None or response.status == 503 else response
 
     def upload(self, file: File, name: str) -> tuple[str, str] | None:
-        """Posts a file; its id and key, if it was taken."""
+        """Post a file. Return its id and key if it was accepted."""
         self.watch.files[file.body] = file
         headers, form = multipart(file.body, name)
         response = self.call("POST", "/images", headers=headers, body=form)
         if response is None:
             return None
-        self.watch.expect(response.status == 202, f"an upload is taken: {response.status} {response.body!r}")
+        self.watch.expect(response.status == 202, f"an upload is accepted: {response.status} {response.body!r}")
         image_id = response.json()["image_id"]
         key = upload_key(image_id, name)
         self.watch.accepted[image_id] = key
         return image_id, key
 
     def reserve(self, file: File, name: str) -> tuple[str, str, str] | None:
-        """Asks for a presigned upload; id, key and URL."""
+        """Request a presigned upload. Return id, key and URL."""
         wanted = {"filename": name, "content_type": "image/png", "size": len(file.body) or 1}
         response = self.call(
             "POST",
@@ -107,7 +107,10 @@ class User:
         return image_id, upload_key(image_id, name), response.json()["upload"]["url"]
 
     def delete(self, image_id: str, key: str) -> None:
-        """Deletes through the API; remembers that it must not come back, unless somebody put it anew meanwhile."""
+        """Delete through the API.
+
+        Expect that the image does not come back, unless another user put it again meanwhile.
+        """
         self.watch.requested_deletions.add(image_id)
         versions = self.stack.s3.buckets[UPLOADS].versions
         before = [version for version in versions.get(key, []) if version.body is not None]
@@ -115,26 +118,26 @@ class User:
         if response is None:
             return
         self.watch.expect(
-            response.status in (204, 404), f"a deletion is answered: {response.status} {response.body!r}"
+            response.status in (204, 404), f"a deletion gets 204 or 404: {response.status} {response.body!r}"
         )
         after = [version for version in versions.get(key, []) if version.body is not None]
         if response.status == 204 and before == after:
             self.watch.deleted[image_id] = key
 
     def reprocess(self, image_id: str, stage: str = "all", *, force: bool = False) -> None:
-        """Has it processed again; with `force`, without copying a caption."""
+        """Reprocess the image; with `force`, without copying a caption."""
         response = self.call("POST", f"/images/{image_id}/reprocess?stage={stage}&force={str(force).lower()}")
         if response is not None:
-            self.watch.expect(response.status in (202, 404), f"a reprocessing is taken: {response.status}")
+            self.watch.expect(response.status in (202, 404), f"a reprocess is accepted: {response.status}")
 
     # Reading
 
     def read(self, image_id: str) -> None:
-        """Looks at the image, and at its thumbnails if it says that it has some."""
+        """Read the image and the thumbnails that it has."""
         response = self.call("GET", f"/images/{image_id}")
         if response is None or response.status == 404:
             return
-        self.watch.expect(response.status == 200, f"an image is answered: {response.status} {response.body!r}")
+        self.watch.expect(response.status == 200, f"an image is returned: {response.status} {response.body!r}")
         shown = response.json()
         data = shown["data"]
         if shown["status"] == "success":
@@ -161,11 +164,11 @@ class User:
         promised = unchanged and now is not None and "thumbnails" in now
         self.watch.expect(
             (response.status == 404 and gone) or (response.status == 409 and not promised),
-            f"a thumbnail is readable: {size} of {image_id} answered {response.status} {response.body!r}",
+            f"a thumbnail is readable: {size} of {image_id} got {response.status} {response.body!r}",
         )
 
     def list_all(self) -> None:
-        """Reads the list, page by page, with or without a status."""
+        """Read the list page by page, with or without a status."""
         status = self.rng.choice(["", *PUBLIC_STATUSES])
         cursor, seen = "", []
         while True:
@@ -173,13 +176,13 @@ class User:
             response = self.call("GET", f"/images{query}")
             if response is None:
                 return
-            self.watch.expect(response.status == 200, f"a list is answered: {response.status} {response.body!r}")
+            self.watch.expect(response.status == 200, f"a list is returned: {response.status} {response.body!r}")
             page = response.json()
             for item in page["data"]:
                 seen.append(item["data"]["image_id"])
                 self.watch.expect(
                     item["status"] in ([status] if status else PUBLIC_STATUSES),
-                    f"a list holds what it is asked for: {item['status']} in a list of {status}",
+                    f"a list contains only the requested status: {item['status']} in a list of {status}",
                 )
             if page["next_cursor"] is None:
                 break
@@ -187,23 +190,23 @@ class User:
         self.watch.expect(status != "" or len(seen) == len(set(seen)), f"a list names each image once: {seen}")
 
     def read_stats(self) -> None:
-        """The statistics, against what the records say at that moment."""
+        """Compare the statistics with the records at that moment."""
         response = self.call("GET", "/stats")
         if response is None:
             return
         shown = response.json()
         expected, off = self.watch.at_last_read
-        fitting = all(abs(shown[name] - expected[name]) <= off for name in ("success", "failed"))
+        correct = all(abs(shown[name] - expected[name]) <= off for name in ("success", "failed"))
         progress = expected["pending"] + expected["processing"]
         self.watch.expect(
-            fitting and abs(shown["in_progress"] - progress) <= off,
-            f"statistics are off by what is under way at most: {shown}, where {dict(expected)} ± {off}",
+            correct and abs(shown["in_progress"] - progress) <= off,
+            f"statistics differ at most by transactions in flight: {shown}, expected {dict(expected)} ± {off}",
         )
 
     # Lives of an image
 
     def live(self) -> None:
-        """Brings an image in by one of the doors, then does this and that with it."""
+        """Create an image in one of several ways, then do random things with it."""
         begin = self.rng.choice([self._begin_by_post, self._begin_by_reservation, self._begin_by_drop])
         begun = begin()
         if begun is None:
@@ -211,11 +214,11 @@ class User:
         image_id, key = begun
         if self.rng.random() < 0.5:
             other = User(f"{self.name}'s friend", self.stack, self.watch, self.rng, self.wait)
-            self.stack.world.start(other.name, lambda: other.go_on(image_id, key))
-        self.go_on(image_id, key)
+            self.stack.world.start(other.name, lambda: other.act(image_id, key))
+        self.act(image_id, key)
 
-    def go_on(self, image_id: str, key: str) -> None:
-        """Does this and that with an image, for a while."""
+    def act(self, image_id: str, key: str) -> None:
+        """Do random things with an image for a while."""
         for _ in range(self.rng.randrange(6)):
             self.pause()
             self._do_something(image_id, key)
@@ -233,7 +236,7 @@ class User:
             seconds = self.rng.choice([0.0, 5.0, 59.0, 90.0]) * self.rng.random()
             self.stack.world.at(seconds, lambda: self.put_to(url, key, file))
         if self.rng.random() < 0.5:
-            # Sent once more, by a client that missed the reply or by somebody who got hold of the URL.
+            # Sent again by a client that missed the reply, or by somebody who obtained the URL.
             again = some_file(self.rng) if self.rng.random() < 0.5 else file
             self.stack.world.at(self.rng.uniform(0, 90), lambda: self.put_to(url, key, again))
         return image_id, key
@@ -242,10 +245,10 @@ class User:
         key = f"{self.name}/{self.rng.choice(NAMES)}"
         others = sorted(self.watch.accepted)
         if others and self.rng.random() < 0.1:
-            # Under an id that is somebody else's: it is an image of its own all the same.
+            # Under the id of another image: it becomes a separate image.
             key = f"uploads/{self.rng.choice(others)}/of {self.name}.png"
         elif self.rng.random() < 0.05:
-            self.put(f"{self.name}/", EMPTY)  # what consoles make for a folder
+            self.put(f"{self.name}/", EMPTY)  # consoles create this for a folder
         self.put(key, some_file(self.rng))
         return derived_image_id(UPLOADS, key), key
 

@@ -1,7 +1,7 @@
-"""Virtual time, and threads of which exactly one is awake: whoever waits hands on to whoever is next.
+"""Virtual time, and threads of which exactly one runs at a time.
 
-The real code runs unchanged in these threads. It gives the word away wherever it calls a client, sleeps, or waits
-for what another thread does; the order in which they go on follows from one seed.
+The real code runs unchanged in these threads. A thread yields to the next one whenever it calls a client, sleeps,
+or waits for another thread. The order in which they continue follows from one seed.
 """
 
 from __future__ import annotations
@@ -18,22 +18,25 @@ START_MS = 1_795_168_800_000  # 2026-11-20T10:00:00Z
 
 
 class Killed(BaseException):
-    """The process of this thread is dead. No `except Exception` of the code under test holds it up."""
+    """The thread's process is dead.
+
+    As a BaseException it passes through every `except Exception` of the code under test.
+    """
 
 
 class Process:
-    """What dies as one: a Lambda's sandbox with its threads, or one request to the API."""
+    """Threads that die together: a Lambda environment, or one request to the API."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.alive = True
         self.frozen = False
-        """Stopped for longer than its time-out, and going on afterwards: no time-out kills it."""
+        """Stopped for longer than its timeout, and continuing afterwards: no timeout kills it."""
         self.actors: list[Actor] = []
 
 
 class Actor:
-    """One thread of a process. `wake` is released when it is its turn."""
+    """One thread of a process. `wake` is released when it is the thread's turn."""
 
     __slots__ = ("name", "process", "thread", "ticket", "wake")
 
@@ -47,7 +50,7 @@ class Actor:
 
 
 class World:
-    """The clock, what is to happen next, and who is awake."""
+    """The clock, the scheduled actions, and the current thread."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
@@ -62,21 +65,21 @@ class World:
         self._actors: dict[Actor, None] = {}
 
     def now_ms(self) -> int:
-        """The time, as `Records` asks for it."""
+        """Return the time as `Records` needs it."""
         return int(self.now * 1000)
 
     def report(self, violation: str) -> None:
-        """An invariant does not hold; the run ends as soon as the word is given away."""
+        """Report a violated invariant. The run ends when the current thread yields."""
         self.violations.append(violation)
 
-    # What is to happen
+    # Scheduling
 
     def at(self, seconds: float, what: Callable[[], object]) -> None:
-        """Calls `what` in that time from now, in whichever thread is giving the word away."""
+        """Call `what` after that many seconds, in the thread that yields at that time."""
         heapq.heappush(self._heap, (self.now + seconds, next(self._numbers), 0, what))
 
     def start(self, name: str, run: Callable[[], object], process: Process | None = None) -> Actor:
-        """A new thread, to begin at once. It has a process of its own if none is given."""
+        """Start a new thread immediately, in a new process unless one is given."""
         actor = Actor(name, process or Process(name))
         actor.process.actors.append(actor)
         self._actors[actor] = None
@@ -94,7 +97,7 @@ class World:
                 del self._actors[actor]
                 actor.process.actors.remove(actor)
                 if not self._over:
-                    self._hand_on(None)
+                    self._switch_from(None)
 
         actor.thread = threading.Thread(target=body, name=name, daemon=True)
         actor.thread.start()
@@ -102,48 +105,48 @@ class World:
         return actor
 
     def kill(self, process: Process) -> None:
-        """From now on nothing that the process does has any effect."""
+        """Kill the process: nothing that it does has any effect from now on."""
         if process.alive:
             process.alive = False
             for actor in process.actors:
                 if actor is not self.current:
                     self._wake(actor, 0)
 
-    # Giving the word away
+    # Yielding
 
     def sleep(self, seconds: float) -> None:
-        """Lets time pass for the thread at hand. Raises `Killed` if its process dies meanwhile."""
+        """Let time pass for the current thread. Raises `Killed` if its process dies meanwhile."""
         actor = self.current
         if actor.process.alive:
             self._wake(actor, seconds)
-            self._hand_on(actor)
+            self._switch_from(actor)
         if not actor.process.alive:
             raise Killed
 
     def wait(self, future: Future[Any]) -> None:
-        """Until the future is done. Raises `Killed` as `sleep` does."""
+        """Wait until the future is done. Raises `Killed` as `sleep` does."""
         actor = self.current
         if not actor.process.alive:
             raise Killed
         if not future.done():
             future.add_done_callback(lambda _: self._wake(actor, 0))
-            self._hand_on(actor)
+            self._switch_from(actor)
         if not actor.process.alive:
             raise Killed
 
     def run(self, until: float) -> None:
-        """Lets everything happen until then, and sets the clock to it."""
+        """Run everything that is scheduled until then, and set the clock to that time."""
         self._until = until
-        self._hand_on(self._main)
+        self._switch_from(self._main)
         if not self.violations:
             self.now = until
 
     def next_time(self) -> float | None:
-        """When something is to happen next."""
+        """Return the time of the next scheduled action."""
         return self._heap[0][0] if self._heap else None
 
     def close(self) -> None:
-        """Ends every thread that is left."""
+        """End all remaining threads."""
         self._over = True
         for actor in list(self._actors):
             actor.process.alive = False
@@ -151,24 +154,24 @@ class World:
             actor.wake.release()
             assert actor.thread is not None
             actor.thread.join(10)
-            assert not actor.thread.is_alive(), f"{actor.name} swallowed its death"
+            assert not actor.thread.is_alive(), f"{actor.name} caught Killed and continued"
 
     def _wake(self, actor: Actor, seconds: float) -> None:
         actor.ticket += 1
         heapq.heappush(self._heap, (self.now + seconds, next(self._numbers), actor.ticket, actor))
 
-    def _hand_on(self, actor: Actor | None) -> None:
-        """To whoever is next; comes back when it is the actor's turn again (None: never)."""
+    def _switch_from(self, actor: Actor | None) -> None:
+        """Switch to the next thread. Returns when it is the actor's turn again (never for None)."""
         if self._over:
             raise Killed
-        following = self._following()
+        following = self._next_actor()
         self.current = following
         if following is not actor:
             following.wake.release()
             if actor is not None:
                 actor.wake.acquire()
 
-    def _following(self) -> Actor:
+    def _next_actor(self) -> Actor:
         while self._heap and self._heap[0][0] <= self._until and not self.violations:
             time, _, ticket, what = heapq.heappop(self._heap)
             self.now = max(self.now, time)
@@ -177,14 +180,14 @@ class World:
                 try:
                     what()
                 except Exception as error:
-                    self.report(f"the simulation itself ended with {error!r}")
+                    self.report(f"the simulation itself raised {error!r}")
             elif ticket == what.ticket and what in self._actors:
                 return what
         return self._main
 
 
 class Promise(Future[Any]):
-    """A future whose result is waited for in virtual time."""
+    """A future whose result is awaited in virtual time."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -196,7 +199,7 @@ class Promise(Future[Any]):
 
 
 class WorldExecutor(Executor):
-    """Runs what is submitted in a thread of its own, in the process that submits it."""
+    """Runs each submitted function in a new thread of the submitting process."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -216,7 +219,7 @@ class WorldExecutor(Executor):
 
 
 def serve(world: World, steps: Generator[float, None, Any]) -> Promise:
-    """Runs what a server does in steps; it goes on whether or not its caller lives. Each yields seconds to wait."""
+    """Run a server's work in steps, even if its caller dies. Each step yields the seconds to wait."""
     promise = Promise(world)
 
     def advance() -> None:

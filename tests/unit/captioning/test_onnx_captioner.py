@@ -23,7 +23,7 @@ from models.reference import Reference
 from tests.with_torch import transformers_or_skip
 
 PROMPT = "a photo of"
-"""The demo model's own."""
+"""The prompt of the demo model."""
 MODELS = Path(__file__).parents[3] / "models"
 CHECKPOINT, EXPORTED = MODELS / "demo" / "checkpoint", MODELS / "demo" / "exported"
 
