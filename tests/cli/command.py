@@ -1,4 +1,4 @@
-"""imgpipe as users run it: a process of its own."""
+"""Run imgpipe as users do, as a separate process."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 IMAGE_ID = "img_01kb5q3v8n0h2m4x6c8f0a2d4g"
-"""The id of an image that only a planned response knows."""
+"""The id of an image that exists only in planned responses."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run ended with."""
+    """Exit code and output of a finished command."""
 
     code: int
     out: str
@@ -24,7 +24,7 @@ class Run:
 
     @property
     def documents(self) -> list[Any]:
-        """stdout as JSON, a document a line."""
+        """Parse stdout as JSON, one document on each line."""
         return [json.loads(line) for line in self.out.splitlines()]
 
     @property
@@ -34,12 +34,12 @@ class Run:
 
     @property
     def rows(self) -> list[list[str]]:
-        """stdout as lines of cells."""
+        """Parse stdout as rows of cells."""
         return [line.split("\t") for line in self.out.splitlines()]
 
 
 class Process(subprocess.Popen[bytes]):
-    """A running command. As a context manager, it is killed if the test fails, instead of waited for."""
+    """A running command. As a context manager, it kills the command if the test fails."""
 
     def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
         if kind:
@@ -48,7 +48,7 @@ class Process(subprocess.Popen[bytes]):
 
 
 class Imgpipe:
-    """Runs imgpipe against one API, with a journal and an environment of its own."""
+    """Runs imgpipe against one API, with a separate journal and environment."""
 
     def __init__(self, api: str, journal: Path, **environment: str) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("IMGPIPE_")}
@@ -64,7 +64,7 @@ class Imgpipe:
     def __call__(
         self, *arguments: str | Path, code: int | None = 0, stdin: str = "", cwd: Path | None = None
     ) -> Run:
-        """Runs it to its end, in `cwd` if given, and expects this exit code."""
+        """Run a command to its end, in `cwd` if given, and assert its exit code."""
         done = subprocess.run(
             self.command(*arguments),
             env=self.environment,
@@ -79,7 +79,7 @@ class Imgpipe:
         return run
 
     def start(self, *arguments: str | Path) -> Process:
-        """Starts it."""
+        """Start a command and return its process."""
         return Process(
             self.command(*arguments), env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )

@@ -1,4 +1,7 @@
-"""One running stack for all tests of this folder; for each test a door to it, and an imgpipe that goes through."""
+"""One running stack for all tests of this folder.
+
+Each test gets a proxy in front of it, and an imgpipe that uses the proxy.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import Imgpipe
-from tests.cli.door import Door, door_to
+from tests.cli.proxy import Proxy, run_proxy
 from tests.pictures import jpeg
 from tests.running_stack import Stack, running_stack
 
@@ -21,19 +24,19 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def door(stack: Stack) -> Iterator[Door]:
-    with door_to(str(stack.api.base_url)) as door:
-        yield door
+def proxy(stack: Stack) -> Iterator[Proxy]:
+    with run_proxy(str(stack.api.base_url)) as proxy:
+        yield proxy
 
 
 @pytest.fixture
-def imgpipe(door: Door, tmp_path: Path) -> Imgpipe:
-    return Imgpipe(door.url, tmp_path / "journal.sqlite3")
+def imgpipe(proxy: Proxy, tmp_path: Path) -> Imgpipe:
+    return Imgpipe(proxy.url, tmp_path / "journal.sqlite3")
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> list[Path]:
-    """Eight pictures in a folder, each another one, with names that no other test has."""
+    """Eight different pictures in a folder, with names that no other test uses."""
     folder = tmp_path / "photos"
     folder.mkdir()
     name = uuid.uuid4().hex[:12]
@@ -44,6 +47,6 @@ def photos(tmp_path: Path) -> list[Path]:
 
 
 def names_on(stack: Stack, paths: list[Path]) -> list[str]:
-    """The names of those images of the stack that have one of these files' names."""
+    """Return the names of the stack's images that have the name of one of these files."""
     wanted = {path.name for path in paths}
     return sorted(name for image in stack.images() if (name := image["data"]["original_name"]) in wanted)

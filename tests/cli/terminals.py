@@ -1,4 +1,4 @@
-"""Running a command in a terminal: a pseudo-terminal of its own, in which it can be typed to."""
+"""Run a command in a pseudo-terminal, into which the test can type."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def in_a_terminal(
     control: bytes = CTRL_C,
     seconds: float = 60,
 ) -> tuple[str, int]:
-    """All that the command shows in a terminal of 160×40, and its exit code. `control` is typed on request."""
+    """Return everything that the command prints in a terminal of 160×40, and its exit code.
+
+    `control` is typed as soon as `control_when` returns true for the output so far.
+    """
     primary, secondary = pty.openpty()
     fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     process = subprocess.Popen(
@@ -39,24 +42,24 @@ def in_a_terminal(
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C reaches it
     )
     os.close(secondary)
-    shown, deadline = b"", time.monotonic() + seconds
+    output, deadline = b"", time.monotonic() + seconds
     try:
         while True:
             if time.monotonic() > deadline:
                 process.kill()
-                pytest.fail(f"did not end within {seconds} s: {shown[-500:]!r}")
+                pytest.fail(f"did not end within {seconds} s: {output[-500:]!r}")
             if not select.select([primary], [], [], 0.2)[0]:
                 continue
             try:
                 piece = os.read(primary, 65536)
-            except OSError:  # Linux: the other side is closed
+            except OSError:  # Linux: the command has closed the terminal
                 break
             if not piece:
                 break
-            shown += piece
-            if control_when is not None and control_when(shown.decode(errors="replace")):
+            output += piece
+            if control_when is not None and control_when(output.decode(errors="replace")):
                 os.write(primary, control)
                 control_when = None
-        return shown.decode(errors="replace"), process.wait(timeout=30)
+        return output.decode(errors="replace"), process.wait(timeout=30)
     finally:
         os.close(primary)

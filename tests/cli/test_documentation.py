@@ -1,4 +1,4 @@
-"""docs/cli.md says what imgpipe does."""
+"""docs/cli.md matches imgpipe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from imgpipe import errors
 
 
 def test_the_reference_is_up_to_date() -> None:
-    assert cli.FILE.read_text(encoding="utf-8") == cli.document(), "make docs"
+    assert cli.FILE.read_text(encoding="utf-8") == cli.document(), "run `make docs`"
 
 
 def test_every_command_is_in_the_reference() -> None:

@@ -1,4 +1,4 @@
-"""`imgpipe.events`: which events two readings of the API amount to."""
+"""`imgpipe.events`: the events that follow from two consecutive readings of the API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 20, 10, 0, 9, tzinfo=UTC)
 
 
 def reading(status: str | None, **data: Any) -> dict[str, Image]:
-    """The API has one image with that status, or none."""
+    """Return a reading with one image of that status, or with none."""
     if status is None:
         return {}
     finished = "2026-11-20T10:00:01Z" if status in ("success", "failed") else None
@@ -37,7 +37,7 @@ def reading(status: str | None, **data: Any) -> dict[str, Image]:
         ("pending", None, ["deleted"]),
     ],
 )
-def test_each_end_between_two_readings_is_an_event(
+def test_an_image_that_finishes_between_two_readings_is_an_event(
     before: str | None, after: str | None, expected: list[str]
 ) -> None:
     assert [event["status"] for event in events_between(reading(before), reading(after), NOW)] == expected
@@ -47,9 +47,7 @@ def test_each_end_between_two_readings_is_an_event(
     ("change", "is_event"),
     [({"generation": 2}, True), ({"processed_at": "2026-11-20T10:00:05Z"}, True), ({"alt_text": "A lake"}, False)],
 )
-def test_an_end_between_the_readings_is_seen_though_the_status_is_the_same(
-    change: dict[str, Any], is_event: bool
-) -> None:
+def test_finishing_again_with_the_same_status_is_an_event(change: dict[str, Any], is_event: bool) -> None:
     events = events_between(reading("success"), reading("success", **change), NOW)
     assert bool(events) is is_event
     assert (
@@ -58,6 +56,6 @@ def test_an_end_between_the_readings_is_seen_though_the_status_is_the_same(
     )
 
 
-def test_the_event_of_a_deletion_has_the_time_at_which_it_was_seen() -> None:
+def test_the_event_of_a_deletion_has_the_time_of_the_reading() -> None:
     (event,) = events_between(reading("success"), {}, NOW)
     assert (event["time"], event["thumbnails"], event["caption"]) == ("2026-11-20T10:00:09Z", {}, None)

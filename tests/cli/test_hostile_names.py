@@ -1,4 +1,4 @@
-"""Names that try to break a terminal, a header or a folder: they arrive as they are, and do no harm."""
+"""Names that attack terminals, headers or folders: they are stored unchanged and do no harm."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import IMAGE_ID, Imgpipe
-from tests.cli.door import Door, Reply, door_to, json_reply
+from tests.cli.proxy import Proxy, Reply, json_reply, run_proxy
 from tests.cli.terminals import in_a_terminal
 from tests.pictures import jpeg
 from tests.running_stack import Stack
@@ -39,7 +39,9 @@ HOSTILE = [
 INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
-def test_they_survive_as_data_and_cannot_be_seen_at_work(imgpipe: Imgpipe, stack: Stack, tmp_path: Path) -> None:
+def test_hostile_names_are_stored_unchanged_and_printed_harmlessly(
+    imgpipe: Imgpipe, stack: Stack, tmp_path: Path
+) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     for number, name in enumerate(HOSTILE):
@@ -69,10 +71,10 @@ def test_they_survive_as_data_and_cannot_be_seen_at_work(imgpipe: Imgpipe, stack
 
 
 @pytest.fixture
-def lying_api() -> Iterator[Door]:
-    """An API whose records have names that no file system would give."""
-    with door_to(None) as door:
-        yield door
+def hostile_api() -> Iterator[Proxy]:
+    """An API whose records contain names that no file system has."""
+    with run_proxy(None) as proxy:
+        yield proxy
 
 
 @pytest.mark.parametrize(
@@ -80,18 +82,18 @@ def lying_api() -> Iterator[Door]:
     ["../../escaped.jpg", "/tmp/escaped.jpg", "..\\..\\escaped.jpg", "..", ".", "", ".bashrc", "CON", "nul.jpg",
      "a" * 5000, "\u202e\x00\x1b", "é" * 300 + ".jpg"],
 )  # fmt: skip
-def test_a_record_cannot_choose_where_a_download_goes(
-    imgpipe: Imgpipe, lying_api: Door, tmp_path: Path, name: str
+def test_a_record_cannot_choose_where_a_download_is_stored(
+    imgpipe: Imgpipe, hostile_api: Proxy, tmp_path: Path, name: str
 ) -> None:
     record = {"status": "success", "data": {"image_id": IMAGE_ID, "original_name": name}, "error": None}
-    lying_api.always(
+    hostile_api.always(
         "GET", f"/api/images/{IMAGE_ID}/thumbnails", lambda _: Reply(200, {"Content-Type": "image/jpeg"}, jpeg())
     )
-    lying_api.always("GET", f"/api/images/{IMAGE_ID}", lambda _: json_reply(200, record))
+    hostile_api.always("GET", f"/api/images/{IMAGE_ID}", lambda _: json_reply(200, record))
     folder = tmp_path / "a" / "b" / "c"
     folder.mkdir(parents=True)
 
-    imgpipe("--api", lying_api.url, "download", IMAGE_ID, "--size", "small", "--output", folder)
+    imgpipe("--api", hostile_api.url, "download", IMAGE_ID, "--size", "small", "--output", folder)
 
     (path,) = folder.iterdir()
     assert path.read_bytes() == jpeg()
@@ -102,17 +104,17 @@ def test_a_record_cannot_choose_where_a_download_goes(
     assert list(tmp_path.rglob("*.jpg")) == [path]
 
 
-def test_a_caption_cannot_steer_a_terminal(imgpipe: Imgpipe, lying_api: Door) -> None:
+def test_a_caption_cannot_control_a_terminal(imgpipe: Imgpipe, hostile_api: Proxy) -> None:
     evil = "[bold]\x1b]0;owned\x07\u202e[/bold]"
     record = {
         "status": "success",
         "data": {"image_id": IMAGE_ID, "original_name": evil, "title": evil, "metadata": {"caption": evil}},
         "error": None,
     }
-    lying_api.always("GET", f"/api/images/{IMAGE_ID}", lambda _: json_reply(200, record))
-    lying_api.always("GET", "/api/images", lambda _: json_reply(200, {"data": [record], "next_cursor": None}))
+    hostile_api.always("GET", f"/api/images/{IMAGE_ID}", lambda _: json_reply(200, record))
+    hostile_api.always("GET", "/api/images", lambda _: json_reply(200, {"data": [record], "next_cursor": None}))
     for arguments in (["show", IMAGE_ID], ["list"], ["watch", IMAGE_ID]):
-        shown, code = in_a_terminal([*imgpipe.command("--api", lying_api.url, *arguments)], imgpipe.environment)
+        shown, code = in_a_terminal([*imgpipe.command("--api", hostile_api.url, *arguments)], imgpipe.environment)
         assert code == 0
         assert "owned\x07" not in shown
         assert "\x1b]0" not in shown
@@ -120,9 +122,9 @@ def test_a_caption_cannot_steer_a_terminal(imgpipe: Imgpipe, lying_api: Door) ->
         assert "[bold]" in shown
 
 
-def test_an_error_message_cannot_either(imgpipe: Imgpipe, lying_api: Door) -> None:
+def test_an_error_message_cannot_control_a_terminal(imgpipe: Imgpipe, hostile_api: Proxy) -> None:
     error = {"code": "odd", "message": "[red]\x1b[31mboo\r\n"}
-    lying_api.always(
+    hostile_api.always(
         "GET", "/api/stats", lambda _: json_reply(400, {"status": "error", "data": None, "error": error})
     )
-    assert imgpipe("--api", lying_api.url, "stats", code=1).err == "imgpipe: [red]\\x1b[31mboo\\x0d\\x0a\n"
+    assert imgpipe("--api", hostile_api.url, "stats", code=1).err == "imgpipe: [red]\\x1b[31mboo\\x0d\\x0a\n"

@@ -1,4 +1,4 @@
-"""Whatever ends `imgpipe upload`, and whenever: the same command goes on, and no image is there twice."""
+"""Interrupted uploads: the same command resumes `imgpipe upload` and creates no image twice."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ import pytest
 
 from tests.cli.command import Imgpipe, Run
 from tests.cli.conftest import names_on
-from tests.cli.door import Door, Reply, door_to, error_reply
+from tests.cli.proxy import Proxy, Reply, error_reply, run_proxy
 from tests.running_stack import Stack, until
 
 
 class Hold:
-    """Lets `free` requests through; of all others the work is done, and the answer kept until `over`."""
+    """Passes `free` requests on.
+
+    All later requests are processed too, but their responses are held until `over` is set.
+    """
 
     def __init__(self, free: int) -> None:
         self._free = free
@@ -53,12 +56,12 @@ def _interrupted(process: subprocess.Popen[bytes], by: signal.Signals) -> Run:
 
 @pytest.mark.parametrize("way", ["--post", "--presigned"])
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL])
-def test_the_same_command_uploads_what_is_missing_and_nothing_twice(
-    imgpipe: Imgpipe, door: Door, stack: Stack, photos: list[Path], hold: Hold, by: signal.Signals, way: str
+def test_the_same_command_uploads_only_what_is_missing(
+    imgpipe: Imgpipe, proxy: Proxy, stack: Stack, photos: list[Path], hold: Hold, by: signal.Signals, way: str
 ) -> None:
-    door.always("POST", "/api/", hold)
+    proxy.always("POST", "/api/", hold)
     process = imgpipe.start("upload", "--json", "--jobs", "2", way, *photos)
-    until(lambda: hold.held == 2, seconds=30)  # done there, and unknown here
+    until(lambda: hold.held == 2, seconds=30)  # processed by the API, but unknown to imgpipe
 
     first = _interrupted(process, by)
     hold.over.set()
@@ -73,10 +76,10 @@ def test_the_same_command_uploads_what_is_missing_and_nothing_twice(
     assert {stack.image(document["image_id"])["status"] for document in uploads} == {"success"}
 
 
-def test_an_interrupt_ends_at_once_with_a_summary(
-    imgpipe: Imgpipe, door: Door, photos: list[Path], hold: Hold
+def test_an_interrupt_ends_the_upload_at_once_with_a_summary(
+    imgpipe: Imgpipe, proxy: Proxy, photos: list[Path], hold: Hold
 ) -> None:
-    door.always("POST", "/api/", hold)
+    proxy.always("POST", "/api/", hold)
     process = imgpipe.start("upload", *photos)
     until(lambda: hold.held == 4, seconds=30)
 
@@ -88,12 +91,12 @@ def test_an_interrupt_ends_at_once_with_a_summary(
     assert "Traceback" not in run.err
 
 
-def test_an_unfinished_upload_goes_on_in_the_way_that_it_began(
-    imgpipe: Imgpipe, door: Door, stack: Stack, photos: list[Path]
+def test_an_unfinished_upload_resumes_with_the_same_kind_of_request(
+    imgpipe: Imgpipe, proxy: Proxy, stack: Stack, photos: list[Path]
 ) -> None:
-    """The API knows a key again only where it was sent before."""
+    """The API recognizes a key only in the call in which it was sent before."""
     hold = Hold(free=0)
-    door.always("POST", "/api/images", hold)
+    proxy.always("POST", "/api/images", hold)
     process = imgpipe.start("upload", "--post", photos[0])
     until(lambda: hold.held == 1, seconds=30)
     _interrupted(process, signal.SIGINT)
@@ -104,14 +107,14 @@ def test_an_unfinished_upload_goes_on_in_the_way_that_it_began(
     assert names_on(stack, photos) == [photos[0].name]
 
 
-def test_a_refusal_ends_the_batch_and_the_next_run_takes_it_up(
-    imgpipe: Imgpipe, door: Door, stack: Stack, photos: list[Path]
+def test_a_refused_key_ends_the_batch_and_the_next_run_resumes_it(
+    imgpipe: Imgpipe, proxy: Proxy, stack: Stack, photos: list[Path]
 ) -> None:
-    door.plan("POST", "/api/", *[lambda through: through()] * 3)
-    door.always("POST", "/api/", lambda through: error_reply(401, "unauthorised"))
+    proxy.plan("POST", "/api/", *[lambda through: through()] * 3)
+    proxy.always("POST", "/api/", lambda through: error_reply(401, "unauthorised"))
 
     first = imgpipe("upload", "--jobs", "1", *photos, code=4)
-    door.clear_plans()
+    proxy.clear_plans()
     imgpipe("upload", *photos)
 
     assert len(first.rows) == 3
@@ -119,7 +122,9 @@ def test_a_refusal_ends_the_batch_and_the_next_run_takes_it_up(
     assert names_on(stack, photos) == sorted(path.name for path in photos)
 
 
-def test_two_runs_at_once_make_one_image_of_a_file(imgpipe: Imgpipe, stack: Stack, photos: list[Path]) -> None:
+def test_two_simultaneous_runs_create_one_image_for_each_file(
+    imgpipe: Imgpipe, stack: Stack, photos: list[Path]
+) -> None:
     both = [imgpipe.start("upload", "--json", *photos) for _ in range(2)]
     ids = [
         {one["path"]: one["image_id"] for one in map(json.loads, process.communicate(timeout=60)[0].splitlines())}
@@ -130,9 +135,9 @@ def test_two_runs_at_once_make_one_image_of_a_file(imgpipe: Imgpipe, stack: Stac
     assert names_on(stack, photos) == sorted(path.name for path in photos)
 
 
-def test_every_api_has_a_journal_of_its_own(imgpipe: Imgpipe, stack: Stack, photos: list[Path]) -> None:
+def test_every_api_has_its_own_journal(imgpipe: Imgpipe, stack: Stack, photos: list[Path]) -> None:
     imgpipe("upload", photos[0])
-    with door_to(str(stack.api.base_url)) as other:
+    with run_proxy(str(stack.api.base_url)) as other:
         assert imgpipe("--api", other.url, "upload", photos[0], "--json").document["state"] == "uploaded"
 
 

@@ -1,4 +1,4 @@
-"""Which key goes where, and what imgpipe ends with; against doors that no API is behind."""
+"""Where the API key is sent, and the exit codes, tested with proxies that have no API behind them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from imgpipe.settings import Settings
 from tests.cli.command import IMAGE_ID, Imgpipe
-from tests.cli.door import Door, Reply, door_to, error_reply, json_reply
+from tests.cli.proxy import Proxy, Reply, error_reply, json_reply, run_proxy
 from tests.cli.terminals import CTRL_D, in_a_terminal
 from tests.pictures import jpeg
 
@@ -24,21 +24,21 @@ STATS = {"total": 0, "in_progress": 0, "success": 0, "failed": 0}
 
 
 @pytest.fixture
-def door() -> Iterator[Door]:
-    with door_to(None) as door:
-        door.always("GET", "/api/stats", lambda _: json_reply(200, STATS))
-        yield door
+def proxy() -> Iterator[Proxy]:
+    with run_proxy(None) as proxy:
+        proxy.always("GET", "/api/stats", lambda _: json_reply(200, STATS))
+        yield proxy
 
 
 @pytest.fixture
-def bucket() -> Iterator[Door]:
-    with door_to(None) as bucket:
+def bucket() -> Iterator[Proxy]:
+    with run_proxy(None) as bucket:
         bucket.always("PUT", "/", lambda _: Reply(200))
         bucket.always("GET", "/", lambda _: Reply(200, {}, jpeg()))
         yield bucket
 
 
-def test_all_well_is_0(imgpipe: Imgpipe) -> None:
+def test_success_exits_with_0(imgpipe: Imgpipe) -> None:
     assert imgpipe("stats", "--json", code=0).document == STATS
 
 
@@ -57,14 +57,16 @@ def test_all_well_is_0(imgpipe: Imgpipe) -> None:
         ("--api-key-file", "/there/is/no/such/file", "stats"),
     ],
 )
-def test_wrong_usage_is_2_and_nothing_is_sent(imgpipe: Imgpipe, door: Door, arguments: tuple[str, ...]) -> None:
+def test_wrong_usage_exits_with_2_and_sends_nothing(
+    imgpipe: Imgpipe, proxy: Proxy, arguments: tuple[str, ...]
+) -> None:
     run = imgpipe(*arguments, code=2)
     assert run.err
     assert run.out == ""
-    assert door.received == []
+    assert proxy.received == []
 
 
-def test_an_api_that_is_not_there_is_3(imgpipe: Imgpipe, tmp_path: Path) -> None:
+def test_an_unreachable_api_exits_with_3(imgpipe: Imgpipe, tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -97,20 +99,22 @@ OTHER_SERVERS = [
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else f"{value.status} {value.body[:20].decode()}",
 )
-def test_another_server_is_3(imgpipe: Imgpipe, door: Door, command: tuple[str, ...], reply: Reply) -> None:
-    door.clear_plans()
-    door.always("GET", "/", lambda _: reply)
+def test_a_server_that_is_not_the_api_exits_with_3(
+    imgpipe: Imgpipe, proxy: Proxy, command: tuple[str, ...], reply: Reply
+) -> None:
+    proxy.clear_plans()
+    proxy.always("GET", "/", lambda _: reply)
     run = imgpipe(*command, code=3)
     assert "Check --api" in run.err
     assert run.out == ""
 
 
-def test_deleting_at_another_server_is_3(imgpipe: Imgpipe, door: Door) -> None:
-    door.always("DELETE", "/", lambda _: NO_BUCKET)
+def test_deleting_at_a_server_that_is_not_the_api_exits_with_3(imgpipe: Imgpipe, proxy: Proxy) -> None:
+    proxy.always("DELETE", "/", lambda _: NO_BUCKET)
     assert "is not an image pipeline's API" in imgpipe("delete", "--yes", IMAGE_ID, code=3).err
 
 
-def test_a_response_that_cannot_be_decoded_is_3(imgpipe: Imgpipe) -> None:
+def test_an_undecodable_response_exits_with_3(imgpipe: Imgpipe) -> None:
     with _server_of(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello") as url:
         run = imgpipe("--api", url, "--retries", "0", "stats", code=3)
     assert "Traceback" not in run.err
@@ -118,7 +122,7 @@ def test_a_response_that_cannot_be_decoded_is_3(imgpipe: Imgpipe) -> None:
 
 @contextmanager
 def _server_of(response: bytes) -> Iterator[str]:
-    """A server with this response to the first request; its URL."""
+    """Run a server with this response to the first request, and yield its URL."""
 
     def serve() -> None:
         connection, _ = listening.accept()
@@ -133,34 +137,32 @@ def _server_of(response: bytes) -> Iterator[str]:
         thread.join(10)
 
 
-def test_an_error_that_a_proxy_makes_of_one_image_does_not_end_the_batch(
-    imgpipe: Imgpipe, door: Door, tmp_path: Path
-) -> None:
+def test_a_proxys_error_for_one_file_does_not_end_the_batch(imgpipe: Imgpipe, proxy: Proxy, tmp_path: Path) -> None:
     first, second = tmp_path / "first.jpg", tmp_path / "second.jpg"
     for path in (first, second):
         path.write_bytes(jpeg())
-    door.always("GET", "/", lambda _: json_reply(200, {"limits": {"max_post_bytes": 1_000_000}}))
-    door.plan("POST", "/api/images", lambda _: Reply(400, PAGE.headers, PAGE.body))
-    door.always("POST", "/api/images", lambda _: json_reply(202, {"image_id": IMAGE_ID}))
+    proxy.always("GET", "/", lambda _: json_reply(200, {"limits": {"max_post_bytes": 1_000_000}}))
+    proxy.plan("POST", "/api/images", lambda _: Reply(400, PAGE.headers, PAGE.body))
+    proxy.always("POST", "/api/images", lambda _: json_reply(202, {"image_id": IMAGE_ID}))
     run = imgpipe("upload", "--jobs", "1", first, second, code=1)
     assert f"{first}: The API responded with 400" in run.err
     assert [row[0] for row in run.rows] == [str(second)]
 
 
-def test_leaving_a_question_unanswered_is_130_and_nothing_is_sent(imgpipe: Imgpipe, door: Door) -> None:
-    """With Ctrl-D, which typer treats as Ctrl-C: Python can overlook a Ctrl-C just before `input` waits."""
+def test_an_aborted_question_exits_with_130_and_sends_nothing(imgpipe: Imgpipe, proxy: Proxy) -> None:
+    """Uses Ctrl-D, which typer treats as Ctrl-C, because Python can miss a Ctrl-C just before `input` waits."""
     command = imgpipe.command("delete", IMAGE_ID)
-    shown, code = in_a_terminal(
-        command, imgpipe.environment, control=CTRL_D, control_when=lambda shown: "[y/N]: " in shown
+    output, code = in_a_terminal(
+        command, imgpipe.environment, control=CTRL_D, control_when=lambda output: "[y/N]: " in output
     )
-    assert code == 130, shown
-    assert door.received == []
+    assert code == 130, output
+    assert proxy.received == []
 
 
-def test_a_list_says_that_there_is_more(imgpipe: Imgpipe, door: Door) -> None:
+def test_list_reports_that_there_are_more_images(imgpipe: Imgpipe, proxy: Proxy) -> None:
     item = {"status": "success", "data": {"image_id": IMAGE_ID, "original_name": "a.jpg"}}
     page = json_reply(200, {"data": [item] * 3, "next_cursor": None})
-    door.always("GET", "/api/images", lambda _: page)
+    proxy.always("GET", "/api/images", lambda _: page)
     cut = imgpipe("list", "--limit", "2", "--json")
     assert len(cut.documents) == 2
     assert "--all shows more" in cut.err
@@ -171,21 +173,21 @@ def test_a_list_says_that_there_is_more(imgpipe: Imgpipe, door: Door) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refusal_is_4_and_is_not_tried_again(imgpipe: Imgpipe, door: Door, status: int) -> None:
-    door.plan("GET", "/api/stats", lambda _: json_reply(status, {"message": "Unauthorized"}))
+def test_a_refused_key_exits_with_4_without_a_retry(imgpipe: Imgpipe, proxy: Proxy, status: int) -> None:
+    proxy.plan("GET", "/api/stats", lambda _: json_reply(status, {"message": "Unauthorized"}))
     run = imgpipe("stats", code=4)
     assert "Unauthorized" in run.err
     assert "IMGPIPE_API_KEY" in run.err
-    assert len(door.received) == 1
+    assert len(proxy.received) == 1
 
 
-def test_a_server_that_stays_out_of_order_is_1(imgpipe: Imgpipe, door: Door) -> None:
-    door.plan("GET", "/api/stats", *[lambda _: error_reply(503, "unavailable", Retry_After="0")] * 3)
+def test_a_server_that_keeps_failing_exits_with_1(imgpipe: Imgpipe, proxy: Proxy) -> None:
+    proxy.plan("GET", "/api/stats", *[lambda _: error_reply(503, "unavailable", Retry_After="0")] * 3)
     assert "unavailable" in imgpipe("--retries", "2", "stats", code=1).err
-    assert len(door.received) == 3
+    assert len(proxy.received) == 3
 
 
-def test_the_key_comes_from_the_environment_or_a_file(imgpipe: Imgpipe, door: Door, tmp_path: Path) -> None:
+def test_the_key_comes_from_the_environment_or_a_file(imgpipe: Imgpipe, proxy: Proxy, tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("from-a-file\n")
     imgpipe("stats")
@@ -194,34 +196,34 @@ def test_the_key_comes_from_the_environment_or_a_file(imgpipe: Imgpipe, door: Do
     imgpipe("--api-key-file", file, "stats")
     imgpipe.environment["IMGPIPE_API_KEY_FILE"] = str(file)
     imgpipe("stats")
-    assert [one.headers.get("x-api-key") for one in door.received] == [None, KEY, "from-a-file", "from-a-file"]
+    assert [one.headers.get("x-api-key") for one in proxy.received] == [None, KEY, "from-a-file", "from-a-file"]
 
 
 @pytest.mark.parametrize("text", ["", "two words", "läng", "line\nline"])
-def test_what_cannot_be_a_key_is_refused_and_not_shown(
-    imgpipe: Imgpipe, door: Door, tmp_path: Path, text: str
+def test_an_impossible_key_is_refused_and_not_printed(
+    imgpipe: Imgpipe, proxy: Proxy, tmp_path: Path, text: str
 ) -> None:
     file = tmp_path / "key"
     file.write_text(text)
     run = imgpipe("--api-key-file", file, "stats", code=2)
     assert not text or text not in run.err
-    assert door.received == []
+    assert proxy.received == []
 
 
-def test_the_bucket_is_never_given_the_key(imgpipe: Imgpipe, door: Door, bucket: Door, tmp_path: Path) -> None:
+def test_the_key_is_never_sent_to_the_bucket(imgpipe: Imgpipe, proxy: Proxy, bucket: Proxy, tmp_path: Path) -> None:
     picture = tmp_path / "picture.jpg"
     picture.write_bytes(jpeg())
     signed = {"Content-Type": "image/jpeg", "If-None-Match": "*", "X-Signed": "1"}
     upload = {"method": "PUT", "url": f"{bucket.url}/key?signature=abc", "headers": signed}
     image = {"status": "success", "data": {"image_id": IMAGE_ID, "original_name": "a.jpg"}, "error": None}
-    door.always("POST", "/api/uploads", lambda _: json_reply(201, {"image_id": IMAGE_ID, "upload": upload}))
-    door.always(
+    proxy.always("POST", "/api/uploads", lambda _: json_reply(201, {"image_id": IMAGE_ID, "upload": upload}))
+    proxy.always(
         "GET",
         f"/api/images/{IMAGE_ID}/original",
         lambda _: Reply(307, {"Location": f"{bucket.url}/key?signature=abc"}),
     )
-    door.always("GET", f"/api/images/{IMAGE_ID}", lambda _: json_reply(200, image))
-    door.always("GET", "/", lambda _: json_reply(200, {"limits": {"max_post_bytes": 1}}))
+    proxy.always("GET", f"/api/images/{IMAGE_ID}", lambda _: json_reply(200, image))
+    proxy.always("GET", "/", lambda _: json_reply(200, {"limits": {"max_post_bytes": 1}}))
     imgpipe.environment["IMGPIPE_API_KEY"] = KEY
 
     up = imgpipe("upload", picture)
@@ -231,46 +233,46 @@ def test_the_bucket_is_never_given_the_key(imgpipe: Imgpipe, door: Door, bucket:
     assert {name: put.headers[name.lower()] for name in signed} == signed
     assert put.headers["content-length"] == str(put.size) == str(len(jpeg()))
     assert (tmp_path / "copy.jpg").read_bytes() == jpeg()
-    assert all(one.headers["x-api-key"] == KEY for one in door.received)
+    assert all(one.headers["x-api-key"] == KEY for one in proxy.received)
     assert KEY not in f"{put.headers} {get.headers} {up} {down}"
 
 
 @pytest.fixture
-def proxy(imgpipe: Imgpipe) -> Iterator[Door]:
-    """Receives what imgpipe sends to another machine over plain http; no DNS is asked."""
-    with door_to(None) as proxy:
-        proxy.always("GET", "http://", lambda _: json_reply(200, STATS))
-        imgpipe.environment |= {"HTTP_PROXY": proxy.url, "http_proxy": proxy.url}
-        yield proxy
+def forward_proxy(imgpipe: Imgpipe) -> Iterator[Proxy]:
+    """Receives what imgpipe sends to other machines over plain http. No DNS lookup is made."""
+    with run_proxy(None) as forward_proxy:
+        forward_proxy.always("GET", "http://", lambda _: json_reply(200, STATS))
+        imgpipe.environment |= {"HTTP_PROXY": forward_proxy.url, "http_proxy": forward_proxy.url}
+        yield forward_proxy
 
 
 @pytest.mark.parametrize("api", ["http://there.invalid", "http://10.0.0.1:8000", "http://localhost.there.invalid"])
-def test_a_key_goes_to_another_machine_over_plain_http_only_with_insecure(
-    imgpipe: Imgpipe, proxy: Door, api: str
+def test_a_key_is_sent_to_another_machine_over_plain_http_only_with_insecure(
+    imgpipe: Imgpipe, forward_proxy: Proxy, api: str
 ) -> None:
     imgpipe("--api", api, "stats")
     imgpipe.environment["IMGPIPE_API_KEY"] = KEY
 
     refused = imgpipe("--api", api, "stats", code=2)
     assert "--insecure" in refused.err
-    assert [one.headers.get("x-api-key") for one in proxy.received] == [None]
+    assert [one.headers.get("x-api-key") for one in forward_proxy.received] == [None]
 
     allowed = imgpipe("--api", api, "stats", "--insecure")
     assert "unencrypted" in allowed.err
-    assert [one.headers.get("x-api-key") for one in proxy.received] == [None, KEY]
+    assert [one.headers.get("x-api-key") for one in forward_proxy.received] == [None, KEY]
     assert KEY not in f"{refused} {allowed}"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_key_goes_to_this_machine_over_plain_http_and_past_every_proxy(
-    imgpipe: Imgpipe, door: Door, proxy: Door, host: str
+def test_a_key_is_sent_to_this_machine_over_plain_http_without_a_proxy(
+    imgpipe: Imgpipe, proxy: Proxy, forward_proxy: Proxy, host: str
 ) -> None:
     for name in ("NO_PROXY", "no_proxy"):
         imgpipe.environment.pop(name, None)
     imgpipe.environment["IMGPIPE_API_KEY"] = KEY
-    imgpipe("--api", door.url.replace("127.0.0.1", host), "stats")
-    assert [one.headers.get("x-api-key") for one in door.received] == [KEY]
-    assert proxy.received == []
+    imgpipe("--api", proxy.url.replace("127.0.0.1", host), "stats")
+    assert [one.headers.get("x-api-key") for one in proxy.received] == [KEY]
+    assert forward_proxy.received == []
 
 
 @pytest.mark.parametrize(
@@ -283,28 +285,28 @@ def test_a_key_goes_to_this_machine_over_plain_http_and_past_every_proxy(
         ),
     ],
 )
-def test_this_machine_is_its_loopback_interface(host: str, *, is_on_this_machine: bool) -> None:
+def test_this_machine_means_its_loopback_addresses(host: str, *, is_on_this_machine: bool) -> None:
     assert Settings(f"http://{host}:8000", KEY).is_on_this_machine is is_on_this_machine
     assert Settings(f"http://{host}:8000", KEY).key_is_exposed is not is_on_this_machine
     assert Settings(f"https://{host}:8000", KEY).key_is_exposed is False
     assert Settings(f"http://{host}:8000", None).key_is_exposed is False
 
 
-def test_an_api_below_a_stage_is_called_there(imgpipe: Imgpipe, door: Door) -> None:
-    door.always("GET", "/prod/api/stats", lambda _: json_reply(200, STATS))
-    imgpipe("--api", f"{door.url}/prod/", "stats")
-    assert [one.path for one in door.received] == ["/prod/api/stats"]
+def test_an_api_with_a_stage_in_its_url_works(imgpipe: Imgpipe, proxy: Proxy) -> None:
+    proxy.always("GET", "/prod/api/stats", lambda _: json_reply(200, STATS))
+    imgpipe("--api", f"{proxy.url}/prod/", "stats")
+    assert [one.path for one in proxy.received] == ["/prod/api/stats"]
 
 
-def test_global_options_stand_before_or_behind_the_command(imgpipe: Imgpipe, door: Door) -> None:
+def test_global_options_work_before_and_after_the_command(imgpipe: Imgpipe, proxy: Proxy) -> None:
     del imgpipe.environment["IMGPIPE_API"]
-    for arguments in (["--json", "--api", door.url, "stats"], ["stats", f"--api={door.url}", "--json"]):
+    for arguments in (["--json", "--api", proxy.url, "stats"], ["stats", f"--api={proxy.url}", "--json"]):
         assert imgpipe(*arguments).document == STATS
 
 
-def test_a_closed_output_pipe_is_no_error(imgpipe: Imgpipe, door: Door) -> None:
+def test_a_closed_output_pipe_is_not_an_error(imgpipe: Imgpipe, proxy: Proxy) -> None:
     item = {"status": "success", "data": {"image_id": IMAGE_ID, "original_name": "a" * 1000}}
-    door.always("GET", "/api/images", lambda _: json_reply(200, {"data": [item] * 1000, "next_cursor": "more"}))
+    proxy.always("GET", "/api/images", lambda _: json_reply(200, {"data": [item] * 1000, "next_cursor": "more"}))
     command = " ".join(imgpipe.command("list", "--all", "--json"))
     run = subprocess.run(
         ["bash", "-c", f"{command} | head -1; echo ${{PIPESTATUS[0]}}"],
@@ -318,18 +320,20 @@ def test_a_closed_output_pipe_is_no_error(imgpipe: Imgpipe, door: Door) -> None:
     assert run.stderr == ""
 
 
-def test_the_version_is_the_distributions(imgpipe: Imgpipe) -> None:
+def test_the_version_is_that_of_the_distribution(imgpipe: Imgpipe) -> None:
     from importlib.metadata import version
 
     assert imgpipe("--version").out == f"imgpipe {version('serverless-image-pipeline')}\n"
 
 
-def test_large_files_are_never_whole_in_memory(imgpipe: Imgpipe, door: Door, bucket: Door, tmp_path: Path) -> None:
-    """Peak memory of sending 45 MB, posted or put, is that of sending almost nothing."""
-    door.always("GET", "/", lambda _: json_reply(200, {"limits": {"max_post_bytes": 50_000_000}}))
+def test_large_files_are_not_loaded_into_memory(
+    imgpipe: Imgpipe, proxy: Proxy, bucket: Proxy, tmp_path: Path
+) -> None:
+    """Sending 45 MB, by POST or PUT, has the same peak memory as sending almost nothing."""
+    proxy.always("GET", "/", lambda _: json_reply(200, {"limits": {"max_post_bytes": 50_000_000}}))
     upload = {"url": f"{bucket.url}/key", "headers": {}}
-    door.always("POST", "/api/uploads", lambda _: json_reply(201, {"image_id": IMAGE_ID, "upload": upload}))
-    door.always("POST", "/api/images", lambda _: json_reply(202, {"image_id": IMAGE_ID}))
+    proxy.always("POST", "/api/uploads", lambda _: json_reply(201, {"image_id": IMAGE_ID, "upload": upload}))
+    proxy.always("POST", "/api/images", lambda _: json_reply(202, {"image_id": IMAGE_ID}))
     small, large = tmp_path / "small.jpg", tmp_path / "large.jpg"
     small.write_bytes(jpeg())
     large.write_bytes(jpeg() + bytes(45_000_000))
@@ -339,7 +343,7 @@ def test_large_files_are_never_whole_in_memory(imgpipe: Imgpipe, door: Door, buc
         for way, path in [("--post", small), ("--post", large), ("--presigned", large)]
     ]
 
-    assert door.requests("POST", "/api/images")[-1].size > 45_000_000
+    assert proxy.requests("POST", "/api/images")[-1].size > 45_000_000
     assert bucket.received[-1].size > 45_000_000
     assert max(peaks) < peaks[0] + 10_000
 

@@ -1,4 +1,4 @@
-"""Parts of imgpipe by themselves, where a running API would not show more."""
+"""Parts of imgpipe, tested alone where a running API would not show more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.pictures import jpeg
 @pytest.mark.parametrize(
     "change", [lambda path: path.write_bytes(b"short"), lambda path: os.utime(path, ns=(1, 1))]
 )
-def test_a_file_that_changes_while_it_is_read_is_not_sent_as_if_whole(tmp_path: Path, change) -> None:  # type: ignore[no-untyped-def]
+def test_a_file_that_changes_while_it_is_read_is_not_sent(tmp_path: Path, change) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "picture.jpg"
     path.write_bytes(jpeg())
     file, _ = inspect_file(path)
@@ -32,13 +32,13 @@ def test_a_file_that_changes_while_it_is_read_is_not_sent_as_if_whole(tmp_path: 
             body.read(10)
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(FileError, match="not a file"):
         inspect_file(tmp_path / "pipe.jpg")
 
 
-def test_bytes_that_are_sent_anew_do_not_count_twice(tmp_path: Path) -> None:
+def test_bytes_that_are_sent_again_do_not_count_twice(tmp_path: Path) -> None:
     path = tmp_path / "picture.jpg"
     path.write_bytes(jpeg())
     sent: list[int] = []
@@ -56,14 +56,14 @@ def test_retry_after_is_a_number_or_a_date(header: str, seconds: float | None) -
     assert retry_after(httpx.Response(503, headers={"Retry-After": header})) == seconds
 
 
-def test_a_date_to_come_back_at_is_seconds_from_now() -> None:
+def test_a_retry_after_date_becomes_seconds_from_now() -> None:
     header = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
     found = retry_after(httpx.Response(503, headers={"Retry-After": header}))
     assert found is not None
     assert 50 < found <= 100
 
 
-def test_pauses_grow_up_to_a_limit_and_heed_the_server() -> None:
+def test_pauses_grow_up_to_a_limit_and_respect_the_server() -> None:
     retries = Retries(first_pause=1, longest_pause=10, longest_wait=60)
     for attempt, ceiling in ((1, 1), (2, 2), (3, 4), (4, 8), (5, 10), (50, 10)):
         assert ceiling / 2 <= retries.pause(attempt, None) <= ceiling
@@ -71,7 +71,7 @@ def test_pauses_grow_up_to_a_limit_and_heed_the_server() -> None:
     assert retries.pause(1, 1e9) == 60
 
 
-def test_the_key_of_an_upload_is_on_disk_before_anything_is_sent(tmp_path: Path) -> None:
+def test_the_key_of_an_upload_is_stored_before_anything_is_sent(tmp_path: Path) -> None:
     (tmp_path / "picture.jpg").write_bytes(jpeg())
     file, _ = inspect_file(tmp_path / "picture.jpg")
     begun = Journal.open(tmp_path / "journal").begin("http://there", file, "0" * 64)
@@ -85,7 +85,7 @@ def test_an_invalid_journal_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("a b", "a b"),
         ("é 家 🏞", "é 家 🏞"),
@@ -99,11 +99,11 @@ def test_an_invalid_journal_is_refused(tmp_path: Path) -> None:
         ("👩\u200d👧", "👩\u200d👧"),
     ],
 )
-def test_letters_that_could_steer_a_terminal_are_shown_as_escapes(text: str, shown: str) -> None:
-    assert harmless(text) == shown
+def test_characters_that_could_control_a_terminal_are_printed_as_escapes(text: str, expected: str) -> None:
+    assert harmless(text) == expected
 
 
-def test_sizes_are_read_in_steps_of_a_thousand() -> None:
+def test_sizes_use_steps_of_a_thousand() -> None:
     assert [size_text(size) for size in (0, 999, 1000, 45_000_000, 2_000_000_000_000)] == [
         "0 bytes", "999 bytes", "1.0 kB", "45.0 MB", "2000.0 GB",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""imgpipe and the API find the same format in a file's first bytes, each with a table of its own."""
+"""imgpipe and the API detect the same format from a file's first bytes, although each has its own table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OTHERS = [b"", b"BM is a text", b"RIFF____WAVE", b"%PDF-1.7", b"<svg/>", b"GIF88
 
 
 def file_type_box(*brands: bytes) -> bytes:
-    """An ISO base media file's first box: its brand, then those that it is compatible with."""
+    """Build the first box of an ISO base media file: its brand, then the compatible brands."""
     major, *compatible = brands
     return (16 + 4 * len(compatible)).to_bytes(4, "big") + b"ftyp" + major + bytes(4) + b"".join(compatible)
 
@@ -36,7 +36,7 @@ BOXES = [
 
 
 def changed_in_one_byte(head: bytes) -> Iterator[bytes]:
-    """`head` with each of its first 32 bytes replaced by every other value."""
+    """Yield `head` with each of its first 32 bytes replaced by every other value."""
     for at, value in product(range(min(len(head), 32)), range(256)):
         yield head[:at] + bytes([value]) + head[at + 1 :]
 
@@ -46,23 +46,23 @@ def same(head: bytes) -> bool:
     return media_type(head) == (f"image/{found}" if found else None)
 
 
-def test_the_heads_below_are_of_every_supported_format() -> None:
+def test_the_heads_below_cover_every_supported_format() -> None:
     assert {identify(head) for head in PICTURES} == set(NAMES)
     assert HEAD_BYTES == SNIFFED_BYTES
 
 
 @pytest.mark.parametrize("head", [head[:HEAD_BYTES] for head in PICTURES + OTHERS + BOXES])
-def test_files_and_all_that_differ_in_a_byte_are_of_the_same_format(head: bytes) -> None:
+def test_heads_and_all_variants_with_one_different_byte_give_the_same_format(head: bytes) -> None:
     assert same(head)
     assert [changed[:32] for changed in changed_in_one_byte(head) if not same(changed)] == []
     assert [size for size in range(len(head)) if not same(head[:size])] == []
 
 
-def test_every_brand_of_four_characters_is_of_the_same_format() -> None:
+def test_every_brand_of_four_characters_gives_the_same_format() -> None:
     letters = ascii_lowercase.encode()
     brands = (bytes(brand) for brand in product(letters, letters, letters, letters + digits.encode()))
     assert [brand for brand in brands if not same(file_type_box(brand))] == []
 
 
-def test_every_header_size_of_a_bitmap_is_of_the_same_format() -> None:
+def test_every_header_size_of_a_bitmap_gives_the_same_format() -> None:
     assert [size for size in range(200) if not same(b"BM" + bytes(12) + size.to_bytes(4, "little"))] == []

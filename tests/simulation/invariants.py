@@ -87,7 +87,7 @@ class Watch:
         if not self.stack.dynamodb.under_way:
             self.expect(
                 _same(self.expected, self._counted),
-                f"counters equal a recount: {_nonzero(self._counted)} counted, {_nonzero(self.expected)} in records",
+                f"counters equal a recount: {_nonzero(self._counted)} counted, {_nonzero(self.expected)} stored",
             )
 
     def _note_transition(self, old: Attributes | None, new: Attributes | None) -> None:

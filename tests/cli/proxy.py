@@ -1,4 +1,4 @@
-"""A door in front of a running API: requests go through and are noted, or meet what a test has planned."""
+"""A proxy in front of a running API. It records requests and passes them on, or does what a test has planned."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OF_A_CONNECTION = {"connection", "transfer-encoding", "content-length", "conten
 
 @dataclass(frozen=True)
 class ReceivedRequest:
-    """A request that came to the door."""
+    """A request that the proxy received."""
 
     method: str
     path: str
@@ -27,7 +27,7 @@ class ReceivedRequest:
 
 @dataclass
 class Reply:
-    """An answer; one that `is_cut` breaks off in the middle of its body."""
+    """A response. If `is_cut` is set, the connection closes in the middle of the body."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -36,35 +36,38 @@ class Reply:
 
 
 def json_reply(status: int, value: Any, **headers: str) -> Reply:
-    """An answer in JSON; in header names `_` is `-`."""
+    """Build a JSON response. In header names `_` becomes `-`."""
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     return Reply(status, {"Content-Type": "application/json", **named}, json.dumps(value).encode())
 
 
 def error_reply(status: int, code: str, **headers: str) -> Reply:
-    """An error as the API answers it."""
+    """Build an error response as the API does."""
     return json_reply(
         status, {"status": "error", "data": None, "error": {"code": code, "message": f"It is {code}."}}, **headers
     )
 
 
 Act = Callable[[Callable[[], Reply]], Reply | None]
-"""What happens to a request: given a way to let it through, the answer; None where the connection just ends."""
+"""What a test does with a request: it gets a function that passes the request on, and returns a response or None.
+
+None closes the connection without a response.
+"""
 
 
-def lose_response(through: Callable[[], Reply]) -> Reply | None:
-    """The request does its work, and nobody hears of it."""
-    through()
+def lose_response(pass_through: Callable[[], Reply]) -> Reply | None:
+    """Pass the request on, but close the connection without a response."""
+    pass_through()
     return None
 
 
-def cut_response(through: Callable[[], Reply]) -> Reply | None:
-    """The connection ends in the middle of the answer."""
-    return replace(through(), is_cut=True)
+def cut_response(pass_through: Callable[[], Reply]) -> Reply | None:
+    """Close the connection in the middle of the response."""
+    return replace(pass_through(), is_cut=True)
 
 
-class Door:
-    """`url` is where it is. What nothing is planned for goes through, to the path that `rewrite` gives."""
+class Proxy:
+    """`url` is the proxy's URL. Requests without a plan go to the API, to the path that `rewrite` returns."""
 
     def __init__(self, upstream: str | None) -> None:
         self._upstream = httpx.Client(base_url=upstream, timeout=60, trust_env=False) if upstream else None
@@ -76,20 +79,20 @@ class Door:
         self.rewrite: Callable[[str], str] = lambda path: path
 
     def plan(self, method: str, path: str, *acts: Act) -> None:
-        """The next requests with this method, to a path that begins so: one act each."""
+        """Plan the next requests with this method and a path that starts with `path`, one for each act."""
         self._planned += [(method, path, act) for act in acts]
 
     def always(self, method: str, path: str, act: Act) -> None:
-        """All requests with this method, to a path that begins so."""
+        """Plan all requests with this method and a path that starts with `path`."""
         self._always.append((method, path, act))
 
     def clear_plans(self) -> None:
-        """From now on everything goes through."""
+        """Pass on all requests from now on."""
         self._planned.clear()
         self._always.clear()
 
     def requests(self, method: str, path: str = "/") -> list[ReceivedRequest]:
-        """Those that came so far."""
+        """Return the requests received so far."""
         return [one for one in self.received if one.method == method and one.path.startswith(path)]
 
     def pass_on(self, handler: BaseHTTPRequestHandler) -> None:
@@ -100,14 +103,14 @@ class Door:
             self.received.append(ReceivedRequest(handler.command, handler.path, headers, len(body)))
             act = self._act_for(handler.command, handler.path)
 
-        def through() -> Reply:
+        def pass_through() -> Reply:
             assert self._upstream is not None, f"{handler.command} {handler.path} was not planned"
             kept = {name: value for name, value in headers.items() if name not in _OF_A_CONNECTION}
             path = self.rewrite(handler.path)
             response = self._upstream.request(handler.command, path, content=body, headers=kept)
             return Reply(response.status_code, dict(response.headers), response.content)
 
-        reply = act(through)
+        reply = act(pass_through)
         if reply is None:
             handler.close_connection = True
             return
@@ -126,39 +129,39 @@ class Door:
             if method == planned[0] and path.startswith(planned[1]):
                 self._planned.remove(planned)
                 return planned[2]
-        for wanted, start, act in self._always:
-            if method == wanted and path.startswith(start):
+        for planned_method, start, act in self._always:
+            if method == planned_method and path.startswith(start):
                 return act
-        return lambda through: through()
+        return lambda pass_through: pass_through()
 
 
 @contextmanager
-def door_to(upstream: str | None) -> Iterator[Door]:
-    """A door to this API; to none, where a test plans all answers."""
-    door = Door(upstream)
+def run_proxy(upstream: str | None) -> Iterator[Proxy]:
+    """Run a proxy to this API, or without an API if the test plans all responses."""
+    proxy = Proxy(upstream)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def handle_one_request(self) -> None:
-            with suppress(ConnectionError):  # clients are interrupted here
+            with suppress(ConnectionError):  # tests interrupt clients
                 super().handle_one_request()
 
         def log_message(self, *_: Any) -> None:
-            """Read `received` to see the requests."""
+            """Log nothing: `received` has the requests."""
 
         def _pass_on(self) -> None:
-            door.pass_on(self)
+            proxy.pass_on(self)
 
         do_GET = do_POST = do_PUT = do_DELETE = _pass_on  # noqa: N815 - http.server's names
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    door.url = f"http://127.0.0.1:{server.server_port}"
+    proxy.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield door
+        yield proxy
     finally:
         server.shutdown()
         server.server_close()
