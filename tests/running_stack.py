@@ -1,4 +1,4 @@
-"""The whole stack as users start it: `python -m local` in a process of its own, on free ports, and its clients."""
+"""The complete stack as users start it: `python -m local` in a separate process, on free ports; and its clients."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Stack:
         return dict(self.api.get(f"/api/images/{image_id}").json())
 
     def images(self) -> list[dict[str, Any]]:
-        """All images, page by page."""
+        """Return all images, from all pages."""
         found: list[dict[str, Any]] = []
         parameters: dict[str, Any] = {"limit": 100}
         while True:
@@ -56,16 +56,16 @@ class Stack:
             parameters["cursor"] = page["next_cursor"]
 
     def clear(self) -> None:
-        """Deletes all images."""
+        """Delete all images."""
         for image in self.images():
             self.api.delete(f"/api/images/{image['data']['image_id']}")
 
     def finished(self, image_id: str, *, seconds: float = 60) -> dict[str, Any]:
-        """The image, once it is `success` or `failed`."""
+        """Wait until the image is `success` or `failed`, and return it."""
         return until(lambda: (i := self.image(image_id))["status"] in FINISHED and i, seconds=seconds)
 
     def dropped(self, name: str, *, seconds: float = 60) -> dict[str, Any]:
-        """The finished image of a file that was dropped under a key that ends in `name`."""
+        """Wait for the finished image of a file that was dropped under a key that ends in `name`, and return it."""
 
         def find() -> Any:
             return next(
@@ -75,7 +75,7 @@ class Stack:
         return until(find, seconds=seconds)
 
     def assert_statistics_are_exact(self) -> None:
-        """The counters are those of a recount of the list."""
+        """Assert that the counters equal a recount of the list."""
         statuses = Counter(image["status"] for image in self.images())
         stats = self.api.get("/api/stats").json()
         assert stats["total"] == sum(statuses.values())
@@ -83,7 +83,10 @@ class Stack:
         assert stats["failed"] == statuses["failed"]
 
     def kill_processors(self) -> int:
-        """SIGKILL for every processor of this stack, found as a person finds it, by its command line; how many."""
+        """Send SIGKILL to every processor of this stack.
+
+        Returns how many there were. It finds them by their command line, as a person would.
+        """
         command = ["pgrep", "-P", str(self.pid), "-f", "local.worker processor"]
         listed = subprocess.run(command, capture_output=True, text=True, check=False)
         pids = [int(pid) for pid in listed.stdout.split()]
@@ -97,7 +100,7 @@ class Stack:
 
 
 def until(check: Callable[[], Any], *, seconds: float) -> Any:
-    """What `check` returns, as soon as that is true."""
+    """Call `check` until it returns a true value, and return that value."""
     deadline = time.monotonic() + seconds
     while True:
         found = check()
@@ -105,14 +108,17 @@ def until(check: Callable[[], Any], *, seconds: float) -> Any:
             return found
         if time.monotonic() > deadline:
             pytest.fail(f"did not happen within {seconds} s")
-        time.sleep(0.1)  # between two looks, up to the deadline
+        time.sleep(0.1)  # between two checks
 
 
 @contextmanager
 def running_stack(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[Stack]:
-    """Starts a stack with these options, ends it afterwards; its log is printed where a test fails."""
+    """Start a stack with these options and stop it afterwards.
+
+    Prints its log, which pytest shows if a test fails.
+    """
     ready, log, env_file = folder / "ready.json", folder / "log", folder / "env.json"
-    ready.unlink(missing_ok=True)  # of a stack that ran before in this folder
+    ready.unlink(missing_ok=True)  # of an earlier stack in this folder
     command = [sys.executable, "-m", "local", "--port", "0", "--aws-port", "0"]
     command += ["--ready-file", str(ready), "--env-file", str(env_file), *options]
     with log.open("wb") as output:

@@ -1,4 +1,4 @@
-"""`python -m ops smoke` as people run it: exit code, output, and the steps of its report."""
+"""Run `python -m ops smoke` as users do, and parse exit code, output, and the steps of its report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.running_stack import ROOT, Stack, until
 
 EXPECTED_SKIPS = {"401 without a key"}
-"""On a stack that requires no API key."""
+"""Skipped on a stack that requires no API key."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class SmokeRun:
     output: str
     report: str
     steps: dict[str, tuple[str, str]]
-    """Result and details by the step's name."""
+    """Result and details by the name of the step."""
 
     def named(self, result: str) -> set[str]:
         return {name for name, (found, _) in self.steps.items() if found == result}
@@ -49,7 +49,7 @@ def smoke(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> S
 
 
 def smoke_on(stack: Stack, folder: Path, *arguments: str) -> SmokeRun:
-    """On the stack that this fixture started, once it has nothing left to do: the statistics must stand still."""
+    """Run the smoke test on a stack that is idle, because the statistics must not change meanwhile."""
     until(lambda: is_idle(stack), seconds=60)
     return smoke(folder, "--local-file", str(stack.env_file.with_name("stack.json")), *arguments)
 

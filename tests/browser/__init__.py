@@ -1,1 +1,1 @@
-"""The gallery in a real browser. A package, for pytest: its fixtures of that scope end with it."""
+"""The gallery in a real browser. This is a package so that pytest ends its package-scoped fixtures with it."""

@@ -1,11 +1,11 @@
-"""Debian's Chromium, or the one that CHROMIUM names."""
+"""Find Debian's Chromium, or the one that CHROMIUM names."""
 
 from __future__ import annotations
 
 import os
 import shutil
 
-# No sandbox: CI runs as root. The rest keeps Chromium from calling its maker.
+# No sandbox, because CI runs as root. The other options keep Chromium from calling its vendor's servers.
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -18,5 +18,5 @@ ARGUMENTS = [
 
 
 def executable() -> str | None:
-    """The path of a Chromium; None if none is installed."""
+    """Return the path of a Chromium, or None if none is installed."""
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")

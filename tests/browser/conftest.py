@@ -1,4 +1,4 @@
-"""A running stack with Debian's Chromium in front of it, driven by playwright."""
+"""A running stack and Debian's Chromium, controlled by playwright."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _chromium() -> str:
     return found
 
 
-# Not for the session: playwright's event loop would go on running in this thread.
+# Not session-scoped: playwright's event loop would continue to run in this thread.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     executable = _chromium()
@@ -42,7 +42,7 @@ def stack(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture
 def empty(stack: Stack) -> Stack:
-    """The stack without images."""
+    """The stack, with all images deleted."""
     stack.clear()
     return stack
 
@@ -57,7 +57,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """A page on which no script may fail and nothing may be refused by the content security policy."""
+    """A page. The test fails if a script fails or the content security policy blocks anything."""
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -71,7 +71,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 @pytest.fixture
 def gallery(page: Page, empty: Stack) -> Gallery:
-    """The gallery of an empty stack, open."""
+    """The open gallery of an empty stack."""
     return Gallery(page, str(empty.api.base_url)).open()
 
 

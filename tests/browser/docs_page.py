@@ -1,4 +1,4 @@
-"""/docs, as a reader of the documentation uses it."""
+"""The documentation page /docs, as a reader uses it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 
 class DocsPage:
-    """Swagger UI at `address`, with no other host to reach; `foreign` lists the URLs that it asked others for."""
+    """Swagger UI at `address`, which can reach no other host.
+
+    `foreign` lists the URLs that it requested from others.
+    """
 
     def __init__(self, page: Page, address: str) -> None:
         self.page = page
@@ -28,7 +31,7 @@ class DocsPage:
             route.abort()
 
     def try_out(self, operation: str) -> Locator:
-        """Call an operation without parameters; its response."""
+        """Call an operation without parameters and return its response."""
         block = self.page.locator(f"[id$='-{operation}']")
         if block.locator(".opblock-body").count() == 0:
             block.locator(".opblock-summary-control").click()

@@ -1,4 +1,4 @@
-"""The gallery as those see it who use it."""
+"""The gallery, as its users see it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
-SECONDS = 1000  # playwright counts milliseconds
+SECONDS = 1000  # playwright uses milliseconds
 PROCESSED = 30 * SECONDS
 
 
@@ -27,11 +27,11 @@ class Gallery:
         return self
 
     def upload(self, *files: Path | dict[str, Any]) -> None:
-        """Picks files, as paths or as `{name, mimeType, buffer}`."""
+        """Select files, given as paths or as `{name, mimeType, buffer}`."""
         self.page.set_input_files("#files", list(files))  # type: ignore[arg-type]
 
     def drop(self, files: Sequence[tuple[str, str, bytes]]) -> None:
-        """Drags files (name, media type, bytes) over the page and lets go."""
+        """Drag files (name, media type, bytes) over the page and drop them."""
         transfer = self.page.evaluate_handle(
             """(files) => {
                 const transfer = new DataTransfer();
@@ -49,12 +49,12 @@ class Gallery:
         return self.page.locator(".card")
 
     def card(self, name: str, status: str | None = None) -> Locator:
-        """The card with this name, of this status if one is given."""
+        """Return the card with this name, and with this status if one is given."""
         wanted = f'.card[data-status="{status}"]' if status else ".card"
         return self.page.locator(wanted).filter(has=self.page.locator(".name", has_text=name))
 
     def finished(self, name: str, status: str = "success") -> Locator:
-        """The card once its image is processed."""
+        """Return the card after its image has been processed."""
         card = self.card(name, status)
         expect(card).to_be_visible(timeout=PROCESSED)
         return card
@@ -66,7 +66,7 @@ class Gallery:
         return detail
 
     def findings(self) -> list[str]:
-        """What axe-core finds that is serious or critical."""
+        """Return axe-core's serious and critical findings."""
         results = Axe().run(self.page)
         return [
             f"{found['id']}: {[node['html'] for node in found['nodes']][:3]}"
@@ -76,7 +76,7 @@ class Gallery:
 
 
 def expect_loaded(picture: Locator) -> None:
-    """An <img> shows pixels."""
+    """Wait until an <img> shows pixels."""
     picture.scroll_into_view_if_needed()
     expect(picture).to_have_js_property("complete", True)
     expect(picture).not_to_have_js_property("naturalWidth", 0)

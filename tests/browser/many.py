@@ -1,4 +1,4 @@
-"""Images as they are at a moment of the pipeline, written into the running stack's own tables and buckets."""
+"""Images in the middle of the pipeline, written directly into the running stack's tables and buckets."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests import pictures
 from tests.running_stack import Stack
 
 SIZES = {"small": (150, 100), "medium": (300, 200)}
-BATCH = 25  # DynamoDB's most
-FAR_MS = 4_000_000_000_000  # a deadline that no sweep of today sees
+BATCH = 25  # DynamoDB's limit
+FAR_MS = 4_000_000_000_000  # a deadline that the sweep does not reach during the tests
 
 
 class Seed:
-    """Writes records past the functions, and takes them away in the end; the statistics do not know of them."""
+    """Writes records without the functions, and removes them at the end. The statistics do not include them."""
 
     def __init__(self, stack: Stack) -> None:
         self._dynamodb: Any = boto3.client(
@@ -40,7 +40,10 @@ class Seed:
             size: ThumbnailInfo("", *sides, "image/jpeg", len(self._bodies[size])) for size, sides in SIZES.items()
         }
         self.thumbnails = Thumbnails("one", "v1", 1, infos)
-        """Those of every image, for which `put` stores them under its own keys: the API serves no others."""
+        """The thumbnails of every image.
+
+        `put` stores them under the image's own keys, because the API serves no others.
+        """
 
     def put(self, records: Sequence[Record]) -> None:
         own = [self._with_thumbnails(record) for record in records]
@@ -83,14 +86,14 @@ def seeding(stack: Stack) -> Iterator[Seed]:
 
 @contextmanager
 def many_images(stack: Stack, number: int) -> Iterator[None]:
-    """Finished images named "picture 000.jpg" and on, the last the newest, that look the same."""
+    """Create finished images named "picture 000.jpg" and so on. The last is the newest, and all look the same."""
     with seeding(stack) as seed:
         seed.put([finished(index, seed.thumbnails) for index in range(number)])
         yield
 
 
 def finished(index: int, thumbnails: Thumbnails) -> Record:
-    """A processed image."""
+    """Return the record of a processed image."""
     created_ms = 1_790_000_000_000 + index
     return Record(
         image_id=new_image_id(),
@@ -123,7 +126,7 @@ def finished(index: int, thumbnails: Thumbnails) -> Record:
 
 
 def claimed(done: Record) -> Record:
-    """`done` while a worker has it and has saved nothing yet."""
+    """Return `done` in the state in which a worker has claimed it and saved nothing yet."""
     return replace(
         captioning(done),
         metadata=None,
@@ -132,7 +135,7 @@ def claimed(done: Record) -> Record:
 
 
 def captioning(done: Record) -> Record:
-    """`done` between its thumbnails and its caption."""
+    """Return `done` in the state between its thumbnails and its caption."""
     return replace(
         done,
         status=Status.PROCESSING,

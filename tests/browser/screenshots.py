@@ -1,7 +1,8 @@
-"""What the gallery looks like: each state, light and dark, at three widths (`make screenshots`).
+"""Take screenshots of the gallery: each state, light and dark, at three widths (`make screenshots`).
 
-Writes `.screenshots/<state>-<scheme>-<width>.png`, and the two that the README shows into `docs/screenshots`. The
-pictures are the demo model's drawings, their captions its own.
+Writes `.screenshots/<state>-<scheme>-<width>.png`, and the two in the README to `docs/screenshots`. The pictures
+are
+drawings of the demo model, with its captions.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def _page(browser: Browser, scheme: str, width: int) -> Iterator[Page]:
 
 
 def _is_drawn(page: Page) -> bool:
-    """Whether the pictures in sight are there."""
+    """Return whether all visible pictures are loaded."""
     return bool(
         page.evaluate(
             """() => [...document.images].every((img) => {
@@ -121,7 +122,7 @@ def _upload_slowly(gallery: Gallery) -> None:
 
 
 def _fill(stack: Stack) -> None:
-    """Drawings, two files that cannot be read, and one image with words of a user."""
+    """Upload drawings, two files that cannot be decoded, and one image with a user's texts."""
     stack.clear()
     ids = []
     for number in range(DRAWINGS):

@@ -1,4 +1,4 @@
-"""The documentation at /docs: it needs nothing but the stack."""
+"""The documentation at /docs needs nothing except the stack."""
 
 from __future__ import annotations
 

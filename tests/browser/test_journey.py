@@ -1,4 +1,4 @@
-"""From the file to the picture with its caption, and what can be done with it."""
+"""A user's journey: from the file to the picture with its caption, and everything that can be done with it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_picked_photo_gets_its_thumbnail_and_caption_without_a_reload(
     expect(gallery.page.locator("#times svg")).to_be_visible()
 
 
-def test_each_stage_is_reported_and_thumbnails_are_there_before_the_caption(gallery: Gallery, stack: Stack) -> None:
+def test_each_stage_is_shown_and_thumbnails_appear_before_the_caption(gallery: Gallery, stack: Stack) -> None:
     with seeding(stack) as seed:
         done = finished(0, seed.thumbnails)
         seed.put([claimed(done)])
@@ -55,10 +55,10 @@ def test_each_stage_is_reported_and_thumbnails_are_there_before_the_caption(gall
         detail.get_by_role("button", name="Close").click()
         card = gallery.finished("picture 000.jpg")
         expect(card.locator(".caption")).to_have_text("four fields of color")
-        assert card.locator("img").get_attribute("src") == loaded, "the thumbnail is not fetched again"
+        assert card.locator("img").get_attribute("src") == loaded, "the thumbnail must not be loaded again"
 
 
-def test_the_detail_shows_the_picture_whole_with_metadata_and_exif(gallery: Gallery, photo: Path) -> None:
+def test_the_detail_shows_the_full_picture_with_metadata_and_exif(gallery: Gallery, photo: Path) -> None:
     photo.write_bytes(pictures.jpeg(900, 600, orientation=6))
     gallery.upload(photo)
     gallery.finished("my photo.jpg")
@@ -85,8 +85,8 @@ def test_downloads_are_the_original_and_the_thumbnails(gallery: Gallery, photo: 
         assert body.startswith(b"\xff\xd8")
 
 
-def test_an_image_shows_the_thumbnail_sizes_that_it_has(gallery: Gallery, stack: Stack, page: Page) -> None:
-    """Whatever the stack's sizes are called: here the record of one image has others than the default ones."""
+def test_an_image_shows_its_own_thumbnail_sizes(gallery: Gallery, stack: Stack, page: Page) -> None:
+    """One image has sizes with other names than the default ones."""
     sizes = {"thumb": (64, 48), "large": (1024, 768)}
     fetched: list[str] = []
 
@@ -134,7 +134,7 @@ def chips(detail: Locator) -> Locator:
 
 @pytest.fixture
 def described(gallery: Gallery, stack: Stack) -> str:
-    """The id of an image on the page that has a title, tags with commas, and is decorative."""
+    """The id of an image on the page with a title, tags with commas, and an empty alt text (decorative)."""
     image_id = stack.upload(pictures.jpeg(900, 600), "wall.jpg")
     stack.finished(image_id)
     words = {"title": "Wall", "alt_text": "", "tags": ["Paris, France", "stone"]}
@@ -143,7 +143,7 @@ def described(gallery: Gallery, stack: Stack) -> str:
     return image_id
 
 
-def test_title_alt_text_and_tags_are_kept_and_shown(gallery: Gallery, photo: Path, stack: Stack) -> None:
+def test_title_alt_text_and_tags_are_saved_and_shown(gallery: Gallery, photo: Path, stack: Stack) -> None:
     gallery.upload(photo)
     gallery.finished("my photo.jpg")
     detail = gallery.open_detail("my photo.jpg")
@@ -172,7 +172,7 @@ def test_title_alt_text_and_tags_are_kept_and_shown(gallery: Gallery, photo: Pat
     expect(gallery.page.locator("#empty")).to_contain_text("Nothing found")
 
 
-def test_saving_sends_what_was_changed_and_nothing_else(gallery: Gallery, stack: Stack, described: str) -> None:
+def test_saving_sends_only_changed_fields(gallery: Gallery, stack: Stack, described: str) -> None:
     sent: list[Any] = []
     gallery.page.on(
         "request", lambda request: sent.append(request.post_data_json) if request.method == "PATCH" else None
@@ -194,8 +194,10 @@ def test_saving_sends_what_was_changed_and_nothing_else(gallery: Gallery, stack:
     )
 
 
-def test_a_decorative_picture_is_silent_until_it_gets_words(gallery: Gallery, stack: Stack, described: str) -> None:
-    """An empty alt text is not the same as none, where the caption stands in."""
+def test_a_decorative_picture_has_an_empty_alt_until_it_gets_a_text(
+    gallery: Gallery, stack: Stack, described: str
+) -> None:
+    """An empty alt text differs from a missing one, which the caption replaces."""
     expect(gallery.card("Wall").locator("img")).to_have_attribute("alt", "")
     detail = gallery.open_detail("Wall")
     expect(detail.locator(".shown img")).to_have_attribute("alt", "")
@@ -216,8 +218,8 @@ def test_a_decorative_picture_is_silent_until_it_gets_words(gallery: Gallery, st
     expect(gallery.card("Wall").locator("img")).to_have_attribute("alt", "")
 
 
-def test_the_form_has_the_limits_of_the_api(gallery: Gallery, stack: Stack, described: str) -> None:
-    """Counted as the API does, where an emoji is one character."""
+def test_the_form_has_the_apis_limits(gallery: Gallery, stack: Stack, described: str) -> None:
+    """Lengths are counted as in the API, where an emoji is one character."""
     schema = stack.api.get("/openapi.json").json()["components"]["schemas"]["ImagePatch"]["properties"]
 
     def of_kind(name: str, kind: str) -> dict[str, Any]:
@@ -256,13 +258,13 @@ def test_the_form_has_the_limits_of_the_api(gallery: Gallery, stack: Stack, desc
 
 
 @pytest.mark.parametrize("is_kept", [True, False], ids=["mine", "theirs"])
-def test_what_another_person_saved_is_shown_and_one_chooses(
+def test_a_conflicting_change_is_shown_and_the_user_chooses(
     gallery: Gallery, stack: Stack, described: str, is_kept: bool
 ) -> None:
-    """Also what they saved before the first key was pressed here."""
+    """This includes changes that were saved before the user started to type."""
     detail = gallery.open_detail("Wall")
     expect(detail.get_by_label("Title")).to_have_value("Wall")
-    gallery.page.route(re.compile(r"/api/images\?"), lambda route: None)  # the page hears nothing of it
+    gallery.page.route(re.compile(r"/api/images\?"), lambda route: None)  # the page does not learn about the change
     theirs = {"title": "Theirs", "tags": ["Rome, Italy"]}
     stack.api.patch(f"/api/images/{described}", json=theirs)
     detail.get_by_label("Title").fill("Mine")
@@ -287,7 +289,7 @@ def test_what_another_person_saved_is_shown_and_one_chooses(
     assert (data["title"], data["alt_text"], data["tags"]) == (title, "", ["Rome, Italy"])
 
 
-def test_a_caption_that_comes_while_one_writes_is_no_conflict(gallery: Gallery, stack: Stack) -> None:
+def test_a_caption_that_arrives_while_the_user_types_is_no_conflict(gallery: Gallery, stack: Stack) -> None:
     with seeding(stack) as seed:
         done = finished(0, seed.thumbnails)
         seed.put([captioning(done)])
@@ -303,7 +305,7 @@ def test_a_caption_that_comes_while_one_writes_is_no_conflict(gallery: Gallery, 
         assert stack.image(done.image_id)["data"]["title"] == "Mine"
 
 
-def test_the_form_follows_the_record_until_one_types(gallery: Gallery, stack: Stack, described: str) -> None:
+def test_the_form_follows_the_record_until_the_user_types(gallery: Gallery, stack: Stack, described: str) -> None:
     detail = gallery.open_detail("Wall")
     stack.api.patch(f"/api/images/{described}", json={"title": "Theirs", "tags": ["new"], "alt_text": "A wall"})
 
@@ -317,7 +319,7 @@ def test_the_form_follows_the_record_until_one_types(gallery: Gallery, stack: St
     expect(detail.get_by_label("Alt text")).to_have_value("Mine")
 
 
-def test_arrow_keys_in_the_form_do_not_leave_the_image(gallery: Gallery, stack: Stack, described: str) -> None:
+def test_arrow_keys_in_the_form_do_not_switch_the_image(gallery: Gallery, stack: Stack, described: str) -> None:
     stack.finished(stack.upload(pictures.jpeg(90, 60), "other.jpg"))
     gallery.finished("other.jpg")
     detail = gallery.open_detail("Wall")
@@ -327,7 +329,7 @@ def test_arrow_keys_in_the_form_do_not_leave_the_image(gallery: Gallery, stack: 
     expect(detail.get_by_label("Title")).to_have_value("Typed")
 
 
-def test_a_deletion_can_be_undone_and_is_done_only_after_that(gallery: Gallery, photo: Path, stack: Stack) -> None:
+def test_a_deletion_can_be_undone_and_happens_only_after_that(gallery: Gallery, photo: Path, stack: Stack) -> None:
     gallery.upload(photo)
     gallery.finished("my photo.jpg")
     image_id = stack.images()[0]["data"]["image_id"]
@@ -345,7 +347,7 @@ def test_a_deletion_can_be_undone_and_is_done_only_after_that(gallery: Gallery, 
     expect(gallery.page.locator("#empty")).to_contain_text("No pictures yet")
 
 
-def test_who_leaves_the_page_does_not_undo(gallery: Gallery, photo: Path, stack: Stack) -> None:
+def test_leaving_the_page_does_not_undo_a_deletion(gallery: Gallery, photo: Path, stack: Stack) -> None:
     gallery.upload(photo)
     gallery.finished("my photo.jpg")
     gallery.open_detail("my photo.jpg").get_by_role("button", name="Delete").click()
@@ -356,7 +358,7 @@ def test_who_leaves_the_page_does_not_undo(gallery: Gallery, photo: Path, stack:
     until(lambda: stack.images() == [], seconds=4)
 
 
-def test_all_that_failed_are_tried_again_at_once(gallery: Gallery, stack: Stack, page: Page) -> None:
+def test_retry_all_failed_reprocesses_all_failed_images(gallery: Gallery, stack: Stack, page: Page) -> None:
     ids = [stack.upload(pictures.jpeg(900, 600)[:2000], f"cut {number}.jpg") for number in range(3)]
     for image_id in ids:
         stack.finished(image_id)
@@ -373,7 +375,9 @@ def test_all_that_failed_are_tried_again_at_once(gallery: Gallery, stack: Stack,
         assert stack.finished(image_id)["error"]["code"] == "corrupt_image"
 
 
-def test_only_failed_images_of_a_search_are_tried_again(gallery: Gallery, stack: Stack, page: Page) -> None:
+def test_retry_all_failed_with_a_search_reprocesses_only_its_failed_images(
+    gallery: Gallery, stack: Stack, page: Page
+) -> None:
     broken = pictures.jpeg(900, 600)[:2000]
     repaired, still_broken = [stack.upload(broken, f"cut {number}.jpg") for number in range(2)]
     for image_id in (repaired, still_broken):
@@ -391,7 +395,7 @@ def test_only_failed_images_of_a_search_are_tried_again(gallery: Gallery, stack:
     assert still_broken in retried.value.url
 
 
-def test_an_image_is_processed_again_from_its_detail(gallery: Gallery, photo: Path, stack: Stack) -> None:
+def test_an_image_can_be_reprocessed_from_its_detail(gallery: Gallery, photo: Path, stack: Stack) -> None:
     gallery.upload(photo)
     gallery.finished("my photo.jpg")
     before = stack.images()[0]["data"]["image_id"]
@@ -403,7 +407,7 @@ def test_an_image_is_processed_again_from_its_detail(gallery: Gallery, photo: Pa
     assert stack.finished(before)["status"] == "success"
 
 
-def test_files_that_are_dropped_in_the_bucket_appear_by_themselves(gallery: Gallery, stack: Stack) -> None:
+def test_files_dropped_into_the_bucket_appear_without_a_reload(gallery: Gallery, stack: Stack) -> None:
     stack.s3.put_object(Bucket=stack.bucket, Key="camera/one.png", Body=pictures.png(80, 60))
     gallery.finished("one.png")
 
@@ -411,7 +415,7 @@ def test_files_that_are_dropped_in_the_bucket_appear_by_themselves(gallery: Gall
     expect(gallery.cards).to_have_count(0, timeout=PROCESSED)
 
 
-def test_the_status_filter_lists_just_those(gallery: Gallery, stack: Stack, page: Page) -> None:
+def test_the_status_filter_lists_only_that_status(gallery: Gallery, stack: Stack, page: Page) -> None:
     stack.finished(stack.upload(pictures.jpeg(), "good.jpg"))
     stack.finished(stack.upload(pictures.jpeg(900, 600)[:2000], "cut.jpg"))
 
@@ -423,7 +427,7 @@ def test_the_status_filter_lists_just_those(gallery: Gallery, stack: Stack, page
     expect(gallery.cards).to_have_count(2)
 
 
-def test_an_address_opens_its_image_and_back_closes_it(gallery: Gallery, photo: Path, stack: Stack) -> None:
+def test_a_url_opens_its_image_and_back_closes_it(gallery: Gallery, photo: Path, stack: Stack) -> None:
     image_id = stack.upload(photo.read_bytes(), photo.name)
     stack.finished(image_id)
     page = gallery.page

@@ -1,4 +1,4 @@
-"""The gallery of a stack that wants a key: started here with ApiKeyRequired=true, as those on AWS are."""
+"""The gallery of a stack that requires an API key: started with ApiKeyRequired=true, as on AWS."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEY_HEADER = "x-api-key"
 
 @dataclass(frozen=True)
 class Locked:
-    """A stack, and its key."""
+    """A stack and its API key."""
 
     stack: Stack
     key: str
@@ -43,7 +43,7 @@ def enter(page: Page, key: str) -> None:
     dialog.get_by_role("button").click()
 
 
-def test_with_its_key_a_stack_is_used_as_any_other_and_the_bucket_never_sees_the_key(
+def test_a_stack_with_a_key_works_like_any_other_and_the_bucket_never_gets_the_key(
     context: BrowserContext, page: Page, locked: Locked, photo: Path
 ) -> None:
     sent: list[tuple[str, str | None]] = []
@@ -78,7 +78,7 @@ def test_with_its_key_a_stack_is_used_as_any_other_and_the_bucket_never_sees_the
     assert not [url for url, _ in sent if locked.key in url]
 
 
-def test_the_documentation_sends_the_key_that_its_reader_gives(page: Page, locked: Locked) -> None:
+def test_the_documentation_sends_the_key_that_the_reader_enters(page: Page, locked: Locked) -> None:
     docs = DocsPage(page, str(locked.stack.api.base_url).rstrip("/")).open()
     expect(docs.try_out("stats").locator(".response-col_status")).to_contain_text("401")
 
@@ -90,7 +90,7 @@ def test_the_documentation_sends_the_key_that_its_reader_gives(page: Page, locke
     assert docs.foreign == []
 
 
-def test_the_key_is_kept_for_the_tab_alone(context: BrowserContext, page: Page, locked: Locked) -> None:
+def test_the_key_is_stored_only_for_the_tab(context: BrowserContext, page: Page, locked: Locked) -> None:
     address = str(locked.stack.api.base_url)
     page.goto(address)
     enter(page, locked.key)
@@ -107,7 +107,7 @@ def test_the_key_is_kept_for_the_tab_alone(context: BrowserContext, page: Page, 
     expect(other.locator("#key-dialog")).to_be_visible()
 
 
-def test_pictures_that_come_with_a_key_are_fetched_only_near_what_is_seen(page: Page, locked: Locked) -> None:
+def test_pictures_that_need_a_key_are_loaded_only_near_the_visible_area(page: Page, locked: Locked) -> None:
     headers = {"X-Api-Key": locked.key}
     for number in range(12):
         body = pictures.jpeg(60, 40, quality=90 - number)
@@ -122,15 +122,15 @@ def test_pictures_that_come_with_a_key_are_fetched_only_near_what_is_seen(page: 
     expect(page.locator('.card[data-status="success"]').nth(11)).to_be_attached(timeout=30_000)
 
     expect_loaded(gallery.cards.first.locator("img"))
-    seen = len(fetched)
+    before_scrolling = len(fetched)
     last = gallery.cards.last.locator("img")
     assert last.get_attribute("src") is None
     last.scroll_into_view_if_needed()
     expect(last).to_have_attribute("src", re.compile("^blob:"))
-    assert len(fetched) > seen
+    assert len(fetched) > before_scrolling
 
 
-def test_a_thumbnail_that_comes_late_does_not_replace_the_original(
+def test_a_late_thumbnail_does_not_replace_the_original(
     context: BrowserContext, page: Page, locked: Locked, photo: Path
 ) -> None:
     headers = {"X-Api-Key": locked.key}
@@ -145,12 +145,12 @@ def test_a_thumbnail_that_comes_late_does_not_replace_the_original(
     held: list[Route] = []
     page.route(
         f"**/api/images/{image_id}/thumbnails/medium*", lambda route: held.append(route)
-    )  # no built-in can be a handler
-    shown = gallery.open_detail("late.jpg").locator(".shown img")
-    expect(shown).to_have_js_property("naturalWidth", 900)
+    )  # a built-in method cannot be a handler
+    picture = gallery.open_detail("late.jpg").locator(".shown img")
+    expect(picture).to_have_js_property("naturalWidth", 900)
     assert len(held) == 1
     with page.expect_event("requestfinished", lambda request: "/thumbnails/medium" in request.url):
         held[0].continue_()
-    # Whatever the page does with the answer it has done after a few turns of its loop.
+    # After some animation frames the page has done everything that it does with the response.
     page.evaluate("async () => { for (let turn = 0; turn < 20; turn++) await new Promise(requestAnimationFrame); }")
-    expect(shown).to_have_js_property("naturalWidth", 900)
+    expect(picture).to_have_js_property("naturalWidth", 900)

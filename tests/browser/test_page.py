@@ -1,4 +1,4 @@
-"""What the page is made of: weight, policy, names that would be code, keys, keyboards, readers."""
+"""Properties of the page: weight, policy, hostile names, the keyboard, and screen readers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def five_hundred(empty: Stack) -> Iterator[Stack]:
         yield empty
 
 
-def test_the_page_shows_how_far_the_download_of_the_caption_model_is(page: Page, empty: Stack) -> None:
+def test_the_page_shows_the_progress_of_the_model_download(page: Page, empty: Stack) -> None:
     records = local_stack(empty.env_file.with_name("stack.json")).connect(workers=1).records
     demo = records.caption_model().name
     assert demo
@@ -56,7 +56,7 @@ def test_the_page_shows_how_far_the_download_of_the_caption_model_is(page: Page,
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_is_light_and_nothing_moves_while_pictures_come(
+def test_the_page_is_light_and_nothing_moves_while_pictures_load(
     page: Page, sixty: Stack, width: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page.set_viewport_size({"width": width, "height": 860})
@@ -96,7 +96,7 @@ def test_the_page_is_light_and_nothing_moves_while_pictures_come(
     assert measured["shift"] == []
 
 
-def test_five_hundred_images_load_as_one_scrolls(page: Page, five_hundred: Stack) -> None:
+def test_five_hundred_images_load_while_scrolling(page: Page, five_hundred: Stack) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     gallery = Gallery(page, str(five_hundred.api.base_url)).open()
@@ -114,7 +114,7 @@ def test_five_hundred_images_load_as_one_scrolls(page: Page, five_hundred: Stack
     expect_loaded(gallery.cards.last.locator("img"))
 
 
-def test_names_that_look_like_code_are_only_text(gallery: Gallery, stack: Stack) -> None:
+def test_names_that_look_like_code_are_shown_as_text(gallery: Gallery, stack: Stack) -> None:
     dialogs: list[str] = []
     gallery.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
     exif = pictures.exif(main={0x10F: "<script>alert(2)</script>", 0x13B: "<b onmouseover=alert(3)>x</b>"})
@@ -138,7 +138,7 @@ def test_names_that_look_like_code_are_only_text(gallery: Gallery, stack: Stack)
     assert dialogs == []
 
 
-def test_the_policy_lets_no_foreign_script_run(page: Page, empty: Stack) -> None:
+def test_the_policy_blocks_foreign_scripts(page: Page, empty: Stack) -> None:
     response = page.goto(str(empty.api.base_url))
     assert response is not None
     policy = dict(part.split(" ", 1) for part in response.headers["content-security-policy"].split("; "))
@@ -154,7 +154,7 @@ def test_everything_can_be_done_with_the_keyboard(gallery: Gallery, stack: Stack
     stack.finished(stack.upload(pictures.jpeg(90, 60), "newer.jpg"))
     expect(gallery.cards).to_have_count(2)
     page = gallery.page
-    # Playwright takes over file dialogs at the first listener, and does not wait until that is so: early, then.
+    # Playwright starts to intercept file dialogs at the first listener, with a delay. So add a listener early.
     page.on("filechooser", lambda _: None)
 
     def tab_to(selector: str) -> None:

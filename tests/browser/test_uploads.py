@@ -1,4 +1,4 @@
-"""Files come in by every door, on every line, and tell what became of them."""
+"""Uploads in the gallery: every way to add files, over any connection, with the result shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.browser.gallery import SECONDS, Gallery
 from tests.running_stack import Stack
 
 
-def test_dropped_files_are_uploaded_and_those_that_are_no_pictures_are_left_out(gallery: Gallery) -> None:
+def test_dropped_files_are_uploaded_and_other_files_are_skipped(gallery: Gallery) -> None:
     gallery.drop(
         [
             ("dropped.png", "image/png", pictures.png(90, 60)),
@@ -28,7 +28,7 @@ def test_dropped_files_are_uploaded_and_those_that_are_no_pictures_are_left_out(
     expect(gallery.page.locator(".toast")).to_contain_text("1 file skipped")
 
 
-def test_a_folder_is_uploaded_whole(gallery: Gallery, tmp_path: Path) -> None:
+def test_a_folder_is_uploaded_completely(gallery: Gallery, tmp_path: Path) -> None:
     folder = tmp_path / "album"
     (folder / "deeper").mkdir(parents=True)
     (folder / "a.jpg").write_bytes(pictures.jpeg(90, 60))
@@ -42,7 +42,7 @@ def test_a_folder_is_uploaded_whole(gallery: Gallery, tmp_path: Path) -> None:
     expect(gallery.cards).to_have_count(2)
 
 
-def test_a_picture_is_pasted(gallery: Gallery) -> None:
+def test_a_pasted_picture_is_uploaded(gallery: Gallery) -> None:
     gallery.page.evaluate(
         """(bytes) => {
             const clipboardData = new DataTransfer();
@@ -55,7 +55,7 @@ def test_a_picture_is_pasted(gallery: Gallery) -> None:
     gallery.finished("image.png")
 
 
-def test_what_is_refused_says_why_in_words(gallery: Gallery) -> None:
+def test_a_refused_file_shows_the_reason(gallery: Gallery) -> None:
     gallery.upload({"name": "empty.jpg", "mimeType": "image/jpeg", "buffer": b""})
     gallery.upload({"name": "drawing.svg", "mimeType": "image/svg+xml", "buffer": pictures.SVG})
 
@@ -66,9 +66,9 @@ def test_what_is_refused_says_why_in_words(gallery: Gallery) -> None:
     expect(rows).to_have_count(0)
 
 
-def test_what_is_too_large_is_refused_before_a_byte_is_sent(gallery: Gallery) -> None:
-    asked: list[str] = []
-    gallery.page.on("request", lambda request: asked.append(request.url))
+def test_a_file_that_is_too_large_is_refused_before_a_byte_is_sent(gallery: Gallery) -> None:
+    requested: list[str] = []
+    gallery.page.on("request", lambda request: requested.append(request.url))
     limits = gallery.page.evaluate(
         "fetch('.', { headers: { Accept: 'application/json' } }).then((answer) => answer.json())"
     )["limits"]
@@ -86,11 +86,11 @@ def test_what_is_too_large_is_refused_before_a_byte_is_sent(gallery: Gallery) ->
 
     note = gallery.page.locator("#upload-list li", has_text="huge.jpg").locator(".note")
     expect(note).to_contain_text("; the limit is")
-    assert not [url for url in asked if "/api/uploads" in url]
+    assert not [url for url in requested if "/api/uploads" in url]
 
 
-def test_errors_of_other_servers_are_reported_in_words(gallery: Gallery, photo: Path) -> None:
-    """What the bucket says of an expired link, and API Gateway of too large a body."""
+def test_errors_of_other_servers_are_explained(gallery: Gallery, photo: Path) -> None:
+    """The bucket's error for an expired URL, and API Gateway's errors."""
     expired = '<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>'
 
     def refuse(route: Route) -> None:
@@ -116,7 +116,7 @@ def test_errors_of_other_servers_are_reported_in_words(gallery: Gallery, photo: 
     gallery.finished(photo.name)
 
 
-def test_an_image_that_failed_says_why_and_can_be_tried_again(gallery: Gallery) -> None:
+def test_a_failed_image_shows_the_reason_and_can_be_retried(gallery: Gallery) -> None:
     gallery.upload({"name": "cut.jpg", "mimeType": "image/jpeg", "buffer": pictures.jpeg(900, 600)[:3000]})
 
     card = gallery.finished("cut.jpg", "failed")
@@ -128,7 +128,7 @@ def test_an_image_that_failed_says_why_and_can_be_tried_again(gallery: Gallery) 
     gallery.finished("cut.jpg", "failed")
 
 
-def test_a_slow_upload_shows_how_far_it_is_and_can_be_cancelled(
+def test_a_slow_upload_shows_its_progress_and_can_be_canceled(
     gallery: Gallery, context: BrowserContext, stack: Stack
 ) -> None:
     network = context.new_cdp_session(gallery.page)
@@ -152,17 +152,17 @@ def test_a_slow_upload_shows_how_far_it_is_and_can_be_cancelled(
     gallery.finished("long.jpg")
 
 
-def test_an_upload_survives_a_connection_that_breaks(gallery: Gallery, photo: Path, stack: Stack) -> None:
+def test_an_upload_survives_a_lost_connection(gallery: Gallery, photo: Path, stack: Stack) -> None:
     broken: list[str] = []
 
-    def breaks_once(route: Route) -> None:
+    def break_once(route: Route) -> None:
         if route.request.method == "PUT" and not broken:
             broken.append(route.request.url)
             route.abort("connectionreset")
         else:
             route.continue_()
 
-    gallery.page.route(re.compile("^(?!.*/api/)"), breaks_once)
+    gallery.page.route(re.compile("^(?!.*/api/)"), break_once)
 
     gallery.upload(photo)
 
@@ -174,14 +174,14 @@ def test_an_upload_survives_a_connection_that_breaks(gallery: Gallery, photo: Pa
 def test_a_lost_reservation_response_creates_no_second_image(gallery: Gallery, photo: Path, stack: Stack) -> None:
     lost: list[str] = []
 
-    def loses_once(route: Route) -> None:
+    def lose_once(route: Route) -> None:
         if not lost:
             lost.append(str(route.fetch().json()["image_id"]))
             route.abort("connectionreset")
         else:
             route.continue_()
 
-    gallery.page.route("**/api/uploads", loses_once)
+    gallery.page.route("**/api/uploads", lose_once)
 
     gallery.upload(photo)
 
@@ -189,10 +189,10 @@ def test_a_lost_reservation_response_creates_no_second_image(gallery: Gallery, p
     assert [image["data"]["image_id"] for image in stack.images()] == lost
 
 
-def test_a_retry_by_hand_after_a_lost_connection_makes_no_second_image(
+def test_a_manual_retry_after_a_lost_connection_creates_no_second_image(
     gallery: Gallery, photo: Path, stack: Stack
 ) -> None:
-    """Three tries break off; the fourth, the last of its own accord, arrives and its response is lost."""
+    """Three tries fail. The fourth and last automatic try arrives, but its response is lost."""
     keys: list[str] = []
     puts: list[str] = []
     gallery.page.on(
@@ -200,17 +200,17 @@ def test_a_retry_by_hand_after_a_lost_connection_makes_no_second_image(
         lambda request: keys.append(request.headers["idempotency-key"]) if request.method == "POST" else None,
     )
 
-    def loses_each(route: Route) -> None:
+    def lose_each(route: Route) -> None:
         if route.request.method != "PUT":
             route.continue_()
             return
         puts.append(route.request.url)
         if len(puts) == 4:
-            # Playwright does not see the bytes of a file that a page sends.
+            # Playwright does not see the bytes of a file that the page sends.
             assert route.fetch(post_data=photo.read_bytes()).ok
         route.abort("connectionreset")
 
-    gallery.page.route(re.compile("^(?!.*/api/)"), loses_each)
+    gallery.page.route(re.compile("^(?!.*/api/)"), lose_each)
     gallery.upload(photo)
     row = gallery.page.locator("#upload-list li", has_text=photo.name)
     expect(row.locator(".note")).to_have_text("The connection was lost.", timeout=40 * SECONDS)
@@ -225,10 +225,10 @@ def test_a_retry_by_hand_after_a_lost_connection_makes_no_second_image(
     assert len(set(keys)) == 1
 
 
-def test_a_retry_after_a_refusal_is_another_request(gallery: Gallery, photo: Path) -> None:
+def test_a_retry_after_a_refusal_is_a_new_request(gallery: Gallery, photo: Path) -> None:
     keys: list[str] = []
 
-    def refuses_once(route: Route) -> None:
+    def refuse_once(route: Route) -> None:
         keys.append(route.request.headers["idempotency-key"])
         if len(keys) == 1:
             error = {"code": "image_deleted", "message": "The image of this Idempotency-Key was deleted."}
@@ -236,7 +236,7 @@ def test_a_retry_after_a_refusal_is_another_request(gallery: Gallery, photo: Pat
         else:
             route.continue_()
 
-    gallery.page.route("**/api/uploads", refuses_once)
+    gallery.page.route("**/api/uploads", refuse_once)
     gallery.upload(photo)
     gallery.page.get_by_role("button", name="Retry failed").click()
 
@@ -244,17 +244,17 @@ def test_a_retry_after_a_refusal_is_another_request(gallery: Gallery, photo: Pat
     assert len(set(keys)) == 2
 
 
-def test_a_response_that_the_page_cannot_read_does_not_stop_it(gallery: Gallery, stack: Stack) -> None:
+def test_an_unreadable_response_does_not_stop_the_page(gallery: Gallery, stack: Stack) -> None:
     broken: list[str] = []
 
-    def breaks_once(route: Route) -> None:
+    def break_once(route: Route) -> None:
         if broken:
             route.continue_()
         else:
             broken.append(route.request.url)
             route.fulfill(json={"status": "success", "data": None, "next_cursor": None, "error": None})
 
-    gallery.page.route(re.compile(r"/api/images\?"), breaks_once)
+    gallery.page.route(re.compile(r"/api/images\?"), break_once)
     with gallery.page.expect_event("console", lambda message: message.type == "error"):
         stack.upload(pictures.jpeg(90, 60), "later.jpg")
 
@@ -262,7 +262,7 @@ def test_a_response_that_the_page_cannot_read_does_not_stop_it(gallery: Gallery,
     assert len(broken) == 1
 
 
-def test_the_page_says_when_the_service_is_out_of_reach_and_comes_back(
+def test_the_page_shows_that_the_service_is_unreachable_and_recovers(
     gallery: Gallery, context: BrowserContext, stack: Stack
 ) -> None:
     context.set_offline(True)
@@ -275,7 +275,7 @@ def test_the_page_says_when_the_service_is_out_of_reach_and_comes_back(
     gallery.finished("meanwhile.jpg")
 
 
-def test_a_file_that_is_here_already_is_said_to_be(gallery: Gallery, photo: Path, stack: Stack) -> None:
+def test_a_duplicate_file_is_reported(gallery: Gallery, photo: Path, stack: Stack) -> None:
     gallery.upload(photo)
     gallery.finished("my photo.jpg")
     first = stack.images()[0]["data"]["image_id"]

@@ -1,4 +1,4 @@
-"""Chromium shows a page of another origin, which tries to drive the running stack; then the gallery, which may.
+"""Chromium opens a page of another origin that tries to control the running stack; then the gallery, which may.
 
 Security review, A1 and A7.
 """
@@ -35,7 +35,7 @@ FORM = (
 
 
 class Foreign(BaseHTTPRequestHandler):
-    """An empty page of nobody's."""
+    """An empty page of another origin."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -44,7 +44,7 @@ class Foreign(BaseHTTPRequestHandler):
         self.wfile.write(b"<!doctype html><title>foreign</title>")
 
     def log_message(self, format: str, *args: object) -> None:
-        """Chromium's requests are of no interest."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +68,10 @@ def state(stack: Stack) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
-def test_a_page_of_another_origin_reads_nothing_and_changes_nothing(
+def test_a_page_of_another_origin_reads_and_changes_nothing(
     page: Page, stack: Stack, image: str, port: int, name: str
 ) -> None:
-    """By `localhost` it is another site than the stack at 127.0.0.1; by another port of 127.0.0.1 the same site."""
+    """`localhost` is another site than the stack at 127.0.0.1; another port of 127.0.0.1 is the same site."""
     page.goto(f"http://{name}:{port}/")
     api, emulator = str(stack.api.base_url).rstrip("/"), stack.s3.meta.endpoint_url
     original = f"{emulator}/{stack.bucket}/uploads/{image}/photo.jpg"
@@ -94,14 +94,14 @@ def test_a_page_of_another_origin_reads_nothing_and_changes_nothing(
         (f"{api}/api/images", "multipart/form-data; boundary=b", FORM),
         (f"{api}/api/images/{image}/reprocess", "text/plain", ""),
     ):
-        assert page.evaluate(ATTEMPT, ["POST", url, "no-cors", type_, body]) == "sent", "nobody can prevent that"
+        assert page.evaluate(ATTEMPT, ["POST", url, "no-cors", type_, body]) == "sent", (
+            "the browser sends it in any case"
+        )
 
     assert state(stack) == before
 
 
-def test_a_page_that_rebinds_its_name_to_this_machine_is_refused(
-    browser: Browser, stack: Stack, image: str
-) -> None:
+def test_a_page_with_dns_rebinding_to_this_machine_is_refused(browser: Browser, stack: Stack, image: str) -> None:
     arguments = [*ARGUMENTS, "--host-resolver-rules=MAP rebound.example 127.0.0.1"]
     rebound = browser.browser_type.launch(executable_path=executable(), args=arguments)
     try:
@@ -116,8 +116,10 @@ def test_a_page_that_rebinds_its_name_to_this_machine_is_refused(
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
-def test_the_gallery_uploads_whatever_it_is_called(page: Page, empty: Stack, photo: Path, name: str) -> None:
-    """Its files go to the emulator by presigned PUT, and the original comes back from there."""
+def test_the_gallery_uploads_under_every_name_of_this_machine(
+    page: Page, empty: Stack, photo: Path, name: str
+) -> None:
+    """Files go to the emulator by presigned PUT, and the original comes back from there."""
     gallery = Gallery(page, str(empty.api.base_url).replace("127.0.0.1", name)).open()
     with page.expect_request(lambda request: request.method == "PUT") as put:
         gallery.upload(photo)

@@ -1,4 +1,4 @@
-"""A proxy before a running API that breaks its responses, one way or another."""
+"""A proxy in front of a running API that breaks its responses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OF_A_HOP = ("connection", "transfer-encoding", "content-encoding")
 
 @contextmanager
 def breaking_proxy(upstream: str, spoil: Spoil) -> Iterator[str]:
-    """URL of a proxy to `upstream`."""
+    """Run a proxy to `upstream` and yield its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -42,7 +42,7 @@ def breaking_proxy(upstream: str, spoil: Spoil) -> Iterator[str]:
         do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = forward  # noqa: N815
 
         def log_message(self, format: str, *args: object) -> None:
-            """Keep quiet."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         serving = threading.Thread(target=server.serve_forever, daemon=True)

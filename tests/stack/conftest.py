@@ -8,7 +8,7 @@ import pytest
 
 from tests.running_stack import Stack, running_stack
 
-# A killed worker's image is free again after 18 seconds, and its message visible after 20.
+# The image of a killed worker can be claimed again after 18 seconds, and its message is visible again after 20.
 TIMING = {
     "Processor.Timeout": 8,
     "Processor.VisibilityTimeout": 20,

@@ -1,4 +1,4 @@
-"""`python -m local --emulator ministack` with the real functions: what is there after a stop, and after a kill."""
+"""`python -m local --emulator ministack` with the real functions: which data survive a stop and a kill."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def described(stack: Stack) -> dict[str, Any]:
     return dict(json.loads(stack.env_file.with_name("ready.json").read_text()))
 
 
-def whole(stack: Stack, image_id: str) -> str:
-    """All that the API says about an image, without the address of the API."""
+def record_of(stack: Stack, image_id: str) -> str:
+    """Return everything that the API says about an image, without the API's address."""
     return json.dumps(stack.image(image_id)).replace(str(stack.api.base_url), "http://api")
 
 
@@ -44,24 +44,24 @@ def visibility_timeout(stack: Stack) -> str:
 
 
 def kill(stack: Stack) -> None:
-    """SIGKILL for all processes of the stack, the emulator first."""
+    """Send SIGKILL to all processes of the stack, first to the emulator."""
     pids = described(stack)["pids"]
     for pid in (pid for name in ("aws", "api", "processor", "recovery", "stream") for pid in pids[name]):
         os.kill(pid, signal.SIGKILL)
 
 
-def test_everything_is_there_after_a_restart_and_after_a_kill_all_but_the_texts(tmp_path: Path) -> None:
+def test_all_data_survive_a_restart_and_all_except_texts_survive_a_kill(tmp_path: Path) -> None:
     with running_stack(tmp_path, *OPTIONS) as stack:
         first = stack.upload(pictures.jpeg(400, 300))
         second = stack.upload(pictures.jpeg(300, 400))
         assert {stack.finished(image_id)["status"] for image_id in (first, second)} == {"success"}
         assert stack.api.patch(f"/api/images/{first}", json={"title": "A title"}).status_code == 200
-        before, small = whole(stack, first), thumbnail(stack, first)
+        before, small = record_of(stack, first), thumbnail(stack, first)
 
-    # Another time, the same data
+    # Start again with the same data.
     with running_stack(tmp_path, *OPTIONS, "--timing", "Processor.VisibilityTimeout=45") as stack:
         assert not described(stack)["is_recovered"]
-        assert whole(stack, first) == before
+        assert record_of(stack, first) == before
         assert thumbnail(stack, first) == small
         stack.assert_statistics_are_exact()
         assert visibility_timeout(stack) == "45"

@@ -1,4 +1,4 @@
-"""The first `make run`: the demo model at once, the real one as soon as it is downloaded."""
+"""The first `make run`: it starts with the demo model, and uses the real one as soon as it is downloaded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.running_stack import Stack, running_stack, until
 pytest.importorskip("torch", reason="writes a checkpoint with torch")
 
 REAL_MODEL = f"{REPOSITORY}@{REVISION}"
-BYTES_AT_FIRST = 12_000_000  # huggingface_hub keeps what it has downloaded in steps of 10 MiB
+BYTES_AT_FIRST = 12_000_000  # huggingface_hub stores downloads in steps of 10 MiB
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def slow_line() -> SlowLine:
 
 @pytest.fixture
 def environment(tmp_path: Path, slow_line: SlowLine) -> Iterator[dict[str, str]]:
-    """Of a machine that has only the demo model, and reaches a hub over a slow line."""
+    """The environment of a machine that has only the demo model and reaches a hub over a slow connection."""
     models = tmp_path / "models"
     models.mkdir()
     (models / "demo").symlink_to(ROOT / "models" / "demo")
@@ -58,7 +58,7 @@ def caption_model(image: dict[str, Any]) -> str:
 
 
 class Uploads:
-    """A client that uploads one picture after the other until `stop` is called."""
+    """A client that uploads one picture after another until `stop` is called."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -73,13 +73,13 @@ class Uploads:
         return ids
 
     def stop(self) -> list[str]:
-        """The ids of what it uploaded. Raises what an upload raised."""
+        """Return the ids of the uploaded images. Raises the error of a failed upload."""
         self._stopping.set()
         self._pool.shutdown()
         return self._ids.result()
 
 
-def test_the_demo_model_captions_until_the_real_one_is_downloaded_and_then_all_is_captioned_again(
+def test_images_are_captioned_again_after_the_real_model_was_downloaded(
     tmp_path: Path, environment: dict[str, str], slow_line: SlowLine
 ) -> None:
     options = ("--model", "auto", "--workers", "2")
@@ -91,7 +91,7 @@ def test_the_demo_model_captions_until_the_real_one_is_downloaded_and_then_all_i
         banner = (tmp_path / "log").read_text()
         assert "names colors and simple shapes only, until BLIP is downloaded, in the background" in banner
 
-    # Ctrl-C ended the download halfway; the next start resumes it.
+    # Ctrl-C interrupted the download halfway. The next start resumes it.
     (tmp_path / "ready.json").unlink()
     asked_before = len(slow_line.starts)
     with running_stack(tmp_path, *options, env=environment) as stack:
@@ -107,17 +107,17 @@ def test_the_demo_model_captions_until_the_real_one_is_downloaded_and_then_all_i
         ids = uploads.stop()
         assert next_model(stack) is None
 
-        def all_are_captioned_by_it() -> bool:
+        def all_have_new_captions() -> bool:
             images = stack.images()
             return all(one["status"] == "success" and caption_model(one) == REAL_MODEL for one in images)
 
-        until(all_are_captioned_by_it, seconds=180)
+        until(all_have_new_captions, seconds=180)
         assert {one["data"]["image_id"] for one in stack.images()} == {early["data"]["image_id"], *ids}
-        assert set(thumbnails) <= set(stack.thumbnail_keys()), "thumbnails are not made again"
+        assert set(thumbnails) <= set(stack.thumbnail_keys()), "thumbnails must not be made again"
         stack.assert_statistics_are_exact()
 
 
-def test_without_a_hub_it_reports_that_and_waits_only_if_requested(tmp_path: Path) -> None:
+def test_without_a_hub_it_reports_the_error_and_waits_only_if_requested(tmp_path: Path) -> None:
     models = tmp_path / "models"
     models.mkdir()
     (models / "demo").symlink_to(ROOT / "models" / "demo")

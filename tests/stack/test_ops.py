@@ -16,7 +16,7 @@ from tests.running_stack import ROOT, Stack, until
 
 
 def ops(stack: Stack, folder: Path, command: str, *arguments: str) -> tuple[int, str]:
-    """Exit code and output of `python -m ops`."""
+    """Run `python -m ops` and return its exit code and output."""
     described = stack.env_file.with_name("stack.json")
     run = subprocess.run(
         [sys.executable, "-m", "ops", command, "--local-file", str(described), *arguments],
@@ -30,7 +30,7 @@ def ops(stack: Stack, folder: Path, command: str, *arguments: str) -> tuple[int,
 
 
 def reconcile(stack: Stack, folder: Path, *arguments: str) -> tuple[int, Any]:
-    """Exit code and report of `python -m ops reconcile`, everything looked at whatever its age."""
+    """Run `python -m ops reconcile` on objects of any age, and return its exit code and report."""
     report = folder / "report.json"
     given = ["--min-age", "0", "--report", str(report), "--state", str(folder / "state.json"), *arguments]
     code, output = ops(stack, folder, "reconcile", *given)
@@ -38,8 +38,8 @@ def reconcile(stack: Stack, folder: Path, *arguments: str) -> tuple[int, Any]:
     return code, json.loads(report.read_text())
 
 
-def with_notifications_off(stack: Stack, bodies: dict[str, bytes]) -> None:
-    """Puts objects into the uploads bucket of which nobody is told."""
+def put_without_notifications(stack: Stack, bodies: dict[str, bytes]) -> None:
+    """Put objects into the uploads bucket without notifications."""
     configuration = stack.s3.get_bucket_notification_configuration(Bucket=stack.bucket)
     configuration.pop("ResponseMetadata")
     stack.s3.put_bucket_notification_configuration(Bucket=stack.bucket, NotificationConfiguration={})
@@ -51,10 +51,10 @@ def with_notifications_off(stack: Stack, bodies: dict[str, bytes]) -> None:
 
 
 @pytest.mark.parametrize("count", [12, pytest.param(200, marks=pytest.mark.slow)])
-def test_a_bucket_that_was_there_before_is_imported(stack: Stack, tmp_path: Path, count: int) -> None:
+def test_an_existing_bucket_is_imported(stack: Stack, tmp_path: Path, count: int) -> None:
     body = pictures.jpeg(320, 240)
     keys = {f"backfill of {count}/{number:03} é+%.jpg": body for number in range(count)}
-    with_notifications_off(stack, keys)
+    put_without_notifications(stack, keys)
     before = stack.api.get("/api/stats").json()
 
     code, report = reconcile(stack, tmp_path)
@@ -74,7 +74,7 @@ def test_a_bucket_that_was_there_before_is_imported(stack: Stack, tmp_path: Path
     assert (code, report["clean"], report["counters"]["state"]) == (0, True, "equal")
 
 
-def test_images_that_failed_of_something_that_was_mended_are_begun_again(stack: Stack, tmp_path: Path) -> None:
+def test_failed_images_can_be_reprocessed_by_error_code(stack: Stack, tmp_path: Path) -> None:
     image_id = stack.upload(b"\xff\xd8\xff" + b"garbage" * 50)
     assert stack.finished(image_id)["error"]["code"] == "corrupt_image"
     code, output = ops(stack, tmp_path, "reprocess", "--code", "corrupt_image")

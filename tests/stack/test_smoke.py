@@ -1,4 +1,4 @@
-"""`make smoke`: what it says of a stack that works, and of stacks that do not."""
+"""`make smoke`: its report about a working stack and about broken ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, str]]:
-    """A stack that requires a key and lets a page of another origin call it; and its key."""
+    """A stack that requires a key and allows a page of another origin, and its key."""
     folder = tmp_path_factory.mktemp("locked")
     options = ["--parameter", "ApiKeyRequired=true", "--parameter", f"CorsOrigins={PAGE}"]
     with running_stack(folder, "--workers", "1", "--model", "demo", *options) as stack:
@@ -36,13 +36,13 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, st
 
 
 def everything_in(stack: Stack) -> tuple[list[str], list[str], int]:
-    """Originals, thumbnails, and the number of images."""
+    """Return the originals, the thumbnails, and the number of images."""
     listed = stack.s3.list_objects_v2(Bucket=stack.bucket).get("Contents", [])
     return [entry["Key"] for entry in listed], stack.thumbnail_keys(), stack.api.get("/api/stats").json()["total"]
 
 
-def test_every_step_passes_on_a_stack_that_works_and_leaves_nothing(stack: Stack, tmp_path: Path) -> None:
-    stack.upload(pictures.jpeg(60, 40))  # it does not need an empty stack
+def test_every_step_passes_on_a_working_stack_and_leaves_nothing(stack: Stack, tmp_path: Path) -> None:
+    stack.upload(pictures.jpeg(60, 40))  # the stack need not be empty
     until(lambda: is_idle(stack), seconds=60)
     before = everything_in(stack)
     run = smoke_on(stack, tmp_path)
@@ -51,7 +51,7 @@ def test_every_step_passes_on_a_stack_that_works_and_leaves_nothing(stack: Stack
     assert "equal to the objects in the bucket" in run.steps["thumbnails, byte for byte"][1]
 
 
-def test_a_stack_with_a_key_passes_and_the_report_can_be_shown_to_anybody(
+def test_a_stack_with_a_key_passes_and_the_report_contains_no_secrets(
     locked: tuple[Stack, str], tmp_path: Path
 ) -> None:
     stack, key = locked
@@ -63,7 +63,7 @@ def test_a_stack_with_a_key_passes_and_the_report_can_be_shown_to_anybody(
     assert "demo@" in run.report
 
 
-def test_an_api_by_its_url_needs_its_key_and_its_bucket(locked: tuple[Stack, str], tmp_path: Path) -> None:
+def test_an_api_given_by_url_needs_its_key_and_bucket(locked: tuple[Stack, str], tmp_path: Path) -> None:
     stack, key = locked
     api = ["--api", str(stack.api.base_url)]
     refused = smoke(tmp_path, *api)
@@ -76,32 +76,32 @@ def test_an_api_by_its_url_needs_its_key_and_its_bucket(locked: tuple[Stack, str
     assert "the thumbnails bucket was not read" in run.steps["thumbnails, byte for byte"][1]
 
 
-def in_base64(response: httpx.Response) -> None:
-    """As an API Gateway that does not decode a function's binary body."""
+def encode_in_base64(response: httpx.Response) -> None:
+    """Behave like an API Gateway that does not decode a function's binary body."""
     if "/thumbnails/" in response.request.url.path and response.status_code == 200:
         response._content = base64.b64encode(response.content)
 
 
-def without_head(response: httpx.Response) -> None:
+def refuse_head(response: httpx.Response) -> None:
     if response.request.method == "HEAD":
         response.status_code = 404
 
 
-def miscounting(response: httpx.Response) -> None:
+def miscount(response: httpx.Response) -> None:
     if response.request.url.path == "/api/stats" and response.status_code == 200:
         stats = response.json()
         response._content = json.dumps(stats | {"success": 7}).encode()
 
 
-def broken(response: httpx.Response) -> None:
-    for spoil in (in_base64, without_head, miscounting):
+def break_everything(response: httpx.Response) -> None:
+    for spoil in (encode_in_base64, refuse_head, miscount):
         spoil(response)
 
 
-def test_errors_of_the_api_are_found_and_hide_no_other_step(stack: Stack, tmp_path: Path) -> None:
+def test_errors_of_the_api_are_found_and_do_not_hide_other_steps(stack: Stack, tmp_path: Path) -> None:
     until(lambda: is_idle(stack), seconds=60)
-    # The bucket lets the gallery of its own stack upload, not a page at the proxy's URL.
-    with breaking_proxy(str(stack.api.base_url).rstrip("/"), broken) as url:
+    # The bucket allows uploads from the gallery of its own stack, but not from a page at the proxy's URL.
+    with breaking_proxy(str(stack.api.base_url).rstrip("/"), break_everything) as url:
         run = smoke(tmp_path, "--api", url)
     assert run.code == 1
     failures = {name: detail for name, (result, detail) in run.steps.items() if result == "failed"}
@@ -121,7 +121,7 @@ def test_errors_of_the_api_are_found_and_hide_no_other_step(stack: Stack, tmp_pa
     assert run.steps["nothing is left behind"][0] == "passed"
 
 
-def test_a_processor_that_stands_still_is_found_and_its_images_are_removed(stack: Stack, tmp_path: Path) -> None:
+def test_a_stopped_processor_is_found_and_its_images_are_removed(stack: Stack, tmp_path: Path) -> None:
     stack.clear()
     before = everything_in(stack)
     listed = subprocess.run(
@@ -134,7 +134,7 @@ def test_a_processor_that_stands_still_is_found_and_its_images_are_removed(stack
         run = smoke_on(stack, tmp_path, "--timeout", "1")
     finally:
         for pid in pids:
-            with suppress(ProcessLookupError):  # one that stands still for too long is replaced
+            with suppress(ProcessLookupError):  # a processor that is stopped for too long is replaced
                 os.kill(pid, signal.SIGCONT)
     assert run.code == 1
     assert run.steps["processing and captions"][0] == "failed"
@@ -144,7 +144,7 @@ def test_a_processor_that_stands_still_is_found_and_its_images_are_removed(stack
     until(lambda: everything_in(stack) == before, seconds=60)
 
 
-def test_what_others_do_meanwhile_is_no_failure(stack: Stack, tmp_path: Path) -> None:
+def test_changes_by_others_are_no_failure(stack: Stack, tmp_path: Path) -> None:
     with started(stack, tmp_path / "report.md") as process:
         wait_for(process, "statistics before")
         of_others = stack.upload(pictures.jpeg(64, 48))
@@ -156,7 +156,7 @@ def test_what_others_do_meanwhile_is_no_failure(stack: Stack, tmp_path: Path) ->
     assert stack.finished(of_others)["status"] == "success"
 
 
-def test_ctrl_c_ends_it_and_leaves_nothing(stack: Stack, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_smoke_test_and_leaves_nothing(stack: Stack, tmp_path: Path) -> None:
     stack.clear()
     before = everything_in(stack)
     with started(stack, tmp_path / "report.md") as process:
@@ -169,16 +169,16 @@ def test_ctrl_c_ends_it_and_leaves_nothing(stack: Stack, tmp_path: Path) -> None
 
 @contextmanager
 def started(stack: Stack, report: Path) -> Iterator[subprocess.Popen[str]]:
-    """A smoke test that is running; it has ended afterwards."""
+    """Start a smoke test, and wait for its end afterwards."""
     until(lambda: is_idle(stack), seconds=60)
     command = [sys.executable, "-m", "ops", "smoke", "--report", str(report)]
     command += ["--local-file", str(stack.env_file.with_name("stack.json"))]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         yield process
-        process.communicate()  # it must be able to print until it ends
+        process.communicate()  # its output must be read until it ends
 
 
 def wait_for(process: subprocess.Popen[str], step: str) -> None:
-    """Returns once that step has ended."""
+    """Wait until that step has ended."""
     assert process.stdout is not None
     assert any(step in line for line in process.stdout)

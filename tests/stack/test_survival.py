@@ -1,4 +1,4 @@
-"""The stack as `make run` starts it, whose workers are killed again and again."""
+"""A stack as `make run` starts it, whose workers are killed repeatedly."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_fifty_uploads_survive_ten_kills_of_their_workers(tmp_path: Path) -> Non
         killed_at_work = 0
         for _ in range(KILLS):
             before = done()
-            # The successors of those that were killed last are at work, with more before them.
+            # The replacements of the workers that were killed last are running and have work left.
             until(lambda seen=before: done() > seen or seen == UPLOADS, seconds=SECONDS)  # type: ignore[misc]
             killed_at_work += done() < UPLOADS
             until(stack.kill_processors, seconds=60)

@@ -1,4 +1,4 @@
-"""Requests as a foreign web page's browser sends them, to the running stack: refused, and nothing has changed.
+"""Requests to the running stack as a foreign web page sends them: they are refused and change nothing.
 
 Security review, A1 and A7. `tests/browser/test_web_pages.py` lets Chromium send them.
 """
@@ -27,7 +27,7 @@ def emulator(stack: Stack) -> httpx.Client:
 
 @pytest.fixture(scope="module")
 def image(stack: Stack) -> str:
-    """The key of an original, whose image is processed."""
+    """The key of the original of a processed image."""
     image_id = stack.upload(pictures.jpeg(90, 60))
     assert stack.finished(image_id)["status"] == "success"
     return f"uploads/{image_id}/photo.jpg"
@@ -39,7 +39,7 @@ def state(stack: Stack) -> list[Any]:
 
 
 @pytest.mark.parametrize("sender", [FOREIGN, NEIGHBOR, SANDBOXED, REBOUND])
-def test_no_foreign_page_drives_the_emulator(
+def test_a_foreign_page_cannot_control_the_emulator(
     stack: Stack, emulator: httpx.Client, image: str, sender: dict[str, str]
 ) -> None:
     before = state(stack)
@@ -68,7 +68,9 @@ def test_a_preflight_of_a_foreign_page_gets_no_permission(stack: Stack, emulator
 
 
 @pytest.mark.parametrize("sender", [FOREIGN, NEIGHBOR, SANDBOXED, REBOUND, {"Sec-Fetch-Site": "cross-site"}])
-def test_no_foreign_page_changes_anything_through_the_api(stack: Stack, image: str, sender: dict[str, str]) -> None:
+def test_a_foreign_page_cannot_change_anything_through_the_api(
+    stack: Stack, image: str, sender: dict[str, str]
+) -> None:
     before, image_id = state(stack), image.split("/")[1]
     files = {"file": ("planted.png", pictures.png(9, 6))}
     text = sender | {"Content-Type": "text/plain"}
@@ -83,7 +85,7 @@ def test_no_foreign_page_changes_anything_through_the_api(stack: Stack, image: s
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "0.0.0.0"])
-def test_a_page_that_rebinds_its_name_reads_nothing(stack: Stack, host: str) -> None:
+def test_a_page_with_dns_rebinding_reads_nothing(stack: Stack, host: str) -> None:
     for path in ("/api/images", "/", "/openapi.json"):
         assert stack.api.get(path, headers={"Host": host}).status_code == 403
 
@@ -113,7 +115,7 @@ def test_the_gallery_uploads_by_post_and_by_presigned_put(stack: Stack, emulator
         stack.api.delete(f"/api/images/{image_id}")
 
 
-def test_programs_are_served_by_every_name_of_this_machine(stack: Stack, emulator: httpx.Client) -> None:
+def test_programs_can_use_every_name_of_this_machine(stack: Stack, emulator: httpx.Client) -> None:
     for host in ("localhost:1", "[::1]", f"{stack.bucket}.localhost"):
         assert emulator.get("/", headers={"Host": host}).status_code == 200
     assert stack.api.get("/api/images", headers={"Host": "localhost"}).status_code == 200

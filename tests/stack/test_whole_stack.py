@@ -1,4 +1,4 @@
-"""What a user does with a running stack."""
+"""A user's actions on a running stack."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_posted_photo_gets_upright_thumbnails_metadata_and_a_caption(stack: St
     stack.assert_statistics_are_exact()
 
 
-def test_the_original_comes_back_as_it_was_sent(stack: Stack) -> None:
+def test_the_original_is_returned_unchanged(stack: Stack) -> None:
     body = pictures.png(200, 100)
     image_id = stack.upload(body, "bild é.png")
 
@@ -61,7 +61,9 @@ def test_the_original_comes_back_as_it_was_sent(stack: Stack) -> None:
         "uploads/not an id/dropped.jpg",
     ],
 )
-def test_a_drop_under_any_key_becomes_an_image_and_its_removal_removes_all(stack: Stack, key: str) -> None:
+def test_a_file_dropped_under_any_key_becomes_an_image_and_its_removal_deletes_everything(
+    stack: Stack, key: str
+) -> None:
     name = key.rpartition("/")[2]
     stack.s3.put_object(Bucket=stack.bucket, Key=key, Body=pictures.jpeg(400, 300))
 
@@ -92,7 +94,7 @@ def test_an_overwritten_drop_shows_the_new_picture(stack: Stack) -> None:
     until(lambda: len([k for k in stack.thumbnail_keys() if k.startswith(image_id)]) == 2, seconds=10)
 
 
-def test_bad_files_end_as_failed_and_the_next_one_is_processed(stack: Stack) -> None:
+def test_invalid_files_fail_and_the_next_one_is_processed(stack: Stack) -> None:
     bad = {
         "text.jpg": (b"this is no picture", "unsupported_format"),
         "cut.jpg": (pictures.cut(pictures.jpeg(800, 600, quality=95)), "corrupt_image"),
@@ -113,7 +115,7 @@ def test_bad_files_end_as_failed_and_the_next_one_is_processed(stack: Stack) -> 
     stack.assert_statistics_are_exact()
 
 
-def test_a_presigned_upload_appears_once_its_file_is_there(stack: Stack) -> None:
+def test_a_presigned_upload_is_listed_after_its_file_has_arrived(stack: Stack) -> None:
     body = pictures.jpeg(640, 480)
     wanted = {"filename": "große Datei.jpg", "content_type": "image/jpeg", "size": len(body)}
     reserved = stack.api.post("/api/uploads", json=wanted).json()
@@ -146,7 +148,7 @@ def test_reprocessing_and_deletion_keep_the_statistics_exact(stack: Stack) -> No
     stack.assert_statistics_are_exact()
 
 
-def test_the_log_shows_an_event_for_each_end_of_an_image(stack: Stack) -> None:
+def test_the_log_contains_an_event_for_each_end_of_an_image(stack: Stack) -> None:
     image_id = stack.upload(pictures.jpeg(120, 80))
     stack.finished(image_id)
     stack.api.delete(f"/api/images/{image_id}")
@@ -159,7 +161,7 @@ def test_the_log_shows_an_event_for_each_end_of_an_image(stack: Stack) -> None:
     assert until(lambda: len(found := events()) == 2 and found, seconds=20) == ["ImageProcessed", "ImageDeleted"]
 
 
-def test_twenty_uploads_survive_the_kill_of_the_processor(stack: Stack) -> None:
+def test_twenty_uploads_survive_a_kill_of_the_processor(stack: Stack) -> None:
     before = stack.api.get("/api/stats").json()
     image_ids = [stack.upload(pictures.jpeg(1200, 800), f"{number}.jpg") for number in range(20)]
     until(lambda: any(stack.image(i)["status"] == "processing" for i in image_ids), seconds=30)
