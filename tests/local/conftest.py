@@ -33,7 +33,7 @@ Wait = Callable[..., Any]
 
 @pytest.fixture(scope="session")
 def eventually() -> Wait:
-    """Calls `look` until it returns something true, and returns that."""
+    """Returns a function that calls `check` until it returns a true value, and returns that value."""
     return partial(until, seconds=20)
 
 
@@ -45,7 +45,7 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def aws_url(environment: dict[str, str], eventually: Wait) -> Iterator[str]:
-    """The URL of a moto server of our own."""
+    """The URL of a separate moto server."""
     listening = ports.listen("127.0.0.1", 0, option="")
     child = Child("aws", "local.aws", ["--fd", str(listening.fileno())], environment, pass_fds=[listening.fileno()])
     url = ports.url_of(listening)
@@ -71,7 +71,7 @@ def s3(session: boto3.Session, aws_url: str) -> Any:
 
 @pytest.fixture
 def make_queue(sqs: Any) -> Callable[..., tuple[str, str]]:
-    """Creates a queue, returns URL and ARN."""
+    """Returns a function that creates a queue and returns its URL and ARN."""
 
     def make(**attributes: str) -> tuple[str, str]:
         url = sqs.create_queue(QueueName=f"q-{uuid.uuid4().hex}", Attributes=attributes)["QueueUrl"]
@@ -82,7 +82,7 @@ def make_queue(sqs: Any) -> Callable[..., tuple[str, str]]:
 
 
 class Notes:
-    """What the fake functions noted."""
+    """The calls that the fake functions recorded."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -103,7 +103,7 @@ def notes(tmp_path: Path) -> Notes:
 def run_processor(
     environment: dict[str, str], aws_url: str, sqs: Any, notes: Notes
 ) -> Iterator[Callable[..., LocalFunction]]:
-    """Runs the fake processor on a queue, as `python -m local` would."""
+    """Returns a function that runs the fake processor on a queue, as `python -m local` would."""
     stopping = threading.Event()
     functions = []
     threads = []
@@ -132,7 +132,7 @@ def run_processor(
 
 
 def alive(pid: int) -> bool:
-    """Whether the process exists and is no zombie."""
+    """Return whether the process exists and is not a zombie."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -150,14 +150,14 @@ def is_alive() -> Callable[[int], bool]:
 
 @pytest.fixture(scope="session")
 def both() -> Iterator[Both]:
-    """moto with our patches, and moto as it comes."""
-    with served_by_moto("--patched") as patched, served_by_moto() as plain:
+    """moto with the pipeline's patches, and unpatched moto."""
+    with run_moto("--patched") as patched, run_moto() as plain:
         yield Both(Emulator(patched), Emulator(plain))
 
 
 @contextmanager
-def served_by_moto(*options: str) -> Iterator[str]:
-    """Runs moto's server; its URL."""
+def run_moto(*options: str) -> Iterator[str]:
+    """Run moto's server and yield its URL."""
     command = [sys.executable, "-m", "tests.local.moto_server", *options]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout

@@ -1,4 +1,4 @@
-"""moto in a process of its own, all services: `python -m tests.local.moto_server [--patched]` prints its port."""
+"""Run moto with all services in a process: `python -m tests.local.moto_server [--patched]` prints its port."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local import moto_patches
 
 class _QuietHandler(MotoRequestHandler):
     def log_request(self, code: Any = "-", size: Any = "-") -> None:
-        """pytest shows what goes wrong."""
+        """Log no requests: pytest shows what goes wrong."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The same calls to moto with our patches and to moto as it comes, and what both say and hold then."""
+"""Make the same calls to patched and to unpatched moto, and compare responses and contents."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ SHAPES = {"images": IMAGES, "counters": COUNTERS}
 
 @dataclass
 class Emulator:
-    """Clients of one of the two."""
+    """Clients of one of the two emulators."""
 
     url: str
     clients: dict[str, Any] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Emulator:
         return self.clients[service]
 
     def outcome(self, service: str, operation: str, arguments: dict[str, Any]) -> Any:
-        """The response, or the whole error; without what is different each time."""
+        """Make a call and return its response, or the complete error, without parts that differ each time."""
         try:
             response = getattr(self.client(service), operation)(**arguments)
         except ClientError as error:
@@ -71,16 +71,16 @@ class Emulator:
         return {name: value for name, value in response.items() if name != "ResponseMetadata"}
 
     def table(self, name: str) -> tuple[list[Item], list[Any]]:
-        """Items and stream records of a table."""
+        """Return the items and the stream records of a table."""
         items = self.client("dynamodb").scan(TableName=name)["Items"]
         return items, [record["dynamodb"] | {"event": record["eventName"]} for record in self.stream(name)]
 
     def stream(self, name: str, kind: str = "TRIM_HORIZON", **where: str) -> list[Any]:
-        """The records of a table's stream from there on."""
+        """Return the records of a table's stream from that position on."""
         return list(self.records(self.iterator(name, kind, **where)))
 
     def iterator(self, name: str, kind: str, **where: str) -> str:
-        """An iterator of a table's stream."""
+        """Return an iterator of a table's stream."""
         arn = self.client("dynamodb").describe_table(TableName=name)["Table"]["LatestStreamArn"]
         streams = self.client("dynamodbstreams")
         (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
@@ -88,7 +88,7 @@ class Emulator:
         return str(found["ShardIterator"])
 
     def records(self, iterator: str) -> Iterator[Any]:
-        """Records, page by page, until there are no more."""
+        """Yield records page by page until there are no more."""
         while True:
             page = self.client("dynamodbstreams").get_records(ShardIterator=iterator)
             for record in page["Records"]:
@@ -102,30 +102,30 @@ class Emulator:
 
 @dataclass(frozen=True)
 class Both:
-    """`patched` and `plain` moto."""
+    """Patched and unpatched (`plain`) moto."""
 
     patched: Emulator
     plain: Emulator
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def __call__(self, service: str, operation: str, **arguments: Any) -> Any:
-        """Makes a call to both, and returns the response (or the error) that both gave."""
+        """Make a call to both. Asserts that both give the same response (or error), and returns it."""
         return self.same(lambda emulator: emulator.outcome(service, operation, arguments))
 
     def same(self, read: Callable[[Emulator], Any]) -> Any:
-        """What `read` finds in both."""
+        """Read from both. Asserts that the results are equal, and returns them."""
         found, expected = read(self.patched), read(self.plain)
-        assert found == expected, f"ours:\n{found}\n\nplain moto:\n{expected}"
+        assert found == expected, f"patched moto:\n{found}\n\nplain moto:\n{expected}"
         return found
 
     def new_table(self, shape: str) -> str:
-        """The name of an empty table in both."""
+        """Create an empty table in both and return its name."""
         name = f"{shape}-{next(self._numbers)}"
         for emulator in (self.patched, self.plain):
             emulator.client("dynamodb").create_table(TableName=name, **SHAPES[shape])
         return name
 
     def assert_same_tables(self, *names: str) -> None:
-        """Items and stream records are equal, one by one."""
+        """Assert that items and stream records of these tables are equal."""
         for name in names:
             self.same(lambda emulator, name=name: emulator.table(name))  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""`python -m local --sam`: functions behind something that answers as `sam local start-lambda` does."""
+"""`python -m local --sam`: functions behind a server that responds like `sam local start-lambda`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Respond = Callable[[str, Any], tuple[dict[str, str], bytes]]
 
 
 class SamLambda:
-    """Answers invocations with what `respond` returns for (function, event)."""
+    """Responds to invocations with what `respond` returns for (function, event)."""
 
     def __init__(self) -> None:
         self.respond: Respond = lambda _, __: ({}, b"{}")
@@ -51,7 +51,7 @@ class SamLambda:
                 self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:
-                """Not a word."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.port = self._server.server_port
@@ -87,18 +87,18 @@ def test_a_container_gets_the_event_and_returns_the_handlers_response(session, s
         ({}, b""),
     ],
 )
-def test_a_container_that_fails_or_says_nothing_has_failed(session, sam_lambda, headers, body):
+def test_a_container_that_fails_or_returns_nothing_has_failed(session, sam_lambda, headers, body):
     sam_lambda.respond = lambda _, __: (headers, body)
     with pytest.raises(InvocationError), function_at(session, sam_lambda.port).reserve() as worker:
         worker.invoke({})
 
 
-def test_no_container_at_all_is_a_worker_that_failed(session):
+def test_a_missing_container_is_a_failed_worker(session):
     with pytest.raises(WorkerFailed), function_at(session, free_port()).reserve() as worker:
         worker.invoke({})
 
 
-def test_messages_are_deleted_or_come_back_as_the_container_says(session, sam_lambda, sqs, make_queue):
+def test_messages_are_deleted_or_returned_as_the_container_says(session, sam_lambda, sqs, make_queue):
     url, arn = make_queue(VisibilityTimeout="0")
     for body in ("good", "bad"):
         sqs.send_message(QueueUrl=url, MessageBody=body)
@@ -115,7 +115,7 @@ def test_messages_are_deleted_or_come_back_as_the_container_says(session, sam_la
     assert [message["Body"] for message in left] == ["bad"]
 
 
-def test_containers_reach_the_emulator_and_keep_lambdas_limit_of_a_request():
+def test_containers_reach_the_emulator_and_keep_lambdas_request_limit():
     options = parse(["--sam"], {})
     assert options.containers
     variables = {"QUEUE_URL": "http://127.0.0.1:4566/1/queue", "MAX_POST_BYTES": "4000000"}
@@ -142,18 +142,21 @@ def test_containers_reach_the_emulator_and_keep_lambdas_limit_of_a_request():
         ("https://sqs.eu-west-1.amazonaws.com/1/queue", "https://sqs.eu-west-1.amazonaws.com/1/queue"),
     ],
 )
-def test_an_endpoint_keeps_its_scheme_port_and_machine_in_containers(url, seen_by_containers):
+def test_an_endpoint_in_containers_keeps_its_scheme_port_and_remote_host(url, seen_by_containers):
     assert environment.in_container(url) == seen_by_containers
 
 
-def test_the_gallery_of_sam_local_may_upload():
+def test_the_gallery_of_sam_local_may_upload_from_its_port():
     samconfig = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
     assert samconfig["default"]["local_start_api"]["parameters"]["port"] == SAM_PORT
 
 
 @pytest.fixture
 def docker(tmp_path, monkeypatch):
-    """Makes `docker network inspect bridge` print what it is given: a dict is the configuration of the network."""
+    """Returns a function that makes `docker network inspect bridge` print this output.
+
+    A dict is the network's configuration.
+    """
 
     def prints(output: Any, interface: str = "docker0") -> None:
         if isinstance(output, dict):
@@ -179,25 +182,25 @@ def docker(tmp_path, monkeypatch):
         ("Error: no such network", Bridge("172.17.0.1", "docker0")),
     ],
 )
-def test_docker_describes_its_bridge(docker, printed, bridge):
+def test_the_bridge_is_read_from_docker(docker, printed, bridge):
     docker(printed, "br0")
     assert docker_bridge() == bridge
 
 
-def test_without_docker_the_bridge_is_the_usual_one(tmp_path, monkeypatch):
+def test_without_docker_the_default_bridge_is_used(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert docker_bridge() == Bridge("172.17.0.1", "docker0")
 
 
-def test_a_bridge_that_is_not_on_this_machine_is_left_alone(docker):
-    """Docker Desktop's is in a virtual machine, from where containers reach the loopback interface."""
+def test_a_bridge_that_is_not_on_this_machine_is_not_used(docker):
+    """Docker Desktop's bridge is in a virtual machine, from which containers reach the loopback interface."""
     docker({"Gateway": "192.0.2.77"})
     assert listen_for_containers(0, option="") is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Docker has no bridge on this machine")
-def test_only_what_arrives_by_the_bridge_is_accepted_there(docker):
-    """A neighbor can send packets for the bridge's address to this machine, but by another interface."""
+def test_the_bridges_address_accepts_only_packets_that_arrive_by_the_bridge(docker):
+    """A neighbor can send packets for the bridge's address to this machine, but only by another interface."""
     other = next(name for _, name in socket.if_nameindex() if name != "lo")
     docker({"Gateway": "127.0.0.2"}, interface=other)
     with listen_for_containers(0, option="") as listening, socket.socket() as client:
@@ -205,7 +208,7 @@ def test_only_what_arrives_by_the_bridge_is_accepted_there(docker):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8 on its loopback interface")
-def test_the_emulator_listens_on_the_bridge_and_nowhere_else(docker, environment):
+def test_the_emulator_listens_only_on_loopback_and_the_bridge(docker, environment):
     docker({"Gateway": "127.0.0.2"}, interface="lo")
     on_loopback = listen("127.0.0.1", 0, option="")
     port = on_loopback.getsockname()[1]
@@ -230,7 +233,7 @@ def test_the_emulator_listens_on_the_bridge_and_nowhere_else(docker, environment
         child.stop()
 
 
-def test_a_container_takes_no_model_of_this_machine(capsys):
+def test_a_container_cannot_use_a_model_of_this_machine(capsys):
     with pytest.raises(SystemExit):
         parse(["--sam", "--model", "demo"], {})
     assert "built into them" in capsys.readouterr().err

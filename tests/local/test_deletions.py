@@ -15,7 +15,7 @@ KEYS = ["plain.jpg", "some folder/my photo+1 é.jpg", "100%20sure/a%2Bb", "😀"
 
 @pytest.fixture
 def bucket(s3: Any, make_queue: Any) -> tuple[str, str]:
-    """Name of a versioned bucket, and URL of the queue that it notifies."""
+    """The name of a versioned bucket, and the URL of the queue that it notifies."""
     url, arn = make_queue()
     name = f"bucket-{uuid.uuid4().hex}"
     s3.create_bucket(Bucket=name)
@@ -27,7 +27,7 @@ def bucket(s3: Any, make_queue: Any) -> tuple[str, str]:
 
 
 def received(sqs: Any, url: str) -> list[dict[str, Any]]:
-    """The S3 records in the queue, which is empty then."""
+    """Receive and delete all S3 records in the queue."""
     records = []
     while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
         for message in messages:
@@ -45,14 +45,14 @@ def removals(sqs: Any, url: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_deleting_an_object_is_announced(s3, sqs, bucket, key):
+def test_deleting_an_object_sends_an_event(s3, sqs, bucket, key):
     name, url = bucket
     s3.put_object(Bucket=name, Key=key, Body=b"x")
     s3.delete_object(Bucket=name, Key=key)
     assert removals(sqs, url) == [("ObjectRemoved:DeleteMarkerCreated", key)]
 
 
-def test_deleting_a_batch_announces_each_key(s3, sqs, bucket):
+def test_deleting_a_batch_sends_an_event_for_each_key(s3, sqs, bucket):
     name, url = bucket
     for key in KEYS:
         s3.put_object(Bucket=name, Key=key, Body=b"x")
@@ -60,7 +60,7 @@ def test_deleting_a_batch_announces_each_key(s3, sqs, bucket):
     assert sorted(removals(sqs, url)) == sorted(("ObjectRemoved:DeleteMarkerCreated", key) for key in KEYS)
 
 
-def test_deleting_an_old_version_is_announced_as_such(s3, sqs, bucket):
+def test_deleting_an_old_version_sends_its_own_kind_of_event(s3, sqs, bucket):
     name, url = bucket
     old = s3.put_object(Bucket=name, Key="k", Body=b"1")["VersionId"]
     s3.put_object(Bucket=name, Key="k", Body=b"2")
@@ -78,7 +78,7 @@ def test_emptying_the_bucket_version_by_version_works(s3, sqs, bucket):
     assert removals(sqs, url) == [("ObjectRemoved:Delete", "k")] * 2
 
 
-def test_the_event_has_the_shape_of_s3s(s3, sqs, bucket):
+def test_the_event_has_s3s_format(s3, sqs, bucket):
     name, url = bucket
     s3.put_object(Bucket=name, Key="a folder/é.jpg", Body=b"x")
     marker = s3.delete_object(Bucket=name, Key="a folder/é.jpg")["VersionId"]
@@ -94,7 +94,7 @@ def test_the_event_has_the_shape_of_s3s(s3, sqs, bucket):
     assert "size" not in found
 
 
-def test_a_deletion_that_is_refused_is_not_announced(s3, sqs, bucket):
+def test_a_refused_deletion_sends_no_event(s3, sqs, bucket):
     name, url = bucket
     s3.put_object(Bucket=name, Key="k", Body=b"x")
     with pytest.raises(s3.exceptions.ClientError):
@@ -102,7 +102,7 @@ def test_a_deletion_that_is_refused_is_not_announced(s3, sqs, bucket):
     assert removals(sqs, url) == []
 
 
-def test_deleting_tags_or_aborting_an_upload_is_no_deletion(s3, sqs, bucket):
+def test_deleting_tags_or_aborting_an_upload_sends_no_event(s3, sqs, bucket):
     name, url = bucket
     s3.put_object(Bucket=name, Key="k", Body=b"x")
     s3.delete_object_tagging(Bucket=name, Key="k")
@@ -111,7 +111,7 @@ def test_deleting_tags_or_aborting_an_upload_is_no_deletion(s3, sqs, bucket):
     assert removals(sqs, url) == []
 
 
-def test_a_bucket_without_versions_is_left_to_moto(s3, sqs, make_queue):
+def test_a_bucket_without_versioning_is_left_to_moto(s3, sqs, make_queue):
     url, arn = make_queue()
     name = f"bucket-{uuid.uuid4().hex}"
     s3.create_bucket(Bucket=name)

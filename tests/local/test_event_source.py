@@ -1,4 +1,4 @@
-"""The event source mapping, against moto over HTTP, with real worker processes."""
+"""The event source mapping, with moto over HTTP and real worker processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_handled_message_is_deleted(sqs, make_queue, run_processor, notes, eve
     assert [note["record"]["messageId"] for note in notes.read()] == [message_id]
 
 
-def test_the_event_is_the_one_that_lambda_sends(sqs, make_queue, run_processor, notes, eventually):
+def test_the_event_has_lambdas_format(sqs, make_queue, run_processor, notes, eventually):
     queue = make_queue()
     run_processor(queue, timeout_seconds=20)
     sqs.send_message(
@@ -57,7 +57,7 @@ def test_the_event_is_the_one_that_lambda_sends(sqs, make_queue, run_processor, 
     assert 15_000 < note["remaining_ms"] <= 20_000
 
 
-def test_a_failed_message_comes_back_after_its_visibility_timeout(
+def test_a_failed_message_is_received_again_after_its_visibility_timeout(
     sqs, make_queue, run_processor, notes, eventually
 ):
     queue = make_queue(VisibilityTimeout="1")
@@ -66,10 +66,10 @@ def test_a_failed_message_comes_back_after_its_visibility_timeout(
     eventually(lambda: len(notes.read()) == 2 and left_in(sqs, queue) == 0)
     counts = [note["record"]["attributes"]["ApproximateReceiveCount"] for note in notes.read()]
     assert counts == ["1", "2"]
-    assert len({note["pid"] for note in notes.read()}) == 1, "an error in the handler does not cost the process"
+    assert len({note["pid"] for note in notes.read()}) == 1, "an error in the handler does not end the process"
 
 
-def test_only_the_failed_items_of_a_batch_come_back(sqs, make_queue, run_processor, notes, eventually):
+def test_only_failed_items_of_a_batch_are_received_again(sqs, make_queue, run_processor, notes, eventually):
     queue = make_queue(VisibilityTimeout="1")
     bad = send(sqs, queue, do="give back")
     for _ in range(3):
@@ -80,7 +80,7 @@ def test_only_the_failed_items_of_a_batch_come_back(sqs, make_queue, run_process
     assert left_in(sqs, queue) == 1
 
 
-def test_a_worker_that_is_killed_is_replaced_and_its_message_comes_back(
+def test_a_killed_worker_is_replaced_and_its_message_is_received_again(
     sqs, make_queue, run_processor, notes, eventually
 ):
     queue = make_queue(VisibilityTimeout="2")
@@ -95,9 +95,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_message_comes_back(
     assert second["record"]["attributes"]["ApproximateReceiveCount"] == "2"
 
 
-def test_a_handler_that_ends_its_process_fails_that_message_alone(
-    sqs, make_queue, run_processor, notes, eventually
-):
+def test_a_handler_that_ends_its_process_fails_only_that_message(sqs, make_queue, run_processor, notes, eventually):
     queue = make_queue(VisibilityTimeout="60")
     run_processor(queue)
     send(sqs, queue, do="exit")
@@ -116,7 +114,7 @@ def test_a_handler_over_its_timeout_is_killed(sqs, make_queue, run_processor, no
     assert "timed out after 0.50 seconds" in capfd.readouterr().err
 
 
-def test_a_message_that_keeps_failing_ends_in_the_dead_letter_queue(
+def test_a_message_that_keeps_failing_moves_to_the_dead_letter_queue(
     sqs, make_queue, run_processor, notes, eventually
 ):
     dead = make_queue()
@@ -139,7 +137,7 @@ def test_workers_share_a_queue(sqs, make_queue, run_processor, notes, eventually
     assert len({note["pid"] for note in notes.read()}) == 2
 
 
-def test_what_a_handler_prints_is_a_log_line_and_not_its_response(
+def test_output_of_a_handler_is_logged_and_not_part_of_its_response(
     sqs, make_queue, run_processor, notes, eventually, capfd
 ):
     queue = make_queue()
@@ -156,7 +154,7 @@ def test_what_a_handler_prints_is_a_log_line_and_not_its_response(
     eventually(both_lines)
 
 
-def test_what_a_handler_logs_is_shown_with_its_fields(sqs, make_queue, run_processor, eventually, capfd):
+def test_log_records_of_a_handler_are_shown_with_their_fields(sqs, make_queue, run_processor, eventually, capfd):
     queue = make_queue()
     run_processor(queue)
     send(sqs, queue, do="log")
@@ -188,18 +186,18 @@ def test_a_worker_is_warm_before_its_first_invocation(sqs, make_queue, run_proce
         ({"batchItemFailures": [{"itemIdentifier": "stranger"}]}, {"a", "b"}),
     ],
 )
-def test_item_failures_are_read_as_lambda_reads_them(result, failed):
+def test_item_failures_are_interpreted_as_by_lambda(result, failed):
     assert failed_message_ids(result, ["a", "b"]) == failed
 
 
-def test_a_log_line_shows_a_key_decoded():
+def test_a_log_line_shows_the_decoded_key():
     body = json.dumps({"Records": [{"eventName": "ObjectCreated:Put", "s3": {"object": {"key": "a%2Fb+c.jpg"}}}]})
     message = {"MessageId": "1", "ReceiptHandle": "r", "Body": body, "MD5OfBody": "m"}
     assert describe([message]) == "ObjectCreated:Put a/b c.jpg"
     assert lambda_event([message], queue_arn="arn:aws:sqs:eu-west-1:1:q")["Records"][0]["awsRegion"] == "eu-west-1"
 
 
-def test_a_worker_is_reloaded_when_it_has_finished_its_message(
+def test_a_worker_is_reloaded_after_it_has_finished_its_message(
     sqs, make_queue, run_processor, notes, eventually, tmp_path
 ):
     queue, gate = make_queue(), tmp_path / "gate"
@@ -209,7 +207,7 @@ def test_a_worker_is_reloaded_when_it_has_finished_its_message(
     reloading = threading.Thread(target=function.reload)
     reloading.start()
     send(sqs, queue, do="nothing")
-    assert function.pids == [first["pid"]], "it is busy"
+    assert function.pids == [first["pid"]], "the worker is busy"
     gate.touch()
     reloading.join(20)
     assert not reloading.is_alive()

@@ -1,4 +1,4 @@
-"""Which requests the local servers accept."""
+"""The requests that the local servers accept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EMULATOR = Gate.of(["host.docker.internal", "172.17.0.1"], page_origins("127.0.0
     "host", ["127.0.0.1:8000", "localhost", "LocalHost:8000", "[::1]:8000", "bucket.localhost:4566", "127.0.0.1:"]
 )
 @pytest.mark.parametrize("gate", [API, EMULATOR])
-def test_this_machine_has_several_names(gate: Gate, host: str) -> None:
+def test_the_names_of_this_machine_are_accepted(gate: Gate, host: str) -> None:
     assert gate.refusal(Request("DELETE", host)) is None
 
 
@@ -48,18 +48,18 @@ def test_this_machine_has_several_names(gate: Gate, host: str) -> None:
     ],
 )
 @pytest.mark.parametrize("gate", [API, EMULATOR])
-def test_no_other_host_is_served(gate: Gate, host: str | None) -> None:
+def test_other_hosts_are_refused(gate: Gate, host: str | None) -> None:
     assert "does not serve the host" in (gate.refusal(Request("GET", host)) or "")
 
 
-def test_containers_know_this_machine_by_other_names() -> None:
+def test_containers_may_use_docker_names_of_this_machine() -> None:
     for host in ("host.docker.internal:4566", "172.17.0.1:4566"):
         assert EMULATOR.refusal(Request("POST", host)) is None
         assert API.refusal(Request("POST", host))
 
 
 @pytest.mark.parametrize("wildcard", ["0.0.0.0", "::"])
-def test_on_all_interfaces_any_address_is_served_but_no_foreign_name(wildcard: str) -> None:
+def test_on_all_interfaces_any_address_is_accepted_but_no_foreign_name(wildcard: str) -> None:
     gate = Gate.of([wildcard], [], has_pages=True)
     mine = socket.gethostname()
     for host in ("192.168.1.7:8000", "[fe80::1]:8000", mine, f"{mine}.local:8000"):
@@ -78,18 +78,18 @@ def test_pages_of_other_origins_are_refused(method: str, origin: str) -> None:
     assert "may not send requests" in (EMULATOR.refusal(Request(method, "127.0.0.1:4566", origin)) or "")
 
 
-def test_the_apis_own_pages_may_call_whatever_port_they_came_through() -> None:
+def test_the_apis_own_pages_may_call_it_through_any_port() -> None:
     assert API.refusal(Request("DELETE", OWN, f"http://{OWN}", "same-origin")) is None
     assert API.refusal(Request("POST", "localhost:9000", "http://localhost:9000", "same-origin")) is None
     assert API.refusal(Request("POST", OWN, PAGE, "cross-site")) is None
 
 
-def test_the_emulator_serves_no_pages_that_may_call_it() -> None:
+def test_the_emulator_has_no_pages_of_its_own() -> None:
     assert EMULATOR.refusal(Request("PUT", "127.0.0.1:4566", "http://127.0.0.1:4566", "same-origin"))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
-def test_the_gallery_may_upload_to_the_emulator_and_no_more(host: str) -> None:
+def test_the_gallery_may_only_upload_to_the_emulator(host: str) -> None:
     for method in ("GET", "HEAD", "PUT"):
         assert EMULATOR.refusal(Request(method, "127.0.0.1:4566", f"http://{host}:8000", "same-site")) is None
     for method in ("POST", "DELETE"):
@@ -98,7 +98,7 @@ def test_the_gallery_may_upload_to_the_emulator_and_no_more(host: str) -> None:
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_without_an_origin_another_site_may_only_read(site: str) -> None:
-    """A link to the gallery, a picture from the bucket: the page that asks cannot read the response."""
+    """A link to the gallery, or a picture from the bucket: the other page cannot read the response."""
     assert API.refusal(Request("GET", OWN, fetch_site=site)) is None
     assert "another site" in (API.refusal(Request("POST", OWN, fetch_site=site)) or "")
     assert API.refusal(Request("POST", OWN, fetch_site="none")) is None
@@ -113,7 +113,7 @@ def test_an_ipv6_address_is_in_brackets() -> None:
 
 
 ANY_PAGE = ["--served-host", "0.0.0.0", "--origin", "*"]
-"""What `make sam-local` with `--host 0.0.0.0 --parameter CorsOrigins=*` hands to both of SAM's servers."""
+"""The options of `make sam-local`, given `--host 0.0.0.0 --parameter CorsOrigins=*`, for both of SAM's servers."""
 INVOCATION = "/2015-03-31/functions/ApiFunction/invocations"
 
 
@@ -129,7 +129,7 @@ def sam_lambda(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[FlaskClient, l
     runner = SimpleNamespace(is_debugging=lambda: False, get_function=lambda *_: None, invoke=invoke)
     service = LocalLambdaHttpService(runner, port=0, host="127.0.0.1")
     service.create()
-    monkeypatch.setattr(Flask, "__call__", Flask.__call__)  # restores it afterwards
+    monkeypatch.setattr(Flask, "__call__", Flask.__call__)  # so that monkeypatch restores it
     gate, _ = parse([*ANY_PAGE, "local", "start-lambda"])
     guard_servers(gate)
     yield service._app.test_client(), invoked
@@ -149,7 +149,7 @@ def sam_lambda(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[FlaskClient, l
     ],
     ids=str,
 )
-def test_no_page_can_invoke_a_function_behind_sam(
+def test_a_page_cannot_invoke_a_function_behind_sam(
     sam_lambda: tuple[FlaskClient, list[str]], headers: dict[str, str]
 ) -> None:
     client, invoked = sam_lambda
@@ -163,7 +163,7 @@ def test_the_stack_can_invoke_a_function_behind_sam(sam_lambda: tuple[FlaskClien
     assert invoked == ["ApiFunction"]
 
 
-def test_the_api_behind_sam_accepts_its_own_pages_and_those_that_are_named() -> None:
+def test_the_api_behind_sam_accepts_its_own_pages_and_configured_ones() -> None:
     gate, command = parse(["--served-host", "myhost", "--origin", PAGE, "local", "start-api", "--port", "8000"])
     assert command == ["local", "start-api", "--port", "8000"]
     for origin in ("http://myhost:8000", PAGE):
@@ -171,8 +171,8 @@ def test_the_api_behind_sam_accepts_its_own_pages_and_those_that_are_named() -> 
     assert gate.refusal(Request("POST", "myhost:8000", FOREIGN_PAGE))
 
 
-def test_it_stands_in_front_of_sams_servers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Flask, "__call__", Flask.__call__)  # restores it afterwards
+def test_the_gate_guards_sams_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Flask, "__call__", Flask.__call__)  # so that monkeypatch restores it
     guard_servers(API)
     application = Flask("sam")
     application.add_url_rule("/", view_func=lambda: "invoked", methods=["POST"])

@@ -1,4 +1,4 @@
-"""Log lines, short and unforgeable."""
+"""Log lines are short and cannot be forged."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def test_an_error_shows_its_level_and_traceback():
     assert logs.shorten(json.dumps(record)) == ["error no", "Traceback", "  File x", "ValueError: y"]
 
 
-def test_metrics_and_empty_lines_are_left_out():
+def test_metrics_and_empty_lines_are_omitted():
     assert logs.shorten('{"_aws": {}, "Images": 1}') == []
     assert logs.shorten("") == []
 
 
-def test_anything_else_stays_as_it_is():
+def test_anything_else_is_printed_unchanged():
     assert logs.shorten("plain text") == ["plain text"]
     assert logs.shorten("{not json") == ["{not json"]
 
 
-def test_a_name_cannot_forge_a_line(capsys):
+def test_a_file_name_cannot_forge_a_line(capsys):
     logs.write("processor", "photo\n12:00:00 api        all is well\x1b[2J\u2028\u2029\x85\u202e.jpg")
     (line,) = capsys.readouterr().err.splitlines()
     assert "photo\\n12:00:00 api" in line and "\\u2028\\u2029\\x85\\u202e" in line
@@ -62,6 +62,6 @@ def test_a_record_of_the_functions_becomes_one_line_that_no_name_can_forge(capsy
     assert line.endswith("named photo\\n\\u2028{}.jpg processing_ms=7 image_id=img_1")
 
 
-def test_bytes_that_are_no_text_are_shown_all_the_same(capsys):
+def test_bytes_that_are_not_text_are_printed_as_escapes(capsys):
     logs.copy("processor", io.BytesIO(b"caf\xe9\n"))
     assert "caf\ufffd" in capsys.readouterr().err

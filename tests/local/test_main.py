@@ -1,4 +1,4 @@
-"""`python -m local` as a whole, with the real template and stand-ins for the functions."""
+"""`python -m local` as a whole, with the real template and fake functions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def command(*arguments: str) -> list[str]:
 
 
 class Run:
-    """A `python -m local` in the background."""
+    """A `python -m local` that runs in the background."""
 
     def __init__(self, folder: Path, *arguments: str, env_file: Path | None = None) -> None:
         self._folder = folder
@@ -107,10 +107,10 @@ def test_functions_get_the_settings_of_the_template(stack, client, eventually):
     assert settings["UPLOADS_BUCKET"] == ready["uploads_bucket_name"]
     assert settings["PROCESSOR_TIMEOUT_SECONDS"] == "5"
     assert settings["MAX_POST_BYTES"] == settings["MAX_IMAGE_BYTES"] == "50000000"
-    assert settings["CAPTION_MODEL_DIR"] is None, "a variable of the processor alone"
+    assert settings["CAPTION_MODEL_DIR"] is None, "only the processor has this variable"
 
 
-def test_the_stack_is_the_one_of_the_template(stack, client):
+def test_the_stack_matches_the_template(stack, client):
     _, ready = stack
     s3, sqs, dynamodb = client("s3"), client("sqs"), client("dynamodb")
     bucket = ready["uploads_bucket_name"]
@@ -132,7 +132,7 @@ def test_the_stack_is_the_one_of_the_template(stack, client):
     assert images["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
 
 
-def test_what_keeps_failing_reaches_the_recovery_function(stack, client, eventually):
+def test_a_message_that_keeps_failing_reaches_the_recovery_function(stack, client, eventually):
     run, ready = stack
     body = json.dumps({"do": "raise"})
     message_id = client("sqs").send_message(QueueUrl=ready["queue_url"], MessageBody=body)["MessageId"]
@@ -151,7 +151,7 @@ def test_the_sweep_runs_on_its_schedule(stack, eventually):
     assert event["resources"][0].startswith("arn:aws:events:us-east-1:")
 
 
-def test_the_banner_says_where_everything_is(stack):
+def test_the_banner_shows_all_urls_and_names(stack):
     run, ready = stack
     text = run.output.read_text()
     assert ready["api_url"] in text
@@ -165,7 +165,7 @@ def test_the_banner_says_where_everything_is(stack):
     assert "WORKERS=0" not in text
 
 
-def test_sam_local_gets_an_environment_that_works_inside_containers(stack):
+def test_sam_local_gets_an_environment_that_works_in_containers(stack):
     _, ready = stack
     functions = json.loads(Path(ready["env_file"]).read_text())
     assert set(functions) == {"ApiFunction", "ProcessorFunction", "RecoveryFunction", "StreamFunction"}
@@ -186,7 +186,7 @@ def test_without_workers_the_banner_says_that_nothing_is_processed(tmp_path, eve
         run.process.wait(20)
 
 
-def test_a_second_stack_does_not_take_the_files_of_the_first(stack):
+def test_a_second_stack_does_not_overwrite_the_files_of_the_first(stack):
     run, ready = stack
     before = run.env_file.read_text()
     arguments = ["--port", "0", "--aws-port", "0", "--env-file", str(run.env_file)]
@@ -197,7 +197,7 @@ def test_a_second_stack_does_not_take_the_files_of_the_first(stack):
     assert run.env_file.read_text() == before
 
 
-def test_stopping_says_what_happens_to_an_image_on_its_way(tmp_path, session, eventually):
+def test_stopping_warns_about_images_in_progress(tmp_path, session, eventually):
     run = Run(tmp_path)
     ready = eventually(run.ready, seconds=60)
     sqs = session.client("sqs", endpoint_url=ready["aws_endpoint_url"])
@@ -211,7 +211,7 @@ def test_stopping_says_what_happens_to_an_image_on_its_way(tmp_path, session, ev
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left_running(tmp_path, eventually, is_alive, signum):
+def test_no_process_keeps_running(tmp_path, eventually, is_alive, signum):
     run = Run(tmp_path)
     ready = eventually(run.ready, seconds=60)
     assert run.env_file.exists()
@@ -235,7 +235,7 @@ def test_it_can_be_interrupted_while_it_starts(tmp_path, eventually):
 
 
 @pytest.mark.parametrize("flag", ["--port", "--aws-port"])
-def test_a_busy_port_is_named_before_anything_starts(flag):
+def test_the_error_for_a_busy_port_names_it_before_anything_starts(flag):
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as other:
         busy = str(other.getsockname()[1])
         arguments = ["--port", "0", "--aws-port", "0", flag, busy]
@@ -247,7 +247,7 @@ def test_a_busy_port_is_named_before_anything_starts(flag):
     assert done.stdout == ""
 
 
-def test_an_unknown_parameter_is_named(tmp_path):
+def test_the_error_for_an_unknown_parameter_names_it(tmp_path):
     arguments = ["--port", "0", "--aws-port", "0", "--parameter", "ProcesorTimeout=5"]
     done = subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""MiniStack as `python -m local --emulator ministack` runs it: who may use it, what it offers, what it keeps."""
+"""MiniStack as `python -m local --emulator ministack` runs it: access, services, and stored data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEY = "some folder/my photo+1 é %20.jpg"
 
 
 class Emulator:
-    """MiniStack in a process of its own, and its clients."""
+    """MiniStack in a separate process, and its clients."""
 
     def __init__(self, *arguments: str, **environment: str) -> None:
         listening = ports.listen("127.0.0.1", 0, option="")
@@ -52,7 +52,7 @@ class Emulator:
         return httpx.request(method, self.url + path, trust_env=False, timeout=30, **options)
 
     def end_with_its_parent(self) -> None:
-        """The parent's end closes the child's standard input."""
+        """Close the child's standard input, as the end of the parent does."""
         self.child.stdin.close()
         until(lambda: self.child.exit_code is not None, seconds=20)
 
@@ -72,13 +72,13 @@ def running(*arguments: str, **environment: str) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
-    """In an environment with settings of MiniStack that nobody wants here."""
+    """MiniStack in an environment with unwanted MiniStack settings."""
     with running("--origin", PAGE, AUTH="true", SERVICES="lambda", USE_SSL="1", MINISTACK_HOST="x") as emulator:
         emulator.client("s3").create_bucket(Bucket="photos")
         yield emulator
 
 
-# Who may use it
+# Access
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def emulator() -> Iterator[Emulator]:
     ],
 )
 @pytest.mark.parametrize(("method", "path"), [("GET", "/photos"), ("PUT", "/photos/a"), ("OPTIONS", "/photos/a")])
-def test_no_foreign_page_reaches_it(emulator: Emulator, sender: dict[str, str], method: str, path: str) -> None:
+def test_foreign_pages_are_refused(emulator: Emulator, sender: dict[str, str], method: str, path: str) -> None:
     response = emulator.request(method, path, headers=sender)
     assert (response.status_code, response.json()["error"]["code"]) == (403, "forbidden")
     assert not [name for name in response.headers if name.startswith("access-control")]
@@ -109,13 +109,13 @@ def test_the_gallery_uploads_by_presigned_url_and_reads_the_response(emulator: E
     assert emulator.request("DELETE", "/photos/a", headers=page).status_code == 403
 
 
-def test_no_page_at_all_may_read_what_a_program_asks_for(emulator: Emulator) -> None:
+def test_no_page_may_read_a_programs_response(emulator: Emulator) -> None:
     response = emulator.request("GET", "/")
     assert response.status_code == 200
     assert not [name for name in response.headers if name.startswith("access-control")]
 
 
-# What it offers
+# Services
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,9 @@ def test_no_page_at_all_may_read_what_a_program_asks_for(emulator: Emulator) -> 
         ("GET", "/iceberg/v1/config"),
     ],
 )
-def test_its_own_interface_and_other_services_are_refused(emulator: Emulator, method: str, path: str) -> None:
+def test_ministacks_own_interface_and_other_services_are_refused(
+    emulator: Emulator, method: str, path: str
+) -> None:
     response = emulator.request(method, path)
     assert response.status_code == 403
     assert "does not offer this part of AWS" in response.text
@@ -150,11 +152,11 @@ def test_an_sdk_gets_an_error_for_a_service_that_is_not_offered(
 
 
 @pytest.mark.parametrize("host", ["0123abcd.execute-api.localhost", "d1.cloudfront.localhost"])
-def test_no_host_name_leads_to_another_service(emulator: Emulator, host: str) -> None:
+def test_no_host_name_reaches_another_service(emulator: Emulator, host: str) -> None:
     assert emulator.request("GET", "/", headers={"Host": host}).status_code >= 400
 
 
-def test_keys_that_other_services_know_as_paths_are_keys(emulator: Emulator) -> None:
+def test_keys_that_look_like_paths_of_other_services_are_keys(emulator: Emulator) -> None:
     s3 = emulator.client("s3")
     for key in ("pool/.well-known/jwks.json", "_ministack/reset", "health"):
         s3.put_object(Bucket="photos", Key=key, Body=key.encode())
@@ -162,7 +164,7 @@ def test_keys_that_other_services_know_as_paths_are_keys(emulator: Emulator) -> 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_it_listens_nowhere_but_on_its_socket(emulator: Emulator) -> None:
+def test_it_listens_only_on_its_socket(emulator: Emulator) -> None:
     listening = []
     mine = {str(fd.readlink()) for fd in Path(f"/proc/{emulator.child.pid}/fd").iterdir() if fd.is_symlink()}
     for table in ("tcp", "tcp6", "udp", "udp6"):
@@ -174,11 +176,11 @@ def test_it_listens_nowhere_but_on_its_socket(emulator: Emulator) -> None:
     assert listening == [("tcp", f"0100007F:{port:04X}")]
 
 
-# What it keeps
+# Stored data
 
 
 def write(emulator: Emulator) -> None:
-    """One object with two versions, one record, one message, one secret."""
+    """Write an object with two versions, a record, a message and a secret."""
     s3, sqs, dynamodb = (emulator.client(service) for service in ("s3", "sqs", "dynamodb"))
     s3.create_bucket(Bucket="photos")
     s3.put_bucket_versioning(Bucket="photos", VersioningConfiguration={"Status": "Enabled"})
@@ -234,7 +236,7 @@ def stop_during_a_request(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("end", [stop, Emulator.end_with_its_parent, stop_during_a_request])
-def test_everything_is_there_after_a_clean_end(tmp_path: Path, end: Callable[[Emulator], None]) -> None:
+def test_all_data_survive_a_clean_stop(tmp_path: Path, end: Callable[[Emulator], None]) -> None:
     data = KeptData(tmp_path / "data")
     with running("--data", str(data.folder)) as emulator:
         write(emulator)
@@ -244,7 +246,7 @@ def test_everything_is_there_after_a_clean_end(tmp_path: Path, end: Callable[[Em
         assert not data.needs_reconcile
 
 
-def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_data(tmp_path: Path) -> None:
     with running("--data", str(tmp_path / "data")) as emulator:
         write(emulator)
     files = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
@@ -252,7 +254,7 @@ def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o077 for path in [*files, tmp_path / "data"]} == {0}
 
 
-def test_after_a_kill_the_objects_are_there_and_the_tables_must_be_reconciled(tmp_path: Path) -> None:
+def test_after_a_kill_the_objects_exist_and_the_tables_must_be_reconciled(tmp_path: Path) -> None:
     data = KeptData(tmp_path / "data")
     with running("--data", str(data.folder)) as emulator:
         write(emulator)
@@ -261,7 +263,7 @@ def test_after_a_kill_the_objects_are_there_and_the_tables_must_be_reconciled(tm
         s3 = emulator.client("s3")
         assert s3.get_object(Bucket="photos", Key=KEY)["Body"].read() == b"new"
         assert data.needs_reconcile
-    # Until that is done, however often it is started and stopped.
+    # This holds until it is reconciled, however often it is started and stopped.
     with running("--data", str(data.folder)) as emulator:
         emulator.request("GET", "/")
         assert data.needs_reconcile
@@ -271,18 +273,18 @@ def test_after_a_kill_the_objects_are_there_and_the_tables_must_be_reconciled(tm
         assert not data.needs_reconcile
 
 
-def test_what_could_not_be_saved_must_be_reconciled(tmp_path: Path) -> None:
+def test_after_a_failed_save_the_tables_must_be_reconciled(tmp_path: Path) -> None:
     data = KeptData(tmp_path / "data")
     with running("--data", str(data.folder)) as emulator:
         write(emulator)
-        (data.state / "dynamodb.json").mkdir()  # in the way
+        (data.state / "dynamodb.json").mkdir()  # so that the file cannot be written
     (data.state / "dynamodb.json").rmdir()
     with running("--data", str(data.folder)) as emulator:
         emulator.request("GET", "/")
         assert data.needs_reconcile
 
 
-def test_two_stacks_cannot_share_it(tmp_path: Path) -> None:
+def test_two_stacks_cannot_share_the_data(tmp_path: Path) -> None:
     first, second = KeptData(tmp_path / "data"), KeptData(tmp_path / "data")
     first.open()
     with pytest.raises(InUse, match="another local stack"):
@@ -292,11 +294,11 @@ def test_two_stacks_cannot_share_it(tmp_path: Path) -> None:
     assert not second.needs_reconcile
 
 
-# As a part of `python -m local`, with stand-ins for the functions
+# As a part of `python -m local`, with fake functions
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
-def test_it_ends_with_the_stack_and_saves_everything(
+def test_it_stops_with_the_stack_and_saves_everything(
     tmp_path: Path, eventually: Callable[..., Any], is_alive: Callable[[int], bool], signum: int
 ) -> None:
     run = Run(tmp_path, "--emulator", "ministack", "--sweep-seconds", "0.5")

@@ -1,4 +1,4 @@
-"""`local.moto_patches.listings`: the pages of a listing are those of moto as it comes."""
+"""`local.moto_patches.listings`: the pages of a listing equal those of unpatched moto."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEYS = ["a", "a/", "a/1", "a/2", "a/b/1", "a0", "b/1", "b/10", "b/2", "Ã©/1", "Ã
 
 @pytest.fixture(scope="module", params=[True, False], ids=["versioned", "unversioned"])
 def bucket(both: Both, request: pytest.FixtureRequest) -> str:
-    """A bucket after many writes; some keys are gone, some hidden by delete markers, some came back."""
+    """A bucket after many writes. Some keys were deleted, some hidden by delete markers, some put again."""
     name = "versioned" if request.param else "unversioned"
     both("s3", "create_bucket", Bucket=name)
     if request.param:
@@ -60,7 +60,7 @@ def test_pages_are_the_same(both: Both, bucket: str, narrowed: dict[str, str], m
     both.same(pages)
 
 
-def test_nothing_is_listed_twice_and_everything_that_is_there(both: Both, bucket: str) -> None:
+def test_every_existing_key_is_listed_exactly_once(both: Both, bucket: str) -> None:
     s3 = both.patched.client("s3")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, MaxKeys=1)
     keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]

@@ -1,4 +1,4 @@
-"""`local.moto_patches.objects`: bodies lie in files that are closed and go when they are not needed any more."""
+"""`local.moto_patches.objects`: bodies are in closed files, which are deleted when they are no longer needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MEGABYTE = 1_000_000
 
 
 class Running:
-    """An emulator in a process of its own, and its S3."""
+    """An emulator in a separate process, and its S3 client."""
 
     def __init__(self, environment: dict[str, str], temporary: Path) -> None:
         listening = ports.listen("127.0.0.1", 0, option="")
@@ -34,13 +34,13 @@ class Running:
         self._temporary = temporary
 
     def folder(self) -> Path | None:
-        """The one of its bodies."""
+        """Return the folder of the emulator's bodies."""
         folders = list(self._temporary.glob("image-pipeline-objects-*"))
         assert len(folders) <= 1
         return folders[0] if folders else None
 
     def files(self) -> list[int]:
-        """The sizes of its bodies."""
+        """Return the sizes of the stored bodies."""
         folder = self.folder()
         return sorted(file.stat().st_size for file in folder.iterdir()) if folder else []
 
@@ -50,7 +50,7 @@ class Running:
 
 @pytest.fixture
 def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[[], Running]]:
-    """Starts emulators, which share a folder for temporary files."""
+    """Returns a function that starts emulators with a shared folder for temporary files."""
     started = []
 
     def start() -> Running:
@@ -84,12 +84,12 @@ def test_bodies_are_read_from_files_that_are_not_open(running: Running) -> None:
 
 
 def open_files(pid: int) -> list[str]:
-    """What a process has open. Only Linux shows it without further programs."""
+    """Return the files that a process has open. Only Linux shows them without further programs."""
     descriptors = Path(f"/proc/{pid}/fd")
     return [str(fd.readlink()) for fd in descriptors.iterdir()] if sys.platform == "linux" else []
 
 
-def test_a_body_goes_with_its_object(running: Running) -> None:
+def test_a_body_is_deleted_with_its_object(running: Running) -> None:
     s3 = running.s3
     for key in ("a", "b", "c"):
         put(running, key, b"1")
@@ -104,11 +104,11 @@ def test_a_body_goes_with_its_object(running: Running) -> None:
     assert running.files() == []
 
 
-def test_a_body_goes_with_its_version(running: Running) -> None:
+def test_a_body_is_deleted_with_its_version(running: Running) -> None:
     running.s3.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
     old, new = put(running, "a", b"1"), put(running, "a", b"22")
     marker = running.s3.delete_object(Bucket="bucket", Key="a")["VersionId"]
-    assert running.files() == [1, 2]  # hidden, not gone
+    assert running.files() == [1, 2]  # hidden, but not deleted
     assert running.body("a", VersionId=old) == b"1"
     running.s3.delete_object(Bucket="bucket", Key="a", VersionId=old)
     assert running.files() == [2]
@@ -117,7 +117,7 @@ def test_a_body_goes_with_its_version(running: Running) -> None:
     assert running.files() == []
 
 
-def test_the_parts_of_an_upload_go_too(running: Running) -> None:
+def test_the_parts_of_an_upload_are_deleted_too(running: Running) -> None:
     s3 = running.s3
     part = os.urandom(5 * 2**20)
     for is_completed in (False, True):
@@ -135,7 +135,7 @@ def test_the_parts_of_an_upload_go_too(running: Running) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a running process")
-def test_a_full_disk_is_an_error_of_the_service_and_breaks_nothing(running: Running) -> None:
+def test_a_full_disk_returns_an_error_and_damages_nothing(running: Running) -> None:
     put(running, "a", b"before")
     unlimited = resource.prlimit(running.child.pid, resource.RLIMIT_FSIZE, (MEGABYTE, resource.RLIM_INFINITY))
     with pytest.raises(ClientError) as refused:
@@ -154,21 +154,21 @@ def test_a_full_disk_is_an_error_of_the_service_and_breaks_nothing(running: Runn
 # The folder
 
 
-def test_the_folder_goes_when_the_emulator_is_ended(running: Running) -> None:
+def test_the_folder_is_deleted_when_the_emulator_stops(running: Running) -> None:
     put(running, "a", b"1")
     assert running.folder()
     running.child.stop(grace_seconds=20)
     assert running.folder() is None
 
 
-def test_the_folder_goes_with_the_process_that_started_the_emulator(running: Running, eventually: Any) -> None:
+def test_the_folder_is_deleted_when_the_parent_process_ends(running: Running, eventually: Any) -> None:
     put(running, "a", b"1")
-    running.child.stdin.close()  # as the kernel does where that process is killed
+    running.child.stdin.close()  # as the kernel does when that process is killed
     eventually(lambda: running.child.exit_code is not None)
     assert running.folder() is None
 
 
-def test_a_folder_that_was_left_behind_goes_at_the_next_start_and_that_of_a_running_emulator_stays(
+def test_the_next_start_deletes_a_leftover_folder_but_not_that_of_a_running_emulator(
     start: Callable[[], Running], eventually: Any, tmp_path: Path
 ) -> None:
     killed = start()
@@ -185,7 +185,9 @@ def test_a_folder_that_was_left_behind_goes_at_the_next_start_and_that_of_a_runn
     assert running.files() == [1]
 
 
-def test_a_link_with_the_name_of_a_folder_is_left_alone(start: Callable[[], Running], tmp_path: Path) -> None:
+def test_a_symbolic_link_with_the_name_of_a_folder_is_not_followed(
+    start: Callable[[], Running], tmp_path: Path
+) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "file").touch()

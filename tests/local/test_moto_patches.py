@@ -1,4 +1,4 @@
-"""What `local.moto_patches` is for: no call costs more where there is more; nothing replaced stays in memory."""
+"""What `local.moto_patches` ensures: calls cost no more with more data, and replaced data do not stay in memory."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def _patched() -> None:
 
 
 def python_calls(action: Callable[[], object]) -> int:
-    """How many Python functions run during `action`: its cost, on a busy machine too."""
+    """Count the Python functions that run during `action`: a cost that does not depend on the machine's load."""
     calls = 0
 
     def count(_frame: Any, event: str, _argument: Any) -> None:
         nonlocal calls
         calls += event == "call"
 
-    action()  # what is done once is done
+    action()  # so that one-time work is not counted
     sys.setprofile(count)
     try:
         action()
@@ -46,7 +46,7 @@ def python_calls(action: Callable[[], object]) -> int:
 
 
 def images(number: int) -> DynamoDBBackend:
-    """A table of so many images, whose indexes are in use."""
+    """Create a table with that many images and indexes in use."""
     backend = DynamoDBBackend(REGION, DEFAULT_ACCOUNT_ID)
     backend.create_table(
         "images",
@@ -127,7 +127,7 @@ def test_a_listing_costs_the_same_in_a_large_bucket() -> None:
     assert all(more <= 1.1 * less for less, more in zip(few, many, strict=True))
 
 
-def test_nothing_stays_of_what_was_replaced() -> None:
+def test_replaced_data_do_not_stay_in_memory() -> None:
     backend = images(FEW)
     objects = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
     objects.create_bucket("replaced", REGION)
@@ -157,7 +157,7 @@ def test_messages_are_deleted_as_in_plain_moto(both: Both) -> None:
         sqs = emulator.client("sqs")
         for body in ("delayed", "a", "b"):
             sqs.send_message(**queue, MessageBody=body, DelaySeconds=900 if body == "delayed" else 0)
-        first = sqs.receive_message(**queue, VisibilityTimeout=0)["Messages"]  # visible again at once
+        first = sqs.receive_message(**queue, VisibilityTimeout=0)["Messages"]  # immediately visible again
         again = sqs.receive_message(**queue, MaxNumberOfMessages=10)["Messages"]
         outcomes: list[Any] = [[message["Body"] for message in messages] for messages in (first, again)]
         for handle in (first[0]["ReceiptHandle"], again[0]["ReceiptHandle"], again[1]["ReceiptHandle"], "unknown"):
@@ -168,7 +168,7 @@ def test_messages_are_deleted_as_in_plain_moto(both: Both) -> None:
     both.same(run)
 
 
-def test_another_version_of_moto_is_refused_with_what_to_do() -> None:
+def test_the_error_for_another_version_of_moto_says_what_to_do() -> None:
     with pytest.raises(
         MotoChanged, match=r"written for moto 5\.2\.5, but 5\.3\.0 is installed\. Install moto==5\.2\.5"
     ):

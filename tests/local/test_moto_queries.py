@@ -1,4 +1,4 @@
-"""`local.moto_patches.tables`: a query's pages are those of moto as it comes, after writes of every kind."""
+"""`local.moto_patches.tables`: the pages of a query equal those of unpatched moto, after all kinds of writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ BIG = "x" * 150_000  # a page ends at 1 MB
 
 @pytest.fixture(scope="module")
 def images(both: Both) -> str:
-    """A table after many writes, with queries in between; some items are in no index, some leave theirs again."""
+    """A table after many writes with queries in between.
+
+    Some items are in no index, and some leave an index again.
+    """
     rng = random.Random(12)
     table = both.new_table("images")
     for number in range(100):
@@ -66,7 +69,7 @@ def update(rng: random.Random) -> dict[str, Any]:
 def query(
     both: Both, table: str, index: str | None, name: str, value: str, condition: str = "", **more: Any
 ) -> list[list[Any]]:
-    """All pages, equal on both; `condition` and `more` narrow the query."""
+    """Return all pages, which must be equal in both emulators; `condition` and `more` restrict the query."""
     arguments: dict[str, Any] = {
         "TableName": table,
         "KeyConditionExpression": f"#hash = :hash{condition}",
@@ -124,7 +127,7 @@ def test_pages_end_at_one_megabyte(both: Both, images: str, more: dict[str, Any]
     assert [len(page) for page in pages] == [6, 6]
 
 
-def test_a_filter_and_a_start_that_is_gone_are_the_same(both: Both, images: str) -> None:
+def test_a_filter_and_a_deleted_start_key_give_the_same_pages(both: Both, images: str) -> None:
     pending = {":p": {"S": "pending"}}
     query(
         both, images, "by_created", "listed", "images",
@@ -147,7 +150,7 @@ def test_numbers_sort_as_numbers(both: Both) -> None:
     query(both, table, None, "name", "b", " AND shard > :n", ExpressionAttributeValues={":n": {"N": "9"}}, Limit=1)
 
 
-def test_refused_queries_are_refused_the_same_way(both: Both, images: str) -> None:
+def test_invalid_queries_are_refused_the_same_way(both: Both, images: str) -> None:
     for more in (
         {"IndexName": "no-such"},
         {"IndexName": "by_created", "ConsistentRead": True},
@@ -161,7 +164,7 @@ def test_refused_queries_are_refused_the_same_way(both: Both, images: str) -> No
         assert "Error" in both("dynamodb", "query", **arguments | more)
 
 
-def test_an_index_that_is_added_later_holds_what_is_there(both: Both) -> None:
+def test_an_index_added_later_contains_existing_items(both: Both) -> None:
     table = both.new_table("images")
     rng = random.Random(3)
     for number in range(10):

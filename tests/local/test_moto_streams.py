@@ -1,4 +1,4 @@
-"""`local.moto_patches.streams`: a stream keeps its newest records, and readers continue where they were."""
+"""`local.moto_patches.streams`: a stream keeps its newest records, and readers continue where they stopped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEPT = list(range(DROPPED, DROPPED + RECORDS))
 
 
 class Stream:
-    """A table in this process, and its stream. Each record is that of a new item, whose id is its number."""
+    """A table in this process and its stream. Each record is about a new item whose id is the record's number."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
@@ -37,12 +37,12 @@ class Stream:
         return self._backend.get_shard_iterator(arn, shard.id, kind, number).arn
 
     def page(self, iterator: str, limit: int = 1000) -> tuple[list[Any], str]:
-        """Its records, and the next iterator."""
+        """Return the records of a page, and the next iterator."""
         found = self._backend.get_records(iterator, limit)
         return found["Records"], found["NextShardIterator"]
 
     def records(self, iterator: str) -> list[Any]:
-        """Those of all pages."""
+        """Return the records of all pages."""
         every: list[Any] = []
         while (page := self.page(iterator))[0]:
             every += page[0]
@@ -84,7 +84,7 @@ def _known(stream: Stream) -> Any:
     del tables[stream.table.name]
 
 
-def test_the_newest_records_are_left_in_order(stream: Stream) -> None:
+def test_the_newest_records_are_kept_in_order(stream: Stream) -> None:
     stream.put(range(DROPPED + RECORDS))
     records = stream.records(stream.iterator("TRIM_HORIZON"))
     assert ids(records) == KEPT
@@ -92,7 +92,7 @@ def test_the_newest_records_are_left_in_order(stream: Stream) -> None:
     assert numbers == list(range(numbers[0], numbers[0] + RECORDS))
 
 
-def test_a_reader_that_is_behind_gets_what_is_left(stream: Stream) -> None:
+def test_a_reader_that_is_too_slow_gets_the_remaining_records(stream: Stream) -> None:
     stream.put(range(3))
     (_, second), iterator = stream.page(stream.iterator("TRIM_HORIZON"), limit=2)
     stream.put(range(3, DROPPED + RECORDS))
@@ -101,7 +101,7 @@ def test_a_reader_that_is_behind_gets_what_is_left(stream: Stream) -> None:
     assert stream.ids("AT_SEQUENCE_NUMBER", number_of(second)) == KEPT
 
 
-def test_a_reader_that_is_not_behind_misses_nothing_and_gets_nothing_twice(stream: Stream) -> None:
+def test_a_reader_that_keeps_up_gets_every_record_once(stream: Stream) -> None:
     stream.put(range(RECORDS))
     (oldest, *_), iterator = stream.page(stream.iterator("TRIM_HORIZON"), limit=DROPPED + 2)
     *_, newest = stream.records(iterator)
@@ -112,7 +112,7 @@ def test_a_reader_that_is_not_behind_misses_nothing_and_gets_nothing_twice(strea
     assert stream.ids("AFTER_SEQUENCE_NUMBER", number_of(oldest)) == KEPT
 
 
-def test_latest_is_what_comes_from_now_on(stream: Stream) -> None:
+def test_latest_returns_only_new_records(stream: Stream) -> None:
     stream.put(range(RECORDS))
     iterator = stream.iterator("LATEST")
     assert stream.records(iterator) == []
@@ -120,7 +120,7 @@ def test_latest_is_what_comes_from_now_on(stream: Stream) -> None:
     assert ids(stream.records(iterator)) == [RECORDS, RECORDS + 1]
 
 
-def test_a_failed_transaction_takes_nothing_from_a_full_stream(stream: Stream) -> None:
+def test_a_failed_transaction_removes_nothing_from_a_full_stream(stream: Stream) -> None:
     stream.put(range(DROPPED + RECORDS))
     name = stream.table.name
     puts: list[Any] = [{"Put": {"TableName": name, "Item": {"id": {"S": f"no{number}"}}}} for number in range(20)]
@@ -132,7 +132,7 @@ def test_a_failed_transaction_takes_nothing_from_a_full_stream(stream: Stream) -
     assert stream.ids("TRIM_HORIZON") == KEPT
 
 
-def test_records_are_those_of_plain_moto(both: Both) -> None:
+def test_records_equal_those_of_plain_moto(both: Both) -> None:
     table = both.new_table("images")
     key = {"id": {"S": "a"}}
     item = key | {"text": {"S": "é"}, "raw": {"B": b"\0\xff"}, "tags": {"L": [{"M": {"n": {"N": "1"}}}]}}
@@ -142,7 +142,7 @@ def test_records_are_those_of_plain_moto(both: Both) -> None:
     both.assert_same_tables(table)
 
 
-def test_an_iterator_may_be_used_again_until_there_are_many_newer_ones(both: Both, stream: Stream) -> None:
+def test_an_iterator_can_be_used_again_until_there_are_many_newer_ones(both: Both, stream: Stream) -> None:
     old = stream.iterator("LATEST")
     stream.put(range(1))
     assert ids(stream.page(old)[0]) == ids(stream.page(old)[0]) == [0]
@@ -152,7 +152,7 @@ def test_an_iterator_may_be_used_again_until_there_are_many_newer_ones(both: Bot
     with pytest.raises(Exception, match="ExpiredIteratorException"):
         stream.page(old)
     assert stream.page(iterator)[0] == []
-    # As clients see it:
+    # The error as clients get it:
     streams = both.patched.client("dynamodbstreams")
     with pytest.raises(streams.exceptions.ExpiredIteratorException):
         streams.get_records(ShardIterator="unknown")

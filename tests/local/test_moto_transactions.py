@@ -1,4 +1,4 @@
-"""`local.moto_patches.transactions`: what a transaction does is what it does in moto as it comes."""
+"""`local.moto_patches.transactions`: transactions have the same effects as in unpatched moto."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FAILING = {
 
 @pytest.fixture
 def tables(both: Both) -> tuple[str, str]:
-    """Names of an images and a counters table with a few items."""
+    """The names of an images table and a counters table with a few items."""
     images, counters = both.new_table("images"), both.new_table("counters")
     requests = {
         images: [{"PutRequest": {"Item": image(f"i{number}", number)}} for number in range(4)],
@@ -45,7 +45,7 @@ def counter(shard: int, count: int) -> dict[str, Any]:
 
 
 def every_kind_of_write(images: str, counters: str) -> list[dict[str, dict[str, Any]]]:
-    """One of each, on items that are there and that are not; all succeed."""
+    """Return one write of each kind, on existing and on missing items; all succeed."""
     shard = {"name": {"S": "stats"}}
     add = {
         "UpdateExpression": "ADD #count :one SET #by = :by",
@@ -79,7 +79,7 @@ def with_failing_condition(write: dict[str, dict[str, Any]]) -> None:
     operation.update(FAILING | {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values})
 
 
-def of_no_table(write: dict[str, dict[str, Any]]) -> None:
+def with_missing_table(write: dict[str, dict[str, Any]]) -> None:
     (operation,) = write.values()
     operation["TableName"] = "there-is-none"
 
@@ -104,7 +104,7 @@ def with_broken_number(write: dict[str, dict[str, Any]]) -> None:
 
 
 FAULTS = [(spoil, position) for spoil in (with_failing_condition, without_key) for position in range(WRITES)]
-FAULTS += [(of_no_table, 3), (with_key_of_another_type, 0), (with_key_of_another_type, 3)]
+FAULTS += [(with_missing_table, 3), (with_key_of_another_type, 0), (with_key_of_another_type, 3)]
 FAULTS += [(with_broken_number, position) for position in range(4)]
 
 
@@ -116,10 +116,10 @@ def test_every_kind_of_write_succeeds(both: Both, tables: tuple[str, str]) -> No
 
 
 @pytest.mark.parametrize(("spoil", "position"), FAULTS)
-def test_nothing_is_left_of_a_transaction_that_fails(
+def test_a_failed_transaction_changes_nothing(
     both: Both, tables: tuple[str, str], spoil: Any, position: int
 ) -> None:
-    assert_same_lists(both, tables[0])  # the indexes are in use
+    assert_same_lists(both, tables[0])  # so that the indexes are in use
     writes = every_kind_of_write(*tables)
     spoil(writes[position])
 
@@ -142,22 +142,22 @@ def test_too_many_writes_are_refused(both: Both, tables: tuple[str, str]) -> Non
     both.assert_same_tables(*tables)
 
 
-# Where moto leaves half of a failed transaction, and DynamoDB and ours do not
+# Cases in which unpatched moto keeps half of a failed transaction, unlike DynamoDB and patched moto
 
 
-def test_nothing_is_left_where_an_entry_has_two_operations(both: Both, tables: tuple[str, str]) -> None:
+def test_nothing_changes_if_an_entry_has_two_operations(both: Both, tables: tuple[str, str]) -> None:
     *writes, last = every_kind_of_write(*tables)
     two = last | {"Delete": {"TableName": tables[0], "Key": {"id": {"S": "i0"}}}}
     assert_undone(both.patched, tables, [*writes, two])
 
 
-def test_nothing_is_left_where_a_table_is_named_by_its_arn(both: Both, tables: tuple[str, str]) -> None:
+def test_nothing_changes_if_a_table_is_named_by_its_arn(both: Both, tables: tuple[str, str]) -> None:
     writes = every_kind_of_write(*(f"arn:aws:dynamodb:us-east-1:123456789012:table/{table}" for table in tables))
     with_failing_condition(writes[-1])
     assert_undone(both.patched, tables, writes)
 
 
-def test_a_reader_of_the_stream_sees_nothing_of_a_failed_transaction_and_everything_after(
+def test_a_stream_reader_gets_no_record_of_a_failed_transaction_and_all_later_ones(
     both: Both, tables: tuple[str, str]
 ) -> None:
     iterator = both.patched.iterator(tables[0], "LATEST")
@@ -175,7 +175,7 @@ def assert_undone(patched: Emulator, tables: tuple[str, str], writes: list[dict[
 
 
 def assert_same_lists(both: Both, images: str) -> None:
-    """The indexes show the same."""
+    """Assert that the indexes return the same items."""
     both("dynamodb", "query", **_list(images, "by_created", "listed", "images"))
     both("dynamodb", "query", **_list(images, "by_status", "status", "pending"))
 

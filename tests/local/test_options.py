@@ -1,4 +1,4 @@
-"""Options from flags and environment."""
+"""Options from flags and from the environment."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from local.options import LOCAL_PARAMETERS, LOCAL_TIMING, parse
 from local.template import ROOT, UnknownTiming, read_template, with_timing
 
 
-def test_without_flags_the_documented_defaults_hold():
+def test_the_documented_defaults_apply_without_flags():
     options = parse([], {})
     assert (options.host, options.port, options.aws_port, options.workers) == ("127.0.0.1", 8000, 4566, 2)
     assert (options.parameters, options.timing) == (LOCAL_PARAMETERS, LOCAL_TIMING)
     assert options.aws_endpoint is None
 
 
-def test_the_environment_sets_what_make_run_passes_on(tmp_path):
+def test_make_run_passes_options_in_the_environment(tmp_path):
     options = parse([], {"PORT": "8001", "AWS_PORT": "4567", "WORKERS": "3", "MODEL": str(tmp_path)})
     assert (options.port, options.aws_port, options.workers) == (8001, 4567, 3)
     assert options.model_folder == tmp_path
 
 
-def test_thumbnail_sizes_of_make_run_reach_the_parameter_of_the_template():
+def test_thumbnail_sizes_of_make_run_reach_the_templates_parameter():
     wanted = "small=150,medium=300,large=1024"
     options = parse([], {"THUMBNAILS": wanted})
     assert options.parameters["Thumbnails"] == wanted
@@ -36,10 +36,10 @@ def test_thumbnail_sizes_of_make_run_reach_the_parameter_of_the_template():
         text=True,
         check=True,
     )
-    assert asked.stdout.strip() == wanted, "make exports it"
+    assert asked.stdout.strip() == wanted, "make must export it"
 
 
-def test_a_flag_wins_over_the_environment():
+def test_a_flag_overrides_the_environment():
     assert parse(["--port", "8002"], {"PORT": "8001"}).port == 8002
 
 
@@ -49,7 +49,7 @@ def test_a_parameter_overrides_the_local_default():
     assert options.parameters["AllowedFormats"] == "a = b"
 
 
-def test_a_timing_overrides_the_local_default_and_an_unknown_one_is_named():
+def test_a_timing_overrides_the_local_default_and_an_unknown_one_is_refused():
     options = parse(["--timing", "Processor.Timeout=5"], {})
     assert options.timing["Processor"] == LOCAL_TIMING["Processor"] | {"Timeout": 5}
     with pytest.raises(UnknownTiming, match=r"Processor\.Tiemout"):
@@ -76,19 +76,19 @@ def test_a_timing_overrides_the_local_default_and_an_unknown_one_is_named():
         ["--thumbnails", "large"],
     ],
 )
-def test_nonsense_is_refused(arguments, capsys):
+def test_an_invalid_option_is_refused(arguments, capsys):
     with pytest.raises(SystemExit) as refused:
         parse(arguments, {})
     assert refused.value.code == 2
     output = capsys.readouterr().err
     assert arguments[0] in output
-    assert "invalid _" not in output, "the name of a function"
+    assert "invalid _" not in output, "the message would contain a function's name"
 
 
 @pytest.mark.parametrize(
     ("name", "flag"), [("PORT", "--port"), ("AWS_PORT", "--aws-port"), ("WORKERS", "--workers")]
 )
-def test_nonsense_in_the_environment_is_refused_too(name, flag, capsys):
+def test_an_invalid_variable_in_the_environment_is_refused(name, flag, capsys):
     with pytest.raises(SystemExit):
         parse([], {name: "abc"})
     output = capsys.readouterr().err.splitlines()[-1]
@@ -97,12 +97,12 @@ def test_nonsense_in_the_environment_is_refused_too(name, flag, capsys):
     assert "invalid _" not in output
 
 
-def test_containers_reach_the_emulator_only_where_that_was_asked_for():
+def test_containers_reach_the_emulator_only_if_requested():
     assert not parse([], {}).containers
     assert parse(["--containers"], {}).containers
 
 
-def test_the_emulator_is_moto_unless_another_one_is_asked_for(monkeypatch, tmp_path):
+def test_the_emulator_is_moto_unless_another_one_is_requested(monkeypatch, tmp_path):
     monkeypatch.setattr("local.options.MINISTACK", tmp_path)
     (tmp_path / "installed").touch()
     assert parse([], {}).emulator == parse([], {"EMULATOR": ""}).emulator == "moto"
@@ -117,7 +117,7 @@ def test_the_emulator_is_moto_unless_another_one_is_asked_for(monkeypatch, tmp_p
         ({"EMULATOR": "ministack"}, "`make run EMULATOR=ministack` installs it"),
     ],
 )
-def test_an_emulator_that_is_not_there_is_refused(monkeypatch, tmp_path, capsys, environment, message):
+def test_a_missing_emulator_is_refused(monkeypatch, tmp_path, capsys, environment, message):
     monkeypatch.setattr("local.options.MINISTACK", tmp_path)
     with pytest.raises(SystemExit):
         parse([], environment)

@@ -1,4 +1,4 @@
-"""Files that hold keys."""
+"""Files that contain keys."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_only_the_owner_can_read_the_file_and_its_new_folder(tmp_path: Path) -> 
     assert (mode(path), mode(path.parent)) == (0o600, 0o700)
 
 
-def test_a_file_that_everybody_could_read_is_replaced(tmp_path: Path) -> None:
+def test_a_file_that_everyone_could_read_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "stack.json"
     path.write_text("old")
     path.chmod(0o644)
@@ -44,7 +44,7 @@ def test_the_key_is_never_in_a_file_that_others_can_read(tmp_path: Path, monkeyp
     assert [(each, "secret" in text) for each, text in seen] == [(0o600, True)]
 
 
-def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         write_private_json(tmp_path / "stack.json", {"key": object()})
     assert list(tmp_path.iterdir()) == []

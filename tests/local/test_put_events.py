@@ -1,4 +1,4 @@
-"""`PutEvents` of the local stack: events become log lines, and nothing else of EventBridge is there."""
+"""`PutEvents` of the local stack: events become log lines, and nothing else of EventBridge is offered."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def events(request: pytest.FixtureRequest, session: boto3.Session) -> Iterator[A
             yield session.client("events", endpoint_url=url)
 
 
-def test_an_sdk_can_send_events_and_nothing_more(events: Any) -> None:
+def test_an_sdk_can_only_send_events(events: Any) -> None:
     response = events.put_events(
         Entries=[{**ENTRY, "Detail": json.dumps(DETAIL)}, {**ENTRY, "Detail": "no JSON"}, {**ENTRY, "Detail": "[]"}]
     )
@@ -40,7 +40,7 @@ def test_an_sdk_can_send_events_and_nothing_more(events: Any) -> None:
         events.put_events(Entries=[{**ENTRY, "Detail": "{}"}] * 11)
 
 
-def test_an_event_is_one_line_of_the_log_under_a_name_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_event_is_one_log_line_with_its_own_name(capsys: pytest.CaptureFixture[str]) -> None:
     failed = {"image_id": "img_2", "caption": None, "error": {"code": "corrupt_image", "message": "…"}}
     entries = [
         {**ENTRY, "Detail": json.dumps(DETAIL)},

@@ -1,6 +1,6 @@
-"""What the emulator's process offers, and that nothing in it can start a container.
+"""The services in the emulator's process. None of them can start a container.
 
-Security review, A1: moto's Batch and Lambda start containers as the caller wants them.
+Security review, A1: moto's Batch and Lambda would start any container that a caller asks for.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def authorization(service: str) -> dict[str, str]:
 
 
 class DockerEngine:
-    """A stand-in for the Docker engine, that notes what it is asked for."""
+    """A fake Docker engine that records its requests."""
 
     def __init__(self, path: Path) -> None:
         self.requests: list[str] = []
@@ -61,7 +61,7 @@ class DockerEngine:
                 return "local"
 
             def log_message(self, format: str, *args: object) -> None:
-                """The noted requests are enough."""
+                """Log nothing: the recorded requests are enough."""
 
         self._server = ThreadingUnixStreamServer(str(path), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -82,7 +82,7 @@ def engine() -> Iterator[DockerEngine]:
 
 @pytest.fixture(scope="module")
 def url(environment: dict[str, str], engine: DockerEngine) -> Iterator[str]:
-    """The emulator, in an environment that names a Docker engine."""
+    """The URL of an emulator in an environment that names a Docker engine."""
     listening = ports.listen("127.0.0.1", 0, option="")
     fd = listening.fileno()
     child = Child("aws", "local.aws", ["--fd", str(fd)], environment | {"DOCKER_HOST": engine.url}, pass_fds=[fd])
@@ -151,7 +151,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
         ("POST", "/", authorization("ec2") | FORM, "Action=RunInstances&Version=2016-11-15", REFUSED),
         ("POST", "/", FORM, "Action=ListDomains&Version=2009-04-15", REFUSED),
         ("POST", "/", {"X-Amz-Target": "AWSCognitoIdentityService.GetId"}, "{}", REFUSED),
-        # Here the hints disagree, and the offered service takes the request for its own.
+        # These hints disagree, and the offered service treats the request as its own.
         (
             "POST",
             "/",
@@ -179,7 +179,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
         ("POST", "http://batch.us-east-1.amazonaws.com/v1/submitjob", {}, JOB, "does not serve the host"),
     ],
 )
-def test_no_hint_leads_to_a_service_that_is_not_offered(
+def test_no_hint_reaches_a_service_that_is_not_offered(
     send: Send, engine: DockerEngine, method: str, path: str, headers: dict[str, str], body: str, expected: str
 ) -> None:
     status, text = send(method, path, headers, body)
@@ -189,7 +189,10 @@ def test_no_hint_leads_to_a_service_that_is_not_offered(
 
 
 def test_batch_starts_no_container(send: Send, engine: DockerEngine) -> None:
-    """The whole attack of A1, as a program sends it; a neighbor who reached the emulator would need no web page."""
+    """The complete attack A1, as sent by a program.
+
+    A neighbor who can reach the emulator needs no web page for it.
+    """
     job: dict[str, Any] = {
         "image": "busybox",
         "privileged": True,
@@ -248,7 +251,7 @@ def test_cloudformation_creates_nothing(url: str, session: boto3.Session, engine
 
 
 def test_moto_finds_no_docker_engine_in_the_emulators_process(engine: DockerEngine) -> None:
-    """Neither the one that DOCKER_HOST names nor the one at /var/run/docker.sock."""
+    """Neither the one in DOCKER_HOST nor the one at /var/run/docker.sock."""
     code = (
         "from local.services import hide_docker\n"
         "hide_docker()\n"
@@ -263,7 +266,7 @@ def test_moto_finds_no_docker_engine_in_the_emulators_process(engine: DockerEngi
     assert engine.requests == []
 
 
-def test_the_emulators_environment_leads_to_no_docker_engine(engine: DockerEngine) -> None:
+def test_the_emulators_environment_names_no_docker_engine(engine: DockerEngine) -> None:
     given = {"DOCKER_HOST": engine.url, "DOCKER_CONTEXT": "other", "DOCKER_CERT_PATH": "/", "PATH": "/bin"}
     environment = emulator_environment(given)
     assert environment == {"PATH": "/bin", "DOCKER_HOST": "unix:///dev/null"}

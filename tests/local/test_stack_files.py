@@ -1,4 +1,4 @@
-"""Which files describe a running stack, and that they describe no other."""
+"""The files that describe a running stack belong to exactly one stack."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def start(folder: Path, port: int = 8000) -> StackFiles:
 
 
 def kill(files: StackFiles) -> None:
-    """Lets go of the lock and leaves the files, as the kernel does when the process is killed."""
+    """Release the lock and leave the files, as the kernel does when the process is killed."""
     os.close(files._lock)
 
 
-def test_a_running_stack_is_found_and_one_that_has_ended_is_not(tmp_path: Path) -> None:
+def test_a_running_stack_is_found_and_a_stopped_one_is_not(tmp_path: Path) -> None:
     files = start(tmp_path / ".local")
     assert local_stack(files.description).name == "local stack at http://127.0.0.1:4566"
     files.remove()
@@ -53,11 +53,11 @@ def test_a_killed_stack_is_not_mistaken_for_a_running_one(tmp_path: Path) -> Non
     assert killed.description.exists()
     with pytest.raises(NoSuchStack, match="has stopped"):
         local_stack(killed.description)
-    assert start(tmp_path, 8001).env_file == killed.env_file, "the next one takes its place"
+    assert start(tmp_path, 8001).env_file == killed.env_file, "the next stack replaces it"
     assert local_stack(killed.description)
 
 
-def test_a_second_stack_has_its_own_files_and_knows_of_the_first(tmp_path: Path) -> None:
+def test_a_second_stack_has_its_own_files_and_warns_about_the_first(tmp_path: Path) -> None:
     first, second = start(tmp_path), start(tmp_path, 8001)
     assert (first.other_url, second.other_url) == (None, FIRST)
     assert second.env_file == tmp_path / "8001" / "env.json"
@@ -70,7 +70,7 @@ def test_a_second_stack_has_its_own_files_and_knows_of_the_first(tmp_path: Path)
     assert not second.env_file.parent.exists()
 
 
-def test_a_folder_that_was_asked_for_is_refused_while_another_stack_has_it(tmp_path: Path) -> None:
+def test_a_requested_folder_is_refused_while_another_stack_uses_it(tmp_path: Path) -> None:
     first = StackFiles(tmp_path / "env.json", api_url=FIRST)
     with pytest.raises(FolderInUse, match=f"{FIRST} has its files in {tmp_path}"):
         claim(tmp_path / "other.json", port=8001, api_url=SECOND)
@@ -78,7 +78,7 @@ def test_a_folder_that_was_asked_for_is_refused_while_another_stack_has_it(tmp_p
     claim(tmp_path / "other.json", port=8001, api_url=SECOND).remove()
 
 
-def test_only_the_owner_reads_the_files(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_files(tmp_path: Path) -> None:
     files = start(tmp_path / ".local")
     for path in (files.env_file.parent, *files.env_file.parent.iterdir()):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path

@@ -1,4 +1,4 @@
-"""`local.stream_source`: a function gets every record of a table's stream in order, and failed ones again."""
+"""`local.stream_source`: a function gets every record of a table's stream in order, and failed records again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BATCH: list[Any] = [{"dynamodb": {"SequenceNumber": number}} for number in NUMBE
 
 @pytest.fixture
 def put(session: boto3.Session, aws_url: str) -> Callable[..., None]:
-    """Puts items into a new table with a stream; `put.arn` is the stream's."""
+    """Returns a function that puts items into a new table with a stream; `put.arn` is the stream's ARN."""
     dynamodb = session.client("dynamodb", endpoint_url=aws_url)
     name = f"t{uuid.uuid4().hex[:12]}"
     created = dynamodb.create_table(
@@ -46,7 +46,7 @@ def put(session: boto3.Session, aws_url: str) -> Callable[..., None]:
 def poll(
     put: Any, session: boto3.Session, aws_url: str, environment: dict[str, str], notes: Notes
 ) -> Iterator[Any]:
-    """Starts the fake function on the table's stream."""
+    """Returns a function that starts the fake function on the table's stream."""
     stopping = threading.Event()
     env = environment | {"FAKE_NOTES": str(notes.path)}
     function = LocalFunction(
@@ -65,11 +65,11 @@ def poll(
 
 
 def batches(notes: Notes) -> list[list[str]]:
-    """The ids in each batch that the function got."""
+    """Return the ids in each batch that the function got."""
     return [[record["dynamodb"]["Keys"]["id"]["S"] for record in note["stream"]] for note in notes.read()]
 
 
-def test_records_arrive_in_order_as_lambda_delivers_them(put, poll, notes, eventually):
+def test_records_arrive_in_order_and_in_lambdas_format(put, poll, notes, eventually):
     put(*({"id": f"i{number}"} for number in range(6)))
     poll()
     eventually(lambda: sum(map(len, batches(notes))) == 6)
@@ -84,14 +84,14 @@ def test_records_arrive_in_order_as_lambda_delivers_them(put, poll, notes, event
     assert (change["OldImage"], change["NewImage"]["title"]) == ({"id": {"S": "i0"}}, {"S": "new"})
 
 
-def test_a_batch_that_raised_comes_again_in_halves(put, poll, notes, eventually):
+def test_a_batch_that_raised_is_delivered_again_in_halves(put, poll, notes, eventually):
     put({"id": "a"}, {"id": "b"}, {"id": "c", "do": "raise once"}, {"id": "d"})
     poll()
     eventually(lambda: batches(notes)[-1:] == [["c", "d"]])
     assert batches(notes) == [["a", "b", "c", "d"], ["a", "b"], ["c", "d"]]
 
 
-def test_a_batch_that_failed_in_part_comes_again_from_the_first_failed_record(put, poll, notes, eventually):
+def test_a_partly_failed_batch_is_delivered_again_from_the_first_failed_record(put, poll, notes, eventually):
     put({"id": "a"}, {"id": "b", "do": "fail once"}, {"id": "c"}, {"id": "d"})
     poll()
     eventually(lambda: batches(notes)[-1:] == [["d"]])
@@ -110,7 +110,7 @@ def test_a_batch_that_failed_in_part_comes_again_from_the_first_failed_record(pu
         ({"batchItemFailures": [{}]}, 0),
     ],
 )
-def test_the_first_failed_record_is_read_as_lambda_reads_it(result: Any, expected: int) -> None:
+def test_the_first_failed_record_is_interpreted_as_by_lambda(result: Any, expected: int) -> None:
     assert first_failed(result, BATCH) == expected
 
 

@@ -1,4 +1,4 @@
-"""An ASGI application that answers everything with its settings, once its start-up has run."""
+"""An ASGI application that responds to every request with its settings, after its startup has run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         "CAPTION_MODEL_DIR",
     )
     body = json.dumps({name: os.environ.get(name) for name in names} | {"caption_model": "demo-model"}).encode()
-    # Without its start-up the application must not be served: image_api.app builds its models there.
+    # Refuse to serve without the startup: image_api.app builds its models there.
     status = 200 if started else 500
     await send(
         {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]}

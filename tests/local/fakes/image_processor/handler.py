@@ -1,4 +1,4 @@
-"""Notes each message in $FAKE_NOTES, then does what its body says: `{"do": "raise"}`, say."""
+"""Record each message in $FAKE_NOTES, then do what its body says, for example `{"do": "raise"}`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notes dead letters and scheduled events in $FAKE_NOTES."""
+"""Record dead letters and scheduled events in $FAKE_NOTES."""
 
 from __future__ import annotations
 

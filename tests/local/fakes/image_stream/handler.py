@@ -1,4 +1,4 @@
-"""Notes batches of stream records in $FAKE_NOTES; fails where an item says so: `{"do": {"S": "raise once"}}`."""
+"""Record batches of stream records in $FAKE_NOTES. Fails if an item says so: `{"do": {"S": "raise once"}}`."""
 
 from __future__ import annotations
 
