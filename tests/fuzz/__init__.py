@@ -1,4 +1,5 @@
-"""Hostile files through the whole picture stage in a watched process: mutated pictures, and known attacks.
+"""Hostile files go through the whole picture stage in a monitored process: mutated pictures, and known attacks.
 
-`test_fuzz.py` runs a fixed number of seeded cases; `python -m tests.fuzz` (`make fuzz`) runs for as long as wanted.
+`test_fuzz.py` runs a fixed number of seeded cases; `python -m tests.fuzz` (`make fuzz`) runs for any length of
+time.
 """

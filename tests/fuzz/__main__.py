@@ -1,7 +1,7 @@
-"""`python -m tests.fuzz --minutes 20`: mutated files, for as long as wanted.
+"""`python -m tests.fuzz --minutes 20`: run mutated files through the picture stage.
 
-Prints what came of them, and the worst in time and in memory. Those two and every file that ended otherwise than it
-should are kept in .fuzz/; `python -m tests.fuzz FILE …` takes such files again.
+Prints the outcomes, and the worst time and memory. Those two files, and every file with an unexpected outcome, are
+kept in .fuzz/; `python -m tests.fuzz FILE …` runs such files again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def report(tally: Tally, minutes: float, first_seed: int) -> None:
 
 
 def again(paths: list[Path]) -> int:
-    """Take files once more, one by one."""
+    """Run files again, one by one."""
     problems = 0
     with Watched() as watched:
         for path in paths:
@@ -51,7 +51,7 @@ def again(paths: list[Path]) -> int:
 
 
 def main() -> None:
-    """Entry point."""
+    """Parse the arguments and run."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="take these instead of mutated ones")
     parser.add_argument("--minutes", type=float, default=20, help="default: %(default)g")

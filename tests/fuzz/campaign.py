@@ -1,4 +1,4 @@
-"""Mutated files for as long as wanted: what came of them, and the worst."""
+"""Run mutated files for any length of time, and collect the outcomes and the worst cases."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.fuzz.watched import Limits, Outcome, Watched
 FOLDER = Path(".fuzz")
 BATCH = 250
 OWN_ADDRESS_SPACE_BYTES = 8 * 2**30
-"""Of a worker and what it starts: the machine is not to suffer from what the mutations themselves do."""
+"""The limit of a worker and its child processes, so that mutations cannot exhaust the machine's memory."""
 LIMITS = Limits()
 
 
 @dataclass
 class Worst:
-    """The case that took most of something."""
+    """The case with the largest amount of something."""
 
     amount: float = -1.0
     path: Path | None = None
@@ -34,12 +34,12 @@ class Worst:
         if amount > self.amount:
             if self.path is not None:
                 self.path.unlink(missing_ok=True)
-            self.amount, self.kind, self.path = amount, kind, kept(data, name)
+            self.amount, self.kind, self.path = amount, kind, stored(data, name)
 
 
 @dataclass
 class Tally:
-    """What came of the cases of one worker, or of all."""
+    """The outcomes of the cases of one worker, or of all."""
 
     cases: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
@@ -53,7 +53,7 @@ class Tally:
         self.kinds[outcome.kind] += 1
         self.formats[identify(data[:512]) or "no format"] += 1
         if problem := outcome.problem(LIMITS):
-            self.problems.append((kept(data, "problem"), problem))
+            self.problems.append((stored(data, "problem"), problem))
         self.slowest.put(outcome.seconds, data, outcome.kind, "slowest")
         self.largest.put(outcome.peak_bytes, data, outcome.kind, "largest")
 
@@ -66,8 +66,8 @@ class Tally:
         self.largest = max(self.largest, other.largest, key=lambda worst: worst.amount)
 
 
-def kept(data: bytes, name: str) -> Path:
-    """`data` in a file of its own."""
+def stored(data: bytes, name: str) -> Path:
+    """Store `data` in a separate file."""
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}-{hashlib.sha256(data).hexdigest()[:16]}"
     path.write_bytes(data)
@@ -75,7 +75,7 @@ def kept(data: bytes, name: str) -> Path:
 
 
 def work(first_seed: int, until: float) -> Tally:
-    """Batches of cases, each from a seed of its own, until the time (of `time.time`) has come."""
+    """Run batches of cases, each with its own seed, until that time (as of `time.time`)."""
     resource.setrlimit(resource.RLIMIT_AS, (OWN_ADDRESS_SPACE_BYTES,) * 2)
     tally = Tally()
     with Watched() as watched:

@@ -1,4 +1,4 @@
-"""The drawn files that mutations begin with: every format, and every way of storing pixels in it."""
+"""The drawn files from which mutations start: every format, and every way of storing pixels in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORMATS = ("jpeg", "png", "webp", "gif", "avif", "heic", "tiff", "bmp")
 
 @cache
 def corpus() -> dict[str, list[bytes]]:
-    """Files by format; small, so that many are mutated in a second."""
+    """Return files by format. They are small, so that many can be mutated in a second."""
     exif = pictures.exif(
         orientation=6, main={0x010F: "Acme", 0x0132: "2026:07:01 10:20:30"}, gps=pictures.gps_tags()
     )
@@ -99,14 +99,14 @@ def corpus() -> dict[str, list[bytes]]:
 
 
 def _picture() -> Image.Image:
-    """Colors, edges and some noise: decoders have all of their work to do."""
+    """Draw a picture with colors, edges and some noise, so that decoders use all of their code."""
     picture = pictures.scene(61, 47)
     noise = pictures.noise(61, 47).resize((61, 47))
     return Image.blend(picture, noise, 0.2)
 
 
 def run_length_bmp() -> bytes:
-    """RLE8, 8 × 4 pixels in two colors."""
+    """Build an RLE8 bitmap of 8 × 4 pixels in two colors."""
     coded = b"".join(b"\4\0\4\1\0\0" for _ in range(4)) + b"\0\1"
     palette = bytes((220, 30, 30, 0, 20, 170, 60, 0))
     size = 14 + 40 + len(palette) + len(coded)

@@ -1,4 +1,4 @@
-"""Files that were made to break decoders, drawn anew: bombs, loops, lies about size, two formats in one."""
+"""Files that are built to break decoders: bombs, loops, wrong sizes, two formats in one."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ MIB = 2**20
 
 AS_DEPLOYED = Limits(max_pixels=100_000_000, seconds=30, peak_bytes=2_000_000_000, killed_after_seconds=120)
 REFUSED = Limits(max_pixels=100_000_000, seconds=1, peak_bytes=20_000_000)
-"""From the header, before any decoding."""
+"""Limits for files that are refused from the header, before any decoding."""
 SMALL = Limits(max_pixels=100_000_000, seconds=3, peak_bytes=64 * MIB)
 LYING = Limits(max_pixels=1_000_000, seconds=1, peak_bytes=20_000_000)
 HIDDEN = Limits(max_pixels=1_000_000, seconds=5, peak_bytes=300_000_000)
-"""Found out while decoding, in a process that has limits."""
+"""Limits for files that are found out while decoding, in a process with limits."""
 HANGING = Limits(max_pixels=100_000_000, seconds=150, peak_bytes=2_000_000_000, killed_after_seconds=900)
 
 
 @dataclass(frozen=True)
 class HostileFile:
-    """A file, made when it is needed, and what must come of it, within which limits."""
+    """A file that is built when needed, with its expected outcomes and limits."""
 
     make: Callable[[], bytes]
     outcomes: frozenset[str]
@@ -37,7 +37,7 @@ class HostileFile:
 
     @property
     def slow(self) -> bool:
-        """Whether it takes long: as large as is accepted, or until it is ended."""
+        """Whether it takes long: as large as allowed, or until the process is killed."""
         return self.limits in (AS_DEPLOYED, HANGING)
 
 
@@ -46,11 +46,11 @@ def _file(make: Callable[[], bytes] | bytes, outcomes: str, limits: Limits = SMA
 
 
 PIXEL = chunk(b"IDAT", zlib.compress(b"\0\1\2\3"))
-"""All of a picture of 1 × 1."""
+"""The pixel data of a picture of 1 × 1."""
 
 
 def png_with(*chunks: bytes) -> bytes:
-    """A picture of one pixel with those chunks before it."""
+    """Build a picture of one pixel with these chunks before it."""
     return png(header(1, 1), *chunks, PIXEL)
 
 
@@ -60,7 +60,7 @@ def png_of_zeros(width: int, height: int, *, depth: int = 8, color: int = 0, sam
 
 
 def jpeg_of(width: int, height: int, *, scans: int = 0, progressive: bool = True) -> bytes:
-    """A picture of 16 × 16 that says it is larger; `scans`: its last scan so many times."""
+    """Build a picture of 16 × 16 that claims to be larger. `scans` repeats its last scan that many times."""
     data = pictures.jpeg(16, 16, progressive=progressive)
     frame = data.index(b"\xff\xc2" if progressive else b"\xff\xc0")
     data = data[: frame + 5] + struct.pack(">HH", height, width) + data[frame + 9 :]
@@ -69,7 +69,7 @@ def jpeg_of(width: int, height: int, *, scans: int = 0, progressive: bool = True
 
 
 def jpeg_with(*segments: tuple[int, bytes]) -> bytes:
-    """A picture with further segments at its beginning: marker, payload."""
+    """Build a picture with more segments at its start: marker, payload."""
     data = pictures.jpeg(16, 16)
     more = b"".join(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body for marker, body in segments)
     return data[:2] + more + data[2:]
@@ -82,7 +82,7 @@ def gif_of(width: int, height: int, frames: int, *, frame: tuple[int, int] = (1,
 
 
 def webp_of(width: int, height: int) -> bytes:
-    """Lossless, of one color: every code has one symbol, so that pixels take no bits at all."""
+    """Build a lossless picture of one color: every code has one symbol, so that pixels need no bits at all."""
     bits = (width - 1) | (height - 1) << 14
     body = (
         b"\x2f" + bits.to_bytes(4, "little") + (sum(0b0001 << 4 * i for i in range(5)) << 3).to_bytes(4, "little")
@@ -91,7 +91,7 @@ def webp_of(width: int, height: int) -> bytes:
 
 
 def webp_canvas(width: int, height: int, picture: bytes) -> bytes:
-    """An extended header that says one size, before a picture of another."""
+    """Build an extended header with one size, followed by a picture of another size."""
     sizes = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     return _riff(_riff_chunk(b"VP8X", bytes(4) + sizes) + picture[12:])
 
@@ -107,7 +107,7 @@ def _riff_chunk(name: bytes, body: bytes) -> bytes:
 def tiff(
     *entries: tuple[int, int, int, int], following: int = 0, order: str = "<", more: bytes = b"", data: bytes = b""
 ) -> bytes:
-    """One directory at 8: tag, type, count, value. `data` come right behind it."""
+    """Build one directory at offset 8: tag, type, count, value. `data` follow directly after it."""
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8)
     body = struct.pack(f"{order}H", len(entries) + len(more) // 12)
     for tag, kind, count, value in entries:
@@ -150,7 +150,7 @@ def bmp_of(
 
 
 def tiff_of_jpeg(jpeg: bytes, width: int, height: int, *, compression: int = 7) -> bytes:
-    """One strip that is a JPEG, whatever its size."""
+    """Build one strip that is a JPEG, whatever its size."""
     return tiff_of(width, height, compression=compression, data=jpeg)
 
 

@@ -1,4 +1,4 @@
-"""Hypothesis strategies of files that were valid once."""
+"""Hypothesis strategies for damaged variants of valid files."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ _BYTES = st.sampled_from([0x00, 0x01, 0x7F, 0x80, 0xFE, 0xFF])
 
 @st.composite
 def mutated(draw: Draw, kind: str | None = None) -> bytes:
-    """A drawn file of that format (or any), changed in one to four ways, from one bit to half a file."""
+    """Draw a file of that format (or any), changed in one to four ways, from one bit to half a file."""
     files = corpus()
     kind = kind or draw(st.sampled_from([name for name in FORMATS if files[name]]))
     original: bytes = draw(st.sampled_from(files[kind]))
     data = original
     for change in draw(st.lists(st.sampled_from(_CHANGES), min_size=1, max_size=4)):
         data = change(draw, data)[:MAX_BYTES]
-    # Else nearly half of them would be refused at the first look. Hypothesis likes 0 best: it must not mean that.
+    # Otherwise nearly half of the files would be refused immediately. Hypothesis prefers 0, so 0 must not mean
+    # that.
     if draw(st.integers(0, 15)) != 11:
         data = original[: _SIGNATURE_BYTES[kind]] + data[_SIGNATURE_BYTES[kind] :]
-    # Without it most changes to a PNG end at a checksum, and to a WebP at its length.
+    # Otherwise most changes to a PNG end at a checksum, and to a WebP at its length.
     return repaired(data) if draw(st.integers(0, 3)) != 2 else data
 
 
 def repaired(data: bytes) -> bytes:
-    """With the checksums of a PNG, or the length of a RIFF, made right."""
+    """Return the file with the checksums of a PNG, or the length of a RIFF, corrected."""
     if data.startswith(b"RIFF"):
         return data[:4] + max(0, len(data) - 8).to_bytes(4, "little") + data[8:]
     if not data.startswith(png_chunks.SIGNATURE):
@@ -50,7 +51,7 @@ def repaired(data: bytes) -> bytes:
 
 
 def _place(draw: Draw, data: bytes) -> int:
-    """Anywhere, but in the first bytes as often as in all others together."""
+    """Draw a position anywhere, but in the first bytes as often as in all others together."""
     last = max(0, len(data) - 1)
     return int(draw(st.one_of(st.integers(0, min(last, 128)), st.integers(0, last))))
 
@@ -79,7 +80,7 @@ def _set_bytes(draw: Draw, data: bytes) -> bytes:
 
 
 def _set_field(draw: Draw, data: bytes) -> bytes:
-    """A length, a count, a dimension, an offset."""
+    """Change a length, a count, a dimension or an offset."""
     fields = [field for part in parts_of(data) for field in part.fields]
     if not fields:
         return _set_bytes(draw, data)
@@ -98,7 +99,7 @@ def _set_field(draw: Draw, data: bytes) -> bytes:
 
 
 def _cut(draw: Draw, data: bytes) -> bytes:
-    """At the edge of a part, or a few bytes beside it, or anywhere."""
+    """Truncate at the edge of a part, a few bytes next to it, or anywhere."""
     part = _part(draw, data)
     edge = draw(st.sampled_from([part.start, part.payload, part.end])) + draw(st.integers(-3, 3))
     return data[: max(1, draw(st.sampled_from([edge, _place(draw, data)])))]
@@ -131,7 +132,7 @@ def _other(draw: Draw) -> bytes:
 
 
 def _splice(draw: Draw, data: bytes) -> bytes:
-    """The beginning of this file and the end of another, or a part of another between."""
+    """Combine the start of this file with the end of another, or insert a part of another."""
     other = _other(draw)
     mine, theirs = _part(draw, data), _part(draw, other)
     if draw(st.booleans()):
@@ -144,7 +145,7 @@ def _splice(draw: Draw, data: bytes) -> bytes:
 
 
 def _fill(draw: Draw, data: bytes) -> bytes:
-    """A payload all of one byte, or emptied, or made longer."""
+    """Fill a payload with one byte, empty it, or make it longer."""
     part = _part(draw, data)
     payload = data[part.payload : part.end]
     fill = bytes([draw(_BYTES)]) * draw(st.sampled_from([0, len(payload), len(payload) * 3, 5_000]))
@@ -152,7 +153,7 @@ def _fill(draw: Draw, data: bytes) -> bytes:
 
 
 def _damage_declared_size(draw: Draw, data: bytes) -> bytes:
-    """Bytes of the EXIF or the color profile, wherever they are in the file."""
+    """Damage the declared size of the EXIF or the color profile, wherever they are in the file."""
     profile = data.find(b"acsp") - 36
     exif = max(data.find(b"Exif\0\0"), data.find(b"II*\0", 20), data.find(b"MM\0*", 20))
     starts = [at for at in (profile, exif) if at >= 0]
@@ -168,7 +169,7 @@ def _damage_declared_size(draw: Draw, data: bytes) -> bytes:
 
 
 def _damage_deflated(draw: Draw, data: bytes) -> bytes:
-    """What a chunk of a PNG holds deflated: filters, pixels, profiles."""
+    """Damage the compressed content of a PNG chunk: filters, pixels, profiles."""
     packed = [
         (part, prefix)
         for part in parts_of(data)[1:]
@@ -202,7 +203,7 @@ _SIZES = (1, 8, 64, 120, 1_000, 1_999, 4_096, 16_384, 65_500)
 
 
 def _lie(draw: Draw, data: bytes) -> bytes:
-    """Sizes that contradict each other: announced, in the configuration, in the coded picture, of a grid."""
+    """Make sizes contradict each other: announced, in the configuration, in the coded picture, of a grid."""
 
     def size() -> tuple[int, int]:
         return draw(st.sampled_from(_SIZES)), draw(st.sampled_from(_SIZES))
@@ -232,7 +233,7 @@ def _lie(draw: Draw, data: bytes) -> bytes:
 
 
 def _lie_in_tiff(draw: Draw, data: bytes) -> bytes:
-    """The size of the picture, of its strips or tiles, or of a JPEG in it."""
+    """Change the size of the picture, of its strips or tiles, or of a JPEG in it."""
     order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
     changed = bytearray(data)
     for part in parts_of(data):

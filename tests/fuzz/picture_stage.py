@@ -1,7 +1,8 @@
-"""The process in which hostile files meet the picture stage: files come in at stdin, what came of them goes out.
+"""Run hostile files through the picture stage: read files from stdin and write outcomes to stdout.
 
-Each is taken as the pipeline takes it (decode, metadata, thumbnails, the model's array); what comes out is checked;
-time and memory are measured. Started by `tests.fuzz.watched`.
+Each file is handled as in the pipeline (decode, metadata, thumbnails, the model's array). The results are checked,
+and
+time and memory are measured. `tests.fuzz.watched` starts this process.
 """
 
 from __future__ import annotations
@@ -32,27 +33,27 @@ LISTED = {error.code for error in (UnsupportedFormat, CorruptImage, TooManyPixel
 SUCCESS = "success"
 SIZES = {"small": 150, "medium": 300}
 REQUEST = struct.Struct("<QQ")
-"""Bytes of the file, pixels that are accepted."""
+"""The number of bytes in the file, and the maximum number of pixels."""
 
 ADDRESS_SPACE_BYTES = 8 * 2**30
-"""Beyond this an allocation fails: the machine is not to suffer."""
+"""Allocations beyond this fail, so that hostile files cannot exhaust the machine's memory."""
 ONLY_LINUX = "only Linux limits a process's address space and tells its peak memory since a moment"
 REPEATED = 8
-"""One file in so many is taken twice, and must end the same way."""
+"""One in so many files is processed twice, and must have the same outcome both times."""
 
 _preprocess = Preprocessor(384, (0.48, 0.46, 0.41), (0.27, 0.26, 0.28))
 
 
 class CheckFailed(Exception):
-    """Something came out, and it is not what it should be."""
+    """A result is wrong."""
 
 
 def main() -> None:
-    """Serve until stdin ends."""
+    """Handle requests until stdin ends."""
     requests = os.fdopen(os.dup(0), "rb")
     responses = os.fdopen(os.dup(1), "w")
     silence = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):  # libtiff and others complain there
+    for descriptor in (0, 1, 2):  # libtiff and others print there
         os.dup2(silence, descriptor)
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
     _warm_up()
@@ -67,7 +68,7 @@ def main() -> None:
 
 
 def _warm_up() -> None:
-    """Each decoder's library is loaded once: not to be counted as any file's memory."""
+    """Load the library of each decoder, so that it does not count as memory of a file."""
     for kind in ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "BMP"):
         body = io.BytesIO()
         Image.new("RGB", (8, 8)).save(body, kind)
@@ -98,7 +99,10 @@ def _outcome(data: bytes, max_pixels: int) -> tuple[str, str]:
 
 
 def picture_stage(data: bytes, max_pixels: int) -> str:
-    """What the pipeline does between download and caption. Raises what it raises, and Wrong; gives a digest."""
+    """Do what the pipeline does between download and caption, and return a digest.
+
+    Raises what the pipeline raises, and `CheckFailed`.
+    """
     picture = decode(data, max_pixels=max_pixels, largest_thumbnail=max(SIZES.values()))
     metadata = extract(picture, size_bytes=len(data), sha256="")
     thumbnails = render(picture, SIZES)

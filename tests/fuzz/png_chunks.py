@@ -1,4 +1,4 @@
-"""PNG files chunk by chunk."""
+"""Build PNG files chunk by chunk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def chunk(name: bytes, body: bytes, *, length: int | None = None) -> bytes:
-    """One chunk with a valid checksum; `length`: what it says instead of its length."""
+    """Build a chunk with a valid checksum. `length` replaces the declared length."""
     declared = len(body) if length is None else length
     return struct.pack(">I", declared) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
@@ -19,13 +19,15 @@ def header(width: int, height: int, *, depth: int = 8, color: int = 2, interlace
 
 
 def png(*chunks: bytes) -> bytes:
-    """The chunks between signature and end."""
+    """Put the chunks between signature and end."""
     return SIGNATURE + b"".join(chunks) + chunk(b"IEND", b"")
 
 
 def zeros(count: int) -> bytes:
-    """So many zeros, deflated (zlib's format), without going through all of them."""
-    block = _deflated_zeros(1 << 20, zlib.Z_FULL_FLUSH) * (count >> 20)  # complete in itself, so it can be repeated
+    """Return that many compressed zeros (in zlib's format), without compressing all of them."""
+    block = _deflated_zeros(1 << 20, zlib.Z_FULL_FLUSH) * (
+        count >> 20
+    )  # complete in itself, so that it can be repeated
     last = _deflated_zeros(count & (1 << 20) - 1, zlib.Z_FINISH)
     checksum = count % 65_521 << 16 | 1  # Adler-32 of zeros
     return b"\x78\x9c" + block + last + checksum.to_bytes(4, "big")
@@ -37,7 +39,7 @@ def _deflated_zeros(count: int, flush: int) -> bytes:
 
 
 def interlaced(width: int = 9, height: int = 9) -> bytes:
-    """Adam7, 8-bit gray, which Pillow does not write."""
+    """Build an Adam7-interlaced picture in 8-bit gray, which Pillow does not write."""
     rows = b""
     passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
     for left, top, across, down in passes:

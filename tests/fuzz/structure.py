@@ -1,6 +1,6 @@
-"""Where the parts of a file begin and end, and where in it the numbers are that a reader believes.
+"""Find the parts of a file, and the numbers in it that a reader trusts.
 
-Read leniently: files come here that have been mutated already, and what makes no sense any more has no parts.
+Parsing is lenient: files may have been mutated before, and a file that makes no sense has no parts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ MAX_PARTS = 400
 
 @dataclass(frozen=True)
 class Field:
-    """A whole number in the file: a length, a count, a dimension, an offset."""
+    """An integer in the file: a length, a count, a dimension or an offset."""
 
     at: int
     size: int
@@ -23,7 +23,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Part:
-    """A segment, chunk, block, box or directory entry: `data[start:end]`, whose payload begins at `payload`."""
+    """A segment, chunk, block, box or directory entry: `data[start:end]`, whose payload starts at `payload`."""
 
     start: int
     end: int
@@ -32,7 +32,7 @@ class Part:
 
 
 def parts_of(data: bytes) -> list[Part]:
-    """The parts of a file of any format that is accepted, in order; none if it is of no such format."""
+    """Return the parts of a file of any supported format, in order. Returns none for other files."""
     for recognize, walk in _WALKS:
         if recognize(data):
             found = []
@@ -128,7 +128,7 @@ def _gif(data: bytes) -> Iterator[Part]:
 
 
 def _tiff(data: bytes) -> Iterator[Part]:
-    """The header and the entries of the directories; pixels are one part before or behind them."""
+    """Yield the header and the entries of the directories. Pixels are one part before or after them."""
     order = "little" if data.startswith(b"II") else "big"
     yield Part(0, 8, 8, (Field(4, 4, order),))
     at, seen = int.from_bytes(data[4:8], order), set[int]()
@@ -146,7 +146,7 @@ def _tiff(data: bytes) -> Iterator[Part]:
 
 
 def _boxes(data: bytes) -> Iterator[Part]:
-    """ISO base media: AVIF and HEIC."""
+    """Yield the boxes of an ISO base media file: AVIF and HEIC."""
     yield from _boxes_in(data, 0, len(data))
 
 

@@ -1,4 +1,4 @@
-"""Whatever the file: one of the listed outcomes, the same every time, within limits of time and memory."""
+"""Any file has one of the listed outcomes, the same every time, within limits of time and memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fuzz.picture_stage import ONLY_LINUX
 from tests.fuzz.watched import Limits, Outcome, Watched
 
 CASES_PER_FORMAT = 60
-"""`make fuzz` runs as many as there is time for."""
+"""`make fuzz` runs as many as time allows."""
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +28,14 @@ def watched() -> Iterator[Watched]:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_the_files_that_mutations_begin_with_are_all_good(kind: str, watched: Watched) -> None:
+def test_the_files_from_which_mutations_start_are_valid(kind: str, watched: Watched) -> None:
     for data in corpus()[kind]:
         outcome = watched.take(data, Limits())
         assert (outcome.kind, outcome.problem(Limits())) == ("success", None)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_mutated_files_end_in_a_listed_way_within_the_limits(kind: str, watched: Watched) -> None:
+def test_mutated_files_have_a_listed_outcome_within_the_limits(kind: str, watched: Watched) -> None:
     @seed(20261121)
     @settings(
         max_examples=CASES_PER_FORMAT,
@@ -56,7 +56,7 @@ def test_mutated_files_end_in_a_listed_way_within_the_limits(kind: str, watched:
     "name",
     [pytest.param(name, marks=pytest.mark.slow) if file.slow else name for name, file in HOSTILE_FILES.items()],
 )
-def test_hostile_files_end_as_they_should_within_the_limits(name: str, watched: Watched) -> None:
+def test_hostile_files_have_the_expected_outcome_within_the_limits(name: str, watched: Watched) -> None:
     hostile = HOSTILE_FILES[name]
 
     outcome = watched.take(hostile.make(), hostile.limits)
@@ -65,7 +65,7 @@ def test_hostile_files_end_as_they_should_within_the_limits(name: str, watched: 
     assert outcome.kind in hostile.outcomes
 
 
-# The watch itself
+# The monitoring
 
 
 @pytest.mark.parametrize(
@@ -83,13 +83,13 @@ def test_unlisted_outcomes_and_exceeded_limits_are_problems(outcome: Outcome, pr
     assert outcome.problem(Limits()) == problem
 
 
-def test_a_file_that_takes_too_long_is_given_up_and_the_next_gets_a_new_process(watched: Watched) -> None:
+def test_a_file_that_takes_too_long_is_stopped_and_the_next_one_gets_a_new_process(watched: Watched) -> None:
     long = pictures.png(3_000, 1_000, mode="RGBA")
     assert watched.take(long, Limits(killed_after_seconds=0)).kind == "hang"
     assert watched.take(pictures.jpeg(), Limits()).kind == "success"
 
 
-def test_a_process_that_dies_is_reported_and_the_next_file_gets_a_new_one(watched: Watched) -> None:
+def test_a_crashed_process_is_reported_and_the_next_file_gets_a_new_one(watched: Watched) -> None:
     watched.take(pictures.jpeg(), Limits())
     watched.kill()
 
@@ -97,10 +97,10 @@ def test_a_process_that_dies_is_reported_and_the_next_file_gets_a_new_one(watche
     assert watched.take(pictures.jpeg(), Limits()).kind == "success"
 
 
-def test_memory_is_measured_file_by_file(watched: Watched) -> None:
+def test_memory_is_measured_for_each_file(watched: Watched) -> None:
     large, small = pictures.png(2_000, 1_990, mode="RGBA"), pictures.png()
 
     watched.take(small, Limits())
     peak = watched.take(large, Limits()).peak_bytes
-    assert peak > 4_000_000, "the picture takes 16 MB, some of which the process may have had already"
+    assert peak > 4_000_000, "the picture needs 16 MB, some of which the process may have had already"
     assert watched.take(small, Limits()).peak_bytes < peak / 2

@@ -1,4 +1,4 @@
-"""A process that takes hostile files, watched from outside: killed when it takes too long, and begun anew."""
+"""A monitored process for hostile files. It is killed when a file takes too long, and started again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Limits:
-    """For one file: `seconds` of CPU, `peak_bytes` above the start; `killed_after_seconds` are of wall time."""
+    """The limits for one file.
+
+    `seconds` is CPU time, `peak_bytes` counts from the start, `killed_after_seconds` is wall time.
+    """
 
     max_pixels: int = 4_000_000
     seconds: float = 5.0
@@ -32,7 +35,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one file. `seconds` are of CPU, `peak_bytes` above what the process had."""
+    """The outcome of one file. `seconds` is CPU time, `peak_bytes` counts above what the process had before."""
 
     kind: str
     """"success", the code of an error, or what else happened."""
@@ -41,7 +44,7 @@ class Outcome:
     peak_bytes: int
 
     def problem(self, limits: Limits) -> str | None:
-        """What is wrong with it, if anything is."""
+        """Return what is wrong with the outcome, or None."""
         if self.kind not in {SUCCESS, *LISTED}:
             return f"{self.kind}: {self.detail}"
         if self.seconds > limits.seconds:
@@ -52,7 +55,7 @@ class Outcome:
 
 
 class Watched:
-    """The process; started when it is needed."""
+    """The monitored process. It is started when it is needed."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -66,7 +69,7 @@ class Watched:
         self._end()
 
     def take(self, data: bytes, limits: Limits) -> Outcome:
-        """What comes of `data`."""
+        """Process `data` and return the outcome."""
         process = self._started()
         assert process.stdin and process.stdout
         deadline = time.monotonic() + limits.killed_after_seconds
@@ -88,7 +91,7 @@ class Watched:
         return Outcome(found["outcome"], found["detail"], found["seconds"], found["peak_bytes"])
 
     def kill(self) -> None:
-        """End the process as a crash would, unnoticed until the next file."""
+        """Kill the process as a crash would. It is noticed with the next file."""
         if self._process is not None:
             self._process.kill()
 
