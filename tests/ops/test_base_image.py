@@ -1,4 +1,4 @@
-"""The base image that is deployed is the one whose digest is committed."""
+"""The deployed base image is the one whose digest is committed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AMD = PLATFORMS["x86_64"]
 
 @dataclass
 class FakeDocker:
-    """An engine with local images by name, and a registry with digests by tag; None if it cannot be reached."""
+    """A fake Docker engine: local images by name, and a registry's digests by tag (None: it is unreachable)."""
 
     registry: dict[str, str] | None
     images: dict[str, str] = field(default_factory=dict)
@@ -53,7 +53,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "base-image"
 
 
-def test_the_first_deployment_pins_what_the_registry_has(dockerfile: Path, file: Path) -> None:
+def test_the_first_deployment_pins_the_registrys_image(dockerfile: Path, file: Path) -> None:
     docker = FakeDocker({TAG: OLD})
     output = pin(docker, PLATFORMS["arm64"], dockerfile=dockerfile, file=file)
     assert file.read_text() == f"{OLD}\n"
@@ -62,7 +62,7 @@ def test_the_first_deployment_pins_what_the_registry_has(dockerfile: Path, file:
     assert docker.platforms == ["linux/arm64"]
 
 
-def test_a_tag_that_was_moved_changes_nothing_until_the_pin_is_updated(dockerfile: Path, file: Path) -> None:
+def test_a_moved_tag_changes_nothing_until_the_pin_is_updated(dockerfile: Path, file: Path) -> None:
     docker = FakeDocker({TAG: OLD})
     pin(docker, AMD, dockerfile=dockerfile, file=file)
     docker = FakeDocker({TAG: NEW}, images={TAG: NEW})
@@ -101,7 +101,7 @@ def test_an_invalid_digest_is_refused(dockerfile: Path, file: Path, text: str) -
         pin(FakeDocker({TAG: NEW}), AMD, dockerfile=dockerfile, file=file)
 
 
-def test_both_stages_of_the_processors_image_are_built_on_it() -> None:
+def test_both_stages_of_the_processors_image_use_the_base_image() -> None:
     text = DOCKERFILE.read_text(encoding="utf-8")
     assert re.findall(r"^ARG BASE_IMAGE=(.*)$", text, re.MULTILINE) == ["public.ecr.aws/lambda/python:3.13"]
     assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${BASE_IMAGE}"] * 2

@@ -1,4 +1,4 @@
-"""`make teardown`, on moto's CloudFormation: the stack, its data, and what CloudFormation leaves behind."""
+"""`make teardown`, with moto's CloudFormation: the stack, its data, and what CloudFormation retains."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def clients(url: str) -> dict[str, Any]:
 class Deployed:
     """A stack with the buckets and tables of template.yaml, which CloudFormation retains, and a queue.
 
-    moto's CloudFormation does not know RetainExceptOnCreate, and does not set versioning.
+    moto's CloudFormation supports neither RetainExceptOnCreate nor versioning.
     """
 
     def __init__(self, clients: dict[str, Any], name: str = NAME, *, protected: bool = False) -> None:
@@ -74,7 +74,7 @@ class Deployed:
         )
 
     def with_registry(self) -> str:
-        """The companion stack that SAM makes, and an image in its registry."""
+        """Create the companion stack that SAM creates, and an image in its registry."""
         repository = f"{self.name}registry/processor"
         resource = {"Type": "AWS::ECR::Repository", "Properties": {"RepositoryName": repository}}
         self._create(companion_stack(self.name), {"Repository": resource}, {})
@@ -84,7 +84,7 @@ class Deployed:
         return repository
 
     def fill(self) -> None:
-        """Objects, old versions and delete markers, and a record."""
+        """Create objects, old versions, delete markers and a record."""
         s3, uploads = self.clients["s3"], self.buckets[0]
         for number in range(OBJECTS):
             for _ in range(VERSIONS_EACH):
@@ -95,14 +95,16 @@ class Deployed:
         images = next(table for table in self.tables if "ImagesTable" in table)
         self.clients["dynamodb"].put_item(TableName=images, Item={"image_id": {"S": "img_1"}})
 
-    def left(self) -> list[str]:
-        """What is left of it."""
+    def remaining(self) -> list[str]:
+        """Return the names of everything that still exists."""
         stacks = self.clients["cloudformation"].describe_stacks()["Stacks"]
         names = {self.name, companion_stack(self.name)}
-        left = [one["StackName"] for one in stacks if one["StackName"] in names]
-        left += [one["Name"] for one in self.clients["s3"].list_buckets()["Buckets"] if one["Name"] in self.buckets]
-        left += [table for table in tables(self.clients["dynamodb"]) if table in self.tables]
-        return left
+        remaining = [one["StackName"] for one in stacks if one["StackName"] in names]
+        remaining += [
+            one["Name"] for one in self.clients["s3"].list_buckets()["Buckets"] if one["Name"] in self.buckets
+        ]
+        remaining += [table for table in tables(self.clients["dynamodb"]) if table in self.tables]
+        return remaining
 
 
 def tables(dynamodb: Any) -> list[str]:
@@ -117,13 +119,13 @@ def typing(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
 
 
-def test_the_buckets_are_those_of_the_template() -> None:
+def test_the_buckets_match_the_template() -> None:
     stack = ResolvedTemplate({}, region=REGION, account="123456789012", stack=NAME)
     named = {stack.name(one) for one in stack.resources("AWS::S3::Bucket")}
     assert named == {form.format(stack=NAME, account="123456789012", region=REGION) for form in BUCKETS}
 
 
-def test_everything_goes_once_the_name_is_typed_and_nothing_of_others(
+def test_everything_is_deleted_after_the_name_was_typed_and_nothing_of_other_stacks(
     url: str, clients: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine, other = Deployed(clients), Deployed(clients, f"{NAME}-2")
@@ -133,18 +135,18 @@ def test_everything_goes_once_the_name_is_typed_and_nothing_of_others(
     typing(monkeypatch, "image-pipeline\n")
     assert teardown(url) == 2
     assert "nothing was changed" in capsys.readouterr().err
-    assert len(mine.left()) == 2 + len(mine.buckets) + len(mine.tables)
+    assert len(mine.remaining()) == 2 + len(mine.buckets) + len(mine.tables)
 
     typing(monkeypatch, f"{NAME}\n")
     assert teardown(url) == 0
     output = capsys.readouterr().out
     assert f"bucket {mine.buckets[0]}: {OBJECTS // 2:,} objects, {OBJECTS * VERSIONS_EACH:,} versions" in output
     assert "about 1 records" in output
-    assert mine.left() == []
+    assert mine.remaining() == []
     assert repository not in str(clients["ecr"].describe_repositories()["repositories"])
-    assert len(other.left()) == 1 + len(other.buckets) + len(other.tables)
+    assert len(other.remaining()) == 1 + len(other.buckets) + len(other.tables)
 
-    assert teardown(url, "--yes") == 2, "there is nothing any more"
+    assert teardown(url, "--yes") == 2, "nothing is left to delete"
     assert teardown(url, "--yes", name=other.name) == 0
 
 
@@ -157,16 +159,16 @@ def test_a_bucket_is_emptied_page_by_page(url: str, clients: dict[str, Any]) -> 
     Teardown(these, print_line=output.append, page_size=4).run(Finder(NAME, these).inventory())
     versions = OBJECTS * VERSIONS_EACH + OBJECTS // 2
     assert f"emptied {stack.buckets[0]}: {versions} versions and delete markers" in output
-    assert stack.left() == []
+    assert stack.remaining() == []
 
 
-def test_what_a_deleted_stack_left_behind_is_found(url: str, clients: dict[str, Any]) -> None:
+def test_data_left_by_a_deleted_stack_are_found(url: str, clients: dict[str, Any]) -> None:
     stack = Deployed(clients)
     stack.fill()
     clients["cloudformation"].delete_stack(StackName=NAME)
-    assert sorted(stack.left()) == sorted(stack.buckets + stack.tables), "CloudFormation retains them"
+    assert sorted(stack.remaining()) == sorted(stack.buckets + stack.tables), "CloudFormation retains them"
     assert teardown(url, "--yes") == 0
-    assert stack.left() == []
+    assert stack.remaining() == []
 
 
 def test_a_table_is_found_by_its_tag_when_cloudformation_no_longer_knows_the_stack(
@@ -175,7 +177,7 @@ def test_a_table_is_found_by_its_tag_when_cloudformation_no_longer_knows_the_sta
     dynamodb = clients["dynamodb"]
     stack_of = {
         f"{NAME}-ImagesTable-1A2B3C4D5E6F": NAME,
-        f"{NAME}-StatsTable-1A2B3C4D5E6F": None,  # somebody's own, whatever its name
+        f"{NAME}-StatsTable-1A2B3C4D5E6F": None,  # the user's own, whatever its name
         f"{NAME}-2-ImagesTable-1A2B3C4D5E6F": f"{NAME}-2",
         "photos": NAME,
     }
@@ -190,20 +192,20 @@ def test_a_table_is_found_by_its_tag_when_cloudformation_no_longer_knows_the_sta
             tag = {"Key": "aws:cloudformation:stack-name", "Value": stack}
             dynamodb.tag_resource(ResourceArn=created["TableDescription"]["TableArn"], Tags=[tag])
     assert teardown(url, "--yes") == 0
-    left = tables(dynamodb)
-    assert set(stack_of) - set(left) == {f"{NAME}-ImagesTable-1A2B3C4D5E6F"}
-    for table in set(stack_of) & set(left):
+    remaining = tables(dynamodb)
+    assert set(stack_of) - set(remaining) == {f"{NAME}-ImagesTable-1A2B3C4D5E6F"}
+    for table in set(stack_of) & set(remaining):
         dynamodb.delete_table(TableName=table)
 
 
-def test_an_interrupted_run_is_continued(
+def test_an_interrupted_teardown_can_be_continued(
     url: str, clients: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stack = Deployed(clients)
     stack.fill()
 
     class EndsEarly(io.StringIO):
-        """Ctrl-C, once the first bucket is deleted."""
+        """Raise KeyboardInterrupt once the first bucket is deleted."""
 
         def write(self, text: str) -> int:
             if text.startswith("deleted bucket"):
@@ -214,9 +216,9 @@ def test_an_interrupted_run_is_continued(
         patched.setattr("sys.stdout", EndsEarly())
         assert teardown(url, "--yes") == 130
     assert "Run this again" in capsys.readouterr().err
-    assert len(stack.left()) == len(stack.buckets) - 1 + len(stack.tables)
+    assert len(stack.remaining()) == len(stack.buckets) - 1 + len(stack.tables)
     assert teardown(url, "--yes") == 0
-    assert stack.left() == []
+    assert stack.remaining() == []
 
 
 def test_a_protected_stack_is_refused(
@@ -224,21 +226,21 @@ def test_a_protected_stack_is_refused(
 ) -> None:
     stack = Deployed(clients, protected=True)
     stack.fill()
-    before = stack.left()
+    before = stack.remaining()
     assert teardown(url, "--yes") == 2
     assert "ProtectData=false" in capsys.readouterr().err
-    assert stack.left() == before
+    assert stack.remaining() == before
 
-    # A stack that is gone has left tables that are still protected.
+    # A deleted stack leaves tables that are still protected.
     clients["cloudformation"].delete_stack(StackName=NAME)
     clients["dynamodb"].update_table(TableName=stack.tables[0], DeletionProtectionEnabled=True)
     assert teardown(url, "--yes") == 2
     assert f"--table-name {stack.tables[0]} --no-deletion-protection-enabled" in capsys.readouterr().err
-    assert sorted(stack.left()) == sorted(stack.buckets + stack.tables)
+    assert sorted(stack.remaining()) == sorted(stack.buckets + stack.tables)
     for table in stack.tables:
         clients["dynamodb"].update_table(TableName=table, DeletionProtectionEnabled=False)
     assert teardown(url, "--yes") == 0
-    assert stack.left() == []
+    assert stack.remaining() == []
 
 
 @pytest.mark.parametrize(
@@ -247,11 +249,11 @@ def test_a_protected_stack_is_refused(
         ("CREATE_COMPLETE", "false", False, False),
         ("UPDATE_ROLLBACK_COMPLETE", "true", False, True),
         ("CREATE_COMPLETE", "false", True, True),
-        # A first deployment that failed cannot be updated, and has no data.
+        # A failed first deployment cannot be updated, and has no data.
         ("ROLLBACK_COMPLETE", "true", False, False),
     ],
 )
-def test_a_stack_that_never_came_up_is_not_protected(
+def test_a_stack_that_was_never_created_is_not_protected(
     status: str, protect_data: str, termination: bool, protected: bool
 ) -> None:
     stack = {
