@@ -1,4 +1,4 @@
-"""Which rights a call to AWS needs, as the Service Authorization Reference says; and what was called so far.
+"""The permissions that AWS calls need, from the Service Authorization Reference; and the calls so far.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html
 """
@@ -22,7 +22,7 @@ class Right(NamedTuple):
 
 
 Arns = Mapping[str, str]
-"""ARNs by the names that calls use: buckets, tables, queue URLs, secret ids."""
+"""ARNs by the names in calls: buckets, tables, queue URLs, secret ids."""
 
 _TRANSACTED = {
     "Put": "PutItem",
@@ -33,7 +33,10 @@ _TRANSACTED = {
 
 
 def rights_needed(service: str, operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Right]:
-    """What a role must be allowed for this call, a method of a boto3 client. Raises on a call it does not know."""
+    """Return the permissions that a role needs for this call, a method of a boto3 client.
+
+    Raises for an unknown call.
+    """
     needed: Callable[[str, Mapping[str, Any], Arns], list[Right] | None] = {
         "s3": _s3,
         "dynamodb": _dynamodb,
@@ -51,7 +54,7 @@ def _s3(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Right]
     bucket = arns.get(arguments["Bucket"], f"arn:aws:s3:::{arguments['Bucket']}")
     arn = f"{bucket}/{arguments.get('Key', '')}"
     suffix = "Version" if "VersionId" in arguments else ""
-    # An object that is absent answers 403 instead of 404 to whoever may not list the bucket.
+    # For a missing object, S3 returns 403 instead of 404 to callers that may not list the bucket.
     listing = Right("s3:ListBucket", bucket)
     conditional = [Right("s3:GetObject", arn)] if "IfMatch" in arguments else []
     return {
@@ -120,7 +123,10 @@ def _events(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Ri
 # What the functions called
 
 recorded: Counter[tuple[str, str, str, Right]] = Counter()
-"""How often each function made each call, by function, service, operation and right; all of them were allowed."""
+"""How often each function made each call, by function, service, operation and permission.
+
+All of them were allowed.
+"""
 refused: list[str] = []
 """Calls that the template's policies do not allow."""
 
@@ -133,7 +139,7 @@ _FUNCTIONS = {
 
 
 def calling_function() -> str | None:
-    """Which function's code makes the call that is under way; None where a test does, to arrange something."""
+    """Return the function whose code makes the current call, or None if a test makes it."""
     frame: Any = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").startswith(
         ("tests.iam", "tests.functional.emulator")
@@ -150,7 +156,7 @@ def calling_function() -> str | None:
 
 
 def enforce(service: str, operation: str, arguments: Mapping[str, Any], arns: Arns) -> None:
-    """Does to a function's call what IAM would do: nothing, or AccessDenied."""
+    """Raise AccessDenied for a function's call if IAM would."""
     function = calling_function()
     if function is None:
         return
@@ -163,7 +169,7 @@ def enforce(service: str, operation: str, arguments: Mapping[str, Any], arns: Ar
 
 
 def _kind(right: Right) -> Right:
-    """The same right on any object of the bucket."""
+    """Return the same permission on any object of the bucket."""
     bucket, slash, _ = right.resource.partition("/")
     return Right(right.action, f"{bucket}/*") if slash and bucket.startswith("arn:aws:s3:::") else right
 

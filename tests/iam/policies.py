@@ -1,7 +1,7 @@
-"""Evaluates policies as IAM does: a Deny wins, an Allow is needed, conditions must hold.
+"""Evaluate policies as IAM does: a Deny wins, an Allow is needed, conditions must be true.
 
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html; only what the template's
-policies use, and anything else is an error rather than a guess.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html. Supports only what the
+template's policies use; anything else raises an error.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ def as_list(value: Any) -> list[Any]:
 
 
 def allows(statements: Iterable[Statement], action: str, resource: str, context: Context | None = None) -> bool:
-    """Whether these statements together allow it."""
+    """Return whether these statements together allow the action."""
     effects = {s["Effect"] for s in statements if applies(s, action, resource, context or {})}
     return "Allow" in effects and "Deny" not in effects
 
 
 def denies(statements: Iterable[Statement], action: str, resource: str, context: Context | None = None) -> bool:
-    """Whether one of these statements denies it, whatever else allows it."""
+    """Return whether one of these statements denies the action, whatever else allows it."""
     return any(s["Effect"] == "Deny" and applies(s, action, resource, context or {}) for s in statements)
 
 
 def applies(statement: Statement, action: str, resource: str, context: Context) -> bool:
-    """Whether a statement is about this action on this resource in this context."""
+    """Return whether a statement applies to this action on this resource in this context."""
     unknown = set(statement) - _KNOWN
     if unknown:
         raise NotImplementedError(f"{unknown} in a policy")
@@ -44,22 +44,22 @@ def applies(statement: Statement, action: str, resource: str, context: Context) 
         any(_matches(pattern.lower(), action.lower()) for pattern in as_list(statement["Action"]))
         and any(_matches(pattern, resource) for pattern in as_list(statement["Resource"]))
         and all(
-            _holds(operator, key, wanted, context)
+            _holds(operator, key, expected, context)
             for operator, keys in statement.get("Condition", {}).items()
-            for key, wanted in keys.items()
+            for key, expected in keys.items()
         )
     )
 
 
-def _holds(operator: str, key: str, wanted: Any, context: Context) -> bool:
+def _holds(operator: str, key: str, expected: Any, context: Context) -> bool:
     given = context.get(key)
     if operator not in ("StringEquals", "StringLike", "ArnEquals", "ArnLike", "Bool"):
         raise NotImplementedError(f"the condition operator {operator}")
     if given is None:
         return False
     if operator in ("StringEquals", "Bool"):
-        return given in [str(value).lower() if operator == "Bool" else value for value in as_list(wanted)]
-    return any(_matches(value, given) for value in as_list(wanted))
+        return given in [str(value).lower() if operator == "Bool" else value for value in as_list(expected)]
+    return any(_matches(value, given) for value in as_list(expected))
 
 
 def _matches(pattern: str, text: str) -> bool:
@@ -76,11 +76,11 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def of_role(stack: ResolvedTemplate, role: str) -> list[Statement]:
-    """Every statement that counts for a role: inline, attached by name, or managed."""
+    """Yield every statement of a role: inline, attached by name, or managed."""
     name = stack.name(role)
     found: list[Statement] = []
     properties = stack.resources("AWS::IAM::Role")[role]
-    assert "ManagedPolicyArns" not in properties, "a policy of AWS's would have to be read as well"
+    assert "ManagedPolicyArns" not in properties, "AWS managed policies would have to be read as well"
     for policy in properties.get("Policies", []):
         found += as_list(policy["PolicyDocument"]["Statement"])
     for policy in stack.resources("AWS::IAM::RolePolicy").values():

@@ -1,6 +1,7 @@
-"""Compares the calls that the functional tests recorded with what the functions' roles allow, when the run ends.
+"""Compare the calls that the functional tests recorded with the permissions of the functions' roles.
 
-A pytest plugin, which tests/conftest.py registers: the calls come from every process of the run, in any order.
+A pytest plugin that tests/conftest.py registers. It compares at the end of the run, because the calls come from
+every process of the run, in any order.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def unused_permissions(function: str, used: Iterable[Right]) -> list[tuple[str, 
 
 
 def problems_of(recorded: Calls) -> list[str]:
-    """What is wrong with the calls of a run of all functional tests."""
+    """Return what is wrong with the calls of a run of all functional tests."""
     from tests.iam.policies import ROLES
 
     problems = [
@@ -83,7 +84,7 @@ class RecordedCalls:
         self._problems: list[str] = []
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """All functional tests are needed to tell which permission is unused."""
+        """Only a run of all functional tests can tell which permissions are unused."""
         files = {item.path.name for item in session.items if item.path.parent == FUNCTIONAL}
         wanted = {path.name for path in FUNCTIONAL.glob("test_*.py")}
         self._is_complete = files == wanted and not session.config.option.keyword

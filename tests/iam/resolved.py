@@ -1,4 +1,4 @@
-"""The templates as the tests resolve them: one account, region and stack name."""
+"""The templates as the tests resolve them, with one account, region and stack name."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ STACK = "image-pipeline"
 
 @cache
 def resolved(**parameters: str) -> ResolvedTemplate:
-    """The stack with these parameters, the defaults otherwise."""
+    """Return the stack with these parameters and the other defaults."""
     return ResolvedTemplate(parameters, region=REGION, account=ACCOUNT, stack=STACK)
 
 
 @cache
 def observability(**parameters: str) -> ResolvedTemplate:
-    """The nested stack of alarms and dashboard, with what `resolved(**parameters)` passes to it."""
+    """Return the nested stack of alarms and dashboard, with what `resolved(**parameters)` passes to it."""
     (nested,) = resolved(**parameters).resources("AWS::CloudFormation::Stack").values()
     return ResolvedTemplate(
         {name: str(value) for name, value in nested["Parameters"].items()},

@@ -1,4 +1,4 @@
-"""The policy that docs/security.md gives to those who drop files."""
+"""The policy in docs/security.md for people who drop files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.iam.resolved import resolved
 
 BUCKET = resolved().arn("UploadsBucket")
 EVERYTHING: Statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
-"""What another policy of the same person may allow."""
+"""What another policy of the same person might allow."""
 VICTIM = requested_image_id("POST /api/uploads", "victim-key")
 
 
@@ -29,7 +29,7 @@ def policy() -> list[Statement]:
 @pytest.mark.parametrize(
     "key", ["photo.jpg", "some folder/my photo.jpg", "2026/11/é.heic", "uploads.jpg", "uploads-2/a.jpg"]
 )
-def test_a_file_may_be_dropped_anywhere_else(policy: list[Statement], key: str) -> None:
+def test_a_file_may_be_dropped_outside_the_apis_folder(policy: list[Statement], key: str) -> None:
     assert claimed_image_id(key) is None
     assert allows(policy, "s3:PutObject", f"{BUCKET}/{key}")
 
@@ -47,8 +47,8 @@ def test_a_file_may_be_dropped_anywhere_else(policy: list[Statement], key: str) 
         "uploads/",
     ],
 )
-def test_nothing_may_be_dropped_where_the_api_writes(policy: list[Statement], action: str, key: str) -> None:
-    """Who could would take the id of another's Idempotency-Key, or overwrite what another uploads."""
+def test_nothing_may_be_dropped_into_the_apis_folder(policy: list[Statement], action: str, key: str) -> None:
+    """Otherwise a person could take the id of another client's Idempotency-Key, or overwrite its upload."""
     assert denies(policy, action, f"{BUCKET}/{key}")
     assert not allows([*policy, EVERYTHING], action, f"{BUCKET}/{key}")
 
@@ -61,6 +61,6 @@ def test_nothing_else_is_allowed(policy: list[Statement], action: str) -> None:
     assert not allows(policy, action, BUCKET)
 
 
-def test_no_other_bucket_is_open(policy: list[Statement]) -> None:
+def test_no_other_bucket_is_allowed(policy: list[Statement]) -> None:
     for bucket in (f"{BUCKET}-2", resolved().arn("ThumbnailsBucket")):
         assert not allows(policy, "s3:PutObject", f"{bucket}/photo.jpg")

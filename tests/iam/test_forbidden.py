@@ -1,4 +1,4 @@
-"""What no role may do, by evaluating the template's policies: one line a call."""
+"""Forbidden calls: what no role may do according to the template's policies, with one line for each call."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DESTRUCTION = [
     *[(f"sqs:{action}", QUEUE) for action in ("PurgeQueue", "DeleteQueue", "SetQueueAttributes")],
     *[(f"sqs:{action}", LETTERS) for action in ("PurgeQueue", "DeleteQueue", "SendMessage")],
 ]
-"""Nobody may do these."""
+"""Forbidden for every role."""
 
 ELSEWHERE = [
     ("s3:GetObject", "arn:aws:s3:::somebody-elses/uploads/img_1/a.jpg"),
@@ -64,11 +64,11 @@ ELSEWHERE = [
     ("logs:CreateLogGroup", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/other:*"),
     ("logs:GetLogEvents", STACK.arn("ApiLogGroup")),
 ]
-"""Nobody may do these either: other resources, other services, oneself."""
+"""Also forbidden for every role: other resources, other services, the role itself."""
 
 OF_OTHERS = {
     "processor": [
-        # It reads originals, hostile as they are, and can neither remove nor replace them.
+        # It reads hostile originals, and can neither delete nor replace them.
         ("s3:PutObject", AN_ORIGINAL),
         ("s3:DeleteObject", AN_ORIGINAL),
         ("s3:AbortMultipartUpload", AN_ORIGINAL),
@@ -114,10 +114,10 @@ OF_OTHERS = {
         ("secretsmanager:GetSecretValue", KEY_SECRET),
     ],
 }
-"""What others may and this one may not."""
+"""By function: what other functions may do and this one may not."""
 
 EXCEPT = {("stream", "events:PutEvents", BUS)}
-"""What of the above is one role's very task."""
+"""Exceptions: the actions above that are the task of one role."""
 
 FORBIDDEN = [
     (function, action, resource)
@@ -135,8 +135,8 @@ def test_a_role_has_no_permission_beyond_its_task(
     assert not allows(of_role(resolved(**chosen), ROLES[function]), action, resource)
 
 
-def test_every_line_names_something_that_exists_and_would_be_found_if_it_were_allowed() -> None:
-    """The list would be worth nothing if the evaluator denied whatever it is asked."""
+def test_every_forbidden_call_would_be_found_if_it_were_allowed() -> None:
+    """The list would be worthless if the evaluator denied everything."""
     everything = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
     assert all(allows(everything, action, resource) for _, action, resource in FORBIDDEN)
     assert len(FORBIDDEN) > 150

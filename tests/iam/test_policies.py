@@ -1,4 +1,4 @@
-"""The evaluator and the resolver, on which every other test here relies."""
+"""The evaluator and the resolver, on which all other tests in this folder rely."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ READ = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::a
         ([READ | {"Condition": {"StringLike": {"aws:x": "*"}, "Bool": {"aws:tls": "false"}}}], False),
     ],
 )
-def test_statements_mean_what_they_mean_to_iam(statements: list[dict[str, Any]], allowed: bool) -> None:
+def test_statements_are_evaluated_as_by_iam(statements: list[dict[str, Any]], allowed: bool) -> None:
     context = {"aws:x": "1", "aws:tls": "true"}
     assert allows(statements, "s3:GetObject", "arn:aws:s3:::a/k/e/y", context) is allowed
 
 
-def test_a_deny_wins_only_where_it_applies() -> None:
+def test_a_deny_wins_only_if_it_applies() -> None:
     no = READ | {"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
     assert denies([no], "s3:GetObject", "arn:aws:s3:::a/b", {"aws:SecureTransport": "false"})
     assert not denies([no], "s3:GetObject", "arn:aws:s3:::a/b", {"aws:SecureTransport": "true"})
@@ -49,7 +49,7 @@ def test_a_deny_wins_only_where_it_applies() -> None:
     "statement",
     [READ | {"NotAction": "s3:*"}, READ | {"Condition": {"NumericLessThan": {"aws:x": "1"}}}],
 )
-def test_what_the_evaluator_does_not_know_is_an_error_and_no_guess(statement: dict[str, Any]) -> None:
+def test_an_unsupported_statement_raises_an_error(statement: dict[str, Any]) -> None:
     with pytest.raises(NotImplementedError):
         allows([statement], "s3:GetObject", "arn:aws:s3:::a/b")
 
@@ -93,14 +93,14 @@ NAMES = {"b": "arn:aws:s3:::b", "t": "arn:t", "q": "arn:q"}
         ),
     ],
 )
-def test_the_hidden_needs_of_calls_are_known(
+def test_the_implicit_permissions_of_calls_are_known(
     service: str, operation: str, arguments: dict[str, Any], rights: list[tuple[str, str]]
 ) -> None:
     expected = [Right(action, f"arn:aws:s3:::b{suffix}") for action, suffix in rights]
     assert rights_needed(service, operation, arguments, NAMES) == expected
 
 
-def test_a_transaction_needs_the_right_of_each_of_its_writes() -> None:
+def test_a_transaction_needs_the_permission_of_each_write() -> None:
     writes = [{kind: {"TableName": "t"}} for kind in ("Put", "Update", "Delete", "ConditionCheck")]
     needed = rights_needed("dynamodb", "transact_write_items", {"TransactItems": writes}, NAMES)
     assert [right.action for right in needed] == [
@@ -111,11 +111,11 @@ def test_a_transaction_needs_the_right_of_each_of_its_writes() -> None:
     ]
 
 
-def test_a_query_of_an_index_needs_the_index() -> None:
+def test_a_query_of_an_index_needs_a_permission_for_the_index() -> None:
     (right,) = rights_needed("dynamodb", "query", {"TableName": "t", "IndexName": "i"}, NAMES)
     assert right == ("dynamodb:Query", "arn:t/index/i")
 
 
-def test_an_unknown_call_is_an_error() -> None:
+def test_an_unknown_call_raises_an_error() -> None:
     with pytest.raises(NotImplementedError, match=r"calls\.py"):
         rights_needed("s3", "copy_object", {"Bucket": "b", "Key": "k"}, NAMES)

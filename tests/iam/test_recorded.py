@@ -1,4 +1,4 @@
-"""The comparison of recorded calls with the roles' permissions, and a customer's KMS key."""
+"""The comparison of recorded calls with the roles' permissions, and the permissions for a customer's KMS key."""
 
 from __future__ import annotations
 

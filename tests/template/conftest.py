@@ -1,4 +1,4 @@
-"""template.yaml, read and translated."""
+"""template.yaml, parsed and translated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EVERYTHING_ON = {
     "PublicDocs": "false",
     "S3AccessLogBucket": "my-access-logs",
 }
-"""Parameters with which every condition of the template holds."""
+"""Parameters with which every condition of the template is true."""
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Who may call the API, and how often: key, throttling, what the functions are told."""
+"""Access to the API: key, throttling, and the functions' settings."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def test_a_deployed_stack_has_a_key_by_default():
     assert not resolved(ApiKeyRequired="false").resources("AWS::SecretsManager::Secret")
 
 
-def test_the_key_is_generated_by_secrets_manager_and_long_enough():
+def test_secrets_manager_generates_a_key_that_is_long_enough():
     (secret,) = resolved().resources("AWS::SecretsManager::Secret").values()
-    made = secret["GenerateSecretString"]
-    assert made["PasswordLength"] >= MIN_KEY_CHARACTERS
-    assert made["ExcludePunctuation"] is True, "it is sent in a header and typed into shells"
+    generated = secret["GenerateSecretString"]
+    assert generated["PasswordLength"] >= MIN_KEY_CHARACTERS
+    assert generated["ExcludePunctuation"] is True, "the key is sent in a header and typed into shells"
     assert "SecretString" not in secret
-    assert "Name" not in secret, "a name stays taken while a deleted secret waits for its end"
+    assert "Name" not in secret, "a deleted secret reserves its name until it is purged"
 
 
-def test_only_the_api_can_read_the_key_and_only_that_one():
+def test_only_the_api_can_read_the_key_and_nothing_else():
     stack = resolved()
     right = "secretsmanager:GetSecretValue"
     assert allows(of_role(stack, "ApiRole"), right, stack.arn("ApiKeySecret"))
@@ -48,7 +48,7 @@ def test_only_the_api_can_read_the_key_and_only_that_one():
         assert not allows(of_role(stack, role), right, stack.arn("ApiKeySecret"))
 
 
-def test_the_stack_says_how_to_get_the_key():
+def test_the_outputs_say_how_to_get_the_key():
     stack = resolved()
     command = stack.value(stack.template["Outputs"]["ApiKeyCommand"]["Value"])
     assert command.startswith("aws secretsmanager get-secret-value ")
@@ -57,7 +57,7 @@ def test_the_stack_says_how_to_get_the_key():
     assert stack.template["Outputs"]["ApiKeyCommand"]["Condition"] == "HasApiKey"
 
 
-def test_the_api_gets_the_settings_of_docs_and_origins():
+def test_the_api_gets_the_settings_for_docs_and_origins():
     assert (variables()["PUBLIC_DOCS"], variables()["CORS_ORIGINS"]) == ("true", "")
     environment = variables(PublicDocs="false", CorsOrigins="https://a.example")
     assert (environment["PUBLIC_DOCS"], environment["CORS_ORIGINS"]) == ("false", "https://a.example")
@@ -75,8 +75,8 @@ def test_an_invalid_origin_is_refused_before_anything_is_deployed(sam, origins):
     assert not re.fullmatch(sam["Parameters"]["CorsOrigins"]["AllowedPattern"], origins)
 
 
-def test_cors_is_the_applications_business_alone(resources):
-    """If the gateway had a CORS configuration as well, it would drop the application's headers."""
+def test_only_the_application_handles_cors(resources):
+    """If the gateway had a CORS configuration too, it would drop the application's headers."""
     body = resources["HttpApi"]["Properties"]["Body"]
     assert "x-amazon-apigateway-cors" not in body
 
@@ -85,7 +85,7 @@ def test_cors_is_the_applications_business_alone(resources):
 
 UPLOADING = {"POST /api/images", "POST /api/uploads", "POST /api/images/{image_id}/reprocess"}
 READING = {"GET /api/images", "HEAD /api/images", "GET /health", "HEAD /health"}
-"""A list reads up to 100 records; /health needs no key."""
+"""A list reads up to 100 records; /health requires no key."""
 
 
 def stage(resources):
@@ -98,13 +98,13 @@ def test_costly_routes_have_lower_limits_than_the_others(resources, parameters):
     limits = stage(resources)["RouteSettings"]
     assert set(limits) == UPLOADING | READING
     for limit in limits.values():
-        # Numbers, not parameters: the property has no type, and a parameter would arrive as a string.
+        # Numbers instead of parameters: the property has no type, and a parameter would arrive as a string.
         assert 0 < limit["ThrottlingRateLimit"] < int(parameters["ApiRequestsPerSecond"])
         assert 0 < limit["ThrottlingBurstLimit"] < default["ThrottlingBurstLimit"]
 
 
-def test_a_route_with_limits_exists_in_the_gateway_and_in_the_application(resources):
-    """API Gateway refuses to deploy settings of a route that it does not have."""
+def test_a_route_with_limits_exists_in_gateway_and_application(resources):
+    """API Gateway refuses to deploy settings for a route that does not exist."""
     body = resources["HttpApi"]["Properties"]["Body"]
     in_gateway = {
         f"{method.upper()} {path}"
@@ -119,7 +119,7 @@ def test_a_route_with_limits_exists_in_the_gateway_and_in_the_application(resour
 
 def test_every_route_of_the_gateway_calls_the_api(resources):
     body = resources["HttpApi"]["Properties"]["Body"]
-    assert body["x-amazon-apigateway-binary-media-types"] == ["*/*"], "or pictures would arrive as text"
+    assert body["x-amazon-apigateway-binary-media-types"] == ["*/*"], "otherwise pictures would arrive as text"
     operations = [operation for methods in body["paths"].values() for operation in methods.values()]
     assert len(operations) == 1 + len(UPLOADING) + len(READING)
     for operation in operations:
@@ -136,14 +136,14 @@ def schema_paths():
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"])
 @pytest.mark.parametrize("path", ["/", "/api/images", "/api/images/img_1/reprocess", "/api/uploads", "/health"])
-def test_under_sam_local_too_every_call_reaches_the_function(sam_local, method, path):
-    """A route of its own for POST must not make the other methods of its path vanish."""
+def test_under_sam_local_every_call_reaches_the_function(sam_local, method, path):
+    """A separate route for POST must not hide the other methods of its path."""
     assert sam_local.open(path, method=method).status_code == 200
 
 
 @pytest.fixture(scope="module")
 def sam_local():
-    """sam's own server for HTTP APIs, which answers 200 instead of invoking the function."""
+    """SAM's server for HTTP APIs, which responds with 200 instead of invoking the function."""
     stacks, _ = SamLocalStackProvider.get_stacks(str(TEMPLATE))
     runner = SimpleNamespace(is_debugging=lambda: False)
     service = LocalApigwService(
@@ -156,7 +156,7 @@ def sam_local():
     return app.test_client()
 
 
-def test_every_call_leaves_a_line_in_the_access_log(resources):
+def test_every_call_is_in_the_access_log(resources):
     assert stage(resources)["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": ["ApiAccessLogGroup", "Arn"]}
     name = resolved().resources("AWS::Logs::LogGroup")["ApiAccessLogGroup"]["LogGroupName"]
-    assert name.startswith("/aws/vendedlogs/"), "or each API adds to a resource policy whose size is limited"
+    assert name.startswith("/aws/vendedlogs/"), "otherwise each API grows a resource policy whose size is limited"

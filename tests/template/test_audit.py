@@ -1,4 +1,4 @@
-"""`requirements/audit`: what it makes of pip-audit, here a stand-in that answers as the real one does."""
+"""`requirements/audit` and its use of pip-audit, replaced by a fake that responds like the real one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ UNKNOWN = '{"dependencies": [{"name": "requests", "skip_reason": "Dependency not
 
 @pytest.fixture
 def audit(tmp_path: Path) -> Audit:
-    """Runs it with a pip-audit that does `script` for each call; `$pins` is the file of requirements."""
+    """Returns a function that runs the audit with a pip-audit that runs `script` for each call.
+
+    `$pins` is the requirements file.
+    """
 
     def run(script: str) -> subprocess.CompletedProcess[str]:
         stand_in = tmp_path / "pip-audit"
@@ -31,35 +34,35 @@ def audit(tmp_path: Path) -> Audit:
     return run
 
 
-def reached(script: str) -> str:
-    """A pip-audit with a database: it finds the known vulnerability, and does `script` with ours."""
+def with_database(script: str) -> str:
+    """Return a pip-audit with a database. It finds the known vulnerability, and runs `script` for the pins."""
     return f"if grep -qx requests==2.19.0 $pins; then echo '{KNOWN}'; exit 1; fi\n{script}"
 
 
 @pytest.mark.parametrize("script", [f"echo '{UNKNOWN}'", "echo Traceback >&2; exit 1", "exit 127"])
-def test_without_a_database_it_is_skipped_and_says_so(audit: Audit, script: str) -> None:
-    """The real one finds nothing, and ends with 0, at a registry that has no advisories."""
+def test_without_a_database_the_audit_is_skipped_with_a_message(audit: Audit, script: str) -> None:
+    """The real pip-audit finds nothing and exits with 0 if a registry has no advisories."""
     done = audit(script)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.startswith("SKIPPED: ")
 
 
 def pins(audit: Audit) -> list[str]:
-    """What is audited."""
-    done = audit(reached("cat $pins"))
+    """Return the packages that are audited."""
+    done = audit(with_database("cat $pins"))
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
 
 
-def test_every_pinned_package_is_audited_in_each_of_its_versions(audit: Audit) -> None:
+def test_every_version_of_every_pinned_package_is_audited(audit: Audit) -> None:
     audited = pins(audit)
     names = [line.partition("==")[0] for line in audited]
     assert len(audited) == len(set(audited)) > 150
     assert {"boto3", "checkov", "ministack", "onnxruntime", "pillow", "pip-audit", "torch"} <= set(names)
-    assert names.count("botocore") > 1, "MiniStack pins another one"
+    assert names.count("botocore") > 1, "MiniStack pins another version"
 
 
-def test_a_vulnerability_fails_it_whichever_version_has_it(audit: Audit) -> None:
+def test_a_vulnerability_in_any_version_fails_the_audit(audit: Audit) -> None:
     for vulnerable in (line for line in pins(audit) if line.startswith("botocore==")):
-        done = audit(reached(f"! grep -x '{vulnerable}' $pins"))
+        done = audit(with_database(f"! grep -x '{vulnerable}' $pins"))
         assert (done.returncode, done.stdout.split()) == (1, [vulnerable])

@@ -1,4 +1,4 @@
-"""Buckets, queue, tables and events: what AWS would enforce and moto does not."""
+"""Buckets, queue, tables and events: rules that AWS enforces and moto does not."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def test_originals_are_versioned_and_old_versions_expire(resources):
     assert all(rule["Status"] == "Enabled" for rule in rules.values())
     old = rules["old-versions"]
     assert old["NoncurrentVersionExpiration"] == {"NoncurrentDays": {"Ref": "OriginalRetentionDays"}}
-    assert "ExpirationInDays" not in old, "originals themselves never expire"
+    assert "ExpirationInDays" not in old, "current originals never expire"
     assert rules["stale-multipart-uploads"]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 7
 
 
 # Queue
 
 
-def test_only_the_uploads_bucket_of_this_account_may_send(resources):
+def test_only_the_uploads_bucket_of_this_account_may_send_messages(resources):
     policy = properties(resources, "QueuePolicy")
     assert policy["Queues"] == [{"Ref": "Queue"}]
     (statement,) = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Allow"]
@@ -69,12 +69,12 @@ def test_only_the_uploads_bucket_of_this_account_may_send(resources):
     }
 
 
-def test_the_bucket_waits_for_the_policy_of_the_queue(resources):
+def test_the_bucket_is_created_after_the_queues_policy(resources):
     assert resources["UploadsBucket"]["DependsOn"] == "QueuePolicy"
 
 
-def test_a_queue_takes_the_dead_letters_of_the_queues_of_this_stack_alone():
-    """Any other queue of the account could name it as its own, and recovery would read what it sends."""
+def test_a_dead_letter_queue_accepts_only_the_queues_of_this_stack():
+    """Otherwise any queue in the account could use it, and recovery would read that queue's messages."""
     queues = resolved().resources("AWS::SQS::Queue")
     sources: dict[str, list[str]] = {}
     for name, queue in queues.items():
@@ -95,10 +95,10 @@ def test_a_message_stays_hidden_for_longer_than_a_worker_can_hold_its_image(sam,
     assert times["Processor"]["VisibilityTimeout"] > lease
     assert times["Processor"]["PendingTimeout"] >= lease
     assert times["Recovery"]["VisibilityTimeout"] >= times["Recovery"]["Timeout"], "Lambda requires it"
-    assert times["Api"]["Timeout"] <= 30, "API Gateway does not wait longer"
+    assert times["Api"]["Timeout"] <= 30, "API Gateway does not wait any longer"
 
 
-def test_a_message_stays_hidden_for_as_long_as_aws_advises(sam):
+def test_a_message_stays_hidden_for_the_time_that_aws_recommends(sam):
     times = sam["Mappings"]["Timing"]
     for name in ("Processor", "Recovery"):
         assert times[name]["VisibilityTimeout"] >= 6 * times[name]["Timeout"]
@@ -111,7 +111,7 @@ STATUSES = [None, "reserved", "pending", "processing", "success", "failed", "del
 
 
 def change(old: str | None, new: str | None) -> dict[str, Any]:
-    """A record of the table's stream, statuses None where there is no image."""
+    """Build a record of the table's stream. A status is None if the image does not exist."""
     images = {"OldImage": old, "NewImage": new}
     dynamodb: dict[str, Any] = {"Keys": {"image_id": {"S": "img_1"}}}
     dynamodb |= {
@@ -132,8 +132,8 @@ def test_every_change_that_causes_an_event_passes_the_filter(resources):
         assert not passes or new in ("success", "failed", "deleting", None), (old, new)
 
 
-def test_a_failed_part_of_a_batch_is_delivered_again(resources):
-    """Each handler returns the messages that failed; without this setting Lambda would delete them."""
+def test_failed_items_of_a_batch_are_delivered_again(resources):
+    """Each handler returns the failed messages. Without this setting Lambda would delete them."""
     mappings = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::Lambda::EventSourceMapping"]
     assert len(mappings) == 3
     assert all(mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for mapping in mappings)

@@ -1,4 +1,4 @@
-"""What keeps data from being lost, read or listened to, with every switch in both positions."""
+"""Protection of data against loss, unauthorized reading and eavesdropping, with every option on and off."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tables(**chosen: str) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("bucket", BUCKETS)
 @pytest.mark.parametrize("action", ["s3:GetObject", "s3:PutObject", "s3:ListBucket"])
-def test_a_bucket_takes_no_call_without_tls(bucket, action):
+def test_a_bucket_refuses_calls_without_tls(bucket, action):
     stack = resolved()
     policies = stack.resources("AWS::S3::BucketPolicy").values()
     statements = [
@@ -42,7 +42,7 @@ def test_a_bucket_takes_no_call_without_tls(bucket, action):
 
 @pytest.mark.parametrize("queue", sorted(resolved().resources("AWS::SQS::Queue")))
 @pytest.mark.parametrize("action", ["sqs:SendMessage", "sqs:ReceiveMessage"])
-def test_a_queue_takes_no_call_without_tls(queue, action):
+def test_a_queue_refuses_calls_without_tls(queue, action):
     stack = resolved()
     url = stack.value({"Ref": queue})
     policies = stack.resources("AWS::SQS::QueuePolicy").values()
@@ -55,31 +55,33 @@ def test_a_queue_takes_no_call_without_tls(queue, action):
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
-def test_a_bucket_is_encrypted_with_the_customers_key_if_there_is_one(bucket):
+def test_a_bucket_uses_the_customers_key_if_there_is_one(bucket):
     (rule,) = buckets(KmsKeyArn=KEY)[bucket]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
-    assert rule["BucketKeyEnabled"] is True, "or every thumbnail would cost a call to KMS"
+    assert rule["BucketKeyEnabled"] is True, "otherwise every thumbnail would cost a call to KMS"
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_table_is_encrypted_with_the_customers_key_if_there_is_one(table):
+def test_a_table_uses_the_customers_key_if_there_is_one(table):
     assert tables(KmsKeyArn=KEY)[table]["SSESpecification"] == {
         "SSEEnabled": True,
         "SSEType": "KMS",
         "KMSMasterKeyId": KEY,
     }
-    assert "SSESpecification" not in tables()[table], "DynamoDB's own key: encrypted all the same"
+    assert "SSESpecification" not in tables()[table], (
+        "the default is DynamoDB's own key, so data are encrypted anyway"
+    )
 
 
 @pytest.mark.parametrize("queue", sorted(resolved().resources("AWS::SQS::Queue")))
-def test_every_queue_is_encrypted_by_sqs_whatever_the_key(queue):
+def test_every_queue_is_encrypted_by_sqs_with_or_without_a_customers_key(queue):
     found = resolved(**EVERYTHING_ON).resources("AWS::SQS::Queue")[queue]
     assert found["SqsManagedSseEnabled"] is True
-    assert "KmsMasterKeyId" not in found, "S3 could not send to it"
+    assert "KmsMasterKeyId" not in found, "S3 could not send messages to it"
 
 
-def test_nothing_that_a_caller_writes_freely_is_in_the_access_log(resources):
-    """API Gateway does not escape what it puts there: a forged path would forge a line."""
+def test_the_access_log_contains_nothing_that_a_caller_can_write_freely(resources):
+    """API Gateway does not escape values in the log, so a forged path would forge a line."""
     stage = resources["HttpApiApiGatewayDefaultStage"]["Properties"]
     free = (
         "$context.path",
@@ -94,14 +96,14 @@ def test_nothing_that_a_caller_writes_freely_is_in_the_access_log(resources):
     assert "$context.requestId" in line and "$context.integration.requestId" in line
 
 
-def test_every_log_is_kept_as_long_as_asked_and_no_longer(resources):
+def test_every_log_has_the_configured_retention(resources):
     groups = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::Logs::LogGroup"]
     assert len(groups) >= 4
     assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups)
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
-def test_server_access_logs_go_where_the_operator_wants_them(bucket):
+def test_server_access_logs_go_to_the_configured_bucket(bucket):
     assert "LoggingConfiguration" not in buckets()[bucket]
     logging = buckets(S3AccessLogBucket="my-access-logs")[bucket]["LoggingConfiguration"]
     assert logging["DestinationBucketName"] == "my-access-logs"
@@ -112,7 +114,7 @@ def test_server_access_logs_go_where_the_operator_wants_them(bucket):
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_table_can_be_brought_back_to_any_point_in_time(table):
+def test_a_table_has_point_in_time_recovery(table):
     assert tables()[table]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
 
@@ -123,20 +125,20 @@ def test_a_protected_table_cannot_be_deleted(table, protect, protected):
 
 
 @pytest.mark.parametrize("resource", [*BUCKETS, *TABLES])
-def test_data_outlive_their_stack_unless_its_creation_failed(resource, resources):
-    """Literals: intrinsic functions there would need the transform AWS::LanguageExtensions."""
+def test_data_are_retained_unless_the_creation_of_the_stack_failed(resource, resources):
+    """Literals, because intrinsic functions there would need the transform AWS::LanguageExtensions."""
     assert resources[resource]["DeletionPolicy"] == "RetainExceptOnCreate"
     assert resources[resource]["UpdateReplacePolicy"] == "Retain"
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
-def test_unfinished_multipart_uploads_do_not_stay(bucket):
+def test_incomplete_multipart_uploads_are_removed(bucket):
     rules = {rule["Id"]: rule for rule in buckets()[bucket]["LifecycleConfiguration"]["Rules"]}
     assert rules["stale-multipart-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
     assert rules["stale-multipart-uploads"]["Status"] == "Enabled"
 
 
-def test_delete_markers_go_with_the_last_version_that_they_hide():
+def test_delete_markers_are_removed_with_the_last_version_that_they_hide():
     rules = {rule["Id"]: rule for rule in buckets()["UploadsBucket"]["LifecycleConfiguration"]["Rules"]}
     assert rules["old-versions"]["ExpiredObjectDeleteMarker"] is True
 
@@ -148,23 +150,23 @@ def rules(**chosen: str) -> dict[str, dict[str, Any]]:
     return {rule["Id"]: rule for rule in buckets(**chosen)["UploadsBucket"]["CorsConfiguration"]["CorsRules"]}
 
 
-def test_the_gallery_can_send_files_to_the_bucket_and_by_default_no_other_page():
+def test_by_default_only_the_gallery_can_send_files_to_the_bucket():
     (rule,) = rules().values()
     assert rule["AllowedOrigins"] == ["https://*.execute-api.eu-west-1.amazonaws.com"]
     assert {"PUT", "GET"} <= set(rule["AllowedMethods"]) <= {"GET", "HEAD", "PUT"}
     assert "ETag" in rule["ExposedHeaders"]
 
 
-def test_pages_of_other_origins_can_send_files_if_the_operator_says_so():
+def test_pages_of_other_origins_can_send_files_if_configured():
     origins = rules(CorsOrigins="https://a.example,https://b.example")["other-pages"]["AllowedOrigins"]
     assert origins == ["https://a.example", "https://b.example"]
 
 
-def test_thumbnails_are_no_pages_business():
+def test_no_page_can_access_the_thumbnails_bucket():
     assert "CorsConfiguration" not in buckets(**EVERYTHING_ON)["ThumbnailsBucket"]
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
-def test_no_bucket_policy_opens_anything(bucket):
+def test_no_bucket_policy_allows_anything(bucket):
     for policy in resolved(**EVERYTHING_ON).resources("AWS::S3::BucketPolicy").values():
         assert {s["Effect"] for s in as_list(policy["PolicyDocument"]["Statement"])} == {"Deny"}

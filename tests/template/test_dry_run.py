@@ -1,7 +1,7 @@
-"""A deployment without AWS: the whole translated template, created by moto's CloudFormation.
+"""A deployment without AWS: moto's CloudFormation creates the whole translated template.
 
-moto knows most of its resource types and passes the others over; what it made is compared with what was asked for,
-the others are pinned by the tests that docs/moto.md names.
+moto supports most of its resource types and skips the others. The tests compare what it created with the template;
+other tests, listed in docs/moto.md, check the skipped resources.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ PASSED_OVER = {
     "AWS::SQS::QueuePolicy",
     "AWS::SecretsManager::Secret",
 }
-"""What moto's CloudFormation does not know."""
+"""Resource types that moto's CloudFormation does not support."""
 
 
 class Deployed:
-    """A stack in moto, and clients to look at it."""
+    """A stack in moto, and clients to inspect it."""
 
     def __init__(self, url: str, **parameters: str) -> None:
         self._url = url
@@ -52,7 +52,7 @@ class Deployed:
         self._upload_code()
         self.client("cloudformation").create_stack(
             StackName=STACK,
-            TemplateBody=json.dumps(without_the_unknown(stack.template, stack)),
+            TemplateBody=json.dumps(without_skipped(stack.template, stack)),
             Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in stack.parameters.items()],
             Capabilities=["CAPABILITY_IAM"],
         )
@@ -69,11 +69,11 @@ class Deployed:
         s3.create_bucket(Bucket="code")
         for key in ("function.zip", "layer.zip"):
             s3.put_object(Bucket="code", Key=key, Body=archive.getvalue())
-        nested = json.dumps(without_the_unknown(self._nested.template, self._nested))
+        nested = json.dumps(without_skipped(self._nested.template, self._nested))
         s3.put_object(Bucket="code", Key="observability.yaml", Body=nested)
 
     def physical_ids(self) -> dict[str, str]:
-        """By logical id."""
+        """Return the physical ids by logical id."""
         pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=STACK)
         return {
             r["LogicalResourceId"]: r.get("PhysicalResourceId", "")
@@ -82,14 +82,14 @@ class Deployed:
         }
 
 
-def without_the_unknown(value: Any, stack: ResolvedTemplate) -> Any:
-    """moto ends with an error where something refers to what it passed over."""
+def without_skipped(value: Any, stack: ResolvedTemplate) -> Any:
+    """Resolve references to skipped resources, because moto fails on them."""
 
     def is_unknown(name: str) -> bool:
         return stack.template["Resources"].get(name, {}).get("Type") in PASSED_OVER
 
     if isinstance(value, list):
-        return [without_the_unknown(item, stack) for item in value]
+        return [without_skipped(item, stack) for item in value]
     if not isinstance(value, dict):
         return value
     if "Fn::GetAtt" in value and is_unknown(value["Fn::GetAtt"][0]):
@@ -98,7 +98,7 @@ def without_the_unknown(value: Any, stack: ResolvedTemplate) -> Any:
         return stack.value(value)
     if any(is_unknown(name) for name in re.findall(r"\$\{(\w+)\.\w+\}", str(value.get("Fn::Sub")))):
         return stack.value(value)
-    return {key: without_the_unknown(item, stack) for key, item in value.items()}
+    return {key: without_skipped(item, stack) for key, item in value.items()}
 
 
 VARIANTS: dict[str, dict[str, str]] = {
@@ -110,7 +110,7 @@ VARIANTS: dict[str, dict[str, str]] = {
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """moto as a whole, in a process of its own, because it is emptied between two stacks."""
+    """The URL of a complete moto in a separate process, which is reset between two stacks."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
@@ -132,28 +132,28 @@ def deployed(request: pytest.FixtureRequest, url: str) -> Deployed:
     return Deployed(url, **VARIANTS[request.param])
 
 
-def test_the_stack_is_created_with_everything_that_moto_knows(deployed: Deployed) -> None:
+def test_the_stack_is_created_with_everything_that_moto_supports(deployed: Deployed) -> None:
     (found,) = deployed.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
     assert found["StackStatus"] == "CREATE_COMPLETE"
     resources = deployed.stack.template["Resources"]
     wanted = {name: resource["Type"] for name, resource in resources.items() if deployed.stack.exists(name)}
-    made = deployed.physical_ids()
-    assert {kind for name, kind in wanted.items() if name not in made} <= PASSED_OVER
-    assert len(made) >= 20
+    created = deployed.physical_ids()
+    assert {kind for name, kind in wanted.items() if name not in created} <= PASSED_OVER
+    assert len(created) >= 20
 
 
-def test_both_readings_of_the_roles_policies_agree(deployed: Deployed) -> None:
-    """What tests/iam evaluates is what another implementation of CloudFormation gives to IAM."""
+def test_two_implementations_give_the_same_role_policies(deployed: Deployed) -> None:
+    """tests/iam evaluates the same policies that another implementation of CloudFormation passes to IAM."""
     iam, ids = deployed.client("iam"), deployed.physical_ids()
     for role, properties in deployed.stack.resources("AWS::IAM::Role").items():
         for policy in properties.get("Policies", []):
             found = str(iam.get_role_policy(RoleName=ids[role], PolicyName=policy["PolicyName"])["PolicyDocument"])
-            for logical_id in filter(None, ids):  # names that CloudFormation made up end in something random
+            for logical_id in filter(None, ids):  # generated names end in something random
                 found = re.sub(rf"{STACK}-{logical_id}-\w+", deployed.stack.name(logical_id), found)
-            # A stream is named after the time when it was created.
+            # A stream's name contains the time of its creation.
             found = re.sub(r"/stream/\d[^']*", "/stream/2026-11-20T10:00:00.000", found)
-            # moto keeps Python's notation and None for AWS::NoValue; a secret, which it passes over, has no ARN,
-            # and that of a log group lacks its streams.
+            # moto keeps Python's notation, and None for AWS::NoValue. A secret, which it skips, has no ARN, and the
+            # ARN of a log group lacks its streams.
             wanted = str(policy["PolicyDocument"]["Statement"]).replace(":*'", "'")
             assert [s for s in literal_eval(found)["Statement"] if s and s["Sid"] != "ApiKey"] == [
                 s for s in literal_eval(wanted) if s["Sid"] != "ApiKey"
@@ -169,7 +169,7 @@ def test_the_buckets_are_encrypted(deployed: Deployed) -> None:
         assert rule["ApplyServerSideEncryptionByDefault"] == wanted["ServerSideEncryptionByDefault"]
 
 
-def test_tables_cannot_be_deleted_where_that_was_asked(deployed: Deployed) -> None:
+def test_tables_are_protected_from_deletion_if_configured(deployed: Deployed) -> None:
     dynamodb, ids = deployed.client("dynamodb"), deployed.physical_ids()
     protected = deployed.stack.parameters["ProtectData"] == "true"
     for table in deployed.stack.resources("AWS::DynamoDB::Table"):

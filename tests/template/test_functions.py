@@ -1,4 +1,4 @@
-"""The four functions, their API, layer and rights."""
+"""The four functions, their API, layer and permissions."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def test_the_handler_exists(resources, name):
     module, _, attribute = handler_of(properties(resources, name)).rpartition(".")
     spec = importlib.util.find_spec(module)
     assert spec is not None
-    # Not imported: the processor's entry point begins its work then.
+    # Not imported, because importing the processor's entry point loads the model.
     defined = ast.walk(ast.parse(Path(str(spec.origin)).read_text()))
     assert attribute in {getattr(node, "name", None) or getattr(node, "id", None) for node in defined}
     assert (CODE[name] / module.split(".")[0]).is_dir()
 
 
-def test_the_image_is_built_with_nothing_but_python():
+def test_building_the_image_needs_only_python():
     """AWS's base image has no find, xargs, tar or which."""
     dockerfile = (ROOT / "functions/processor/Dockerfile").read_text().replace("\\\n", " ")
     commands = [line.removeprefix("RUN ") for line in dockerfile.splitlines() if line.startswith("RUN ")]
@@ -73,7 +73,7 @@ def test_a_function_gets_valid_settings(sam, name):
         assert getattr(settings, field) == Settings.model_fields[field].default
 
 
-def test_every_variable_is_a_setting_or_a_librarys(resources):
+def test_every_variable_is_a_setting_or_belongs_to_a_library(resources):
     others = {"POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
     known = {name.upper() for name in Settings.model_fields} | others
     for name in FUNCTIONS:
@@ -81,18 +81,18 @@ def test_every_variable_is_a_setting_or_a_librarys(resources):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_what_sam_local_must_set_is_declared_and_empty(resources, name):
+def test_variables_that_sam_local_sets_are_declared_and_empty(resources, name):
     variables = properties(resources, name)["Environment"]["Variables"]
     assert variables["LOCAL_ENDPOINT_URL"] == variables["S3_PUBLIC_ENDPOINT_URL"] == ""
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_an_emulator_that_runs_functions_can_give_them_its_address(resources, name):
-    """LocalStack and MiniStack set AWS_ENDPOINT_URL only where the template leaves it out."""
+def test_an_emulator_that_runs_functions_can_set_its_endpoint(resources, name):
+    """LocalStack and MiniStack set AWS_ENDPOINT_URL only if the template does not."""
     assert "AWS_ENDPOINT_URL" not in properties(resources, name)["Environment"]["Variables"]
 
 
-def test_defaults_of_template_and_settings_agree(parameters):
+def test_the_defaults_of_template_and_settings_are_equal(parameters):
     names = {
         "MaxImageBytes": "max_image_bytes",
         "MaxImagePixels": "max_image_pixels",
@@ -113,8 +113,8 @@ def test_all_formats_are_allowed_by_default(sam, parameters):
     assert not allowed.fullmatch("jpeg,svg")
 
 
-def test_ordinary_formats_have_all_pixels_and_the_others_those_of_cameras(parameters):
-    """In the memory that a new AWS account allows."""
+def test_common_formats_allow_all_pixels_and_other_formats_those_of_cameras(parameters):
+    """Within the memory that a new AWS account allows."""
     assert parameters["ProcessorMemoryMegabytes"] == "3008"
     variables = resolved().resources("AWS::Lambda::Function")["ProcessorFunction"]["Environment"]["Variables"]
     settings = Settings.model_validate(
@@ -129,7 +129,7 @@ def test_ordinary_formats_have_all_pixels_and_the_others_those_of_cameras(parame
 # Triggers
 
 
-# Rights: what calls need is in tests/iam, by evaluating the policies
+# Permissions. Those that calls need are tested in tests/iam, by evaluating the policies.
 
 ROLES = {
     "ApiFunction": "ApiRole",
@@ -139,7 +139,7 @@ ROLES = {
 }
 
 
-def test_each_function_has_a_role_of_its_own(resources):
+def test_each_function_has_its_own_role(resources):
     roles = {name: properties(resources, name)["Role"]["Fn::GetAtt"][0] for name in FUNCTIONS}
     assert roles == ROLES
     assert {name for name, r in resources.items() if r["Type"] == "AWS::IAM::Role"} == set(ROLES.values())
@@ -147,12 +147,12 @@ def test_each_function_has_a_role_of_its_own(resources):
 
 @pytest.mark.parametrize("chosen", [{}, EVERYTHING_ON], ids=["by default", "everything on"])
 @pytest.mark.parametrize("role", [*ROLES.values()])
-def test_no_right_is_a_wildcard(role, chosen):
+def test_no_permission_is_a_wildcard(role, chosen):
     for statement in of_role(resolved(**chosen), role):
         assert statement["Effect"] == "Allow"
         assert not any("*" in action for action in as_list(statement["Action"])), statement
         for resource in as_list(statement["Resource"]):
-            # All objects of a bucket, all streams of a log group or a table; nothing more is left open.
+            # All objects of a bucket, all streams of a log group or a table. Nothing else may be a wildcard.
             assert "*" not in resource.removesuffix("/*").removesuffix(":*"), statement
             if statement["Action"] == "dynamodb:ListStreams":
                 continue  # all streams of one table
@@ -160,8 +160,8 @@ def test_no_right_is_a_wildcard(role, chosen):
 
 
 @pytest.mark.parametrize("chosen", [{}, EVERYTHING_ON], ids=["by default", "everything on"])
-def test_every_service_principal_is_held_to_this_account(chosen):
-    """By aws:SourceAccount, or by a source ARN that names the account."""
+def test_every_service_principal_is_restricted_to_this_account(chosen):
+    """By aws:SourceAccount, or by a source ARN with the account."""
     stack = resolved(**chosen)
     documents = [r["AssumeRolePolicyDocument"] for r in stack.resources("AWS::IAM::Role").values()]
     for kind in ("AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy"):

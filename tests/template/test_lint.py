@@ -1,4 +1,4 @@
-"""cfn-lint on the translated template: `sam validate --lint` does not see through AWS::Serverless resources."""
+"""cfn-lint on the translated template, which `sam validate --lint` does not see."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.template import OBSERVABILITY, read_template
 
 
 def findings(template: dict[str, Any]) -> list[str]:
-    """Errors and warnings, in a region that has every service."""
+    """Return errors and warnings, for a region that has every service."""
     rules = get_rules([], [], ["E", "W"], {}, False)
     return [str(match) for match in lint(json.dumps(template), rules, ["us-east-1"])]
 

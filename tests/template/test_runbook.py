@@ -1,4 +1,4 @@
-"""docs/operations.md: a section for each alarm, every metric, and sums that add up."""
+"""docs/operations.md has a section for each alarm, every metric, and correct sums."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TEXT = (ROOT / "docs/operations.md").read_text()
 
 
 def part(heading: str) -> str:
-    """What stands under a heading of the second level."""
+    """Return the text under a heading of the second level."""
     return TEXT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
 
 
@@ -35,12 +35,12 @@ def test_every_alarm_names_its_section() -> None:
 def test_every_custom_metric_is_explained() -> None:
     (dashboard,) = observability().resources("AWS::CloudWatch::Dashboard").values()
     alarms = observability().resources("AWS::CloudWatch::Alarm").values()
-    ours = {one.name for alarm in alarms for one in watched(alarm) if one.namespace == STACK}
+    of_this_stack = {one.name for alarm in alarms for one in watched(alarm) if one.namespace == STACK}
     for one in plotted(json.loads(dashboard["DashboardBody"])):
         namespace, name = (one.namespace, one.name) if isinstance(one, Metric) else one[:2]
-        ours |= {name} if namespace == STACK else set()
+        of_this_stack |= {name} if namespace == STACK else set()
     first_cells = [line.split("|")[1] for line in part("Metrics").splitlines() if line.startswith("| `")]
-    assert ours == set(re.findall(r"`(\w+)`", "".join(first_cells)))
+    assert of_this_stack == set(re.findall(r"`(\w+)`", "".join(first_cells)))
 
 
 def number(text: str) -> float:
