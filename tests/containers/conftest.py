@@ -1,4 +1,4 @@
-"""`sam build` and `sam local`, for real: they need Docker, and the Lambda base image where AWS is out of reach."""
+"""`sam build` and `sam local`. They need Docker, and the Lambda base image if AWS cannot be reached."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ PROCESSOR_IMAGE = "processorfunction:processor"
 
 
 def sam_environment() -> dict[str, str]:
-    """Python 3.13, which `sam build` looks for, on PATH by way of pyenv where that is how it is installed."""
+    """Put Python 3.13, which `sam build` needs, on PATH, with pyenv if it is installed that way."""
     shims = Path.home() / ".pyenv" / "shims"
-    # The developer's region or profile must not be the containers'.
+    # The containers must not use the developer's region or profile.
     plain = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return plain | {
         "SAM_CLI_TELEMETRY": "0",
@@ -31,7 +31,7 @@ def sam_environment() -> dict[str, str]:
 
 
 def sam(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Runs `sam` in the repository; fails with what it printed."""
+    """Run `sam` in the repository. Fails with its output."""
     done = subprocess.run(
         [str(SAM), *arguments], cwd=ROOT, env=sam_environment(), capture_output=True, text=True, **options
     )
@@ -41,7 +41,7 @@ def sam(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def built() -> str:
-    """Everything built by `sam build`; the name of the processor's image."""
+    """Everything built by `sam build`. Returns the name of the processor's image."""
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "info"], capture_output=True).returncode != 0:
         pytest.skip("no Docker engine answers")
@@ -51,7 +51,7 @@ def built() -> str:
 
 @pytest.fixture(scope="session")
 def stack(built: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack that containers can reach, and whose messages nobody takes but them."""
+    """A stack that containers can reach, and whose messages only they receive."""
     folder = tmp_path_factory.mktemp("stack")
     with running_stack(folder, "--containers", "--workers", "0") as stack:
         yield stack

@@ -1,4 +1,4 @@
-"""The processor's container: what is in it, and that it does the job."""
+"""The processor's container image: its contents, and that it works."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def in_image(image: str, *command: str) -> str:
     return done.stdout
 
 
-def test_what_is_deployed_beside_weights_and_base_image_is_small_and_without_torch(built: str) -> None:
+def test_the_image_without_weights_and_base_image_is_small_and_has_no_torch(built: str) -> None:
     layers = subprocess.run(
         ["docker", "history", "--no-trunc=false", "--format", "{{.Size}}\t{{.CreatedBy}}", built],
         capture_output=True,
@@ -66,7 +66,7 @@ def test_importing_the_handler_loads_no_torch_and_no_transformers(built: str) ->
 
 
 def invoke(stack: Stack, event: dict[str, Any], folder: Path) -> Any:
-    """What the processor's container answers to an event; it ends as soon as that is there."""
+    """Return the response of the processor's container to an event. The container ends after it."""
     path = folder / "event.json"
     path.write_text(json.dumps(event))
     arguments = ["local", "invoke", "ProcessorFunction", "--event", str(path), "--skip-pull-image"]

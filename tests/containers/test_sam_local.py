@@ -1,4 +1,4 @@
-"""`sam local start-api`: how people develop. The API runs in a Lambda container, the processor beside it."""
+"""`sam local start-api`, for development: the API runs in a Lambda container, and the processor on this machine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def is_free(port: int) -> bool:
 
 @pytest.fixture(scope="module")
 def api(built: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """Exactly `sam local start-api`, as samconfig.toml has it, on a stack whose processor runs here."""
+    """`sam local start-api` as configured in samconfig.toml, with a stack whose processor runs on this machine."""
     folder = tmp_path_factory.mktemp("sam-local")
     options = ["--containers", "--workers", "1", "--model", "demo", "--env-file", str(ENV_FILE)]
     with running_stack(folder, *options):
@@ -67,8 +67,8 @@ def _responds(client: httpx.Client) -> bool:
         return False
 
 
-def test_a_three_megabyte_upload_goes_in_and_its_thumbnail_comes_out(api: httpx.Client) -> None:
-    # Noise behind the end of the JPEG: real uploads are full of bytes that are no UTF-8.
+def test_a_three_megabyte_upload_is_accepted_and_its_thumbnail_returned(api: httpx.Client) -> None:
+    # Noise after the end of the JPEG: real uploads are full of bytes that are not UTF-8.
     body = pictures.jpeg(1600, 1200, quality=95)
     body += random.Random(1).randbytes(3_000_000 - len(body))
 
@@ -89,8 +89,8 @@ def test_a_three_megabyte_upload_goes_in_and_its_thumbnail_comes_out(api: httpx.
     assert original.content == body
 
 
-def test_the_gallery_runs_on_it(api: httpx.Client) -> None:
-    """In Chromium: the page, a photo picked there and sent to the bucket, its thumbnail and caption."""
+def test_the_gallery_works(api: httpx.Client) -> None:
+    """In Chromium: open the page, pick a photo, send it to the bucket, show its thumbnail and caption."""
     chromium = executable()
     if chromium is None:
         pytest.skip("Chromium is not installed (apt-get install chromium; or CHROMIUM=/path/to/it)")

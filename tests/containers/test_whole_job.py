@@ -1,4 +1,4 @@
-"""`make sam-local`: every function in Lambda's own container, from upload to caption, on the local AWS."""
+"""`make sam-local`: every function in Lambda's own container, from upload to caption, with the local AWS."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from tests.smoke_run import smoke_on
 pytestmark = pytest.mark.containers
 
 PHOTOGRAPH = pictures.jpeg(1600, 1200, orientation=6, quality=90)
-"""Drawn; its pixels lie on their side, as EXIF says."""
+"""A drawn picture. Its pixels are stored rotated, as its EXIF says."""
 Checked = Callable[[str], None]
 
 
 def containers() -> set[str]:
-    """Those that `sam local` runs."""
+    """Return the containers that `sam local` runs."""
     listed = subprocess.run(["docker", "ps", "--format", "{{.ID}} {{.Image}}"], capture_output=True, text=True)
     return {line for line in listed.stdout.splitlines() if "samcli/" in line or ":rapid-" in line}
 
 
 @pytest.fixture(scope="module")
 def checked() -> Iterator[Checked]:
-    """Notes what was checked; the list is printed at the end."""
+    """Collects what was checked. The list is printed at the end."""
     points: list[str] = []
     yield points.append
     print("\n\nIn Lambda's containers (`sam build`, `sam local start-api`, `sam local start-lambda`) was checked:")
@@ -63,9 +63,7 @@ def shows(response: httpx.Response, expected: tuple[int, int]) -> None:
     assert pictures.same_scene(shown)
 
 
-def test_the_first_photograph_is_processed_by_containers_that_have_just_started(
-    stack: Stack, checked: Checked
-) -> None:
+def test_the_first_photograph_is_processed_by_cold_containers(stack: Stack, checked: Checked) -> None:
     started = time.monotonic()
     response = stack.api.post("/api/images", files={"file": ("große Datei.jpg", PHOTOGRAPH)})
     assert response.status_code == 202 and response.json()["status"] == "pending"
@@ -80,7 +78,7 @@ def test_the_first_photograph_is_processed_by_containers_that_have_just_started(
     checked(f"its metadata are those of the upright picture; its caption: “{data['metadata']['caption']}”")
 
 
-def test_the_second_is_processed_by_warm_ones_and_its_thumbnails_come_out_in_binary(
+def test_the_second_photograph_is_processed_by_warm_containers_and_thumbnails_are_binary(
     stack: Stack, checked: Checked
 ) -> None:
     started = time.monotonic()
@@ -95,7 +93,7 @@ def test_the_second_is_processed_by_warm_ones_and_its_thumbnails_come_out_in_bin
     checked("both thumbnails are binary answers, upright, of the right size, with an ETag that answers 304")
 
 
-def test_presigned_urls_work_from_the_callers_side_of_the_container_wall(stack: Stack, checked: Checked) -> None:
+def test_presigned_urls_work_outside_of_the_containers(stack: Stack, checked: Checked) -> None:
     wanted = {"filename": "big one.jpg", "content_type": "image/jpeg", "size": len(PHOTOGRAPH)}
     reserved = stack.api.post("/api/uploads", json=wanted)
     assert reserved.status_code == 201, reserved.text
@@ -110,7 +108,7 @@ def test_presigned_urls_work_from_the_callers_side_of_the_container_wall(stack: 
     checked("the original comes back by a presigned URL, byte for byte")
 
 
-def test_a_dropped_file_is_processed_whatever_its_name(stack: Stack, checked: Checked) -> None:
+def test_a_dropped_file_with_any_name_is_processed(stack: Stack, checked: Checked) -> None:
     name = "my photo+1 é 50%.jpg"
     stack.s3.put_object(Bucket=stack.bucket, Key=f"some folder/{name}", Body=PHOTOGRAPH)
     assert stack.dropped(name, seconds=120)["status"] == "success"
@@ -136,7 +134,7 @@ def test_errors_are_returned_in_the_envelope(stack: Stack, checked: Checked) -> 
     checked("errors keep their envelope: 400, 404, 405, 413 (over 4 MB), 422")
 
 
-def test_a_reprocessed_image_is_processed_again_and_a_deleted_one_is_gone(stack: Stack, checked: Checked) -> None:
+def test_an_image_can_be_reprocessed_and_deleted(stack: Stack, checked: Checked) -> None:
     image_id = stack.upload(PHOTOGRAPH)
     first = processed(stack, image_id)
     assert stack.api.post(f"/api/images/{image_id}/reprocess").status_code == 202
@@ -149,7 +147,7 @@ def test_a_reprocessed_image_is_processed_again_and_a_deleted_one_is_gone(stack:
     checked("an image is reprocessed with the same caption, then deleted, its thumbnails with it")
 
 
-def test_lists_statistics_page_and_documentation_are_served(stack: Stack, checked: Checked) -> None:
+def test_lists_statistics_gallery_and_documentation_are_served(stack: Stack, checked: Checked) -> None:
     until(lambda: stack.api.get("/api/stats").json()["in_progress"] == 0, seconds=120)
     stack.assert_statistics_are_exact()
     assert stack.api.get("/health").json()["caption_model"]

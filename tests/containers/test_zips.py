@@ -1,4 +1,4 @@
-"""The zips that `sam build` makes: whole, compiled, trimmed, and the same bytes each time. No Docker needed."""
+"""The zip files that `sam build` creates: complete, compiled, trimmed and reproducible. Docker is not needed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PYTHON = shutil.which("python3.13", path=sam_environment()["PATH"])
 
 
 def make(resource: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """What SAM runs for a resource, in its sources."""
+    """Run what SAM runs for a resource, in its source folder."""
     sources = {
         "ApiFunction": "functions/api",
         "RecoveryFunction": "functions/recovery",
@@ -39,7 +39,7 @@ def make(resource: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def builds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two builds in folders of different names: by SAM (a function brings the layer along), and by its Makefile."""
+    """Two builds in folders with different names: by SAM (which includes the layer), and by the Makefile."""
     by_sam, by_make = tmp_path_factory.mktemp("sam"), tmp_path_factory.mktemp("by-make")
     sam("build", "ApiFunction", "--build-dir", str(by_sam), "--no-cached")
     for resource in RESOURCES:
@@ -56,7 +56,7 @@ def artifact(build: Path, resource: str) -> Path:
 
 @pytest.mark.parametrize("resource", RESOURCES)
 def test_two_builds_give_the_same_zip(builds: list[Path], resource: str, tmp_path: Path) -> None:
-    """Zipped as `sam deploy` does it."""
+    """Zipped as by `sam deploy`."""
     digests = set()
     for number, build in enumerate(builds):
         zipped = make_zip_with_lambda_permissions(str(tmp_path / str(number)), str(artifact(build, resource)))
@@ -76,7 +76,7 @@ def test_every_module_is_compiled_and_never_checked_against_its_source(builds: l
 
 
 @pytest.mark.parametrize(("folder", "at_least"), [("gallery", 10), ("swagger", 5)])
-def test_the_api_brings_its_pages_along(builds: list[Path], folder: str, at_least: int) -> None:
+def test_the_api_contains_its_pages(builds: list[Path], folder: str, at_least: int) -> None:
     package, built = (
         ROOT / "functions/api/image_api" / folder,
         artifact(builds[0], "ApiFunction") / "image_api" / folder,
@@ -87,13 +87,13 @@ def test_the_api_brings_its_pages_along(builds: list[Path], folder: str, at_leas
         assert (built / path).read_bytes() == (package / path).read_bytes()
 
 
-def test_the_api_brings_swagger_ui_along(builds: list[Path]) -> None:
+def test_the_api_contains_swagger_ui(builds: list[Path]) -> None:
     resources = artifact(builds[0], "ApiFunction") / "fastapi_swagger" / "resources"
     for name, digest in SWAGGER_UI.items():
         assert hashlib.sha256((resources / name).read_bytes()).hexdigest() == digest
 
 
-def test_the_layer_describes_the_services_that_are_called_and_no_others(builds: list[Path]) -> None:
+def test_the_layer_describes_only_the_services_in_use(builds: list[Path]) -> None:
     data = artifact(builds[0], "CoreLayer") / "python" / "botocore" / "data"
     assert {path.name for path in data.iterdir() if path.is_dir()} == {
         "dynamodb",
@@ -116,7 +116,7 @@ def test_the_layer_has_no_second_pydantic(builds: list[Path]) -> None:
         ("StreamFunction", "image_stream.handler"),
     ],
 )
-def test_a_function_runs_on_its_zip_and_the_layer_alone(builds: list[Path], resource: str, module: str) -> None:
+def test_a_function_runs_with_only_its_zip_and_the_layer(builds: list[Path], resource: str, module: str) -> None:
     layer = artifact(builds[0], "CoreLayer") / "python"
     code = (
         f"import {module}, boto3; session = boto3.session.Session(region_name='eu-west-1');"

@@ -1,4 +1,4 @@
-"""One running stack for the tools that clients come with."""
+"""One running stack for generated clients and schemathesis."""
 
 from __future__ import annotations
 

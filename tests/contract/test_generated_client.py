@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="module")
 def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of programs of an environment with the generator in it."""
+    """The folder of programs of an environment with the generator."""
     folder = tmp_path_factory.mktemp("generator")
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     requirements = HERE / "requirements-generator.txt"

@@ -1,4 +1,4 @@
-"""The README's own block of curl calls, run as it stands."""
+"""The README's block of curl calls runs unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIDE = 3870
 
 
 def block() -> str:
-    """The block under "Use it over HTTP"."""
+    """Return the block under "Use it over HTTP"."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     found = re.search(r"## Use it over HTTP\n.+?```sh\n(.+?)```", text, re.DOTALL)
     assert found
@@ -27,7 +27,7 @@ def block() -> str:
 
 
 def run(stack: Stack, files: Path, photo: str = "docs/screenshots/gallery.jpg") -> str:
-    """What the block prints. Only the address, the picture and the folder are replaced."""
+    """Run the block and return its output. Only the address, the picture and the folder are replaced."""
     script = block()
     for written, used in (
         ("http://127.0.0.1:8000", str(stack.api.base_url).rstrip("/")),
@@ -52,12 +52,12 @@ def run(stack: Stack, files: Path, photo: str = "docs/screenshots/gallery.jpg") 
 
 
 def uploaded(stack: Stack, files: Path) -> dict[str, Any]:
-    """The image that the block has sent straight to the bucket."""
+    """Return the image that the block sent directly to the bucket."""
     image_id = json.loads((files / "upload.json").read_text())["image_id"]
     return stack.finished(image_id, seconds=120)
 
 
-def test_the_block_of_the_readme_runs_as_it_stands(stack: Stack, tmp_path: Path) -> None:
+def test_the_readmes_block_runs_unchanged(stack: Stack, tmp_path: Path) -> None:
     stack.clear()
 
     printed = run(stack, tmp_path)
@@ -68,12 +68,12 @@ def test_the_block_of_the_readme_runs_as_it_stands(stack: Stack, tmp_path: Path)
     assert (tmp_path / "small.jpg").read_bytes().startswith(b"\xff\xd8")
     assert '"title":"Lake at dawn"' in printed
     assert uploaded(stack, tmp_path)["status"] == "success"
-    # Three pictures were sent, one of them twice with one key, and the first was deleted.
+    # Three pictures were sent, one of them twice with the same key, and the first was deleted.
     until(lambda: [image["status"] for image in stack.images()] == ["success", "success"], seconds=60)
 
 
 @pytest.mark.slow
-def test_the_block_takes_a_picture_of_45_megabytes(stack: Stack, tmp_path: Path) -> None:
+def test_the_block_works_with_a_picture_of_45_megabytes(stack: Stack, tmp_path: Path) -> None:
     # The bytes decide, not the name: what the README calls photo.jpg is a PNG here.
     photo = tmp_path / "large.jpg"
     photo.write_bytes(pictures.encode(pictures.noise(SIDE, SIDE), "PNG", compress_level=0))

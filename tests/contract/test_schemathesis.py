@@ -1,4 +1,4 @@
-"""The running stack against its own schema, by schemathesis: all checks."""
+"""schemathesis compares the running stack with its own schema, with all checks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.running_stack import Stack
 HERE = Path(__file__).parent
 EXAMPLES = 25
 LIMIT_SECONDS = 600
-"""Generous: it takes about a minute on two cores."""
+"""A generous limit: it takes about a minute on two cores."""
 
 
 @pytest.mark.slow

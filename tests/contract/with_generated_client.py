@@ -1,6 +1,6 @@
-"""Uploads, waits and downloads by a generated client alone: `python with_generated_client.py URL PHOTO FOLDER`.
+"""Upload, wait and download with a generated client only: `python with_generated_client.py URL PHOTO FOLDER`.
 
-Runs in the generator's environment, with the client called `generated` on its path.
+Runs in the generator's environment, with the client on its path under the name `generated`.
 """
 
 from __future__ import annotations
