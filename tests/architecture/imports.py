@@ -1,4 +1,4 @@
-"""What the pipeline's modules import, and what DESIGN.md ("What may import what") has against it."""
+"""Find imports that break the rules of CONTRIBUTING.md, and other work that modules do during import."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ FOLDERS = {
     "bench": "bench",
 }
 AROUND_IT = ("local", "ops", "tests", "bench")
-"""What stands around the pipeline; nothing of it imports these."""
+"""The tools around the pipeline. Nothing in the pipeline imports them."""
 
-# errors, model ← keys, settings ← stores ← services ← lifecycle; imports go to the left.
+# errors, model ← keys, settings ← stores ← services ← lifecycle; each imports only from its left.
 LAYERS = (
     {"errors", "retry", "model", "histogram", "formats", "clock"},
     {"keys", "settings", "telemetry"},
@@ -35,11 +35,11 @@ LAYERS = (
 )
 AWS = ("boto3", "botocore")
 MAY_USE_AWS = ("image_core.services", "image_core.stores")
-"""`image_api.http.error_responses` may besides import `botocore.exceptions`, to answer them."""
+"""`image_api.http.error_responses` may also import `botocore.exceptions`, to map them to responses."""
 MAY_READ_ENVIRONMENT = ("image_core.settings", "image_processor.picture.isolated")
-"""The settings, once; and what a child process inherits of the environment."""
+"""The settings read it once. A child process inherits a part of it."""
 INIT_MODULES = ("image_processor.main", "image_api.main")
-"""Importing these is Lambda's INIT phase, and meant to set things up."""
+"""Importing these is Lambda's INIT phase, so they may set things up."""
 PURE_STEPS = ("image_processor.picture", "image_processor.captioning")
 STORES = MAY_USE_AWS
 WEB = ("fastapi", "starlette", "mangum", "uvicorn", "httpx", "requests")
@@ -48,7 +48,7 @@ PICTURES = ("PIL", "numpy", "torch", "transformers", "onnxruntime")
 
 @dataclass(frozen=True)
 class Import:
-    """`name` in full; `for_types` is it where nothing is imported at run time."""
+    """An import by its full name. `for_types` is true if nothing is imported at run time."""
 
     name: str
     for_types: bool
@@ -58,7 +58,7 @@ class Import:
 
 
 def sources() -> dict[str, str]:
-    """The source of every module, by its name."""
+    """Return the source of every module by its name."""
     return {
         module_name(path, package, ROOT / folder): path.read_text(encoding="utf-8")
         for package, folder in FOLDERS.items()
@@ -72,7 +72,7 @@ def module_name(path: Path, package: str, folder: Path) -> str:
 
 
 def imports_of(source: str) -> list[Import]:
-    """Everything that is imported anywhere in a module; `from a import b` is an import of `a.b`."""
+    """Return everything that is imported anywhere in a module. `from a import b` is an import of `a.b`."""
     return list(_imports(ast.parse(source), for_types=False))
 
 
@@ -95,7 +95,7 @@ def _imports(node: ast.AST, *, for_types: bool) -> Iterator[Import]:
 
 
 def violations(modules: dict[str, str]) -> list[str]:
-    """What is against the rules, as sentences."""
+    """Return all violations of the rules, as sentences."""
     return [
         f"{module} imports {one.name}: {rule}"
         for module, source in modules.items()
@@ -113,27 +113,27 @@ def violations(modules: dict[str, str]) -> list[str]:
 def _broken(module: str, one: Import) -> Iterator[str]:
     package = module.partition(".")[0]
     if package in PIPELINE and one.is_of(*AROUND_IT, "models", "imgpipe"):
-        yield "nothing of the pipeline imports what stands around it"
+        yield "the pipeline must not import the tools around it"
     if package in FUNCTIONS and one.is_of(*(other for other in FUNCTIONS if other != package)):
-        yield "functions never import each other"
+        yield "functions must not import each other"
     if package == "image_core" and one.is_of(*FUNCTIONS):
-        yield "the core knows no function"
+        yield "the core must not import a function"
     if package == "image_core" and one.is_of(*WEB, *PICTURES):
-        yield "the core has no web and no pictures"
+        yield "the core must not import web or image libraries"
     if package == "image_core" and not _is_lower(module, one):
-        yield "layers import only from the lower ones"
+        yield "a layer may only import lower layers"
     if package == "imgpipe" and one.is_of(*PIPELINE, *AROUND_IT, "models"):
-        yield "the client imports nothing of ours"
+        yield "the command line must not import the rest of the repository"
     translates_aws_errors = module == "image_api.http.error_responses" and one.is_of("botocore.exceptions")
     if package in PIPELINE and one.is_of(*AWS) and not _is_of(module, *MAY_USE_AWS) and not translates_aws_errors:
-        yield "AWS is called in the stores alone"
-    # The template is read in one place, whoever asks: the local stack, or the preflight of a deployment.
+        yield "only the stores may use AWS"
+    # Only one module reads the template, for the local stack and for the preflight of a deployment.
     reads_the_template = package == "ops" and one.is_of("local.template")
     around = [other for other in AROUND_IT if other != package]
     if package in ("local", "models", "ops") and one.is_of(*around) and not reads_the_template:
-        yield "nothing but tests and bench imports what stands around the pipeline"
+        yield "only tests and bench may import several tools"
     if _is_of(module, *PURE_STEPS) and one.is_of(*AWS, *STORES):
-        yield "pure steps do no I/O"
+        yield "pure steps must not do I/O"
 
 
 def _is_of(module: str, *packages: str) -> bool:
@@ -148,19 +148,19 @@ def _layer(name: str) -> int | None:
 def _is_lower(module: str, one: Import) -> bool:
     if one.for_types or not one.is_of("image_core") or module == "image_core":
         return True
-    mine, theirs = _layer(module), _layer(one.name)
-    if mine is None or theirs is None:
+    own_layer, other_layer = _layer(module), _layer(one.name)
+    if own_layer is None or other_layer is None:
         return False
     same_package = module.split(".")[1] == one.name.split(".")[1]
-    return theirs < mine or same_package or (mine == theirs and mine in (0, 1, 4))
+    return other_layer < own_layer or same_package or (own_layer == other_layer and own_layer in (0, 1, 4))
 
 
 def _at_import(source: str) -> Iterator[str]:
-    """Reads of the environment anywhere, and services, settings or clients that are made while importing."""
+    """Yield reads of the environment anywhere, and the creation of services, settings or clients during import."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv", "os.environb"):
-            yield f"reads {ast.unparse(node)}: settings do that, once"
+            yield f"reads {ast.unparse(node)}: only the settings may"
     for called in _calls_at_import(tree):
         if called.rpartition(".")[2] in (
             "services",
@@ -171,9 +171,9 @@ def _at_import(source: str) -> Iterator[str]:
             "Session",
             "Settings",
         ):
-            yield f"calls {called}() while it is imported"
+            yield f"calls {called}() during import"
         if called in ("processor", "Processor"):
-            yield f"calls {called}() while it is imported"
+            yield f"calls {called}() during import"
 
 
 def _calls_at_import(node: ast.AST) -> Iterator[str]:
@@ -181,7 +181,7 @@ def _calls_at_import(node: ast.AST) -> Iterator[str]:
         yield ast.unparse(node.func)
     inner = list(ast.iter_child_nodes(node))
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-        # The body runs later; decorators and defaults do not.
+        # The body runs later, but not decorators and defaults.
         inner = [*getattr(node, "decorator_list", []), *node.args.defaults, *filter(None, node.args.kw_defaults)]
     for child in inner:
         yield from _calls_at_import(child)

@@ -1,4 +1,4 @@
-"""The architecture is tested, not promised: DESIGN.md, "Folders and what may import what"."""
+"""The imports between the parts of the pipeline follow the rules in imports.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.architecture.imports import FOLDERS, LAYERS, PIPELINE, ROOT, Import, imports_of, sources, violations
 
 
-def test_every_import_is_one_that_the_design_allows() -> None:
+def test_all_imports_follow_the_rules() -> None:
     assert violations(sources()) == []
 
 
@@ -30,43 +30,47 @@ def test_every_module_of_the_core_has_its_layer() -> None:
 @pytest.mark.parametrize(
     ("module", "source", "rule"),
     [
-        ("image_api.app", "import image_processor.picture.decode", "functions never import each other"),
-        ("image_processor.handler", "from image_recovery import handler", "functions never import each other"),
-        ("image_recovery.handler", "def f():\n    import image_api.app", "functions never import each other"),
-        ("image_core.stores.objects", "import fastapi", "no web and no pictures"),
-        ("image_core.formats", "from PIL import Image", "no web and no pictures"),
-        ("image_core.stores.queue", "from image_api.app import create_app", "knows no function"),
-        ("image_core.errors", "from image_core.model import Record\nfrom image_core import keys", "lower ones"),
-        ("image_core.model", "from image_core.stores.images import Records", "lower ones"),
-        ("image_core.stores.queries", "from image_core.services import Services", "lower ones"),
-        ("image_core.brand_new", "from image_core.errors import Busy", "lower ones"),
-        ("image_api.routes.files", "import boto3", "AWS is called in"),
-        ("image_api.routes.files", "from botocore.exceptions import ClientError", "AWS is called in"),
-        ("image_api.http.error_responses", "import botocore.config", "AWS is called in"),
-        ("image_core.lifecycle.delete", "import botocore", "AWS is called in"),
-        ("image_processor.picture.decode", "import boto3.session", "pure steps do no I/O"),
-        ("image_processor.captioning.caption", "from image_core.services import services", "pure steps do no I/O"),
+        ("image_api.app", "import image_processor.picture.decode", "functions must not import each other"),
+        ("image_processor.handler", "from image_recovery import handler", "functions must not import each other"),
+        ("image_recovery.handler", "def f():\n    import image_api.app", "functions must not import each other"),
+        ("image_core.stores.objects", "import fastapi", "web or image libraries"),
+        ("image_core.formats", "from PIL import Image", "web or image libraries"),
+        ("image_core.stores.queue", "from image_api.app import create_app", "must not import a function"),
+        ("image_core.errors", "from image_core.model import Record\nfrom image_core import keys", "lower layers"),
+        ("image_core.model", "from image_core.stores.images import Records", "lower layers"),
+        ("image_core.stores.queries", "from image_core.services import Services", "lower layers"),
+        ("image_core.brand_new", "from image_core.errors import Busy", "lower layers"),
+        ("image_api.routes.files", "import boto3", "only the stores may use AWS"),
+        ("image_api.routes.files", "from botocore.exceptions import ClientError", "only the stores may use AWS"),
+        ("image_api.http.error_responses", "import botocore.config", "only the stores may use AWS"),
+        ("image_core.lifecycle.delete", "import botocore", "only the stores may use AWS"),
+        ("image_processor.picture.decode", "import boto3.session", "pure steps must not do I/O"),
+        (
+            "image_processor.captioning.caption",
+            "from image_core.services import services",
+            "pure steps must not do I/O",
+        ),
         (
             "image_processor.picture.thumbnails",
             "from image_core.stores.objects import Storage",
-            "pure steps do no I/O",
+            "pure steps must not do I/O",
         ),
-        ("image_api.main", "import local.aws", "what stands around it"),
-        ("image_recovery.handler", "from tests import pictures", "what stands around it"),
-        ("image_core.keys", "import ops", "what stands around it"),
-        ("image_processor.handler", "from models.demo import train", "what stands around it"),
-        ("local.stack", "from ops.target import local_stack", "imports what stands around"),
-        ("ops.reconcile", "from local.deploy import deploy", "imports what stands around"),
-        ("imgpipe.client", "from image_core.model import Status", "client imports nothing of ours"),
+        ("image_api.main", "import local.aws", "the tools around it"),
+        ("image_recovery.handler", "from tests import pictures", "the tools around it"),
+        ("image_core.keys", "import ops", "the tools around it"),
+        ("image_processor.handler", "from models.demo import train", "the tools around it"),
+        ("local.stack", "from ops.target import local_stack", "only tests and bench may import"),
+        ("ops.reconcile", "from local.deploy import deploy", "only tests and bench may import"),
+        ("imgpipe.client", "from image_core.model import Status", "must not import the rest"),
         ("image_api.app", "import os\nX = os.environ['X']", "reads os.environ"),
         ("image_core.keys", "import os\ndef f():\n    return os.getenv('X')", "reads os.getenv"),
-        ("image_api.app", "from image_core.services import services\nS = services()", "services() while"),
-        ("image_core.stores.objects", "import boto3\nC = boto3.client('s3')", "boto3.client() while"),
-        ("image_api.app", "def f(s=settings()):\n    pass", "settings() while"),
-        ("image_processor.handler", "class A:\n    x = processor()", "processor() while"),
+        ("image_api.app", "from image_core.services import services\nS = services()", "services() during import"),
+        ("image_core.stores.objects", "import boto3\nC = boto3.client('s3')", "boto3.client() during import"),
+        ("image_api.app", "def f(s=settings()):\n    pass", "settings() during import"),
+        ("image_processor.handler", "class A:\n    x = processor()", "processor() during import"),
     ],
 )
-def test_a_source_that_breaks_a_rule_is_caught(module: str, source: str, rule: str) -> None:
+def test_a_source_that_breaks_a_rule_is_found(module: str, source: str, rule: str) -> None:
     caught = violations({module: source})
     assert [sentence for sentence in caught if module in sentence and rule in sentence]
 
@@ -89,11 +93,11 @@ def test_a_source_that_breaks_a_rule_is_caught(module: str, source: str, rule: s
         ("local.api", "import os\nimport image_api.main\nX = os.environ['X']"),
     ],
 )
-def test_a_source_that_keeps_the_rules_is_left_alone(module: str, source: str) -> None:
+def test_a_source_that_follows_the_rules_is_accepted(module: str, source: str) -> None:
     assert violations({module: source}) == []
 
 
-def test_imports_are_found_wherever_they_stand() -> None:
+def test_imports_are_found_anywhere_in_a_module() -> None:
     source = "import a.b\nfrom c import d\ntry:\n    import e\nexcept ImportError:\n    from f.g import h as i\n"
     source += "def j():\n    import k\nif TYPE_CHECKING:\n    import m\nelse:\n    import n\n"
     assert imports_of(source) == [
@@ -106,7 +110,7 @@ def test_imports_are_found_wherever_they_stand() -> None:
 @pytest.mark.parametrize(
     "entry_point", ["image_api.app", "image_processor.handler", "image_recovery.handler", "image_stream.handler"]
 )
-def test_an_entry_point_imports_without_an_environment_and_without_the_libraries_that_can_wait(
+def test_an_entry_point_imports_without_an_environment_and_without_heavy_libraries(
     entry_point: str,
 ) -> None:
     heavy = "boto3 torch transformers onnxruntime tokenizers pi_heif"

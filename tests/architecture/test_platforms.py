@@ -1,6 +1,6 @@
-"""Nothing that only Linux has is needed to import the code and to collect the tests.
+"""Importing the code and collecting the tests needs nothing that only Linux has.
 
-`make check` runs mypy for macOS as well, which finds it inside functions, too.
+`make check` also runs mypy for macOS, which finds such uses inside functions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""docs/security.md: AWS accepts its commands."""
+"""AWS accepts the commands in docs/security.md."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.template import ROOT
 TEXT = (ROOT / "docs/security.md").read_text(encoding="utf-8")
 
 
-def test_the_command_for_a_budget_is_one_that_aws_accepts() -> None:
+def test_aws_accepts_the_command_for_a_budget() -> None:
     command = TEXT[TEXT.index("aws budgets create-budget") :].partition("```")[0]
     given = {name: json.loads(value) for name, value in re.findall(r"--([a-z-]+) '(.*?)'", command, re.DOTALL)}
     model = botocore.session.get_session().get_service_model("budgets").operation_model("CreateBudget").input_shape
