@@ -1,5 +1,6 @@
-"""What holds for every test: none can reach a real AWS account, whatever the developer's shell is set up for; and
-which tests must run in one process when `make test` uses every core.
+"""Settings for all tests: no test can reach a real AWS account, whatever the developer's environment is.
+
+Also: which tests must run in one process when `make test` uses all cores.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 TOGETHER = ("browser", "containers")
-"""Folders whose tests share a browser and a running stack, or what `sam build` built."""
+"""Folders whose tests share a browser and a running stack, or the output of `sam build`."""
 SLOWEST = ("browser", "stack", "cli", "models", "simulation", "functional", "local", "ops")
-"""Folders that are begun with, so that no core waits for them in the end."""
+"""Folders that run first, so that no core waits for them at the end."""
 
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]
@@ -29,7 +30,7 @@ os.environ |= {
 
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell ignores SIGINT for what it runs in the background, and so would every process that a test interrupts.
+    # A shell ignores SIGINT for background processes, and every process that a test interrupts would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -46,12 +47,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: a quarter of the time tests wait, for a browser, a timer, another process."""
+    """Use one more than the number of cores, because tests wait during a quarter of their time."""
     return (os.cpu_count() or 1) + 1
 
 
 class Scheduling(LoadFileScheduling):
-    """The tests of a file share their fixtures, so they stay together; and some folders do."""
+    """The tests of a file share their fixtures, so they stay in one process. So do the tests of some folders."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]

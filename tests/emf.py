@@ -1,4 +1,4 @@
-"""Metrics as CloudWatch knows them: read from EMF lines in a log, and named by alarms and the dashboard."""
+"""Metrics as CloudWatch identifies them: parsed from EMF lines in a log, and named by alarms and the dashboard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Metric:
-    """What identifies a metric: the same name with other dimensions is another metric."""
+    """The identity of a metric. The same name with other dimensions is another metric."""
 
     namespace: str
     name: str
@@ -23,12 +23,12 @@ def metric(namespace: str, name: str, **dimensions: str) -> Metric:
 
 
 def lines(log: str) -> list[dict[str, Any]]:
-    """The lines of a log that are JSON."""
+    """Return the lines of a log that are JSON."""
     return [json.loads(line) for line in log.splitlines() if line.startswith("{")]
 
 
 def emitted(log: str) -> dict[Metric, list[float]]:
-    """The values of each metric that CloudWatch would read from a log."""
+    """Return the values of each metric that CloudWatch would read from a log."""
     found: dict[Metric, list[float]] = {}
     for line in lines(log):
         for directive in line.get("_aws", {}).get("CloudWatchMetrics", []):
@@ -42,7 +42,7 @@ def emitted(log: str) -> dict[Metric, list[float]]:
 
 
 def watched(alarm: Mapping[str, Any]) -> set[Metric]:
-    """The metrics that an alarm (its properties, resolved) looks at."""
+    """Return the metrics of an alarm, given its resolved properties."""
     if "MetricName" in alarm:
         return {_of(alarm)}
     return {_of(query["MetricStat"]["Metric"]) for query in alarm["Metrics"] if "MetricStat" in query}
@@ -54,7 +54,7 @@ def _of(named: Mapping[str, Any]) -> Metric:
 
 
 def plotted(dashboard: Mapping[str, Any]) -> Iterator[Metric | tuple[str, str, frozenset[str]]]:
-    """What a dashboard's graphs show: metrics, and searches as (namespace, name, names of the dimensions)."""
+    """Yield the metrics in a dashboard's graphs, and the searches as (namespace, name, names of the dimensions)."""
     for widget in dashboard["widgets"]:
         for entry in widget["properties"].get("metrics", []):
             if isinstance(entry[0], dict):

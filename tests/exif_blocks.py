@@ -1,4 +1,4 @@
-"""EXIF blocks and TIFF files byte by byte: for what Pillow would not write."""
+"""Build EXIF blocks and TIFF files byte by byte, for values that Pillow would not write."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tests import pictures
 
 Entry = tuple[int, int, int, bytes | int]
-"""Tag, type, count, and the value: its bytes, or the offset to write in their place."""
+"""Tag, type, count, and the value: its bytes, or the offset to write instead."""
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, SRATIONAL, DOUBLE, LONG8, UTF_8 = 1, 2, 3, 4, 5, 7, 10, 12, 16, 129
 EXIF_DIRECTORY, GPS_DIRECTORY = 0x8769, 0x8825
@@ -23,7 +23,7 @@ def block(
     big: bool = False,
     prefix: bytes = b"Exif\0\0",
 ) -> bytes:
-    """A block of up to three directories; `big`: BigTIFF."""
+    """Build a block of up to three directories; `big` means BigTIFF."""
     word, head = ("Q", 16) if big else ("I", 8)
     size = [_directory_bytes(len(main) + 2, big), _directory_bytes(len(exif), big), _directory_bytes(len(gps), big)]
     at = [head, head + size[0], head + size[0] + size[1]]
@@ -47,8 +47,10 @@ def tiff(
     big: bool = False,
     orientation: int = 1,
 ) -> bytes:
-    """An uncompressed TIFF of the scene with these tags, stored so that `orientation` makes it upright. It has an
-    orientation tag only if `main` has one."""
+    """Build an uncompressed TIFF of the scene with these tags, stored so that `orientation` makes it upright.
+
+    It has an orientation tag only if `main` has one.
+    """
     picture = pictures.stored(pictures.scene(), orientation)
     pixels = picture.tobytes()
 
@@ -82,7 +84,7 @@ def shorts(tag: int, *values: int, order: str = "<") -> Entry:
 
 
 def bomb(entries: int, shared_bytes: int) -> bytes:
-    """A directory of many tags that all hold the same bytes: small to send, large to whoever copies each."""
+    """Build a directory of many tags that share the same bytes: small to send, but large if each tag is copied."""
     size = _directory_bytes(entries, False)
     head = b"Exif\0\0II*\0" + struct.pack("<I", 8) + struct.pack("<H", entries)
     body = b"".join(struct.pack("<HHII", tag, ASCII, shared_bytes, 8 + size) for tag in range(entries))
@@ -90,7 +92,7 @@ def bomb(entries: int, shared_bytes: int) -> bytes:
 
 
 class _Values:
-    """What does not fit into an entry, after the directories."""
+    """The values that do not fit into an entry. They follow the directories."""
 
     def __init__(self, start: int) -> None:
         self.start, self.stored = start, bytearray()

@@ -1,4 +1,4 @@
-"""AVIF and HEIC files built box by box, so that each part can lie about the picture's size."""
+"""Build AVIF and HEIC files box by box, so that each part can claim a wrong size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def full_box(kind: bytes, *parts: bytes, version: int = 0) -> bytes:
 
 @dataclass(frozen=True)
 class Item:
-    """An image item: its kind, its data, its properties (boxes), and the numbers of the items it is made of."""
+    """An image item: its kind, data and properties (boxes), and the numbers of the items that it consists of."""
 
     kind: bytes
     data: bytes
@@ -32,7 +32,7 @@ class Item:
 
 
 def heif(*items: Item, brand: bytes = b"avif") -> bytes:
-    """A file of these items, numbered from 1; the first is the primary one."""
+    """Build a file of these items, numbered from 1. The first is the primary item."""
     numbers = range(1, len(items) + 1)
     properties = list(dict.fromkeys(one for item in items for one in item.properties))
     associations = b"".join(
@@ -71,33 +71,33 @@ def heif(*items: Item, brand: bytes = b"avif") -> bytes:
 
 
 def ispe(width: int, height: int) -> bytes:
-    """The box that announces a size."""
+    """Build the box that announces a size."""
     return full_box(b"ispe", struct.pack(">II", width, height))
 
 
 @dataclass(frozen=True)
 class Coded:
-    """One coded picture: the kind of its item, its decoder configuration (a box) and its data."""
+    """A coded picture: the kind of its item, its decoder configuration (a box) and its data."""
 
     kind: bytes
     configuration: bytes
     data: bytes
 
     def item(self, width: int, height: int) -> Item:
-        """An item of it that announces this size."""
+        """Return an item of this picture that announces this size."""
         return Item(self.kind, self.data, (ispe(width, height), self.configuration))
 
 
 @cache
 def av1(width: int, height: int, **options: object) -> Coded:
-    """A picture coded in AV1, of one color."""
+    """Code a picture of one color in AV1."""
     data = pictures.encode(Image.new("RGB", (width, height), "red"), "AVIF", speed=10, **options)
     return _coded(b"av01", data)
 
 
 @cache
 def hevc() -> Coded:
-    """The scene, 120 × 80, coded in HEVC."""
+    """Return the scene, 120 × 80, coded in HEVC."""
     return _coded(b"hvc1", pictures.heic("ten_bits"))
 
 
@@ -108,13 +108,13 @@ def _coded(kind: bytes, data: bytes) -> Coded:
 
 
 def grid(width: int, height: int, *, rows: int, columns: int, first: int, announced: tuple[int, int]) -> Item:
-    """A picture put together from tiles, of which the first is the item numbered `first`."""
+    """Build a picture that consists of tiles, of which the first is the item numbered `first`."""
     body = struct.pack(">BBBBII", 0, 1, rows - 1, columns - 1, width, height)
     return Item(b"grid", body, (ispe(*announced),), tuple(range(first, first + rows * columns)))
 
 
 def nested_grids(levels: int, tiles: int) -> bytes:
-    """A HEIC of grids whose tiles are grids: as many tiles to decode as `tiles` to the power of `levels`."""
+    """Build a HEIC of grids whose tiles are grids. It has `tiles` to the power of `levels` tiles to decode."""
     size = 120, 80
     one = struct.pack(">BBBBII", 0, 1, 0, tiles - 1, *size)
     grids = [
@@ -126,19 +126,19 @@ def nested_grids(levels: int, tiles: int) -> bytes:
 
 
 def padded(coded: Coded, units: int = 60) -> Coded:
-    """The same with so many units of padding before the sequence header that the inspection does not find it."""
+    """Put so much padding before the sequence header that the inspection does not find it."""
     return replace(coded, data=obu(15, bytes(100) + b"\x80") * units + coded.data)
 
 
 def sequence_header(width: int, height: int) -> bytes:
-    """An OBU: AV1's sequence header of a still picture in 8 bits, 4:2:0."""
+    """Build an OBU: AV1's sequence header of a still picture in 8 bits, 4:2:0."""
     bits = "000" + "11" + "01000" + "1111" * 2 + f"{width - 1:016b}{height - 1:016b}" + "0" * 3 + "0" * 3 + "0"
     bits += "0" * 7 + "1"
     return obu(1, _bytes(bits))
 
 
 def obu(kind: int, payload: bytes) -> bytes:
-    """A unit of AV1, of up to 127 bytes."""
+    """Build an AV1 unit of up to 127 bytes."""
     return bytes([kind << 3 | 2, len(payload)]) + payload
 
 
@@ -147,7 +147,7 @@ def av1_configuration(*obus: bytes) -> bytes:
 
 
 def hevc_configuration(width: int, height: int) -> bytes:
-    """An `hvcC` whose sequence parameter set tells this size, and is complete up to it."""
+    """Build an `hvcC` whose sequence parameter set contains this size, and is complete up to it."""
     bits = "0" * 4 + "000" + "1" + "0" * 96 + _exp_golomb(0) + _exp_golomb(1) + _exp_golomb(width)
     unit = b"\x42\1" + _bytes(bits + _exp_golomb(height) + "1").replace(b"\0\0", b"\0\0\3")
     return box(b"hvcC", bytes(22), struct.pack(">BBHH", 1, 33, 1, len(unit)), unit)

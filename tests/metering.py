@@ -1,4 +1,4 @@
-"""CPU time and peak memory of this process and of the one in which it has pictures decoded. Linux only."""
+"""CPU time and peak memory of this process and of its decoding process. Linux only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from image_processor.picture import isolated
 class Meter:
     """Measures from its creation on.
 
-    A decoding process that ends meanwhile counts with its peak only if that is the highest of all that have ended.
+    A decoding process that ends meanwhile counts with its peak only if that is the highest of all ended processes.
     """
 
     def __init__(self) -> None:
@@ -24,11 +24,14 @@ class Meter:
         self._child = _reset(self._pid) if self._pid else 0
 
     def seconds(self) -> float:
-        """CPU seconds."""
+        """Return the CPU seconds."""
         return _cpu_seconds() - self._seconds
 
     def peak_bytes(self) -> int:
-        """Bytes above what both had; all of a decoding process that was started meanwhile."""
+        """Return the bytes above what both processes had.
+
+        A decoding process that was started meanwhile counts completely.
+        """
         own = _status(os.getpid(), "VmHWM") - self._own
         ended = _peak_of_ended()
         child = ended - self._child if ended > self._peak_of_ended else 0
@@ -38,13 +41,13 @@ class Meter:
 
 
 def _reset(pid: int) -> int:
-    """Count the process's peak from now on; return what it has."""
+    """Start counting the process's peak now, and return its current value."""
     Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
     return _status(pid, "VmRSS")
 
 
 def _status(pid: int, name: str) -> int:
-    """Bytes; 0 if the process has just ended."""
+    """Return bytes; 0 if the process has just ended."""
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
@@ -59,7 +62,7 @@ def _cpu_seconds() -> float:
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = time.process_time() + ended.ru_utime + ended.ru_stime
     if pid := isolated.decoder().pid:
-        # After the name, which may hold spaces, utime and stime are the 12th and 13th.
+        # After the name, which may contain spaces, utime and stime are the 12th and 13th fields.
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return seconds

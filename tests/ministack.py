@@ -29,13 +29,13 @@ def environment() -> dict[str, str]:
 
 @contextmanager
 def ministack(*arguments: str, every_service: bool = False) -> Iterator[str]:
-    """MiniStack as `python -m local` runs it, or as it comes with every service; its URL."""
-    with as_it_comes() if every_service else as_we_run_it(*arguments) as url:
+    """Run MiniStack as `python -m local` does, or unmodified with every service. Yields its URL."""
+    with run_unmodified() if every_service else run_as_local(*arguments) as url:
         yield url
 
 
 @contextmanager
-def as_we_run_it(*arguments: str) -> Iterator[str]:
+def run_as_local(*arguments: str) -> Iterator[str]:
     listening = ports.listen("127.0.0.1", 0, option="")
     fd = listening.fileno()
     child = Child(
@@ -50,7 +50,7 @@ def as_we_run_it(*arguments: str) -> Iterator[str]:
 
 
 @contextmanager
-def as_it_comes() -> Iterator[str]:
+def run_unmodified() -> Iterator[str]:
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "IOT_MTLS_ENABLED": "0", "LOG_LEVEL": "ERROR"}

@@ -1,4 +1,4 @@
-"""Stands in for `image_processor.picture.isolated_process`: does what the file says instead of decoding it."""
+"""Replaces `image_processor.picture.isolated_process`: it does what the file says instead of decoding it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from image_processor.picture.isolated_process import serve
 
 
 def work(data: bytes, name: str, limits: DecodeLimits, largest_thumbnail: int) -> Decoded:
-    """`show` returns a picture whose EXIF is the environment."""
+    """Follow the instruction in `data`. `show` returns a picture whose EXIF is the environment."""
     command, _, argument = data.decode().partition(" ")
     match command:
         case "die":
@@ -32,7 +32,7 @@ def work(data: bytes, name: str, limits: DecodeLimits, largest_thumbnail: int) -
         case "print":
             print("noise", flush=True)
             os.write(1, b"noise")
-        case "tell":  # that the work has begun, then never end
+        case "tell":  # report that the work has begun, then never end
             Path(argument).write_text("begun", encoding="ascii")
             sum(iter(int, 1))
     picture = Image.new("RGB", (2, 3), "red")

@@ -1,7 +1,7 @@
-"""Pictures that the tests draw themselves, as the bytes of image files.
+"""Draw pictures, as the bytes of image files.
 
-The scene is four fields of different color, so that a picture that is turned, mirrored or wrong in color
-can be told by the pixels in its corners.
+The scene has four fields of different colors, so that the pixels in its corners show whether a picture is rotated,
+mirrored or has wrong colors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TEXT = b"Dear all,\n\nthis is not a picture, whatever its name may end in.\n"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"><rect width="5" height="5"/></svg>'
 PDF = b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n"
 
-# What turns the upright scene into what a camera held that way has stored.
+# Transforms the upright scene into what a camera held that way stores.
 _STORED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -36,7 +36,7 @@ _STORED = {
 
 
 def scene(width: int = 120, height: int = 80, *, mode: str = "RGB") -> Image.Image:
-    """The four fields, red and green above blue and yellow."""
+    """Draw four fields: red and green above blue and yellow."""
     picture = Image.new("RGB", (width, height), RED)
     draw = ImageDraw.Draw(picture)
     right, below = width // 2, height // 2
@@ -47,20 +47,20 @@ def scene(width: int = 120, height: int = 80, *, mode: str = "RGB") -> Image.Ima
 
 
 def see_through(width: int = 120, height: int = 80) -> Image.Image:
-    """The scene in RGBA, with its right half fully transparent."""
+    """Draw the scene in RGBA, with its right half fully transparent."""
     picture = scene(width, height, mode="RGBA")
     picture.paste((0, 0, 0, 0), (width // 2, 0, width, height))
     return picture
 
 
 def noise(width: int, height: int, seed: int = 1) -> Image.Image:
-    """Smooth noise in RGB: compresses badly, so its files are long."""
+    """Draw random noise in RGB. It compresses badly, so its files are large."""
     values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(values)
 
 
 def encode(picture: Image.Image, kind: str, *, orientation: int | None = None, **options: Any) -> bytes:
-    """`picture` as a file of Pillow's format `kind`, stored so that `orientation` makes it upright."""
+    """Encode `picture` in Pillow's format `kind`, stored so that `orientation` makes it upright."""
     if orientation is not None:
         picture = stored(picture, orientation)
         options["exif"] = exif(orientation=orientation)
@@ -70,12 +70,12 @@ def encode(picture: Image.Image, kind: str, *, orientation: int | None = None, *
 
 
 def stored(picture: Image.Image, orientation: int) -> Image.Image:
-    """`picture` as it lies in a file whose `orientation` makes it upright."""
+    """Return `picture` as it is stored in a file whose `orientation` makes it upright."""
     return picture.transpose(_STORED[orientation]) if orientation in _STORED else picture
 
 
 def heic(name: str = "orientation_1") -> bytes:
-    """A file that `tests/heic/draw.py` has drawn: the scene, 120 × 80, as the name says."""
+    """Return a file drawn by `tests/heic/draw.py`: the scene, 120 × 80, in the variant `name`."""
     return (Path(__file__).parent / "heic" / f"{name}.heic").read_bytes()
 
 
@@ -88,31 +88,31 @@ def png(width: int = 120, height: int = 80, *, mode: str = "RGB", **options: Any
 
 
 def gray16_png(width: int = 64, height: int = 4) -> bytes:
-    """16-bit gray, black on the left to white on the right."""
+    """Draw 16-bit gray, from black on the left to white on the right."""
     ramp = np.linspace(0, 65535, width).astype(np.uint16)
     return encode(Image.fromarray(np.tile(ramp, (height, 1))), "PNG")
 
 
 def float_tiff(low: float, high: float, width: int = 64, height: int = 4) -> bytes:
-    """32-bit floating point gray, `low` on the left to `high` on the right."""
+    """Draw 32-bit floating point gray, from `low` on the left to `high` on the right."""
     ramp = np.linspace(low, high, width).astype(np.float32)
     return encode(Image.fromarray(np.tile(ramp, (height, 1))), "TIFF")
 
 
 def mpo(width: int = 120, height: int = 80) -> bytes:
-    """Two JPEGs in one file, as stereo cameras and phones write them; the first is the scene."""
+    """Build two JPEGs in one file, as stereo cameras and phones write them. The first is the scene."""
     second = Image.new("RGB", (width, height), "black")
     return encode(scene(width, height), "MPO", save_all=True, append_images=[second])
 
 
 def animated(kind: str, width: int = 60, height: int = 40) -> bytes:
-    """An animation whose first frame is the scene."""
+    """Build an animation whose first frame is the scene."""
     frames = [Image.new("RGB", (width, height), color) for color in ("black", "white")]
     return encode(scene(width, height), kind, save_all=True, append_images=frames, duration=100)
 
 
 def palette_png(*, transparency: int | bytes | None = None) -> bytes:
-    """The scene in a palette of four colors: 0 red, 1 green, 2 blue, 3 yellow."""
+    """Draw the scene with a palette of four colors: 0 red, 1 green, 2 blue, 3 yellow."""
     indexes = np.zeros((80, 120), np.uint8)
     indexes[:40, 60:], indexes[40:, :60], indexes[40:, 60:] = 1, 2, 3
     picture = Image.fromarray(indexes)
@@ -122,7 +122,7 @@ def palette_png(*, transparency: int | bytes | None = None) -> bytes:
 
 
 def raw_png(width: int, height: int, *, depth: int, color: int, rows: bytes, **chunks: bytes) -> bytes:
-    """A PNG of any depth and color type, from packed rows of samples; `chunks` come before the pixels."""
+    """Build a PNG of any depth and color type from packed rows of samples. `chunks` come before the pixels."""
     stride = len(rows) // height if height else 0
     lines = b"".join(b"\0" + rows[at : at + stride] for at in range(0, len(rows), stride or 1))
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
@@ -135,11 +135,11 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 
 
 def swapped_profile() -> bytes:
-    """A valid ICC profile in which red and blue have changed places, so that its effect cannot be missed."""
+    """Return a valid ICC profile with red and blue exchanged, so that its effect is obvious."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     red, blue = profile.index(b"rXYZ"), profile.index(b"bXYZ")
     profile[red : red + 4], profile[blue : blue + 4] = b"bXYZ", b"rXYZ"
-    # Its name as well, which is what tells that it is not sRGB: UTF-16 in `desc`.
+    # Change its name too, which tells that it is not sRGB: UTF-16 in `desc`.
     return bytes(profile).replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be"))
 
 
@@ -150,7 +150,7 @@ def exif(
     details: Mapping[int, Any] | None = None,
     gps: Mapping[int, Any] | None = None,
 ) -> bytes:
-    """An EXIF block; `main` are tags of the first directory, `details` of the Exif one."""
+    """Build an EXIF block. `main` are tags of the first directory, `details` of the Exif directory."""
     block = Image.Exif()
     for tag, value in (main or {}).items():
         block[tag] = value
@@ -169,7 +169,7 @@ def gps_tags(
     east: bool = True,
     altitude: float | None = None,
 ) -> dict[int, Any]:
-    """The GPS directory of a place given in degrees, minutes and seconds."""
+    """Build the GPS directory of a place given in degrees, minutes and seconds."""
     tags: dict[int, Any] = {
         ExifTags.GPS.GPSLatitudeRef: "N" if north else "S",
         ExifTags.GPS.GPSLatitude: latitude,
@@ -183,12 +183,12 @@ def gps_tags(
 
 
 def cut(data: bytes, keep: float = 0.5) -> bytes:
-    """The first part of a file."""
+    """Return the first part of a file."""
     return data[: int(len(data) * keep)]
 
 
 def corners(picture: Image.Image) -> dict[str, tuple[int, int, int]]:
-    """The colors well inside the four fields of a picture of the scene."""
+    """Return the colors well inside the four fields of a picture of the scene."""
     width, height = picture.size
     rgb = picture.convert("RGB")
     left, right, top, bottom = width // 5, width - 1 - width // 5, height // 5, height - 1 - height // 5
@@ -209,10 +209,10 @@ def _color(picture: Image.Image, place: tuple[int, int]) -> tuple[int, int, int]
 
 
 def same_scene(picture: Image.Image, tolerance: int = 12) -> bool:
-    """Whether `picture` shows the scene upright and in its colors."""
-    seen = corners(picture)
+    """Return whether `picture` shows the scene upright and in its colors."""
+    actual = corners(picture)
     return all(
-        abs(value - wanted) <= tolerance
+        abs(value - expected) <= tolerance
         for name, color in CORNERS.items()
-        for value, wanted in zip(seen[name], color, strict=True)
+        for value, expected in zip(actual[name], color, strict=True)
     )

@@ -1,4 +1,4 @@
-"""The statistics, counted from the records themselves."""
+"""Statistics computed from the records themselves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from image_core.stores.counters import contribution, stats_from_counts
 
 
 def recount(records: Iterable[Record]) -> Stats:
-    """What the counters should add up to for these records."""
+    """Return what the counters should be for these records."""
     counts: Counter[str] = Counter()
     for record in records:
         counts.update(contribution(record))

@@ -1,4 +1,4 @@
-"""torch and transformers: the tests that compare with them are skipped where they are not installed."""
+"""torch and transformers. Tests that compare with them are skipped if they are not installed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 
 
 def torch_or_skip() -> Any:
-    """Returns the module torch. Skips the test, or the module that calls this, where it is not installed."""
+    """Return the module torch. Skips the test, or the calling module, if it is not installed."""
     return _import("torch")
 
 
 def transformers_or_skip() -> Any:
-    """Returns the module transformers. Skips the test, or the module that calls this, where it is not installed."""
+    """Return the module transformers. Skips the test, or the calling module, if it is not installed."""
     torch_or_skip()
     return _import("transformers")
 
@@ -25,7 +25,7 @@ def _import(name: str) -> Any:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread_for_torch() -> Iterator[None]:
-    """Models as small as these gain nothing from more, and on a busy machine the threads wait for each other."""
+    """Models this small gain nothing from more threads, and on a busy machine the threads wait for each other."""
     try:
         import torch
     except ModuleNotFoundError:
