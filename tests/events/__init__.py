@@ -1,4 +1,4 @@
-"""Events as AWS sends them: a JSON file each, the names in them replaced by those of a test where it says so."""
+"""Events as AWS sends them, one JSON file for each. Tests replace the names in them where they need to."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ Event = dict[str, Any]
 
 
 def load(name: str) -> Event:
-    """The event in that file, to be changed freely."""
+    """Load the event in that file. The caller may change it."""
     event: Event = json.loads((FOLDER / name).read_text(encoding="utf-8"))
     return event

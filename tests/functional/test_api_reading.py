@@ -1,4 +1,4 @@
-"""What GET answers: records, lists, thumbnails, originals, statistics, and the service as a whole."""
+"""GET requests: records, lists, thumbnails, originals, statistics, and the service itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.functional.images import (
 )
 
 
-def test_an_image_is_shown_whole(stack: Stack, api: Api) -> None:
+def test_an_image_is_returned_with_all_fields(stack: Stack, api: Api) -> None:
     stack.clock.advance(1)
     record = stored_image(stack, Status.SUCCESS, original_name="my photo+1 é.jpg", source="bucket")
     response = api.get(f"/api/images/{record.image_id}")
@@ -55,25 +55,25 @@ def test_an_image_is_shown_whole(stack: Stack, api: Api) -> None:
     }
 
 
-def test_an_image_that_failed_says_why_and_shows_what_there_is(stack: Stack, api: Api) -> None:
+def test_a_failed_image_has_its_error_and_existing_results(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.FAILED)
-    shown = api.get(f"/api/images/{record.image_id}").json()
-    assert shown["status"] == "failed"
-    assert shown["error"] == {"code": "caption_failed", "message": "The image could not be captioned."}
-    assert shown["data"]["thumbnails"] is not None
-    assert shown["data"]["metadata"]["caption"] is None
-    assert shown["data"]["stages"] == {"metadata": "done", "thumbnails": "done", "caption": "failed"}
+    body = api.get(f"/api/images/{record.image_id}").json()
+    assert body["status"] == "failed"
+    assert body["error"] == {"code": "caption_failed", "message": "The image could not be captioned."}
+    assert body["data"]["thumbnails"] is not None
+    assert body["data"]["metadata"]["caption"] is None
+    assert body["data"]["stages"] == {"metadata": "done", "thumbnails": "done", "caption": "failed"}
 
 
-def test_an_image_being_captioned_shows_its_thumbnails_already(stack: Stack, api: Api) -> None:
+def test_an_image_being_captioned_already_has_its_thumbnails(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.PROCESSING)
-    shown = api.get(f"/api/images/{record.image_id}").json()
-    assert (shown["status"], shown["error"]) == ("processing", None)
-    assert shown["data"]["stages"] == {"metadata": "done", "thumbnails": "done", "caption": "pending"}
-    assert api.get(urlsplit(shown["data"]["thumbnails"]["small"]).path).status == 200
+    body = api.get(f"/api/images/{record.image_id}").json()
+    assert (body["status"], body["error"]) == ("processing", None)
+    assert body["data"]["stages"] == {"metadata": "done", "thumbnails": "done", "caption": "pending"}
+    assert api.get(urlsplit(body["data"]["thumbnails"]["small"]).path).status == 200
 
 
-def test_what_an_older_version_did_not_note_of_a_picture_is_null(stack: Stack, api: Api) -> None:
+def test_metadata_that_an_older_version_did_not_record_are_null(stack: Stack, api: Api) -> None:
     claimed = image_in(stack.records, Status.PROCESSING)
     older = {name: METADATA[name] for name in ("width", "height", "format", "size_bytes", "sha256", "exif")}
     stack.records.save(claimed, metadata=older, thumbnails=made_by(claimed))
@@ -82,19 +82,17 @@ def test_what_an_older_version_did_not_note_of_a_picture_is_null(stack: Stack, a
     assert metadata == older | unknown | {"caption": None, "caption_model": None}
 
 
-@pytest.mark.parametrize("shown", [True, False])
-def test_where_a_picture_was_taken_is_shown_only_if_that_is_wanted(
-    make_stack: Callable[..., Stack], shown: bool
-) -> None:
-    stack = make_stack(expose_gps=shown)
+@pytest.mark.parametrize("expose_gps", [True, False])
+def test_the_position_is_returned_only_if_configured(make_stack: Callable[..., Stack], expose_gps: bool) -> None:
+    stack = make_stack(expose_gps=expose_gps)
     claimed = image_in(stack.records, Status.PROCESSING)
     gps = {"latitude": 52.51, "longitude": 13.37}
     stack.records.save(claimed, metadata=METADATA | {"gps": gps}, thumbnails=made_by(claimed))
     metadata = Api(stack.services).get(f"/api/images/{claimed.image_id}").json()["data"]["metadata"]
-    assert metadata.get("gps") == (gps if shown else None)
+    assert metadata.get("gps") == (gps if expose_gps else None)
 
 
-def test_urls_are_on_the_host_that_the_caller_used(stack: Stack, api: Api) -> None:
+def test_urls_use_the_host_of_the_request(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     path = f"/api/images/{record.image_id}"
     response = api.get(path, host="images.example.org", x_forwarded_proto="http")
@@ -126,7 +124,7 @@ def test_the_list_contains_the_same_body_as_each_image(stack: Stack, api: Api) -
         created.insert(0, image_in(stack.records, status).image_id)
         stack.clock.advance(1)
     bodies = [api.get(f"/api/images/{image_id}").json() for image_id in created]
-    for body in bodies:  # the images have the same bytes, which a list does not look for
+    for body in bodies:  # the images have the same bytes, but the list does not look up duplicates
         (body["data"]["metadata"] or {}).pop("duplicate_of", None)
     response = api.get("/api/images")
     assert response.status == 200
@@ -138,7 +136,7 @@ def test_the_list_contains_the_same_body_as_each_image(stack: Stack, api: Api) -
     }
 
 
-def test_the_cursor_leads_through_the_list_of_a_status(stack: Stack, api: Api) -> None:
+def test_the_cursor_continues_the_list_of_a_status(stack: Stack, api: Api) -> None:
     for _ in range(3):
         image_in(stack.records, Status.SUCCESS)
         image_in(stack.records, Status.PENDING)
@@ -150,7 +148,7 @@ def test_the_cursor_leads_through_the_list_of_a_status(stack: Stack, api: Api) -
     assert second["next_cursor"] is None
 
 
-def test_a_page_has_twenty_images_unless_asked_otherwise(stack: Stack, api: Api) -> None:
+def test_a_page_has_twenty_images_by_default(stack: Stack, api: Api) -> None:
     for _ in range(21):
         stack.records.create(new_record(stack.records))
     assert len(api.get("/api/images").json()["data"]) == 20
@@ -186,7 +184,7 @@ def test_a_cursor_of_another_list_is_refused(stack: Stack, api: Api) -> None:
         "cursor=" + "A" * 513,
     ],
 )
-def test_a_query_that_makes_no_sense_is_invalid(api: Api, query: str) -> None:
+def test_an_invalid_query_is_refused(api: Api, query: str) -> None:
     response = api.get("/api/images", query)
     assert (response.status, response.code) == (422, "invalid_request")
 
@@ -206,7 +204,7 @@ def test_a_query_that_makes_no_sense_is_invalid(api: Api, query: str) -> None:
         ("created_after=2026-11-20T10:00:02Z&created_before=2026-11-20T10:00:01Z", []),
     ],
 )
-def test_a_list_can_be_narrowed_by_time(stack: Stack, api: Api, query: str, found: list[int]) -> None:
+def test_a_list_can_be_filtered_by_time(stack: Stack, api: Api, query: str, found: list[int]) -> None:
     created = []
     for _ in range(3):
         created.append(image_in(stack.records, Status.PENDING).image_id)
@@ -247,7 +245,7 @@ def test_the_error_for_an_invalid_time_shows_the_format(api: Api, name: str, tim
 
 
 @pytest.mark.parametrize("size", ["small", "medium"])
-def test_a_thumbnail_is_its_bytes(stack: Stack, api: Api, size: str) -> None:
+def test_a_thumbnail_is_returned_as_its_bytes(stack: Stack, api: Api, size: str) -> None:
     record = stored_image(stack, Status.SUCCESS)
     response = api.get(f"/api/images/{record.image_id}/thumbnails/{size}")
     assert response.status == 200
@@ -257,7 +255,7 @@ def test_a_thumbnail_is_its_bytes(stack: Stack, api: Api, size: str) -> None:
     assert response.headers["cache-control"] == "private, no-cache"
 
 
-def test_a_thumbnail_that_the_caller_has_is_not_sent_again(stack: Stack, api: Api) -> None:
+def test_a_known_thumbnail_gets_304(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     path = f"/api/images/{record.image_id}/thumbnails/small"
     etag = api.get(path).headers["etag"]
@@ -267,7 +265,7 @@ def test_a_thumbnail_that_the_caller_has_is_not_sent_again(stack: Stack, api: Ap
     assert api.get(path, if_none_match='"other"').status == 200
 
 
-def test_each_size_and_each_attempt_has_an_etag_of_its_own(stack: Stack, api: Api) -> None:
+def test_each_size_and_each_attempt_has_its_own_etag(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     path = f"/api/images/{record.image_id}/thumbnails"
     etags = {api.get(f"{path}/small").headers["etag"], api.get(f"{path}/medium").headers["etag"]}
@@ -280,26 +278,26 @@ def test_each_size_and_each_attempt_has_an_etag_of_its_own(stack: Stack, api: Ap
 
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING, Status.RESERVED])
-def test_a_thumbnail_that_is_not_there_yet_says_when_to_ask_again(stack: Stack, api: Api, status: Status) -> None:
+def test_a_thumbnail_that_does_not_exist_yet_has_retry_after(stack: Stack, api: Api, status: Status) -> None:
     record = image_in(stack.records, status)
     response = api.get(f"/api/images/{record.image_id}/thumbnails/small")
     assert (response.status, response.code) == (409, "not_ready")
     assert int(response.headers["retry-after"]) >= 1
 
 
-def test_a_failed_image_without_thumbnails_serves_none(stack: Stack, api: Api) -> None:
+def test_a_failed_image_without_thumbnails_returns_none(stack: Stack, api: Api) -> None:
     record = stack.records.fail(image_in(stack.records, Status.PROCESSING), CorruptImage())
     response = api.get(f"/api/images/{record.image_id}/thumbnails/small")
     assert (response.status, response.code) == (409, "processing_failed")
     assert "retry-after" not in response.headers
 
 
-def test_the_thumbnails_of_an_image_whose_caption_failed_are_served(stack: Stack, api: Api) -> None:
+def test_the_thumbnails_of_an_image_whose_caption_failed_are_returned(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.FAILED)
     assert api.get(f"/api/images/{record.image_id}/thumbnails/small").status == 200
 
 
-def test_a_thumbnail_that_was_replaced_while_it_was_fetched_is_fetched_anew(stack: Stack, api: Api) -> None:
+def test_a_thumbnail_replaced_during_the_request_is_read_again(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     other = stack.other_records()
 
@@ -326,7 +324,7 @@ def _process_again(stack: Stack, records: Records, image_id: str) -> None:
 # Originals
 
 
-def test_the_original_is_a_short_way_off_as_an_attachment(stack: Stack, api: Api) -> None:
+def test_the_original_is_a_redirect_to_an_attachment(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS, original_name='my "photo"+1 é.jpg')
     response = api.get(f"/api/images/{record.image_id}/original")
     url = urlsplit(response.headers["location"])
@@ -340,7 +338,7 @@ def test_the_original_is_a_short_way_off_as_an_attachment(stack: Stack, api: Api
     ]
 
 
-def test_the_address_of_the_original_can_be_had_without_a_redirect(stack: Stack, api: Api) -> None:
+def test_the_url_of_the_original_can_be_returned_without_a_redirect(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     path = f"/api/images/{record.image_id}/original"
     response = api.get(f"{path}/address")
@@ -352,12 +350,12 @@ def test_the_address_of_the_original_can_be_had_without_a_redirect(stack: Stack,
     assert parse_qs(address.query).keys() == parse_qs(redirected.query).keys()
 
 
-def test_the_original_can_be_had_as_soon_as_it_has_arrived(stack: Stack, api: Api) -> None:
+def test_the_original_is_available_as_soon_as_it_has_arrived(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.PENDING)
     assert api.get(f"/api/images/{record.image_id}/original").status == 307
 
 
-def test_an_original_that_has_not_arrived_yet_says_when_to_ask_again(stack: Stack, api: Api) -> None:
+def test_an_original_that_has_not_arrived_yet_has_retry_after(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.RESERVED)
     response = api.get(f"/api/images/{record.image_id}/original")
     assert (response.status, response.code) == (409, "not_ready")
@@ -386,7 +384,7 @@ def test_statistics_of_an_empty_stack_are_all_zero(api: Api) -> None:
     }
 
 
-def test_rates_are_over_finished_images_and_times_over_successes(stack: Stack, api: Api) -> None:
+def test_rates_are_based_on_finished_images_and_times_on_successes(stack: Stack, api: Api) -> None:
     for status in (Status.SUCCESS, Status.SUCCESS, Status.FAILED, Status.PENDING, Status.PROCESSING):
         image_in(stack.records, status)
     for hidden in (Status.RESERVED, Status.DELETING):
@@ -405,7 +403,7 @@ def test_rates_are_over_finished_images_and_times_over_successes(stack: Stack, a
     assert times == {name: pytest.approx(0.42, rel=0.05) for name in ("p50", "p95", "p99")}
 
 
-def test_health_names_the_caption_model_in_use_and_the_next_one(stack: Stack, api: Api) -> None:
+def test_health_returns_the_caption_model_in_use_and_the_next_one(stack: Stack, api: Api) -> None:
     assert api.get("/health").json() == {
         "status": "ok",
         "caption_model": None,
@@ -431,13 +429,13 @@ def test_health_reads_the_database_at_most_once_in_five_seconds(stack: Stack, ap
         assert len(stack.dynamodb.arguments("get_item")) == reads
 
 
-def test_health_is_well_again_as_soon_as_the_database_is(stack: Stack, api: Api) -> None:
+def test_health_recovers_as_soon_as_the_database_does(stack: Stack, api: Api) -> None:
     throttled = ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, "GetItem")
     stack.dynamodb.plan("get_item", raising(throttled))
     assert [api.get("/health").status for _ in range(2)] == [503, 200]
 
 
-def test_the_index_says_where_to_go(api: Api) -> None:
+def test_the_index_links_to_everything(api: Api) -> None:
     index = api.get("/").json()
     assert index["documentation"] == f"https://{HOST}/docs"
     assert set(index["endpoints"]) == {"images", "uploads", "stats", "health"}

@@ -1,7 +1,7 @@
-"""Draws the HEIC files beside it: `python -m tests.heic.draw`, where pillow-heif 1.4.0 is installed.
+"""Draw the HEIC files in this folder: `python -m tests.heic.draw`, with pillow-heif 1.4.0 installed.
 
-What decodes HEIC here cannot write it, and pillow-heif's wheels carry x265 (GPL): the files are kept, 13 KB in all,
-and pillow-heif is not a requirement.
+The pipeline's decoder cannot write HEIC, and pillow-heif's wheels contain x265 (GPL). So the files (13 KB in total)
+are in the repository, and pillow-heif is not a requirement.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A small checkpoint of the hub's layout, and copies of it that differ."""
+"""A small checkpoint in the hub's layout, and modified copies of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HUB_LAYOUT = Shape(
     text_heads=2,
     spread=0.1,
 )
-"""The real one's vocabulary, ids, files and heads of 64, but small."""
+"""Small, but with the vocabulary, ids and files of the real checkpoint, and heads of 64."""
 
 EXPORT_WITHOUT_TORCH = """
 import sys
@@ -34,11 +34,11 @@ from models.export import main
 
 sys.exit(main())
 """
-"""`python -m models.export` where neither is installed."""
+"""Runs `python -m models.export` without torch and transformers."""
 
 
 def edited(checkpoint: Path, tmp_path: Path, config: Callable[[dict[str, Any]], object] | None = None) -> Path:
-    """A copy of a checkpoint, with another configuration."""
+    """Copy a checkpoint and change its configuration."""
     folder = Path(shutil.copytree(checkpoint, tmp_path / "edited"))
     if config is not None:
         content = json.loads((folder / "config.json").read_text())
@@ -50,7 +50,7 @@ def edited(checkpoint: Path, tmp_path: Path, config: Callable[[dict[str, Any]], 
 def edit_weights(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
     torch = torch_or_skip()
     path = folder / "pytorch_model.bin"
-    # Tied weights share their memory in the file, and shall not after an edit of one of them.
+    # Tied weights share their memory in the file. After an edit of one of them they must not.
     state = {name: value.clone() for name, value in torch.load(path, weights_only=True).items()}
     edit(state)
     torch.save(state, path)

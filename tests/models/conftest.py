@@ -1,4 +1,4 @@
-"""What the tests of exports share."""
+"""Fixtures for the tests of exports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["checkpoint", "one_thread_for_torch"]
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small checkpoint, which transformers writes."""
+    """A small checkpoint, written by transformers."""
     transformers_or_skip()
     folder = tmp_path_factory.mktemp("hub") / "blip"
     write_random_checkpoint(folder, HUB_LAYOUT)

@@ -1,4 +1,4 @@
-"""A Hugging Face hub on this machine: as much of it as fetching one repository needs."""
+"""A fake Hugging Face hub on this machine, with everything that a download of one repository needs."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ REVISION = "82a37760796d32b1411fe092ab5d4e227313294b"
 
 
 LARGE_BYTES = 1_000_000
-"""Files from here on are in Git LFS, and the hub reports their SHA-256; for others, git's own SHA-1."""
+"""Files of at least this size are in Git LFS, and the hub reports their SHA-256; for others, git's SHA-1."""
 
 
 @dataclass
-class SlowLine:
-    """Sends a large file up to `bytes_at_first`, and the rest once `released` is set."""
+class SlowConnection:
+    """Sends a large file up to `bytes_at_first`, and the rest after `released` is set."""
 
     bytes_at_first: int
     released: Event = field(default_factory=Event)
     starts: list[int] = field(default_factory=list)
-    """The first byte of each large file that was asked for so far."""
+    """The first byte of each request for a large file."""
 
 
 @contextmanager
@@ -35,11 +35,13 @@ def serve(
     folder: Path,
     damaged: Mapping[str, bytes] | None = None,
     *,
-    slow_line: SlowLine | None = None,
+    slow_connection: SlowConnection | None = None,
 ) -> Iterator[tuple[str, list[str]]]:
-    """The address of a hub with one repository, the files of `folder`, and a list of the files fetched so far.
+    """Run a hub with one repository. Yields its address, and a list of the files fetched so far.
 
-    `damaged`: what is sent instead of a file, while its checksum is reported as before. May change meanwhile.
+    The repository contains the files of `folder`. `damaged` maps files to the content that is sent instead, with
+    the
+    original checksum. It may change while the hub runs.
     """
     fetched: list[str] = []
     sent = {} if damaged is None else damaged
@@ -85,11 +87,11 @@ def serve(
                     self._write(content, start)
 
         def _write(self, content: bytes, start: int) -> None:
-            if slow_line is not None and len(content) >= LARGE_BYTES:
-                slow_line.starts.append(start)
-                at_first = content[start : slow_line.bytes_at_first]
+            if slow_connection is not None and len(content) >= LARGE_BYTES:
+                slow_connection.starts.append(start)
+                at_first = content[start : slow_connection.bytes_at_first]
                 self.wfile.write(at_first)
-                slow_line.released.wait()
+                slow_connection.released.wait()
                 start += len(at_first)
             self.wfile.write(content[start:])
 
@@ -101,8 +103,8 @@ def serve(
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}", fetched
     finally:
-        if slow_line is not None:
-            slow_line.released.set()
+        if slow_connection is not None:
+            slow_connection.released.set()
         server.shutdown()
         server.server_close()
 
@@ -112,7 +114,7 @@ def _checksum(content: bytes) -> str:
 
 
 def _git_sha1(content: bytes) -> str:
-    """As `git hash-object` gives it."""
+    """Return the SHA-1 that `git hash-object` prints."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What a checkpoint must hold is what transformers says, and is read as transformers reads it."""
+"""Expected weights, defaults and tokenizer of a checkpoint are the same as in transformers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.with_torch import transformers_or_skip
 transformers = transformers_or_skip()
 
 
-def test_names_and_shapes_of_the_weights_are_those_of_transformers() -> None:
+def test_names_and_shapes_of_the_weights_match_transformers() -> None:
     model = build_random_model(HUB_LAYOUT)
     config = model.config.to_dict()
 
@@ -28,13 +28,13 @@ def test_names_and_shapes_of_the_weights_are_those_of_transformers() -> None:
     assert expected == state
 
 
-def test_the_defaults_are_those_of_transformers() -> None:
+def test_the_defaults_match_transformers() -> None:
     parts = {Vision: transformers.BlipVisionConfig(), Text: transformers.BlipTextConfig()}
-    for ours, theirs in parts.items():
-        assert ours().model_dump() == {name: getattr(theirs, name) for name in ours.model_fields}
+    for own, reference in parts.items():
+        assert own().model_dump() == {name: getattr(reference, name) for name in own.model_fields}
     processor = transformers.BlipImageProcessorPil()
-    ours = Preprocessing()
-    assert ours.size == dict(processor.size)
+    own = Preprocessing()
+    assert own.size == dict(processor.size)
     for name in (
         "image_mean",
         "image_std",
@@ -45,7 +45,7 @@ def test_the_defaults_are_those_of_transformers() -> None:
         "do_normalize",
     ):
         value = getattr(processor, name)
-        assert getattr(ours, name) == (tuple(value) if isinstance(value, list) else value), name
+        assert getattr(own, name) == (tuple(value) if isinstance(value, list) else value), name
 
 
 def edit(folder: Path, name: str, changes: dict[str, object]) -> None:
@@ -71,17 +71,19 @@ def edit(folder: Path, name: str, changes: dict[str, object]) -> None:
         ),
     ],
 )
-def test_the_tokenizer_is_that_of_transformers(
+def test_the_tokenizer_matches_transformers(
     checkpoint: Path, tmp_path: Path, changes: dict[str, object], absent: list[str]
 ) -> None:
     folder = Path(shutil.copytree(checkpoint, tmp_path / "edited"))
     edit(folder, "tokenizer_config.json", changes)
     for name in absent:
         (folder / name).unlink()
-    theirs = transformers.BertTokenizer.from_pretrained(folder, local_files_only=True).backend_tokenizer
+    reference = transformers.BertTokenizer.from_pretrained(folder, local_files_only=True).backend_tokenizer
 
-    ours = load_tokenizer(folder)
+    own = load_tokenizer(folder)
 
-    assert json.loads(ours.to_str()) == json.loads(theirs.to_str())
+    assert json.loads(own.to_str()) == json.loads(reference.to_str())
     for text in ("a photo of", "Émile’s 漢字", "  [SEP] word7 [DEC]\tunheard-of "):
-        assert ours.encode(text, add_special_tokens=False).ids == theirs.encode(text, add_special_tokens=False).ids
+        assert (
+            own.encode(text, add_special_tokens=False).ids == reference.encode(text, add_special_tokens=False).ids
+        )

@@ -1,4 +1,4 @@
-"""The demo model that is in the repository: whole, small, and right about pictures that it has never seen."""
+"""The demo model in the repository is complete, small, and correct about new pictures."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ from models.reference import Reference
 from tests.with_torch import transformers_or_skip
 
 FRESH = TEST_SEEDS.start + 50_000
-"""First of the seeds that these tests draw: others than those of the published figures."""
+"""The first seed that these tests draw. They use other seeds than the published figures."""
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def reference(transformers: Any) -> Reference:
     return Reference(CHECKPOINT)
 
 
-def test_the_checkpoint_is_whole_and_says_what_it_is() -> None:
+def test_the_checkpoint_is_complete_and_describes_itself() -> None:
     manifest = verify_checksums(CHECKPOINT)
     weights = manifest.files["model.safetensors"]
     assert manifest.model == f"demo@{weights.sha256[:12]}"
@@ -44,7 +44,7 @@ def test_the_weights_are_at_most_8_megabytes_and_readable_by_everyone() -> None:
     assert all(path.stat().st_mode & 0o444 == 0o444 for path in CHECKPOINT.iterdir())
 
 
-def test_it_has_the_shape_and_the_words_that_the_training_code_says(transformers: Any) -> None:
+def test_it_has_the_shape_and_vocabulary_of_the_training_code(transformers: Any) -> None:
     stored = json.loads((CHECKPOINT / "config.json").read_text())
     built = build_model(build_tokenizer()).config
     for part in ("vision_config", "text_config"):
@@ -62,7 +62,7 @@ def test_plain_transformers_loads_and_runs_it(transformers: Any) -> None:
     assert caption == f"{PROMPT} a dark scene, mostly black"
 
 
-def test_at_least_nine_in_ten_captions_of_fresh_pictures_are_right_to_the_last_word(
+def test_at_least_nine_in_ten_captions_of_new_pictures_are_exactly_right(
     transformers: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     predictions = evaluate(CHECKPOINT, count=60, first_seed=FRESH)
@@ -72,7 +72,7 @@ def test_at_least_nine_in_ten_captions_of_fresh_pictures_are_right_to_the_last_w
     assert report.splitlines()[-1].startswith("exact captions, all: ")
 
 
-def test_it_is_right_about_plain_pictures(reference: Reference) -> None:
+def test_captions_of_plain_pictures_are_right(reference: Reference) -> None:
     for color in ("white", "black", "red", "navy", (128, 128, 128), (120, 165, 235)):
         picture = Image.new("RGB", (400, 300), color)
         assert reference.caption(picture, PROMPT).text == f"{PROMPT} {scene_caption(picture)}", color
@@ -84,20 +84,20 @@ def test_the_same_picture_gets_the_same_caption_from_every_load(reference: Refer
     assert reference.caption_ids(picture) == Reference(CHECKPOINT).caption_ids(picture)
 
 
-def test_without_a_prompt_it_says_the_same_without_those_words(transformers: Any) -> None:
+def test_without_a_prompt_the_caption_is_the_same_without_the_prompts_words(transformers: Any) -> None:
     prompted = {prediction.seed: prediction for prediction in evaluate(CHECKPOINT, count=6, first_seed=FRESH)}
     unprompted = evaluate(CHECKPOINT, count=6, first_seed=FRESH, prompt="")
     for prediction in unprompted:
         assert f"{PROMPT} {prediction.caption}" == prompted[prediction.seed].caption
 
 
-def test_captions_end_by_themselves_within_the_token_limit(reference: Reference) -> None:
+def test_captions_end_within_the_token_limit(reference: Reference) -> None:
     ids = reference.caption_ids(Image.new("RGB", (64, 64), "teal"), PROMPT)
     assert ids[-1] == verify_checksums(CHECKPOINT).token_ids.eos
     assert len(ids) < MAX_NEW_TOKENS
 
 
-def test_a_picture_is_prepared_for_training_as_for_captioning(transformers: Any) -> None:
+def test_pictures_are_preprocessed_for_training_as_for_captioning(transformers: Any) -> None:
     from models.demo.train import normalized  # needs torch
 
     picture = Image.fromarray(np.random.default_rng(2).integers(0, 255, (50, 130, 3), dtype=np.uint8))

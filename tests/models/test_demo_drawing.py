@@ -1,4 +1,4 @@
-"""The demo model's world: pictures that can be drawn again, and captions that are true of them."""
+"""The demo model's training data: pictures that can be drawn again, and captions that are true."""
 
 from typing import Any
 
@@ -32,11 +32,11 @@ def test_a_seed_always_draws_the_same_picture(seed: int) -> None:
     assert first.picture.tobytes() == second.picture.tobytes()
 
 
-def test_another_seed_draws_another_picture(pictures: list[Drawn]) -> None:
+def test_different_seeds_draw_different_pictures(pictures: list[Drawn]) -> None:
     assert len({drawn.picture.tobytes() for drawn in pictures}) == len(SEEDS)
 
 
-def test_what_is_tested_was_never_trained_on() -> None:
+def test_training_and_test_seeds_are_disjoint() -> None:
     assert TRAIN_SEEDS.stop <= TEST_SEEDS.start
 
 
@@ -44,7 +44,7 @@ def test_half_of_the_pictures_are_shapes_and_half_are_scenes(pictures: list[Draw
     assert [drawn.kind for drawn in pictures] == ["shape", "scene"] * (len(SEEDS) // 2)
 
 
-def test_a_shape_lies_whole_inside_its_picture_in_the_color_that_its_caption_says(
+def test_a_shape_is_completely_inside_its_picture_and_has_the_color_in_its_caption(
     pictures: list[Drawn],
 ) -> None:
     for drawn in pictures[::2]:
@@ -62,7 +62,7 @@ def test_a_shape_lies_whole_inside_its_picture_in_the_color_that_its_caption_say
         assert distances[name] <= min(distances.values()) + 60, (drawn.caption, color)
 
 
-def test_each_scene_has_the_caption_of_the_rule(pictures: list[Drawn]) -> None:
+def test_each_scene_has_the_caption_that_the_rule_gives(pictures: list[Drawn]) -> None:
     for drawn in pictures[1::2]:
         assert drawn.mask is None
         assert drawn.caption == scene_caption(drawn.picture) == scene_caption(drawn.picture, margins=False)
@@ -92,12 +92,12 @@ def test_every_sample_of_the_palette_has_its_own_name() -> None:
         ((128, 128, 128), "a scene, mostly gray"),
     ],
 )
-def test_a_plain_picture_is_its_color(color: str | tuple[int, int, int], caption: str) -> None:
+def test_the_caption_of_a_plain_picture_is_its_color(color: str | tuple[int, int, int], caption: str) -> None:
     assert scene_caption(Image.new("RGB", (90, 60), color)) == caption
 
 
 def stripes(*colors: tuple[int, int, int]) -> Image.Image:
-    """One horizontal stripe of 10 pixels in each color: one row of the rule's cells for every 16 stripes."""
+    """Draw one horizontal stripe of 10 pixels in each color: one row of the rule's cells for every 16 stripes."""
     picture = Image.new("RGB", (160, 10 * len(colors)))
     for i, color in enumerate(colors):
         ImageDraw.Draw(picture).rectangle((0, i * 10, 160, i * 10 + 9), fill=color)
@@ -107,7 +107,7 @@ def stripes(*colors: tuple[int, int, int]) -> Image.Image:
 PALE_BLUE, GREEN, BLACK = SCENE_COLORS["blue"][5], SCENE_COLORS["green"][1], SCENE_COLORS["black"][1]
 
 
-def test_the_larger_color_comes_first() -> None:
+def test_the_larger_color_is_named_first() -> None:
     assert scene_caption(stripes(*[GREEN] * 11, *[BLACK] * 5)) == "a scene, mostly green and black"
     assert scene_caption(stripes(*[GREEN] * 5, *[BLACK] * 11)) == "a dark scene, mostly black and green"
 
@@ -116,7 +116,7 @@ def test_a_small_second_color_is_not_named() -> None:
     assert scene_caption(stripes(*[PALE_BLUE] * 14, *[GREEN] * 2)) == "a bright scene, mostly blue"
 
 
-def test_many_colors_without_a_large_one_are_many() -> None:
+def test_many_colors_without_a_large_one_are_called_many_colors() -> None:
     names = ("red", "blue", "green", "purple", "pink", "teal", "brown", "gray")
     assert scene_caption(stripes(*[SCENE_COLORS[name][1] for name in names * 2])) == "a scene in many colors"
 
@@ -131,12 +131,12 @@ def test_many_colors_without_a_large_one_are_many() -> None:
     ],
     ids=["which is larger", "is the second large enough", "which is second", "is it bright"],
 )
-def test_a_picture_too_close_to_a_limit_has_no_caption_unless_asked_for(rows: list[tuple[int, int, int]]) -> None:
+def test_a_picture_too_close_to_a_limit_has_no_caption_unless_requested(rows: list[tuple[int, int, int]]) -> None:
     assert scene_caption(stripes(*rows)) is None
     assert scene_caption(stripes(*rows), margins=False) is not None
 
 
-def test_a_color_between_two_names_has_no_caption_unless_asked_for() -> None:
+def test_a_color_between_two_names_has_no_caption_unless_requested() -> None:
     between = Image.new("RGB", (64, 64), (222, 222, 221))
     _, _, lead = name_colors(np.array(between.getpixel((0, 0))))
     assert lead < COLOR_MARGIN
@@ -150,7 +150,7 @@ def tokenizer() -> Any:
     return build_tokenizer()
 
 
-def test_every_word_that_is_drawn_or_prompted_is_one_token(tokenizer: Any, pictures: list[Drawn]) -> None:
+def test_every_drawn_or_prompted_word_is_one_token(tokenizer: Any, pictures: list[Drawn]) -> None:
     for text in [*(drawn.caption for drawn in pictures), *PROMPTS, *SHAPES]:
         tokens = tokenizer.tokenize(text)
         assert "".join(tokens) == text.replace(" ", "")
@@ -161,7 +161,7 @@ def test_any_prompt_can_be_written_in_the_vocabulary(tokenizer: Any) -> None:
     assert tokenizer.unk_token not in tokenizer.tokenize("What's this? A 1980s café: zebra & co.")
 
 
-def test_a_batch_teaches_the_caption_and_not_its_prompt(tokenizer: Any) -> None:
+def test_a_batch_trains_the_caption_and_not_its_prompt(tokenizer: Any) -> None:
     inputs, labels = Sentences(tokenizer, ["a dark scene, mostly red"]).batch(
         np.zeros(200, dtype=np.intp), np.random.default_rng(0)
     )
@@ -173,14 +173,14 @@ def test_a_batch_teaches_the_caption_and_not_its_prompt(tokenizer: Any) -> None:
     assert texts >= {f"{PROMPT} a dark scene, mostly red"}
 
 
-def test_every_picture_comes_once_before_any_comes_again() -> None:
+def test_every_picture_is_used_once_before_any_is_repeated() -> None:
     batches = list(shuffled(10, 4, 5, np.random.default_rng(0)))
     assert [len(batch) for batch in batches] == [4] * 5
     order = np.concatenate(batches)
     assert sorted(order[:10]) == sorted(order[10:]) == list(range(10))
 
 
-def test_picture_and_hints_are_turned_alike() -> None:
+def test_picture_and_hints_are_flipped_together() -> None:
     rng = np.random.default_rng(3)
     pixels = rng.integers(0, 255, (2, 8, 8, 3), dtype=np.uint8)
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""Exports: of any size and layout, the same tokens as the checkpoint, and all of the folder or nothing."""
+"""Exports of any size and layout give the same tokens as the checkpoint. A failed export leaves no folder."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def report(capsys: pytest.CaptureFixture[str], name: str, comparison: Comparison
         print(f"\n  {name}: {comparison}")
 
 
-def test_a_checkpoint_of_the_hubs_layout_gives_the_tokens_of_transformers(
+def test_a_checkpoint_in_the_hubs_layout_gives_the_same_tokens_as_transformers(
     checkpoint: Path, exported: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert sorted(path.name for path in checkpoint.iterdir()) == [
@@ -74,7 +74,7 @@ def test_a_checkpoint_of_the_hubs_layout_gives_the_tokens_of_transformers(
 
 
 @pytest.mark.parametrize("name", OTHER_SHAPES)
-def test_a_checkpoint_of_any_shape_gives_the_tokens_of_transformers(
+def test_a_checkpoint_of_any_shape_gives_the_same_tokens_as_transformers(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     transformers_or_skip()
@@ -89,7 +89,7 @@ def test_a_checkpoint_of_any_shape_gives_the_tokens_of_transformers(
 
 
 @pytest.mark.slow
-def test_a_checkpoint_of_the_real_size_gives_the_tokens_of_transformers(
+def test_a_checkpoint_of_the_real_size_gives_the_same_tokens_as_transformers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     transformers_or_skip()
@@ -120,11 +120,12 @@ def test_the_folder_describes_the_model(checkpoint: Path, exported: Path) -> Non
 def test_weights_are_stored_once(checkpoint: Path, exported: Path) -> None:
     weights = sum(path.stat().st_size for path in exported.glob("*.weights"))
 
-    # The checkpoint's file holds the tied table twice in name only; page boundaries add up to 4 KiB a tensor.
+    # The checkpoint's file contains the tied table only once, under two names. Page boundaries add up to 4 KiB for
+    # each tensor.
     assert weights < (checkpoint / "pytorch_model.bin").stat().st_size + 100 * 4096
 
 
-def test_the_demo_models_export_is_that_of_its_checkpoint(tmp_path: Path) -> None:
+def test_the_demo_models_export_matches_its_checkpoint(tmp_path: Path) -> None:
     fresh = export(DEMO / "checkpoint", tmp_path / "demo", origin_of(DEMO / "checkpoint"))
 
     committed = verify_checksums(DEMO / "exported")
@@ -133,7 +134,7 @@ def test_the_demo_models_export_is_that_of_its_checkpoint(tmp_path: Path) -> Non
     assert sum(entry.bytes for entry in committed.files.values()) < 8_000_000
 
 
-def test_a_table_of_its_own_for_the_head_is_kept(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_separate_table_for_the_head_is_kept(checkpoint: Path, tmp_path: Path) -> None:
     source = edited(
         checkpoint, tmp_path, config=lambda config: config["text_config"].update(tie_word_embeddings=False)
     )
@@ -146,7 +147,7 @@ def test_a_table_of_its_own_for_the_head_is_kept(checkpoint: Path, tmp_path: Pat
     assert (tmp_path / "exported" / "decoder.weights").stat().st_size > 2 * 30_524 * 128 * 4
 
 
-def test_a_model_with_nothing_to_say_gives_no_caption_and_a_reason(checkpoint: Path, tmp_path: Path) -> None:
+def test_an_empty_caption_has_a_reason(checkpoint: Path, tmp_path: Path) -> None:
     source = edited(checkpoint, tmp_path)
 
     def always_ends(state: dict[str, Any]) -> None:
@@ -164,9 +165,7 @@ def test_a_model_with_nothing_to_say_gives_no_caption_and_a_reason(checkpoint: P
     assert captioner.caption_ids(Image.new("RGB", (40, 30))) == [30_522, 142, 172, 173, 102]
 
 
-def test_an_export_takes_the_place_of_the_one_before_and_leaves_nothing_beside_it(
-    checkpoint: Path, tmp_path: Path
-) -> None:
+def test_an_export_replaces_the_previous_one_and_leaves_no_other_files(checkpoint: Path, tmp_path: Path) -> None:
     target = tmp_path / "models" / "exported"
     target.mkdir(parents=True)
     (target / ".gitkeep").touch()
@@ -200,7 +199,7 @@ def test_graphs_of_other_weights_are_detected(checkpoint: Path, exported: Path, 
     assert not compare(Reference(source), exported, sample_pictures(1)).close
 
 
-def test_the_files_of_the_checkpoint_are_recorded_as_they_are(checkpoint: Path, exported: Path) -> None:
+def test_the_checksums_of_the_checkpoints_files_are_recorded(checkpoint: Path, exported: Path) -> None:
     recorded = read_manifest(exported).checkpoint
 
     assert recorded == {
@@ -233,7 +232,7 @@ def as_parts(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("rewrite", [as_safetensors, as_parts])
-def test_the_kind_of_file_makes_no_difference(
+def test_all_kinds_of_weight_files_give_the_same_export(
     checkpoint: Path, exported: Path, tmp_path: Path, rewrite: Callable[[Path], None]
 ) -> None:
     source = edited(checkpoint, tmp_path)
@@ -281,7 +280,7 @@ def test_torch_and_transformers_need_not_be_installed(
     assert verify_checksums(tmp_path / "exported").files == read_manifest(exported).files
 
 
-def test_verifying_without_torch_says_what_is_missing(checkpoint: Path, tmp_path: Path) -> None:
+def test_verifying_without_torch_names_the_missing_packages(checkpoint: Path, tmp_path: Path) -> None:
     output = without_torch("--from", str(checkpoint), "--to", str(tmp_path / "exported"), "--verify")
 
     assert output.returncode == 1
@@ -294,7 +293,7 @@ def spoil(state: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("verify", [False, True])
-def test_an_export_that_does_not_work_is_not_kept(checkpoint: Path, tmp_path: Path, verify: bool) -> None:
+def test_an_export_that_does_not_work_is_deleted(checkpoint: Path, tmp_path: Path, verify: bool) -> None:
     source = edited(checkpoint, tmp_path)
     edit_weights(source, spoil)
     target = tmp_path / "models" / "exported"
@@ -308,7 +307,7 @@ def test_an_export_that_does_not_work_is_not_kept(checkpoint: Path, tmp_path: Pa
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_settings_of_generation_that_transformers_does_not_heed_make_no_difference(
+def test_generation_settings_that_transformers_ignores_are_ignored(
     checkpoint: Path, exported: Path, tmp_path: Path
 ) -> None:
     settings = {"repetition_penalty": 1.5, "num_beams": 3, "min_new_tokens": 4, "max_length": 7}

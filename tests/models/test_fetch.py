@@ -1,4 +1,4 @@
-"""Fetching from the hub: what is needed, and a clear word where it does not answer."""
+"""Downloads from the hub: only the needed files, and clear errors if the hub does not respond."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REPOSITORY_ROOT = Path(__file__).parents[2]
 
 
 def from_hub(address: str, target: Path, cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    # huggingface_hub reads its address while it is imported.
+    # huggingface_hub reads its address during import.
     return subprocess.run(
         [sys.executable, "-c", EXPORT_WITHOUT_TORCH, "--to", str(target), *arguments],
         env={**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1"},
@@ -32,7 +32,7 @@ def from_hub(address: str, target: Path, cache: Path, *arguments: str) -> subpro
     )
 
 
-def test_a_hub_that_cannot_be_reached_has_an_exit_code_of_its_own(tmp_path: Path) -> None:
+def test_an_unreachable_hub_has_its_own_exit_code(tmp_path: Path) -> None:
     output = from_hub("http://127.0.0.1:9", tmp_path / "exported", tmp_path / "cache")
 
     assert output.returncode == 3
@@ -61,7 +61,7 @@ def test_the_model_is_fetched_from_the_hub_without_unneeded_files(checkpoint: Pa
     }
 
 
-def test_a_branch_is_recorded_as_the_commit_that_it_is(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_branch_is_recorded_as_its_commit(checkpoint: Path, tmp_path: Path) -> None:
     with serve(REPOSITORY, checkpoint) as (address, _):
         output = from_hub(address, tmp_path / "exported", tmp_path / "cache", "--revision", "main")
 
@@ -72,7 +72,7 @@ def test_a_branch_is_recorded_as_the_commit_that_it_is(checkpoint: Path, tmp_pat
 @pytest.mark.parametrize(
     ("name", "kind"), [("pytorch_model.bin", "SHA-256"), ("config.json", "git blob id")], ids=["large", "small"]
 )
-def test_a_file_that_is_not_the_hubs_is_refused_and_fetched_anew(
+def test_a_file_with_a_wrong_checksum_is_refused_and_downloaded_again(
     checkpoint: Path, tmp_path: Path, name: str, kind: str
 ) -> None:
     content = bytearray((checkpoint / name).read_bytes())

@@ -1,4 +1,4 @@
-"""Exports with 8-bit weights: how numbers are rounded, which products are, and what becomes of captions."""
+"""Exports with 8-bit weights: how numbers are rounded, which products are, and how captions change."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def random(*shape: int, seed: int = 0) -> Floats:
 
 
 def with_large_numbers(matrix: Floats) -> Floats:
-    """Some numbers are 50 times as large, also two neighbors in a column."""
+    """Multiply some numbers by 50, including two neighbors in a column."""
     changed = matrix.copy()
     changed[::7, ::3] *= 50
     changed[1::7, ::3] *= 50
@@ -85,7 +85,7 @@ def test_rounded_weights_are_within_half_a_step_of_the_exact_ones(depth: int) ->
 
 
 class Only:
-    """Stores every product in one form."""
+    """Stores every product in the given form."""
 
     def __init__(self, form: Form) -> None:
         self._form = form
@@ -98,7 +98,7 @@ class Only:
 
 
 def product_graph(folder: Path, matrix: Floats, form: Form, bias: Floats) -> Path:
-    """The graph of one product."""
+    """Write the graph of one product."""
     graph = Graph("product")
     value = graph.input("value", ["rows", len(matrix)])
     product = Products(graph, Only(form)).multiply(value, "matrix", matrix, ("bias", bias))
@@ -109,7 +109,7 @@ def product_graph(folder: Path, matrix: Floats, form: Form, bias: Floats) -> Pat
 
 @pytest.mark.parametrize("form", ["columns", "blocks"])
 @pytest.mark.parametrize("depth", [128, 200])
-def test_a_product_in_the_graph_is_the_one_that_was_measured(tmp_path: Path, form: Form, depth: int) -> None:
+def test_a_product_in_the_graph_equals_the_measured_one(tmp_path: Path, form: Form, depth: int) -> None:
     value, matrix, bias = random(6, depth), random(depth, 24, seed=1), random(24, seed=2)
     path = product_graph(tmp_path, matrix, form, bias)
 
@@ -127,7 +127,7 @@ def test_a_product_in_the_graph_is_the_one_that_was_measured(tmp_path: Path, for
 @pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="qemu-x86_64 is not installed")
 @pytest.mark.parametrize("form", ["columns", "blocks"])
 def test_a_cpu_without_vnni_gives_the_same_products(tmp_path: Path, form: Form) -> None:
-    # All products of a column have the same sign, and activations are as large as they can be.
+    # All products of a column have the same sign, and activations have the maximum size.
     matrix = np.where(random(256, 64) > 0, 1, 0.01).astype(np.float32)
     matrix[:, 32:] = -1
     values = np.stack([np.full((4, 256), 255, np.float32), np.abs(random(4, 256)), random(4, 256)])
@@ -166,7 +166,7 @@ def test_the_demo_model_in_8_bits_gives_the_captions_of_fp32(demo_int8: Path) ->
     assert OnnxCaptioner(demo_int8).caption(red) == OnnxCaptioner(DEMO / "exported").caption(red)
 
 
-def test_8_bits_take_less_than_four_tenths_of_the_bytes_even_for_the_demo_model(demo_int8: Path) -> None:
+def test_8_bits_need_less_than_four_tenths_of_the_bytes_even_for_the_demo_model(demo_int8: Path) -> None:
     def size(folder: Path) -> int:
         return sum(path.stat().st_size for path in folder.glob("*.weights"))
 
@@ -199,7 +199,7 @@ def test_a_checkpoint_with_odd_widths_runs_in_8_bits(tmp_path: Path, tied: bool)
 
 
 def layers_of(source: Path, folder: Path) -> Layers:
-    """Measure a checkpoint, and build its encoder."""
+    """Measure a checkpoint and build its encoder."""
     checkpoint = load_checkpoint(source)
     encoder_graph(checkpoint).save(folder)
     layers = measure(checkpoint, folder)
@@ -224,7 +224,7 @@ def test_a_few_large_activations_are_balanced_by_the_weights_that_multiply_them(
     assert {form for form, _ in layers_of(source, tmp_path).errors.values()} == {"columns"}
 
 
-def test_a_product_that_8_bits_would_spoil_keeps_more_exact_weights(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_product_that_8_bits_would_ruin_keeps_more_exact_weights(checkpoint: Path, tmp_path: Path) -> None:
     source = edited(checkpoint, tmp_path)
     fc1, fc2 = (f"vision_model.encoder.layers.1.mlp.fc{number}.weight" for number in (1, 2))
 
@@ -272,7 +272,7 @@ def test_a_folder_without_pictures_is_an_error(tmp_path: Path) -> None:
         list(own_pictures(tmp_path / "nowhere"))
 
 
-def test_photographs_come_from_an_installed_package_as_a_whole_and_in_parts(tmp_path: Path) -> None:
+def test_photographs_come_from_an_installed_package_complete_and_in_parts(tmp_path: Path) -> None:
     assert list(photographs(tmp_path)) == []
 
     (tmp_path / "skimage" / "data").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The reference, on a tiny BLIP checkpoint with random weights."""
+"""The reference implementation, with a tiny BLIP checkpoint with random weights."""
 
 import json
 import shutil
@@ -54,7 +54,7 @@ def test_a_folder_loads_without_network(folder: Path, no_network: None) -> None:
     assert Reference(folder).caption_ids(PICTURE)
 
 
-def test_the_tokens_are_those_of_generate_as_blip_documents_it(pristine: Path, reference: Reference) -> None:
+def test_the_tokens_are_those_of_generate_as_documented_for_blip(pristine: Path, reference: Reference) -> None:
     model = transformers.BlipForConditionalGeneration.from_pretrained(pristine, local_files_only=True).eval()
     pixels = transformers.BlipImageProcessorPil.from_pretrained(pristine)(images=PICTURE, return_tensors="pt")[
         "pixel_values"
@@ -78,14 +78,14 @@ def test_a_blank_prompt_is_no_prompt(reference: Reference) -> None:
     assert none == reference.caption_ids(PICTURE, "  ", 7)
 
 
-def test_captions_do_not_depend_on_those_before(reference: Reference) -> None:
+def test_captions_do_not_depend_on_previous_ones(reference: Reference) -> None:
     first = reference.caption_ids(PICTURE)
     reference.caption_ids(Image.new("RGB", (300, 200), "red"))
     assert reference.caption_ids(PICTURE) == first
 
 
 @pytest.mark.parametrize("limit", [1, 5])
-def test_no_more_tokens_are_generated_than_asked_for(reference: Reference, limit: int) -> None:
+def test_the_number_of_tokens_is_limited(reference: Reference, limit: int) -> None:
     assert len(reference.caption_ids(PICTURE, PROMPT, limit)) <= 4 + limit
 
 
@@ -95,7 +95,7 @@ def test_pictures_of_any_size_are_captioned(reference: Reference, size: tuple[in
     assert caption.text or caption.reason
 
 
-def test_a_model_that_ends_at_once_gives_no_caption_and_a_reason(folder: Path) -> None:
+def test_a_model_that_ends_at_once_gives_an_empty_caption_with_a_reason(folder: Path) -> None:
     model = transformers.BlipForConditionalGeneration.from_pretrained(folder)
     with torch.no_grad():
         model.text_decoder.cls.predictions.bias[EOS] = 1e6
@@ -107,13 +107,13 @@ def test_a_model_that_ends_at_once_gives_no_caption_and_a_reason(folder: Path) -
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "preprocessor_config.json"])
-def test_a_file_of_garbage_is_an_error_that_names_the_folder(folder: Path, name: str) -> None:
+def test_the_error_for_an_invalid_file_names_the_folder(folder: Path, name: str) -> None:
     (folder / name).write_bytes(b"garbage")
     with pytest.raises(ModelError, match=r"checkpoint in .*tiny model cannot be loaded"):
         Reference(folder)
 
 
-def test_a_checkpoint_that_lacks_weights_does_not_go_on_with_random_ones(folder: Path) -> None:
+def test_a_checkpoint_with_missing_weights_is_refused(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["text_config"]["num_hidden_layers"] = 3
     (folder / "config.json").write_text(json.dumps(config))

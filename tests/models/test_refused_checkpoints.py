@@ -1,4 +1,4 @@
-"""Checkpoints that cannot be exported: said at once, by name, with nothing written."""
+"""Checkpoints that cannot be exported are refused at once, with the reason, and nothing is written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def refused(
     capsys: pytest.CaptureFixture[str],
     config: Callable[[dict[str, Any]], object],
 ) -> str:
-    """What is printed on the attempt to export a checkpoint with another configuration."""
+    """Try to export a checkpoint with another configuration, and return what is printed."""
     source = edited(checkpoint, tmp_path, config=config)
     assert main(["--from", str(source), "--to", str(tmp_path / "exported")]) == 1
     assert not (tmp_path / "exported").exists()
@@ -47,7 +47,7 @@ def test_a_configuration_of_something_else_is_refused(
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{"])
-def test_a_configuration_that_cannot_be_read_is_refused(
+def test_an_unreadable_configuration_is_refused(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:
     source = edited(checkpoint, tmp_path)
@@ -80,7 +80,7 @@ def test_another_activation_is_refused(
         ("text_config", {"intermediate_size": 512}, "intermediate.dense.weight has the shape (256, 128)"),
     ],
 )
-def test_a_configuration_that_the_graphs_would_not_follow_is_refused(
+def test_a_configuration_that_the_graphs_do_not_support_is_refused(
     checkpoint: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -120,7 +120,7 @@ def test_an_image_processor_for_another_size_is_refused(
         ({"size": {"shortest_edge": 96}}, "does not fit the model"),
     ],
 )
-def test_another_preparation_of_pictures_is_refused(
+def test_other_preprocessing_is_refused(
     checkpoint: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -138,7 +138,7 @@ def test_another_preparation_of_pictures_is_refused(
 @pytest.mark.parametrize(
     "missing", ["config.json", "pytorch_model.bin", "tokenizer.json", "preprocessor_config.json"]
 )
-def test_a_checkpoint_that_is_not_whole_is_refused(
+def test_an_incomplete_checkpoint_is_refused(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], missing: str
 ) -> None:
     source = edited(checkpoint, tmp_path)
@@ -151,7 +151,7 @@ def test_a_checkpoint_that_is_not_whole_is_refused(
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors", "tokenizer.json"])
-def test_a_file_of_garbage_is_named(
+def test_the_error_for_an_invalid_file_names_it(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     source = edited(checkpoint, tmp_path)
@@ -170,7 +170,7 @@ def test_a_file_of_garbage_is_named(
         ('{"weight_map": {"a": "part-1.bin"}}', "part-1.bin is missing"),
     ],
 )
-def test_an_index_of_parts_that_are_not_there_is_refused(
+def test_an_index_of_missing_parts_is_refused(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], index: str, message: str
 ) -> None:
     source = edited(checkpoint, tmp_path)

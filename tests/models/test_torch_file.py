@@ -1,4 +1,4 @@
-"""`pytorch_model.bin` without torch: the tensors that torch would read, and nothing that is not a tensor."""
+"""Read `pytorch_model.bin` without torch: the same tensors as torch reads, and nothing else."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.with_torch import torch_or_skip
 
 
 def refused(path: Path) -> str:
-    """Why a file is refused."""
+    """Return the reason why a file is refused."""
     with pytest.raises(ModelError) as caught:
         TorchFile(path)
     prefix, reason = str(caught.value).split(": ", 1)
@@ -47,11 +47,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "pytorch_model.bin"
 
 
-# What torch writes
+# Files that torch writes
 
 
 @pytest.mark.parametrize("kind", ["float64", "float32", "float16", "bfloat16", "int64", "int32", "uint8", "bool"])
-def test_tensors_of_every_type_are_those_of_torch(path: Path, kind: str) -> None:
+def test_tensors_of_every_type_equal_those_of_torch(path: Path, kind: str) -> None:
     torch = torch_or_skip()
     values = (torch.arange(24).reshape(2, 3, 4) - 7).to(getattr(torch, kind))
     state = {"whole": values, "turned": values.permute(2, 0, 1), "part": values[:, 1:, ::2], "one": values[1, 2, 3]}
@@ -67,7 +67,7 @@ def test_tensors_of_every_type_are_those_of_torch(path: Path, kind: str) -> None
         assert np.array_equal(read.astype(np.float64), one.double().numpy()), name
 
 
-def test_a_models_state_with_its_versions_is_read(path: Path) -> None:
+def test_a_models_state_with_version_metadata_is_read(path: Path) -> None:
     torch = torch_or_skip()
     model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.LayerNorm(2))
     state = model.state_dict()
@@ -108,14 +108,14 @@ def test_a_file_without_a_byte_order_is_little_endian_as_before_torch_2(path: Pa
     assert TorchFile(path).read("weight").tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
-def test_tensors_cannot_be_written_to(path: Path) -> None:
+def test_tensors_are_read_only(path: Path) -> None:
     read = TorchFile(write_archive(path)).read("weight")
 
     with pytest.raises(ValueError, match="read-only"):
         read[0, 0] = 7
 
 
-def test_only_what_is_asked_for_is_read(path: Path) -> None:
+def test_only_the_requested_tensors_are_read(path: Path) -> None:
     elements = 2_000_000
     pickled = dictionary(
         large=tensor(storage(key="1", elements=elements), shape=(elements,), strides=(1,)), small=tensor()
@@ -129,7 +129,7 @@ def test_only_what_is_asked_for_is_read(path: Path) -> None:
         tracemalloc.stop()
 
 
-# What runs code in pickle
+# Pickles that run code
 
 
 class Runs:
@@ -160,7 +160,7 @@ def test_code_is_refused_and_not_run(path: Path, tmp_path: Path, protocol: int, 
     assert not marker.exists()
     assert "names 'posix.system'" in reason or "builtin" in reason or "instruction" in reason
     pickle.loads(pickled)
-    assert marker.exists(), "the pickle was harmless, so refusing it proves nothing"
+    assert marker.exists(), "the pickle was harmless, so refusing it would prove nothing"
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_code_is_refused_and_not_run(path: Path, tmp_path: Path, protocol: int, 
         "torch\nFloatStоrage\n".encode(),  # a Cyrillic letter
     ],
 )
-def test_other_names_than_those_on_the_list_are_refused(path: Path, name: bytes) -> None:
+def test_names_that_are_not_on_the_list_are_refused(path: Path, name: bytes) -> None:
     reason = refused(write_archive(path, dictionary(weight=b"c" + name)))
 
     assert "it names " in reason or "pickle is damaged" in reason
@@ -248,7 +248,7 @@ def test_instructions_that_torch_does_not_write_are_refused(path: Path, instruct
     assert any(one in reason for one in name.split("|"))
 
 
-# What is out of bounds
+# Values out of bounds
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_a_tensor_stays_within_its_storage(path: Path, wrong: dict[str, Any], re
     assert reason in refused(write_archive(path, dictionary(weight=tensor(**wrong))))
 
 
-def test_a_number_that_is_true_or_text_is_not_a_size(path: Path) -> None:
+def test_true_or_a_text_is_not_accepted_as_a_size(path: Path) -> None:
     for size in (b"\x88", text("2"), b"N"):
         value = REBUILD + b"(" + storage() + b"K\x00" + size + b"\x85" + numbers((1,)) + b"\x89" + NO_HOOKS + b"tR"
         assert "not natural numbers" in refused(write_archive(path, dictionary(weight=value)))
@@ -301,7 +301,7 @@ def test_a_storage_has_the_declared_size(path: Path, described: bytes, data: byt
     assert reason in refused(write_archive(path, dictionary(weight=tensor(described)), {"data/0": data}))
 
 
-def test_many_tensors_of_one_storage_are_refused(path: Path) -> None:
+def test_many_tensors_in_one_storage_are_refused(path: Path) -> None:
     elements = 10_000
     of = tensor(storage(elements=elements), shape=(elements,), strides=(1,))
     pickled = b"\x80\x02}" + text("a") + of + b"q\x00s"
@@ -310,27 +310,27 @@ def test_many_tensors_of_one_storage_are_refused(path: Path) -> None:
     assert "bytes together" in refused(write_archive(path, pickled, {"data/0": bytes(4 * elements)}))
 
 
-def test_a_name_that_is_there_twice_is_refused(path: Path) -> None:
+def test_a_duplicate_name_is_refused(path: Path) -> None:
     pickled = b"\x80\x02}(" + (text("weight") + tensor()) * 2 + b"u."
 
     assert "'weight' twice" in refused(write_archive(path, pickled))
 
 
-# What takes memory or time
+# Files that would need much memory or time
 
 
 def memo_bomb() -> bytes:
-    """C's unpickler would make a table of 2³² values, 32 GB."""
+    """Build a pickle for which C's unpickler would create a table of 2³² values, 32 GB."""
     return b"\x80\x02Nr\xff\xff\xff\xff."
 
 
 def nested_key(depth: int = 90) -> bytes:
-    """A key whose hash takes 2⁹⁰ steps."""
+    """Build a key whose hash takes 2⁹⁰ steps."""
     return b"\x80\x02}K\x01" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(depth)) + b"K\x02s."
 
 
 def nested_value(depth: int = 90) -> bytes:
-    """A value of 2⁹⁰ parts, if somebody should print or compare it."""
+    """Build a value with 2⁹⁰ parts, which nothing may print or compare."""
     return dictionary(weight=b"K\x01" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(depth)))
 
 
@@ -351,7 +351,7 @@ def nested_value(depth: int = 90) -> bytes:
     ],
     ids=lambda pickled: repr(pickled[:12]),
 )
-def test_bombs_take_neither_memory_nor_time(path: Path, pickled: bytes) -> None:
+def test_bombs_need_neither_memory_nor_time(path: Path, pickled: bytes) -> None:
     write_archive(path, pickled)
     tracemalloc.start()
     try:
@@ -381,10 +381,10 @@ def test_a_huge_table_of_contents_is_refused(path: Path) -> None:
     assert "table of contents" in refused(path)
 
 
-# What is not such a file
+# Other kinds of files
 
 
-def test_a_file_from_before_torch_1_6_says_what_to_do(path: Path) -> None:
+def test_the_error_for_a_file_from_before_torch_1_6_says_what_to_do(path: Path) -> None:
     path.write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2))
 
     reason = refused(path)
@@ -404,7 +404,7 @@ def test_another_byte_order_is_refused(path: Path) -> None:
     assert "byte order is b'big'" in refused(write_archive(path, records={"byteorder": b"big"}))
 
 
-def test_a_record_that_is_there_twice_is_refused(path: Path) -> None:
+def test_a_duplicate_record_is_refused(path: Path) -> None:
     write_archive(path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("other/data/0", SIX_FLOATS)
@@ -419,10 +419,10 @@ def test_an_archive_without_a_pickle_is_refused(path: Path) -> None:
     assert "no record 'data.pkl'" in refused(path)
 
 
-def test_records_that_overlap_are_refused(path: Path) -> None:
+def test_overlapping_records_are_refused(path: Path) -> None:
     write_archive(path)
     content = bytearray(path.read_bytes())
-    # Both entries of the table of contents point at the same local header.
+    # Both entries of the table of contents refer to the same local header.
     entries = [i for i in range(len(content)) if content[i : i + 4] == b"PK\x01\x02"]
     content[entries[2] + 42 : entries[2] + 46] = content[entries[1] + 42 : entries[1] + 46]
     path.write_bytes(content)
@@ -433,18 +433,18 @@ def test_records_that_overlap_are_refused(path: Path) -> None:
 @pytest.mark.parametrize(
     "pickled", [b"", b"\x80\x02", b"\x80\x02}", b"\x80\x02.", b"\x80\x02N.", b"\x80\x02}}.", b"hello"]
 )
-def test_a_pickle_that_is_cut_short_or_of_something_else_is_refused(path: Path, pickled: bytes) -> None:
+def test_a_truncated_or_foreign_pickle_is_refused(path: Path, pickled: bytes) -> None:
     refused(write_archive(path, pickled))
 
 
 @pytest.mark.parametrize(
     "instruction", [b"s", b"u", b"t", b"\x87", b"R", b"b", b"Q", b"q\x00", b"h\x09", b"(u", b"K\x01(s"]
 )
-def test_an_instruction_without_what_it_works_on_is_refused(path: Path, instruction: bytes) -> None:
+def test_an_instruction_without_its_operand_is_refused(path: Path, instruction: bytes) -> None:
     refused(write_archive(path, b"\x80\x02" + instruction + b"."))
 
 
-def test_files_with_bytes_changed_are_read_or_refused(path: Path) -> None:
+def test_files_with_changed_bytes_are_read_or_refused(path: Path) -> None:
     write_archive(path, dictionary(weight=tensor(), other=tensor(storage(key="1"))), {"data/1": SIX_FLOATS})
     whole = path.read_bytes()
     rng = random.Random(5)

@@ -1,4 +1,4 @@
-"""`pytorch_model.bin` files written by hand, so that each part of them can be wrong."""
+"""Build `pytorch_model.bin` files by hand, so that each of their parts can be wrong."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
 NO_HOOKS = b"ccollections\nOrderedDict\n)R"
 SIX_FLOATS = bytes.fromhex("0000803f 00000040 00004040 00008040 0000a040 0000c040")
-"""1 to 6, little-endian fp32."""
+"""1 to 6 in little-endian fp32."""
 
 
 def text(value: str) -> bytes:
@@ -44,7 +44,7 @@ def tensor(
 
 
 def dictionary(**values: bytes) -> bytes:
-    """A whole pickle: a dictionary of values that are given as instructions."""
+    """Build a complete pickle: a dictionary whose values are given as instructions."""
     items = b"".join(text(name) + value + b"s" for name, value in values.items())
     return b"\x80\x02}" + items + b"."
 
@@ -56,7 +56,7 @@ def write_archive(
     *,
     compression: int = zipfile.ZIP_STORED,
 ) -> Path:
-    """An archive of one tensor, 2 × 3, unless a pickle or other records are given."""
+    """Write an archive with one tensor, 2 × 3, unless a pickle or other records are given."""
     content = {
         "data.pkl": dictionary(weight=tensor()) if pickled is None else pickled,
         "byteorder": b"little",

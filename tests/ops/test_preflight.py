@@ -1,4 +1,4 @@
-"""What `make deploy` refuses, before anything is built."""
+"""The problems that `make deploy` finds before anything is built."""
 
 from __future__ import annotations
 
@@ -45,32 +45,35 @@ def values(**overrides: str) -> dict[str, str]:
 # samconfig.toml
 
 
-def test_there_are_a_default_a_development_and_a_production_stack() -> None:
+def test_samconfig_has_a_default_a_development_and_a_production_stack() -> None:
     assert ENVIRONMENTS == ["default", "dev", "prod"]
     assert len({deployment(CONFIG, env, TEMPLATE).stack_name for env in ENVIRONMENTS}) == 3
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 @pytest.mark.parametrize("region", ["eu-west-1", "ap-southeast-1", "ap-northeast-1"])
-def test_what_samconfig_describes_can_be_deployed(env: str, region: str) -> None:
+def test_the_stacks_in_samconfig_can_be_deployed(env: str, region: str) -> None:
     planned = deployment(CONFIG, env, TEMPLATE)
     assert stack_name_problems(planned.stack_name, ACCOUNT, region) == []
     assert parameter_problems(TEMPLATE, planned.parameters) == []
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_build_and_deployment_see_the_same_parameters(env: str) -> None:
-    """`sam build` picks the CPU by a parameter: overriding it for the deployment alone would build for another."""
+def test_build_and_deployment_get_the_same_parameters(env: str) -> None:
+    """`sam build` selects the CPU by a parameter.
+
+    An override only for the deployment would build for another CPU.
+    """
     for command in ("build", "deploy"):
         assert "parameter_overrides" not in CONFIG[env][command]["parameters"]
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_a_deployment_may_create_roles_and_nothing_more(env: str) -> None:
+def test_a_deployment_may_create_roles_and_nothing_else(env: str) -> None:
     assert CONFIG[env]["deploy"]["parameters"]["capabilities"] == "CAPABILITY_IAM"
 
 
-def test_production_is_protected_and_asks_before_it_changes() -> None:
+def test_production_is_protected_and_requires_confirmation_of_changes() -> None:
     production = deployment(CONFIG, "prod", TEMPLATE)
     assert production.parameters["ProtectData"] == "true"
     assert production.parameters["ApiKeyRequired"] == "true"
@@ -79,12 +82,12 @@ def test_production_is_protected_and_asks_before_it_changes() -> None:
 
 
 @pytest.mark.parametrize("command", ["local_start_api", "local_invoke", "local_start_lambda"])
-def test_under_sam_local_there_is_no_key(command: str) -> None:
+def test_sam_local_requires_no_key(command: str) -> None:
     overrides = CONFIG["default"][command]["parameters"]["parameter_overrides"]
     assert CfnParameterOverridesType().convert(overrides, None, None) == {"ApiKeyRequired": "false"}
 
 
-def test_an_unknown_environment_or_parameter_is_named() -> None:
+def test_the_error_for_an_unknown_environment_or_parameter_names_it() -> None:
     with pytest.raises(ConfigurationError, match=r"'staging'.*default, dev, prod"):
         deployment(CONFIG, "staging", TEMPLATE)
     config = {"x": {"global": {"parameters": {"stack_name": "s", "parameter_overrides": "Typo=1"}}}}
@@ -94,7 +97,7 @@ def test_an_unknown_environment_or_parameter_is_named() -> None:
         deployment({"x": {}}, "x", TEMPLATE)
 
 
-def test_a_value_with_spaces_is_read_as_sam_reads_it() -> None:
+def test_a_value_with_spaces_is_parsed_as_by_sam() -> None:
     config = {"x": {"deploy": {"parameters": {"stack_name": "s", "parameter_overrides": "LogLevel='a b'"}}}}
     assert deployment(config, "x", TEMPLATE).parameters["LogLevel"] == "a b"
 
@@ -105,7 +108,7 @@ def test_a_value_with_spaces_is_read_as_sam_reads_it() -> None:
 @pytest.mark.parametrize(
     ("length", "region", "fits"), [(24, "ap-southeast-1", True), (25, "ap-southeast-1", False)]
 )
-def test_a_stack_name_leaves_room_for_the_rest_of_the_buckets_names(length: int, region: str, fits: bool) -> None:
+def test_a_stack_name_leaves_room_for_the_rest_of_the_bucket_names(length: int, region: str, fits: bool) -> None:
     assert (stack_name_problems("a" * length, ACCOUNT, region) == []) is fits
 
 
@@ -116,7 +119,7 @@ def test_the_error_for_a_long_stack_name_names_the_limit() -> None:
 
 
 @pytest.mark.parametrize("name", ["Image-Pipeline", "image_pipeline", "1st", "-a", "bild.é"])
-def test_a_stack_name_that_no_bucket_can_have_is_refused(name: str) -> None:
+def test_a_stack_name_that_is_impossible_in_a_bucket_name_is_refused(name: str) -> None:
     assert stack_name_problems(name, ACCOUNT, "eu-west-1")
 
 
@@ -140,13 +143,13 @@ def test_a_stack_name_that_no_bucket_can_have_is_refused(name: str) -> None:
         ("Thumbnails", "small=150,small=300"),
     ],
 )
-def test_a_value_that_makes_a_deployment_fail_is_refused(name: str, value: str) -> None:
+def test_a_value_that_would_make_a_deployment_fail_is_refused(name: str, value: str) -> None:
     (problem,) = parameter_problems(TEMPLATE, values(**{name: value}))
     assert problem.startswith(f"{name}={value}: ")
 
 
 @pytest.mark.parametrize("side", [1, 9, 10, 99, 100, 999, 1000, 1009, 1010, 1019, 1020, 1024])
-def test_every_thumbnail_side_that_the_functions_take_can_be_deployed(side: int) -> None:
+def test_every_thumbnail_size_that_the_functions_accept_can_be_deployed(side: int) -> None:
     assert parameter_problems(TEMPLATE, values(Thumbnails=f"a={side},b={side}")) == []
 
 
@@ -155,18 +158,18 @@ def test_every_thumbnail_side_that_the_functions_take_can_be_deployed(side: int)
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """`models/` with nothing but the demo model in it."""
+    """`models/` with only the demo model."""
     shutil.copytree(ROOT / "models" / "demo" / "exported", tmp_path / "models" / "demo" / "exported")
     return tmp_path / "models"
 
 
-def test_the_demo_model_is_deployed_only_by_who_says_so(models: Path) -> None:
+def test_the_demo_model_is_deployed_only_if_allowed(models: Path) -> None:
     (problem,) = model_problems(models, allow_demo=False)
     assert "demo" in problem and "ALLOW_DEMO_MODEL=1" in problem
     assert model_problems(models, allow_demo=True) == []
 
 
-def test_another_model_is_deployed_without_asking(models: Path) -> None:
+def test_another_model_is_deployed_without_permission(models: Path) -> None:
     shutil.move(models / "demo" / "exported", models / "exported")
     assert model_problems(models, allow_demo=False) == []
 
@@ -191,7 +194,7 @@ def agreement(identical_captions: float, equal_tokens: float) -> dict[str, Any]:
         ({"precision": "int8"}, "never compared"),
     ],
 )
-def test_a_model_whose_captions_differ_from_its_reference_is_deployed_only_by_who_says_so(
+def test_a_model_whose_captions_differ_from_its_reference_is_deployed_only_if_allowed(
     models: Path, changes: dict[str, Any], words: str
 ) -> None:
     shutil.move(models / "demo" / "exported", models / "exported")
@@ -204,7 +207,7 @@ def test_a_model_whose_captions_differ_from_its_reference_is_deployed_only_by_wh
     assert model_problems(models, allow_demo=False, allow_inexact=True) == []
 
 
-def test_an_int8_model_with_the_captions_of_its_reference_is_deployed_without_asking(models: Path) -> None:
+def test_an_int8_model_with_the_captions_of_its_reference_is_deployed_without_permission(models: Path) -> None:
     shutil.move(models / "demo" / "exported", models / "exported")
     path = models / "exported" / "model.json"
     changes = {"precision": "int8", "agreement": agreement(0.95, 0.98)}
@@ -213,14 +216,14 @@ def test_an_int8_model_with_the_captions_of_its_reference_is_deployed_without_as
 
 
 @pytest.mark.parametrize("allow_demo", [True, False])
-def test_a_damaged_model_is_refused_whatever_it_is(models: Path, allow_demo: bool) -> None:
+def test_a_damaged_model_is_refused_in_any_case(models: Path, allow_demo: bool) -> None:
     weights = models / "demo" / "exported" / "tokenizer.json"
     weights.write_bytes(weights.read_bytes()[:-1] + b"!")
     (problem,) = model_problems(models, allow_demo=allow_demo)
     assert "tokenizer.json" in problem
 
 
-def test_no_model_at_all_is_refused(tmp_path: Path) -> None:
+def test_a_missing_model_is_refused(tmp_path: Path) -> None:
     assert model_problems(tmp_path, allow_demo=True)
 
 
@@ -246,7 +249,7 @@ def test_an_image_for_another_cpu_needs_an_emulator(
     assert (architecture_problems(architecture, machine, tmp_path) == []) is fits
 
 
-def test_docker_desktop_brings_its_emulators_along(tmp_path: Path) -> None:
+def test_docker_desktop_contains_emulators(tmp_path: Path) -> None:
     assert architecture_problems("x86_64", "arm64", tmp_path / "absent") == []
 
 
@@ -254,12 +257,12 @@ def test_docker_desktop_brings_its_emulators_along(tmp_path: Path) -> None:
     ("missing", "named"),
     [(set(), []), ({"docker"}, ["Docker"]), ({"docker", "python3.13"}, ["Docker", "python3.13"])],
 )
-def test_programs_that_the_build_needs_are_named(missing: set[str], named: list[str]) -> None:
+def test_missing_programs_are_reported(missing: set[str], named: list[str]) -> None:
     problems = program_problems(lambda command: None if command[0] in missing else "27.1")
     assert [problem.split()[0] for problem in problems] == named
 
 
-def test_another_sam_than_the_tested_one_is_named() -> None:
+def test_another_version_of_sam_is_reported() -> None:
     assert sam_problems("1.170.0", "1.170.0") == []
     (problem,) = sam_problems("1.150.0", "1.170.0")
     assert "1.150.0" in problem and "1.170.0" in problem
@@ -271,8 +274,8 @@ def url() -> Iterator[str]:
         yield url
 
 
-def session(**given: str) -> boto3.Session:
-    return boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", **given)
+def session(**options: str) -> boto3.Session:
+    return boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", **options)
 
 
 def clients(url: str) -> Any:
@@ -284,7 +287,7 @@ def create_stack(url: str) -> None:
     clients(url)("cloudformation").create_stack(StackName="pictures", TemplateBody=json.dumps(topic))
 
 
-def test_credentials_are_tried_and_the_name_is_checked_in_their_account(
+def test_credentials_are_verified_and_the_name_is_checked_in_their_account(
     url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (problem,) = account_problems(Deployment("a" * 40, None, {}), session(region_name="eu-west-1"), url)
@@ -292,7 +295,7 @@ def test_credentials_are_tried_and_the_name_is_checked_in_their_account(
     assert "in eu-west-1, as arn:aws:" in capsys.readouterr().out
 
 
-def test_without_a_region_or_a_response_nothing_is_deployed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_region_or_a_response_a_problem_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
@@ -302,7 +305,7 @@ def test_without_a_region_or_a_response_nothing_is_deployed(monkeypatch: pytest.
     assert "credentials" in problem
 
 
-def test_a_new_stack_and_an_update_are_fine(url: str) -> None:
+def test_a_new_stack_and_an_update_have_no_problems(url: str) -> None:
     assert stack_problems("pictures", ["pictures-uploads"], clients(url)) == []
     clients(url)("s3").create_bucket(
         Bucket="pictures-uploads", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
@@ -311,7 +314,7 @@ def test_a_new_stack_and_an_update_are_fine(url: str) -> None:
     assert stack_problems("pictures", ["pictures-uploads"], clients(url)) == []
 
 
-def test_a_bucket_that_a_deleted_stack_left_is_named_with_the_way_to_remove_it(url: str) -> None:
+def test_a_bucket_left_by_a_deleted_stack_is_reported_with_the_way_to_remove_it(url: str) -> None:
     clients(url)("s3").create_bucket(
         Bucket="albums-uploads", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
@@ -327,8 +330,8 @@ def test_a_bucket_that_a_deleted_stack_left_is_named_with_the_way_to_remove_it(u
         ("UPDATE_IN_PROGRESS", "wait"),
     ],
 )
-def test_a_stack_that_cannot_be_updated_is_named_with_what_to_do(status: str, advice: str) -> None:
-    """moto leaves every stack in CREATE_COMPLETE or UPDATE_COMPLETE."""
+def test_a_stack_that_cannot_be_updated_is_reported_with_advice(status: str, advice: str) -> None:
+    """A fake, because moto leaves every stack in CREATE_COMPLETE or UPDATE_COMPLETE."""
 
     class CloudFormation:
         def describe_stacks(self, **_: str) -> Any:
@@ -348,8 +351,10 @@ def test_a_stack_that_cannot_be_updated_is_named_with_what_to_do(status: str, ad
         (1000, {"ProcessorMemoryMegabytes": "5120", "ProcessorMaxConcurrency": "500"}, []),
     ],
 )
-def test_the_accounts_limits_are_kept(executions: int, overrides: dict[str, str], named: list[str]) -> None:
-    """moto does not know GetAccountSettings."""
+def test_exceeded_limits_of_the_account_are_reported(
+    executions: int, overrides: dict[str, str], named: list[str]
+) -> None:
+    """A fake, because moto does not support GetAccountSettings."""
 
     class Lambda:
         def get_account_settings(self) -> Any:
@@ -359,7 +364,7 @@ def test_the_accounts_limits_are_kept(executions: int, overrides: dict[str, str]
     assert [problem.partition("=")[0] for problem in problems] == named
 
 
-def test_the_command_says_what_is_wrong_and_exits_with_1(
+def test_the_command_prints_the_problems_and_exits_with_1(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")

@@ -18,7 +18,7 @@ from models.fetch import REPOSITORY
 from models.random_checkpoint import write_random_checkpoint
 from tests import pictures
 from tests.models.checkpoints import HUB_LAYOUT
-from tests.models.fake_hub import REVISION, SlowLine, serve
+from tests.models.fake_hub import REVISION, SlowConnection, serve
 from tests.running_stack import Stack, running_stack, until
 
 pytest.importorskip("torch", reason="writes a checkpoint with torch")
@@ -28,18 +28,18 @@ BYTES_AT_FIRST = 12_000_000  # huggingface_hub stores downloads in steps of 10 M
 
 
 @pytest.fixture
-def slow_line() -> SlowLine:
-    return SlowLine(BYTES_AT_FIRST)
+def slow_connection() -> SlowConnection:
+    return SlowConnection(BYTES_AT_FIRST)
 
 
 @pytest.fixture
-def environment(tmp_path: Path, slow_line: SlowLine) -> Iterator[dict[str, str]]:
+def environment(tmp_path: Path, slow_connection: SlowConnection) -> Iterator[dict[str, str]]:
     """The environment of a machine that has only the demo model and reaches a hub over a slow connection."""
     models = tmp_path / "models"
     models.mkdir()
     (models / "demo").symlink_to(ROOT / "models" / "demo")
     write_random_checkpoint(tmp_path / "checkpoint", HUB_LAYOUT)
-    with serve(REPOSITORY, tmp_path / "checkpoint", slow_line=slow_line) as (address, _):
+    with serve(REPOSITORY, tmp_path / "checkpoint", slow_connection=slow_connection) as (address, _):
         yield {
             **os.environ,
             "MODELS_DIR": str(models),
@@ -80,7 +80,7 @@ class Uploads:
 
 
 def test_images_are_captioned_again_after_the_real_model_was_downloaded(
-    tmp_path: Path, environment: dict[str, str], slow_line: SlowLine
+    tmp_path: Path, environment: dict[str, str], slow_connection: SlowConnection
 ) -> None:
     options = ("--model", "auto", "--workers", "2")
     with running_stack(tmp_path, *options, env=environment) as stack:
@@ -93,16 +93,16 @@ def test_images_are_captioned_again_after_the_real_model_was_downloaded(
 
     # Ctrl-C interrupted the download halfway. The next start resumes it.
     (tmp_path / "ready.json").unlink()
-    asked_before = len(slow_line.starts)
+    asked_before = len(slow_connection.starts)
     with running_stack(tmp_path, *options, env=environment) as stack:
-        until(lambda: len(slow_line.starts) > asked_before, seconds=60)
-        assert 0 < slow_line.starts[-1] <= BYTES_AT_FIRST
+        until(lambda: len(slow_connection.starts) > asked_before, seconds=60)
+        assert 0 < slow_connection.starts[-1] <= BYTES_AT_FIRST
         early = stack.finished(stack.upload(pictures.jpeg(60, 40)))
         assert "demo" in caption_model(early)
         thumbnails = stack.thumbnail_keys()
 
         uploads = Uploads(stack)
-        slow_line.released.set()
+        slow_connection.released.set()
         until(lambda: stack.api.get("/health").json()["caption_model"] == REAL_MODEL, seconds=120)
         ids = uploads.stop()
         assert next_model(stack) is None
