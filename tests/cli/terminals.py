@@ -18,7 +18,7 @@ ROWS, COLUMNS = 40, 160
 CTRL_C, CTRL_D = b"\x03", b"\x04"
 
 
-def in_a_terminal(
+def run_in_terminal(
     command: Sequence[str],
     environment: Mapping[str, str],
     *,

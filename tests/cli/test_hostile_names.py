@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.command import IMAGE_ID, Imgpipe
 from tests.cli.proxy import Proxy, Reply, json_reply, run_proxy
-from tests.cli.terminals import in_a_terminal
+from tests.cli.terminals import run_in_terminal
 from tests.pictures import jpeg
 from tests.running_stack import Stack
 
@@ -114,12 +114,14 @@ def test_a_caption_cannot_control_a_terminal(imgpipe: Imgpipe, hostile_api: Prox
     hostile_api.always("GET", f"/api/images/{IMAGE_ID}", lambda _: json_reply(200, record))
     hostile_api.always("GET", "/api/images", lambda _: json_reply(200, {"data": [record], "next_cursor": None}))
     for arguments in (["show", IMAGE_ID], ["list"], ["watch", IMAGE_ID]):
-        shown, code = in_a_terminal([*imgpipe.command("--api", hostile_api.url, *arguments)], imgpipe.environment)
+        output, code = run_in_terminal(
+            [*imgpipe.command("--api", hostile_api.url, *arguments)], imgpipe.environment
+        )
         assert code == 0
-        assert "owned\x07" not in shown
-        assert "\x1b]0" not in shown
-        assert "\u202e" not in shown
-        assert "[bold]" in shown
+        assert "owned\x07" not in output
+        assert "\x1b]0" not in output
+        assert "\u202e" not in output
+        assert "[bold]" in output
 
 
 def test_an_error_message_cannot_control_a_terminal(imgpipe: Imgpipe, hostile_api: Proxy) -> None:

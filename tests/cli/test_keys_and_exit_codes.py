@@ -16,7 +16,7 @@ import pytest
 from imgpipe.settings import Settings
 from tests.cli.command import IMAGE_ID, Imgpipe
 from tests.cli.proxy import Proxy, Reply, error_reply, json_reply, run_proxy
-from tests.cli.terminals import CTRL_D, in_a_terminal
+from tests.cli.terminals import CTRL_D, run_in_terminal
 from tests.pictures import jpeg
 
 KEY = "s3cret-key-0123456789"
@@ -152,7 +152,7 @@ def test_a_proxys_error_for_one_file_does_not_end_the_batch(imgpipe: Imgpipe, pr
 def test_an_aborted_question_exits_with_130_and_sends_nothing(imgpipe: Imgpipe, proxy: Proxy) -> None:
     """Uses Ctrl-D, which typer treats as Ctrl-C, because Python can miss a Ctrl-C just before `input` waits."""
     command = imgpipe.command("delete", IMAGE_ID)
-    output, code = in_a_terminal(
+    output, code = run_in_terminal(
         command, imgpipe.environment, control=CTRL_D, control_when=lambda output: "[y/N]: " in output
     )
     assert code == 130, output

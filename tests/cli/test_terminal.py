@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.cli.command import Imgpipe
 from tests.cli.conftest import names_on
 from tests.cli.proxy import Proxy
-from tests.cli.terminals import in_a_terminal
+from tests.cli.terminals import run_in_terminal
 from tests.running_stack import Stack
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -31,9 +31,9 @@ def test_upload_shows_a_bar_for_each_file_in_progress_and_one_for_all(
         return "3 of 8 files" in plain(output) and photos[4].name in plain(output).rpartition("3 of 8 files")[2]
 
     command = imgpipe.command("upload", "--jobs", "2", *photos)
-    output, code = in_a_terminal(command, imgpipe.environment, control_when=is_halfway)
+    output, code = run_in_terminal(command, imgpipe.environment, control_when=is_halfway)
     over.set()
-    again, code_again = in_a_terminal(command, imgpipe.environment)
+    again, code_again = run_in_terminal(command, imgpipe.environment)
 
     assert code == 130
     assert re.search(r"3 of 8 files +━+╺?━* +\d+% +[\d.]+/[\d.]+ kB", plain(output))
@@ -49,7 +49,7 @@ def test_upload_shows_a_bar_for_each_file_in_progress_and_one_for_all(
 def test_upload_wait_shows_a_table_that_ends_with_captions(
     imgpipe: Imgpipe, stack: Stack, photos: list[Path]
 ) -> None:
-    output, code = in_a_terminal(imgpipe.command("upload", "--wait", *photos[:3]), imgpipe.environment)
+    output, code = run_in_terminal(imgpipe.command("upload", "--wait", *photos[:3]), imgpipe.environment)
     assert code == 0
     end = plain(output).rpartition("caption")[2]
     assert end.count("success") == 4  # three rows and the total

@@ -82,9 +82,9 @@ def test_a_three_megabyte_upload_is_accepted_and_its_thumbnail_returned(api: htt
     for size, expected in (("small", (150, 112)), ("medium", (300, 225))):
         response = api.get(f"{location}/thumbnails/{size}")
         assert response.headers["content-type"] == "image/jpeg"
-        shown = Image.open(io.BytesIO(response.content))
-        assert shown.size == expected
-        assert pictures.same_scene(shown)
+        thumbnail = Image.open(io.BytesIO(response.content))
+        assert thumbnail.size == expected
+        assert pictures.same_scene(thumbnail)
     original = httpx.get(api.get(f"{location}/original").headers["location"], trust_env=False)
     assert original.content == body
 

@@ -56,11 +56,11 @@ def processed(stack: Stack, image_id: str) -> dict[str, Any]:
     return dict(image["data"])
 
 
-def shows(response: httpx.Response, expected: tuple[int, int]) -> None:
+def assert_shows_the_scene(response: httpx.Response, expected: tuple[int, int]) -> None:
     assert (response.status_code, response.headers["content-type"]) == (200, "image/jpeg")
-    shown = Image.open(io.BytesIO(response.content))
-    assert shown.size == expected
-    assert pictures.same_scene(shown)
+    thumbnail = Image.open(io.BytesIO(response.content))
+    assert thumbnail.size == expected
+    assert pictures.same_scene(thumbnail)
 
 
 def test_the_first_photograph_is_processed_by_cold_containers(stack: Stack, checked: Checked) -> None:
@@ -86,7 +86,7 @@ def test_the_second_photograph_is_processed_by_warm_containers_and_thumbnails_ar
     processed(stack, image_id)
     checked(f"warm: the same, {time.monotonic() - started:.1f} s")
     for size, expected in (("small", (150, 112)), ("medium", (300, 225))):
-        shows(stack.api.get(f"/api/images/{image_id}/thumbnails/{size}"), expected)
+        assert_shows_the_scene(stack.api.get(f"/api/images/{image_id}/thumbnails/{size}"), expected)
     etag = stack.api.get(f"/api/images/{image_id}/thumbnails/small").headers["etag"]
     again = stack.api.get(f"/api/images/{image_id}/thumbnails/small", headers={"If-None-Match": etag})
     assert (again.status_code, again.content) == (304, b"")

@@ -62,7 +62,7 @@ class Failing(FakeCaptioner):
         raise self.error
 
 
-class AtOnce(Executor):
+class ImmediateExecutor(Executor):
     """Runs a submitted function immediately, so that a test knows what has happened by then."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -74,7 +74,7 @@ class AtOnce(Executor):
         return future
 
 
-class AtTheLast(Executor):
+class LazyExecutor(Executor):
     """Runs a submitted function when its result is requested."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:

@@ -49,7 +49,7 @@ def stored_object(record: Record, version: str = "v1", **fields: Any) -> StoredO
     return StoredObject(**(defaults | {"etag": f"etag-of-{version}"} | fields))
 
 
-def made_by(record: Record) -> dict[str, ThumbnailInfo]:
+def attempt_thumbnails(record: Record) -> dict[str, ThumbnailInfo]:
     """Return the thumbnails of the record's current attempt."""
     return {
         size: ThumbnailInfo(f"{record.image_id}/{record.attempt}/{size}", 150, 100, "image/jpeg", 100)
@@ -82,7 +82,7 @@ def image_in(records: Records, status: Status, **fields: Any) -> Record:
     claimed = records.claim(created, stored_object(created), lease_seconds=LEASE_SECONDS)
     if status is Status.PROCESSING:
         return claimed
-    saved = records.save(claimed, metadata=METADATA, thumbnails=made_by(claimed))
+    saved = records.save(claimed, metadata=METADATA, thumbnails=attempt_thumbnails(claimed))
     if status is Status.SUCCESS:
         return records.finish(saved, outcome())
     if status is Status.FAILED:
@@ -102,9 +102,9 @@ def stored_image(stack: Stack, status: Status, body: bytes = b"the original", **
     stored = storage.head(created.key)
     assert stored is not None
     claimed = records.claim(created, stored, lease_seconds=LEASE_SECONDS)
-    for size, info in made_by(claimed).items():
+    for size, info in attempt_thumbnails(claimed).items():
         storage.put_thumbnail(info.key, f"{size} of {claimed.attempt}".encode(), content_type=info.content_type)
-    saved = records.save(claimed, metadata=METADATA, thumbnails=made_by(claimed))
+    saved = records.save(claimed, metadata=METADATA, thumbnails=attempt_thumbnails(claimed))
     if status is Status.PROCESSING:
         return saved
     if status is Status.FAILED:

@@ -190,8 +190,10 @@ def test_an_injected_error_emits_the_metric_that_its_alarm_watches(
 
 
 def test_each_custom_metric_with_an_alarm_has_an_injected_error_that_emits_it() -> None:
-    ours = {(name, one) for name, alarm in alarms().items() for one in watched(alarm) if one.namespace == STACK}
-    assert ours == {(name, fires) for name, _, _, fires in EMF_FAULTS}
+    own_metrics = {
+        (name, one) for name, alarm in alarms().items() for one in watched(alarm) if one.namespace == STACK
+    }
+    assert own_metrics == {(name, fires) for name, _, _, fires in EMF_FAULTS}
 
 
 def test_a_processed_picture_triggers_no_alarm(stack: Stack, metrics_of: Callable[[str], Any]) -> None:

@@ -114,9 +114,9 @@ def test_a_size_other_than_the_announced_one_fails_without_a_download(
     stack.put(stack.the_record().key, PHOTO)
     stack.s3.calls.clear()
     process_event()
-    shown = api.get(f"/api/images/{image_id}").json()
-    assert (shown["status"], shown["error"]["code"]) == ("failed", "upload_mismatch")
-    assert "12,345" in shown["error"]["message"]
+    image = api.get(f"/api/images/{image_id}").json()
+    assert (image["status"], image["error"]["code"]) == ("failed", "upload_mismatch")
+    assert "12,345" in image["error"]["message"]
     assert stack.s3.arguments("get_object") == []
     assert stack.the_record().size_bytes == len(PHOTO)
     assert stack.counts() == {"failed": 1}
@@ -148,8 +148,8 @@ def test_the_bytes_decide_the_format_even_if_another_content_type_was_announced(
     image_id = reserve(api, content_type="image/png")
     stack.put(stack.the_record().key, PHOTO)
     process_event()
-    shown = api.get(f"/api/images/{image_id}").json()
-    assert (shown["status"], shown["data"]["content_type"]) == ("success", "image/jpeg")
+    image = api.get(f"/api/images/{image_id}").json()
+    assert (image["status"], image["data"]["content_type"]) == ("success", "image/jpeg")
 
 
 def test_reprocessing_compares_the_same_file_again(

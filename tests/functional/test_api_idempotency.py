@@ -17,7 +17,7 @@ from tests import pictures
 from tests.events import Event
 from tests.functional.emulator import Stack, done, done_but_raising, preceded_by, raising, repeated
 from tests.functional.http_api import BASE, Api, Response, request, upload_event
-from tests.functional.images import LEASE_SECONDS, METADATA, made_by, outcome
+from tests.functional.images import LEASE_SECONDS, METADATA, attempt_thumbnails, outcome
 
 LOST = ConnectionClosedError(endpoint_url="https://aws")
 PHOTO = pictures.jpeg()
@@ -73,7 +73,7 @@ def test_keys_are_independent_of_each_other_and_of_the_call(stack: Stack, api: A
 def test_a_repeated_post_returns_the_current_state_of_the_image(stack: Stack, api: Api) -> None:
     image_id = post(api).json()["image_id"]
     at_work = claimed(stack)
-    saved = stack.records.save(at_work, metadata=METADATA, thumbnails=made_by(at_work))
+    saved = stack.records.save(at_work, metadata=METADATA, thumbnails=attempt_thumbnails(at_work))
     stack.records.finish(saved, outcome())
     again = post(api)
     assert (again.status, again.json()["status"], again.json()["image_id"]) == (202, "success", image_id)

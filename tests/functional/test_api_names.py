@@ -102,14 +102,14 @@ def assert_is_whole(
     api: Api, image_id: str, name: str, logs: pytest.LogCaptureFixture, *, is_in_moto: bool = True
 ) -> None:
     """Assert that the image can be read, listed and downloaded, with its name intact everywhere."""
-    shown = api.get(f"/api/images/{image_id}")
-    assert (shown.status, shown.json()["status"]) == (200, "success")
-    assert shown.json()["data"]["original_name"] == name
+    image = api.get(f"/api/images/{image_id}")
+    assert (image.status, image.json()["status"]) == (200, "success")
+    assert image.json()["data"]["original_name"] == name
     listed = api.get("/api/images")
-    assert listed.json()["data"] == [shown.json()]
+    assert listed.json()["data"] == [image.json()]
     redirect = api.get(f"/api/images/{image_id}/original")
     assert redirect.status == 307
-    for response in (shown, listed, redirect, api.get(f"/api/images/{image_id}/thumbnails/small")):
+    for response in (image, listed, redirect, api.get(f"/api/images/{image_id}/thumbnails/small")):
         assert_headers_are_clean(response)
     url = redirect.headers["location"]
     (disposition,) = parse_qs(urlsplit(url).query)["response-content-disposition"]

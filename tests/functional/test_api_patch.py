@@ -12,7 +12,15 @@ from image_core.keys import new_image_id
 from image_core.model import Record, Status
 from tests.functional.emulator import Stack, preceded_by
 from tests.functional.http_api import Api, Response, request
-from tests.functional.images import LEASE_SECONDS, METADATA, image_in, made_by, outcome, stored_image, stored_object
+from tests.functional.images import (
+    LEASE_SECONDS,
+    METADATA,
+    attempt_thumbnails,
+    image_in,
+    outcome,
+    stored_image,
+    stored_object,
+)
 
 WORDS = {"title": "Lake at dawn", "alt_text": "A lake between mountains", "tags": ["lake", "dawn"]}
 
@@ -31,11 +39,11 @@ def texts_in(response: Response) -> dict[str, Any]:
 def test_texts_are_set_and_returned_everywhere(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.SUCCESS)
     response = patch(api, record.image_id, WORDS)
-    shown = api.get(f"/api/images/{record.image_id}")
+    image = api.get(f"/api/images/{record.image_id}")
     assert response.status == 200
     assert texts_in(response) == WORDS
-    assert response.json() == shown.json() == api.get("/api/images").json()["data"][0]
-    assert response.headers["etag"] == shown.headers["etag"]
+    assert response.json() == image.json() == api.get("/api/images").json()["data"][0]
+    assert response.headers["etag"] == image.headers["etag"]
     assert stack.counts() == {"success": 1}
 
 
@@ -143,7 +151,7 @@ def test_texts_survive_every_transition(stack: Stack) -> None:
     record = described(stack, image_in(records, Status.RESERVED))
     record = records.claim(record, stored_object(record), lease_seconds=LEASE_SECONDS)
     assert texts_of(record) == MINE
-    record = records.save(record, metadata=METADATA, thumbnails=made_by(record))
+    record = records.save(record, metadata=METADATA, thumbnails=attempt_thumbnails(record))
     record = records.finish(record, outcome(caption="the machine's"))
     assert texts_of(record) == MINE
     record = records.reprocess(record, pending_seconds=30)
@@ -159,19 +167,19 @@ def test_texts_survive_every_transition(stack: Stack) -> None:
 def test_texts_survive_a_new_file_under_the_same_key(stack: Stack) -> None:
     record = described(stack, image_in(stack.records, Status.SUCCESS))
     record = stack.records.claim(record, stored_object(record, "v2"), lease_seconds=LEASE_SECONDS)
-    record = stack.records.save(record, metadata=METADATA, thumbnails=made_by(record))
+    record = stack.records.save(record, metadata=METADATA, thumbnails=attempt_thumbnails(record))
     assert texts_of(stack.records.finish(record, outcome())) == MINE
 
 
 def test_texts_written_during_processing_stay_and_do_not_interrupt_it(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.PROCESSING)
     assert patch(api, record.image_id, WORDS).status == 200
-    saved = stack.records.save(record, metadata=METADATA, thumbnails=made_by(record))
+    saved = stack.records.save(record, metadata=METADATA, thumbnails=attempt_thumbnails(record))
     assert patch(api, record.image_id, {"title": "Again"}).status == 200
     stack.records.finish(saved, outcome())
-    shown = api.get(f"/api/images/{record.image_id}")
-    assert shown.json()["status"] == "success"
-    assert texts_in(shown) == WORDS | {"title": "Again"}
+    image = api.get(f"/api/images/{record.image_id}")
+    assert image.json()["status"] == "success"
+    assert texts_in(image) == WORDS | {"title": "Again"}
 
 
 def test_texts_are_added_to_the_results_of_a_simultaneous_transition(stack: Stack, api: Api) -> None:
@@ -256,7 +264,7 @@ def test_the_text_etag_changes_only_with_the_texts(stack: Stack, api: Api) -> No
     tags = [text_etag(api.get(path))]
     for change in ({"title": "x"}, {"alt_text": ""}, {"alt_text": "x"}, {"tags": ["a, b"]}, {"tags": ["a", "b"]}):
         tags.append(text_etag(patch(api, record.image_id, change)))
-    saved = stack.records.save(stack.the_record(), metadata=METADATA, thumbnails=made_by(record))
+    saved = stack.records.save(stack.the_record(), metadata=METADATA, thumbnails=attempt_thumbnails(record))
     stack.records.finish(saved, outcome())
     finished = api.get(path)
 
@@ -269,7 +277,7 @@ def test_the_text_etag_changes_only_with_the_texts(stack: Stack, api: Api) -> No
 def test_a_new_caption_does_not_prevent_saving_texts(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.PROCESSING)
     read = api.get(f"/api/images/{record.image_id}")
-    saved = stack.records.save(record, metadata=METADATA, thumbnails=made_by(record))
+    saved = stack.records.save(record, metadata=METADATA, thumbnails=attempt_thumbnails(record))
     stack.records.finish(saved, outcome())
 
     assert patch(api, record.image_id, WORDS, if_match=read.headers["etag"]).status == 412

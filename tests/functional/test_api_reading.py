@@ -17,8 +17,8 @@ from tests.functional.http_api import BASE, HOST, Api
 from tests.functional.images import (
     LEASE_SECONDS,
     METADATA,
+    attempt_thumbnails,
     image_in,
-    made_by,
     new_record,
     outcome,
     stored_image,
@@ -76,7 +76,7 @@ def test_an_image_being_captioned_already_has_its_thumbnails(stack: Stack, api: 
 def test_metadata_that_an_older_version_did_not_record_are_null(stack: Stack, api: Api) -> None:
     claimed = image_in(stack.records, Status.PROCESSING)
     older = {name: METADATA[name] for name in ("width", "height", "format", "size_bytes", "sha256", "exif")}
-    stack.records.save(claimed, metadata=older, thumbnails=made_by(claimed))
+    stack.records.save(claimed, metadata=older, thumbnails=attempt_thumbnails(claimed))
     metadata = api.get(f"/api/images/{claimed.image_id}").json()["data"]["metadata"]
     unknown = dict.fromkeys(METADATA.keys() - older.keys())
     assert metadata == older | unknown | {"caption": None, "caption_model": None}
@@ -87,7 +87,7 @@ def test_the_position_is_returned_only_if_configured(make_stack: Callable[..., S
     stack = make_stack(expose_gps=expose_gps)
     claimed = image_in(stack.records, Status.PROCESSING)
     gps = {"latitude": 52.51, "longitude": 13.37}
-    stack.records.save(claimed, metadata=METADATA | {"gps": gps}, thumbnails=made_by(claimed))
+    stack.records.save(claimed, metadata=METADATA | {"gps": gps}, thumbnails=attempt_thumbnails(claimed))
     metadata = Api(stack.services).get(f"/api/images/{claimed.image_id}").json()["data"]["metadata"]
     assert metadata.get("gps") == (gps if expose_gps else None)
 
@@ -270,9 +270,9 @@ def test_each_size_and_each_attempt_has_its_own_etag(stack: Stack, api: Api) -> 
     path = f"/api/images/{record.image_id}/thumbnails"
     etags = {api.get(f"{path}/small").headers["etag"], api.get(f"{path}/medium").headers["etag"]}
     again = stack.records.claim(record, stored_object(record, str(record.version)), lease_seconds=LEASE_SECONDS)
-    for size, info in made_by(again).items():
+    for size, info in attempt_thumbnails(again).items():
         stack.services.storage.put_thumbnail(info.key, size.encode(), content_type="image/jpeg")
-    stack.records.save(again, metadata=METADATA, thumbnails=made_by(again))
+    stack.records.save(again, metadata=METADATA, thumbnails=attempt_thumbnails(again))
     etags.add(api.get(f"{path}/small").headers["etag"])
     assert len(etags) == 3
 
@@ -314,9 +314,9 @@ def _process_again(stack: Stack, records: Records, image_id: str) -> None:
     before = records.get(image_id)
     assert before is not None
     claimed = records.claim(before, stored_object(before, "v2"), lease_seconds=LEASE_SECONDS)
-    for size, info in made_by(claimed).items():
+    for size, info in attempt_thumbnails(claimed).items():
         stack.services.storage.put_thumbnail(info.key, f"{size}, again".encode(), content_type="image/jpeg")
-    records.finish(records.save(claimed, metadata=METADATA, thumbnails=made_by(claimed)), outcome())
+    records.finish(records.save(claimed, metadata=METADATA, thumbnails=attempt_thumbnails(claimed)), outcome())
     assert before.thumbnails is not None
     stack.services.storage.delete_thumbnails(info.key for info in before.thumbnails.sizes.values())
 

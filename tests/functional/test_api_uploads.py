@@ -314,9 +314,9 @@ def test_a_reservation_returns_the_request_to_send(stack: Stack, api: Api) -> No
 
 def test_a_reservation_is_pending_and_neither_listed_nor_counted(stack: Stack, api: Api) -> None:
     image_id = api.send(load("http_post_json.json")).json()["image_id"]
-    shown = api.get(f"/api/images/{image_id}")
-    assert (shown.status, shown.json()["status"]) == (200, "pending")
-    assert shown.json()["data"]["original_name"] == "my photo+1 é.jpg"
+    reservation = api.get(f"/api/images/{image_id}")
+    assert (reservation.status, reservation.json()["status"]) == (200, "pending")
+    assert reservation.json()["data"]["original_name"] == "my photo+1 é.jpg"
     assert api.get("/api/images").json()["data"] == []
     assert api.get("/api/images", "status=pending").json()["data"] == []
     assert api.get("/api/stats").json()["total"] == 0

@@ -14,7 +14,7 @@ from image_processor.captioning import Caption
 from image_processor.handler import Processor
 from image_processor.pipeline import caption_recipe
 from tests import pictures
-from tests.functional.captioners import AtOnce, Failing, FakeCaptioner, Silent
+from tests.functional.captioners import Failing, FakeCaptioner, ImmediateExecutor, Silent
 from tests.functional.emulator import Call, Stack, raising
 from tests.functional.http_api import Api, request
 from tests.functional.s3_events import failed, messages, notification
@@ -38,7 +38,7 @@ def drop(stack: Stack, captioner: FakeCaptioner, key: str, body: bytes = SAME) -
 
 
 def deliver(stack: Stack, captioner: FakeCaptioner, key: str) -> Record:
-    process = Processor(stack.services, lambda _: captioner, AtOnce())
+    process = Processor(stack.services, lambda _: captioner, ImmediateExecutor())
     assert failed(process(messages(notification(stack, key=key)))) == []
     (record,) = [one for one in stack.every() if one.key == key]
     return record
@@ -47,7 +47,7 @@ def deliver(stack: Stack, captioner: FakeCaptioner, key: str) -> Record:
 def drop_elsewhere(stack: Stack, key: str, body: bytes) -> None:
     """Put a file and process it with another processor."""
     stack.put(key, body)
-    other = Processor(stack.other_services(), lambda _: FakeCaptioner(), AtOnce())
+    other = Processor(stack.other_services(), lambda _: FakeCaptioner(), ImmediateExecutor())
     assert failed(other(messages(notification(stack, key=key)))) == []
 
 
@@ -182,7 +182,7 @@ def test_duplicates_name_the_first_image_with_the_same_bytes(stack: Stack, api: 
     assert all("duplicate_of" not in image["data"]["metadata"] for image in listed)
 
     stack.remove("0.jpg")
-    process = Processor(stack.services, lambda _: FakeCaptioner(), AtOnce())
+    process = Processor(stack.services, lambda _: FakeCaptioner(), ImmediateExecutor())
     process(messages(notification(stack, "s3_delete.json", "0.jpg")))
     assert [duplicate_of(record) for record in records[1:]] == [None, records[1].image_id]
     for record in records[1:]:

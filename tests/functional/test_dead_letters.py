@@ -24,7 +24,7 @@ from tests.functional.s3_events import failed, messages, notification
 KEY = "photo.jpg"
 
 
-def letter(stack: Stack, *bodies: Event | str, sent_ms: int | None = None) -> list[str]:
+def handle_letters(stack: Stack, *bodies: Event | str, sent_ms: int | None = None) -> list[str]:
     """Send dead letters to the recovery function and return the ids of those that stay in their queue."""
     sent = stack.clock.now_ms if sent_ms is None else sent_ms
     event = messages(*bodies, file="sqs_dead_letter.json", SentTimestamp=str(sent))
@@ -32,7 +32,7 @@ def letter(stack: Stack, *bodies: Event | str, sent_ms: int | None = None) -> li
     return failed(handle(event, context, stack.services))
 
 
-def about(stack: Stack, key: str = KEY) -> Event:
+def current_event(stack: Stack, key: str = KEY) -> Event:
     """Build the notification of the object that is in the bucket now."""
     stored = stack.services.storage.head(key)
     return notification(stack, key=key, eTag=stored.etag if stored else "d41d8cd98f00b204e9800998ecf8427e")
@@ -49,7 +49,7 @@ def assert_given_up(stack: Stack) -> None:
 
 def test_a_file_that_no_worker_handled_fails_visibly(stack: Stack) -> None:
     stack.put(KEY)
-    assert letter(stack, about(stack)) == []
+    assert handle_letters(stack, current_event(stack)) == []
     assert_given_up(stack)
     record = stack.the_record()
     assert (record.key, record.source, record.original_name) == (KEY, "bucket", KEY)
@@ -58,7 +58,7 @@ def test_a_file_that_no_worker_handled_fails_visibly(stack: Stack) -> None:
 
 def test_an_upload_that_was_never_claimed_fails(stack: Stack) -> None:
     record = stored_image(stack, Status.PENDING)
-    assert letter(stack, about(stack, record.key)) == []
+    assert handle_letters(stack, current_event(stack, record.key)) == []
     assert_given_up(stack)
 
 
@@ -66,7 +66,7 @@ def test_an_object_removed_while_its_image_is_failed_deletes_the_image(stack: St
     record = stored_image(stack, Status.PENDING)
     # The event of this removal finds a record without a version and changes nothing.
     stack.dynamodb.plan("transact_write_items", preceded_by(lambda: stack.remove(record.key)))
-    assert letter(stack, about(stack, record.key)) == []
+    assert handle_letters(stack, current_event(stack, record.key)) == []
     assert stack.every() == []
     assert stack.counts() == {}
 
@@ -81,9 +81,9 @@ def test_an_image_whose_workers_were_all_killed_fails_and_keeps_its_thumbnails(s
     for _ in range(stack.settings.max_attempts):
         stack.clock.advance(31)
         with pytest.raises(Killed):
-            process(messages(about(stack, key)))
+            process(messages(current_event(stack, key)))
     stack.clock.advance(31)
-    assert letter(stack, about(stack, key), sent_ms=sent_ms) == []
+    assert handle_letters(stack, current_event(stack, key), sent_ms=sent_ms) == []
     assert_given_up(stack)
     thumbnails = stack.the_record().thumbnails
     assert thumbnails is not None
@@ -93,28 +93,28 @@ def test_an_image_whose_workers_were_all_killed_fails_and_keeps_its_thumbnails(s
 def test_an_image_with_attempts_left_is_left_to_another_message_or_the_sweep(stack: Stack) -> None:
     record = stored_image(stack, Status.PROCESSING)
     stack.clock.advance(31)
-    assert letter(stack, about(stack, record.key)) == []
+    assert handle_letters(stack, current_event(stack, record.key)) == []
     assert stack.every() == [record]
 
 
 def test_a_letter_about_an_image_with_a_live_lease_stays_in_its_queue(stack: Stack) -> None:
     record = stored_image(stack, Status.PROCESSING)
-    assert letter(stack, about(stack, record.key)) == ["message-0"]
+    assert handle_letters(stack, current_event(stack, record.key)) == ["message-0"]
     assert stack.every() == [record]
 
 
 @pytest.mark.parametrize("status", [Status.SUCCESS, Status.FAILED])
 def test_a_letter_about_a_finished_image_is_dropped(stack: Stack, status: Status) -> None:
     record = stored_image(stack, status)
-    assert letter(stack, about(stack, record.key)) == []
+    assert handle_letters(stack, current_event(stack, record.key)) == []
     assert stack.every() == [record]
 
 
 def test_a_letter_about_a_version_other_than_the_buckets_is_dropped(stack: Stack) -> None:
     record = stored_image(stack, Status.PENDING, b"old")
-    old = about(stack, record.key)
+    old = current_event(stack, record.key)
     stack.put(record.key, b"new")
-    assert letter(stack, old) == []
+    assert handle_letters(stack, old) == []
     assert stack.every() == [record]
 
 
@@ -123,7 +123,7 @@ def test_a_letter_sent_before_the_reprocess_is_dropped(stack: Stack) -> None:
     sent_ms = stack.clock.now_ms
     stack.clock.advance(60)
     reprocessed = stack.records.reprocess(record, pending_seconds=30)
-    assert letter(stack, about(stack, record.key), sent_ms=sent_ms) == []
+    assert handle_letters(stack, current_event(stack, record.key), sent_ms=sent_ms) == []
     assert stack.every() == [reprocessed]
 
 
@@ -131,42 +131,42 @@ def test_the_letter_of_a_reprocess_fails_the_image(stack: Stack) -> None:
     record = stored_image(stack, Status.SUCCESS)
     stack.records.reprocess(record, pending_seconds=30)
     stack.clock.advance(60)
-    assert letter(stack, notification_of(ObjectEvent(stack.uploads_bucket, record.key))) == []
+    assert handle_letters(stack, notification_of(ObjectEvent(stack.uploads_bucket, record.key))) == []
     assert_given_up(stack)
     assert stack.the_record().thumbnails == record.thumbnails
 
 
 def test_a_letter_about_a_removed_file_creates_no_record(stack: Stack) -> None:
-    assert letter(stack, about(stack)) == []
+    assert handle_letters(stack, current_event(stack)) == []
     assert stack.every() == []
 
 
 def test_a_letter_about_an_image_whose_file_was_removed_deletes_the_image(stack: Stack) -> None:
     record = stored_image(stack, Status.SUCCESS)
     stack.remove(record.key)
-    assert letter(stack, notification(stack, "s3_delete_marker.json", record.key)) == []
+    assert handle_letters(stack, notification(stack, "s3_delete_marker.json", record.key)) == []
     assert (stack.every(), stack.thumbnails(), stack.counts()) == ([], set(), {})
 
 
 def test_a_letter_about_an_upload_that_has_not_arrived_is_left_to_the_sweep(stack: Stack) -> None:
     record = image_in(stack.records, Status.PENDING)
-    assert letter(stack, about(stack, record.key)) == []
+    assert handle_letters(stack, current_event(stack, record.key)) == []
     assert stack.every() == [record]
 
 
 def test_a_letter_about_an_image_being_deleted_continues_the_deletion_or_waits(stack: Stack) -> None:
     record = stored_image(stack, Status.SUCCESS)
     stack.records.mark_deleting(record, deadline_seconds=30)
-    assert letter(stack, about(stack, record.key)) == ["message-0"]
+    assert handle_letters(stack, current_event(stack, record.key)) == ["message-0"]
     stack.remove(record.key)
-    assert letter(stack, about(stack, record.key)) == []
+    assert handle_letters(stack, current_event(stack, record.key)) == []
     assert stack.every() == []
 
 
 def test_a_letter_about_a_folder_marker_or_another_bucket_is_dropped(stack: Stack) -> None:
     stack.put("some folder/", b"")
     stack.put(KEY)
-    assert letter(stack, notification(stack, "s3_put_folder_marker.json"), load("s3_put.json")) == []
+    assert handle_letters(stack, notification(stack, "s3_put_folder_marker.json"), load("s3_put.json")) == []
     assert stack.every() == []
 
 
@@ -175,7 +175,7 @@ def test_a_letter_without_an_image_is_dropped_and_the_next_one_is_handled(
 ) -> None:
     stack.put(KEY)
     garbage: list[Event | str] = ["garbage", "", "[]", json.dumps({"Records": [{}]}), load("s3_test_event.json")]
-    assert letter(stack, *garbage, about(stack)) == []
+    assert handle_letters(stack, *garbage, current_event(stack)) == []
     assert_given_up(stack)
     assert "dropped" in caplog.text
 
@@ -183,9 +183,9 @@ def test_a_letter_without_an_image_is_dropped_and_the_next_one_is_handled(
 def test_a_letter_that_cannot_be_handled_now_stays_and_the_next_one_is_handled(stack: Stack) -> None:
     stack.put("first.jpg")
     stack.put("second.jpg")
-    bodies = [about(stack, "first.jpg"), about(stack, "second.jpg")]
+    bodies = [current_event(stack, "first.jpg"), current_event(stack, "second.jpg")]
     stack.s3.plan("head_object", raising(OSError("connection reset")))
-    assert letter(stack, *bodies) == ["message-0"]
+    assert handle_letters(stack, *bodies) == ["message-0"]
     assert stack.the_record().key == "second.jpg"
 
 
@@ -197,14 +197,14 @@ def test_an_image_that_a_worker_claims_at_that_moment_is_left_to_the_worker(stac
         "transact_write_items",
         preceded_by(lambda: stack.other_records().claim(record, stored, lease_seconds=LEASE_SECONDS)),
     )
-    assert letter(stack, about(stack, record.key)) == ["message-0"]
+    assert handle_letters(stack, current_event(stack, record.key)) == ["message-0"]
     assert stack.the_record().status is Status.PROCESSING
 
 
 def test_an_image_that_failed_by_a_dead_letter_can_be_reprocessed(stack: Stack) -> None:
     stack.put(KEY, pictures.jpeg())
-    letter(stack, about(stack))
+    handle_letters(stack, current_event(stack))
     stack.clock.advance(10)
     stack.records.reprocess(stack.the_record(), pending_seconds=30)
-    Processor(stack.services, lambda _: FakeCaptioner())(messages(about(stack)))
+    Processor(stack.services, lambda _: FakeCaptioner())(messages(current_event(stack)))
     assert stack.the_record().status is Status.SUCCESS

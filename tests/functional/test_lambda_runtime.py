@@ -48,10 +48,10 @@ def test_the_api_function_lists_and_accepts_images(stack: Stack, tmp_path: Path)
         accepted = invoke(load("http_post_multipart.json"))
         missing = invoke(request("http_get.json", "/nope"))
         schema = invoke(request("http_get.json", "/openapi.json"))
-    (shown,) = json.loads(listed["body"])["data"]
+    (image,) = json.loads(listed["body"])["data"]
     image_id = json.loads(accepted["body"])["image_id"]
     assert (listed["statusCode"], listed["isBase64Encoded"]) == (200, False)
-    assert shown["data"]["image_id"] == before.image_id
+    assert image["data"]["image_id"] == before.image_id
     assert (accepted["statusCode"], accepted["headers"]["location"]) == (
         202,
         f"https://{HOST}/api/images/{image_id}",

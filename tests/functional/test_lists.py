@@ -102,9 +102,9 @@ def test_a_list_by_status_contains_the_images_with_that_status(stack: Stack, sta
 
 @pytest.mark.parametrize("hidden", [Status.RESERVED, Status.DELETING])
 def test_hidden_images_are_in_no_list(stack: Stack, hidden: Status) -> None:
-    shown = images(stack, 1)
+    listed = images(stack, 1)
     images(stack, 2, hidden)
-    assert stack.records.page(limit=10).records == shown
+    assert stack.records.page(limit=10).records == listed
 
 
 def test_an_image_whose_status_has_just_changed_is_not_in_the_wrong_list(stack: Stack) -> None:
@@ -134,8 +134,8 @@ def test_a_list_returns_the_record_and_not_the_indexs_copy(stack: Stack) -> None
     (record,) = images(stack, 1, Status.PROCESSING)
     other = stack.other_records()
     stack.dynamodb.plan("query", followed_by(lambda: other.finish(record, outcome())))
-    (shown,) = stack.records.page(limit=10).records
-    assert shown.status is Status.SUCCESS
+    (listed,) = stack.records.page(limit=10).records
+    assert listed.status is Status.SUCCESS
 
 
 def test_keys_that_dynamodb_leaves_unprocessed_are_requested_again(stack: Stack) -> None:

@@ -91,9 +91,9 @@ def test_the_api_returns_the_results_of_the_processor(
     upright = pictures.jpeg(400, 200, orientation=6)
     image_id = api.upload(upright, "my photo.jpg").json()["image_id"]
     process(notification(stack, key=upload_key(image_id, "my photo.jpg")))
-    shown = api.get(f"/api/images/{image_id}").json()
-    assert (shown["status"], shown["data"]["source"]) == ("success", "api")
-    assert (shown["data"]["metadata"]["width"], shown["data"]["metadata"]["height"]) == (400, 200)
+    image = api.get(f"/api/images/{image_id}").json()
+    assert (image["status"], image["data"]["source"]) == ("success", "api")
+    assert (image["data"]["metadata"]["width"], image["data"]["metadata"]["height"]) == (400, 200)
     for size, dimensions in {"small": (150, 75), "medium": (300, 150)}.items():
         response = api.get(f"/api/images/{image_id}/thumbnails/{size}")
         thumbnail = Image.open(BytesIO(response.body))
@@ -131,9 +131,9 @@ def test_the_largest_thumbnail_has_enough_pixels_whatever_its_name(stack: Stack,
 
     Processor(services, lambda _: captioner)(messages(notification(stack)))
 
-    made = stack.the_record().thumbnails
-    assert made is not None
-    body = services.storage.get_thumbnail(made.sizes["large"].key)
+    created = stack.the_record().thumbnails
+    assert created is not None
+    body = services.storage.get_thumbnail(created.sizes["large"].key)
     assert body is not None
     large = np.asarray(Image.open(BytesIO(body)))
     assert large.shape == (1024, 1024)
@@ -153,9 +153,9 @@ def test_an_empty_caption_is_not_a_failure(stack: Stack, api: Api) -> None:
     Processor(stack.services, lambda _: Silent())(messages(notification(stack)))
     record = stack.the_record()
     assert (record.status, record.caption) == (Status.SUCCESS, None)
-    shown = api.get(f"/api/images/{record.image_id}").json()["data"]["metadata"]
-    assert shown["caption"] is None
-    assert shown["caption_reason"] == record.caption_reason != ""
+    metadata = api.get(f"/api/images/{record.image_id}").json()["data"]["metadata"]
+    assert metadata["caption"] is None
+    assert metadata["caption_reason"] == record.caption_reason != ""
 
 
 # Keys
@@ -339,10 +339,10 @@ def test_an_upload_with_invalid_content_is_returned_as_failed(
 ) -> None:
     image_id = api.upload(b"\xff\xd8\xff" + b"garbage" * 50).json()["image_id"]
     process(notification(stack, key=upload_key(image_id, "photo.jpg")))
-    shown = api.get(f"/api/images/{image_id}").json()
-    assert (shown["status"], shown["error"]["code"]) == ("failed", "corrupt_image")
-    assert shown["data"]["thumbnails"] is None
-    assert shown["data"]["stages"] == {"metadata": "failed", "thumbnails": "failed", "caption": "failed"}
+    image = api.get(f"/api/images/{image_id}").json()
+    assert (image["status"], image["error"]["code"]) == ("failed", "corrupt_image")
+    assert image["data"]["thumbnails"] is None
+    assert image["data"]["stages"] == {"metadata": "failed", "thumbnails": "failed", "caption": "failed"}
 
 
 # Transient errors

@@ -16,7 +16,7 @@ from image_core.model import Record, Status
 from image_core.stores.queue import ObjectEvent, notification_of
 from image_processor.handler import Processor
 from tests import pictures
-from tests.functional.captioners import AtOnce, AtTheLast, FakeCaptioner
+from tests.functional.captioners import FakeCaptioner, ImmediateExecutor, LazyExecutor
 from tests.functional.emulator import Killed, Stack, done, followed_by, killed, preceded_by, repeated
 from tests.functional.images import image_in
 from tests.functional.s3_events import failed, messages, notification
@@ -30,7 +30,7 @@ def process_event(
     stack: Stack, captioner: FakeCaptioner | None = None, *, executor: Executor | None = None, key: str = KEY
 ) -> None:
     """Process one event about the key with a new worker. Raises what the worker raises."""
-    worker = Processor(stack.services, lambda _: captioner or FakeCaptioner(), executor or AtOnce())
+    worker = Processor(stack.services, lambda _: captioner or FakeCaptioner(), executor or ImmediateExecutor())
     try:
         worker(notification_of(ObjectEvent(stack.uploads_bucket, key)))
     except ExceptionGroup as group:
@@ -346,7 +346,7 @@ def test_an_image_whose_worker_died_is_claimed_again_after_the_lease(stack: Stac
     assert (stack.the_record().status, stack.the_record().attempts) == (Status.SUCCESS, 2)
 
 
-@pytest.mark.parametrize("executor", [AtOnce, AtTheLast], ids=["finish refused", "save refused"])
+@pytest.mark.parametrize("executor", [ImmediateExecutor, LazyExecutor], ids=["finish refused", "save refused"])
 def test_a_worker_that_returns_after_it_was_replaced_writes_nothing_and_cleans_up(
     stack: Stack, executor: Callable[[], Executor]
 ) -> None:
@@ -362,7 +362,7 @@ def test_a_worker_that_returns_after_it_was_replaced_writes_nothing_and_cleans_u
     assert stack.counts() == {"success": 1}
 
 
-@pytest.mark.parametrize("executor", [AtOnce, AtTheLast], ids=["fail refused", "save refused"])
+@pytest.mark.parametrize("executor", [ImmediateExecutor, LazyExecutor], ids=["fail refused", "save refused"])
 def test_a_worker_that_fails_after_it_was_replaced_does_not_fail_the_image(
     stack: Stack, executor: Callable[[], Executor]
 ) -> None:

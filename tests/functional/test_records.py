@@ -23,7 +23,15 @@ from image_core.errors import (
 from image_core.model import ModelInUse, ModelQuality, NextModel, Record, Status
 from image_core.stores.images import Records
 from tests.functional.emulator import Stack, done_but_raising, preceded_by, raising, repeated
-from tests.functional.images import LEASE_SECONDS, METADATA, image_in, made_by, new_record, outcome, stored_object
+from tests.functional.images import (
+    LEASE_SECONDS,
+    METADATA,
+    attempt_thumbnails,
+    image_in,
+    new_record,
+    outcome,
+    stored_object,
+)
 
 RESERVED, PENDING, PROCESSING = Status.RESERVED, Status.PENDING, Status.PROCESSING
 SUCCESS, FAILED, DELETING = Status.SUCCESS, Status.FAILED, Status.DELETING
@@ -41,7 +49,7 @@ def claim(records: Records, record: Record) -> Record:
 
 
 def save(records: Records, record: Record) -> Record:
-    return records.save(record, metadata=METADATA, thumbnails=made_by(record))
+    return records.save(record, metadata=METADATA, thumbnails=attempt_thumbnails(record))
 
 
 def finish(records: Records, record: Record) -> Record:
@@ -268,10 +276,10 @@ def test_a_replaced_worker_cannot_write(
     stack: Stack, transition: Transition, before: Status, then: Status, action: Transition
 ) -> None:
     mine = image_in(stack.records, before)
-    theirs = action(stack.records, mine)
+    changed = action(stack.records, mine)
     with pytest.raises(Superseded):
         transition(stack.records, mine)
-    assert stack.every() == [theirs]
+    assert stack.every() == [changed]
 
 
 @pytest.mark.parametrize(("transition", "before", "then"), ON_ATTEMPT, ids=name_of)
@@ -513,7 +521,7 @@ def test_numbers_and_texts_without_a_dynamodb_type_are_stored_unchanged(stack: S
         "exif": {"huge": 1e300, "tiny": 5e-324, "empty": "", "deep": [[None, True]], "é": "\U0001f33b"}
     }
     claimed = image_in(stack.records, PROCESSING)
-    saved = stack.records.save(claimed, metadata=odd, thumbnails=made_by(claimed))
+    saved = stack.records.save(claimed, metadata=odd, thumbnails=attempt_thumbnails(claimed))
     assert stack.records.get(claimed.image_id) == saved
     assert saved.metadata == odd
 

@@ -14,7 +14,7 @@ from image_core.stores.items import to_item
 from image_processor.captioning import Caption
 from image_processor.handler import Processor
 from tests import pictures
-from tests.functional.captioners import AtOnce, Failing, FakeCaptioner, Silent
+from tests.functional.captioners import Failing, FakeCaptioner, ImmediateExecutor, Silent
 from tests.functional.emulator import Killed, Stack, followed_by, killed
 from tests.functional.http_api import Api, Response, request
 from tests.functional.s3_events import failed, messages, notification
@@ -36,7 +36,7 @@ class Newer(FakeCaptioner):
 
 def deliver(stack: Stack, captioner: FakeCaptioner | None = None) -> list[str]:
     """Send the message about the picture to a processor. Return the messages that must be delivered again."""
-    process = Processor(stack.services, lambda _: captioner or Newer(), AtOnce())
+    process = Processor(stack.services, lambda _: captioner or Newer(), ImmediateExecutor())
     return failed(process(messages(notification(stack))))
 
 
@@ -44,7 +44,7 @@ def deliver_without_a_model(stack: Stack) -> list[str]:
     def load(_: object) -> FakeCaptioner:
         raise RuntimeError("the model must not be needed")
 
-    return failed(Processor(stack.services, load, AtOnce())(messages(notification(stack))))
+    return failed(Processor(stack.services, load, ImmediateExecutor())(messages(notification(stack))))
 
 
 def reprocess(stack: Stack, api: Api, *stages: str) -> Response:
@@ -190,7 +190,7 @@ def test_everything_is_made_for_an_image_that_failed_before_anything_was_saved(
 def test_everything_is_made_for_an_image_that_was_never_processed(stack: Stack, api: Api, stage: str) -> None:
     assert api.upload(pictures.jpeg()).status == 202
     reprocess(stack, api, stage)
-    process = Processor(stack.services, lambda _: Newer(), AtOnce())
+    process = Processor(stack.services, lambda _: Newer(), ImmediateExecutor())
     process(messages(notification(stack, key=stack.the_record().key)))
     record = stack.the_record()
     assert (record.status, record.caption_model) == (Status.SUCCESS, Newer.model)

@@ -16,7 +16,7 @@ from image_processor.watchdog import RESERVE_SECONDS
 from image_recovery.handler import handle, sweep
 from local.template import read_template
 from tests import pictures
-from tests.functional.captioners import AtOnce, Failing, FakeCaptioner
+from tests.functional.captioners import Failing, FakeCaptioner, ImmediateExecutor
 from tests.functional.emulator import Killed, Stack, done_but_raising, followed_by, raising
 from tests.functional.http_api import Api
 from tests.functional.s3_events import failed, messages, notification
@@ -32,7 +32,7 @@ def _a_picture(stack: Stack) -> None:
 
 def deliver(stack: Stack, captioner: FakeCaptioner | None = None, **attributes: str) -> list[str]:
     """Send the message about the picture to a processor. Return the messages that must be delivered again."""
-    process = Processor(stack.services, lambda _: captioner or FakeCaptioner(), AtOnce())
+    process = Processor(stack.services, lambda _: captioner or FakeCaptioner(), ImmediateExecutor())
     return failed(process(messages(notification(stack), **attributes)))
 
 
@@ -156,7 +156,7 @@ def test_a_bug_fails_the_image_at_the_first_attempt(stack: Stack, error: Excepti
     def load(_: object) -> FakeCaptioner:
         raise error
 
-    process = Processor(stack.services, load, AtOnce())
+    process = Processor(stack.services, load, ImmediateExecutor())
     assert failed(process(messages(notification(stack)))) == []
     record = stack.the_record()
     assert (record.status, code_of(record), record.attempts) == (Status.FAILED, "internal_error", 1)
@@ -167,7 +167,7 @@ def test_an_image_that_a_bug_failed_can_be_reprocessed_after_the_fix(stack: Stac
     def load(_: object) -> FakeCaptioner:
         raise AttributeError("x")
 
-    Processor(stack.services, load, AtOnce())(messages(notification(stack)))
+    Processor(stack.services, load, ImmediateExecutor())(messages(notification(stack)))
     assert api.post(f"/api/images/{stack.the_record().image_id}/reprocess").status == 202
     assert deliver(stack) == []
     assert stack.the_record().status is Status.SUCCESS
@@ -179,8 +179,8 @@ def test_an_image_that_a_bug_failed_can_be_reprocessed_after_the_fix(stack: Stac
 def test_an_attempt_after_a_failed_caption_makes_only_the_caption(stack: Stack, api: Api) -> None:
     deliver(stack, Failing(MemoryError()))
     first = stack.the_record()
-    shown = api.get(f"/api/images/{first.image_id}").json()
-    assert shown["data"]["stages"] == {"metadata": "done", "thumbnails": "done", "caption": "pending"}
+    image = api.get(f"/api/images/{first.image_id}").json()
+    assert image["data"]["stages"] == {"metadata": "done", "thumbnails": "done", "caption": "pending"}
     assert api.get(f"/api/images/{first.image_id}/thumbnails/small").status == 200
     puts = len(stack.s3.arguments("put_object"))
     assert deliver(stack) == []

@@ -112,9 +112,11 @@ def test_a_hostile_name_cannot_forge_a_log_line(stack: Stack, runtime: Runtime) 
     stack.put(dropped, body)
     runtime.call("processor", messages(notification(stack, key=dropped)), messages(NAME))
     for log in runtime.logs.values():
-        ours = [line for line in log.splitlines() if "geheim" in line or "level" in line or "all is well" in line]
-        assert ours
-        for line in ours:
+        own_lines = [
+            line for line in log.splitlines() if "geheim" in line or "level" in line or "all is well" in line
+        ]
+        assert own_lines
+        for line in own_lines:
             entries = json.loads(line)
             assert (
                 line.isascii() and entries.get("level") != "FATAL" and ("_aws" in entries or "message" in entries)
@@ -131,9 +133,9 @@ def test_the_first_call_is_cold_and_the_second_is_not(runtime: Runtime) -> None:
 
 
 def test_unmatched_paths_share_one_metric(runtime: Runtime) -> None:
-    made_up = [request("http_get.json", f"/made/up/{number}") for number in range(3)]
+    unmatched = [request("http_get.json", f"/made/up/{number}") for number in range(3)]
     brewed = request("http_get.json", "/api/images", method="BREW")
-    runtime.call("api", *made_up, brewed)
+    runtime.call("api", *unmatched, brewed)
     latencies = {one for one in emitted(runtime.logs["api"]) if one.name == "Latency"}
     assert latencies == {metric(STACK, "Latency", service="api", route="none", status_class="4xx")}
 

@@ -128,8 +128,8 @@ def test_an_unreadable_object_fails_at_once_with_the_reason(
     assert "arn:" not in record.error["message"]
     assert deliver() == []
     assert stack.the_record() == record, "a duplicate changes nothing"
-    shown = Api(stack.services).get(f"/api/images/{record.image_id}").json()
-    assert (shown["status"], shown["error"]["code"]) == ("failed", code)
+    body = Api(stack.services).get(f"/api/images/{record.image_id}").json()
+    assert (body["status"], body["error"]["code"]) == ("failed", code)
 
 
 @pytest.mark.parametrize(("account", "code"), [(FOREIGN, "unreadable_object"), (OWN, None)])

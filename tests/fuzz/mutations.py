@@ -134,13 +134,13 @@ def _other(draw: Draw) -> bytes:
 def _splice(draw: Draw, data: bytes) -> bytes:
     """Combine the start of this file with the end of another, or insert a part of another."""
     other = _other(draw)
-    mine, theirs = _part(draw, data), _part(draw, other)
+    own_part, other_part = _part(draw, data), _part(draw, other)
     if draw(st.booleans()):
-        return data[: mine.end] + other[theirs.start :]
+        return data[: own_part.end] + other[other_part.start :]
     return (
-        data[: mine.start]
-        + other[theirs.start : theirs.end]
-        + data[draw(st.sampled_from([mine.start, mine.end])) :]
+        data[: own_part.start]
+        + other[other_part.start : other_part.end]
+        + data[draw(st.sampled_from([own_part.start, own_part.end])) :]
     )
 
 

@@ -113,11 +113,17 @@ def picture_stage(data: bytes, max_pixels: int) -> str:
     _check(len(json.dumps(metadata["exif"])) <= 16_384, "long EXIF")
     _check(array.shape == (1, 3, 384, 384) and bool(np.isfinite(array).all()), "the array")
     for name, thumbnail in thumbnails.items():
-        with Image.open(io.BytesIO(thumbnail.body), formats=("JPEG", "PNG")) as shown:
-            shown.load()
-            _check(shown.size == (thumbnail.width, thumbnail.height), f"size of {name}")
-            _check(min(shown.size) >= 1 and max(shown.size) <= SIZES[name], f"size of {name}: {shown.size}")
-            _check(not {"exif", "icc_profile", "xmp", "comment"} & set(shown.info), f"{name} has {set(shown.info)}")
+        with Image.open(io.BytesIO(thumbnail.body), formats=("JPEG", "PNG")) as picture_of_thumbnail:
+            picture_of_thumbnail.load()
+            _check(picture_of_thumbnail.size == (thumbnail.width, thumbnail.height), f"size of {name}")
+            _check(
+                min(picture_of_thumbnail.size) >= 1 and max(picture_of_thumbnail.size) <= SIZES[name],
+                f"size of {name}: {picture_of_thumbnail.size}",
+            )
+            _check(
+                not {"exif", "icc_profile", "xmp", "comment"} & set(picture_of_thumbnail.info),
+                f"{name} has {set(picture_of_thumbnail.info)}",
+            )
         digest.update(thumbnail.body)
     return digest.hexdigest()
 

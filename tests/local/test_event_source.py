@@ -17,7 +17,7 @@ def send(sqs: Any, queue: tuple[str, str], **body: Any) -> str:
     return str(sqs.send_message(QueueUrl=queue[0], MessageBody=json.dumps(body))["MessageId"])
 
 
-def left_in(sqs: Any, queue: tuple[str, str]) -> int:
+def messages_in(sqs: Any, queue: tuple[str, str]) -> int:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     found = sqs.get_queue_attributes(QueueUrl=queue[0], AttributeNames=names)["Attributes"]
     return sum(int(found[name]) for name in names)
@@ -27,7 +27,7 @@ def test_a_handled_message_is_deleted(sqs, make_queue, run_processor, notes, eve
     queue = make_queue()
     run_processor(queue)
     message_id = send(sqs, queue, do="nothing")
-    eventually(lambda: notes.read() and left_in(sqs, queue) == 0)
+    eventually(lambda: notes.read() and messages_in(sqs, queue) == 0)
     assert [note["record"]["messageId"] for note in notes.read()] == [message_id]
 
 
@@ -63,7 +63,7 @@ def test_a_failed_message_is_received_again_after_its_visibility_timeout(
     queue = make_queue(VisibilityTimeout="1")
     run_processor(queue)
     send(sqs, queue, do="raise once")
-    eventually(lambda: len(notes.read()) == 2 and left_in(sqs, queue) == 0)
+    eventually(lambda: len(notes.read()) == 2 and messages_in(sqs, queue) == 0)
     counts = [note["record"]["attributes"]["ApproximateReceiveCount"] for note in notes.read()]
     assert counts == ["1", "2"]
     assert len({note["pid"] for note in notes.read()}) == 1, "an error in the handler does not end the process"
@@ -77,7 +77,7 @@ def test_only_failed_items_of_a_batch_are_received_again(sqs, make_queue, run_pr
     run_processor(queue, batch_size=10)
     eventually(lambda: len(notes.read()) >= 6)
     assert [note["record"]["messageId"] for note in notes.read()[4:6]] == [bad, bad]
-    assert left_in(sqs, queue) == 1
+    assert messages_in(sqs, queue) == 1
 
 
 def test_a_killed_worker_is_replaced_and_its_message_is_received_again(
@@ -100,7 +100,7 @@ def test_a_handler_that_ends_its_process_fails_only_that_message(sqs, make_queue
     run_processor(queue)
     send(sqs, queue, do="exit")
     send(sqs, queue, do="nothing")
-    eventually(lambda: len(notes.read()) == 2 and left_in(sqs, queue) == 1)
+    eventually(lambda: len(notes.read()) == 2 and messages_in(sqs, queue) == 1)
 
 
 def test_a_handler_over_its_timeout_is_killed(sqs, make_queue, run_processor, notes, eventually, is_alive, capfd):
@@ -125,7 +125,7 @@ def test_a_message_that_keeps_failing_moves_to_the_dead_letter_queue(
     (letter,) = eventually(lambda: sqs.receive_message(QueueUrl=dead[0]).get("Messages"))
     assert (letter["MessageId"], json.loads(letter["Body"])) == (message_id, {"do": "raise"})
     assert len(notes.read()) == 2
-    assert left_in(sqs, queue) == 0
+    assert messages_in(sqs, queue) == 0
 
 
 def test_workers_share_a_queue(sqs, make_queue, run_processor, notes, eventually):
@@ -143,7 +143,7 @@ def test_output_of_a_handler_is_logged_and_not_part_of_its_response(
     queue = make_queue()
     run_processor(queue)
     send(sqs, queue, do="print")
-    eventually(lambda: notes.read() and left_in(sqs, queue) == 0)
+    eventually(lambda: notes.read() and messages_in(sqs, queue) == 0)
     logged = ""
 
     def both_lines() -> bool:
@@ -212,7 +212,7 @@ def test_a_worker_is_reloaded_after_it_has_finished_its_message(
     reloading.join(20)
     assert not reloading.is_alive()
     assert function.pids != [first["pid"]]
-    eventually(lambda: left_in(sqs, queue) == 0)
+    eventually(lambda: messages_in(sqs, queue) == 0)
     assert [(note["body"]["do"], note["pid"]) for note in notes.read()] == [
         ("wait", first["pid"]),
         ("nothing", function.pids[0]),

@@ -54,7 +54,7 @@ class Run:
         description: dict[str, Any] = json.loads(self._ready_file.read_text())
         return description
 
-    def noted(self, name: str) -> list[Any]:
+    def recorded(self, name: str) -> list[Any]:
         if not self.notes.exists():
             return []
         lines = map(json.loads, self.notes.read_text().splitlines())
@@ -88,7 +88,7 @@ def client(stack: tuple[Run, dict[str, Any]], session: boto3.Session) -> Callabl
 def event_names(run: Run, key: str) -> list[str]:
     from urllib.parse import unquote_plus
 
-    records = [record for body in run.noted("body") for record in body.get("Records", [])]
+    records = [record for body in run.recorded("body") for record in body.get("Records", [])]
     return [record["eventName"] for record in records if unquote_plus(record["s3"]["object"]["key"]) == key]
 
 
@@ -138,7 +138,7 @@ def test_a_message_that_keeps_failing_reaches_the_recovery_function(stack, clien
     message_id = client("sqs").send_message(QueueUrl=ready["queue_url"], MessageBody=body)["MessageId"]
 
     def letters() -> list[str]:
-        records = [record for event in run.noted("recovery") for record in event.get("Records", [])]
+        records = [record for event in run.recorded("recovery") for record in event.get("Records", [])]
         return [record["messageId"] for record in records]
 
     eventually(lambda: message_id in letters())
@@ -146,7 +146,7 @@ def test_a_message_that_keeps_failing_reaches_the_recovery_function(stack, clien
 
 def test_the_sweep_runs_on_its_schedule(stack, eventually):
     run, _ = stack
-    event = eventually(lambda: [e for e in run.noted("recovery") if "Records" not in e])[0]
+    event = eventually(lambda: [e for e in run.recorded("recovery") if "Records" not in e])[0]
     assert (event["source"], event["detail-type"]) == ("aws.events", "Scheduled Event")
     assert event["resources"][0].startswith("arn:aws:events:us-east-1:")
 
@@ -202,7 +202,7 @@ def test_stopping_warns_about_images_in_progress(tmp_path, session, eventually):
     ready = eventually(run.ready, seconds=60)
     sqs = session.client("sqs", endpoint_url=ready["aws_endpoint_url"])
     sqs.send_message(QueueUrl=ready["queue_url"], MessageBody='{"do": "sleep"}')
-    eventually(lambda: {"do": "sleep"} in run.noted("body"))
+    eventually(lambda: {"do": "sleep"} in run.recorded("body"))
     run.process.send_signal(signal.SIGINT)
     assert run.process.wait(20) == 0
     text = run.output.read_text()

@@ -310,7 +310,7 @@ def test_it_stops_with_the_stack_and_saves_everything(
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
         boto3.client("sqs", endpoint_url=ready["aws_endpoint_url"], **keys).send_message(**sent)
         eventually(lambda: "(MiniStack; data are kept in" in run.output.read_text())
-        sweep = eventually(lambda: [event for event in run.noted("recovery") if "Records" not in event])[0]
+        sweep = eventually(lambda: [event for event in run.recorded("recovery") if "Records" not in event])[0]
         assert sweep["resources"][0].split(":")[4] == ready["uploads_bucket_name"].split("-")[-4]
         run.process.send_signal(signum)
         run.process.wait(20)

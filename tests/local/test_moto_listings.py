@@ -30,15 +30,15 @@ def write(emulator: Emulator, bucket: str, rng: random.Random) -> None:
     for _ in range(60):
         key = rng.choice(KEYS)
         kind = rng.choice(["put", "put", "delete", "delete a version"])
-        made: Any = {}
+        response: Any = {}
         if kind == "put":
-            made = s3.put_object(Bucket=bucket, Key=key, Body=b"1")
+            response = s3.put_object(Bucket=bucket, Key=key, Body=b"1")
         elif kind == "delete":
-            made = s3.delete_object(Bucket=bucket, Key=key)
+            response = s3.delete_object(Bucket=bucket, Key=key)
         elif versions.get(key):
             s3.delete_object(Bucket=bucket, Key=key, VersionId=versions[key].pop())
-        if "VersionId" in made:
-            versions.setdefault(key, []).append(made["VersionId"])
+        if "VersionId" in response:
+            versions.setdefault(key, []).append(response["VersionId"])
 
 
 @pytest.mark.parametrize("max_keys", [1, 2, 1000])

@@ -43,11 +43,11 @@ class DockerEngine:
     def __init__(self, path: Path) -> None:
         self.requests: list[str] = []
         self.url = f"unix://{path}"
-        noted = self.requests
+        recorded = self.requests
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                noted.append(f"{self.command} {self.path}")
+                recorded.append(f"{self.command} {self.path}")
                 body = json.dumps({"ApiVersion": "1.41"}).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))

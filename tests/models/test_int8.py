@@ -84,7 +84,7 @@ def test_rounded_weights_are_within_half_a_step_of_the_exact_ones(depth: int) ->
     assert (np.abs(from_blocks(stored, block_scales, depth) - matrix) <= steps * 0.501).all()
 
 
-class Only:
+class SingleForm:
     """Stores every product in the given form."""
 
     def __init__(self, form: Form) -> None:
@@ -101,7 +101,7 @@ def product_graph(folder: Path, matrix: Floats, form: Form, bias: Floats) -> Pat
     """Write the graph of one product."""
     graph = Graph("product")
     value = graph.input("value", ["rows", len(matrix)])
-    product = Products(graph, Only(form)).multiply(value, "matrix", matrix, ("bias", bias))
+    product = Products(graph, SingleForm(form)).multiply(value, "matrix", matrix, ("bias", bias))
     graph.output("product", ["rows", matrix.shape[1]], product)
     graph.save(folder)
     return folder / "product.onnx"

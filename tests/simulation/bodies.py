@@ -70,7 +70,7 @@ def _png(color: str, number: int) -> bytes:
 @cache
 def _thumbnails(color: str) -> dict[str, bytes]:
     decoded = decode(_png(color, 0), max_pixels=1000, largest_thumbnail=max(SIZES.values()))
-    return {size: made.body for size, made in render(decoded, SIZES).items()}
+    return {size: thumbnail.body for size, thumbnail in render(decoded, SIZES).items()}
 
 
 @cache

@@ -93,7 +93,7 @@ class Watch:
     def _note_transition(self, old: Attributes | None, new: Attributes | None) -> None:
         """Record transitions for which docs/events.md promises an event."""
         before, status = _text(old or {}, "status"), _text(new or {}, "status")
-        shown = new or old
+        item = new or old
         if status in ("success", "failed"):
             if (
                 old is not None
@@ -106,7 +106,7 @@ class Watch:
             status, second, caption = "deleted", int(self.stack.world.now), None
         else:
             return
-        self._due[_text(shown or {}, "image_id"), status, _number(shown, "generation"), second, caption] += 1
+        self._due[_text(item or {}, "image_id"), status, _number(item, "generation"), second, caption] += 1
 
     def _reading(self, table: str) -> None:
         if table == STATS:

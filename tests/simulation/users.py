@@ -138,9 +138,9 @@ class User:
         if response is None or response.status == 404:
             return
         self.watch.expect(response.status == 200, f"an image is returned: {response.status} {response.body!r}")
-        shown = response.json()
-        data = shown["data"]
-        if shown["status"] == "success":
+        body = response.json()
+        data = body["data"]
+        if body["status"] == "success":
             self.watch.expect(
                 data["thumbnails"] is not None and data["metadata"] is not None,
                 f"success has thumbnails and metadata: {image_id}",
@@ -194,13 +194,13 @@ class User:
         response = self.call("GET", "/stats")
         if response is None:
             return
-        shown = response.json()
+        body = response.json()
         expected, off = self.watch.at_last_read
-        correct = all(abs(shown[name] - expected[name]) <= off for name in ("success", "failed"))
+        correct = all(abs(body[name] - expected[name]) <= off for name in ("success", "failed"))
         progress = expected["pending"] + expected["processing"]
         self.watch.expect(
-            correct and abs(shown["in_progress"] - progress) <= off,
-            f"statistics differ at most by transactions in flight: {shown}, expected {dict(expected)} ± {off}",
+            correct and abs(body["in_progress"] - progress) <= off,
+            f"statistics differ at most by transactions in flight: {body}, expected {dict(expected)} ± {off}",
         )
 
     # Lives of an image

@@ -32,9 +32,9 @@ def test_a_posted_photo_gets_upright_thumbnails_metadata_and_a_caption(stack: St
     assert data["metadata"]["caption"]
     assert data["metadata"]["caption_model"].startswith("demo@")
     for size, expected in (("small", (150, 100)), ("medium", (300, 200))):
-        shown = thumbnail(stack, data["image_id"], size)
-        assert shown.size == expected
-        assert pictures.same_scene(shown)
+        picture = thumbnail(stack, data["image_id"], size)
+        assert picture.size == expected
+        assert pictures.same_scene(picture)
         assert httpx.get(data["thumbnails"][size], trust_env=False).status_code == 200
     stack.assert_statistics_are_exact()
 

@@ -14,9 +14,9 @@ ID = "img_01kb5q3v8n0h2m4x6c8f0a2d4g"
 
 
 def test_a_new_id_is_valid_and_unique() -> None:
-    made = {keys.new_image_id() for _ in range(100)}
-    assert len(made) == 100
-    assert all(keys.is_image_id(image_id) for image_id in made)
+    ids = {keys.new_image_id() for _ in range(100)}
+    assert len(ids) == 100
+    assert all(keys.is_image_id(image_id) for image_id in ids)
 
 
 @pytest.mark.parametrize(

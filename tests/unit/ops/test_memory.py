@@ -28,7 +28,7 @@ def key_of(number: int) -> str:
 
 
 def record_of(number: int) -> Record:
-    made = {
+    infos = {
         size: ThumbnailInfo(thumbnail_key(image_id(number), "a" * 16, size), 150, 100, "image/jpeg", 100)
         for size in ("medium", "small")
     }
@@ -45,7 +45,7 @@ def record_of(number: int) -> Record:
         finished_version="v1",
         finished_generation=1,
         metadata={"width": number, "exif": {"Make": f"Maker {number}"}},
-        thumbnails=Thumbnails("a" * 16, "v1", 1, made),
+        thumbnails=Thumbnails("a" * 16, "v1", 1, infos),
     )
 
 

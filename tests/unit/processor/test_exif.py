@@ -39,7 +39,7 @@ def position(**fields: Any) -> dict[str, Any]:
     return dict(read_exif(pictures.exif(gps=pictures.gps_tags(**fields))).position)
 
 
-def placed(**changed: object) -> dict[str, Any]:
+def position_with(**changed: object) -> dict[str, Any]:
     """Return the position of a place with additional tags in the GPS directory."""
     gps = pictures.gps_tags() | {GPS[name].value: value for name, value in changed.items()}
     return dict(read_exif(pictures.exif(gps=gps)).position)
@@ -335,7 +335,7 @@ def test_a_position_is_in_degrees_north_and_east_positive(north: bool, east: boo
 
 def test_an_altitude_below_the_sea_is_negative() -> None:
     assert position(altitude=-12.25)["altitude"] == -12.25
-    assert placed(GPSAltitude=12.345, GPSAltitudeRef=b"\0\1")["altitude"] == 12.35
+    assert position_with(GPSAltitude=12.345, GPSAltitudeRef=b"\0\1")["altitude"] == 12.35
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_a_position_with_an_unknown_hemisphere_is_omitted() -> None:
 
 
 def test_a_position_has_time_direction_and_accuracy_if_they_are_valid() -> None:
-    found = placed(
+    found = position_with(
         GPSDateStamp="2024:06:30",
         GPSTimeStamp=(21, 59, 59.5),
         GPSImgDirection=IFDRational(1234, 10),
@@ -423,18 +423,18 @@ def test_a_position_has_time_direction_and_accuracy_if_they_are_valid() -> None:
     ],
 )
 def test_invalid_details_of_a_position_are_omitted(changed: dict[str, object]) -> None:
-    assert placed(**changed) == {"latitude": 52.51, "longitude": 13.37}
+    assert position_with(**changed) == {"latitude": 52.51, "longitude": 13.37}
 
 
 @pytest.mark.parametrize(("direction", "expected"), [(0.0, 0), (0.456, 0.46), (359.5, 359.5), (360.0, 0)])
 def test_a_direction_is_in_degrees_from_true_or_magnetic_north(direction: float, expected: float) -> None:
-    found = placed(GPSImgDirection=direction, GPSImgDirectionRef="M", GPSHPositioningError=0.5)
+    found = position_with(GPSImgDirection=direction, GPSImgDirectionRef="M", GPSHPositioningError=0.5)
 
     assert (found["direction"], found["direction_reference"], found["accuracy"]) == (expected, "magnetic", 0.5)
 
 
 def test_midnight_is_a_time() -> None:
-    found = placed(GPSDateStamp="2024:06:30", GPSTimeStamp=(0, 0, 0))
+    found = position_with(GPSDateStamp="2024:06:30", GPSTimeStamp=(0, 0, 0))
 
     assert found["timestamp"] == "2024-06-30T00:00:00Z"
 

@@ -29,9 +29,9 @@ only_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux enfo
 
 @pytest.fixture
 def decoder() -> Iterator[IsolatedDecoder]:
-    made = IsolatedDecoder(MODULE)
-    yield made
-    made.close()
+    isolated_decoder = IsolatedDecoder(MODULE)
+    yield isolated_decoder
+    isolated_decoder.close()
 
 
 def wait_until(true: Callable[[], bool]) -> None:

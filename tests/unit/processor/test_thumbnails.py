@@ -97,11 +97,11 @@ def test_a_thumbnail_is_close_to_an_exact_reduction_of_the_original() -> None:
     original.paste((0, 0, 0, 0), (0, 0, 400, 400))
     data = pictures.encode(original, "PNG", compress_level=1)
 
-    made = thumbnails(data)
+    rendered = thumbnails(data)
 
     for name, quality in {"medium": 40, "small": 35}.items():
-        exact = original.resize((made[name].width, made[name].height), Image.Resampling.LANCZOS)
-        assert decibels(opened(made[name]), exact) > quality
+        exact = original.resize((rendered[name].width, rendered[name].height), Image.Resampling.LANCZOS)
+        assert decibels(opened(rendered[name]), exact) > quality
 
 
 def decibels(actual: Image.Image, exact: Image.Image) -> float:
@@ -194,9 +194,9 @@ def test_a_decoded_picture_too_small_for_a_thumbnail_is_an_error_and_not_enlarge
 
 
 def test_thumbnails_are_named_and_ordered_as_requested() -> None:
-    made = thumbnails(pictures.png(800, 400), {"tiny": 16, "large": 320, "medium": 100})
+    rendered = thumbnails(pictures.png(800, 400), {"tiny": 16, "large": 320, "medium": 100})
 
-    assert [(name, made[name].width) for name in made] == [("tiny", 16), ("large", 320), ("medium", 100)]
+    assert [(name, rendered[name].width) for name in rendered] == [("tiny", 16), ("large", 320), ("medium", 100)]
 
 
 def test_the_same_picture_always_gives_the_same_bytes() -> None:
