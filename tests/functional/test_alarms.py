@@ -213,7 +213,7 @@ def test_only_pipeline_errors_trigger_the_pipeline_error_alarm(
     assert not set(printed()) & watched(alarms()["PipelineErrorAlarm"])
 
 
-# What AWS counts
+# Metrics that AWS counts
 
 
 needs_the_runtime = pytest.mark.skipif(

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from image_processor.cpus import usable_cpus
 from tests.fuzz.campaign import LIMITS, Tally, work
+from tests.fuzz.monitored_process import MonitoredProcess
 from tests.fuzz.picture_stage import ONLY_LINUX
-from tests.fuzz.watched import Watched
 
 
 def report(tally: Tally, minutes: float, first_seed: int) -> None:
@@ -38,9 +38,9 @@ def report(tally: Tally, minutes: float, first_seed: int) -> None:
 def again(paths: list[Path]) -> int:
     """Run files again, one by one."""
     problems = 0
-    with Watched() as watched:
+    with MonitoredProcess() as process:
         for path in paths:
-            outcome = watched.take(path.read_bytes(), LIMITS)
+            outcome = process.run(path.read_bytes(), LIMITS)
             problem = outcome.problem(LIMITS)
             problems += problem is not None
             print(

@@ -12,8 +12,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from image_core.formats import identify
+from tests.fuzz.monitored_process import Limits, MonitoredProcess, Outcome
 from tests.fuzz.mutations import mutated
-from tests.fuzz.watched import Limits, Outcome, Watched
 
 FOLDER = Path(".fuzz")
 BATCH = 250
@@ -78,15 +78,15 @@ def work(first_seed: int, until: float) -> Tally:
     """Run batches of cases, each with its own seed, until that time (as of `time.time`)."""
     resource.setrlimit(resource.RLIMIT_AS, (OWN_ADDRESS_SPACE_BYTES,) * 2)
     tally = Tally()
-    with Watched() as watched:
+    with MonitoredProcess() as process:
         number = first_seed
         while time.time() < until:
-            _batch(number, until, watched, tally)
+            _batch(number, until, process, tally)
             number += 1
     return tally
 
 
-def _batch(number: int, until: float, watched: Watched, tally: Tally) -> None:
+def _batch(number: int, until: float, process: MonitoredProcess, tally: Tally) -> None:
     @seed(number)
     @settings(
         max_examples=BATCH,
@@ -98,6 +98,6 @@ def _batch(number: int, until: float, watched: Watched, tally: Tally) -> None:
     @given(data=mutated())
     def every_case(data: bytes) -> None:
         if time.time() < until:
-            tally.count(data, watched.take(data, LIMITS))
+            tally.count(data, process.run(data, LIMITS))
 
     every_case()

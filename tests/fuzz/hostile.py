@@ -10,8 +10,8 @@ from functools import partial
 
 from image_core.formats import NAMES
 from tests import exif_blocks, heif_files, pictures
+from tests.fuzz.monitored_process import Limits
 from tests.fuzz.png_chunks import SIGNATURE, chunk, header, png, zeros
-from tests.fuzz.watched import Limits
 from tests.heif_files import box
 
 CORRUPT, TOO_MANY, UNSUPPORTED, SUCCESS = "corrupt_image", "too_many_pixels", "unsupported_format", "success"

@@ -2,7 +2,7 @@
 
 Each file is handled as in the pipeline (decode, metadata, thumbnails, the model's array). The results are checked,
 and
-time and memory are measured. `tests.fuzz.watched` starts this process.
+time and memory are measured. `tests.fuzz.monitored_process` starts this process.
 """
 
 from __future__ import annotations

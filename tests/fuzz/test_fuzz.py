@@ -11,31 +11,31 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from tests import pictures
 from tests.fuzz.corpus import FORMATS, corpus
 from tests.fuzz.hostile import HOSTILE_FILES
+from tests.fuzz.monitored_process import Limits, MonitoredProcess, Outcome
 from tests.fuzz.mutations import mutated
 from tests.fuzz.picture_stage import ONLY_LINUX
-from tests.fuzz.watched import Limits, Outcome, Watched
 
 CASES_PER_FORMAT = 60
 """`make fuzz` runs as many as time allows."""
 
 
 @pytest.fixture(scope="module")
-def watched() -> Iterator[Watched]:
+def process() -> Iterator[MonitoredProcess]:
     if sys.platform != "linux":
         pytest.skip(ONLY_LINUX)
-    with Watched() as process:
+    with MonitoredProcess() as process:
         yield process
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_the_files_from_which_mutations_start_are_valid(kind: str, watched: Watched) -> None:
+def test_the_files_from_which_mutations_start_are_valid(kind: str, process: MonitoredProcess) -> None:
     for data in corpus()[kind]:
-        outcome = watched.take(data, Limits())
+        outcome = process.run(data, Limits())
         assert (outcome.kind, outcome.problem(Limits())) == ("success", None)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_mutated_files_have_a_listed_outcome_within_the_limits(kind: str, watched: Watched) -> None:
+def test_mutated_files_have_a_listed_outcome_within_the_limits(kind: str, process: MonitoredProcess) -> None:
     @seed(20261121)
     @settings(
         max_examples=CASES_PER_FORMAT,
@@ -46,7 +46,7 @@ def test_mutated_files_have_a_listed_outcome_within_the_limits(kind: str, watche
     )
     @given(data=mutated(kind))
     def every_case(data: bytes) -> None:
-        assert watched.take(data, Limits()).problem(Limits()) is None
+        assert process.run(data, Limits()).problem(Limits()) is None
 
     if corpus()[kind]:
         every_case()
@@ -56,10 +56,10 @@ def test_mutated_files_have_a_listed_outcome_within_the_limits(kind: str, watche
     "name",
     [pytest.param(name, marks=pytest.mark.slow) if file.slow else name for name, file in HOSTILE_FILES.items()],
 )
-def test_hostile_files_have_the_expected_outcome_within_the_limits(name: str, watched: Watched) -> None:
+def test_hostile_files_have_the_expected_outcome_within_the_limits(name: str, process: MonitoredProcess) -> None:
     hostile = HOSTILE_FILES[name]
 
-    outcome = watched.take(hostile.make(), hostile.limits)
+    outcome = process.run(hostile.make(), hostile.limits)
 
     assert outcome.problem(hostile.limits) is None
     assert outcome.kind in hostile.outcomes
@@ -83,24 +83,26 @@ def test_unlisted_outcomes_and_exceeded_limits_are_problems(outcome: Outcome, pr
     assert outcome.problem(Limits()) == problem
 
 
-def test_a_file_that_takes_too_long_is_stopped_and_the_next_one_gets_a_new_process(watched: Watched) -> None:
+def test_a_file_that_takes_too_long_is_stopped_and_the_next_one_gets_a_new_process(
+    process: MonitoredProcess,
+) -> None:
     long = pictures.png(3_000, 1_000, mode="RGBA")
-    assert watched.take(long, Limits(killed_after_seconds=0)).kind == "hang"
-    assert watched.take(pictures.jpeg(), Limits()).kind == "success"
+    assert process.run(long, Limits(killed_after_seconds=0)).kind == "hang"
+    assert process.run(pictures.jpeg(), Limits()).kind == "success"
 
 
-def test_a_crashed_process_is_reported_and_the_next_file_gets_a_new_one(watched: Watched) -> None:
-    watched.take(pictures.jpeg(), Limits())
-    watched.kill()
+def test_a_crashed_process_is_reported_and_the_next_file_gets_a_new_one(process: MonitoredProcess) -> None:
+    process.run(pictures.jpeg(), Limits())
+    process.kill()
 
-    assert watched.take(pictures.jpeg(), Limits()).kind == "crash SIGKILL"
-    assert watched.take(pictures.jpeg(), Limits()).kind == "success"
+    assert process.run(pictures.jpeg(), Limits()).kind == "crash SIGKILL"
+    assert process.run(pictures.jpeg(), Limits()).kind == "success"
 
 
-def test_memory_is_measured_for_each_file(watched: Watched) -> None:
+def test_memory_is_measured_for_each_file(process: MonitoredProcess) -> None:
     large, small = pictures.png(2_000, 1_990, mode="RGBA"), pictures.png()
 
-    watched.take(small, Limits())
-    peak = watched.take(large, Limits()).peak_bytes
+    process.run(small, Limits())
+    peak = process.run(large, Limits()).peak_bytes
     assert peak > 4_000_000, "the picture needs 16 MB, some of which the process may have had already"
-    assert watched.take(small, Limits()).peak_bytes < peak / 2
+    assert process.run(small, Limits()).peak_bytes < peak / 2

@@ -16,7 +16,7 @@ from tests.iam.policies import ROLES, Statement, allows, of_role
 from tests.iam.resolved import ACCOUNT, REGION, resolved
 
 
-class Right(NamedTuple):
+class Permission(NamedTuple):
     action: str
     resource: str
 
@@ -32,38 +32,38 @@ _TRANSACTED = {
 }
 
 
-def rights_needed(service: str, operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Right]:
+def permissions_needed(service: str, operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Permission]:
     """Return the permissions that a role needs for this call, a method of a boto3 client.
 
     Raises for an unknown call.
     """
-    needed: Callable[[str, Mapping[str, Any], Arns], list[Right] | None] = {
+    needed: Callable[[str, Mapping[str, Any], Arns], list[Permission] | None] = {
         "s3": _s3,
         "dynamodb": _dynamodb,
         "sqs": _sqs,
         "secretsmanager": _secrets,
         "events": _events,
     }[service]
-    rights = needed(operation, arguments, arns)
-    if rights is None:
-        raise NotImplementedError(f"{service}.{operation}: say in tests/iam/calls.py which rights it needs")
-    return rights
+    permissions = needed(operation, arguments, arns)
+    if permissions is None:
+        raise NotImplementedError(f"{service}.{operation}: add its permissions to tests/iam/calls.py")
+    return permissions
 
 
-def _s3(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Right] | None:
+def _s3(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Permission] | None:
     bucket = arns.get(arguments["Bucket"], f"arn:aws:s3:::{arguments['Bucket']}")
     arn = f"{bucket}/{arguments.get('Key', '')}"
     suffix = "Version" if "VersionId" in arguments else ""
     # For a missing object, S3 returns 403 instead of 404 to callers that may not list the bucket.
-    listing = Right("s3:ListBucket", bucket)
-    conditional = [Right("s3:GetObject", arn)] if "IfMatch" in arguments else []
+    listing = Permission("s3:ListBucket", bucket)
+    conditional = [Permission("s3:GetObject", arn)] if "IfMatch" in arguments else []
     return {
-        "head_object": [Right(f"s3:GetObject{suffix}", arn), listing],
-        "get_object": [Right(f"s3:GetObject{suffix}", arn), listing],
-        "put_object": [Right("s3:PutObject", arn), *conditional],
-        "delete_object": [Right(f"s3:DeleteObject{suffix}", arn), *conditional],
+        "head_object": [Permission(f"s3:GetObject{suffix}", arn), listing],
+        "get_object": [Permission(f"s3:GetObject{suffix}", arn), listing],
+        "put_object": [Permission("s3:PutObject", arn), *conditional],
+        "delete_object": [Permission(f"s3:DeleteObject{suffix}", arn), *conditional],
         "delete_objects": [
-            Right(
+            Permission(
                 "s3:DeleteObjectVersion" if "VersionId" in entry else "s3:DeleteObject", f"{bucket}/{entry['Key']}"
             )
             for entry in arguments.get("Delete", {}).get("Objects", [])
@@ -72,28 +72,28 @@ def _s3(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Right]
     }.get(operation)
 
 
-def _dynamodb(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Right] | None:
+def _dynamodb(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Permission] | None:
     def table(name: str) -> str:
         return arns.get(name, f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}")
 
     if operation == "transact_write_items":
         return [
-            Right(f"dynamodb:{_TRANSACTED[kind]}", table(write["TableName"]))
+            Permission(f"dynamodb:{_TRANSACTED[kind]}", table(write["TableName"]))
             for item in arguments["TransactItems"]
             for kind, write in item.items()
         ]
     if operation == "batch_get_item":
-        return [Right("dynamodb:BatchGetItem", table(name)) for name in arguments["RequestItems"]]
+        return [Permission("dynamodb:BatchGetItem", table(name)) for name in arguments["RequestItems"]]
     if operation in ("query", "scan"):
         index = f"/index/{arguments['IndexName']}" if "IndexName" in arguments else ""
-        return [Right(f"dynamodb:{operation.capitalize()}", table(arguments["TableName"]) + index)]
+        return [Permission(f"dynamodb:{operation.capitalize()}", table(arguments["TableName"]) + index)]
     if operation in ("get_item", "put_item", "update_item", "delete_item"):
         action = "".join(part.capitalize() for part in operation.split("_"))
-        return [Right(f"dynamodb:{action}", table(arguments["TableName"]))]
+        return [Permission(f"dynamodb:{action}", table(arguments["TableName"]))]
     return None
 
 
-def _sqs(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Right] | None:
+def _sqs(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Permission] | None:
     url = arguments["QueueUrl"]
     queue = arns.get(url, f"arn:aws:sqs:{REGION}:{ACCOUNT}:{url.rsplit('/', 1)[-1]}")
     action = {
@@ -104,25 +104,25 @@ def _sqs(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Right
         "change_message_visibility": "ChangeMessageVisibility",
         "get_queue_attributes": "GetQueueAttributes",
     }.get(operation)
-    return [Right(f"sqs:{action}", queue)] if action else None
+    return [Permission(f"sqs:{action}", queue)] if action else None
 
 
-def _secrets(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Right] | None:
+def _secrets(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Permission] | None:
     if operation != "get_secret_value":
         return None
-    return [Right("secretsmanager:GetSecretValue", arns.get(arguments["SecretId"], arguments["SecretId"]))]
+    return [Permission("secretsmanager:GetSecretValue", arns.get(arguments["SecretId"], arguments["SecretId"]))]
 
 
-def _events(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Right] | None:
+def _events(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[Permission] | None:
     if operation != "put_events":
         return None
     buses = {entry["EventBusName"] for entry in arguments["Entries"]}
-    return [Right("events:PutEvents", arns.get(name, name)) for name in sorted(buses)]
+    return [Permission("events:PutEvents", arns.get(name, name)) for name in sorted(buses)]
 
 
-# What the functions called
+# The functions' calls
 
-recorded: Counter[tuple[str, str, str, Right]] = Counter()
+recorded: Counter[tuple[str, str, str, Permission]] = Counter()
 """How often each function made each call, by function, service, operation and permission.
 
 All of them were allowed.
@@ -160,18 +160,20 @@ def enforce(service: str, operation: str, arguments: Mapping[str, Any], arns: Ar
     function = calling_function()
     if function is None:
         return
-    for right in rights_needed(service, operation, arguments, arns):
-        if not allows(_statements(function), *right):
-            refused.append(f"{function}: {service}.{operation} needs {right.action} on {right.resource}")
+    for permission in permissions_needed(service, operation, arguments, arns):
+        if not allows(_statements(function), *permission):
+            refused.append(f"{function}: {service}.{operation} needs {permission.action} on {permission.resource}")
             denial = {"Error": {"Code": "AccessDenied", "Message": refused[-1]}}
             raise ClientError(denial, operation)  # type: ignore[arg-type]
-        recorded[function, service, operation, _kind(right)] += 1
+        recorded[function, service, operation, _kind(permission)] += 1
 
 
-def _kind(right: Right) -> Right:
+def _kind(permission: Permission) -> Permission:
     """Return the same permission on any object of the bucket."""
-    bucket, slash, _ = right.resource.partition("/")
-    return Right(right.action, f"{bucket}/*") if slash and bucket.startswith("arn:aws:s3:::") else right
+    bucket, slash, _ = permission.resource.partition("/")
+    return (
+        Permission(permission.action, f"{bucket}/*") if slash and bucket.startswith("arn:aws:s3:::") else permission
+    )
 
 
 _known: dict[str, list[Statement]] = {}

@@ -68,7 +68,7 @@ def _matches(pattern: str, text: str) -> bool:
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """`*` is any text, `?` any character; everything else is itself."""
+    """Compile a pattern: `*` matches any text, `?` any character, and everything else itself."""
     parts = (
         ".*" if part == "*" else "." if part == "?" else re.escape(part) for part in re.split(r"([*?])", pattern)
     )

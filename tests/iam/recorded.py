@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.iam.calls import Right
+    from tests.iam.calls import Permission
 
 # tests.iam.calls and tests.iam.policies take seconds to import, so a run imports them only if it needs them.
 
 FUNCTIONAL = Path(__file__).parents[1] / "functional"
 FEWEST_CALLS = 1000
-"""Fewer recorded calls mean that recording is broken."""
+"""A run with fewer recorded calls means that recording is broken."""
 
 NOT_CALLED_BY_CODE = {
     "logs:CreateLogStream": "Lambda, for each execution environment",
@@ -38,11 +38,11 @@ NOT_CALLED_BY_CODE = {
 }
 """Permissions that Lambda itself uses with the function's role: an action, or an action on one resource."""
 
-Calls = Mapping["tuple[str, str, str, Right]", int]
+Calls = Mapping["tuple[str, str, str, Permission]", int]
 
 
-def unused_permissions(function: str, used: Iterable[Right]) -> list[tuple[str, str]]:
-    """Actions and resources that the function's role allows, and that none of the used rights needs."""
+def unused_permissions(function: str, used: Iterable[Permission]) -> list[tuple[str, str]]:
+    """Return the actions and resources that the function's role allows and no used permission needs."""
     from tests.iam.policies import ROLES, allows, as_list, of_role
     from tests.iam.resolved import resolved
 
@@ -53,7 +53,9 @@ def unused_permissions(function: str, used: Iterable[Right]) -> list[tuple[str, 
         for action in as_list(statement["Action"])
         for resource in as_list(statement["Resource"])
         if not {action, (action, resource.rpartition("-")[2])} & NOT_CALLED_BY_CODE.keys()
-        and not any(allows([statement | {"Action": action, "Resource": resource}], *right) for right in used)
+        and not any(
+            allows([statement | {"Action": action, "Resource": resource}], *permission) for permission in used
+        )
     ]
 
 
@@ -65,7 +67,7 @@ def problems_of(recorded: Calls) -> list[str]:
         f"{function}: no functional test needs {action} on {resource}; remove it from template.yaml"
         for function in ROLES
         for action, resource in unused_permissions(
-            function, [right for name, *_, right in recorded if name == function]
+            function, [permission for name, *_, permission in recorded if name == function]
         )
     ]
     total = sum(recorded.values())
@@ -78,7 +80,7 @@ class RecordedCalls:
     """Collects the calls of all processes and fails the run if they and the roles' permissions do not match."""
 
     def __init__(self) -> None:
-        self._calls: Counter[tuple[str, str, str, Right]] = Counter()
+        self._calls: Counter[tuple[str, str, str, Permission]] = Counter()
         self._refused: list[str] = []
         self._is_complete = False
         self._problems: list[str] = []
@@ -108,10 +110,10 @@ class RecordedCalls:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        from tests.iam.calls import Right
+        from tests.iam.calls import Permission
 
         recorded, refused, is_complete = getattr(node, "workeroutput", {}).get("iam", ([], [], False))
-        self._add({(*key[:3], Right(*key[3:5])): key[5] for key in recorded}, refused)
+        self._add({(*key[:3], Permission(*key[3:5])): key[5] for key in recorded}, refused)
         self._is_complete = self._is_complete or is_complete
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

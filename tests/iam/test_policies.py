@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.iam.calls import Right, rights_needed
+from tests.iam.calls import Permission, permissions_needed
 from tests.iam.policies import allows, denies
 from tests.iam.resolved import resolved
 
@@ -69,7 +69,7 @@ NAMES = {"b": "arn:aws:s3:::b", "t": "arn:t", "q": "arn:q"}
 
 
 @pytest.mark.parametrize(
-    ("service", "operation", "arguments", "rights"),
+    ("service", "operation", "arguments", "permissions"),
     [
         ("s3", "head_object", {"Bucket": "b", "Key": "k"}, [("s3:GetObject", "/k"), ("s3:ListBucket", "")]),
         (
@@ -94,16 +94,16 @@ NAMES = {"b": "arn:aws:s3:::b", "t": "arn:t", "q": "arn:q"}
     ],
 )
 def test_the_implicit_permissions_of_calls_are_known(
-    service: str, operation: str, arguments: dict[str, Any], rights: list[tuple[str, str]]
+    service: str, operation: str, arguments: dict[str, Any], permissions: list[tuple[str, str]]
 ) -> None:
-    expected = [Right(action, f"arn:aws:s3:::b{suffix}") for action, suffix in rights]
-    assert rights_needed(service, operation, arguments, NAMES) == expected
+    expected = [Permission(action, f"arn:aws:s3:::b{suffix}") for action, suffix in permissions]
+    assert permissions_needed(service, operation, arguments, NAMES) == expected
 
 
 def test_a_transaction_needs_the_permission_of_each_write() -> None:
     writes = [{kind: {"TableName": "t"}} for kind in ("Put", "Update", "Delete", "ConditionCheck")]
-    needed = rights_needed("dynamodb", "transact_write_items", {"TransactItems": writes}, NAMES)
-    assert [right.action for right in needed] == [
+    needed = permissions_needed("dynamodb", "transact_write_items", {"TransactItems": writes}, NAMES)
+    assert [permission.action for permission in needed] == [
         "dynamodb:PutItem",
         "dynamodb:UpdateItem",
         "dynamodb:DeleteItem",
@@ -112,10 +112,10 @@ def test_a_transaction_needs_the_permission_of_each_write() -> None:
 
 
 def test_a_query_of_an_index_needs_a_permission_for_the_index() -> None:
-    (right,) = rights_needed("dynamodb", "query", {"TableName": "t", "IndexName": "i"}, NAMES)
-    assert right == ("dynamodb:Query", "arn:t/index/i")
+    (permission,) = permissions_needed("dynamodb", "query", {"TableName": "t", "IndexName": "i"}, NAMES)
+    assert permission == ("dynamodb:Query", "arn:t/index/i")
 
 
 def test_an_unknown_call_raises_an_error() -> None:
     with pytest.raises(NotImplementedError, match=r"calls\.py"):
-        rights_needed("s3", "copy_object", {"Bucket": "b", "Key": "k"}, NAMES)
+        permissions_needed("s3", "copy_object", {"Bucket": "b", "Key": "k"}, NAMES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.iam.calls import Right
+from tests.iam.calls import Permission
 from tests.iam.policies import ROLES, allows, of_role
 from tests.iam.recorded import problems_of, unused_permissions
 from tests.iam.resolved import REGION, resolved
@@ -16,8 +16,8 @@ IMAGES = resolved().arn("ImagesTable")
 def test_a_permission_counts_as_used_if_a_call_needed_it_on_its_resource() -> None:
     unused = ("dynamodb:PutItem", IMAGES)
     assert unused in unused_permissions("api", [])
-    assert unused in unused_permissions("api", [Right("dynamodb:PutItem", f"{IMAGES}-2")])
-    assert unused not in unused_permissions("api", [Right("dynamodb:PutItem", IMAGES)])
+    assert unused in unused_permissions("api", [Permission("dynamodb:PutItem", f"{IMAGES}-2")])
+    assert unused not in unused_permissions("api", [Permission("dynamodb:PutItem", IMAGES)])
 
 
 def test_a_run_without_recorded_calls_has_problems() -> None:

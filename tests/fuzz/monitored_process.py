@@ -54,7 +54,7 @@ class Outcome:
         return None
 
 
-class Watched:
+class MonitoredProcess:
     """The monitored process. It is started when it is needed."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Watched:
     ) -> None:
         self._end()
 
-    def take(self, data: bytes, limits: Limits) -> Outcome:
+    def run(self, data: bytes, limits: Limits) -> Outcome:
         """Process `data` and return the outcome."""
         process = self._started()
         assert process.stdin and process.stdout
