@@ -85,7 +85,7 @@ def test_downloads_are_the_original_and_the_thumbnails(gallery: Gallery, photo: 
         assert body.startswith(b"\xff\xd8")
 
 
-def test_an_image_shows_its_own_thumbnail_sizes(gallery: Gallery, stack: Stack, page: Page) -> None:
+def test_an_image_shows_the_thumbnail_sizes_that_it_has(gallery: Gallery, stack: Stack, page: Page) -> None:
     """One image has sizes with other names than the default ones."""
     sizes = {"thumb": (64, 48), "large": (1024, 768)}
     fetched: list[str] = []
@@ -218,7 +218,7 @@ def test_a_decorative_picture_has_an_empty_alt_until_it_gets_a_text(
     expect(gallery.card("Wall").locator("img")).to_have_attribute("alt", "")
 
 
-def test_the_form_has_the_apis_limits(gallery: Gallery, stack: Stack, described: str) -> None:
+def test_the_form_has_the_limits_of_the_api(gallery: Gallery, stack: Stack, described: str) -> None:
     """Lengths are counted as in the API, where an emoji is one character."""
     schema = stack.api.get("/openapi.json").json()["components"]["schemas"]["ImagePatch"]["properties"]
 

@@ -152,7 +152,7 @@ def test_a_slow_upload_shows_its_progress_and_can_be_canceled(
     gallery.finished("long.jpg")
 
 
-def test_an_upload_survives_a_lost_connection(gallery: Gallery, photo: Path, stack: Stack) -> None:
+def test_an_upload_survives_a_connection_that_breaks(gallery: Gallery, photo: Path, stack: Stack) -> None:
     broken: list[str] = []
 
     def break_once(route: Route) -> None:

@@ -68,7 +68,7 @@ def state(stack: Stack) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
-def test_a_page_of_another_origin_reads_and_changes_nothing(
+def test_a_page_of_another_origin_reads_nothing_and_changes_nothing(
     page: Page, stack: Stack, image: str, port: int, name: str
 ) -> None:
     """`localhost` is another site than the stack at 127.0.0.1; another port of 127.0.0.1 is the same site."""

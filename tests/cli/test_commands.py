@@ -182,7 +182,7 @@ def test_a_download_can_go_to_a_named_file_or_to_stdout(imgpipe: Imgpipe, tmp_pa
     assert piped.stdout == jpeg(640, 480)
 
 
-def test_a_download_overwrites_nothing_by_default(imgpipe: Imgpipe, tmp_path: Path, image_id: str) -> None:
+def test_nothing_is_overwritten_by_default(imgpipe: Imgpipe, tmp_path: Path, image_id: str) -> None:
     target = tmp_path / "lake.jpg"
     target.write_text("mine")
     refused = imgpipe("download", image_id, "--output", tmp_path, code=1)
@@ -244,7 +244,7 @@ def test_an_error_for_one_image_does_not_stop_the_others(imgpipe: Imgpipe, stack
     assert by_id[image_id]["state"] == "deleted"
 
 
-def test_failed_images_are_reprocessed(imgpipe: Imgpipe, proxy: Proxy, failed_id: str, image_id: str) -> None:
+def test_failed_images_are_processed_again(imgpipe: Imgpipe, proxy: Proxy, failed_id: str, image_id: str) -> None:
     run = imgpipe("reprocess", "--failed", "--json")
     begun = {document["image_id"] for document in run.documents}
     assert failed_id in begun
@@ -266,7 +266,7 @@ def test_reprocess_can_wait_for_the_image(imgpipe: Imgpipe, image_id: str) -> No
         (["--stage", "caption"], {"caption"}),
     ],
 )
-def test_one_stage_of_an_image_is_reprocessed(
+def test_one_stage_of_an_image_is_processed_again(
     imgpipe: Imgpipe, proxy: Proxy, image_id: str, options: list[str], pending: set[str]
 ) -> None:
     def recorded(through: Callable[[], Reply]) -> Reply:

@@ -82,7 +82,7 @@ def hostile_api() -> Iterator[Proxy]:
     ["../../escaped.jpg", "/tmp/escaped.jpg", "..\\..\\escaped.jpg", "..", ".", "", ".bashrc", "CON", "nul.jpg",
      "a" * 5000, "\u202e\x00\x1b", "é" * 300 + ".jpg"],
 )  # fmt: skip
-def test_a_record_cannot_choose_where_a_download_is_stored(
+def test_a_record_cannot_choose_where_a_download_goes(
     imgpipe: Imgpipe, hostile_api: Proxy, tmp_path: Path, name: str
 ) -> None:
     record = {"status": "success", "data": {"image_id": IMAGE_ID, "original_name": name}, "error": None}

@@ -71,7 +71,7 @@ def test_pauses_grow_up_to_a_limit_and_respect_the_server() -> None:
     assert retries.pause(1, 1e9) == 60
 
 
-def test_the_key_of_an_upload_is_stored_before_anything_is_sent(tmp_path: Path) -> None:
+def test_the_key_of_an_upload_is_on_disk_before_anything_is_sent(tmp_path: Path) -> None:
     (tmp_path / "picture.jpg").write_bytes(jpeg())
     file, _ = inspect_file(tmp_path / "picture.jpg")
     begun = Journal.open(tmp_path / "journal").begin("http://there", file, "0" * 64)

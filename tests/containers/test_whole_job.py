@@ -147,7 +147,7 @@ def test_an_image_can_be_reprocessed_and_deleted(stack: Stack, checked: Checked)
     checked("an image is reprocessed with the same caption, then deleted, its thumbnails with it")
 
 
-def test_lists_statistics_gallery_and_documentation_are_served(stack: Stack, checked: Checked) -> None:
+def test_lists_statistics_page_and_documentation_are_served(stack: Stack, checked: Checked) -> None:
     until(lambda: stack.api.get("/api/stats").json()["in_progress"] == 0, seconds=120)
     stack.assert_statistics_are_exact()
     assert stack.api.get("/health").json()["caption_model"]

@@ -205,9 +205,7 @@ def test_a_processed_picture_triggers_no_alarm(stack: Stack, metrics_of: Callabl
     assert not set(metrics) & {one for alarm in alarms().values() for one in watched(alarm)}
 
 
-def test_only_pipeline_errors_trigger_the_pipeline_error_alarm(
-    stack: Stack, metrics_of: Callable[[str], Any]
-) -> None:
+def test_only_pipeline_errors_fire_the_pipeline_error_alarm(stack: Stack, metrics_of: Callable[[str], Any]) -> None:
     printed = metrics_of("processor")
     corrupt_image(stack)
     assert not set(printed()) & watched(alarms()["PipelineErrorAlarm"])

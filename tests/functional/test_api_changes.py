@@ -36,7 +36,7 @@ def test_reprocessing_starts_a_new_generation_and_keeps_the_results(stack: Stack
     assert stack.counts() == {"pending": 1}
 
 
-def test_reprocessing_sends_a_message_with_the_key(stack: Stack, api: Api) -> None:
+def test_reprocessing_puts_the_key_on_the_queue(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS, key="some folder/my photo+1 é.jpg")
     api.post(f"/api/images/{record.image_id}/reprocess")
     (message,) = stack.messages()
@@ -86,7 +86,7 @@ def test_deleting_removes_original_thumbnails_and_record(stack: Stack, api: Api,
     assert api.get(f"/api/images/{record.image_id}").code == "not_found"
 
 
-def test_deleting_keeps_the_original_as_an_old_version(stack: Stack, api: Api) -> None:
+def test_deleting_keeps_the_originals_bytes_as_an_old_version(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS, b"precious")
     api.delete(f"/api/images/{record.image_id}")
     versions = stack.s3.list_object_versions(Bucket=stack.uploads_bucket)["Versions"]
@@ -153,7 +153,7 @@ def test_deleting_uses_the_latest_record_if_the_image_changes_meanwhile(stack: S
 
 
 @pytest.mark.parametrize("call", [Api.delete, lambda api, path: api.post(f"{path}/reprocess")])
-def test_a_call_on_an_image_that_never_stops_changing_is_unavailable(stack: Stack, api: Api, call: object) -> None:
+def test_an_image_that_never_stops_changing_is_unavailable(stack: Stack, api: Api, call: object) -> None:
     assert callable(call)
     record = stored_image(stack, Status.SUCCESS)
 
@@ -167,7 +167,7 @@ def test_a_call_on_an_image_that_never_stops_changing_is_unavailable(stack: Stac
 
 
 @pytest.mark.parametrize("image_id", ["img_01kb5q3v8n0h2m4x6c8f0a2d4g", "img_short", "é"])
-def test_a_missing_image_cannot_be_deleted_or_reprocessed(api: Api, image_id: str) -> None:
+def test_a_missing_image_can_be_neither_deleted_nor_reprocessed(api: Api, image_id: str) -> None:
     for response in (api.delete(f"/api/images/{image_id}"), api.post(f"/api/images/{image_id}/reprocess")):
         assert (response.status, response.code) == (404, "not_found")
 
@@ -188,7 +188,7 @@ def test_a_deletion_includes_a_file_in_the_bucket_whose_event_is_unprocessed(sta
     assert stack.messages() == []
 
 
-def test_the_sweep_finishes_a_deletion_after_a_conflict_in_s3(stack: Stack, api: Api) -> None:
+def test_a_conflict_in_s3_leaves_the_deletion_to_the_sweep(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     conflict = ClientError({"Error": {"Code": "ConditionalRequestConflict", "Message": ""}}, "DeleteObject")
     stack.s3.plan("delete_object", raising(conflict))

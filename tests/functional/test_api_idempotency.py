@@ -182,7 +182,7 @@ def test_a_repeated_request_does_not_bring_back_a_deleted_image(
     assert again(api).status in (201, 202)
 
 
-def test_deleting_an_image_whose_key_is_a_day_old_leaves_nothing(stack: Stack, api: Api) -> None:
+def test_the_deletion_of_an_image_whose_key_is_a_day_old_leaves_nothing(stack: Stack, api: Api) -> None:
     image_id = post(api).json()["image_id"]
     claimed(stack)
     stack.clock.advance(IDEMPOTENCY_KEY_MS / 1000)

@@ -294,7 +294,7 @@ def test_a_repeated_wrong_key_is_always_refused_and_seldom_read(ring: Ring) -> N
     assert ring.reads <= 3
 
 
-def test_a_new_key_is_valid_at_once_although_the_secret_was_just_read(ring: Ring) -> None:
+def test_a_new_key_is_valid_at_once_although_the_secret_was_read_just_before(ring: Ring) -> None:
     assert ring.accepts(KEY)
     ring.seconds += EXTRA_READ_SECONDS / 2
     ring.rotate(NEXT_KEY)

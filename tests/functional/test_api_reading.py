@@ -292,7 +292,7 @@ def test_a_failed_image_without_thumbnails_returns_none(stack: Stack, api: Api) 
     assert "retry-after" not in response.headers
 
 
-def test_the_thumbnails_of_an_image_whose_caption_failed_are_returned(stack: Stack, api: Api) -> None:
+def test_the_thumbnails_of_an_image_whose_caption_failed_are_served(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.FAILED)
     assert api.get(f"/api/images/{record.image_id}/thumbnails/small").status == 200
 

@@ -134,7 +134,7 @@ def test_an_empty_file_is_refused(stack: Stack, api: Api) -> None:
     ],
     ids=["empty form", "another field", "no form"],
 )
-def test_a_request_without_a_file_is_invalid(stack: Stack, api: Api, event: Event) -> None:
+def test_a_call_without_a_file_is_invalid(stack: Stack, api: Api, event: Event) -> None:
     response = api.send(event)
     assert (response.status, response.code) == (422, "invalid_request")
     assert stack.every() == []

@@ -146,7 +146,7 @@ def test_reprocessing_copies_the_caption_unless_it_is_forced(stack: Stack, api: 
         assert (after.status, after.caption) == (Status.SUCCESS, caption), query
 
 
-def test_a_forced_caption_is_computed_even_after_another_reprocess(stack: Stack, api: Api) -> None:
+def test_a_forced_caption_is_computed_even_if_another_reprocess_comes_first(stack: Stack, api: Api) -> None:
     captioner = Numbered()
     record = drop(stack, captioner, "1.jpg")
     reprocess(api, record, "stage=caption&force=true")

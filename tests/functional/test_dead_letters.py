@@ -118,7 +118,7 @@ def test_a_letter_about_a_version_other_than_the_buckets_is_dropped(stack: Stack
     assert stack.every() == [record]
 
 
-def test_a_letter_sent_before_the_reprocess_is_dropped(stack: Stack) -> None:
+def test_a_letter_from_before_the_reprocess_is_dropped(stack: Stack) -> None:
     record = stored_image(stack, Status.FAILED)
     sent_ms = stack.clock.now_ms
     stack.clock.advance(60)

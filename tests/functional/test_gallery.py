@@ -43,7 +43,7 @@ def test_clients_other_than_browsers_get_the_index(api: Api, accept: str) -> Non
     assert "Accept" in response.headers["vary"]
 
 
-def test_a_browser_gets_the_gallery(api: Api) -> None:
+def test_a_browser_gets_the_page(api: Api) -> None:
     response = page_of(api)
 
     assert response.headers["content-type"] == "text/html; charset=utf-8"

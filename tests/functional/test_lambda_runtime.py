@@ -77,7 +77,7 @@ def test_the_processor_function_processes_an_s3_message(stack: Stack, tmp_path: 
     assert len(stack.thumbnails()) == 2
 
 
-def test_the_recovery_function_sweeps_on_schedule(stack: Stack, tmp_path: Path) -> None:
+def test_the_recovery_function_sweeps_on_its_schedule(stack: Stack, tmp_path: Path) -> None:
     handler = resource("RecoveryFunction")["Handler"]
     stack.clock.now_ms = 1_000_000_000_000  # 2001: the function uses the real time
     record = image_in(stack.records, Status.PENDING)

@@ -82,7 +82,7 @@ def test_one_stage_can_be_reprocessed_alone(stack: Stack) -> None:
     assert (requeued.has_saved(), requeued.has_caption()) == (True, False)
 
 
-def test_an_image_that_is_deleted_meanwhile_is_skipped(stack: Stack, failed: list[Record]) -> None:
+def test_an_image_that_is_deleted_at_the_same_time_is_skipped(stack: Stack, failed: list[Record]) -> None:
     def deleted() -> None:
         record = stack.other_records().get(failed[-1].image_id)
         assert record is not None

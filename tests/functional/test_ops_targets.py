@@ -171,7 +171,7 @@ def test_an_interrupted_import_resumes_and_sends_every_image(
         clients.s3.delete_object(Bucket=bucket, Key=key)
 
 
-def test_resuming_skips_originals_that_were_handled(
+def test_resuming_skips_the_originals_that_were_handled(
     clients: Clients, deployment: Deployment, tmp_path: Path
 ) -> None:
     bucket = without_notifications(clients, deployment, "a.png", "b.png", "c.png")

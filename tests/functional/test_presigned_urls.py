@@ -34,7 +34,7 @@ def put(upload: Upload, body: bytes = PHOTO, **headers: str | None) -> tuple[int
     return response.status_code, response.text
 
 
-def test_the_announced_file_is_accepted_once(upload: Upload) -> None:
+def test_the_file_that_was_announced_is_accepted_once(upload: Upload) -> None:
     assert put(upload)[0] == 200
     assert put(upload)[0] == 412
 

@@ -172,7 +172,7 @@ def test_an_empty_caption_is_not_a_failure(stack: Stack, api: Api) -> None:
     ],
 )
 @pytest.mark.parametrize("wrapped", [True, False], ids=["in a message", "bare"])
-def test_a_file_can_be_dropped_under_any_key(stack: Stack, file: str, name: str, wrapped: bool) -> None:
+def test_a_file_may_be_dropped_under_any_key(stack: Stack, file: str, name: str, wrapped: bool) -> None:
     event = notification(stack, file)
     key = key_in(event)
     stack.put(key, pictures.png())

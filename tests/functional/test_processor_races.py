@@ -119,7 +119,7 @@ def test_replacing_an_invalid_file_with_a_valid_one_succeeds(stack: Stack) -> No
     assert stack.counts() == {"success": 1}
 
 
-def test_a_file_overwritten_while_it_is_captioned_ends_as_its_new_version(stack: Stack) -> None:
+def test_a_file_that_is_overwritten_while_it_is_captioned_ends_as_its_new_version(stack: Stack) -> None:
     def overwrite_and_process() -> None:
         stack.put(KEY, OTHER)
         process_event(stack)
@@ -132,7 +132,7 @@ def test_a_file_overwritten_while_it_is_captioned_ends_as_its_new_version(stack:
     assert stack.counts() == {"success": 1}
 
 
-def test_a_file_overwritten_right_after_it_was_finished_keeps_its_new_thumbnails(stack: Stack) -> None:
+def test_a_file_that_is_overwritten_just_after_it_was_finished_keeps_its_new_thumbnails(stack: Stack) -> None:
     def overwrite_and_process() -> None:
         stack.put(KEY, OTHER)
         process_event(stack)
@@ -146,7 +146,7 @@ def test_a_file_overwritten_right_after_it_was_finished_keeps_its_new_thumbnails
 
 
 @pytest.mark.parametrize("versioned", [True, False])
-def test_a_file_overwritten_before_the_download_is_processed_in_its_new_version(
+def test_a_file_that_is_overwritten_before_the_download_is_processed_in_its_new_version(
     make_stack: Callable[..., Stack], versioned: bool
 ) -> None:
     stack = make_stack(versioned=versioned)
@@ -220,7 +220,7 @@ def test_a_late_duplicate_of_the_creation_does_not_bring_back_a_deleted_image(st
     assert (stack.every(), stack.thumbnails()) == ([], set())
 
 
-def test_a_file_deleted_while_it_is_captioned_leaves_nothing(stack: Stack) -> None:
+def test_a_file_that_is_deleted_while_it_is_captioned_leaves_nothing(stack: Stack) -> None:
     def delete_and_process() -> None:
         stack.remove(KEY)
         process_event(stack)
@@ -230,7 +230,7 @@ def test_a_file_deleted_while_it_is_captioned_leaves_nothing(stack: Stack) -> No
     assert (stack.every(), stack.thumbnails(), stack.counts()) == ([], set(), {})
 
 
-def test_an_image_deleted_while_an_event_reads_its_record_does_not_come_back(stack: Stack) -> None:
+def test_an_image_that_is_deleted_while_an_event_reads_its_record_does_not_come_back(stack: Stack) -> None:
     def delete_and_process() -> None:
         stack.remove(KEY)
         process_event(stack)
@@ -423,7 +423,7 @@ def test_a_new_version_of_an_image_with_exhausted_retries_is_processed(stack: St
 # Records that change between read and write
 
 
-def test_an_image_reprocessed_while_it_is_captioned_is_processed_again(stack: Stack) -> None:
+def test_an_image_that_is_reprocessed_while_it_is_captioned_is_processed_again(stack: Stack) -> None:
     def reprocessed() -> None:
         stack.other_records().reprocess(stack.the_record(), pending_seconds=30)
 

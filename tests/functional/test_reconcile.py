@@ -322,7 +322,7 @@ def moving(stack: Stack, record: Record) -> Callable[[], None]:
     return move
 
 
-def test_counters_that_change_during_the_count_are_counted_again(stack: Stack) -> None:
+def test_counters_that_move_during_the_count_are_counted_again(stack: Stack) -> None:
     record = stored_image(stack, Status.SUCCESS)
     wrong_counters(stack)
     stack.dynamodb.plan("scan", *[followed_by(moving(stack, record))] * 2)

@@ -239,7 +239,7 @@ def test_a_purged_record_disappears_and_was_not_counted(stack: Stack, status: St
     assert stack.counts() == {}
 
 
-def test_a_changed_record_is_not_purged(stack: Stack) -> None:
+def test_a_record_that_has_changed_is_not_purged(stack: Stack) -> None:
     reserved = image_in(stack.records, RESERVED)
     arrived = claim(stack.records, reserved)
     with pytest.raises(Superseded):
@@ -272,7 +272,7 @@ def test_one_of_two_simultaneous_claims_is_superseded(stack: Stack) -> None:
 
 @pytest.mark.parametrize("action", [reprocess, delete, claim])
 @pytest.mark.parametrize(("transition", "before", "then"), ON_ATTEMPT, ids=name_of)
-def test_a_replaced_worker_cannot_write(
+def test_a_worker_that_was_replaced_cannot_write(
     stack: Stack, transition: Transition, before: Status, then: Status, action: Transition
 ) -> None:
     mine = image_in(stack.records, before)
@@ -497,7 +497,7 @@ def test_a_deletion_of_a_claimed_file_has_its_own_deadline(stack: Stack) -> None
     assert delete(stack.records, record).deadline == stack.clock.now_ms + 30_000
 
 
-def test_a_deletion_before_any_arrival_waits_until_nothing_can_arrive(stack: Stack) -> None:
+def test_a_deletion_before_anything_arrived_waits_until_nothing_can_arrive(stack: Stack) -> None:
     until = stack.clock.now_ms + 3_600_000
     reserved = image_in(stack.records, RESERVED, deadline=until)
     assert delete(stack.records, reserved).deadline == until

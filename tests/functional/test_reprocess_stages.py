@@ -269,7 +269,7 @@ def test_failed_thumbnails_keep_the_caption_for_the_next_attempt(stack: Stack, a
 
 
 @pytest.mark.parametrize("interruption", ["memory", "crash"])
-def test_an_attempt_after_an_interrupted_one_also_keeps_the_thumbnails(
+def test_an_attempt_after_an_interrupted_one_keeps_the_thumbnails_too(
     stack: Stack, api: Api, first: Record, interruption: str
 ) -> None:
     reprocess(stack, api, "caption")

@@ -80,7 +80,7 @@ def test_the_sweep_requeues_an_interrupted_image_whose_message_was_lost(stack: S
     assert len(stack.messages()) == 1
 
 
-def test_the_delay_after_an_error_before_the_claim_grows_with_the_receive_count(stack: Stack) -> None:
+def test_after_an_error_before_the_claim_the_delay_grows_with_the_receive_count(stack: Stack) -> None:
     stack.sqs.plan("change_message_visibility", *[do_nothing] * 2)
     for receipts in ("1", "3"):
         stack.s3.plan("head_object", raising(OSError("connection reset")))
@@ -271,7 +271,7 @@ def test_an_image_that_is_finished_in_time_is_not_released(stack: Stack) -> None
     assert (stack.the_record().status, hidden_for(stack)) == (Status.SUCCESS, [])
 
 
-def test_no_aws_call_can_outlast_a_function(stack: Stack) -> None:
+def test_no_call_to_aws_can_outlast_a_function(stack: Stack) -> None:
     on_aws = stack.settings.model_copy(update={"aws_endpoint_url": None})
     shortest = min(times["Timeout"] for times in read_template()["Mappings"]["Timing"].values())
     for client in (connect(on_aws).storage._client, connect(on_aws).records._client):

@@ -88,7 +88,7 @@ def test_an_image_whose_file_was_removed_is_deleted_with_its_thumbnails(stack: S
 
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING])
-def test_an_image_without_progress_is_requeued_and_postponed(stack: Stack, status: Status) -> None:
+def test_an_image_without_progress_is_requeued_and_checked_later(stack: Stack, status: Status) -> None:
     record = stored_image(stack, status, key="some folder/my photo+1 é.jpg")
     later(stack)
     assert sweep(stack.services) == {"requeue": 1}
@@ -189,7 +189,7 @@ def test_the_message_is_sent_before_the_record_is_postponed(stack: Stack) -> Non
     assert stack.every() == [record]
 
 
-def test_the_next_sweep_sends_a_message_that_could_not_be_sent(stack: Stack) -> None:
+def test_a_message_that_cannot_be_sent_is_sent_by_the_next_sweep(stack: Stack) -> None:
     record = stored_image(stack, Status.PENDING)
     later(stack)
     stack.sqs.plan("send_message", raising(LOST))
@@ -199,7 +199,7 @@ def test_the_next_sweep_sends_a_message_that_could_not_be_sent(stack: Stack) -> 
     assert keys_on_the_queue(stack) == [record.key]
 
 
-def test_an_image_that_cannot_be_handled_does_not_block_the_others(stack: Stack) -> None:
+def test_one_image_that_cannot_be_handled_does_not_block_the_others(stack: Stack) -> None:
     for _ in range(3):
         image_in(stack.records, Status.PENDING)
     image_in(stack.records, Status.RESERVED)
@@ -276,7 +276,7 @@ def test_the_schedule_runs_the_sweep_and_returns_its_counts(stack: Stack) -> Non
     assert handle(load("schedule.json"), context, stack.services) == {"purge": 1, "never_arrived": 1}
 
 
-def test_the_sweep_raises_its_errors_even_if_time_runs_out(stack: Stack) -> None:
+def test_the_sweep_raises_its_errors_also_when_time_runs_out(stack: Stack) -> None:
     for _ in range(3):
         image_in(stack.records, Status.PENDING)
     later(stack)

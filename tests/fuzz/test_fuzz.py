@@ -91,7 +91,7 @@ def test_a_file_that_takes_too_long_is_stopped_and_the_next_one_gets_a_new_proce
     assert process.run(pictures.jpeg(), Limits()).kind == "success"
 
 
-def test_a_crashed_process_is_reported_and_the_next_file_gets_a_new_one(process: MonitoredProcess) -> None:
+def test_a_process_that_dies_is_reported_and_the_next_file_gets_a_new_one(process: MonitoredProcess) -> None:
     process.run(pictures.jpeg(), Limits())
     process.kill()
 
@@ -99,7 +99,7 @@ def test_a_crashed_process_is_reported_and_the_next_file_gets_a_new_one(process:
     assert process.run(pictures.jpeg(), Limits()).kind == "success"
 
 
-def test_memory_is_measured_for_each_file(process: MonitoredProcess) -> None:
+def test_memory_is_measured_file_by_file(process: MonitoredProcess) -> None:
     large, small = pictures.png(2_000, 1_990, mode="RGBA"), pictures.png()
 
     process.run(small, Limits())

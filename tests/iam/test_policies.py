@@ -39,7 +39,7 @@ def test_statements_are_evaluated_as_by_iam(statements: list[dict[str, Any]], al
     assert allows(statements, "s3:GetObject", "arn:aws:s3:::a/k/e/y", context) is allowed
 
 
-def test_a_deny_wins_only_if_it_applies() -> None:
+def test_a_deny_wins_only_where_it_applies() -> None:
     no = READ | {"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
     assert denies([no], "s3:GetObject", "arn:aws:s3:::a/b", {"aws:SecureTransport": "false"})
     assert not denies([no], "s3:GetObject", "arn:aws:s3:::a/b", {"aws:SecureTransport": "true"})
@@ -116,6 +116,6 @@ def test_a_query_of_an_index_needs_a_permission_for_the_index() -> None:
     assert permission == ("dynamodb:Query", "arn:t/index/i")
 
 
-def test_an_unknown_call_raises_an_error() -> None:
+def test_an_unknown_call_is_an_error() -> None:
     with pytest.raises(NotImplementedError, match=r"calls\.py"):
         permissions_needed("s3", "copy_object", {"Bucket": "b", "Key": "k"}, NAMES)

@@ -115,7 +115,7 @@ def test_messages_are_deleted_or_returned_as_the_container_says(session, sam_lam
     assert [message["Body"] for message in left] == ["bad"]
 
 
-def test_containers_reach_the_emulator_and_keep_lambdas_request_limit():
+def test_containers_reach_the_emulator_and_keep_lambdas_limit_of_a_request():
     options = parse(["--sam"], {})
     assert options.containers
     variables = {"QUEUE_URL": "http://127.0.0.1:4566/1/queue", "MAX_POST_BYTES": "4000000"}

@@ -114,7 +114,7 @@ def test_a_handler_over_its_timeout_is_killed(sqs, make_queue, run_processor, no
     assert "timed out after 0.50 seconds" in capfd.readouterr().err
 
 
-def test_a_message_that_keeps_failing_moves_to_the_dead_letter_queue(
+def test_a_message_that_keeps_failing_ends_in_the_dead_letter_queue(
     sqs, make_queue, run_processor, notes, eventually
 ):
     dead = make_queue()
@@ -197,7 +197,7 @@ def test_a_log_line_shows_the_decoded_key():
     assert lambda_event([message], queue_arn="arn:aws:sqs:eu-west-1:1:q")["Records"][0]["awsRegion"] == "eu-west-1"
 
 
-def test_a_worker_is_reloaded_after_it_has_finished_its_message(
+def test_a_worker_is_reloaded_when_it_has_finished_its_message(
     sqs, make_queue, run_processor, notes, eventually, tmp_path
 ):
     queue, gate = make_queue(), tmp_path / "gate"

@@ -48,7 +48,7 @@ def test_the_names_of_this_machine_are_accepted(gate: Gate, host: str) -> None:
     ],
 )
 @pytest.mark.parametrize("gate", [API, EMULATOR])
-def test_other_hosts_are_refused(gate: Gate, host: str | None) -> None:
+def test_no_other_host_is_served(gate: Gate, host: str | None) -> None:
     assert "does not serve the host" in (gate.refusal(Request("GET", host)) or "")
 
 
@@ -59,7 +59,7 @@ def test_containers_may_use_docker_names_of_this_machine() -> None:
 
 
 @pytest.mark.parametrize("wildcard", ["0.0.0.0", "::"])
-def test_on_all_interfaces_any_address_is_accepted_but_no_foreign_name(wildcard: str) -> None:
+def test_on_all_interfaces_any_address_is_served_but_no_foreign_name(wildcard: str) -> None:
     gate = Gate.of([wildcard], [], has_pages=True)
     mine = socket.gethostname()
     for host in ("192.168.1.7:8000", "[fe80::1]:8000", mine, f"{mine}.local:8000"):

@@ -37,7 +37,7 @@ def test_anything_else_is_printed_unchanged():
     assert logs.shorten("{not json") == ["{not json"]
 
 
-def test_a_file_name_cannot_forge_a_line(capsys):
+def test_a_name_cannot_forge_a_line(capsys):
     logs.write("processor", "photo\n12:00:00 api        all is well\x1b[2J\u2028\u2029\x85\u202e.jpg")
     (line,) = capsys.readouterr().err.splitlines()
     assert "photo\\n12:00:00 api" in line and "\\u2028\\u2029\\x85\\u202e" in line

@@ -165,7 +165,7 @@ def test_the_banner_shows_all_urls_and_names(stack):
     assert "WORKERS=0" not in text
 
 
-def test_sam_local_gets_an_environment_that_works_in_containers(stack):
+def test_sam_local_gets_an_environment_that_works_inside_containers(stack):
     _, ready = stack
     functions = json.loads(Path(ready["env_file"]).read_text())
     assert set(functions) == {"ApiFunction", "ProcessorFunction", "RecoveryFunction", "StreamFunction"}

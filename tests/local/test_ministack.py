@@ -298,7 +298,7 @@ def test_two_stacks_cannot_share_the_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
-def test_it_stops_with_the_stack_and_saves_everything(
+def test_it_ends_with_the_stack_and_saves_everything(
     tmp_path: Path, eventually: Callable[..., Any], is_alive: Callable[[int], bool], signum: int
 ) -> None:
     run = Run(tmp_path, "--emulator", "ministack", "--sweep-seconds", "0.5")

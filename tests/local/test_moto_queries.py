@@ -150,7 +150,7 @@ def test_numbers_sort_as_numbers(both: Both) -> None:
     query(both, table, None, "name", "b", " AND shard > :n", ExpressionAttributeValues={":n": {"N": "9"}}, Limit=1)
 
 
-def test_invalid_queries_are_refused_the_same_way(both: Both, images: str) -> None:
+def test_refused_queries_are_refused_the_same_way(both: Both, images: str) -> None:
     for more in (
         {"IndexName": "no-such"},
         {"IndexName": "by_created", "ConsistentRead": True},

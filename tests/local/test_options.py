@@ -23,7 +23,7 @@ def test_make_run_passes_options_in_the_environment(tmp_path):
     assert options.model_folder == tmp_path
 
 
-def test_thumbnail_sizes_of_make_run_reach_the_templates_parameter():
+def test_thumbnail_sizes_of_make_run_reach_the_parameter_of_the_template():
     wanted = "small=150,medium=300,large=1024"
     options = parse([], {"THUMBNAILS": wanted})
     assert options.parameters["Thumbnails"] == wanted
@@ -39,7 +39,7 @@ def test_thumbnail_sizes_of_make_run_reach_the_templates_parameter():
     assert asked.stdout.strip() == wanted, "make must export it"
 
 
-def test_a_flag_overrides_the_environment():
+def test_a_flag_wins_over_the_environment():
     assert parse(["--port", "8002"], {"PORT": "8001"}).port == 8002
 
 

@@ -28,7 +28,7 @@ def events(request: pytest.FixtureRequest, session: boto3.Session) -> Iterator[A
             yield session.client("events", endpoint_url=url)
 
 
-def test_an_sdk_can_only_send_events(events: Any) -> None:
+def test_an_sdk_can_send_events_and_nothing_more(events: Any) -> None:
     response = events.put_events(
         Entries=[{**ENTRY, "Detail": json.dumps(DETAIL)}, {**ENTRY, "Detail": "no JSON"}, {**ENTRY, "Detail": "[]"}]
     )

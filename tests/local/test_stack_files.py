@@ -78,7 +78,7 @@ def test_a_requested_folder_is_refused_while_another_stack_uses_it(tmp_path: Pat
     claim(tmp_path / "other.json", port=8001, api_url=SECOND).remove()
 
 
-def test_only_the_owner_can_read_the_files(tmp_path: Path) -> None:
+def test_only_the_owner_reads_the_files(tmp_path: Path) -> None:
     files = start(tmp_path / ".local")
     for path in (files.env_file.parent, *files.env_file.parent.iterdir()):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path

@@ -62,7 +62,7 @@ def test_a_shape_is_completely_inside_its_picture_and_has_the_color_in_its_capti
         assert distances[name] <= min(distances.values()) + 60, (drawn.caption, color)
 
 
-def test_each_scene_has_the_caption_that_the_rule_gives(pictures: list[Drawn]) -> None:
+def test_each_scene_has_the_caption_of_the_rule(pictures: list[Drawn]) -> None:
     for drawn in pictures[1::2]:
         assert drawn.mask is None
         assert drawn.caption == scene_caption(drawn.picture) == scene_caption(drawn.picture, margins=False)

@@ -166,7 +166,7 @@ def test_the_demo_model_in_8_bits_gives_the_captions_of_fp32(demo_int8: Path) ->
     assert OnnxCaptioner(demo_int8).caption(red) == OnnxCaptioner(DEMO / "exported").caption(red)
 
 
-def test_8_bits_need_less_than_four_tenths_of_the_bytes_even_for_the_demo_model(demo_int8: Path) -> None:
+def test_8_bits_take_less_than_four_tenths_of_the_bytes_even_for_the_demo_model(demo_int8: Path) -> None:
     def size(folder: Path) -> int:
         return sum(path.stat().st_size for path in folder.glob("*.weights"))
 
@@ -224,7 +224,7 @@ def test_a_few_large_activations_are_balanced_by_the_weights_that_multiply_them(
     assert {form for form, _ in layers_of(source, tmp_path).errors.values()} == {"columns"}
 
 
-def test_a_product_that_8_bits_would_ruin_keeps_more_exact_weights(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_product_that_8_bits_would_spoil_keeps_more_exact_weights(checkpoint: Path, tmp_path: Path) -> None:
     source = edited(checkpoint, tmp_path)
     fc1, fc2 = (f"vision_model.encoder.layers.1.mlp.fc{number}.weight" for number in (1, 2))
 

@@ -108,7 +108,7 @@ def test_a_file_without_a_byte_order_is_little_endian_as_before_torch_2(path: Pa
     assert TorchFile(path).read("weight").tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
-def test_tensors_are_read_only(path: Path) -> None:
+def test_tensors_cannot_be_written_to(path: Path) -> None:
     read = TorchFile(write_archive(path)).read("weight")
 
     with pytest.raises(ValueError, match="read-only"):
@@ -301,7 +301,7 @@ def test_a_storage_has_the_declared_size(path: Path, described: bytes, data: byt
     assert reason in refused(write_archive(path, dictionary(weight=tensor(described)), {"data/0": data}))
 
 
-def test_many_tensors_in_one_storage_are_refused(path: Path) -> None:
+def test_many_tensors_of_one_storage_are_refused(path: Path) -> None:
     elements = 10_000
     of = tensor(storage(elements=elements), shape=(elements,), strides=(1,))
     pickled = b"\x80\x02}" + text("a") + of + b"q\x00s"
@@ -419,7 +419,7 @@ def test_an_archive_without_a_pickle_is_refused(path: Path) -> None:
     assert "no record 'data.pkl'" in refused(path)
 
 
-def test_overlapping_records_are_refused(path: Path) -> None:
+def test_records_that_overlap_are_refused(path: Path) -> None:
     write_archive(path)
     content = bytearray(path.read_bytes())
     # Both entries of the table of contents refer to the same local header.
@@ -444,7 +444,7 @@ def test_an_instruction_without_its_operand_is_refused(path: Path, instruction: 
     refused(write_archive(path, b"\x80\x02" + instruction + b"."))
 
 
-def test_files_with_changed_bytes_are_read_or_refused(path: Path) -> None:
+def test_files_with_bytes_changed_are_read_or_refused(path: Path) -> None:
     write_archive(path, dictionary(weight=tensor(), other=tensor(storage(key="1"))), {"data/1": SIX_FLOATS})
     whole = path.read_bytes()
     rng = random.Random(5)

@@ -23,7 +23,7 @@ def test_the_companion_stack_has_the_name_that_sam_gives_it(name: str) -> None:
     assert companion_stack(name) == CompanionStack(name).stack_name
 
 
-def test_a_deployment_ends_with_a_rule_for_old_images_and_the_smoke_tests_command(
+def test_a_deployment_ends_with_a_rule_for_old_images_and_the_name_of_the_smoke_test(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     name = tomllib.loads((ROOT / "samconfig.toml").read_text())["dev"]["global"]["parameters"]["stack_name"]
@@ -50,7 +50,7 @@ def test_a_deployment_ends_with_a_rule_for_old_images_and_the_smoke_tests_comman
     assert output.count("newest") == 1
 
 
-def test_a_deployment_does_not_fail_if_the_rule_cannot_be_set(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_deployment_does_not_fail_for_a_rule_that_cannot_be_set(capsys: pytest.CaptureFixture[str]) -> None:
     assert after_deploy.main(["dev", "--endpoint-url", "http://127.0.0.1:9"]) == 0
     output = capsys.readouterr()
     assert "ecr:PutLifecyclePolicy" in output.err

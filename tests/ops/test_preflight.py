@@ -45,7 +45,7 @@ def values(**overrides: str) -> dict[str, str]:
 # samconfig.toml
 
 
-def test_samconfig_has_a_default_a_development_and_a_production_stack() -> None:
+def test_there_are_a_default_a_development_and_a_production_stack() -> None:
     assert ENVIRONMENTS == ["default", "dev", "prod"]
     assert len({deployment(CONFIG, env, TEMPLATE).stack_name for env in ENVIRONMENTS}) == 3
 
@@ -59,7 +59,7 @@ def test_the_stacks_in_samconfig_can_be_deployed(env: str, region: str) -> None:
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_build_and_deployment_get_the_same_parameters(env: str) -> None:
+def test_build_and_deployment_see_the_same_parameters(env: str) -> None:
     """`sam build` selects the CPU by a parameter.
 
     An override only for the deployment would build for another CPU.
@@ -69,7 +69,7 @@ def test_build_and_deployment_get_the_same_parameters(env: str) -> None:
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_a_deployment_may_create_roles_and_nothing_else(env: str) -> None:
+def test_a_deployment_may_create_roles_and_nothing_more(env: str) -> None:
     assert CONFIG[env]["deploy"]["parameters"]["capabilities"] == "CAPABILITY_IAM"
 
 
@@ -108,7 +108,7 @@ def test_a_value_with_spaces_is_parsed_as_by_sam() -> None:
 @pytest.mark.parametrize(
     ("length", "region", "fits"), [(24, "ap-southeast-1", True), (25, "ap-southeast-1", False)]
 )
-def test_a_stack_name_leaves_room_for_the_rest_of_the_bucket_names(length: int, region: str, fits: bool) -> None:
+def test_a_stack_name_leaves_room_for_the_rest_of_the_buckets_names(length: int, region: str, fits: bool) -> None:
     assert (stack_name_problems("a" * length, ACCOUNT, region) == []) is fits
 
 
@@ -143,7 +143,7 @@ def test_a_stack_name_that_is_impossible_in_a_bucket_name_is_refused(name: str) 
         ("Thumbnails", "small=150,small=300"),
     ],
 )
-def test_a_value_that_would_make_a_deployment_fail_is_refused(name: str, value: str) -> None:
+def test_a_value_that_makes_a_deployment_fail_is_refused(name: str, value: str) -> None:
     (problem,) = parameter_problems(TEMPLATE, values(**{name: value}))
     assert problem.startswith(f"{name}={value}: ")
 
@@ -169,7 +169,7 @@ def test_the_demo_model_is_deployed_only_if_allowed(models: Path) -> None:
     assert model_problems(models, allow_demo=True) == []
 
 
-def test_another_model_is_deployed_without_permission(models: Path) -> None:
+def test_another_model_is_deployed_without_asking(models: Path) -> None:
     shutil.move(models / "demo" / "exported", models / "exported")
     assert model_problems(models, allow_demo=False) == []
 
@@ -207,7 +207,7 @@ def test_a_model_whose_captions_differ_from_its_reference_is_deployed_only_if_al
     assert model_problems(models, allow_demo=False, allow_inexact=True) == []
 
 
-def test_an_int8_model_with_the_captions_of_its_reference_is_deployed_without_permission(models: Path) -> None:
+def test_an_int8_model_with_the_captions_of_its_reference_is_deployed_without_asking(models: Path) -> None:
     shutil.move(models / "demo" / "exported", models / "exported")
     path = models / "exported" / "model.json"
     changes = {"precision": "int8", "agreement": agreement(0.95, 0.98)}
@@ -305,7 +305,7 @@ def test_without_a_region_or_a_response_a_problem_is_reported(monkeypatch: pytes
     assert "credentials" in problem
 
 
-def test_a_new_stack_and_an_update_have_no_problems(url: str) -> None:
+def test_a_new_stack_and_an_update_are_fine(url: str) -> None:
     assert stack_problems("pictures", ["pictures-uploads"], clients(url)) == []
     clients(url)("s3").create_bucket(
         Bucket="pictures-uploads", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}

@@ -81,7 +81,7 @@ def test_a_presigned_url_does_not_bring_back_a_deleted_image(late_file: File, wa
     assert sum(result.counts.values()) == 0
 
 
-def test_a_caption_is_not_copied_from_an_overwritten_file() -> None:
+def test_a_caption_is_not_copied_from_a_file_that_was_overwritten() -> None:
     def story(user: User) -> None:
         user.put(KEY, FIRST)
         user.stack.world.sleep(10)  # the index has it
@@ -138,7 +138,7 @@ def _at_any_moment(name: str, file: File) -> None:
     print(f"{name}: at {len(MOMENTS)} moments")
 
 
-def test_an_empty_file_removed_at_any_moment_leaves_nothing() -> None:
+def test_an_empty_file_that_is_removed_at_any_moment_leaves_nothing() -> None:
     _at_any_moment("removed", EMPTY)
 
 
@@ -149,7 +149,7 @@ def test_a_deletion_with_a_conflict_is_completed_later() -> None:
         _check(result, f"call {number}")
 
 
-def test_an_event_refused_by_the_bus_is_sent_again() -> None:
+def test_an_event_that_the_bus_refuses_is_sent_again() -> None:
     runs = list(runs_with_one_fault(STORIES["reprocessed afterwards"], Fault.PARTIAL))
     assert len(runs) >= 2
     for number, result in runs:
@@ -185,8 +185,8 @@ def test_reconcile_does_not_correct_counters_of_a_partly_visible_transaction() -
         ),
         ("revs-from-one", test_a_worker_of_a_deleted_image_does_not_write_into_the_next_one),
         ("conflict-is-change", test_a_deletion_with_a_conflict_is_completed_later),
-        ("unread-response", test_an_event_refused_by_the_bus_is_sent_again),
-        ("stale-content", test_a_caption_is_not_copied_from_an_overwritten_file),
+        ("unread-response", test_an_event_that_the_bus_refuses_is_sent_again),
+        ("stale-content", test_a_caption_is_not_copied_from_a_file_that_was_overwritten),
         ("pinned-download", lambda: _at_any_moment("removed", FIRST)),
         ("last-stage-wins", lambda: _at_any_moment("reprocessed in one stage, then the other", FIRST)),
         ("valid-url", lambda: test_a_presigned_url_does_not_bring_back_a_deleted_image(SECOND, 1)),

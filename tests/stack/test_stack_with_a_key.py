@@ -62,7 +62,7 @@ def test_the_allowed_page_may_also_use_presigned_urls(locked: tuple[Stack, str])
     assert foreign.status_code == 403
 
 
-def test_only_the_owner_can_read_the_files_that_contain_the_key(locked: tuple[Stack, str]) -> None:
+def test_only_the_owner_can_read_the_files_that_hold_the_key(locked: tuple[Stack, str]) -> None:
     stack, _ = locked
     for name in ("env.json", "stack.json", "ready.json"):
         assert stack.env_file.with_name(name).stat().st_mode & 0o777 == 0o600

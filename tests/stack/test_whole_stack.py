@@ -161,7 +161,7 @@ def test_the_log_contains_an_event_for_each_end_of_an_image(stack: Stack) -> Non
     assert until(lambda: len(found := events()) == 2 and found, seconds=20) == ["ImageProcessed", "ImageDeleted"]
 
 
-def test_twenty_uploads_survive_a_kill_of_the_processor(stack: Stack) -> None:
+def test_twenty_uploads_survive_the_kill_of_the_processor(stack: Stack) -> None:
     before = stack.api.get("/api/stats").json()
     image_ids = [stack.upload(pictures.jpeg(1200, 800), f"{number}.jpg") for number in range(20)]
     until(lambda: any(stack.image(i)["status"] == "processing" for i in image_ids), seconds=30)

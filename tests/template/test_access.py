@@ -30,7 +30,7 @@ def test_a_deployed_stack_has_a_key_by_default():
     assert not resolved(ApiKeyRequired="false").resources("AWS::SecretsManager::Secret")
 
 
-def test_secrets_manager_generates_a_key_that_is_long_enough():
+def test_the_key_is_generated_by_secrets_manager_and_long_enough():
     (secret,) = resolved().resources("AWS::SecretsManager::Secret").values()
     generated = secret["GenerateSecretString"]
     assert generated["PasswordLength"] >= MIN_KEY_CHARACTERS
@@ -57,7 +57,7 @@ def test_the_outputs_say_how_to_get_the_key():
     assert stack.template["Outputs"]["ApiKeyCommand"]["Condition"] == "HasApiKey"
 
 
-def test_the_api_gets_the_settings_for_docs_and_origins():
+def test_the_api_gets_the_settings_of_docs_and_origins():
     assert (variables()["PUBLIC_DOCS"], variables()["CORS_ORIGINS"]) == ("true", "")
     environment = variables(PublicDocs="false", CorsOrigins="https://a.example")
     assert (environment["PUBLIC_DOCS"], environment["CORS_ORIGINS"]) == ("false", "https://a.example")
@@ -103,7 +103,7 @@ def test_costly_routes_have_lower_limits_than_the_others(resources, parameters):
         assert 0 < limit["ThrottlingBurstLimit"] < default["ThrottlingBurstLimit"]
 
 
-def test_a_route_with_limits_exists_in_gateway_and_application(resources):
+def test_a_route_with_limits_exists_in_the_gateway_and_in_the_application(resources):
     """API Gateway refuses to deploy settings for a route that does not exist."""
     body = resources["HttpApi"]["Properties"]["Body"]
     in_gateway = {

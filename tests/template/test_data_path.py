@@ -54,7 +54,7 @@ def test_originals_are_versioned_and_old_versions_expire(resources):
 # Queue
 
 
-def test_only_the_uploads_bucket_of_this_account_may_send_messages(resources):
+def test_only_the_uploads_bucket_of_this_account_may_send(resources):
     policy = properties(resources, "QueuePolicy")
     assert policy["Queues"] == [{"Ref": "Queue"}]
     (statement,) = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Allow"]

@@ -55,14 +55,14 @@ def test_a_queue_refuses_calls_without_tls(queue, action):
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
-def test_a_bucket_uses_the_customers_key_if_there_is_one(bucket):
+def test_a_bucket_is_encrypted_with_the_customers_key_if_there_is_one(bucket):
     (rule,) = buckets(KmsKeyArn=KEY)[bucket]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
     assert rule["BucketKeyEnabled"] is True, "otherwise every thumbnail would cost a call to KMS"
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_table_uses_the_customers_key_if_there_is_one(table):
+def test_a_table_is_encrypted_with_the_customers_key_if_there_is_one(table):
     assert tables(KmsKeyArn=KEY)[table]["SSESpecification"] == {
         "SSEEnabled": True,
         "SSEType": "KMS",

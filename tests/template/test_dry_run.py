@@ -132,7 +132,7 @@ def deployed(request: pytest.FixtureRequest, url: str) -> Deployed:
     return Deployed(url, **VARIANTS[request.param])
 
 
-def test_the_stack_is_created_with_everything_that_moto_supports(deployed: Deployed) -> None:
+def test_the_stack_is_created_with_everything_that_moto_knows(deployed: Deployed) -> None:
     (found,) = deployed.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
     assert found["StackStatus"] == "CREATE_COMPLETE"
     resources = deployed.stack.template["Resources"]

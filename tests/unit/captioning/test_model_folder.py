@@ -92,7 +92,7 @@ def test_a_half_copied_file_is_found_without_reading_it(folder: Path) -> None:
         read_manifest(folder)
 
 
-def test_changed_bytes_of_the_same_length_fail_only_the_checksums(folder: Path) -> None:
+def test_changed_bytes_of_the_same_length_fail_the_checksums_alone(folder: Path) -> None:
     (folder / "weights.bin").write_bytes(b"\x00\x02" * 500)
     read_manifest(folder)
     with pytest.raises(ModelError, match=r"some model.weights\.bin is damaged"):

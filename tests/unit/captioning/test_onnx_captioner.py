@@ -111,7 +111,7 @@ def test_a_caption_has_no_more_tokens_than_the_limit(captioner: OnnxCaptioner, l
     assert ids == captioner.caption_ids(picture)[: 1 + 3 + limit]
 
 
-def test_a_caption_does_not_depend_on_the_previous_one(captioner: OnnxCaptioner) -> None:
+def test_a_caption_does_not_depend_on_the_one_before(captioner: OnnxCaptioner) -> None:
     first, second = (draw(seed).picture for seed in TEST_SEEDS[:2])
 
     before = captioner.caption_ids(first)

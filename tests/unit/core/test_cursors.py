@@ -62,7 +62,7 @@ def test_a_cursor_of_another_list_is_refused(given: Listing, asked: Listing) -> 
         decode_cursor(cursor, asked)
 
 
-def test_a_cursor_to_a_place_outside_its_list_is_refused() -> None:
+def test_a_cursor_to_a_place_outside_of_its_list_is_refused() -> None:
     # DynamoDB rejects such a start key with an error, which would become a 503.
     for outside in (Listing(None, NOW_MS + 1, None), Listing(None, None, NOW_MS)):
         with pytest.raises(BadCursor):

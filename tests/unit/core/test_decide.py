@@ -98,14 +98,14 @@ UNREADABLE = stored("v2", is_readable=False)
 
 
 @pytest.mark.parametrize("record_then", [None, RESERVED, PENDING, NEVER_ARRIVED, SUCCESS, FAILED, processing()])
-def test_an_unreadable_object_fails_at_once_for_every_trigger(record_then: Record | None) -> None:
+def test_an_object_that_cannot_be_read_fails_at_once_for_every_trigger(record_then: Record | None) -> None:
     assert event(record_then, UNREADABLE) is Decision.UNREADABLE
     assert letter(record_then, UNREADABLE, etag=None) is Decision.UNREADABLE
     if record_then is not None and record_then.status not in (Status.SUCCESS, Status.FAILED):
         assert sweep(record_then, UNREADABLE) is Decision.UNREADABLE
 
 
-def test_an_unreadable_object_fails_once_and_can_be_deleted() -> None:
+def test_an_object_that_cannot_be_read_fails_once_and_can_be_deleted() -> None:
     failed = record(status=Status.FAILED, version="v2", finished_version="v2", finished_generation=1)
     assert event(failed, UNREADABLE) is Decision.NOTHING
     assert sweep(DELETING, UNREADABLE) is Decision.NOTHING
@@ -172,7 +172,7 @@ def test_a_dead_letter_sent_before_the_file_arrived_does_not_fail_it(record_then
     assert letter(record_then, stored()) is Decision.GIVE_UP
 
 
-def test_a_dead_letter_sent_before_the_reprocess_is_dropped() -> None:
+def test_a_dead_letter_from_before_the_reprocess_is_dropped() -> None:
     reprocessed = record(status=Status.PENDING, generation=2, version="v1", requested_ms=NOW_MS)
     assert letter(reprocessed, stored(), sent_ms=NOW_MS - 1) is Decision.NOTHING
     assert letter(reprocessed, stored(), sent_ms=NOW_MS) is Decision.GIVE_UP

@@ -101,7 +101,7 @@ def test_only_public_records_are_in_the_list(status: Status) -> None:
 
 
 @given(st.tuples(number, text), st.tuples(number, text))
-def test_the_list_is_sorted_by_age_and_then_id(one: tuple[int, str], other: tuple[int, str]) -> None:
+def test_the_list_is_sorted_by_age_then_id(one: tuple[int, str], other: tuple[int, str]) -> None:
     assert (created_order(*one) < created_order(*other)) == (one < other)
 
 

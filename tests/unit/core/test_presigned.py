@@ -133,7 +133,7 @@ def test_another_method_breaks_the_signature(signed: tuple[str, dict[str, str]])
     assert given != computed
 
 
-def test_a_download_url_is_short_lived_and_an_attachment(on_aws: Services) -> None:
+def test_a_download_url_is_short_lived_signed_and_an_attachment(on_aws: Services) -> None:
     url = on_aws.storage.presign_download(KEY, name="my é.jpg", content_type="image/jpeg", seconds=300)
     query = parse_qs(urlsplit(url).query)
     assert urlsplit(url).netloc == "the-uploads.s3.eu-west-1.amazonaws.com"

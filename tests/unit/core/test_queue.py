@@ -29,7 +29,7 @@ ODD_KEYS = {
 
 
 @pytest.mark.parametrize("name", ODD_KEYS)
-def test_the_key_in_an_s3_notification_is_decoded_exactly_once(name: str) -> None:
+def test_the_key_in_a_notification_of_s3_is_decoded_exactly_once(name: str) -> None:
     (event,) = parse_notification(load(name))
     assert event.key == ODD_KEYS[name]
     assert event.bucket == "image-pipeline-uploads-123456789012-eu-west-1"

@@ -28,7 +28,7 @@ def test_an_act_without_a_lost_race_runs_once():
     assert act.calls == 1
 
 
-def test_a_lost_race_is_retried_until_the_last_try():
+def test_a_lost_race_is_run_again_until_the_last_try():
     act = Act(*[Superseded(), Replaced()] * 2)
     assert until_settled(act, busy=Unavailable) == "done"
     assert act.calls == MAX_TRIES

@@ -103,7 +103,7 @@ def test_a_bug_is_a_programming_error(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("?"), ValueError("?"), CorruptImage(), Superseded()], ids=repr)
-def test_any_other_error_has_no_category(error: Exception) -> None:
+def test_any_other_error_belongs_to_no_category(error: Exception) -> None:
     assert not (is_transient(error) or needs_configuration(error) or is_programming_error(error))
 
 

@@ -24,7 +24,7 @@ class Builder:
         return SimpleNamespace(call=lambda: "done")
 
 
-def test_nothing_is_created_before_its_first_use():
+def test_nothing_is_built_before_it_is_used():
     build = Builder()
     client = LazyClient(build)
     assert build.built == 0
@@ -32,7 +32,7 @@ def test_nothing_is_created_before_its_first_use():
     assert build.built == 1
 
 
-def test_many_threads_create_one_client():
+def test_many_threads_build_one_client():
     build = Builder()
     client = LazyClient(build)
     results: list[str] = []

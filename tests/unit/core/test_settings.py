@@ -96,7 +96,7 @@ def test_the_error_for_an_invalid_value_names_the_setting(values: dict[str, Any]
         settings_with(**values)
 
 
-def test_settings_are_immutable() -> None:
+def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         settings_with().max_attempts = 9
 

@@ -50,7 +50,7 @@ def test_there_is_no_waiting_without_a_rate() -> None:
     assert clock.ms == 1_000_000
 
 
-def test_the_next_process_reads_the_checkpoint(tmp_path: Path) -> None:
+def test_a_checkpoint_is_read_back_by_the_next_process(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "state.json"
     assert Checkpoint(path, "a bucket").read() == ""
     Checkpoint(path, "a bucket").write("some folder/my photo+1 é.jpg")

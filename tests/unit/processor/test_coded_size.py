@@ -84,7 +84,7 @@ def test_the_size_of_a_jpeg_in_a_tiff_counts(compression: int, progressive: bool
         decode(data, max_pixels=1_599, largest_thumbnail=300)
 
 
-def test_the_size_of_a_jpeg_tile_counts() -> None:
+def test_the_size_of_a_tile_that_is_a_jpeg_counts() -> None:
     data = pictures.encode(Image.new("L", (256, 256)), "TIFF", compression="jpeg", tile=(128, 128))
     assert decode(data, max_pixels=256 * 256, largest_thumbnail=300).width == 256
 

@@ -144,7 +144,7 @@ def test_broken_exif_does_not_fail_the_image() -> None:
     assert pictures.same_scene(opened(result))
 
 
-def test_a_broken_index_of_further_pictures_does_not_affect_the_first() -> None:
+def test_a_broken_index_of_further_pictures_does_not_fail_the_first() -> None:
     number_of_images = b"\x01\xb0\x04\x00"
     data = pictures.mpo()
     assert number_of_images in data
@@ -275,7 +275,7 @@ def test_transparent_pixels_do_not_bleed_into_visible_ones_when_reduced() -> Non
     assert edge[1] == 0, "no green may come from the invisible pixels"
 
 
-def test_a_fully_opaque_alpha_channel_is_dropped() -> None:
+def test_an_alpha_channel_that_hides_nothing_is_dropped() -> None:
     assert opened(decoded(pictures.png(mode="RGBA"))).mode == "RGB"
 
 
@@ -291,7 +291,7 @@ def test_a_color_profile_is_converted_to_srgb() -> None:
     assert actual["bottom left"] == pytest.approx(pictures.BLUE[::-1], abs=3)
 
 
-def test_a_color_profile_does_not_change_transparency() -> None:
+def test_a_color_profile_leaves_transparency_alone() -> None:
     data = pictures.encode(pictures.see_through(), "PNG", icc_profile=pictures.swapped_profile())
 
     picture = opened(decoded(data))
@@ -447,7 +447,7 @@ def test_a_file_that_needs_more_memory_than_its_size_explains_is_corrupt() -> No
         raise MemoryError
 
 
-def test_the_decoded_picture_contains_only_pixels() -> None:
+def test_nothing_but_pixels_is_left_in_the_picture() -> None:
     data = pictures.jpeg(comment=b"secret", dpi=(300, 300), icc_profile=pictures.swapped_profile())
     assert b"secret" in data
 
@@ -523,7 +523,7 @@ def test_an_error_keeps_the_decoders_error_as_its_cause() -> None:
     assert caught.value.message == CorruptImage.default_message
 
 
-def test_too_many_pixels_are_refused_from_the_header_with_the_limit() -> None:
+def test_too_many_pixels_are_refused_from_the_header_naming_the_limit() -> None:
     # Nothing follows the header, so decoding any pixel would raise a corrupt image.
     data = pictures.raw_png(5_000, 4_001, depth=8, color=2, rows=b"")
 
@@ -609,7 +609,7 @@ def damaged(draw: st.DrawFn, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", SMALL_FILES)
-def test_damaged_files_decode_or_raise_an_image_error(name: str) -> None:
+def test_damaged_files_decode_or_raise_an_image_error_and_nothing_else(name: str) -> None:
     @settings(max_examples=60, derandomize=True, deadline=None, database=None)
     @given(damaged(SMALL_FILES[name]))
     def check(data: bytes) -> None:

@@ -531,7 +531,7 @@ def test_the_first_of_two_equal_tags_counts() -> None:
 
 
 @pytest.mark.parametrize("shared_bytes", [1_000_000, 64 * 1024])
-def test_many_tags_that_share_their_bytes_need_no_more_memory(shared_bytes: int) -> None:
+def test_many_tags_that_share_their_bytes_take_no_more_memory(shared_bytes: int) -> None:
     """bench/hostile_exif.py measures the time."""
     block = exif_blocks.bomb(60_000, shared_bytes)
     tracemalloc.start()

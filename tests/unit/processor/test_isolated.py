@@ -67,7 +67,7 @@ def test_one_child_decodes_several_pictures(decoder: IsolatedDecoder) -> None:
     assert decoder.pid == first
 
 
-def test_output_printed_by_libraries_does_not_get_into_the_responses(decoder: IsolatedDecoder) -> None:
+def test_what_libraries_print_does_not_get_into_the_responses(decoder: IsolatedDecoder) -> None:
     assert decoder.decode(b"print", TASK).width == 2
     assert decoder.decode(b"show", TASK).width == 2
 
@@ -96,7 +96,7 @@ def test_the_child_has_no_credentials_in_its_environment(
 
 
 @only_linux
-def test_a_picture_that_needs_more_memory_than_allowed_is_corrupt(decoder: IsolatedDecoder) -> None:
+def test_a_picture_that_takes_more_memory_than_allowed_is_corrupt(decoder: IsolatedDecoder) -> None:
     assert decoder.decode(b"allocate 100000000", TASK).width == 2
 
     with pytest.raises(CorruptImage, match="more memory than its size accounts for"), memory_errors(100):
@@ -114,7 +114,7 @@ def test_a_picture_that_takes_too_long_is_corrupt(decoder: IsolatedDecoder) -> N
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGBUS])
-def test_a_picture_that_crashes_its_decoder_is_corrupt_and_the_next_one_gets_a_new_child(
+def test_a_picture_that_crashes_its_decoder_is_corrupt_and_the_next_gets_a_new_child(
     number: signal.Signals, decoder: IsolatedDecoder
 ) -> None:
     with pytest.raises(CorruptImage, match="crash"):
@@ -136,7 +136,7 @@ def test_a_killed_child_does_not_make_the_file_corrupt(decoder: IsolatedDecoder)
     assert decoder.decode(b"show", TASK).width == 2
 
 
-def test_a_child_killed_between_two_pictures_is_replaced(decoder: IsolatedDecoder) -> None:
+def test_a_child_that_was_killed_between_two_pictures_is_replaced(decoder: IsolatedDecoder) -> None:
     decoder.decode(b"show", TASK)
     assert decoder.pid
     os.kill(decoder.pid, signal.SIGKILL)
@@ -184,7 +184,7 @@ def test_the_child_ends_when_its_parent_is_killed(decoding: bool, tmp_path: Path
     wait_until(lambda: not is_running(child))
 
 
-def test_ctrl_c_does_not_reach_the_child(decoder: IsolatedDecoder) -> None:
+def test_ctrl_c_is_not_sent_to_the_child(decoder: IsolatedDecoder) -> None:
     decoder.decode(b"show", TASK)
 
     assert decoder.pid

@@ -152,7 +152,7 @@ def test_the_largest_accepted_picture_needs_the_known_memory_of_its_format(
 @pytest.mark.parametrize(
     "name", ["baseline JPEG", "progressive JPEG", "PNG", "WebP", "animated WebP", "TIFF", "GIF"]
 )
-def test_the_first_picture_above_the_limit_is_refused_from_its_header(name: str, tmp_path: Path) -> None:
+def test_the_first_picture_beyond_the_limit_is_refused_from_its_header(name: str, tmp_path: Path) -> None:
     width, height = 4096, 3072
 
     result = measured(FILES[name](width, height), tmp_path, width * height - 1)

@@ -236,14 +236,16 @@ def test_the_exif_of_a_rotated_avif_is_returned_unchanged() -> None:
         ("Raw profile type APP1", b"http://ns.adobe.com/xap/1.0/\0".hex(), None),
     ],
 )
-def test_exif_as_text_in_a_png_by_imagemagick_is_read(name: str, digits: str, returned: str | None) -> None:
+def test_exif_that_imagemagick_wrote_into_a_png_as_text_is_read(
+    name: str, digits: str, returned: str | None
+) -> None:
     text_chunk = PngInfo()
     text_chunk.add_text(name, f"\nexif\n{len(CAMERA):8}\n" + "\n".join(textwrap.wrap(digits, 72)) + "\n")
 
     assert metadata(pictures.png(pnginfo=text_chunk))["exif"].get("Make") == returned
 
 
-def test_a_png_with_exif_as_a_chunk_and_as_text_returns_the_chunk() -> None:
+def test_a_png_with_exif_as_a_chunk_and_as_text_shows_the_chunk() -> None:
     text_chunk = PngInfo()
     text_chunk.add_text("Raw profile type exif", f"\nexif\n{len(CAMERA):8}\n{CAMERA.hex()}\n")
     chunk = pictures.exif(main={Base.Make: "Other"})
@@ -314,7 +316,7 @@ def test_a_broken_color_profile_has_no_name(profile: bytes) -> None:
     assert profile_name(profile) is None
 
 
-def test_the_name_of_a_profile_is_limited_and_clean() -> None:
+def test_the_name_of_a_profile_is_bounded_and_clean() -> None:
     name = "swap built-in".encode("utf-16-be")
     profile = pictures.swapped_profile()
     assert name in profile
