@@ -148,7 +148,9 @@ def test_a_denial_without_a_reason_is_judged_by_the_kms_key_in_the_head_response
 
 
 @pytest.mark.parametrize("case", OPERATORS)
-def test_a_lost_permission_fails_no_image(stack: Stack, deliver: Callable[[], list[str]], case: str) -> None:
+def test_a_lost_permission_does_not_fail_an_image_at_once(
+    stack: Stack, deliver: Callable[[], list[str]], case: str
+) -> None:
     refuse(stack, *OPERATORS[case])
     with_record = OPERATORS[case][0] is None
     assert deliver() == ["message-0"]

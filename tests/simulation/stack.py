@@ -214,7 +214,7 @@ class Stack:
         process, outer = Process(f"{caller} api-{self.counts['requests']}"), actor.process
         process.actors.append(actor)
         self.urls[process.name] = url
-        # Lambda's timeout. A frozen API process may not outlive it, because a later deadline depends on that.
+        # Lambda's timeout. It also ends a frozen process, which must not outlive a deadline.
         world.at(API_TIMEOUT_SECONDS, lambda: world.kill(process))
         name, actor.process, actor.name = actor.name, process, process.name
         try:
