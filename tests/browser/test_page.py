@@ -96,6 +96,7 @@ def test_the_page_is_light_and_nothing_moves_while_pictures_load(
     assert measured["shift"] == []
 
 
+@pytest.mark.slow
 def test_five_hundred_images_load_while_scrolling(page: Page, five_hundred: Stack) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

@@ -154,12 +154,15 @@ def test_a_forced_caption_is_computed_even_if_another_reprocess_comes_first(stac
     assert deliver(stack, captioner, "1.jpg").caption == "caption 2"
 
 
-def test_a_hundred_uploads_of_ten_pictures_compute_ten_captions(stack: Stack) -> None:
+@pytest.mark.parametrize(("uploads", "different"), [(12, 3), pytest.param(100, 10, marks=pytest.mark.slow)])
+def test_as_many_captions_are_computed_as_there_are_different_pictures(
+    stack: Stack, uploads: int, different: int
+) -> None:
     captioner = Numbered()
-    for number in range(100):
-        drop(stack, captioner, f"{number}.jpg", pictures.jpeg(20 + number % 10, 20))
-    assert len(captioner.pictures) == 10
-    assert stack.counts() == {"success": 100}
+    for number in range(uploads):
+        drop(stack, captioner, f"{number}.jpg", pictures.jpeg(20 + number % different, 20))
+    assert len(captioner.pictures) == different
+    assert stack.counts() == {"success": uploads}
 
 
 # Duplicates in the API

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 
 from tests import pictures
 from tests.ministack import needs_ministack
@@ -50,6 +51,7 @@ def kill(stack: Stack) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_all_data_survive_a_restart_and_all_except_texts_survive_a_kill(tmp_path: Path) -> None:
     with running_stack(tmp_path, *OPTIONS) as stack:
         first = stack.upload(pictures.jpeg(400, 300))

@@ -79,6 +79,7 @@ class Uploads:
         return self._ids.result()
 
 
+@pytest.mark.slow
 def test_images_are_captioned_again_after_the_real_model_was_downloaded(
     tmp_path: Path, environment: dict[str, str], slow_connection: SlowConnection
 ) -> None:

@@ -98,6 +98,7 @@ def break_everything(response: httpx.Response) -> None:
         spoil(response)
 
 
+@pytest.mark.slow
 def test_errors_of_the_api_are_found_and_do_not_hide_other_steps(stack: Stack, tmp_path: Path) -> None:
     until(lambda: is_idle(stack), seconds=60)
     # The bucket allows uploads from the gallery of its own stack, but not from a page at the proxy's URL.
@@ -121,6 +122,7 @@ def test_errors_of_the_api_are_found_and_do_not_hide_other_steps(stack: Stack, t
     assert run.steps["nothing is left behind"][0] == "passed"
 
 
+@pytest.mark.slow
 def test_a_stopped_processor_is_found_and_its_images_are_removed(stack: Stack, tmp_path: Path) -> None:
     stack.clear()
     before = everything_in(stack)
@@ -144,6 +146,7 @@ def test_a_stopped_processor_is_found_and_its_images_are_removed(stack: Stack, t
     until(lambda: everything_in(stack) == before, seconds=60)
 
 
+@pytest.mark.slow
 def test_changes_by_others_are_no_failure(stack: Stack, tmp_path: Path) -> None:
     with started(stack, tmp_path / "report.md") as process:
         wait_for(process, "statistics before")

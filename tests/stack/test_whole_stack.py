@@ -161,6 +161,7 @@ def test_the_log_contains_an_event_for_each_end_of_an_image(stack: Stack) -> Non
     assert until(lambda: len(found := events()) == 2 and found, seconds=20) == ["ImageProcessed", "ImageDeleted"]
 
 
+@pytest.mark.slow
 def test_twenty_uploads_survive_the_kill_of_the_processor(stack: Stack) -> None:
     before = stack.api.get("/api/stats").json()
     image_ids = [stack.upload(pictures.jpeg(1200, 800), f"{number}.jpg") for number in range(20)]

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from image_core.keys import thumbnail_key
 from image_core.model import Record, Status, StoredObject, ThumbnailInfo, Thumbnails
 from image_core.stores.counters import Reading
@@ -139,6 +141,7 @@ def peak_bytes(count: int) -> int:
     return peak
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_images() -> None:
     peak_bytes(1_000)  # allocates everything that is created only once
     few, many = peak_bytes(2_000), peak_bytes(12_000)
