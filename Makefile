@@ -166,7 +166,7 @@ model: $(if $(filter 1,$(VERIFY)),$(REFERENCE),$(RUN)) $(if $(filter 1,$(PHOTOGR
 model-check: $(RUN)  ## Compare the model folders with their checksums
 	$(BIN)/python -m models.check
 
-bench: $(REFERENCE) $(BENCH)  ## Measure pictures, captions, cold starts, the API and the local stack under load (use an idle machine)
+bench: $(REFERENCE) $(BENCH)  ## Measure pictures, captions, cold starts, the API, the local stack under load and the whole job (use an idle machine)
 	$(BIN)/python -m bench.images
 	$(BIN)/python -m bench.hostile_exif
 	$(BIN)/python -m bench.captions
@@ -174,6 +174,7 @@ bench: $(REFERENCE) $(BENCH)  ## Measure pictures, captions, cold starts, the AP
 	$(BIN)/python -m bench.api
 	$(BIN)/python -m bench.api_load
 	$(BIN)/python -m bench.local_stack
+	$(BIN)/python -m bench.whole_job
 
 demo-model: $(REFERENCE)  ## Train the demo caption model (about 30 minutes on two cores)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m models.demo.train
