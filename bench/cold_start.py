@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench.blip import TOKENS, WORK, Model, prepare
+from bench.blip import TOKENS, WORK, Model, folder_bytes, prepare, prepare_int8
 from bench.contestants import picture
 from bench.deployed import required_by, size_bytes, with_dependencies
 from bench.report import check_bound, machine, ratio, spread, table
@@ -47,37 +47,45 @@ def main() -> None:
     print(
         f"\n## Cold start\n\n{model.name}, spawn to first caption of {TOKENS} tokens, {rounds} rounds.\n{where}\n"
     )
-    reference_starts, engine_starts = _measure(model, rounds)
+    eight_bits = prepare_int8(model)
+    reference_starts, engine_starts, int8_starts = _measure(model, eight_bits, rounds)
     transformers_mb, engine_mb, both_mb = map(
         _megabytes, (TRANSFORMERS_PACKAGES, ENGINE_PACKAGES, _processor_packages())
     )
     extra_mb = max(one.peak_bytes for one in engine_starts) / 1e6 - model.weights_bytes / 1e6
-    times = [[one.seconds for one in reference_starts], [one.seconds for one in engine_starts]]
+    times = [[one.seconds for one in starts] for starts in (reference_starts, engine_starts, int8_starts)]
+    libraries = [f"{transformers_mb:.0f}", f"{engine_mb:.0f}", f"{engine_mb:.0f}"]
+    exports = [f"{folder_bytes(folder) / 1e6:.0f}" for folder in (model.exported, eight_bits)]
+    models = [f"{model.weights_bytes / 1e6:.0f}", *exports]
+    names = ["torch + transformers", "this engine, fp32", "this engine, int8"]
+    memory = [_memory(starts) for starts in (reference_starts, engine_starts, int8_starts)]
     rows = [
-        ["torch + transformers", spread(times[0]), "1.00", _memory(reference_starts), f"{transformers_mb:.0f}"],
-        ["this engine", spread(times[1]), ratio(*times), _memory(engine_starts), f"{engine_mb:.0f}"],
+        [names[i], spread(times[i]), ratio(times[0], times[i]), memory[i], models[i], libraries[i]]
+        for i in range(len(names))
     ]
-    header = ["", "seconds, median (range)", "times as fast", "peak memory, MB", "libraries on disk, MB"]
+    header = ["", "seconds, median (range)", "times as fast", "peak memory, MB", "model, MB", "libraries, MB"]
     print(table(header, rows))
-    print(f"\nWeights {model.weights_bytes / 1e6:.0f} MB. All packages of the processor: {both_mb:.0f} MB.\n")
+    print(f"\nAll packages of the processor: {both_mb:.0f} MB.\n")
     print(check_bound("times as fast", median(times[0]) / median(times[1]), TO_TRANSFORMERS, at_least=True))
     print(check_bound("peak memory beyond the weights, MB", extra_mb, EXTRA_MEMORY_MB, at_least=False))
     print(check_bound("deployed in addition to weights and base image, MB", both_mb, DEPLOYED_MB, at_least=False))
 
 
-def _measure(model: Model, rounds: int) -> tuple[list[Start], list[Start]]:
+def _measure(model: Model, eight_bits: Path, rounds: int) -> tuple[list[Start], list[Start], list[Start]]:
     path = WORK / "picture.jpg"
     picture(0).save(path, quality=95)
-    reference_starts, engine_starts = [], []
+    reference_starts, engine_starts, int8_starts = [], [], []
     for number in range(rounds + 1):
         reference = _start("transformers", model.checkpoint, path)
         engine = _start("onnx", model.exported, path)
+        int8 = _start("onnx", eight_bits, path)  # its tokens may differ
         if reference.ids != engine.ids:
             raise SystemExit(f"the captions differ: {reference.ids}, {engine.ids}")
         if number:  # the first round warms the page cache
             reference_starts.append(reference)
             engine_starts.append(engine)
-    return reference_starts, engine_starts
+            int8_starts.append(int8)
+    return reference_starts, engine_starts, int8_starts
 
 
 def _start(way: str, folder: Path, path: Path) -> Start:

@@ -89,7 +89,8 @@ class RecordedCalls:
         """Only a run of all functional tests can tell which permissions are unused."""
         files = {item.path.name for item in session.items if item.path.parent == FUNCTIONAL}
         wanted = {path.name for path in FUNCTIONAL.glob("test_*.py")}
-        self._is_complete = files == wanted and not session.config.option.keyword
+        options = session.config.option
+        self._is_complete = files == wanted and not options.keyword and not options.collectonly
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
