@@ -172,7 +172,9 @@ class Watch:
         """Requested results are made again exactly once, and nothing else is. A new version needs all results."""
         image_id = _text(new, "image_id") or ""
         wanted = self._wanted.get(image_id, EVERYTHING)
-        if not old or _text(new, "version") != _text(old, "version"):
+        if not old:
+            wanted = EVERYTHING  # of an earlier image with this id nothing is owed
+        elif _text(new, "version") != _text(old, "version"):
             wanted |= EVERYTHING
         if old and _number(new, "generation") > _number(old, "generation"):
             wanted |= self._requested_by(caller)

@@ -81,6 +81,28 @@ def test_a_presigned_url_does_not_bring_back_a_deleted_image(late_file: File, wa
     assert sum(result.counts.values()) == 0
 
 
+def test_a_presigned_url_of_an_earlier_image_brings_nothing_back() -> None:
+    """The record that knew of the URL was deleted with its file, and the file was dropped again."""
+
+    def story(user: User) -> None:
+        reserved = user.reserve(FIRST, "photo.png")
+        assert reserved is not None
+        image_id, key, url = reserved
+        user.put_to(url, key, FIRST)
+        user.stack.world.sleep(3)
+        user.remove(key)
+        user.stack.world.sleep(3)
+        user.put(key, FIRST)
+        user.stack.world.sleep(3)
+        user.delete(image_id, key)
+        user.stack.world.sleep(3)
+        user.put_to(url, key, FIRST)
+
+    result = run_story(story)
+    _check(result)
+    assert sum(result.counts.values()) == 0
+
+
 def test_a_caption_is_not_copied_from_a_file_that_was_overwritten() -> None:
     def story(user: User) -> None:
         user.put(KEY, FIRST)

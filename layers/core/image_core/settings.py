@@ -96,6 +96,11 @@ class Settings(BaseModel):
         return self.processor_timeout_seconds + LEASE_MARGIN_SECONDS
 
     @property
+    def upload_seconds(self) -> int:
+        """How long after a presigned URL was issued its file may still arrive: its validity and the upload itself."""
+        return self.upload_url_seconds + self.pending_timeout_seconds
+
+    @property
     def account_id(self) -> str | None:
         """The AWS account of the stack, taken from its queue's URL."""
         match = re.search(r"/(\d{12})/[^/]+$", self.queue_url)

@@ -63,7 +63,7 @@ def reserve_upload(
     require_accepted(wanted.size, wanted.content_type, settings)
     now_ms = services.clock.now_ms()
     expires_ms = now_ms + settings.upload_url_seconds * 1000
-    deadline = expires_ms + settings.pending_timeout_seconds * 1000
+    deadline = now_ms + settings.upload_seconds * 1000
     image_id = image_id_for("POST /api/uploads", idempotency_key)
     note(image_id=image_id)
     sha256 = wanted.sha256.lower() if wanted.sha256 else None

@@ -93,7 +93,7 @@ def _run(load: Load, decide: Decide, services: Services, on_claim: OnClaim | Non
 
 
 def _act(decision: Decision, state: ImageState, now_ms: int, services: Services, on_claim: OnClaim | None) -> None:
-    record, stored = state.record_or_new(now_ms), state.stored
+    record, stored = state.record_or_new(now_ms, services.settings.upload_seconds), state.stored
     match decision:
         case Decision.CLAIM:
             assert stored is not None and on_claim is not None

@@ -18,12 +18,24 @@ class ImageState:
     record: Record | None
     stored: StoredObject | None
 
-    def record_or_new(self, now_ms: int) -> Record:
-        """The record, or a new one for a direct drop (`rev` 0: not written yet)."""
+    def record_or_new(self, now_ms: int, upload_seconds: int) -> Record:
+        """The record, or a new one for a direct drop (`rev` 0: not written yet).
+
+        Under a key of the API, an earlier record may have been deleted while its presigned URL is still valid. The
+        new record assumes such a URL, which ends at most `upload_seconds` from now.
+        """
         if self.record is not None:
             return self.record
         name = self.key.rstrip("/").rpartition("/")[2] or self.key
-        return Record.new(self.image_id, self.key, now_ms=now_ms, original_name=name, source="bucket")
+        may_have_url = claimed_image_id(self.key) == self.image_id
+        return Record.new(
+            self.image_id,
+            self.key,
+            now_ms=now_ms,
+            original_name=name,
+            source="bucket",
+            upload_until=now_ms + upload_seconds * 1000 if may_have_url else 0,
+        )
 
 
 def load_state(key: str, services: Services) -> ImageState:
