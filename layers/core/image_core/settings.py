@@ -97,7 +97,7 @@ class Settings(BaseModel):
 
     @property
     def upload_seconds(self) -> int:
-        """How long a file may still arrive after its presigned URL was issued: validity and duration of the upload."""
+        """How long a file may still arrive after its URL was presigned: validity and duration of the upload."""
         return self.upload_url_seconds + self.pending_timeout_seconds
 
     @property
