@@ -49,7 +49,7 @@ test-ministack: $(TEST) $(MINISTACK)/installed  ## Run the functional tests and 
 	EMULATOR=ministack $(BIN)/pytest $(IN_PARALLEL) tests/functional tests/iam tests/local/test_ministack.py tests/stack/test_ministack.py $(PYTEST)
 
 test-containers: $(REFERENCE)  ## Run the tests that take minutes: Lambda containers (needs Docker, Python 3.13 on PATH), large models
-	$(BIN)/pytest -m 'slow or containers' -rP $(IN_PARALLEL) $(PYTEST)
+	$(BIN)/pytest -m 'slow or containers' -rsP $(IN_PARALLEL) $(PYTEST)
 
 screenshots: $(TEST)  ## Take screenshots of each state of the gallery into .screenshots (needs Chromium), and the two of the docs
 	$(BIN)/python -m tests.browser.screenshots

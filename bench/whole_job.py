@@ -15,19 +15,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import httpx
-from packaging.requirements import Requirement
 from PIL import Image
 
 from bench.blip import Model, prepare
+from bench.deployed import required_by, size_bytes, with_dependencies
 from bench.local_stack import START_SECONDS, STOP_SECONDS, cpu_seconds, local_stack
 from bench.photographs import PHOTOGRAPHS
 from bench.report import machine, ratio, spread, table
@@ -37,8 +36,8 @@ from local.containers import free_port
 CLIENTS = 2
 IMAGE_SECONDS = 120
 SIZE = (3000, 2000)
-NAIVE_PACKAGES = ("fastapi", "uvicorn", "python-multipart", "pillow", "torch", "transformers")
-OUR_PACKAGES = Path(__file__).parents[1] / "requirements" / "run.in"
+NAIVE_PACKAGES = ["fastapi", "uvicorn", "python-multipart", "pillow", "torch", "transformers"]
+OUR_PACKAGES = Path(__file__).parents[1] / "requirements" / "run.txt"
 
 
 @dataclass
@@ -209,40 +208,12 @@ def report(ours: list[Round], naive: list[Round]) -> str:
             ratio([one.megabytes for one in ours], [one.megabytes for one in naive]),
         ],
     ]
-    sizes = [installed_megabytes(names) for names in (_names_in(OUR_PACKAGES), NAIVE_PACKAGES)]
+    packages = [required_by(OUR_PACKAGES), NAIVE_PACKAGES]
+    sizes = [sum(map(size_bytes, with_dependencies(names))) / 1e6 for names in packages]
     rows.append(["packages installed, MB", *(f"{size:.0f}" for size in sizes), f"{sizes[0] / sizes[1]:.2f}"])
     header = ["", "this pipeline, median (range)", "FastAPI, SQLite, transformers", "ratio"]
     share = f"The emulator of AWS takes {spread(shares, 100, 0)}% of the pipeline's CPU time."
     return f"{table(header, rows)}\n\n{share}\n"
-
-
-def installed_megabytes(names: Iterable[str]) -> float:
-    """Size of these packages and everything that they require, in this environment."""
-    seen: set[str] = set()
-    left = list(names)
-    total = 0
-    while left:
-        name = left.pop().lower().replace("_", "-")
-        if name in seen:
-            continue
-        seen.add(name)
-        try:
-            package = distribution(name)
-        except PackageNotFoundError:
-            continue  # optional, or for another platform
-        total += sum(
-            path.stat().st_size for one in package.files or () if (path := Path(str(one.locate()))).is_file()
-        )
-        for line in package.requires or ():
-            requirement = Requirement(line)
-            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                left.append(requirement.name)
-    return total / 1e6
-
-
-def _names_in(path: Path) -> list[str]:
-    lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
-    return [Requirement(line).name for line in lines if line]
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = IMAGE_SECONDS) -> None:
@@ -280,9 +251,8 @@ def _pss_megabytes(pid: int) -> float:
 
 def _cpu(service: Service) -> tuple[float, float]:
     """CPU seconds so far: of all processes, and of the emulator."""
-    return sum(map(cpu_seconds, family(service.pid))), cpu_seconds(
-        service.emulator_pid
-    ) if service.emulator_pid else 0.0
+    emulator = cpu_seconds(service.emulator_pid) if service.emulator_pid else 0.0
+    return sum(map(cpu_seconds, family(service.pid))), emulator
 
 
 def _is_success(response: httpx.Response) -> bool:

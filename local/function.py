@@ -57,7 +57,7 @@ class Worker:
         self._responses: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self.is_ready = False
         self.is_outdated = False
-        threading.Thread(target=self._read_responses, name=f"{name}-answers", daemon=True).start()
+        threading.Thread(target=self._read_responses, name=f"{name}-responses", daemon=True).start()
 
     def _read_responses(self) -> None:
         with contextlib.suppress(ValueError, OSError):  # the pipe is closed when the worker is stopped

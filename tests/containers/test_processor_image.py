@@ -40,7 +40,9 @@ def test_the_image_without_weights_and_base_image_is_small_and_has_no_torch(buil
 
     total, models = (int(in_image(built, "du", "-sb", path).split()[0]) for path in ("/var/task", "models"))
 
-    print(f"deployed beside weights and base image: {(total - models) / MEGABYTE:.0f} MB; models: {models:,} bytes")
+    print(
+        f"deployed without weights and base image: {(total - models) / MEGABYTE:.0f} MB; models: {models:,} bytes"
+    )
     assert total - models <= MAX_MEGABYTES * MEGABYTE
     installed = in_image(built, "ls", "/var/task").split()
     assert "onnxruntime" in installed

@@ -63,15 +63,21 @@ def test_a_worker_of_a_deleted_image_does_not_write_into_the_next_one() -> None:
     assert result.counts["success"] == 1
 
 
+def _uploaded_by_url(user: User) -> tuple[str, str, str]:
+    """The id, key and presigned URL of an image that was uploaded by the URL and processed."""
+    reserved = user.reserve(FIRST, "photo.png")
+    assert reserved is not None
+    _, key, url = reserved
+    user.put_to(url, key, FIRST)
+    user.stack.world.sleep(3)
+    return reserved
+
+
 @pytest.mark.parametrize("wait_seconds", [0, 1, 20, 55])
 @pytest.mark.parametrize("late_file", [FIRST, SECOND])
 def test_a_presigned_url_does_not_bring_back_a_deleted_image(late_file: File, wait_seconds: float) -> None:
     def story(user: User) -> None:
-        reserved = user.reserve(FIRST, "photo.png")
-        assert reserved is not None
-        image_id, key, url = reserved
-        user.put_to(url, key, FIRST)
-        user.stack.world.sleep(3)
+        image_id, key, url = _uploaded_by_url(user)
         user.delete(image_id, key)
         user.stack.world.sleep(wait_seconds)
         user.put_to(url, key, late_file)
@@ -85,11 +91,7 @@ def test_a_presigned_url_of_an_earlier_image_brings_nothing_back() -> None:
     """The record that knew of the URL was deleted with its file, and the file was dropped again."""
 
     def story(user: User) -> None:
-        reserved = user.reserve(FIRST, "photo.png")
-        assert reserved is not None
-        image_id, key, url = reserved
-        user.put_to(url, key, FIRST)
-        user.stack.world.sleep(3)
+        image_id, key, url = _uploaded_by_url(user)
         user.remove(key)
         user.stack.world.sleep(3)
         user.put(key, FIRST)

@@ -41,25 +41,10 @@ def image_response(
     duplicate_of: str | None = None,
 ) -> ImageResponse:
     """The envelope of one image. `thumbnail_url(image_id, size)` gives the URLs."""
-    return ImageResponse(
-        status=public_status(record),
-        data=image_data(record, thumbnail_url, expose_gps=expose_gps, duplicate_of=duplicate_of),
-        error=ErrorBody(**record.error) if record.error else None,
-    )
-
-
-def image_data(
-    record: Record,
-    thumbnail_url: Callable[[str, str], str],
-    *,
-    expose_gps: bool,
-    duplicate_of: str | None = None,
-) -> ImageData:
-    """The `data` of one image."""
     urls = None
     if record.thumbnails is not None:
         urls = {size: thumbnail_url(record.image_id, size) for size in record.thumbnails.sizes}
-    return ImageData(
+    data = ImageData(
         image_id=record.image_id,
         original_name=record.original_name,
         title=record.title,
@@ -75,6 +60,11 @@ def image_data(
         metadata=_metadata(record, expose_gps=expose_gps, duplicate_of=duplicate_of),
         thumbnails=urls,
         stages=_stages(record),
+    )
+    return ImageResponse(
+        status=public_status(record),
+        data=data,
+        error=ErrorBody(**record.error) if record.error else None,
     )
 
 

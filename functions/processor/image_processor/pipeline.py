@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from image_core.errors import (
     CaptionFailed,
@@ -197,7 +197,7 @@ def _caption(
         if source is not None:
             count("CaptionsCopied")
             log.info("caption copied", extra={"copied_from": source.image_id})
-            return replace(_captioned(source), model=model.model)
+            return _captioned(source)
     with stage("caption"):
         return _Captioned(_compute_caption(picture, model), model.model, recipe)
 

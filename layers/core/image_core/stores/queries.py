@@ -166,19 +166,13 @@ class Queries:
 
     def same_content(self, sha256: str, *, limit: int, newest_first: bool) -> list[str]:
         """Read the ids of up to `limit` images whose original has this SHA-256. The index may lag behind."""
-        index = Listing(sha256=sha256).index
-        response = self._client.query(
-            TableName=self._table,
-            IndexName=index.name,
-            KeyConditionExpression="#hash = :hash",
-            ExpressionAttributeNames={"#hash": index.hash_name},
-            ExpressionAttributeValues={":hash": {"S": index.hash_value}},
-            ScanIndexForward=not newest_first,
-            Limit=limit,
-        )
-        return [entry["image_id"]["S"] for entry in response["Items"]]
+        entries, _ = self._entries(Listing(sha256=sha256), limit=limit, newest_first=newest_first)
+        return [entry["image_id"]["S"] for entry in entries]
 
-    def _entries(self, listing: Listing, *, limit: int, after: str | None) -> tuple[list[dict[str, Any]], bool]:
+    def _entries(
+        self, listing: Listing, *, limit: int, after: str | None = None, newest_first: bool = True
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """Read up to `limit` entries of the list's index, and whether they are the last ones."""
         index = listing.index
         arguments: dict[str, Any] = {}
         if after is not None:
@@ -201,7 +195,7 @@ class Queries:
             KeyConditionExpression=condition,
             ExpressionAttributeNames=names,
             ExpressionAttributeValues=values,
-            ScanIndexForward=False,
+            ScanIndexForward=not newest_first,
             # One more than needed, to know whether there is a next page.
             Limit=limit + 1,
             **arguments,
