@@ -33,7 +33,7 @@ help:  ## List the tasks
 
 MINISTACK := .venv-ministack
 EMULATORS := $(if $(filter ministack,$(EMULATOR)),$(MINISTACK)/installed)
-run: $(RUN) $(EMULATORS)  ## Start the whole pipeline on this machine (PORT=8000 AWS_PORT=4566 WORKERS=2 MODEL=auto THUMBNAILS=small=150,medium=300 EMULATOR=moto)
+run: $(RUN) $(EMULATORS)  ## Start the whole pipeline on this machine (PORT=8000 AWS_PORT=4566 WORKERS=2 MODEL=auto THUMBNAILS=small=150,medium=300,large=1280:webp EMULATOR=moto)
 	@exec $(BIN)/python -m local
 
 sam-local: $(TEST) $(EMULATORS)  ## Start the pipeline with the functions in Lambda's containers (needs Docker, Python 3.13 on PATH; PORT=8000 AWS_PORT=4566)

@@ -1,12 +1,14 @@
-"""Four ways to implement the picture stage: ours, Pillow at full size (naive, and better), libvips.
+"""Ways to implement the picture stage: ours, Pillow at full size (naive, and better), libvips.
 
-Each converts a file's bytes to all results that the pipeline needs: metadata, two encoded thumbnails, and the
-caption model's array. The hash of the bytes is left out, because its cost is the same for all.
+Each converts a file's bytes to all results that the pipeline needs: metadata, encoded renditions, and the caption
+model's array. `ours, without large` makes only the two thumbnails. The hash of the bytes is left out, because its
+cost is the same for all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -17,15 +19,21 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from bench.contestants import Turn
+from image_core import renditions
+from image_core.renditions import Rendition, Renditions, fitted, largest_side
 from image_processor.captioning.preprocess import Preprocessor
-from image_processor.picture.thumbnails import fitted
+from image_processor.picture import thumbnails
+from image_processor.picture.decode import decode
+from image_processor.picture.metadata import extract
+from image_processor.picture.placeholder import placeholder
 
-SIZES = {"small": 150, "medium": 300}
+SIZES = renditions.parse(renditions.DEFAULT)
+WITHOUT_LARGE = {name: one for name, one in SIZES.items() if name != "large"}
 SIDE = 384
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 MAX_PIXELS = 100_000_000
-QUALITY = 85
+QUALITY = thumbnails.QUALITY
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,22 +48,28 @@ class Result:
 Way = Callable[[bytes], Result]
 
 
-def ours() -> Way:
-    """The steps of `pipeline.process` between download and caption."""
-    from image_processor.picture.decode import decode
-    from image_processor.picture.metadata import extract
-    from image_processor.picture.thumbnails import render
-
+def ours(sizes: Renditions = SIZES) -> Way:
+    """The steps of `pipeline.process` between download and caption. Renditions are encoded in another thread, while
+    this one makes the model's array."""
     preprocess = Preprocessor(SIDE, MEAN, STD)
+    threads = ThreadPoolExecutor(1)
 
     def work(data: bytes) -> Result:
-        picture = decode(data, max_pixels=MAX_PIXELS, largest_thumbnail=max(SIZES.values()))
-        metadata = extract(picture, size_bytes=len(data), sha256="")
-        thumbnails = render(picture, SIZES)
+        picture = decode(data, max_pixels=MAX_PIXELS, largest_side=largest_side(sizes))
+        pictures = thumbnails.scaled(picture, sizes)
+        encoding = threads.submit(thumbnails.encode, pictures, sizes)
+        metadata = extract(picture, size_bytes=len(data), sha256="") | {
+            "placeholder": placeholder(pictures["small"])
+        }
         array = preprocess(picture.for_captioning(SIDE))
-        return Result(metadata, {name: one.body for name, one in thumbnails.items()}, array)
+        return Result(metadata, {name: one.body for name, one in encoding.result().items()}, array)
 
     return work
+
+
+def ours_without_large() -> Way:
+    """Only the two thumbnails."""
+    return ours(WITHOUT_LARGE)
 
 
 def naive() -> Way:
@@ -73,17 +87,19 @@ def _at_full_size(thumbnails_of: Callable[[Image.Image], dict[str, Image.Image]]
 
     def work(data: bytes) -> Result:
         metadata, picture = naive_picture(data)
-        thumbnails = {}
-        for name, picture_of_that_size in thumbnails_of(picture).items():
+        saved = {}
+        for name, small in thumbnails_of(picture).items():
             body = BytesIO()
-            if picture_of_that_size.mode == "RGBA":
-                picture_of_that_size.save(body, "PNG")
-            else:
-                picture_of_that_size.save(body, "JPEG", quality=QUALITY)
-            thumbnails[name] = body.getvalue()
-        return Result(metadata, thumbnails, preprocess(on_white(picture)))
+            kind = _kind(SIZES[name], alpha=small.mode == "RGBA")
+            small.save(body, kind.upper(), **({} if kind == "png" else {"quality": QUALITY[kind]}))
+            saved[name] = body.getvalue()
+        return Result(metadata, saved, preprocess(on_white(picture)))
 
     return work
+
+
+def _kind(rendition: Rendition, *, alpha: bool) -> str:
+    return rendition.format if rendition.format != "auto" else "png" if alpha else "jpeg"
 
 
 def naive_picture(data: bytes) -> tuple[dict[str, Any], Image.Image]:
@@ -105,17 +121,16 @@ def naive_picture(data: bytes) -> tuple[dict[str, Any], Image.Image]:
 
 def naive_thumbnails(picture: Image.Image) -> dict[str, Image.Image]:
     """Thumbnails with `resize` and its default filter."""
-    return {name: picture.resize(fitted(*picture.size, side)) for name, side in SIZES.items()}
+    return {name: picture.resize(fitted(*picture.size, one.side)) for name, one in SIZES.items()}
 
 
 def better_thumbnails(picture: Image.Image) -> dict[str, Image.Image]:
     """Thumbnails from a copy, with `thumbnail` and its defaults, as in Pillow's tutorial."""
-    thumbnails = {}
-    for name, side in SIZES.items():
-        copy = picture.copy()
-        copy.thumbnail((side, side))
-        thumbnails[name] = copy
-    return thumbnails
+    copies = {}
+    for name, one in SIZES.items():
+        copies[name] = picture.copy()
+        copies[name].thumbnail((one.side, one.side))
+    return copies
 
 
 def on_white(picture: Image.Image) -> Image.Image:
@@ -139,29 +154,31 @@ def vips() -> Way:
 
     def work(data: bytes) -> Result:
         metadata, base = vips_picture(data)
-        thumbnails = {}
+        saved = {}
         for name, one in vips_thumbnails(base).items():
-            save = one.pngsave_buffer if one.hasalpha() else one.jpegsave_buffer
-            thumbnails[name] = save(keep="none") if one.hasalpha() else save(Q=QUALITY, keep="none")
+            kind = _kind(SIZES[name], alpha=one.hasalpha())
+            options = {"png": {}, "jpeg": {"Q": QUALITY["jpeg"]}, "webp": {"Q": QUALITY["webp"], "effort": 0}}[kind]
+            saved[name] = getattr(one, f"{kind}save_buffer")(keep="none", **options)
         flat = base.flatten(background=[255, 255, 255]) if base.hasalpha() else base
         squeezed = flat.thumbnail_image(SIDE, height=SIDE, size="force")
         pixels = np.asarray(squeezed.numpy())
         array = np.stack([table[pixels[..., channel]] for channel, table in enumerate(tables)])[np.newaxis]
-        return Result(metadata, thumbnails, array)
+        return Result(metadata, saved, array)
 
     pyvips.cache_set_max(0)
     return work
 
 
 def vips_picture(data: bytes) -> tuple[dict[str, Any], Any]:
-    """Metadata, and the upright sRGB picture with 768 pixels or more on its short side, in memory."""
+    """Metadata, and the upright sRGB picture in memory, large enough for all renditions and the array."""
     import pyvips
 
     header = pyvips.Image.new_from_buffer(data, "")
     metadata = {name: header.get(name) for name in header.get_fields() if name.startswith("exif-ifd")}
     metadata |= {"width": header.width, "height": header.height, "format": header.get("vips-loader")}
     short = min(header.width, header.height)
-    factor = max(1, short // 768)
+    needed = int(1.5 * max(fitted(header.width, header.height, largest_side(SIZES))))
+    factor = max(1, min(short // 768, max(header.width, header.height) // needed))
     loader = str(metadata["format"])
     options: dict[str, Any] = {}
     if loader.startswith("jpegload"):
@@ -182,12 +199,22 @@ def vips_picture(data: bytes) -> tuple[dict[str, Any], Any]:
 
 
 def vips_thumbnails(base: Any) -> dict[str, Any]:
-    """The thumbnails. The small one is made from the medium one."""
-    medium = base.thumbnail_image(SIZES["medium"], size="down").copy_memory()
-    return {"small": medium.thumbnail_image(SIZES["small"], size="down"), "medium": medium}
+    """The renditions. Each is made from the next larger one."""
+    made = {}
+    for name, one in sorted(SIZES.items(), key=lambda item: -item[1].side):
+        made[name] = base = base.thumbnail_image(one.side, size="down").copy_memory()
+    return made
 
 
-WAYS: dict[str, Callable[[], Way]] = {"naive": naive, "thumbnail()": thumbnail, "ours": ours, "libvips": vips}
+WITHOUT = "ours, without large"
+WAYS: dict[str, Callable[[], Way]] = {
+    "naive": naive,
+    "thumbnail()": thumbnail,
+    "ours": ours,
+    WITHOUT: ours_without_large,
+    "libvips": vips,
+}
+"""All but one make the same renditions."""
 
 
 def turns(name: str, paths: list[Path], repeats: list[int]) -> Turn:

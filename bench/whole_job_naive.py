@@ -24,7 +24,7 @@ from bench.contestants import transformers_caption
 
 FOLDER, CHECKPOINT = "BENCH_FOLDER", "BENCH_CHECKPOINT"
 """Environment variables: where files and the database are, and the model's checkpoint."""
-SIZES = {"small": 150, "medium": 300}
+SIZES = {"small": (150, "jpg"), "medium": (300, "jpg"), "large": (1280, "webp")}
 
 
 def create_app() -> FastAPI:
@@ -65,10 +65,10 @@ def _process(folder: Path, image_id: str, caption: Callable[[Image.Image], list[
     with Image.open(path) as file:
         exif = {str(tag): str(value) for tag, value in file.getexif().items()}
         upright = ImageOps.exif_transpose(file).convert("RGB")
-    for name, side in SIZES.items():
+    for name, (side, kind) in SIZES.items():
         thumbnail = upright.copy()
         thumbnail.thumbnail((side, side))
-        thumbnail.save(f"{path}-{name}.jpg", quality=85)
+        thumbnail.save(f"{path}-{name}.{kind}", quality=85 if kind == "jpg" else 80)
     data = {
         "width": upright.width,
         "height": upright.height,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from image_core.settings import thumbnail_sizes
+from image_core import renditions
 from local.template import ROOT
 
 EMULATORS = ("moto", "ministack")
@@ -118,7 +118,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         type=_thumbnails,
         default=environment.get("THUMBNAILS") or None,
         metavar="TABLE",
-        help="thumbnail sizes, e.g. small=150,medium=300,large=1024 ($THUMBNAILS, the template's default)",
+        help="pictures to make of each image, e.g. small=150,medium=300,large=1280:webp ($THUMBNAILS, the "
+        "template's default)",
     )
     add(
         "--sam",
@@ -209,7 +210,7 @@ def _seconds(text: str) -> float:
 
 def _thumbnails(text: str) -> str:
     try:
-        thumbnail_sizes(text)
+        renditions.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return text

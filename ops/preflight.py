@@ -22,8 +22,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from image_core import renditions
 from image_core.errors import ModelError
-from image_core.settings import thumbnail_sizes
 from image_processor.captioning import find_model_dir
 from image_processor.captioning.model_folder import (
     MIN_EQUAL_TOKENS,
@@ -116,7 +116,7 @@ def parameter_problems(template: Template, parameters: Mapping[str, str]) -> lis
             problems.append(f"{name}={value}: it does not match {pattern}")
     if not problems:
         try:
-            thumbnail_sizes(parameters["Thumbnails"])
+            renditions.parse(parameters["Thumbnails"])
         except ValueError as error:
             problems.append(f"Thumbnails={parameters['Thumbnails']}: {error}")
     return problems

@@ -15,7 +15,7 @@ from image_processor.picture.formats import DecodeLimits
 from image_processor.picture.isolated_process import serve
 
 
-def work(data: bytes, name: str, limits: DecodeLimits, largest_thumbnail: int) -> Decoded:
+def work(data: bytes, name: str, limits: DecodeLimits, largest_side: int) -> Decoded:
     """Follow the instruction in `data`. `show` returns a picture whose EXIF is the environment."""
     command, _, argument = data.decode().partition(" ")
     match command:
@@ -47,7 +47,7 @@ def work(data: bytes, name: str, limits: DecodeLimits, largest_thumbnail: int) -
         icc_profile=b"profile",
         dpi=(72.0, 72.0),
         stored=picture,
-        covered=(0, 0, 2, float(largest_thumbnail)),
+        covered=(0, 0, 2, float(largest_side)),
         exif=Exif(dict(os.environ), {"latitude": 1.5}),
     )
 

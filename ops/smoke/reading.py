@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from image_core.keys import thumbnail_prefix
+from image_core.renditions import MEDIA_TYPES
 from ops.smoke.journey import Blocked, Journey, UploadedImage, expect, require
 from ops.smoke.picture import thumbnail_error
 from ops.smoke.uploads import s3_error
@@ -37,7 +38,7 @@ def fetched_thumbnail(journey: Journey, image: UploadedImage, size: str) -> byte
     for response in (first, second):
         expect(response, 200)
         kind = response.headers.get("content-type", "")
-        require(kind in ("image/jpeg", "image/png"), f"thumbnail {size} has the Content-Type {kind!r}")
+        require(kind in MEDIA_TYPES.values(), f"thumbnail {size} has the Content-Type {kind!r}")
     require(first.content == second.content, f"thumbnail {size}: two calls returned different bytes")
     length = first.headers.get("content-length")
     require(length in (None, str(len(first.content))), f"thumbnail {size}: Content-Length is {length}")

@@ -30,7 +30,7 @@ def subject_of(target: Target) -> Subject:
         storage=services.storage,
         has_thumbnails_bucket=True,
         records=services.records,
-        thumbnails=dict(settings.thumbnails),
+        thumbnails={name: one.side for name, one in settings.thumbnails.items()},
         cors_origins=settings.cors_origins,
         is_aws=is_aws,
         secrets=_hidden(secrets, key, settings.account_id),

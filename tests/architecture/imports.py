@@ -27,7 +27,7 @@ AROUND_IT = ("local", "ops", "tests", "bench")
 
 # errors, model ← keys, settings ← stores ← services ← lifecycle; each imports only from its left.
 LAYERS = (
-    {"errors", "retry", "model", "histogram", "formats", "clock"},
+    {"errors", "retry", "model", "histogram", "formats", "renditions", "clock"},
     {"keys", "settings", "telemetry"},
     {"stores"},
     {"services"},

@@ -24,6 +24,7 @@ METADATA = {
     "frames": 1,
     "icc_profile": "Display P3",
     "dpi": [300.0, 72.01],
+    "placeholder": {"thumbhash": "HggCBYJCQRAjIhFVVpZVVwYw4i9z", "color": "#7d7777"},
     "exif": {"Make": "Acme", "FNumber": 2.8, "LensSpecification": [24, 70, None, None]},
 }
 
@@ -52,7 +53,7 @@ def stored_object(record: Record, version: str = "v1", **fields: Any) -> StoredO
 def attempt_thumbnails(record: Record) -> dict[str, ThumbnailInfo]:
     """Return the thumbnails of the record's current attempt."""
     return {
-        size: ThumbnailInfo(f"{record.image_id}/{record.attempt}/{size}", 150, 100, "image/jpeg", 100)
+        size: ThumbnailInfo(f"{record.image_id}/{record.attempt}/{size}", 150, 100, "image/jpeg", 100, "0123")
         for size in ("small", "medium")
     }
 

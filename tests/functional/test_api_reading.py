@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -48,7 +49,18 @@ def test_an_image_is_returned_with_all_fields(stack: Stack, api: Api) -> None:
             "generation": 1,
             "processing_time_seconds": 0.42,
             "metadata": METADATA | {"caption": "a photo of a red square", "caption_model": "fake@1"},
-            "thumbnails": {"small": f"{thumbnails}/small", "medium": f"{thumbnails}/medium"},
+            "thumbnails": {"small": f"{thumbnails}/small?v=0123", "medium": f"{thumbnails}/medium?v=0123"},
+            "renditions": [
+                {
+                    "name": size,
+                    "url": f"{thumbnails}/{size}?v=0123",
+                    "width": 150,
+                    "height": 100,
+                    "bytes": 100,
+                    "format": "jpeg",
+                }
+                for size in ("small", "medium")
+            ],
             "stages": {"metadata": "done", "thumbnails": "done", "caption": "done"},
         },
         "error": None,
@@ -96,7 +108,9 @@ def test_urls_use_the_host_of_the_request(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     path = f"/api/images/{record.image_id}"
     response = api.get(path, host="images.example.org", x_forwarded_proto="http")
-    assert response.json()["data"]["thumbnails"]["small"] == f"http://images.example.org{path}/thumbnails/small"
+    assert (
+        response.json()["data"]["thumbnails"]["small"] == f"http://images.example.org{path}/thumbnails/small?v=0123"
+    )
 
 
 @pytest.mark.parametrize(
@@ -253,6 +267,25 @@ def test_a_thumbnail_is_returned_as_its_bytes(stack: Stack, api: Api, size: str)
     assert response.body == f"{size} of {record.thumbnails.attempt}".encode()
     assert response.headers["content-type"] == "image/jpeg"
     assert response.headers["cache-control"] == "private, no-cache"
+
+
+def test_a_thumbnail_with_its_digest_is_kept_by_caches_forever(stack: Stack, api: Api) -> None:
+    path = f"/api/images/{stored_image(stack, Status.SUCCESS).image_id}/thumbnails/small"
+
+    current, outdated = api.get(path, "v=0123"), api.get(path, "v=4567")
+    known = api.get(path, "v=0123", if_none_match=current.headers["etag"])
+
+    assert (current.status, known.status, outdated.status) == (200, 304, 200)
+    for response in (current, known):
+        assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert outdated.headers["cache-control"] == "private, no-cache", "it is not the picture of that digest"
+
+
+def test_a_thumbnail_of_an_older_version_has_no_digest(stack: Stack, api: Api) -> None:
+    claimed = image_in(stack.records, Status.PROCESSING)
+    older = {size: replace(info, digest=None) for size, info in attempt_thumbnails(claimed).items()}
+    stack.records.save(claimed, metadata=METADATA, thumbnails=older)
+    assert api.get(f"/api/images/{claimed.image_id}").json()["data"]["thumbnails"]["small"].endswith("/small")
 
 
 def test_a_known_thumbnail_gets_304(stack: Stack, api: Api) -> None:

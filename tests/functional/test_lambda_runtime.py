@@ -74,7 +74,7 @@ def test_the_processor_function_processes_an_s3_message(stack: Stack, tmp_path: 
     assert response == {"batchItemFailures": []}
     assert (record.status, record.key) == (Status.SUCCESS, "some folder/my photo+1 é.jpg")
     assert record.caption
-    assert len(stack.thumbnails()) == 2
+    assert len(stack.thumbnails()) == 3
 
 
 def test_the_recovery_function_sweeps_on_its_schedule(stack: Stack, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from image_core import renditions
 from image_core.errors import UploadIncomplete
 from image_core.keys import derived_image_id, new_image_id, upload_key
 from image_core.model import ModelQuality, Status
@@ -75,12 +76,17 @@ def test_a_dropped_picture_gets_a_record_metadata_thumbnails_and_a_caption(
         "icc_profile": None,
         "dpi": None,
         "exif": {"Make": "Canon"},
+        "placeholder": {"thumbhash": "GwkKZJZziXfAaIeHd2pw6viYjg==", "color": "#807855"},
     }
     assert (record.content_type, record.size_bytes) == ("image/jpeg", len(body))
     assert (record.caption, record.caption_model) == ("a photo with a red corner", "fake@1")
     assert record.thumbnails is not None
     sizes = {size: (info.width, info.height) for size, info in record.thumbnails.sizes.items()}
-    assert sizes == {"small": (150, 75), "medium": (300, 150)}
+    assert sizes == {"small": (150, 75), "medium": (300, 150), "large": (400, 200)}
+    for info in record.thumbnails.sizes.values():
+        thumbnail = stack.services.storage.get_thumbnail(info.key)
+        assert thumbnail is not None
+        assert info.digest == hashlib.sha256(thumbnail).hexdigest()[:16]
     assert stack.thumbnails() == {info.key for info in record.thumbnails.sizes.values()}
     assert stack.counts() == {"success": 1}
 
@@ -122,8 +128,8 @@ def test_a_picture_smaller_than_the_thumbnails_is_not_enlarged(
     assert {(info.width, info.height) for info in thumbnails.sizes.values()} == {(40, 20)}
 
 
-def test_the_largest_thumbnail_has_enough_pixels_whatever_its_name(stack: Stack, captioner: FakeCaptioner) -> None:
-    sizes = {"large": 1024, "small": 150, "medium": 300}
+def test_the_largest_side_has_enough_pixels_whatever_its_name(stack: Stack, captioner: FakeCaptioner) -> None:
+    sizes = renditions.parse("large=1024,small=150,medium=300")
     services = replace(stack.services, settings=stack.settings.model_copy(update={"thumbnails": sizes}))
     original = pictures.noise(1024, 1024).convert("L").resize((1536, 1536), Image.Resampling.BICUBIC)
     exact = np.asarray(original.resize((1024, 1024), Image.Resampling.LANCZOS)).astype(int)

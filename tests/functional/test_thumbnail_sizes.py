@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
+from image_core import renditions
 from image_core.model import Status
-from image_core.settings import thumbnail_sizes
 from image_processor.handler import Processor
 from tests import pictures
 from tests.functional.captioners import FakeCaptioner
 from tests.functional.emulator import Stack
-from tests.functional.http_api import Api
+from tests.functional.http_api import Api, request
 from tests.functional.images import image_in, stored_image
 from tests.functional.s3_events import messages, notification
 
@@ -38,9 +38,9 @@ def test_a_size_can_be_added_by_configuration(make_stack: Callable[..., Stack]) 
 
     urls = api.get(f"/api/images/{image_id}").json()["data"]["thumbnails"]
     assert list(urls) == ["small", "medium", "large"]
-    for size, side in thumbnail_sizes(WITH_LARGE).items():
+    for size, rendition in renditions.parse(WITH_LARGE).items():
         response = api.get(urlsplit(urls[size]).path)
-        assert Image.open(BytesIO(response.body)).size == (side, side)
+        assert Image.open(BytesIO(response.body)).size == (rendition.side, rendition.side)
     large = Image.open(BytesIO(api.get(urlsplit(urls["large"]).path).body)).convert("L")
     difference = ImageChops.difference(large, original.resize(large.size, Image.Resampling.LANCZOS))
     assert ImageStat.Stat(difference).mean[0] < 8, "it would be 16 if it were enlarged from a smaller picture"
@@ -49,7 +49,12 @@ def test_a_size_can_be_added_by_configuration(make_stack: Callable[..., Stack]) 
 def test_an_older_image_returns_its_existing_sizes(stack: Stack, api: Api) -> None:
     record = stored_image(stack, Status.SUCCESS)
     path = f"/api/images/{record.image_id}"
-    now = Api(replace(stack.services, settings=stack.settings.model_copy(update={"thumbnails": {"large": 1024}})))
+    now = Api(
+        replace(
+            stack.services,
+            settings=stack.settings.model_copy(update={"thumbnails": renditions.parse("large=1024")}),
+        )
+    )
 
     assert list(now.get(path).json()["data"]["thumbnails"]) == ["small", "medium"]
     assert now.get(f"{path}/thumbnails/small").body == api.get(f"{path}/thumbnails/small").body
@@ -59,7 +64,32 @@ def test_an_older_image_returns_its_existing_sizes(stack: Stack, api: Api) -> No
     assert "retry-after" not in missing.headers, "waiting does not help"
 
 
-@pytest.mark.parametrize("size", ["large", "Small", "small.jpg", "%00", "x" * 300])
+def test_reprocessing_only_the_thumbnails_adds_a_new_size(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack(thumbnails="small=150")
+    captioner = FakeCaptioner()
+    stack.put("photo.jpg", pictures.jpeg(2000, 1000))
+    Processor(stack.services, lambda _: captioner)(messages(notification(stack)))
+    record = stack.the_record()
+    larger = replace(
+        stack.services,
+        settings=stack.settings.model_copy(update={"thumbnails": renditions.parse("small=150,large=1280:webp")}),
+    )
+    api = Api(larger)
+
+    path = f"/api/images/{record.image_id}/reprocess"
+    assert api.send(request("http_post_empty.json", path, "stage=thumbnails")).status == 202
+    Processor(larger, lambda _: captioner)(messages(notification(stack)))
+
+    found = api.get(f"/api/images/{record.image_id}").json()["data"]["renditions"]
+    assert [(one["name"], one["width"], one["height"], one["format"]) for one in found] == [
+        ("small", 150, 75, "jpeg"),
+        ("large", 1280, 640, "webp"),
+    ]
+    assert len(api.get(urlsplit(found[1]["url"]).path).body) == found[1]["bytes"]
+    assert len(captioner.pictures) == 1, "the caption is kept"
+
+
+@pytest.mark.parametrize("size", ["huge", "Small", "small.jpg", "%00", "x" * 300])
 @pytest.mark.parametrize("status", [Status.SUCCESS, Status.PENDING, Status.RESERVED])
 def test_a_size_that_is_not_configured_is_never_found(stack: Stack, api: Api, status: Status, size: str) -> None:
     record = image_in(stack.records, status)

@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from image_core import renditions
 from image_core.errors import CorruptImage, ImageError, TooManyPixels, UnsupportedFormat
 from image_core.formats import NAMES
+from image_core.renditions import fitted, largest_side
 from image_processor.captioning.preprocess import Preprocessor
 from image_processor.picture import isolated
 from image_processor.picture.decode import decode
@@ -31,7 +33,7 @@ from tests.metering import Meter
 
 LISTED = {error.code for error in (UnsupportedFormat, CorruptImage, TooManyPixels)}
 SUCCESS = "success"
-SIZES = {"small": 150, "medium": 300}
+SIZES = renditions.parse(renditions.DEFAULT)
 REQUEST = struct.Struct("<QQ")
 """The number of bytes in the file, and the maximum number of pixels."""
 
@@ -103,7 +105,7 @@ def picture_stage(data: bytes, max_pixels: int) -> str:
 
     Raises what the pipeline raises, and `CheckFailed`.
     """
-    picture = decode(data, max_pixels=max_pixels, largest_thumbnail=max(SIZES.values()))
+    picture = decode(data, max_pixels=max_pixels, largest_side=largest_side(SIZES))
     metadata = extract(picture, size_bytes=len(data), sha256="")
     thumbnails = render(picture, SIZES)
     array = _preprocess(picture.for_captioning(384))
@@ -113,11 +115,11 @@ def picture_stage(data: bytes, max_pixels: int) -> str:
     _check(len(json.dumps(metadata["exif"])) <= 16_384, "long EXIF")
     _check(array.shape == (1, 3, 384, 384) and bool(np.isfinite(array).all()), "the array")
     for name, thumbnail in thumbnails.items():
-        with Image.open(io.BytesIO(thumbnail.body), formats=("JPEG", "PNG")) as picture_of_thumbnail:
+        with Image.open(io.BytesIO(thumbnail.body), formats=("JPEG", "PNG", "WEBP")) as picture_of_thumbnail:
             picture_of_thumbnail.load()
             _check(picture_of_thumbnail.size == (thumbnail.width, thumbnail.height), f"size of {name}")
             _check(
-                min(picture_of_thumbnail.size) >= 1 and max(picture_of_thumbnail.size) <= SIZES[name],
+                picture_of_thumbnail.size == fitted(picture.width, picture.height, SIZES[name].side),
                 f"size of {name}: {picture_of_thumbnail.size}",
             )
             _check(

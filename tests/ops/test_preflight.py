@@ -137,7 +137,7 @@ def test_a_stack_name_that_is_impossible_in_a_bucket_name_is_refused(name: str) 
         ("KmsKeyArn", "alias/mine"),
         ("CorsOrigins", "a.example"),
         ("Thumbnails", "small=0"),
-        ("Thumbnails", "small=1025"),
+        ("Thumbnails", "small=2561"),
         ("Thumbnails", "small=150,"),
         ("Thumbnails", "Small=150"),
         ("Thumbnails", "small=150,small=300"),

@@ -11,10 +11,12 @@ from io import BytesIO
 from PIL import Image, ImageColor
 from PIL.PngImagePlugin import PngInfo
 
+from image_core import renditions
+from image_core.renditions import largest_side
 from image_processor.picture.decode import decode
 from image_processor.picture.thumbnails import render
 
-SIZES = {"small": 150, "medium": 300}
+SIZES = renditions.parse("small=150,medium=300")
 _COLORS = ["red", "green", "blue", "yellow"]
 
 
@@ -69,7 +71,7 @@ def _png(color: str, number: int) -> bytes:
 
 @cache
 def _thumbnails(color: str) -> dict[str, bytes]:
-    decoded = decode(_png(color, 0), max_pixels=1000, largest_thumbnail=max(SIZES.values()))
+    decoded = decode(_png(color, 0), max_pixels=1000, largest_side=largest_side(SIZES))
     return {size: thumbnail.body for size, thumbnail in render(decoded, SIZES).items()}
 
 

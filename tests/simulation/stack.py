@@ -28,6 +28,7 @@ from image_recovery.handler import handle
 from image_stream.handler import handle as handle_changes
 from tests.functional.emulator import resource
 from tests.simulation import api
+from tests.simulation.bodies import SIZES
 from tests.simulation.dynamodb import FakeDynamoDB
 from tests.simulation.lambdas import Captioner, Context, EventSource, notification
 from tests.simulation.network import Call, Client, Fault, Network
@@ -106,6 +107,7 @@ class Stack:
             stats_table=STATS,
             queue_url=QUEUE,
             stats_shards=3,
+            thumbnails=SIZES,
             processor_timeout_seconds=20,
             pending_timeout_seconds=60,
             upload_url_seconds=60,

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from image_core import renditions
 from image_core.formats import NAMES
-from image_core.settings import Settings, thumbnail_sizes
+from image_core.settings import Settings
 from image_processor.picture.decode import pixel_limits
 from local.template import ROOT
 from tests.iam.policies import as_list, of_role
@@ -99,7 +100,7 @@ def test_the_defaults_of_template_and_settings_are_equal(parameters):
     }
     for parameter, field in names.items():
         assert parameters[parameter] == str(Settings.model_fields[field].default), parameter
-    assert thumbnail_sizes(parameters["Thumbnails"]) == Settings.model_fields["thumbnails"].default
+    assert renditions.parse(parameters["Thumbnails"]) == Settings.model_fields["thumbnails"].default
 
 
 def test_all_formats_are_allowed_by_default(sam, parameters):

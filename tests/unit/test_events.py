@@ -83,7 +83,8 @@ def test_the_detail_contains_what_the_api_returns() -> None:
         "caption": "a lake",
         "alt_text": "A lake",
         "thumbnails": {
-            size: f"https://api.example/api/images/{IMAGE_ID}/thumbnails/{size}" for size in ("small", "medium")
+            size: f"https://api.example/api/images/{IMAGE_ID}/thumbnails/{size}?v=0123"
+            for size in ("small", "medium")
         },
         "error": None,
     }

@@ -6,6 +6,21 @@ from typing import Any
 
 _ID = "img_01kb5q3v8n0h2m4x6c8f0a2d4g"
 _URL = f"https://api.example.org/api/images/{_ID}"
+_RENDITIONS = [
+    {
+        "name": name,
+        "url": f"{_URL}/thumbnails/{name}?v={digest}",
+        "width": width,
+        "height": height,
+        "bytes": size,
+        "format": format_,
+    }
+    for name, width, height, size, format_, digest in (
+        ("small", 150, 84, 4312, "jpeg", "b94d27b9934d3e08"),
+        ("medium", 300, 169, 14120, "jpeg", "5feceb66ffc86f38"),
+        ("large", 1280, 720, 98004, "webp", "6b86b273ff34fce1"),
+    )
+]
 _STAGES = {"metadata": "done", "thumbnails": "done", "caption": "done"}
 
 IMAGE: dict[str, Any] = {
@@ -29,11 +44,13 @@ IMAGE: dict[str, Any] = {
             "format": "jpeg",
             "size_bytes": 2048576,
             "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "placeholder": {"thumbhash": "HggCBYJCQRAjIhFVVpZVVwYw4i9z", "color": "#7d7777"},
             "exif": {"Make": "Canon", "Orientation": 6},
             "caption": "a scenic mountain landscape with a lake",
             "caption_model": "Salesforce/blip-image-captioning-base@82a37760796d32b1411fe092ab5d4e227313294b",
         },
-        "thumbnails": {"small": f"{_URL}/thumbnails/small", "medium": f"{_URL}/thumbnails/medium"},
+        "thumbnails": {one["name"]: one["url"] for one in _RENDITIONS},
+        "renditions": _RENDITIONS,
         "stages": _STAGES,
     },
     "error": None,
@@ -50,6 +67,7 @@ ACCEPTED: dict[str, Any] = {
         "processing_time_seconds": None,
         "metadata": None,
         "thumbnails": None,
+        "renditions": None,
         "stages": dict.fromkeys(_STAGES, "pending"),
     },
     "error": None,

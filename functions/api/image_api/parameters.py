@@ -35,6 +35,10 @@ ImageId = Annotated[
     ),
 ]
 Size = Annotated[str, Path(json_schema_extra={"pattern": "^[a-z][a-z0-9-]{0,19}$"}, examples=["small"])]
+RenditionDigest = Annotated[
+    str | None,
+    Query(description="Identifies the bytes, as in the image's URLs.", examples=["b94d27b9934d3e08"]),
+]
 _Time = Annotated[AwareDatetime, WrapValidator(_date_and_time)]
 
 CreatedAfter = Annotated[

@@ -14,12 +14,13 @@ from image_api.schemas import (
     Metadata,
     ProcessingTimes,
     PublicStatus,
+    Rendition,
     Stages,
     StageState,
     StatsResponse,
 )
 from image_core.histogram import percentile
-from image_core.model import Record, Stats, Status
+from image_core.model import Record, Stats, Status, ThumbnailInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,15 +36,15 @@ def public_status(record: Record) -> PublicStatus:
 
 def image_response(
     record: Record,
-    thumbnail_url: Callable[[str, str], str],
+    thumbnail_url: Callable[[str], str],
     *,
     expose_gps: bool,
     duplicate_of: str | None = None,
 ) -> ImageResponse:
-    """The envelope of one image. `thumbnail_url(image_id, size)` gives the URLs."""
-    urls = None
+    """The envelope of one image. `thumbnail_url(size)` gives the URLs, without their query."""
+    renditions = None
     if record.thumbnails is not None:
-        urls = {size: thumbnail_url(record.image_id, size) for size in record.thumbnails.sizes}
+        renditions = [_rendition(size, info, thumbnail_url(size)) for size, info in record.thumbnails.sizes.items()]
     data = ImageData(
         image_id=record.image_id,
         original_name=record.original_name,
@@ -58,7 +59,8 @@ def image_response(
         generation=record.generation,
         processing_time_seconds=_seconds(record.processing_ms),
         metadata=_metadata(record, expose_gps=expose_gps, duplicate_of=duplicate_of),
-        thumbnails=urls,
+        thumbnails=None if renditions is None else {one.name: one.url for one in renditions},
+        renditions=renditions,
         stages=_stages(record),
     )
     return ImageResponse(
@@ -107,6 +109,17 @@ def _metadata(record: Record, *, expose_gps: bool, duplicate_of: str | None) -> 
     if duplicate_of is not None:
         fields["duplicate_of"] = duplicate_of
     return Metadata(**fields, caption=record.caption, caption_model=record.caption_model)
+
+
+def _rendition(name: str, info: ThumbnailInfo, url: str) -> Rendition:
+    return Rendition(
+        name=name,
+        url=url + info.query,
+        width=info.width,
+        height=info.height,
+        bytes=info.size_bytes,
+        format=info.content_type.removeprefix("image/"),
+    )
 
 
 def _stages(record: Record) -> Stages:

@@ -32,7 +32,7 @@ def present(
     base, path = str(request.base_url).rstrip("/"), request.app.state.thumbnail_path
     return image_response(
         record,
-        lambda image_id, size: base + path.format(image_id=image_id, size=size),
+        lambda size: base + path.format(image_id=record.image_id, size=size),
         expose_gps=services.settings.expose_gps,
         duplicate_of=duplicate_of,
     )

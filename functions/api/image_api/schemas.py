@@ -62,6 +62,7 @@ class Metadata(_Response, extra="allow"):
     frames: int | None = Field(None, examples=[1], description="Pictures in the file. Only the first is processed.")
     icc_profile: str | None = Field(None, examples=["Display P3"], description="Name of the color profile.")
     dpi: list[float] | None = Field(None, examples=[[300, 300]], description="Pixels per inch, across and down.")
+    placeholder: Placeholder | None = Field(None, description="Absent from images that have no thumbnails yet.")
     exif: dict[str, Any] = Field(
         description="EXIF tags by their standard names; `_truncated` is present if some were left out.",
         examples=[{"Make": "Acme", "DateTimeOriginal": "2026-07-01T10:20:30+02:00", "Orientation": 6}],
@@ -70,6 +71,27 @@ class Metadata(_Response, extra="allow"):
     caption_model: str | None = Field(
         None, examples=["Salesforce/blip-image-captioning-base@82a37760796d32b1411fe092ab5d4e227313294b"]
     )
+
+
+class Rendition(_Response):
+    """A picture made from the original: upright, in sRGB, without metadata. Width and height are in pixels."""
+
+    name: str = Field(examples=["large"])
+    url: str = Field(description="Changes when the bytes change, so caches may keep the response forever.")
+    width: int
+    height: int
+    bytes: int
+    format: str = Field(description="jpeg, png, webp or avif", examples=["webp"])
+
+
+class Placeholder(_Response):
+    """What a page can show until a picture is loaded."""
+
+    thumbhash: str = Field(
+        description="A blurred picture of about 25 bytes, in base64: see https://evanw.github.io/thumbhash/",
+        examples=["HggCBYJCQRAjIhFVVpZVVwYw4i9z"],
+    )
+    color: str = Field(description="The average color.", examples=["#7d7777"])
 
 
 class Stages(_Response):
@@ -102,6 +124,7 @@ class ImageData(_Response):
     thumbnails: dict[str, str] | None = Field(
         description="URLs by size. An image has the sizes that were configured when it was processed."
     )
+    renditions: list[Rendition] | None = Field(description="The same pictures, with their sizes and formats.")
     stages: Stages
 
 

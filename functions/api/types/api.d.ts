@@ -28,6 +28,7 @@ export interface Metadata {
   frames: number | null;
   icc_profile: string | null;
   dpi: number[] | null;
+  placeholder: Placeholder | null;
   exif: Record<string, unknown>;
   caption: string | null;
   caption_model: string | null;
@@ -37,6 +38,21 @@ export interface Metadata {
 export interface Position {
   latitude: number;
   longitude: number;
+}
+
+/** What to show until a picture is loaded: a ThumbHash in base64, and the average color. */
+export interface Placeholder {
+  thumbhash: string;
+  color: string;
+}
+
+export interface Rendition {
+  name: string;
+  url: string;
+  width: number;
+  height: number;
+  bytes: number;
+  format: string;
 }
 
 export interface Stages {
@@ -60,6 +76,7 @@ export interface ImageData {
   processing_time_seconds: number | null;
   metadata: (Metadata & { gps?: Position; duplicate_of?: string }) | null;
   thumbnails: Record<string, string> | null;
+  renditions: Rendition[] | null;
   stages: Stages;
 }
 

@@ -9,6 +9,8 @@ from concurrent.futures import Executor
 from contextvars import copy_context
 from dataclasses import dataclass
 
+from PIL import Image
+
 from image_core.errors import (
     CaptionFailed,
     CorruptImage,
@@ -22,7 +24,8 @@ from image_core.errors import (
 )
 from image_core.keys import thumbnail_key, thumbnail_prefix
 from image_core.lifecycle import act
-from image_core.model import Outcome, Record, StoredObject, ThumbnailInfo
+from image_core.model import DIGEST_CHARACTERS, Outcome, Record, StoredObject, ThumbnailInfo
+from image_core.renditions import largest_side
 from image_core.retry import is_programming_error, is_transient, needs_configuration
 from image_core.services import Services
 from image_core.settings import Settings
@@ -31,11 +34,20 @@ from image_processor.captioning import Caption, Captioner
 from image_processor.picture.decode import decode
 from image_processor.picture.decoded import PIXELS_VERSION, Decoded
 from image_processor.picture.metadata import extract
-from image_processor.picture.thumbnails import Thumbnail, render
+from image_processor.picture.placeholder import placeholder
+from image_processor.picture.thumbnails import encode, scaled
 
 log = logging.getLogger(__name__)
 
 _EMPTY = "The file is empty."
+
+
+@dataclass(frozen=True)
+class _Results:
+    """What an attempt saves before the caption: metadata, and the pictures of the renditions, not encoded yet."""
+
+    metadata: Mapping[str, object]
+    pictures: Mapping[str, Image.Image]
 
 
 @dataclass(frozen=True)
@@ -138,30 +150,28 @@ def _decode(body: bytes, settings: Settings) -> Decoded:
         max_pixels=settings.max_image_pixels,
         max_frames=settings.max_image_frames,
         formats=settings.allowed_formats,
-        largest_thumbnail=max(settings.thumbnails.values()),
+        largest_side=largest_side(settings.thumbnails),
         memory_bytes=settings.decoding_bytes,
     )
 
 
-def _make(
-    picture: Decoded, body: bytes, sha256: str, settings: Settings
-) -> tuple[Mapping[str, object], Mapping[str, Thumbnail]]:
+def _make(picture: Decoded, body: bytes, sha256: str, settings: Settings) -> _Results:
+    with stage("thumbnails"):
+        pictures = scaled(picture, settings.thumbnails)
     with stage("metadata"):
         metadata = extract(picture, size_bytes=len(body), sha256=sha256)
-    with stage("thumbnails"):
-        return metadata, render(picture, settings.thumbnails)
+        smallest = min(pictures.values(), key=lambda one: one.width * one.height)
+        return _Results(metadata | {"placeholder": placeholder(smallest)}, pictures)
 
 
 @stage("save")
-def _save(
-    record: Record, results: tuple[Mapping[str, object], Mapping[str, Thumbnail]] | None, services: Services
-) -> Record:
+def _save(record: Record, results: _Results | None, services: Services) -> Record:
     if results is None:
         return record
     assert record.attempt
-    metadata, thumbnails = results
     put = {}
-    for size, thumbnail in thumbnails.items():
+    # Encoded here, while the caption model is already at work.
+    for size, thumbnail in encode(results.pictures, services.settings.thumbnails).items():
         key = thumbnail_key(record.image_id, record.attempt, size)
         services.storage.put_thumbnail(key, thumbnail.body, content_type=thumbnail.content_type)
         put[size] = ThumbnailInfo(
@@ -170,8 +180,9 @@ def _save(
             height=thumbnail.height,
             content_type=thumbnail.content_type,
             size_bytes=len(thumbnail.body),
+            digest=hashlib.sha256(thumbnail.body).hexdigest()[:DIGEST_CHARACTERS],
         )
-    return services.records.save(record, metadata=metadata, thumbnails=put)
+    return services.records.save(record, metadata=results.metadata, thumbnails=put)
 
 
 def _captioned(record: Record) -> _Captioned:
@@ -204,7 +215,7 @@ def _caption(
 
 def caption_recipe(captioner: Captioner, settings: Settings) -> str:
     """Everything besides the file's bytes that decides its caption. Equal bytes and recipe give equal captions."""
-    return f"{captioner.recipe}-pixels{PIXELS_VERSION}-{max(settings.thumbnails.values())}"
+    return f"{captioner.recipe}-pixels{PIXELS_VERSION}-{largest_side(settings.thumbnails)}"
 
 
 def _with_same_caption(record: Record, sha256: str, recipe: str, services: Services) -> Record | None:

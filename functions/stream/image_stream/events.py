@@ -51,8 +51,8 @@ def _detail(record: Record, status: str, time_ms: int, api_url: str) -> dict[str
         "caption": record.caption if is_there else None,
         "alt_text": record.alt_text if is_there else None,
         "thumbnails": {
-            size: f"{api_url}/api/images/{record.image_id}/thumbnails/{size}"
-            for size in (thumbnails.sizes if thumbnails else {})
+            size: f"{api_url}/api/images/{record.image_id}/thumbnails/{size}{info.query}"
+            for size, info in (thumbnails.sizes if thumbnails else {}).items()
         },
         "error": dict(record.error) if record.error and is_there else None,
     }

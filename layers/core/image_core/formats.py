@@ -19,9 +19,6 @@ NAMES = {
 }
 """The supported formats and their display names. The media type of each is `image/{format}`."""
 
-THUMBNAIL_MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png"}
-"""Media types of thumbnails by Pillow's encoder. The processor creates and the API serves only these."""
-
 SNIFFED_BYTES = 512
 """Number of bytes at the start of a file that `identify` needs."""
 

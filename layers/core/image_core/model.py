@@ -56,15 +56,27 @@ class StoredObject:
     is_readable: bool = True
 
 
+DIGEST_CHARACTERS = 16
+
+
 @dataclass(frozen=True)
 class ThumbnailInfo:
-    """One thumbnail on a record: width and height in pixels, media type, object key."""
+    """One rendition on a record: width and height in pixels, media type, object key.
+
+    `digest` begins the SHA-256 (hex) of its bytes. Renditions that were made before URLs had a digest have none.
+    """
 
     key: str
     width: int
     height: int
     content_type: str
     size_bytes: int
+    digest: str | None = None
+
+    @property
+    def query(self) -> str:
+        """The query of this rendition's URL. With it, caches may keep the response forever."""
+        return f"?v={self.digest}" if self.digest else ""
 
 
 @dataclass(frozen=True)

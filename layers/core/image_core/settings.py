@@ -8,6 +8,7 @@ from functools import cache
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from image_core import renditions
 from image_core.formats import NAMES
 
 LEASE_MARGIN_SECONDS = 10
@@ -46,8 +47,8 @@ class Settings(BaseModel):
     max_image_pixels: int = Field(default=100_000_000, ge=1)
     max_image_frames: int = Field(default=10_000, ge=1)
     """Maximum number of pictures in one file (animation, pages). Only the first is decoded, but all are counted."""
-    thumbnails: dict[str, int] = {"small": 150, "medium": 300}
-    """Name of each thumbnail size, and the side in pixels of the square it fits into: `small=150,medium=300`."""
+    thumbnails: renditions.Renditions = renditions.parse(renditions.DEFAULT)
+    """The renditions to make of each image: `small=150,medium=300,large=1280:webp`."""
     expose_gps: bool = False
 
     processor_timeout_seconds: int = Field(default=120, ge=5)
@@ -132,36 +133,13 @@ class Settings(BaseModel):
     @field_validator("thumbnails", mode="before")
     @classmethod
     def _table_of_thumbnails(cls, value: object) -> object:
-        return thumbnail_sizes(value) if isinstance(value, str) else value
+        return renditions.parse(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _sizes_are_ordered(self) -> Settings:
         if self.max_post_bytes > self.max_image_bytes:
             raise ValueError("MAX_POST_BYTES must not be larger than MAX_IMAGE_BYTES")
         return self
-
-
-_THUMBNAIL = re.compile(r"([a-z][a-z0-9-]{0,19})=(\d{1,4})", re.ASCII)
-MAX_THUMBNAIL_PIXELS = 1_024
-"""A PNG with alpha and this side length has up to 4.2 MB. In base64 that is 5.6 MB, and a Lambda response may have
-6 MB."""
-
-
-def thumbnail_sizes(table: str) -> dict[str, int]:
-    """Parse `small=150,medium=300`. The order is kept. Raises `ValueError`, which says what to write instead."""
-    sizes: dict[str, int] = {}
-    for entry in table.split(","):
-        match = _THUMBNAIL.fullmatch(entry.strip())
-        if not match or not 1 <= int(match[2]) <= MAX_THUMBNAIL_PIXELS:
-            raise ValueError(
-                f"thumbnails: {entry.strip()!r} is not NAME=PIXELS, as in small=150,medium=300. A name has up to 20"
-                " lowercase letters, digits and -, and begins with a letter."
-                f" Pixels are 1 to {MAX_THUMBNAIL_PIXELS}."
-            )
-        if match[1] in sizes:
-            raise ValueError(f"thumbnails: {match[1]!r} appears twice. Give each size its own name.")
-        sizes[match[1]] = int(match[2])
-    return sizes
 
 
 @cache

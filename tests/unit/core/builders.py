@@ -42,7 +42,7 @@ def thumbnails(attempt: str = "a1", version: str = "v1", generation: int = 1) ->
         version=version,
         generation=generation,
         sizes={
-            size: ThumbnailInfo(f"{IMAGE_ID}/{attempt}/{size}", pixels, pixels * 2 // 3, "image/jpeg", 100)
+            size: ThumbnailInfo(f"{IMAGE_ID}/{attempt}/{size}", pixels, pixels * 2 // 3, "image/jpeg", 100, "0123")
             for size, pixels in {"small": 150, "medium": 300}.items()
         },
     )

@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from image_core.formats import NAMES
+from image_core.renditions import Rendition
 from image_core.settings import Settings
 
 REQUIRED = {
@@ -57,7 +58,11 @@ def test_the_defaults_match_the_documentation() -> None:
     assert defaults.max_image_bytes == 50_000_000
     assert defaults.max_post_bytes == 4_000_000
     assert settings_with(max_image_bytes=1000).max_post_bytes == 1000
-    assert defaults.thumbnails == {"small": 150, "medium": 300}
+    assert defaults.thumbnails == {
+        "small": Rendition(150),
+        "medium": Rendition(300),
+        "large": Rendition(1280, "webp"),
+    }
     assert defaults.expose_gps is False
 
 
@@ -77,8 +82,11 @@ def test_the_names_of_the_stacks_resources_are_required(name: str) -> None:
         ({"thumbnails": "Small=150"}, "Small=150"),
         ({"thumbnails": "1st=150"}, "1st=150"),
         ({"thumbnails": f"{'a' * 21}=150"}, "20"),
-        ({"thumbnails": "small=0"}, "1 to 1024"),
-        ({"thumbnails": "small=1025"}, "1 to 1024"),
+        ({"thumbnails": "small=0"}, "1 to 2560"),
+        ({"thumbnails": "small=2561"}, "1 to 2560"),
+        ({"thumbnails": "small=150:gif"}, "auto, jpeg, webp, avif"),
+        ({"thumbnails": "small=150:webp:0"}, "Quality is 1 to 100"),
+        ({"thumbnails": "small=150:webp:101"}, "Quality is 1 to 100"),
         ({"thumbnails": "small=-5"}, "small=-5"),
         ({"thumbnails": "small=150,small=300"}, "'small' appears twice"),
         ({"max_attempts": 0}, "max_attempts"),
@@ -115,10 +123,10 @@ def test_formats_are_comma_separated_in_any_order_and_all_are_allowed_by_default
 def test_thumbnail_sizes_keep_the_order_of_their_setting() -> None:
     names = {name.upper(): value for name, value in REQUIRED.items()}
     code = "from image_core.settings import settings; print(settings().thumbnails)"
-    assert run(code, **names, THUMBNAILS="large=1024, small=150,x-2=1000") == str(
-        {"large": 1024, "small": 150, "x-2": 1000}
-    )
-    assert run(code, **names, THUMBNAILS="") == str({"small": 150, "medium": 300})
+    table = "large=1024:avif, small=150:auto,x-2=1000:webp:70"
+    expected = {"large": Rendition(1024, "avif"), "small": Rendition(150), "x-2": Rendition(1000, "webp", 70)}
+    assert run(code, **names, THUMBNAILS=table) == str(expected)
+    assert run(code, **names, THUMBNAILS="") == str(settings_with().thumbnails)
 
 
 def test_decoding_gets_the_memory_that_model_and_file_leave() -> None:

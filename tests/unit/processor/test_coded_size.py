@@ -81,18 +81,18 @@ def test_the_size_of_a_jpeg_in_a_tiff_counts(compression: int, progressive: bool
     data = tiff_of_jpeg(jpeg_of(16, 100, progressive=progressive), 16, 16, compression=compression)
 
     with pytest.raises(TooManyPixels, match=r"limit is 1,599\."):
-        decode(data, max_pixels=1_599, largest_thumbnail=300)
+        decode(data, max_pixels=1_599, largest_side=300)
 
 
 def test_the_size_of_a_tile_that_is_a_jpeg_counts() -> None:
     data = pictures.encode(Image.new("L", (256, 256)), "TIFF", compression="jpeg", tile=(128, 128))
-    assert decode(data, max_pixels=256 * 256, largest_thumbnail=300).width == 256
+    assert decode(data, max_pixels=256 * 256, largest_side=300).width == 256
 
     frame = data.rindex(b"\xff\xc0")
     huge = data[: frame + 5] + b"\x20\0\x20\0" + data[frame + 9 :]
 
     with pytest.raises(TooManyPixels):
-        decode(huge, max_pixels=1_000_000, largest_thumbnail=300)
+        decode(huge, max_pixels=1_000_000, largest_side=300)
 
 
 def full_sequence_header(width: int, height: int, *, sub_layers_have_delays: bool) -> bytes:

@@ -28,7 +28,7 @@ MEDIUM = 300
 
 
 def decoded(data: bytes, **options: object) -> Decoded:
-    limits = {"max_pixels": 20_000_000, "largest_thumbnail": MEDIUM, **options}
+    limits = {"max_pixels": 20_000_000, "largest_side": MEDIUM, **options}
     return decode(data, **limits)  # type: ignore[arg-type]
 
 
@@ -434,7 +434,7 @@ from image_processor.picture.decode import decode
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000,) * 2)
 try:
-    decode(Path(sys.argv[1]).read_bytes(), max_pixels=100_000_000, largest_thumbnail=300)
+    decode(Path(sys.argv[1]).read_bytes(), max_pixels=100_000_000, largest_side=300)
 except MemoryError:
     print("less memory than a picture may take")
 """

@@ -98,16 +98,16 @@ def test_one_pixel_above_the_limit_is_too_many(kind: str) -> None:
 def test_one_frame_above_the_limit_is_too_many(kind: str) -> None:
     data = pictures.animated(kind)
 
-    assert decode(data, max_pixels=10_000, max_frames=3, largest_thumbnail=300).frames == 3
+    assert decode(data, max_pixels=10_000, max_frames=3, largest_side=300).frames == 3
     with pytest.raises(TooManyPixels, match="more than 2 frames"):
-        decode(data, max_pixels=10_000, max_frames=2, largest_thumbnail=300)
+        decode(data, max_pixels=10_000, max_frames=2, largest_side=300)
 
 
 @pytest.mark.parametrize(("data", "frames"), [(pictures.mpo(), 2), (pictures.heic("two_pictures"), 2)])
 def test_pictures_after_the_first_count_as_frames(data: bytes, frames: int) -> None:
-    assert decode(data, max_pixels=10_000, largest_thumbnail=300).frames == frames
+    assert decode(data, max_pixels=10_000, largest_side=300).frames == frames
     with pytest.raises(TooManyPixels, match="frames"):
-        decode(data, max_pixels=10_000, max_frames=1, largest_thumbnail=300)
+        decode(data, max_pixels=10_000, max_frames=1, largest_side=300)
 
 
 @pytest.mark.parametrize("kind", ["png", "webp"])
@@ -205,9 +205,9 @@ def test_text_or_a_profile_in_a_png_may_be_large_but_not_a_bomb(name: bytes) -> 
     data = pictures.png()
     large, bomb = (data[:33] + packed_chunk(name, size) + data[33:] for size in (3_000_000, 100_000_000))
 
-    assert decode(large, max_pixels=10_000, largest_thumbnail=300).width == 120
+    assert decode(large, max_pixels=10_000, largest_side=300).width == 120
     with pytest.raises(CorruptImage):
-        decode(bomb, max_pixels=10_000, largest_thumbnail=300)
+        decode(bomb, max_pixels=10_000, largest_side=300)
 
 
 def gif_picture(left: int, top: int, width: int, height: int, flags: int = 0) -> bytes:
@@ -249,7 +249,7 @@ def test_a_first_picture_larger_than_the_screen_of_a_gif_enlarges_it() -> None:
     data[6:10] = struct.pack("<HH", 10, 10)
 
     found = inspect(bytes(data), "gif")
-    result = decode(bytes(data), max_pixels=1_000_000, largest_thumbnail=300)
+    result = decode(bytes(data), max_pixels=1_000_000, largest_side=300)
 
     assert (found.width, found.height) == (result.width, result.height) == (120, 80)
     with pytest.raises(TooManyPixels):
@@ -396,7 +396,7 @@ def test_a_bmp_with_an_os_2_header_is_read() -> None:
 
     assert inspect(data + pixels, "bmp") == FileInfo(40_000, 1, 8)
     assert inspect(data + bytes(bmp.MAX_RUN_LENGTH_BYTES), "bmp"), "an OS/2 header declares no compression"
-    result = decode(data + pixels, max_pixels=40_000, largest_thumbnail=300)
+    result = decode(data + pixels, max_pixels=40_000, largest_side=300)
     assert result.for_captioning(9).getpixel((4, 4)) == pictures.RED
 
 

@@ -21,7 +21,7 @@ from image_processor.picture.isolated import IsolatedDecoder, Killed
 from image_processor.picture.isolated_process import Task
 from tests import heif_files, pictures
 
-TASK = Task("tiff", max_pixels=100, max_frames=7, largest_thumbnail=300, memory_bytes=400 << 20, cpu_seconds=60)
+TASK = Task("tiff", max_pixels=100, max_frames=7, largest_side=300, memory_bytes=400 << 20, cpu_seconds=60)
 MODULE = "tests.misbehaving_decoder"
 
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces the limit of memory")
@@ -79,7 +79,7 @@ def test_the_child_returns_an_error_with_its_message(decoder: IsolatedDecoder) -
 
 def test_an_error_keeps_the_decoders_error_as_its_cause() -> None:
     with pytest.raises(CorruptImage) as caught:
-        decode(pictures.cut(pictures.heic()), max_pixels=1_000_000, largest_thumbnail=300)
+        decode(pictures.cut(pictures.heic()), max_pixels=1_000_000, largest_side=300)
 
     assert "SyntaxError" in str(caught.value.__cause__)
 
@@ -195,7 +195,7 @@ def test_ctrl_c_is_not_sent_to_the_child(decoder: IsolatedDecoder) -> None:
 
 
 def decoded(data: bytes, max_pixels: int = 1_000_000) -> None:
-    decode(data, max_pixels=max_pixels, largest_thumbnail=300)
+    decode(data, max_pixels=max_pixels, largest_side=300)
 
 
 @only_linux

@@ -29,14 +29,15 @@ CHILD = """
 import json, sys, time
 from pathlib import Path
 from image_core.errors import ImageError
+from image_core.renditions import DEFAULT, parse
 from image_processor.picture.decode import decode
 from image_processor.picture.thumbnails import render
 from tests import pictures
 from tests.metering import Meter
 
 def work(body):
-    decoded = decode(body, max_pixels=int(sys.argv[2]), largest_thumbnail=300)
-    render(decoded, {"small": 150, "medium": 300})
+    decoded = decode(body, max_pixels=int(sys.argv[2]), largest_side=1280)
+    render(decoded, parse(DEFAULT))
     decoded.for_captioning(384)
     return [decoded.width, decoded.height]
 

@@ -14,6 +14,7 @@ from PIL import Image
 from PIL.ExifTags import Base
 from PIL.PngImagePlugin import PngInfo
 
+from image_core.renditions import Rendition
 from image_processor.picture.decode import decode
 from image_processor.picture.metadata import extract, profile_name
 from image_processor.picture.thumbnails import render
@@ -25,7 +26,7 @@ SHA256 = "0" * 64
 
 
 def metadata(data: bytes) -> dict[str, Any]:
-    decoded = decode(data, max_pixels=10_000_000, largest_thumbnail=300)
+    decoded = decode(data, max_pixels=10_000_000, largest_side=300)
     return extract(decoded, size_bytes=len(data), sha256=SHA256)
 
 
@@ -147,9 +148,9 @@ def carrying(kind: str, entry: exif_blocks.Entry, orientation: int, *, big: bool
 @pytest.mark.parametrize("name", ORIENTATIONS)
 def test_the_returned_orientation_is_the_one_that_rotates_the_picture(kind: str, big: bool, name: str) -> None:
     data = carrying(kind, ORIENTATIONS[name], 6, big=big)
-    decoded = decode(data, max_pixels=10_000_000, largest_thumbnail=300)
+    decoded = decode(data, max_pixels=10_000_000, largest_side=300)
 
-    thumbnail = Image.open(BytesIO(render(decoded, {"medium": 300})["medium"].body))
+    thumbnail = Image.open(BytesIO(render(decoded, {"medium": Rendition(300)})["medium"].body))
 
     returned = metadata(data)
     assert (returned["width"], returned["height"], returned["exif"]) == (120, 80, {"Orientation": 6})
@@ -161,9 +162,9 @@ def test_the_returned_orientation_is_the_one_that_rotates_the_picture(kind: str,
 @pytest.mark.parametrize("name", NOT_ORIENTATIONS)
 def test_an_invalid_orientation_is_not_returned_and_rotates_nothing(kind: str, name: str) -> None:
     data = carrying(kind, NOT_ORIENTATIONS[name], 1)
-    decoded = decode(data, max_pixels=10_000_000, largest_thumbnail=300)
+    decoded = decode(data, max_pixels=10_000_000, largest_side=300)
 
-    thumbnail = Image.open(BytesIO(render(decoded, {"medium": 300})["medium"].body))
+    thumbnail = Image.open(BytesIO(render(decoded, {"medium": Rendition(300)})["medium"].body))
 
     returned = metadata(data)
     assert (returned["width"], returned["height"], returned["exif"]) == (120, 80, {})
@@ -186,11 +187,9 @@ def test_an_orientation_only_in_xmp_rotates_no_format(kind: str) -> None:
         text_chunks = PngInfo()
         text_chunks.add_itxt("XML:com.adobe.xmp", XMP.decode())
         options = {"pnginfo": text_chunks}
-    decoded = decode(
-        pictures.encode(pictures.scene(), kind, **options), max_pixels=10_000_000, largest_thumbnail=300
-    )
+    decoded = decode(pictures.encode(pictures.scene(), kind, **options), max_pixels=10_000_000, largest_side=300)
 
-    thumbnail = Image.open(BytesIO(render(decoded, {"medium": 300})["medium"].body))
+    thumbnail = Image.open(BytesIO(render(decoded, {"medium": Rendition(300)})["medium"].body))
 
     assert thumbnail.size == (decoded.width, decoded.height) == (120, 80)
     assert pictures.same_scene(thumbnail, tolerance=25)
@@ -202,9 +201,9 @@ def test_the_orientation_of_a_heic_comes_from_its_boxes_whatever_its_exif_says()
     # pi-heif sets the orientation to 1, but misses it after a second prefix.
     block = b"Exif\0\0Exif\0\0" + b"II*\0\x08\0\0\0" + struct.pack("<HHHIHHI", 1, 0x0112, SHORT, 1, 6, 0, 0)
     data = data[:start] + block.ljust(end - start, b"\0") + data[end:]
-    decoded = decode(data, max_pixels=10_000, largest_thumbnail=300)
+    decoded = decode(data, max_pixels=10_000, largest_side=300)
 
-    thumbnail = Image.open(BytesIO(render(decoded, {"medium": 300})["medium"].body))
+    thumbnail = Image.open(BytesIO(render(decoded, {"medium": Rendition(300)})["medium"].body))
 
     assert metadata(data)["exif"] == {"Orientation": 1}
     assert (decoded.width, decoded.height) == thumbnail.size == (120, 80)

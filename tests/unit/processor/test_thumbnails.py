@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from image_core.renditions import MAX_ENCODED_BYTES, largest_side, parse
 from image_processor.picture.decode import decode
-from image_processor.picture.thumbnails import Thumbnail, render
+from image_processor.picture.thumbnails import Thumbnail, render, scaled
 from tests import pictures
 
-SIZES = {"small": 150, "medium": 300}
+SIZES = "small=150,medium=300"
 
 
-def thumbnails(data: bytes, sizes: dict[str, int] = SIZES) -> dict[str, Thumbnail]:
-    return render(decode(data, max_pixels=20_000_000, largest_thumbnail=max(sizes.values())), sizes)
+def thumbnails(data: bytes, table: str = SIZES) -> dict[str, Thumbnail]:
+    sizes = parse(table)
+    return render(decode(data, max_pixels=20_000_000, largest_side=largest_side(sizes)), sizes)
 
 
 def opened(thumbnail: Thumbnail) -> Image.Image:
@@ -187,17 +189,88 @@ def test_a_thumbnail_contains_only_pixels(kind: str, transparent: bool) -> None:
 
 
 def test_a_decoded_picture_too_small_for_a_thumbnail_is_an_error_and_not_enlarged() -> None:
-    small = decode(pictures.png(1600, 1600), max_pixels=20_000_000, largest_thumbnail=300)
+    small = decode(pictures.png(1600, 1600), max_pixels=20_000_000, largest_side=300)
 
     with pytest.raises(ValueError, match="large would be enlarged"):
-        render(small, {"medium": 300, "large": 1024})
+        render(small, parse("medium=300,large=1024"))
 
 
 def test_thumbnails_are_named_and_ordered_as_requested() -> None:
-    rendered = thumbnails(pictures.png(800, 400), {"tiny": 16, "large": 320, "medium": 100})
+    rendered = thumbnails(pictures.png(800, 400), "tiny=16,large=320,medium=100")
 
     assert [(name, rendered[name].width) for name in rendered] == [("tiny", 16), ("large", 320), ("medium", 100)]
 
 
 def test_the_same_picture_gives_the_same_bytes() -> None:
     assert thumbnails(pictures.jpeg(900, 600)) == thumbnails(pictures.jpeg(900, 600))
+
+
+@pytest.mark.parametrize(
+    ("entry", "opaque", "transparent"),
+    [
+        ("x=512", "jpeg", "png"),
+        ("x=513", "jpeg", "webp"),
+        ("x=300:webp", "webp", "webp"),
+        ("x=300:avif", "avif", "avif"),
+        ("x=300:jpeg", "jpeg", "jpeg"),
+    ],
+)
+def test_the_table_chooses_the_format(entry: str, opaque: str, transparent: str) -> None:
+    see_through = pictures.encode(pictures.see_through(600, 300), "PNG")
+    for data, expected in ((pictures.jpeg(600, 300), opaque), (see_through, transparent)):
+        thumbnail = thumbnails(data, entry)["x"]
+        assert thumbnail.content_type == f"image/{expected}"
+        assert opened(thumbnail).format == expected.upper()
+        keeps_alpha = expected != "jpeg" and data is see_through
+        assert (opened(thumbnail).mode == "RGBA") is keeps_alpha
+
+
+def test_a_jpeg_of_a_transparent_picture_has_a_white_background() -> None:
+    picture = opened(thumbnails(pictures.encode(pictures.see_through(600, 300), "PNG"), "x=300:jpeg")["x"])
+    red, green, blue = picture.convert("RGB").getpixel((299, 75))  # type: ignore[misc]
+    assert min(red, green, blue) > 250
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "webp", "avif"])
+def test_a_lower_quality_takes_fewer_bytes(kind: str) -> None:
+    rendered = thumbnails(pictures.encode(pictures.noise(300, 300), "PNG"), f"low=300:{kind}:30,high=300:{kind}:90")
+    assert len(rendered["low"].body) < 0.6 * len(rendered["high"].body)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "webp"])
+def test_quality_is_lowered_if_a_response_has_no_room_for_the_picture(kind: str) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (2000, 2000, 3), np.uint8)
+    data = pictures.encode(Image.fromarray(noise), "BMP")
+
+    assert len(thumbnails(data, f"x=2000:{kind}:100")["x"].body) <= MAX_ENCODED_BYTES
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "small", "large"),
+    [
+        (4000, 3000, (150, 112), (1280, 960)),
+        (4000, 1000, (150, 38), (1280, 320)),
+        (10_000, 1000, (150, 15), (3200, 320)),
+        (1000, 10_000, (15, 150), (320, 3200)),
+        (20_000, 700, (150, 5), (5120, 179)),
+        (2000, 100, (150, 8), (2000, 100)),
+    ],
+)
+def test_a_panorama_for_the_screen_is_longer_than_its_square(
+    width: int, height: int, small: tuple[int, int], large: tuple[int, int]
+) -> None:
+    rendered = thumbnails(pictures.png(width, height), "small=150,large=1280:webp")
+
+    assert {name: opened(one).size for name, one in rendered.items()} == {"small": small, "large": large}
+    assert large[0] * large[1] <= 1280 * 1280
+
+
+def test_a_large_picture_is_resized_in_halves_without_a_seam() -> None:
+    original = pictures.noise(400, 300).resize((2000, 1500), Image.Resampling.BICUBIC)
+    data = pictures.encode(original, "BMP")
+
+    decoded = decode(data, max_pixels=20_000_000, largest_side=1280)
+    large = np.asarray(scaled(decoded, parse("large=1280"))["large"]).astype(int)
+
+    exact = np.asarray(original.convert("RGB").resize((1280, 960), Image.Resampling.LANCZOS)).astype(int)
+    assert np.abs(large - exact).max() <= 1

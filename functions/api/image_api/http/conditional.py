@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 ETAG = {"ETag": {"description": "Changes with the response.", "schema": {"type": "string"}}}
+YEAR_SECONDS = 31_536_000
+"""The longest time that caches honor."""
 _JSON = "application/json"
 _TAGS = re.compile(r'(W/)?("[^"]*")')
 
@@ -48,6 +50,11 @@ def not_modified(tag: str, media_type: str, headers: Mapping[str, str] | None = 
 def etag_headers(tag: str) -> dict[str, str]:
     """`ETag`, and a `Cache-Control` that lets a browser keep the response and makes it revalidate each time."""
     return {"ETag": tag, "Cache-Control": "private, no-cache"}
+
+
+def immutable(*, private: bool) -> dict[str, str]:
+    """A `Cache-Control` for a URL whose bytes never change, for the caller's own cache or for all of them."""
+    return {"Cache-Control": f"{'private' if private else 'public'}, max-age={YEAR_SECONDS}, immutable"}
 
 
 def etag(content: bytes) -> str:

@@ -10,18 +10,18 @@ from fastapi.responses import RedirectResponse
 
 from image_api.dependencies import Connected, find_record
 from image_api.http import routing
-from image_api.http.conditional import ETAG, etag_headers, is_known, not_modified
+from image_api.http.conditional import ETAG, etag_headers, immutable, is_known, not_modified
 from image_api.http.error_responses import documented
 from image_api.http.errors import NotFound, NotReady, ProcessingFailed, SizeMissing
-from image_api.parameters import IfNoneMatch, ImageId, Size
+from image_api.parameters import IfNoneMatch, ImageId, RenditionDigest, Size
 from image_api.presentation import public_status
 from image_api.responses import RETRY_AFTER_SECONDS
 from image_api.schemas import OriginalLocation, OriginalResponse
 from image_core.errors import Superseded
-from image_core.formats import THUMBNAIL_MEDIA_TYPES
 from image_core.keys import is_key_of, thumbnail_owner
 from image_core.lifecycle.retries import until_settled
 from image_core.model import Record, Status, ThumbnailInfo
+from image_core.renditions import MEDIA_TYPES
 from image_core.services import Services
 from image_core.settings import Settings
 
@@ -35,8 +35,7 @@ log = logging.getLogger(__name__)
     responses={
         200: {
             "content": {
-                type_: {"schema": {"type": "string", "format": "binary"}}
-                for type_ in THUMBNAIL_MEDIA_TYPES.values()
+                type_: {"schema": {"type": "string", "format": "binary"}} for type_ in MEDIA_TYPES.values()
             },
             "description": "The thumbnail.",
             "headers": ETAG,
@@ -48,20 +47,31 @@ log = logging.getLogger(__name__)
     summary="A thumbnail",
 )
 def get_thumbnail(
-    image_id: ImageId, size: Size, services: Connected, if_none_match: IfNoneMatch = None
+    image_id: ImageId,
+    size: Size,
+    services: Connected,
+    v: RenditionDigest = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """Returns the thumbnail of one size (see `thumbnails` of the image), upright and never enlarged."""
+    """Returns the rendition of one name (see `renditions` of the image), upright and never enlarged.
+
+    With the `v` of the image's URLs, caches may keep the response for a year. Without it, or with an old one, they
+    ask each time whether it is still the current one.
+    """
 
     def read() -> Response:
         info = _thumbnail(find_record(image_id, services), size, services.settings)
         # A key is never written twice with different bytes, so it is a strong ETag.
         etag = f'"{info.key.partition("/")[2].replace("/", "-")}"'
+        headers = etag_headers(etag)
+        if v is not None and v == info.digest:
+            headers |= immutable(private=services.settings.api_key_secret_arn is not None)
         if is_known(etag, if_none_match):
-            return not_modified(etag, info.content_type)
+            return not_modified(etag, info.content_type, headers)
         body = services.storage.get_thumbnail(info.key)
         if body is None:
             raise Superseded  # a newer attempt has finished since the record was read, and replaced the file
-        return Response(body, media_type=info.content_type, headers=etag_headers(etag))
+        return Response(body, media_type=info.content_type, headers=headers)
 
     return until_settled(read, busy=partial(NotReady, retry_after_seconds=RETRY_AFTER_SECONDS))
 
@@ -86,7 +96,7 @@ def _require_own(info: ThumbnailInfo, record: Record) -> None:
     Records are written by the processor, which opens hostile files. The API must not serve anything else for it.
     """
     owner = thumbnail_owner(info.key)
-    if owner is None or owner[0] != record.image_id or info.content_type not in THUMBNAIL_MEDIA_TYPES.values():
+    if owner is None or owner[0] != record.image_id or info.content_type not in MEDIA_TYPES.values():
         log.error("a record names a thumbnail that is not its own", extra={"image_id": record.image_id})
         raise NotFound("This thumbnail does not belong to this image. Reprocess the image.")
 

@@ -22,14 +22,14 @@ def decode(
     data: bytes,
     *,
     max_pixels: int,
-    largest_thumbnail: int,
+    largest_side: int,
     max_frames: int = 10_000,
     formats: Collection[str] = tuple(NAMES),
     memory_bytes: int | None = None,
 ) -> Decoded:
     """Decode an image file, the first frame if it is animated.
 
-    `largest_thumbnail`: the side in pixels of the largest square that a thumbnail has to fill.
+    `largest_side`: the side in pixels of the largest square that a thumbnail has to fill.
     `memory_bytes`: memory for decoding, in addition to the file. Formats that need more accept fewer pixels.
 
     Raises UnsupportedFormat (the bytes are none of `formats`), TooManyPixels (more than `max_pixels` or
@@ -43,8 +43,8 @@ def decode(
     needed_bytes = int(limits.pixels * cost)
     with memory_errors(needed_bytes):
         if FORMATS[name].isolated:
-            return isolated.decode_file(data, name, limits, largest_thumbnail, memory_bytes=needed_bytes)
-        return decode_file(data, name, limits, largest_thumbnail)
+            return isolated.decode_file(data, name, limits, largest_side, memory_bytes=needed_bytes)
+        return decode_file(data, name, limits, largest_side)
 
 
 def pixel_limits(max_pixels: int, memory_bytes: int | None) -> dict[str, int]:

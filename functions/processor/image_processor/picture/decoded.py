@@ -54,7 +54,7 @@ class Decoded:
         averaging pixels in the file's colors is invisible.
         """
         across, down = size if self.exif.orientation < 5 else size[::-1]
-        picture = self.stored.resize((across, down), resample, box=self.covered, reducing_gap=reducing_gap)
+        picture = pixels.resized(self.stored, (across, down), resample, self.covered, reducing_gap)
         picture = pixels.upright(pixels.to_srgb(picture, self.icc_profile), self.exif.orientation)
         picture.info = {}  # Pillow would write a profile in it to the thumbnails
         return picture
@@ -62,8 +62,6 @@ class Decoded:
     def for_captioning(self, side: int) -> Image.Image:
         """Return the upright picture in RGB, resized to a square of `side` pixels, on white if transparent."""
         picture = self.resized((side, side), Image.Resampling.BICUBIC)
-        if picture.mode != "RGBA":
-            return picture if picture.mode == "RGB" else picture.convert("RGB")
-        white = Image.new("RGB", picture.size, "white")
-        white.paste(picture, mask=picture.getchannel("A"))
-        return white
+        if picture.mode == "RGBA":
+            return pixels.on_white(picture)
+        return picture if picture.mode == "RGB" else picture.convert("RGB")

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from PIL import Image, PngImagePlugin
 
 from image_core.errors import CorruptImage, ImageError, TooManyPixels
+from image_core.renditions import fitted
 from image_processor.picture import pixels
 from image_processor.picture.decoded import Decoded
 from image_processor.picture.formats import FORMATS, DecodeLimits, ImageFile
@@ -24,6 +25,9 @@ SHORT_SIDE_PIXELS = 768
 it."""
 LONG_SIDE_PIXELS = 4096
 """Pictures much longer than wide are reduced further along their length, to between one and two times this."""
+SPARE_PIXELS = 1.5
+"""The largest rendition is made from at least this many times its own pixels across and down. Nearer to it, the
+filter that reduces first would show."""
 MAX_TEXT_BYTES = 8 << 20
 """Limit for an unpacked text or profile in a PNG. Pillow's own limit of 1 MiB is too low for the profiles of
 scanners and printers."""
@@ -32,13 +36,13 @@ scanners and printers."""
 _pillow_settings = threading.Lock()
 
 
-def decode_file(data: bytes, name: str, limits: DecodeLimits, largest_thumbnail: int) -> Decoded:
+def decode_file(data: bytes, name: str, limits: DecodeLimits, largest_side: int) -> Decoded:
     """Decode a file of the format `name`, a key of `image_core.formats.NAMES`; the first frame if it is animated.
 
     Raises UnsupportedFormat, TooManyPixels, CorruptImage and MemoryError.
     """
     with _pillow_limited_to(limits.pixels), as_image_errors(limits):
-        return _decoded(FORMATS[name].open(data, limits), largest_thumbnail)
+        return _decoded(FORMATS[name].open(data, limits), largest_side)
 
 
 @contextmanager
@@ -71,10 +75,10 @@ def as_image_errors(limits: DecodeLimits) -> Iterator[None]:
         raise CorruptImage from error
 
 
-def _decoded(file: ImageFile, largest_thumbnail: int) -> Decoded:
+def _decoded(file: ImageFile, largest_side: int) -> Decoded:
     image = file.image
     (width, height), mode = image.size, image.mode
-    reduced = file.reduce(_factors(width, height, largest_thumbnail))
+    reduced = file.reduce(_factors(width, height, largest_side))
     # The metadata is read after the pixels, because in a PNG it can follow them. `image` may be `stored`, without
     # its `info`.
     exif, dpi, alpha = file.exif(), file.dpi(), image.has_transparency_data
@@ -100,13 +104,14 @@ def _decoded(file: ImageFile, largest_thumbnail: int) -> Decoded:
     )
 
 
-def _factors(width: int, height: int, largest_thumbnail: int) -> tuple[int, int]:
+def _factors(width: int, height: int, largest_side: int) -> tuple[int, int]:
     """Return how many pixels of the original, across and down, are first reduced to one."""
     short, long = sorted((width, height))
-    factor = max(1, min(short // SHORT_SIDE_PIXELS, long // (2 * largest_thumbnail)))
+    needed = int(max(fitted(width, height, largest_side)) * SPARE_PIXELS)
+    factor = max(1, min(short // SHORT_SIDE_PIXELS, long // needed))
     along = factor
     if long // factor > 2 * LONG_SIDE_PIXELS:
-        along = max(factor, long // max(LONG_SIDE_PIXELS, 2 * largest_thumbnail))
+        along = max(factor, long // max(LONG_SIDE_PIXELS, needed))
     return (along, factor) if width > height else (factor, along)
 
 

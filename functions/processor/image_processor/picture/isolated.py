@@ -46,9 +46,7 @@ class Killed(MemoryError):
     """The child was killed from outside: by the kernel, which ran out of memory, or by an operator."""
 
 
-def decode_file(
-    data: bytes, name: str, limits: DecodeLimits, largest_thumbnail: int, *, memory_bytes: int
-) -> Decoded:
+def decode_file(data: bytes, name: str, limits: DecodeLimits, largest_side: int, *, memory_bytes: int) -> Decoded:
     """Decode a file as `decoding.decode_file` does, in the child of this process.
 
     `memory_bytes`: the memory that the decoders may take, in addition to the file.
@@ -60,7 +58,7 @@ def decode_file(
         format=name,
         max_pixels=limits.pixels,
         max_frames=limits.frames,
-        largest_thumbnail=largest_thumbnail,
+        largest_side=largest_side,
         memory_bytes=memory_bytes + 2 * len(data) + PROCESS_BYTES,
         cpu_seconds=CPU_SECONDS,
     )

@@ -39,7 +39,7 @@ class Task:
     format: str
     max_pixels: int
     max_frames: int
-    largest_thumbnail: int
+    largest_side: int
     memory_bytes: int
     """Limit of the whole process."""
     cpu_seconds: int
@@ -92,7 +92,7 @@ def serve(work: Work = decode_file) -> None:
 def _response(task: Task, data: bytes, work: Work) -> Message:
     _limit_to(task)
     try:
-        decoded = work(data, task.format, DecodeLimits(task.max_pixels, task.max_frames), task.largest_thumbnail)
+        decoded = work(data, task.format, DecodeLimits(task.max_pixels, task.max_frames), task.largest_side)
         return _packed(decoded)
     except ImageError as error:
         return Message({"error": error.code, "message": error.message, "cause": repr(error.__cause__)[:500]}, [])

@@ -7,6 +7,7 @@ and orientation, which would visit each pixel a second time, are applied to the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -17,6 +18,9 @@ from PIL import Image, ImageCms
 
 STRIP_PIXELS = 1 << 18
 """About this many pixels are converted at a time: 1 MiB of RGBA."""
+
+THREADED_PIXELS = 500_000
+"""Below this, a second thread costs more than it saves."""
 
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -156,6 +160,48 @@ def _through_profile(picture: Image.Image, data: bytes) -> Image.Image:
 @cache
 def _srgb() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+
+
+def resized(
+    picture: Image.Image,
+    size: tuple[int, int],
+    resample: Image.Resampling,
+    box: tuple[float, float, float, float],
+    reducing_gap: float | None,
+) -> Image.Image:
+    """Resize the part `box` of `picture` to `size` (width, height), like `Image.resize`.
+
+    A large result is made in two halves at the same time. Pillow releases the lock of the interpreter.
+    """
+    width, height = size
+    if width * height < THREADED_PIXELS:
+        return picture.resize(size, resample, box=box, reducing_gap=reducing_gap)
+    if picture.mode == "RGBA":  # else Pillow would convert the whole picture for each half
+        return resized(picture.convert("RGBa"), size, resample, box, reducing_gap).convert("RGBA")
+    left, top, right, bottom = box
+    middle, cut = height // 2, top + (bottom - top) * (height // 2) / height
+    upper = _threads().submit(
+        picture.resize, (width, middle), resample, box=(left, top, right, cut), reducing_gap=reducing_gap
+    )
+    lower = picture.resize(
+        (width, height - middle), resample, box=(left, cut, right, bottom), reducing_gap=reducing_gap
+    )
+    result = Image.new(picture.mode, size)
+    result.paste(upper.result(), (0, 0))
+    result.paste(lower, (0, middle))
+    return result
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "resize")
+
+
+def on_white(picture: Image.Image) -> Image.Image:
+    """Return `picture`, in RGBA, as RGB on a white background."""
+    white = Image.new("RGB", picture.size, "white")
+    white.paste(picture, mask=picture.getchannel("A"))
+    return white
 
 
 def upright(picture: Image.Image, orientation: int) -> Image.Image:
