@@ -15,7 +15,8 @@ from image_core.stores.items import to_item
 from tests import pictures
 from tests.running_stack import Stack
 
-SIZES = {"small": (150, 100), "medium": (300, 200)}
+SIZES = {"small": (150, 100), "medium": (300, 200), "large": (900, 600)}
+PLACEHOLDER = {"thumbhash": "HggCBYJCQRAjIhFVVpZVVwYw4i9z", "color": "#7d7777"}
 BATCH = 25  # DynamoDB's limit
 FAR_MS = 4_000_000_000_000  # a deadline that the sweep does not reach during the tests
 
@@ -37,7 +38,8 @@ class Seed:
         self._stack = stack
         self._bodies = {size: pictures.jpeg(*sides) for size, sides in SIZES.items()}
         infos = {
-            size: ThumbnailInfo("", *sides, "image/jpeg", len(self._bodies[size])) for size, sides in SIZES.items()
+            size: ThumbnailInfo("", *sides, "image/jpeg", len(self._bodies[size]), "0123")
+            for size, sides in SIZES.items()
         }
         self.thumbnails = Thumbnails("one", "v1", 1, infos)
         """The thumbnails of every image.
@@ -116,6 +118,7 @@ def finished(index: int, thumbnails: Thumbnails) -> Record:
             "size_bytes": 9000,
             "sha256": "0" * 64,
             "exif": {},
+            "placeholder": PLACEHOLDER,
         },
         thumbnails=thumbnails,
         caption="four fields of color",

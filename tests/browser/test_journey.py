@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests import pictures
@@ -58,15 +60,34 @@ def test_each_stage_is_shown_and_thumbnails_appear_before_the_caption(gallery: G
         assert card.locator("img").get_attribute("src") == loaded, "the thumbnail must not be loaded again"
 
 
-def test_the_detail_shows_the_full_picture_with_metadata_and_exif(gallery: Gallery, photo: Path) -> None:
+def test_the_detail_shows_the_rendition_that_fits_and_the_original_on_demand(gallery: Gallery, photo: Path) -> None:
+    photo.write_bytes(pictures.jpeg(1800, 1200))
+    gallery.upload(photo)
+    gallery.finished("my photo.jpg")
+    originals: list[str] = []
+    gallery.page.on("request", lambda sent: originals.append(sent.url) if "/original" in sent.url else None)
+
+    detail = gallery.open_detail("my photo.jpg")
+
+    picture = detail.locator(".shown img")
+    expect_loaded(picture)
+    assert picture.evaluate("(img) => [img.naturalWidth, img.naturalHeight]") == [1280, 853]
+    box = picture.bounding_box()
+    assert originals == []
+    detail.get_by_role("button", name=re.compile("Show the original")).click()
+    expect(picture).to_have_js_property("naturalWidth", 1800)
+    assert picture.bounding_box() == box, "nothing moves"
+    assert len(originals) == 1
+    expect(detail.locator(".original")).to_be_hidden()
+
+
+def test_the_detail_has_metadata_and_exif(gallery: Gallery, photo: Path) -> None:
     photo.write_bytes(pictures.jpeg(900, 600, orientation=6))
     gallery.upload(photo)
     gallery.finished("my photo.jpg")
 
     detail = gallery.open_detail("my photo.jpg")
 
-    expect(detail.locator(".shown img")).to_have_attribute("src", re.compile("^blob:"))
-    assert detail.locator(".shown img").evaluate("(img) => img.naturalWidth") > 300
     expect(detail.locator(".metadata")).to_contain_text("900 × 600 pixels")
     detail.locator("summary").click()
     expect(detail.locator(".exif table")).to_contain_text("Orientation")
@@ -77,12 +98,14 @@ def test_downloads_are_the_original_and_the_thumbnails(gallery: Gallery, photo: 
     gallery.finished("my photo.jpg")
     detail = gallery.open_detail("my photo.jpg")
 
-    for button, check in (("Original", photo.read_bytes()), ("Medium", None)):
+    downloads = detail.get_by_role("group", name="Download")
+    for button, suffix in (("Original", "my photo.jpg"), ("Medium", "-medium.jpg"), ("Large", "-large.webp")):
         with gallery.page.expect_download() as downloading:
-            detail.get_by_role("button", name=button).click()
+            downloads.get_by_role("button", name=button).click()
         body = Path(downloading.value.path()).read_bytes()
-        assert check is None or body == check
-        assert body.startswith(b"\xff\xd8")
+        assert (body == photo.read_bytes()) is (button == "Original")
+        assert downloading.value.suggested_filename.endswith(suffix)
+        assert Image.open(io.BytesIO(body)).format == ("WEBP" if button == "Large" else "JPEG")
 
 
 def test_an_image_shows_the_thumbnail_sizes_that_it_has(gallery: Gallery, stack: Stack, page: Page) -> None:
@@ -94,8 +117,11 @@ def test_an_image_shows_the_thumbnail_sizes_that_it_has(gallery: Gallery, stack:
         body = route.fetch().json()
         images = body["data"] if isinstance(body["data"], list) else [body]
         for image in images:
-            base = f"{stack.api.base_url}api/images/{image['data']['image_id']}/thumbnails/"
-            image["data"]["thumbnails"] = {size: base + size for size in sizes}
+            base = f"{stack.api.base_url}/api/images/{image['data']['image_id']}/thumbnails/"
+            image["data"]["renditions"] = [
+                {"name": size, "url": base + size, "width": w, "height": h, "bytes": 9, "format": "jpeg"}
+                for size, (w, h) in sizes.items()
+            ]
         route.fulfill(json=body)
 
     def thumbnail(route: Route) -> None:

@@ -64,7 +64,7 @@ def test_a_stack_with_a_key_works_like_any_other_and_the_bucket_never_gets_the_k
     detail = gallery.open_detail("my photo.jpg")
     expect(detail.locator(".shown img")).to_have_js_property("naturalWidth", 900)
     with page.expect_download() as downloading:
-        detail.get_by_role("button", name="Original").click()
+        detail.get_by_role("group", name="Download").get_by_role("button", name="Original").click()
     assert Path(downloading.value.path()).read_bytes() == photo.read_bytes()
     detail.get_by_label("Add a tag").fill("locked")
     detail.get_by_role("button", name="Save").click()
@@ -144,12 +144,13 @@ def test_a_late_thumbnail_does_not_replace_the_original(
 
     held: list[Route] = []
     page.route(
-        f"**/api/images/{image_id}/thumbnails/medium*", lambda route: held.append(route)
+        f"**/api/images/{image_id}/thumbnails/large*", lambda route: held.append(route)
     )  # a built-in method cannot be a handler
     picture = gallery.open_detail("late.jpg").locator(".shown img")
+    page.get_by_role("button", name=re.compile("Show the original")).click()
     expect(picture).to_have_js_property("naturalWidth", 900)
     assert len(held) == 1
-    with page.expect_event("requestfinished", lambda request: "/thumbnails/medium" in request.url):
+    with page.expect_event("requestfinished", lambda request: "/thumbnails/large" in request.url):
         held[0].continue_()
     # After some animation frames the page has done everything that it does with the response.
     page.evaluate("async () => { for (let turn = 0; turn < 20; turn++) await new Promise(requestAnimationFrame); }")

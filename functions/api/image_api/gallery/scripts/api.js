@@ -2,6 +2,7 @@
 
 /**
  * @import {
+ *   Rendition,
  *   AcceptedResponse, ErrorResponse, HealthResponse, ImagePatch, ImageResponse, IndexResponse, ListResponse,
  *   OriginalResponse, StatsResponse, Status, UploadRequest, UploadResponse,
  * } from "../../../types/api.d.ts"
@@ -212,22 +213,28 @@ export const reserveUpload = (file, idempotencyKey, signal) =>
   requestJson("api/uploads", { ...jsonRequest("POST", file, { "Idempotency-Key": idempotencyKey }), signal });
 
 /**
- * Returns the URL of a thumbnail, for use without a key.
+ * Returns the URL of a rendition, for use without a key. Its query changes with the bytes, so browsers keep it.
  * @param {string} id
- * @param {string} size
- * @param {string} version
+ * @param {Rendition} rendition
  */
-export const thumbnailUrl = (id, size, version) =>
-  `${resolve(`${imagePath(id)}/thumbnails/${size}`).href}${version ? `?v=${encodeURIComponent(version)}` : ""}`;
+export const renditionUrl = (id, rendition) => resolve(renditionPath(id, rendition)).href;
 
 /**
- * Fetches a thumbnail's bytes with the key.
+ * The API's own host may differ from that of this page, so only the query of its URL is used.
  * @param {string} id
- * @param {string} size
+ * @param {Rendition} rendition
  */
-export async function getThumbnailBlob(id, size) {
-  const response = await request(`${imagePath(id)}/thumbnails/${size}`);
-  if (!response.ok) throw new ApiError(response.status, "error", "The thumbnail could not be loaded.");
+const renditionPath = (id, { name, url }) =>
+  `${imagePath(id)}/thumbnails/${name}${new URL(url, document.baseURI).search}`;
+
+/**
+ * Fetches a rendition's bytes with the key.
+ * @param {string} id
+ * @param {Rendition} rendition
+ */
+export async function getRenditionBlob(id, rendition) {
+  const response = await request(renditionPath(id, rendition));
+  if (!response.ok) throw new ApiError(response.status, "error", "The picture could not be loaded.");
   return response.blob();
 }
 

@@ -1,10 +1,11 @@
 // The grid: one card per image. All cards have the same size, so that nothing moves when pictures and captions arrive.
 
 import { byId, el, setText } from "./dom.js";
-import { dropThumbnail, showThumbnail } from "./thumbnails.js";
-import { altText, caption, failureReason, progress, thumbnailSize, thumbnailVersion, title } from "./display.js";
+import { altText, caption, failureReason, progress, title } from "./display.js";
+import { drawPlaceholder } from "./placeholders.js";
+import { dropRendition, renditionFor, showRendition } from "./renditions.js";
 
-/** @import { ImageResponse } from "../../../types/api.d.ts" */
+/** @import { ImageResponse, Placeholder } from "../../../types/api.d.ts" */
 
 /**
  * @typedef {{ open: (id: string) => void, retry: (id: string) => void }} CardActions
@@ -32,6 +33,7 @@ export function setPreview(id, url) {
  */
 function create(image, actions) {
   const id = image.data.image_id;
+  const placeholder = el("canvas", { "aria-hidden": "true", width: 0, height: 0 });
   const picture = el("img", { alt: "", loading: "lazy", decoding: "async", width: 300, height: 300 });
   const name = el("span", { className: "name", dir: "auto" });
   const captionText = el("span", { className: "caption", dir: "auto" });
@@ -45,14 +47,18 @@ function create(image, actions) {
   const open = el(
     "button",
     { type: "button", className: "open", onclick: () => actions.open(id) },
-    el("span", { className: "picture" }, picture),
+    el("span", { className: "picture" }, placeholder, picture),
     el("span", { className: "card-text" }, name, captionText, state),
   );
   picture.addEventListener("error", () => picture.classList.add("broken"));
-  picture.addEventListener("load", () => picture.classList.remove("broken"));
+  picture.addEventListener("load", () => {
+    picture.classList.remove("broken");
+    placeholder.hidden = true; // else it would show through a transparent picture
+  });
   return {
     item: el("li", { className: "card", dataset: { id } }, open, retry),
     picture,
+    placeholder,
     name,
     captionText,
     state,
@@ -64,8 +70,9 @@ function create(image, actions) {
 /**
  * @param {Card} card
  * @param {ImageResponse} image
+ * @param {number} side of the card in CSS pixels
  */
-function update(card, image) {
+function update(card, image, side) {
   const { data, status } = image;
   card.item.dataset.status = status;
   setText(card.name, title(image));
@@ -76,9 +83,10 @@ function update(card, image) {
   const alt = altText(image);
   if (card.picture.alt !== alt) card.picture.alt = alt;
   const preview = previews.get(data.image_id);
-  const size = thumbnailSize(image, "medium");
-  if (size) {
-    showThumbnail(card.picture, data.image_id, size, thumbnailVersion(image));
+  showPlaceholder(card, data.metadata?.placeholder);
+  const rendition = renditionFor(data.renditions ?? [], { width: side, height: side, fit: "cover" });
+  if (rendition) {
+    showRendition(card.picture, data.image_id, rendition);
     if (preview) {
       URL.revokeObjectURL(preview);
       previews.delete(data.image_id);
@@ -89,12 +97,27 @@ function update(card, image) {
 }
 
 /**
+ * @param {Card} card
+ * @param {Placeholder | null} [placeholder]
+ */
+function showPlaceholder({ placeholder: canvas }, placeholder) {
+  if (!placeholder || canvas.dataset.shown === placeholder.thumbhash) return;
+  canvas.dataset.shown = placeholder.thumbhash;
+  canvas.style.backgroundColor = placeholder.color;
+  drawPlaceholder(canvas, placeholder.thumbhash);
+}
+
+/** The width of the grid's columns in CSS pixels. */
+const columnWidth = () => parseFloat(getComputedStyle(byId("grid")).gridTemplateColumns) || 300;
+
+/**
  * Shows these images in this order in the grid. Changes only elements that differ.
  * @param {ImageResponse[]} images
  * @param {CardActions} actions
  */
 export function render(images, actions) {
   const grid = byId("grid");
+  const side = columnWidth();
   const shownIds = new Set();
   let nextItem = grid.firstElementChild;
   for (const image of images) {
@@ -102,13 +125,13 @@ export function render(images, actions) {
     shownIds.add(id);
     let card = cards.get(id);
     if (!card) cards.set(id, (card = create(image, actions)));
-    update(card, image);
+    update(card, image, side);
     if (card.item === nextItem) nextItem = nextItem.nextElementSibling;
     else grid.insertBefore(card.item, nextItem);
   }
   for (const [id, card] of cards) {
     if (shownIds.has(id)) continue;
-    dropThumbnail(card.picture);
+    dropRendition(card.picture);
     card.item.remove();
     cards.delete(id);
   }

@@ -1,22 +1,14 @@
 // The dialog of one image: the large picture, its details, and the actions.
 
-import { getOriginalBlob, getOriginalUrl, getThumbnailBlob, messageOf } from "./api.js";
+import { getOriginalBlob, getOriginalUrl, getRenditionBlob, messageOf } from "./api.js";
 import { detailsForm } from "./details_form.js";
-import {
-  altText,
-  caption,
-  failureReason,
-  progress,
-  thumbnailSize,
-  thumbnailSizes,
-  thumbnailVersion,
-  title,
-} from "./display.js";
-import { byId, el, renderIfChanged, setText, toast } from "./dom.js";
+import { altText, caption, failureReason, progress, title } from "./display.js";
+import { byId, el, formatFileSize, renderIfChanged, setText, toast } from "./dom.js";
 import { showExif, showMetadata } from "./metadata.js";
-import { replaceThumbnail, showThumbnail } from "./thumbnails.js";
+import { drawPlaceholder } from "./placeholders.js";
+import { renditionFor, replaceRendition, showRendition } from "./renditions.js";
 
-/** @import { ImageResponse } from "../../../types/api.d.ts" */
+/** @import { ImageResponse, Metadata, Rendition } from "../../../types/api.d.ts" */
 
 /**
  * @typedef {object} DetailActions
@@ -31,9 +23,7 @@ import { replaceThumbnail, showThumbnail } from "./thumbnails.js";
 
 /** @typedef {ReturnType<typeof build>} Parts the elements of the open image, and its id */
 
-// Originals that browsers can show, up to this size. Others show a thumbnail.
-const BROWSER_FORMATS = new Set(["jpeg", "png", "gif", "webp", "avif", "bmp"]);
-const MAX_ORIGINAL_BYTES = 15_000_000;
+const BROWSER_FORMATS = new Set(["jpeg", "png", "gif", "webp", "avif", "bmp"]); // originals that browsers can show
 
 const dialog = byId("detail", HTMLDialogElement);
 /** @type {Parts | null} */
@@ -93,7 +83,10 @@ const button = (text, onclick, properties = {}) => el("button", { type: "button"
 function build(image) {
   const id = image.data.image_id;
   const heading = el("h2", { id: "detail-title", dir: "auto" });
+  const placeholder = el("canvas", { "aria-hidden": "true", width: 0, height: 0 });
   const picture = el("img", { alt: "", decoding: "async" });
+  picture.addEventListener("load", () => (placeholder.hidden = true));
+  const original = button("", () => parts && showOriginal(parts), { className: "original" });
   const caption = el("p", { className: "caption", dir: "auto" });
   const model = el("p", { className: "model" });
   const state = el("p", { className: "state" });
@@ -115,11 +108,13 @@ function build(image) {
     body: el(
       "div",
       { className: "body" },
-      el("div", { className: "shown" }, picture),
+      el("div", { className: "shown" }, placeholder, picture, original),
       el("div", { className: "about" }, about),
     ),
     heading,
     picture,
+    placeholder,
+    original,
     caption,
     model,
     state,
@@ -153,27 +148,42 @@ export function updateDetail(image) {
   parts.state.dataset.status = image.status;
   if (metadata?.duplicate_of) showDuplicate(parts.duplicate, metadata.duplicate_of);
   parts.picture.alt = altText(image);
-  const size = thumbnailSize(image, "large", "medium");
-  parts.picture.hidden = !size;
   showDownloads(parts.downloads, image);
-  if (metadata) {
-    // Reserve the space of the original, so that nothing moves when it replaces the thumbnail.
-    parts.picture.width = metadata.width;
-    parts.picture.height = metadata.height;
-  }
-  if (size && !parts.showsOriginal) {
-    showThumbnail(parts.picture, parts.id, size, thumbnailVersion(image));
-    if (metadata && BROWSER_FORMATS.has(metadata.format) && metadata.size_bytes <= MAX_ORIGINAL_BYTES) {
-      parts.showsOriginal = true;
-      showOriginal(parts);
-    }
-  }
+  showPicture(parts, metadata, data.renditions ?? []);
   parts.previous.disabled = !actions.neighbor(parts.id, -1);
   parts.next.disabled = !actions.neighbor(parts.id, 1);
   parts.form.update(image);
   showMetadata(parts.metadata, image);
   showExif(parts.exif, metadata?.exif ?? {}, metadata?.gps);
 }
+
+/**
+ * Shows the rendition that fits, and offers the original.
+ * @param {Parts} detail
+ * @param {Metadata | null} metadata
+ * @param {Rendition[]} renditions
+ */
+function showPicture(detail, metadata, renditions) {
+  const { picture, placeholder, original } = detail;
+  picture.hidden = !renditions.length;
+  const isOffered = metadata && BROWSER_FORMATS.has(metadata.format) && !detail.showsOriginal;
+  original.classList.toggle("absent", !isOffered);
+  if (!metadata) return;
+  // Reserve the space of the original, so that nothing moves when it replaces the rendition.
+  for (const node of [picture, placeholder]) {
+    node.style.setProperty("--width", String(metadata.width));
+    node.style.setProperty("--height", String(metadata.height));
+  }
+  if (metadata.placeholder && !detail.showsOriginal) drawPlaceholder(placeholder, metadata.placeholder.thumbhash);
+  setText(original, originalLabel(metadata));
+  const box = { width: window.innerWidth, height: window.innerHeight, fit: /** @type {const} */ ("contain") };
+  const rendition = renditionFor(renditions, box);
+  if (rendition && !detail.showsOriginal) showRendition(picture, detail.id, rendition);
+}
+
+/** @param {Metadata} metadata */
+const originalLabel = ({ frames, size_bytes }) =>
+  `${(frames ?? 1) > 1 ? "Play the original" : "Show the original"} (${formatFileSize(size_bytes)})`;
 
 /**
  * It stays when a list, which does not look for duplicates, updates the image.
@@ -193,10 +203,10 @@ function showDuplicate(line, original) {
  */
 function showDownloads(group, image) {
   const id = image.data.image_id;
-  renderIfChanged(group, thumbnailSizes(image), (sizes) => [
+  renderIfChanged(group, image.data.renditions ?? [], (renditions) => [
     el("span", { text: "Download:" }),
     button("Original", () => downloadOriginal(id)),
-    ...sizes.map((size) => button(capitalized(size), () => downloadThumbnail(id, size))),
+    ...renditions.map((one) => button(capitalized(one.name), () => downloadRendition(id, one))),
   ]);
 }
 
@@ -204,19 +214,25 @@ function showDownloads(group, image) {
 const capitalized = (name) => name.charAt(0).toUpperCase() + name.slice(1);
 
 /**
- * Replaces the thumbnail with the original.
+ * Replaces the rendition with the original.
  * @param {Parts} detail
  */
 async function showOriginal(detail) {
+  detail.original.disabled = true;
   try {
     const url = URL.createObjectURL(await getOriginalBlob(detail.id));
     const original = new Image();
     original.src = url;
     await original.decode();
-    replaceThumbnail(detail.picture, url);
+    detail.showsOriginal = true;
+    detail.original.classList.add("absent");
+    replaceRendition(detail.picture, url);
     setTimeout(() => URL.revokeObjectURL(url), 10_000); // it has been shown by then
   } catch {
-    // Keep the thumbnail: the bucket may not allow this page to read the original, or the browser cannot show it.
+    // The bucket may not allow this page to read it, or the browser cannot show it.
+    toast("The original cannot be shown here. Download it instead.");
+  } finally {
+    detail.original.disabled = false;
   }
 }
 
@@ -227,13 +243,12 @@ async function downloadOriginal(id) {
 
 /**
  * @param {string} id
- * @param {string} size
+ * @param {Rendition} rendition
  */
-async function downloadThumbnail(id, size) {
+async function downloadRendition(id, rendition) {
   await attempt(async () => {
-    const blob = await getThumbnailBlob(id, size);
-    const url = URL.createObjectURL(blob);
-    clickLink(url, `${id}-${size}.${blob.type === "image/png" ? "png" : "jpg"}`);
+    const url = URL.createObjectURL(await getRenditionBlob(id, rendition));
+    clickLink(url, `${id}-${rendition.name}.${rendition.format === "jpeg" ? "jpg" : rendition.format}`);
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
   });
 }

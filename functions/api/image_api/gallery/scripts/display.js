@@ -69,25 +69,3 @@ export const stageSummary = ({ data }) =>
   Object.entries(data.stages)
     .map(([stage, state]) => `${stage} ${state}`)
     .join(", ");
-
-/**
- * The names of the image's thumbnails, which the API's configuration defines.
- * @param {ImageResponse} image
- */
-export const thumbnailSizes = (image) => Object.keys(image.data.thumbnails ?? {});
-
-/**
- * The size to show: the first of `preferred` that the image has, else its last; null without thumbnails.
- * @param {ImageResponse} image
- * @param {string[]} preferred
- */
-export function thumbnailSize(image, ...preferred) {
-  const sizes = thumbnailSizes(image);
-  return preferred.find((size) => sizes.includes(size)) ?? sizes.at(-1) ?? null;
-}
-
-/**
- * A version that changes with the picture: the digest of the original.
- * @type {ImageText}
- */
-export const thumbnailVersion = (image) => image.data.metadata?.sha256?.slice(0, 16) ?? "";
