@@ -250,7 +250,11 @@ def test_the_exif_of_a_rotated_avif_is_returned_unchanged() -> None:
         ("Raw profile type APP1", CAMERA.hex(), "Acme"),
         ("Raw profile type APP1", CAMERA[6:].hex(), "Acme"),
         ("Raw profile type xmp", CAMERA.hex(), None),
-        ("Raw profile type exif", CAMERA.hex() + "no digits", None),
+        ("Raw profile type exif", CAMERA.hex() + "00", "Acme"),
+        ("Raw profile type exif", CAMERA.hex() + "0", "Acme"),
+        ("Raw profile type exif", CAMERA.hex() + "no digits", "Acme"),
+        ("Raw profile type exif", " \r" + CAMERA.hex(" ", 36) + "\0\xff", "Acme"),
+        ("Raw profile type exif", "no digits" + CAMERA.hex(), None),
         ("Raw profile type APP1", b"http://ns.adobe.com/xap/1.0/\0".hex(), None),
     ],
 )
