@@ -91,6 +91,16 @@ def test_a_tiff_returns_every_tag_that_other_formats_return() -> None:
     assert result["gps"] == {"latitude": 52.0, "longitude": 13.0}
 
 
+def test_camera_tags_in_the_main_directory_of_a_tiff_are_returned_unless_the_exif_directory_has_them() -> None:
+    main = [rationals(0x829A, (1, 250)), shorts(0x8827, 200), text(0x9003, b"2024:07:01 10:20:30\0")]
+    returned = {"ExposureTime": 0.004, "PhotographicSensitivity": 200, "DateTimeOriginal": "2024-07-01T10:20:30"}
+
+    assert metadata(exif_blocks.tiff(main))["exif"] == returned
+    assert metadata(exif_blocks.tiff(main, [shorts(0x8827, 400)]))["exif"] == returned | {
+        "PhotographicSensitivity": 400
+    }
+
+
 @pytest.mark.parametrize(
     "odd",
     [
