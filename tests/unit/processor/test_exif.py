@@ -404,6 +404,44 @@ def test_a_position_with_an_unknown_hemisphere_is_omitted() -> None:
     assert read_exif(pictures.exif(gps=known)).position == {}
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"GPSStatus": "V"},
+        {"GPSStatus": "V", "GPSMeasureMode": "3", "GPSSatellites": "7", "GPSAltitude": 20.0},
+        {"GPSSatellites": "00", "GPSDOP": 0.0, "GPSHPositioningError": 0.0, "GPSAltitude": 0.0},
+        {"GPSDOP": 99.9, "GPSMeasureMode": "0", "GPSAltitude": 4e9, "GPSHPositioningError": 4e9},
+        {"GPSDateStamp": "2024:06:30", "GPSTimeStamp": (21, 59, 59)},
+    ],
+)
+def test_zero_north_zero_east_without_a_fix_is_no_position(changed: dict[str, object]) -> None:
+    assert position_with(GPSLatitude=(0, 0, 0), GPSLongitude=(0, 0, 0), **changed) == {}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"GPSStatus": "A"},
+        {"GPSMeasureMode": "2"},
+        {"GPSMeasureMode": "3"},
+        {"GPSSatellites": "7"},
+        {"GPSDOP": 1.5},
+        {"GPSHPositioningError": 4.5},
+        {"GPSAltitude": 20.0},
+    ],
+)
+def test_zero_north_zero_east_with_any_sign_of_a_fix_is_a_position(changed: dict[str, object]) -> None:
+    found = position_with(GPSLatitude=(0, 0, 0), GPSLongitude=(0, 0, 0), **changed)
+
+    assert (found["latitude"], found["longitude"]) == (0, 0)
+
+
+def test_only_one_coordinate_of_zero_is_a_position_even_if_the_fix_was_lost() -> None:
+    assert position_with(GPSLatitude=(0, 0, 0)) == {"latitude": 0, "longitude": 13.37}
+    assert position_with(GPSLongitude=(0, 0, 0), GPSStatus="V") == {"latitude": 52.51, "longitude": 0}
+
+
 def test_a_position_has_time_direction_and_accuracy_if_they_are_valid() -> None:
     found = position_with(
         GPSDateStamp="2024:06:30",

@@ -188,7 +188,7 @@ def test_the_first_of_two_orientations_in_a_tiff_counts() -> None:
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_an_orientation_only_in_xmp_rotates_no_format(kind: str) -> None:
     options: dict[str, Any] = {"tiffinfo": {700: XMP}} if kind == "TIFF" else {"xmp": XMP}
     if kind == "PNG":
@@ -203,6 +203,7 @@ def test_an_orientation_only_in_xmp_rotates_no_format(kind: str) -> None:
 
     assert thumbnail.size == (decoded.width, decoded.height) == (120, 80)
     assert pictures.same_scene(thumbnail, tolerance=25)
+    assert decoded.exif.tags == {}
 
 
 UNLISTED = 0x013D
