@@ -21,7 +21,8 @@ def drawn_pictures(count: int) -> Iterator[tuple[str, Image.Image]]:
         yield "drawings", drawing(seed)
         yield "texts", lines_of_text(seed)
         yield "photograph-like", photographs.scene(WIDTH + seed, HEIGHT, transparent=False)
-        yield "gray", photographs.scene(WIDTH, HEIGHT + seed, transparent=False).convert("L")
+        gray = photographs.scene(WIDTH, HEIGHT + seed, transparent=False).convert("L")
+        yield "gray", gray.convert("RGB") if seed % 2 else gray  # scanners and editors often write RGB
 
 
 def drawing(seed: int) -> Image.Image:

@@ -41,6 +41,7 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m bench.thumbnail_encoding", description=__doc__)
     parser.add_argument("--pictures", type=int, default=15, help="of each kind; default: %(default)s")
+    parser.add_argument("--sides", type=int, nargs="+", choices=SIDES, default=SIDES, help="in pixels")
     parser.add_argument("--folder", type=Path, help="also measure the pictures in this folder")
     options = parser.parse_args()
     print(f"\n## Encoding thumbnails\n\n{machine('pillow', 'numpy')}\n", flush=True)
@@ -48,7 +49,7 @@ def main() -> None:
     for kind, data in _files(options.pictures, options.folder):
         for side, picture in thumbnails(data).items():
             # A smaller original is not enlarged, and transparent thumbnails are PNG.
-            if max(picture.size) == side and picture.mode != "RGBA":
+            if side in options.sides and max(picture.size) == side and picture.mode != "RGBA":
                 pictures[side, kind].append(picture)
     for (side, kind), chosen in sorted(pictures.items(), key=lambda item: item[0]):
         print(f"{len(chosen)} {kind}, {side} pixels\n\n{_report(chosen, VARIANTS[side])}\n", flush=True)
@@ -75,8 +76,7 @@ def _files(count: int, folder: Path | None) -> Iterator[tuple[str, bytes]]:
 
 def _encoder(kind: str, **options: Any) -> Encoder:
     def encode(picture: Image.Image) -> bytes:
-        body = BytesIO()
-        picture.save(body, kind, **options)
+        picture.save(body := BytesIO(), kind, **options)
         return body.getvalue()
 
     return encode
@@ -88,7 +88,7 @@ def jpeg(subsampling: str, quality: int, **options: Any) -> Encoder:
 
 
 def gray_at(quality: int, colored: Encoder) -> Encoder:
-    """Return an encoder with another quality for gray pictures."""
+    """Return an encoder with another quality for pictures without color channels."""
     gray = jpeg("4:4:4", quality)
     return lambda picture: gray(picture) if picture.mode == "L" else colored(picture)
 
