@@ -411,7 +411,13 @@ def test_a_position_with_an_unknown_hemisphere_is_omitted() -> None:
         {"GPSStatus": "V"},
         {"GPSStatus": "V", "GPSMeasureMode": "3", "GPSSatellites": "7", "GPSAltitude": 20.0},
         {"GPSSatellites": "00", "GPSDOP": 0.0, "GPSHPositioningError": 0.0, "GPSAltitude": 0.0},
-        {"GPSDOP": 99.9, "GPSMeasureMode": "0", "GPSAltitude": 4e9, "GPSHPositioningError": 4e9},
+        {
+            "GPSSatellites": "--",
+            "GPSDOP": 99.9,
+            "GPSMeasureMode": "0",
+            "GPSAltitude": 4e9,
+            "GPSHPositioningError": 4e9,
+        },
         {"GPSDateStamp": "2024:06:30", "GPSTimeStamp": (21, 59, 59)},
     ],
 )

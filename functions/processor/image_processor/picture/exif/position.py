@@ -20,6 +20,7 @@ _BELOW = (1, 3)
 _MAX_METERS = 1e7
 _NO_FIX_DOP = 99
 """Receivers without a fix report a dilution of precision of 99.9 or similar."""
+_NUMBER_ABOVE_0 = re.compile("[1-9]")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -85,7 +86,7 @@ def _was_measured(tags: Mapping[int, Value]) -> bool:
     return (
         status == "A"
         or text_of(tags.get(_DIMENSIONS)) in ("2", "3")
-        or (text_of(tags.get(_SATELLITES)) or "").strip("0 ") != ""
+        or _NUMBER_ABOVE_0.search(text_of(tags.get(_SATELLITES)) or "") is not None
         or 0 < dop < _NO_FIX_DOP
         or 0 < accuracy < _MAX_METERS
         or 0 < abs(altitude) < _MAX_METERS
