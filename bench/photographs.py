@@ -60,7 +60,7 @@ class Photograph:
         return _encode(picture, self)
 
     def _encoded(self) -> bytes:
-        return _encode(_scene(self.width, self.height, transparent=self.transparent), self)
+        return _encode(scene(self.width, self.height, transparent=self.transparent), self)
 
 
 def _encode(picture: Image.Image, how: Photograph) -> bytes:
@@ -97,7 +97,7 @@ PHOTOGRAPHS = (
 )
 
 
-def _scene(width: int, height: int, *, transparent: bool) -> Image.Image:
+def scene(width: int, height: int, *, transparent: bool) -> Image.Image:
     random = np.random.default_rng(width * 10_007 + height)
     # The detail is in the lightness. Color is a separate, weaker and softer noise.
     light = _noise(random, width, height)

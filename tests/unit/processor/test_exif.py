@@ -81,6 +81,7 @@ def test_blocks_are_read_in_either_byte_order_and_as_bigtiff(order: str, big: bo
     assert read_exif(block) == Exif(
         {"Make": "A long enough name", "Orientation": 8, "ExposureTime": 0.004},
         {"latitude": -33.8583333, "longitude": 151.2},
+        orientation=8,
     )
 
 
@@ -113,13 +114,9 @@ def test_only_the_main_directory_has_an_orientation() -> None:
     assert read_exif(exif_blocks.block([shorts(0x0112, 8)], [shorts(0x0112, 6)])).orientation == 8
 
 
-def test_the_orientation_in_a_container_overrides_exif() -> None:
-    turned, silent = read_exif(pictures.exif(orientation=6)), Exif()
-
-    assert turned.oriented(1).tags == {"Orientation": 1}
-    assert turned.oriented(8).orientation == 8
-    assert silent.oriented(3).tags == {"Orientation": 3}
-    assert silent.oriented(1).tags == {}
+def test_the_orientation_in_a_container_is_applied_and_the_tag_stays() -> None:
+    assert read_exif(pictures.exif(orientation=6)).oriented(8) == Exif({"Orientation": 6}, orientation=8)
+    assert Exif().oriented(3) == Exif(orientation=3)
 
 
 def test_rationals_are_numbers() -> None:
@@ -273,6 +270,15 @@ def test_dates_are_iso_8601_with_fraction_and_offset_if_known() -> None:
     assert dated("2024:06:30 23:59:59", SubsecTimeOriginal="x") == "2024-06-30T23:59:59"
 
 
+def test_fraction_and_offset_in_a_date_override_the_tags_for_them() -> None:
+    more = {"SubsecTimeOriginal": "5", "OffsetTimeOriginal": "+0530"}
+
+    assert dated("2024:06:30 23:59:59", **more) == "2024-06-30T23:59:59.5+05:30"
+    assert dated("2024:06:30 23:59:59.25Z", **more) == "2024-06-30T23:59:59.25Z"
+    assert dated("2024:06:30 23:59:59-03:00", **more) == "2024-06-30T23:59:59.5-03:00"
+    assert dated("2024:06:30 23:59:60", **more) == "2024-07-01T00:00:00.5+05:30"
+
+
 def test_each_date_has_its_own_offset() -> None:
     found = tags(
         main={Base.DateTime: "2024:07:01 10:20:30"},
@@ -293,6 +299,17 @@ def test_each_date_has_its_own_offset() -> None:
         ("2000:02:29 00:00:00", "2000-02-29T00:00:00"),
         ("0001:01:01 23:59:59", "0001-01-01T23:59:59"),
         ("9999:12:31 00:00:00", "9999-12-31T00:00:00"),
+        ("2024-06-30T23:59:59Z", "2024-06-30T23:59:59Z"),
+        ("2024:06:30 23:59:59+0000", "2024-06-30T23:59:59+00:00"),
+        ("2024:06:30 23:59:59+02:00", "2024-06-30T23:59:59+02:00"),
+        ("2024:06:30 23:59:59 -0530", "2024-06-30T23:59:59-05:30"),
+        ("2024:06:30 23:59:59+9900", "2024-06-30T23:59:59"),
+        ("2024:06:30 23:59:59.123", "2024-06-30T23:59:59.123"),
+        ("2024-06-30T23:59:59,5-03:00", "2024-06-30T23:59:59.5-03:00"),
+        ("2024:06:30 23:59:59.1234567890", "2024-06-30T23:59:59"),
+        ("2016:12:31 23:59:60", "2017-01-01T00:00:00"),
+        ("2024:01:01 00:00:60.5Z", "2024-01-01T00:01:00.5Z"),
+        ("2024:02:28 24:00:00", "2024-02-29T00:00:00"),
     ],
 )
 def test_dates_in_nonstandard_formats_are_read(value: str, expected: str) -> None:
@@ -312,9 +329,13 @@ def test_dates_in_nonstandard_formats_are_read(value: str, expected: str) -> Non
         "2024:01:00 00:00:00",
         "2024:13:01 00:00:00",
         "2024:01:01 00:60:00",
-        "2024:01:01 00:00:60",
+        "2024:01:01 00:00:61",
+        "9999:12:31 23:59:60",
+        "2024:06:30+02:00",
         "2024:02:30",
-        "2024:01:01 24:00:00",
+        "2024:01:01 24:00:01",
+        "2024:01:01 24:00:60",
+        "9999:12:31 24:00:00",
         "٢٠٢٤:01:01 00:00:00",
     ],
 )
@@ -381,6 +402,50 @@ def test_a_position_with_an_unknown_hemisphere_is_omitted() -> None:
     del known[GPS.GPSLongitudeRef]
 
     assert read_exif(pictures.exif(gps=known)).position == {}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"GPSStatus": "V"},
+        {"GPSStatus": "V", "GPSMeasureMode": "3", "GPSSatellites": "7", "GPSAltitude": 20.0},
+        {"GPSSatellites": "00", "GPSDOP": 0.0, "GPSHPositioningError": 0.0, "GPSAltitude": 0.0},
+        {
+            "GPSSatellites": "--",
+            "GPSDOP": 99.9,
+            "GPSMeasureMode": "0",
+            "GPSAltitude": 4e9,
+            "GPSHPositioningError": 4e9,
+        },
+        {"GPSDateStamp": "2024:06:30", "GPSTimeStamp": (21, 59, 59)},
+    ],
+)
+def test_zero_north_zero_east_without_a_fix_is_no_position(changed: dict[str, object]) -> None:
+    assert position_with(GPSLatitude=(0, 0, 0), GPSLongitude=(0, 0, 0), **changed) == {}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"GPSStatus": "A"},
+        {"GPSMeasureMode": "2"},
+        {"GPSMeasureMode": "3"},
+        {"GPSSatellites": "7"},
+        {"GPSDOP": 1.5},
+        {"GPSHPositioningError": 4.5},
+        {"GPSAltitude": 20.0},
+    ],
+)
+def test_zero_north_zero_east_with_any_sign_of_a_fix_is_a_position(changed: dict[str, object]) -> None:
+    found = position_with(GPSLatitude=(0, 0, 0), GPSLongitude=(0, 0, 0), **changed)
+
+    assert (found["latitude"], found["longitude"]) == (0, 0)
+
+
+def test_only_one_coordinate_of_zero_is_a_position_even_if_the_fix_was_lost() -> None:
+    assert position_with(GPSLatitude=(0, 0, 0)) == {"latitude": 0, "longitude": 13.37}
+    assert position_with(GPSLongitude=(0, 0, 0), GPSStatus="V") == {"latitude": 52.51, "longitude": 0}
 
 
 def test_a_position_has_time_direction_and_accuracy_if_they_are_valid() -> None:

@@ -165,5 +165,5 @@ def _decoded(name: str, response: Message) -> Decoded:
         dpi=None if fields["dpi"] is None else tuple(fields["dpi"]),
         stored=Image.frombytes(fields["stored_mode"], fields["stored_size"], pixels),
         covered=tuple(fields["covered"]),
-        exif=Exif(fields["tags"], fields["position"]),
+        exif=Exif(fields["tags"], fields["position"], fields["orientation"]),
     )

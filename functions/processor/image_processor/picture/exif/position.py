@@ -11,12 +11,16 @@ from image_processor.picture.exif.values import date, number, numbers_of, text_o
 Position = dict[str, float | str]
 
 _LATITUDE_REF, _LATITUDE, _LONGITUDE_REF, _LONGITUDE, _ALTITUDE_REF, _ALTITUDE, _TIME = range(1, 8)
+_SATELLITES, _STATUS, _DIMENSIONS, _DOP = range(8, 12)
 _DIRECTION_REF, _DIRECTION = 0x10, 0x11
 _DATE, _ERROR = 0x1D, 0x1F
 
 _BELOW = (1, 3)
 """References that mean below sea level, or below the ellipsoid."""
 _MAX_METERS = 1e7
+_NO_FIX_DOP = 99
+"""Receivers without a fix report a dilution of precision of 99.9 or similar."""
+_NUMBER_ABOVE_0 = re.compile("[1-9]")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -24,12 +28,14 @@ def position(tags: Mapping[int, Value]) -> Position:
     """Return `latitude` and `longitude` in degrees, north and east positive, and other valid values:
 
     `altitude` in meters above the sea, `accuracy` in meters, `direction` of the camera in degrees clockwise from
-    north (`direction_reference`: "true" or "magnetic" north), `timestamp` in UTC. Empty without valid coordinates.
-    Raises TooLong.
+    north (`direction_reference`: "true" or "magnetic" north), `timestamp` in UTC. Empty without valid
+    coordinates, and if both are 0 and nothing says that they were measured. Raises TooLong.
     """
     latitude = _degrees(tags, _LATITUDE, _LATITUDE_REF, "NS", 90)
     longitude = _degrees(tags, _LONGITUDE, _LONGITUDE_REF, "EW", 180)
     if latitude is None or longitude is None:
+        return {}
+    if latitude == 0 and longitude == 0 and not _was_measured(tags):
         return {}
     found: Position = {"latitude": latitude, "longitude": longitude}
     if (altitude := _one(tags, _ALTITUDE)) is not None and abs(altitude) < _MAX_METERS:
@@ -69,6 +75,22 @@ def _degrees(tags: Mapping[int, Value], tag: int, reference: int, letters: str, 
     if degrees > limit:
         return None
     return round(-degrees if side == letters[1] else degrees, 7)
+
+
+def _was_measured(tags: Mapping[int, Value]) -> bool:
+    """Return whether the receiver had a fix. Cameras without one write 0 into all numbers, and their own time."""
+    status = text_of(tags.get(_STATUS))
+    if status == "V":
+        return False
+    accuracy, dop, altitude = (_one(tags, tag) or 0 for tag in (_ERROR, _DOP, _ALTITUDE))
+    return (
+        status == "A"
+        or text_of(tags.get(_DIMENSIONS)) in ("2", "3")
+        or _NUMBER_ABOVE_0.search(text_of(tags.get(_SATELLITES)) or "") is not None
+        or 0 < dop < _NO_FIX_DOP
+        or 0 < accuracy < _MAX_METERS
+        or 0 < abs(altitude) < _MAX_METERS
+    )
 
 
 def _timestamp(tags: Mapping[int, Value]) -> str | None:

@@ -36,20 +36,13 @@ class Exif:
 
     tags: Mapping[str, JsonValue] = field(default_factory=dict)
     position: Position = field(default_factory=dict)
-
-    @property
-    def orientation(self) -> int:
-        """The EXIF orientation, 1 to 8: how the stored picture must be rotated or mirrored."""
-        orientation = self.tags.get(names.NAMES[names.ORIENTATION], 1)
-        assert isinstance(orientation, int)
-        return orientation
+    orientation: int = 1
+    """How the stored picture must be rotated or mirrored: EXIF's numbers, 1 to 8. It is the tag, except in formats
+    that do not apply the tag."""
 
     def oriented(self, orientation: int) -> Exif:
-        """Return a copy with this orientation, for formats that store it outside of EXIF."""
-        name = names.NAMES[names.ORIENTATION]
-        if orientation == 1 and name not in self.tags:
-            return self
-        return replace(self, tags={**self.tags, name: orientation})
+        """Return a copy that applies this orientation instead of the tag. The tag stays as it is in the file."""
+        return replace(self, orientation=orientation)
 
 
 def read_exif(block: bytes) -> Exif:
@@ -66,7 +59,10 @@ def read_exif(block: bytes) -> Exif:
     details = structure.pointed_to(main, _EXIF_DIRECTORY)
     details.pop(names.ORIENTATION, None)  # only the main directory's orientation is valid
     tags = main | details
-    return Exif(_readable_tags(tags), _position(structure.pointed_to(main, _GPS_DIRECTORY)))
+    readable = _readable_tags(tags)
+    orientation = readable.get(names.NAMES[names.ORIENTATION], 1)
+    assert isinstance(orientation, int)
+    return Exif(readable, _position(structure.pointed_to(main, _GPS_DIRECTORY)), orientation)
 
 
 def _without_prefix(block: bytes) -> memoryview:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from image_processor.picture.exif.ifd import ASCII, BYTE, UNDEFINED, UTF_8, Number, Value
 
@@ -16,8 +16,13 @@ MAX_NUMBERS = 1_000
 _JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 """Not printable, but emoji and several scripts need them."""
 
-_DATE = re.compile(r"(\d{4})[:/.-](\d\d)[:/.-](\d\d)(?:[ T](\d\d):(\d\d):(\d\d))?[\s:]*", re.ASCII)
-_OFFSET = re.compile(r"[+-](?:0\d|1[0-4]):[0-5]\d|Z", re.ASCII)
+_DATE = re.compile(
+    r"(?P<day>\d{4}[:/.-]\d\d[:/.-]\d\d)"
+    r"(?:[ T](?P<time>\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))? *(?P<offset>[+-]\d\d:?\d\d|Z)?)?[\s:]*",
+    re.ASCII,
+)
+_FRACTION = re.compile(r"\d{1,9}", re.ASCII)
+_OFFSET = re.compile(r"([+-])(0\d|1[0-4]):?([0-5]\d)|Z", re.ASCII)
 
 
 class TooLong(Exception):
@@ -106,21 +111,46 @@ def user_comment(value: Value) -> str | None:
 
 
 def date(value: Value, fraction: Value | None = None, offset: Value | None = None) -> str | None:
-    """Return ISO 8601, with a fraction of a second and an offset from UTC if they are known. A date without a time
-    stays a date. None for anything else. Raises TooLong."""
+    """Return ISO 8601, with a fraction of a second and an offset from UTC if they are known: those in the date
+    itself, or else in the values `fraction` and `offset`. A date without a time stays a date.
+
+    The second 60 is the first of the next minute, and 24:00:00 the first of the next day. None for anything else.
+    Raises TooLong.
+    """
     match = _DATE.fullmatch(text_of(value) or "")
     if match is None:
         return None
-    numbers = [int(part) for part in match.groups() if part is not None]
-    try:
-        moment = datetime(*numbers)  # type: ignore[arg-type]
-    except ValueError:
+    moment = _moment(match["day"], match["time"] or "00:00:00")
+    if moment is None:
         return None
-    if len(numbers) == 3:
+    if match["time"] is None:
         return moment.date().isoformat()
-    digits, known = text_of(fraction) or "", text_of(offset) or ""
-    parts = f".{digits}" if digits.isascii() and digits.isdigit() and len(digits) <= 9 else ""
-    return f"{moment.isoformat()}{parts}{known if _OFFSET.fullmatch(known) else ''}"
+    parts = _fraction(match["fraction"]) or _fraction(text_of(fraction))
+    return moment.isoformat() + parts + (_offset(match["offset"]) or _offset(text_of(offset)))
+
+
+def _moment(day: str, time: str) -> datetime | None:
+    hour, minute, second = (int(part) for part in time.split(":"))
+    next_day, next_minute = time == "24:00:00", second == 60
+    try:
+        midnight = datetime(int(day[:4]), int(day[5:7]), int(day[8:]))
+        moment = midnight.replace(hour=0 if next_day else hour, minute=minute, second=0 if next_minute else second)
+        return moment + timedelta(days=next_day, minutes=next_minute)
+    except (OverflowError, ValueError):
+        return None
+
+
+def _fraction(digits: str | None) -> str:
+    return f".{digits}" if digits and _FRACTION.fullmatch(digits) else ""
+
+
+def _offset(text: str | None) -> str:
+    """Return `text` as Z or ±hh:mm, empty if it is no offset from UTC."""
+    match = _OFFSET.fullmatch(text or "")
+    if match is None:
+        return ""
+    sign, hours, minutes = match.groups()
+    return "Z" if sign is None else f"{sign}{hours}:{minutes}"
 
 
 def _trimmed(value: Value) -> bytes:

@@ -36,8 +36,8 @@ class Avif(ImageFile):
         return super()._opened(data)
 
     def exif(self) -> Exif:
-        """Read the file's EXIF, with the orientation of the boxes `irot` and `imir`. Pillow would rewrite all of
-        the EXIF to insert that orientation, which damages text."""
+        """Read the file's EXIF. The orientation to apply is that of the boxes `irot` and `imir`. Pillow rewrites
+        all of the EXIF to insert it, which damages text."""
         _, _, _, _, block, orientation, _ = cast("Any", self.image)._decoder.get_info()
         return read_exif((block or b"")[:MAX_EXIF_BYTES]).oriented(orientation)
 

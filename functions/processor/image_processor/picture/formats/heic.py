@@ -13,9 +13,15 @@ from typing import Self
 from PIL import Image
 
 from image_processor.cpus import usable_cpus
-from image_processor.picture.exif import Exif
+from image_processor.picture.exif import Exif, read_exif
 from image_processor.picture.formats import isobmff
-from image_processor.picture.formats.image_file import MAX_THREADS, DecodeLimits, FileInfo, ImageFile
+from image_processor.picture.formats.image_file import (
+    MAX_EXIF_BYTES,
+    MAX_THREADS,
+    DecodeLimits,
+    FileInfo,
+    ImageFile,
+)
 
 
 class Heic(ImageFile):
@@ -31,8 +37,12 @@ class Heic(ImageFile):
         return cls(data, image, FileInfo(*image.size, int(image.info["bit_depth"]), frames).within(limits))
 
     def exif(self) -> Exif:
-        """Read the EXIF, without its orientation: libheif rotates the picture by the boxes `irot` and `imir`."""
-        return super().exif().oriented(1)
+        """Read the file's EXIF. Its orientation is not applied: libheif rotates by the boxes `irot` and `imir`.
+
+        The file's header is read again, because pi-heif's plugin for Pillow changes the orientation to 1.
+        """
+        block = _pi_heif().HeifFile(BytesIO(self.data)).info["exif"]
+        return read_exif((block or b"")[:MAX_EXIF_BYTES]).oriented(1)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 from PIL import Image
@@ -17,6 +18,7 @@ MAX_PROFILES = 16
 
 # ImageMagick before 7.0.8 wrote EXIF into these texts: PNG had no chunk for it.
 _RAW_PROFILES = ("Raw profile type exif", "Raw profile type APP1")
+_PROFILE_TEXT = re.compile(r"\s*\S+\s+\d+\s+([\da-fA-F\s]*)", re.ASCII)
 _HEAD = struct.Struct(">I4s")
 
 
@@ -73,10 +75,14 @@ def _scale_gray_key(image: Image.Image) -> None:
 
 
 def _raw_profile(text: object) -> bytes:
-    """Decode ImageMagick's text: an empty line, the profile's name, its length, then lines of hexadecimal
-    digits."""
-    try:
-        block = bytes.fromhex("".join(str(text).split("\n")[3:]))
-    except ValueError:
+    """Decode ImageMagick's text: an empty line, the profile's name, its length, then lines of hexadecimal digits.
+
+    The length is ignored, because some writers count wrong. Bytes behind the profile do no harm: its directories
+    contain offsets. Other characters behind the digits are ignored.
+    """
+    match = _PROFILE_TEXT.match(str(text))
+    if match is None:
         return b""
+    digits = "".join(match[1].split())
+    block = bytes.fromhex(digits[: len(digits) // 2 * 2])
     return block if block.startswith((b"Exif\0\0", b"II*\0", b"MM\0*")) else b""
