@@ -49,6 +49,7 @@ def work(data: bytes, name: str, limits: DecodeLimits, largest_thumbnail: int) -
         stored=picture,
         covered=(0, 0, 2, float(largest_thumbnail)),
         exif=Exif(dict(os.environ), {"latitude": 1.5}),
+        warnings=("hdr",),
     )
 
 

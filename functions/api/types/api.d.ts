@@ -29,6 +29,7 @@ export interface Metadata {
   icc_profile: string | null;
   dpi: number[] | null;
   exif: Record<string, unknown>;
+  warnings: string[];
   caption: string | null;
   caption_model: string | null;
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import textwrap
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -293,6 +294,14 @@ def test_color_mode_bit_depth_and_alpha_are_those_of_the_file(
     result = metadata(data)
 
     assert (result["color_mode"], result["bit_depth"], result["has_alpha"]) == (mode, depth, alpha)
+
+
+def test_warnings_are_present_only_if_there_are_any() -> None:
+    decoded = decode(pictures.jpeg(), max_pixels=10_000_000, largest_thumbnail=300)
+    flawed = replace(decoded, warnings=("missing_end",))
+
+    assert "warnings" not in extract(decoded, size_bytes=1, sha256=SHA256)
+    assert extract(flawed, size_bytes=1, sha256=SHA256)["warnings"] == ["missing_end"]
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF"])

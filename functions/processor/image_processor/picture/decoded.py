@@ -44,6 +44,8 @@ class Decoded:
     the original by a fraction of a pixel."""
     exif: Exif
     """Its orientation says how `stored` must be rotated or mirrored."""
+    warnings: tuple[str, ...] = ()
+    """Flaws of the file that did not prevent decoding; `formats.image_file` has the values."""
 
     def resized(
         self, size: tuple[int, int], resample: Image.Resampling, reducing_gap: float | None = None

@@ -97,6 +97,7 @@ def _decoded(file: ImageFile, largest_thumbnail: int) -> Decoded:
         stored=stored,
         covered=covered,
         exif=exif,
+        warnings=file.info.warnings,
     )
 
 

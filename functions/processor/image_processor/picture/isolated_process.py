@@ -114,6 +114,7 @@ def _packed(decoded: Decoded) -> Message:
         "covered": decoded.covered,
         "tags": dict(decoded.exif.tags),
         "position": decoded.exif.position,
+        "warnings": decoded.warnings,
     }
     return Message(fields, [decoded.stored.tobytes(), decoded.icc_profile])
 
