@@ -11,7 +11,7 @@ from PIL import Image
 
 from image_core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
 from image_processor.picture.decode import decode
-from image_processor.picture.formats import FORMATS, DecodeLimits, FileInfo, bmp, jpeg, png, tiff, webp
+from image_processor.picture.formats import FORMATS, DecodeLimits, FileInfo, bmp, jpeg, jpeg_scans, png, tiff, webp
 from tests import pictures
 
 LIMITS = DecodeLimits(pixels=1_000_000, frames=50)
@@ -127,9 +127,9 @@ def test_a_jpeg_with_too_many_scans_is_refused() -> None:
         return data[:-2] + scan * more + data[-2:]
 
     own = data.count(b"\xff\xda")
-    assert inspect(with_scans(jpeg.MAX_SCANS - own), "jpeg")
+    assert inspect(with_scans(jpeg_scans.MAX_SCANS - own), "jpeg")
     with pytest.raises(TooManyPixels, match="100 times"):
-        inspect(with_scans(jpeg.MAX_SCANS - own + 1), "jpeg")
+        inspect(with_scans(jpeg_scans.MAX_SCANS - own + 1), "jpeg")
 
 
 def test_the_scans_of_a_baseline_jpeg_are_counted_too() -> None:
@@ -137,7 +137,7 @@ def test_the_scans_of_a_baseline_jpeg_are_counted_too() -> None:
     scan = data.rindex(b"\xff\xda")
     one = segment(0xDA, b"\1\1\0\0\x3f\0") + b"\0"
     with pytest.raises(TooManyPixels, match="100 times"):
-        inspect(data[:scan] + one * (jpeg.MAX_SCANS + 1) + data[-2:], "jpeg")
+        inspect(data[:scan] + one * (jpeg_scans.MAX_SCANS + 1) + data[-2:], "jpeg")
 
 
 def test_bytes_that_look_like_scans_are_not_counted_inside_a_segment() -> None:

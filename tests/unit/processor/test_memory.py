@@ -96,6 +96,9 @@ FILES: dict[str, Callable[[int, int], bytes]] = {
     "baseline JPEG": lambda w, h: pictures.encode(gradient(w, h), "JPEG"),
     "progressive JPEG": lambda w, h: pictures.encode(gradient(w, h), "JPEG", progressive=True, subsampling=0),
     "progressive CMYK JPEG": lambda w, h: pictures.encode(gradient(w, h, "CMYK"), "JPEG", progressive=True),
+    "progressive CMYK JPEG without its end marker": lambda w, h: pictures.encode(
+        gradient(w, h, "CMYK"), "JPEG", progressive=True
+    )[:-2],
     "PNG": lambda w, h: pictures.encode(gradient(w, h), "PNG", compress_level=1),
     "RGBA PNG": lambda w, h: pictures.encode(gradient(w, h, "RGBA"), "PNG", compress_level=1),
     "16-bit PNG": lambda w, h: pictures.encode(gradient(w, h, "I;16"), "PNG", compress_level=1),

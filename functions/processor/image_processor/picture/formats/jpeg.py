@@ -1,18 +1,24 @@
-"""JPEG (ITU-T T.81): reads the segments up to the first scan, and counts the scans."""
+"""JPEG (ITU-T T.81): reads the segments up to the first scan, and checks the scans."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Self
 
+from PIL import Image
+
 from image_core.errors import CorruptImage, TooManyPixels
 from image_processor.picture import pixels
-from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, ImageFile, Reduced, cut_short
+from image_processor.picture.formats import jpeg_scans
+from image_processor.picture.formats.image_file import (
+    MISSING_END,
+    DecodeLimits,
+    FileInfo,
+    ImageFile,
+    Reduced,
+    cut_short,
+)
 
-MAX_SCANS = 100
-"""Each scan is a pass over the whole picture, and may be a few bytes long. Encoders write 1 to 4, progressive ones
-about 10."""
 MAX_SEGMENTS = 4096
 """Limit before the first scan. Reading one in Python takes microseconds. A profile or XMP takes at most a few
 hundred."""
@@ -25,8 +31,6 @@ _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _SEQUENTIAL = (0xC0, 0xC1, 0xC9)
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _ALONE = frozenset({0x00, 0x01, *range(0xD0, 0xD8)})
-# In entropy-coded data, a byte 0xFF is followed by zero, a restart marker or another 0xFF.
-_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 
 class Jpeg(ImageFile):
@@ -37,7 +41,7 @@ class Jpeg(ImageFile):
     def inspect(data: bytes, limits: DecodeLimits) -> FileInfo:
         at, segments, exif_segments, junk = 2, 0, 0, 0
         info: FileInfo | None = None
-        sequential, components = False, 0
+        sequential, components = False, b""
         while True:
             start = at
             at = data.find(b"\xff", at)
@@ -58,7 +62,7 @@ class Jpeg(ImageFile):
                     raise cut_short()
                 if marker in _FRAMES and info is None:
                     info = _frame(data[at + 2 : at + length])
-                    sequential, components = marker in _SEQUENTIAL, data[at + 7]
+                    sequential, components = marker in _SEQUENTIAL, data[at + 8 : at + length : 3][: data[at + 7]]
                     info.within(limits)
                 if marker == _SOS:
                     break
@@ -70,8 +74,13 @@ class Jpeg(ImageFile):
         if info is None:
             raise CorruptImage
         # If the first scan has all components, decoders stop after it.
-        if not (sequential and data[at + 2] == components) and _scans(data, at - 2) > MAX_SCANS:
-            raise TooManyPixels(f"The JPEG passes over its pixels more than {MAX_SCANS} times.")
+        one_scan = sequential and data[at + 2] == len(components)
+        if not one_scan and jpeg_scans.are_too_many(data, at - 2):
+            raise TooManyPixels(f"The JPEG passes over its pixels more than {jpeg_scans.MAX_SCANS} times.")
+        if data.find(jpeg_scans.END, at) < 0:
+            if not one_scan and not jpeg_scans.send_everything(data, at - 2, components):
+                raise cut_short()
+            info = replace(info, warnings=(MISSING_END,))
         return info
 
     @classmethod
@@ -84,11 +93,19 @@ class Jpeg(ImageFile):
     def reduce(self, factors: tuple[int, int]) -> Reduced:
         """Let libjpeg do most of the reduction: it does no work for pixels that it leaves out."""
         scale = next(s for s in (8, 4, 2, 1) if s <= min(factors))
+        image = self._ended() if MISSING_END in self.info.warnings else self.image
         if scale > 1:
-            self.image.draft(None, (self.image.width // scale, self.image.height // scale))
-        self.image.load()
+            image.draft(None, (image.width // scale, image.height // scale))
+        image.load()
         x, y = (factor // scale for factor in factors)
-        return Reduced(pixels.reduced(self.image, (x, y)), x * scale, y * scale)
+        return Reduced(pixels.reduced(image, (x, y)), x * scale, y * scale)
+
+    def _ended(self) -> Image.Image:
+        """Return the picture of a file without end marker. Raises CorruptImage if more is missing."""
+        data = jpeg_scans.with_end(self.data)
+        if data is None:
+            raise cut_short()
+        return self._opened(data)
 
     def dpi(self) -> object:
         """Return the resolution in the header. Pillow invents one if there is none."""
@@ -116,18 +133,3 @@ def _frame(segment: bytes) -> FileInfo:
         height=int.from_bytes(segment[1:3], "big"),
         bit_depth=segment[0],
     )
-
-
-def _scans(data: bytes, first: int) -> int:
-    """Count the scans of the picture, up to one above the limit. The first is at `first`."""
-    if data.count(b"\xff\xda", first) <= MAX_SCANS:
-        return 1  # fewer than the limit, whatever those bytes are
-    scans, at = 0, first
-    while scans <= MAX_SCANS:
-        marker = _MARKER.search(data, at)
-        if marker is None or data[marker.start() + 1] == _EOI:
-            break
-        scans += data[marker.start() + 1] == _SOS
-        at = marker.end()
-        at += int.from_bytes(data[at : at + 2], "big")
-    return scans
