@@ -11,14 +11,20 @@ from PIL import Image
 
 from image_core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
 from image_processor.picture.decode import decode
+from image_processor.picture.decoded import Decoded
 from image_processor.picture.formats import FORMATS, DecodeLimits, FileInfo, bmp, jpeg, jpeg_scans, png, tiff, webp
 from tests import pictures
+from tests.fuzz import png_chunks
 
 LIMITS = DecodeLimits(pixels=1_000_000, frames=50)
 
 
 def inspect(data: bytes, kind: str, limits: DecodeLimits = LIMITS) -> FileInfo:
     return FORMATS[kind].inspect(data, limits)
+
+
+def shown(data: bytes) -> Decoded:
+    return decode(data, max_pixels=1_000_000, largest_thumbnail=300)
 
 
 def segment(marker: int, body: bytes) -> bytes:
@@ -110,13 +116,100 @@ def test_pictures_after_the_first_count_as_frames(data: bytes, frames: int) -> N
         decode(data, max_pixels=10_000, max_frames=1, largest_thumbnail=300)
 
 
-@pytest.mark.parametrize("kind", ["png", "webp"])
-def test_a_file_truncated_at_any_byte_is_detected(kind: str) -> None:
-    data = pictures.encode(pictures.noise(24, 16), kind)
+def test_a_webp_truncated_at_any_byte_is_detected() -> None:
+    data = pictures.encode(pictures.noise(24, 16), "WEBP")
 
     for end in range(16, len(data)):
         with pytest.raises(CorruptImage):
-            inspect(data[:end], kind)
+            inspect(data[:end], "webp")
+
+
+PNGS = {
+    "plain": pictures.encode(pictures.noise(24, 16), "PNG"),
+    "interlaced": png_chunks.interlaced(),
+    "animated": pictures.animated("PNG"),
+}
+
+
+@pytest.mark.parametrize("name", PNGS)
+def test_a_png_truncated_at_any_byte_of_its_picture_is_corrupt(name: str) -> None:
+    data = PNGS[name]
+    at = data.index(b"IDAT")
+    end_of_picture = at + 8 + int.from_bytes(data[at - 4 : at], "big")
+
+    for end in range(16, end_of_picture):
+        with pytest.raises(CorruptImage):
+            shown(data[:end])
+
+
+@pytest.mark.parametrize("name", PNGS)
+@pytest.mark.parametrize("after", [b"", bytes(100), b"\0\0\1\0tEXtcut"], ids=["nothing", "zeros", "half a text"])
+def test_a_png_that_lacks_only_its_end_is_shown_with_a_warning(name: str, after: bytes) -> None:
+    data = PNGS[name]
+
+    result = shown(data[: data.index(b"IEND") - 4] + after)
+
+    assert result.warnings == ("missing_end",)
+    assert result.stored.tobytes() == shown(data).stored.tobytes()
+    assert shown(data).warnings == ()
+
+
+def bad_chunk(name: bytes, body: bytes) -> bytes:
+    return chunk(name, body)[:-1] + b"?"
+
+
+@pytest.mark.parametrize("place", ["IDAT", "IEND"])
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        (b"pHYs", struct.pack(">IIB", 11811, 11811, 1)),
+        (b"eXIf", pictures.exif(orientation=6)[6:]),
+        (b"tEXt", b"a\0b"),
+        (b"acTL", struct.pack(">II", 7, 0)),
+    ],
+)
+def test_a_png_chunk_of_metadata_with_a_wrong_checksum_is_ignored_with_a_warning(
+    name: bytes, body: bytes, place: str
+) -> None:
+    data = pictures.png()
+    at = data.index(place.encode()) - 4
+
+    result = shown(data[:at] + bad_chunk(name, body) + data[at:])
+
+    assert result.warnings == ("bad_checksum",)
+    assert (result.width, result.height, result.frames, result.dpi) == (120, 80, 1, None)
+    assert result.stored.tobytes() == shown(data).stored.tobytes()
+
+
+@pytest.mark.parametrize("name", [b"IHDR", b"PLTE"])
+def test_a_png_whose_header_or_palette_has_a_wrong_checksum_is_corrupt(name: bytes) -> None:
+    data = pictures.palette_png()
+    at = data.index(name)
+    checksum = at + 4 + int.from_bytes(data[at - 4 : at], "big")
+
+    with pytest.raises(CorruptImage):
+        shown(data[:checksum] + b"????" + data[checksum + 4 :])
+
+
+def test_pixels_of_a_png_that_zlib_finds_intact_are_shown_although_their_chunk_has_a_wrong_checksum() -> None:
+    data = pictures.png()
+    checksum = data.index(b"IEND") - 8
+
+    result = shown(data[:checksum] + b"????" + data[checksum + 4 :])
+
+    assert result.warnings == ("bad_checksum",)
+    assert result.stored.tobytes() == shown(data).stored.tobytes()
+
+
+@pytest.mark.parametrize(("place", "applied"), [("IDAT", True), ("IEND", False)])
+def test_a_color_profile_behind_the_pixels_of_a_png_is_ignored(place: str, applied: bool) -> None:
+    data, profile = pictures.png(), pictures.swapped_profile()
+    at = data.index(place.encode()) - 4
+
+    result = shown(data[:at] + chunk(b"iCCP", b"swap\0\0" + zlib.compress(profile)) + data[at:])
+
+    assert (result.icc_profile == profile) == applied
+    assert result.warnings == ()
 
 
 def test_a_jpeg_with_too_many_scans_is_refused() -> None:
