@@ -13,7 +13,7 @@ from image_core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
 from image_processor.picture.decode import decode
 from image_processor.picture.decoded import Decoded
 from image_processor.picture.formats import FORMATS, DecodeLimits, FileInfo, bmp, jpeg, jpeg_scans, png, tiff, webp
-from tests import pictures
+from tests import heif_files, pictures
 from tests.fuzz import png_chunks
 
 LIMITS = DecodeLimits(pixels=1_000_000, frames=50)
@@ -428,6 +428,139 @@ def test_camera_raw_files_are_unsupported_although_they_contain_a_tiff(data: byt
 def test_a_tiff_without_its_directory_is_corrupt(data: bytes) -> None:
     with pytest.raises(CorruptImage):
         inspect(data, "tiff")
+
+
+def tiff_of(*, color: int, samples: int, bits: int, sample_format: int = 1, compression: int = 1) -> bytes:
+    """Build a TIFF of one pixel, all zeros."""
+    tags = {
+        256: 1,
+        257: 1,
+        258: bits,
+        259: compression,
+        262: color,
+        273: 8,
+        277: samples,
+        279: 64,
+        339: sample_format,
+    }
+    return b"II*\0" + long(8) + directory(*((tag, 3, 1, long(value)) for tag, value in tags.items())) + bytes(64)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (tiff_of(color=8, samples=3, bits=16), "Lab, 3 × 16 bits"),
+        (tiff_of(color=2, samples=3, bits=32, sample_format=3), "RGB, 3 × 32 bits, floating point"),
+        (tiff_of(color=32845, samples=3, bits=16, sample_format=2, compression=34676), "LogLuv"),
+        (tiff_of(color=2, samples=3, bits=8, compression=50001), "WebP"),
+        (tiff_of(color=2, samples=3, bits=8, compression=34712), "JPEG 2000"),
+    ],
+)
+def test_a_tiff_in_a_layout_that_no_decoder_knows_is_unsupported_and_the_message_says_why(
+    data: bytes, reason: str
+) -> None:
+    with pytest.raises(UnsupportedFormat, match=reason):
+        shown(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        tiff_of(color=7, samples=3, bits=8),
+        tiff_of(color=2, samples=3, bits=99),
+        tiff_of(color=2, samples=0, bits=8),
+        tiff_of(color=2, samples=3, bits=8, sample_format=9),
+        tiff_of(color=2, samples=3, bits=8, compression=12345),
+    ],
+    ids=["color", "bits", "samples", "sample format", "compression"],
+)
+def test_a_tiff_whose_layout_makes_no_sense_is_corrupt(data: bytes) -> None:
+    with pytest.raises(CorruptImage):
+        shown(data)
+
+
+def jpeg_coded_as(frame: int, bits: int = 8) -> bytes:
+    data = pictures.jpeg()
+    return data.replace(b"\xff\xc0\0\x11\x08", bytes((0xFF, frame, 0, 0x11, bits)))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (jpeg_coded_as(0xC1, 12), "12 bits"),
+        (jpeg_coded_as(0xC2, 12), "12 bits"),
+        (jpeg_coded_as(0xC3, 10), "10 bits"),
+        (jpeg_coded_as(0xC5), "Hierarchical"),
+    ],
+)
+def test_a_jpeg_in_a_coding_that_the_decoder_lacks_is_unsupported(data: bytes, reason: str) -> None:
+    with pytest.raises(UnsupportedFormat, match=reason):
+        shown(data)
+
+
+@pytest.mark.parametrize(("frame", "bits"), [(0xC0, 12), (0xC1, 9), (0xC3, 17)])
+def test_a_jpeg_with_an_impossible_number_of_bits_is_corrupt(frame: int, bits: int) -> None:
+    with pytest.raises(CorruptImage):
+        shown(jpeg_coded_as(frame, bits))
+
+
+def bmp_of(*, bits: int, compression: int, masks: tuple[int, int, int] = (0, 0, 0), header: int = 40) -> bytes:
+    """Build a BMP of one pixel, all zeros."""
+    fields = struct.pack("<IiiHHIIIIIII", header, 1, 1, 1, bits, compression, 4, 0, 0, 0, 0, masks[0])
+    return b"BM" + struct.pack("<IHHI", 70, 0, 0, 66) + fields + struct.pack("<II", *masks[1:]) + bytes(64)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (bmp_of(bits=32, compression=3, masks=(0x3FF00000, 0xFFC00, 0x3FF)), "masks"),
+        (bmp_of(bits=16, compression=3, masks=(0xF00, 0xF0, 0xF)), "masks"),
+        (bmp_of(bits=24, compression=5), "PNG"),
+        (bmp_of(bits=2, compression=0), "2 bits"),
+        (bmp_of(bits=24, compression=0, header=16), "OS/2"),
+    ],
+)
+def test_a_bmp_in_a_layout_that_pillow_lacks_is_unsupported(data: bytes, reason: str) -> None:
+    with pytest.raises(UnsupportedFormat, match=reason):
+        shown(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        bmp_of(bits=32, compression=3, masks=(0xFF0000, 0xFFF00, 0xFF)),
+        bmp_of(bits=32, compression=3, masks=(0xF0F000, 0xF00, 0xFF)),
+        bmp_of(bits=16, compression=3, masks=(0xFF0000, 0xFF00, 0xFF)),
+        bmp_of(bits=24, compression=99),
+        bmp_of(bits=13, compression=0),
+    ],
+    ids=["overlapping", "with a hole", "too large", "unknown compression", "13 bits"],
+)
+def test_a_bmp_whose_layout_makes_no_sense_is_corrupt(data: bytes) -> None:
+    with pytest.raises(CorruptImage):
+        shown(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "coding"),
+    [
+        (heif_files.heif(heif_files.Item(b"avc1", b"-", (heif_files.ispe(8, 8),)), brand=b"heic"), "AVC"),
+        (heif_files.heif(heif_files.Item(b"jpeg", b"-", (heif_files.ispe(8, 8),))), "JPEG"),
+        (
+            heif_files.heif(
+                heif_files.grid(16, 8, rows=1, columns=2, first=2, announced=(16, 8)),
+                *[heif_files.Item(b"jpeg", b"-", (heif_files.ispe(8, 8),))] * 2,
+                brand=b"heic",
+            ),
+            "JPEG",
+        ),
+        (heif_files.heif(heif_files.hevc().item(120, 80)), "HEVC"),
+    ],
+    ids=["AVC", "JPEG", "grid of JPEG", "HEVC in AVIF"],
+)
+def test_other_codings_in_avif_and_heic_are_unsupported(data: bytes, coding: str) -> None:
+    with pytest.raises(UnsupportedFormat, match=coding):
+        shown(data)
 
 
 def test_a_webp_with_very_many_pieces_is_corrupt() -> None:

@@ -26,6 +26,7 @@ class Avif(ImageFile):
     @classmethod
     def open(cls, data: bytes, limits: DecodeLimits) -> Self:
         isobmff.check_coded_sizes(data, limits)
+        isobmff.check_coding(data, b"av01")
         image = cls._opened(data)
         frames: int = getattr(image, "n_frames", 1)
         return cls(data, image, FileInfo(*image.size, _bit_depth(data), frames).within(limits))

@@ -26,6 +26,7 @@ class Heic(ImageFile):
     @classmethod
     def open(cls, data: bytes, limits: DecodeLimits) -> Self:
         isobmff.check_coded_sizes(data, limits)
+        isobmff.check_coding(data, b"hvc1")
         image: Image.Image = _pi_heif().HeifImageFile(BytesIO(data))
         frames: int = getattr(image, "n_frames", 1)
         return cls(data, image, FileInfo(*image.size, int(image.info["bit_depth"]), frames).within(limits))

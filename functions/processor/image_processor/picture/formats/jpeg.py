@@ -7,7 +7,7 @@ from typing import Self
 
 from PIL import Image
 
-from image_core.errors import CorruptImage, TooManyPixels
+from image_core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
 from image_processor.picture import pixels
 from image_processor.picture.formats import jpeg_scans
 from image_processor.picture.formats.image_file import (
@@ -29,6 +29,9 @@ MAX_EXIF_SEGMENTS = 64
 
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _SEQUENTIAL = (0xC0, 0xC1, 0xC9)
+_TWELVE_BITS = (0xC1, 0xC2, 0xC9, 0xCA)
+_LOSSLESS = (0xC3, 0xCB)
+_HIERARCHICAL = (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF, 0xDE)
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _ALONE = frozenset({0x00, 0x01, *range(0xD0, 0xD8)})
 
@@ -60,6 +63,8 @@ class Jpeg(ImageFile):
                 length = int.from_bytes(data[at : at + 2], "big")
                 if length < 2 or at + length > len(data):
                     raise cut_short()
+                if info is None:
+                    _check_coding(marker, data[at + 2 : at + length])
                 if marker in _FRAMES and info is None:
                     info = _frame(data[at + 2 : at + length])
                     sequential, components = marker in _SEQUENTIAL, data[at + 8 : at + length : 3][: data[at + 7]]
@@ -133,3 +138,16 @@ def _frame(segment: bytes) -> FileInfo:
         height=int.from_bytes(segment[1:3], "big"),
         bit_depth=segment[0],
     )
+
+
+def _check_coding(marker: int, segment: bytes) -> None:
+    """Raise UnsupportedFormat if `segment` is a valid frame header, but of a coding that Pillow cannot decode."""
+    if len(segment) < 6 or len(segment) != 6 + 3 * segment[5]:
+        return
+    bits, components = segment[0], segment[5]
+    if marker in _HIERARCHICAL:
+        raise UnsupportedFormat("Hierarchical JPEGs are not supported.")
+    if (marker in _TWELVE_BITS and bits == 12) or (marker in _LOSSLESS and bits in range(2, 17) and bits != 8):
+        raise UnsupportedFormat(f"JPEGs of {bits} bits are not supported.")
+    if marker in _FRAMES and bits == 8 and components == 2:
+        raise UnsupportedFormat("JPEGs with two color components are not supported.")
