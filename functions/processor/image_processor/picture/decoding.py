@@ -73,7 +73,7 @@ def as_image_errors(limits: DecodeLimits) -> Iterator[None]:
 
 def _decoded(file: ImageFile, largest_thumbnail: int) -> Decoded:
     image = file.image
-    (width, height), mode = image.size, image.mode
+    (width, height), mode = file.size, image.mode
     reduced = file.reduce(_factors(width, height, largest_thumbnail))
     # The metadata is read after the pixels, because in a PNG it can follow them. `image` may be `stored`, without
     # its `info`.

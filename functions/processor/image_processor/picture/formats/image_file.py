@@ -106,6 +106,11 @@ class ImageFile:
         """
         raise NotImplementedError
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture to show, as stored, in pixels."""
+        return self.image.size
+
     def reduce(self, factors: tuple[int, int]) -> Reduced:
         """Decode the picture and average blocks of `factors` (across, down) pixels."""
         self.image.load()

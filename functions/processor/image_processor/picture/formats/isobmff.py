@@ -71,6 +71,21 @@ def configurations(data: bytes) -> Iterator[Box]:
         yield from (box for box in _at(data, *path, None) if box.kind in _CONFIGURATIONS)
 
 
+def properties(data: bytes, kind: bytes) -> Iterator[bytes]:
+    """Yield the payloads of the properties of a kind, such as `irot`, that the primary item has."""
+    primary = _primary_item(data)
+    known = list(_at(data, b"meta", b"iprp", b"ipco", None))
+    for item, index in islice(_associations(data), MAX_BOXES):
+        if item == primary and 0 < index <= len(known) and known[index - 1].kind == kind:
+            yield data[known[index - 1].start : known[index - 1].end]
+
+
+def track_properties(data: bytes, kind: bytes) -> Iterator[bytes]:
+    """Yield the payloads of the properties of a kind in the sample descriptions of AV1 tracks."""
+    for box in _at(data, *_SAMPLE_TABLE, b"stsd", b"av01", kind):
+        yield data[box.start : box.end]
+
+
 def _coded_sizes(data: bytes) -> Iterator[Size]:
     for box in configurations(data):
         yield from _CONFIGURATIONS[box.kind](data[box.start : box.end][:MAX_ITEM_BYTES])
@@ -145,6 +160,19 @@ def _primary_item(data: bytes) -> int | None:
         return None
     size = 4 if data[box.start : box.start + 1] > b"\0" else 2
     return int.from_bytes(data[box.start + 4 : min(box.start + 4 + size, box.end)], "big")
+
+
+def _associations(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield id of an item and number, from 1, of a property, from the associations (`ipma`)."""
+    for table in _at(data, b"meta", b"iprp", b"ipma"):
+        fields = _Fields(data[table.start : table.end])
+        version, flags = fields.next(1), fields.next(3)
+        for _ in range(fields.next(4)):
+            item = fields.next(4 if version else 2)
+            for _ in range(fields.next(1)):
+                yield item, fields.next(2) & 0x7FFF if flags & 1 else fields.next(1) & 0x7F
+            if fields.at >= len(fields.data):
+                break
 
 
 @dataclass
