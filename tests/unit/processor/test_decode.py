@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 import subprocess
 import sys
 import textwrap
@@ -277,6 +278,33 @@ def test_transparent_pixels_do_not_bleed_into_visible_ones_when_reduced() -> Non
 
 def test_an_alpha_channel_that_hides_nothing_is_dropped() -> None:
     assert opened(decoded(pictures.png(mode="RGBA"))).mode == "RGB"
+
+
+def bmp_with_alpha(picture: Image.Image) -> bytes:
+    """Build a BMP with a mask for alpha (BITMAPV5HEADER) from a picture in RGBA."""
+    pixels = picture.tobytes("raw", "BGRA", 0, -1)
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    header = struct.pack("<IiiHHIIIIII", 124, *picture.size, 1, 32, 3, len(pixels), 0, 0, 0, 0) + masks + bytes(68)
+    return b"BM" + struct.pack("<IHHI", 138 + len(pixels), 0, 0, 138) + header + pixels
+
+
+def test_a_bmp_whose_alpha_is_zero_everywhere_is_opaque() -> None:
+    picture = pictures.scene(mode="RGBA")
+    picture.putalpha(0)
+
+    result = decoded(bmp_with_alpha(picture))
+
+    assert opened(result).mode == "RGB"
+    assert pictures.same_scene(opened(result))
+    assert result.alpha, "the file has an alpha channel"
+
+
+def test_a_bmp_with_one_visible_pixel_keeps_its_transparency() -> None:
+    picture = pictures.scene(mode="RGBA")
+    picture.putalpha(0)
+    picture.putpixel((119, 79), (*pictures.YELLOW, 1))
+
+    assert opened(decoded(bmp_with_alpha(picture))).getchannel("A").getextrema() == (0, 1)
 
 
 @pytest.mark.parametrize("data", [pictures.jpeg(mode="L"), pictures.jpeg(mode="CMYK"), pictures.gray16_png()])

@@ -7,7 +7,8 @@ import struct
 from PIL import Image
 
 from image_core.errors import CorruptImage, UnsupportedFormat
-from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, ImageFile, cut_short
+from image_processor.picture import pixels
+from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, ImageFile, Reduced, cut_short
 
 MAX_RUN_LENGTH_BYTES = 8_000_000
 """Pillow decodes run-length encoding in Python, which takes a microsecond for every two bytes."""
@@ -36,6 +37,14 @@ class Bmp(ImageFile):
         if compression in _RUN_LENGTH_CODED and len(data) > MAX_RUN_LENGTH_BYTES:
             raise CorruptImage(f"A run-length coded BMP may have at most {MAX_RUN_LENGTH_BYTES:,} bytes.")
         return info
+
+    def reduce(self, factors: tuple[int, int]) -> Reduced:
+        """Decode the picture. It is opaque if its alpha is zero everywhere: many programs leave that byte unset."""
+        if self.image.mode == "RGBA":
+            self.image.load()
+            if pixels.is_invisible(self.image):
+                self.image.putalpha(255)
+        return super().reduce(factors)
 
     @classmethod
     def _opened(cls, data: bytes) -> Image.Image:

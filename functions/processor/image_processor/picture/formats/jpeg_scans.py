@@ -14,6 +14,8 @@ from io import BytesIO
 
 from PIL import Image
 
+from image_processor.picture import pixels
+
 MAX_SCANS = 100
 """Each scan is a pass over the whole picture, and may be a few bytes long. Encoders write 1 to 4, progressive ones
 about 10."""
@@ -24,7 +26,6 @@ END = b"\xff\xd9"
 _END, _SCAN = 0xD9, 0xDA
 # In entropy-coded data, a byte 0xFF is followed by zero, a restart marker or another 0xFF.
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-_STRIP_ROWS = 64
 
 
 def are_too_many(data: bytes, first: int) -> bool:
@@ -95,8 +96,7 @@ def _digest(data: bytes, kept: int, continuation: bytes) -> int:
     """Return a checksum of all pixels."""
     image = Image.open(BytesIO(_joined(data, kept, continuation)), formats=["JPEG"])
     digest = 0
-    for top in range(0, image.height, _STRIP_ROWS):
-        strip = image.crop((0, top, image.width, min(top + _STRIP_ROWS, image.height)))
+    for _, strip in pixels.strips(image, 1):
         digest = zlib.crc32(strip.tobytes(), digest)
     return digest
 
