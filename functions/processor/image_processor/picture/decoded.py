@@ -9,7 +9,7 @@ from PIL import Image
 from image_processor.picture import pixels
 from image_processor.picture.exif import Exif
 
-PIXELS_VERSION = 1
+PIXELS_VERSION = 2
 """Increase this when the caption model would get other pixels of the same file. Then earlier captions are computed
 again instead of copied."""
 

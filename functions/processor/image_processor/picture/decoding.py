@@ -33,7 +33,8 @@ _pillow_settings = threading.Lock()
 
 
 def decode_file(data: bytes, name: str, limits: DecodeLimits, largest_thumbnail: int) -> Decoded:
-    """Decode a file of the format `name`, a key of `image_core.formats.NAMES`; the first frame if it is animated.
+    """Decode a file of the format `name`, a key of `image_core.formats.NAMES`; the first visible frame if it is
+    animated.
 
     Raises UnsupportedFormat, TooManyPixels, CorruptImage and MemoryError.
     """
@@ -74,11 +75,11 @@ def as_image_errors(limits: DecodeLimits) -> Iterator[None]:
 def _decoded(file: ImageFile, largest_thumbnail: int) -> Decoded:
     image = file.image
     (width, height), mode = file.size, image.mode
+    profile = image.info.get("icc_profile")
     reduced = file.reduce(_factors(width, height, largest_thumbnail))
     # The metadata is read after the pixels, because in a PNG it can follow them. `image` may be `stored`, without
     # its `info`.
     exif, dpi, alpha = file.exif(), file.dpi(), image.has_transparency_data
-    profile = image.info.get("icc_profile")
     stored = pixels.without_idle_alpha(reduced.picture)
     stored.info = {}  # Pillow would write a comment or a profile in it to the thumbnails
     covered = (0, 0, width / reduced.across, height / reduced.down)

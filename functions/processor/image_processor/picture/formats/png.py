@@ -10,6 +10,7 @@ from PIL import Image
 
 from image_core.errors import CorruptImage
 from image_processor.picture.exif import Exif, read_exif
+from image_processor.picture.formats import animation
 from image_processor.picture.formats.image_file import (
     BAD_CHECKSUM,
     MAX_EXIF_BYTES,
@@ -17,6 +18,7 @@ from image_processor.picture.formats.image_file import (
     DecodeLimits,
     FileInfo,
     ImageFile,
+    Reduced,
     cut_short,
 )
 
@@ -50,6 +52,12 @@ class Png(ImageFile):
         image = super()._opened(data)
         _scale_gray_key(image)
         return image
+
+    def reduce(self, factors: tuple[int, int]) -> Reduced:
+        """Decode the first visible frame."""
+        frames = self.info.frames if self.image.width * self.image.height <= animation.MAX_PIXELS else 1
+        animation.load_first_visible(self.image, frames)
+        return super().reduce(factors)
 
     def exif(self) -> Exif:
         """Read the EXIF chunk, which may follow the pixels, or ImageMagick's text."""
