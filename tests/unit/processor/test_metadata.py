@@ -309,6 +309,25 @@ def test_the_frames_of_an_animation_are_counted(kind: str) -> None:
     assert metadata(pictures.animated(kind))["frames"] == 3
 
 
+@pytest.mark.parametrize(
+    "mark",
+    [
+        b'<rdf:Description xmlns:apdi="..."><apdi:AuxiliaryImageType>urn:com:apple:photo:2020:aux:hdrgainmap',
+        b'<rdf:Description xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0"/>',
+        b"urn:iso:std:iso:ts:21496:-1\0",
+    ],
+    ids=["Apple", "Google", "ISO"],
+)
+def test_a_gain_map_does_not_count_as_a_picture(mark: bytes) -> None:
+    data = pictures.mpo()
+    second = data.rindex(b"\xff\xd8\xff") + 2
+    xmp = b"http://ns.adobe.com/xap/1.0/\0" + mark
+    segment = b"\xff\xe1" + struct.pack(">H", 2 + len(xmp)) + xmp
+
+    assert metadata(data)["frames"] == 2
+    assert metadata(data[:second] + segment + data[second:])["frames"] == 1
+
+
 def test_the_pages_of_a_tiff_are_counted() -> None:
     assert metadata(pictures.animated("TIFF"))["frames"] == 3
 

@@ -27,6 +27,12 @@ MAX_JUNK_BYTES = 1 << 16
 MAX_EXIF_SEGMENTS = 64
 """The standard allows one. Pillow joins them, and copies all previous ones each time."""
 
+MAX_AUXILIARY_HEADER_BYTES = 1 << 16
+"""How much of a further picture is searched for a sign that it is no picture of its own."""
+
+_MP_ENTRIES = 0xB002
+_AUXILIARY = (b"apdi:AuxiliaryImageType", b"http://ns.adobe.com/hdr-gain-map/1.0/", b"urn:iso:std:iso:ts:21496:-1")
+"""Apple's gain maps and depth maps (XMP), Google's gain maps (XMP), and those of ISO 21496-1."""
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _SEQUENTIAL = (0xC0, 0xC1, 0xC9)
 _TWELVE_BITS = (0xC1, 0xC2, 0xC9, 0xCA)
@@ -92,8 +98,8 @@ class Jpeg(ImageFile):
     def open(cls, data: bytes, limits: DecodeLimits) -> Self:
         file = super().open(data, limits)
         # An MPO is a JPEG with further pictures after the first.
-        info = replace(file.info, frames=getattr(file.image, "n_frames", 1)).within(limits)
-        return replace(file, info=info)
+        frames = getattr(file.image, "n_frames", 1) - _auxiliary_pictures(data, file.image)
+        return replace(file, info=replace(file.info, frames=frames).within(limits))
 
     def reduce(self, factors: tuple[int, int]) -> Reduced:
         """Let libjpeg do most of the reduction: it does no work for pixels that it leaves out."""
@@ -115,6 +121,17 @@ class Jpeg(ImageFile):
     def dpi(self) -> object:
         """Return the resolution in the header. Pillow invents one if there is none."""
         return super().dpi() if self.image.info.get("jfif_unit") in (1, 2) else None
+
+
+def _auxiliary_pictures(data: bytes, image: Image.Image) -> int:
+    """Count the pictures of an MPO that belong to the first one, such as gain maps. Their headers tell."""
+    entries = getattr(image, "mpinfo", {}).get(_MP_ENTRIES, ())
+    origin = data.find(b"MPF\0") + 4
+    starts = [origin + entry["DataOffset"] for entry in entries[1:]]
+    return sum(
+        any(data.find(mark, start, start + MAX_AUXILIARY_HEADER_BYTES) >= 0 for mark in _AUXILIARY)
+        for start in starts
+    )
 
 
 def coded_size(data: bytes, at: int) -> tuple[int, int] | None:
