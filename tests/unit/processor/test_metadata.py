@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from image_processor.picture.decode import decode
 from image_processor.picture.metadata import extract, profile_name
 from image_processor.picture.thumbnails import render
-from tests import exif_blocks, pictures
+from tests import exif_blocks, heif_files, pictures
 from tests.exif_blocks import ASCII, BYTE, DOUBLE, LONG, RATIONAL, SHORT, UNDEFINED, UTF_8, rationals, shorts, text
 from tests.unit.processor.test_exif import CAMERA
 
@@ -302,6 +302,23 @@ def test_warnings_are_present_only_if_there_are_any() -> None:
 
     assert "warnings" not in extract(decoded, size_bytes=1, sha256=SHA256)
     assert extract(flawed, size_bytes=1, sha256=SHA256)["warnings"] == ["missing_end"]
+
+
+def with_transfer(kind: str, transfer: int) -> bytes:
+    """Build a file that names its transfer characteristics."""
+    if kind == "PNG":
+        return pictures.raw_png(1, 1, depth=8, color=2, rows=bytes(3), cICP=bytes((9, transfer, 0, 1)))
+    coded, brand = (heif_files.av1(120, 80), b"avif") if kind == "AVIF" else (heif_files.hevc(), b"heic")
+    item = coded.item(120, 80)
+    colors = heif_files.box(b"colr", b"nclx", struct.pack(">HHHB", 9, transfer, 9, 128))
+    other = replace(item, properties=(*item.properties, heif_files.box(b"colr", b"nclx\0\x09\0\x10\0\x09\0")))
+    return heif_files.heif(replace(item, properties=(*item.properties, colors)), other, brand=brand)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "AVIF", "HEIC"])
+@pytest.mark.parametrize(("transfer", "hdr"), [(16, True), (18, True), (1, False), (13, False)])
+def test_a_picture_in_pq_or_hlg_has_a_warning(kind: str, transfer: int, hdr: bool) -> None:
+    assert metadata(with_transfer(kind, transfer)).get("warnings", []) == ["hdr"] * hdr
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF"])

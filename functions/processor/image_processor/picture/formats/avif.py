@@ -36,7 +36,7 @@ class Avif(ImageFile):
         isobmff.check_coding(data, b"av01")
         image = cls._opened(data)
         frames: int = getattr(image, "n_frames", 1)
-        info = FileInfo(*image.size, _bit_depth(data), frames).within(limits)
+        info = FileInfo(*image.size, _bit_depth(data), frames, isobmff.warnings(data)).within(limits)
         find = isobmff.track_properties if frames > 1 else isobmff.properties
         apertures = (clean_aperture.box(payload, image.size) for payload in find(data, b"clap"))
         return cls(data, image, info, next(apertures, None))

@@ -29,7 +29,8 @@ class Heic(ImageFile):
         isobmff.check_coding(data, b"hvc1")
         image: Image.Image = _pi_heif().HeifImageFile(BytesIO(data))
         frames: int = getattr(image, "n_frames", 1)
-        return cls(data, image, FileInfo(*image.size, int(image.info["bit_depth"]), frames).within(limits))
+        info = FileInfo(*image.size, int(image.info["bit_depth"]), frames, isobmff.warnings(data))
+        return cls(data, image, info.within(limits))
 
     def exif(self) -> Exif:
         """Read the EXIF, without its orientation: libheif rotates the picture by the boxes `irot` and `imir`."""

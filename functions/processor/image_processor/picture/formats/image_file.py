@@ -20,6 +20,8 @@ BAD_CHECKSUM = "bad_checksum"
 """A checksum in the file is wrong, but not one that puts the picture in doubt."""
 HDR = "hdr"
 """The picture has a high dynamic range, which is not converted: it looks flat and gray."""
+HDR_TRANSFERS = (16, 18)
+"""Numbers of PQ and HLG in ITU-T H.273."""
 MAX_THREADS = 4
 """Number of threads of a decoder that can use several. Each takes memory."""
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from image_core.errors import UnsupportedFormat
 from image_processor.picture.formats import coded_size
 from image_processor.picture.formats.coded_size import Size
-from image_processor.picture.formats.image_file import DecodeLimits
+from image_processor.picture.formats.image_file import HDR, HDR_TRANSFERS, DecodeLimits
 
 MAX_BOXES = 50_000
 """Limit for one list, such as the items of a file. 100 megapixels in tiles of 512 × 512 have 400 items."""
@@ -84,6 +84,14 @@ def track_properties(data: bytes, kind: bytes) -> Iterator[bytes]:
     """Yield the payloads of the properties of a kind in the sample descriptions of AV1 tracks."""
     for box in _at(data, *_SAMPLE_TABLE, b"stsd", b"av01", kind):
         yield data[box.start : box.end]
+
+
+def warnings(data: bytes) -> tuple[str, ...]:
+    """Return HDR if the colors (`colr`) of the primary item or of a track say so."""
+    for payload in chain(properties(data, b"colr"), track_properties(data, b"colr")):
+        if payload[:4] == b"nclx" and int.from_bytes(payload[6:8], "big") in HDR_TRANSFERS:
+            return (HDR,)
+    return ()
 
 
 def _coded_sizes(data: bytes) -> Iterator[Size]:

@@ -13,6 +13,8 @@ from image_processor.picture.exif import Exif, read_exif
 from image_processor.picture.formats import animation
 from image_processor.picture.formats.image_file import (
     BAD_CHECKSUM,
+    HDR,
+    HDR_TRANSFERS,
     MAX_EXIF_BYTES,
     MISSING_END,
     DecodeLimits,
@@ -117,6 +119,8 @@ def _read(data: bytes, limits: DecodeLimits) -> _Structure:
         # libpng ignores such chunks too.
         if optional and (not sound or (name == b"iCCP" and pixels_seen)):
             ignored.append((start, end))
+        elif name == b"cICP" and not pixels_seen and length >= 4 and data[body + 1] in HDR_TRANSFERS:
+            warnings[HDR] = None
         elif name == b"acTL" and not pixels_seen and length >= 4:
             frames = max(1, int.from_bytes(data[body : body + 4], "big"))
         pixels_seen = pixels_seen or name == b"IDAT"
