@@ -22,6 +22,7 @@ from PIL import Image, ImageChops, ImageStat
 from bench.drawn_pictures import drawn_pictures
 from bench.report import machine, ratio, table
 from image_core.errors import ImageError
+from image_core.renditions import Rendition
 from image_processor.picture.decode import decode
 from image_processor.picture.thumbnails import scaled
 
@@ -57,9 +58,9 @@ def main() -> None:
 
 def thumbnails(data: bytes) -> dict[int, Image.Image]:
     """Return the pictures that the pipeline encodes, by the side of their square."""
-    sizes = {str(side): side for side in SIDES}
+    sizes = {str(side): Rendition(side) for side in SIDES}
     decoded = decode(data, max_pixels=100_000_000, largest_side=max(SIDES))
-    return {sizes[name]: picture for name, picture in scaled(decoded, sizes).items()}
+    return {sizes[name].side: picture for name, picture in scaled(decoded, sizes).items()}
 
 
 def _files(count: int, folder: Path | None) -> Iterator[tuple[str, bytes]]:

@@ -75,6 +75,15 @@ def ispe(width: int, height: int) -> bytes:
     return full_box(b"ispe", struct.pack(">II", width, height))
 
 
+def clap(
+    width: int, height: int, *, right: int = 0, below: int = 0, width_unit: int = 1, offset_unit: int = 2
+) -> bytes:
+    """Build a clean aperture. `right` and `below` are twice the offset of its center."""
+    return box(
+        b"clap", struct.pack(">IIIIiIiI", width, width_unit, height, 1, right, offset_unit, below, offset_unit)
+    )
+
+
 @dataclass(frozen=True)
 class Coded:
     """A coded picture: the kind of its item, its decoder configuration (a box) and its data."""
@@ -93,6 +102,11 @@ def av1(width: int, height: int, **options: object) -> Coded:
     """Code a picture of one color in AV1."""
     data = pictures.encode(Image.new("RGB", (width, height), "red"), "AVIF", speed=10, **options)
     return _coded(b"av01", data)
+
+
+def coded_in_av1(picture: Image.Image) -> Coded:
+    """Code a picture in AV1, almost without loss."""
+    return _coded(b"av01", pictures.encode(picture, "AVIF", speed=10, quality=95, subsampling="4:4:4"))
 
 
 @cache

@@ -49,6 +49,7 @@ def work(data: bytes, name: str, limits: DecodeLimits, largest_side: int) -> Dec
         stored=picture,
         covered=(0, 0, 2, float(largest_side)),
         exif=Exif(dict(os.environ), {"latitude": 1.5}),
+        warnings=("hdr",),
     )
 
 

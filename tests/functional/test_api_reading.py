@@ -48,7 +48,8 @@ def test_an_image_is_returned_with_all_fields(stack: Stack, api: Api) -> None:
             "processed_at": "2026-11-20T10:00:01Z",
             "generation": 1,
             "processing_time_seconds": 0.42,
-            "metadata": METADATA | {"caption": "a photo of a red square", "caption_model": "fake@1"},
+            "metadata": METADATA
+            | {"warnings": [], "caption": "a photo of a red square", "caption_model": "fake@1"},
             "thumbnails": {"small": f"{thumbnails}/small?v=0123", "medium": f"{thumbnails}/medium?v=0123"},
             "renditions": [
                 {
@@ -91,7 +92,7 @@ def test_metadata_that_an_older_version_did_not_record_are_null(stack: Stack, ap
     stack.records.save(claimed, metadata=older, thumbnails=attempt_thumbnails(claimed))
     metadata = api.get(f"/api/images/{claimed.image_id}").json()["data"]["metadata"]
     unknown = dict.fromkeys(METADATA.keys() - older.keys())
-    assert metadata == older | unknown | {"caption": None, "caption_model": None}
+    assert metadata == older | unknown | {"warnings": [], "caption": None, "caption_model": None}
 
 
 @pytest.mark.parametrize("expose_gps", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests import pictures
+from tests import heif_files, pictures
 from tests.fuzz import png_chunks
 
 HEIC = Path(__file__).parents[1] / "heic"
@@ -36,6 +37,8 @@ def corpus() -> dict[str, list[bytes]]:
             encode(picture.convert("CMYK"), "JPEG", **metadata),
             pictures.mpo(61, 47),
             encode(picture.resize((1700, 800)), "JPEG", quality=20),
+            encode(picture, "JPEG", restart_marker_blocks=2)[:-2],
+            encode(picture, "JPEG", progressive=True)[:-2],
         ],
         "png": [
             encode(picture, "PNG", **metadata),
@@ -48,6 +51,9 @@ def corpus() -> dict[str, list[bytes]]:
             pictures.raw_png(9, 3, depth=4, color=0, rows=bytes(range(15)), tRNS=b"\0\5"),
             pictures.animated("PNG"),
             png_chunks.interlaced(),
+            _late("PNG"),
+            encode(picture, "PNG", **metadata)[:-12],
+            pictures.raw_png(4, 2, depth=8, color=2, rows=bytes(24), cICP=b"\x09\x10\0\1"),
         ],
         "webp": [
             encode(picture, "WEBP", **metadata),
@@ -56,18 +62,21 @@ def corpus() -> dict[str, list[bytes]]:
             encode(alpha, "WEBP", lossless=True),
             pictures.animated("WEBP"),
             encode(picture.resize((1700, 800)), "WEBP", quality=10),
+            _late("WEBP", lossless=True, exact=True),
         ],
         "gif": [
             encode(picture.quantize(32), "GIF"),
             encode(alpha, "GIF", comment=b"a comment"),
             encode(picture.quantize(8), "GIF", interlace=True),
             pictures.animated("GIF"),
+            _late("GIF", disposal=2),
         ],
         "avif": [
             encode(picture, "AVIF", speed=10, **metadata),
             encode(alpha, "AVIF", speed=10),
             encode(picture, "AVIF", speed=10, subsampling="4:4:4", quality=100),
             pictures.animated("AVIF"),
+            heif_files.heif(_with_more_properties(heif_files.av1(64, 48).item(64, 48))),
         ],
         "heic": [path.read_bytes() for path in sorted(HEIC.glob("*.heic"))],
         "tiff": [
@@ -92,6 +101,7 @@ def corpus() -> dict[str, list[bytes]]:
             encode(picture.convert("1"), "BMP"),
             encode(alpha, "BMP"),
             run_length_bmp(),
+            encode(Image.new("RGBA", (9, 5)), "BMP"),
         ],
     }
     assert set(found) == set(FORMATS)
@@ -103,6 +113,19 @@ def _picture() -> Image.Image:
     picture = pictures.scene(61, 47)
     noise = pictures.noise(61, 47).resize((61, 47))
     return Image.blend(picture, noise, 0.2)
+
+
+def _late(kind: str, **options: Any) -> bytes:
+    """Build an animation that begins with an invisible frame."""
+    frames = [Image.new("RGBA", (61, 47)), pictures.see_through(61, 47), pictures.scene(61, 47, mode="RGBA")]
+    return pictures.encode(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+
+
+def _with_more_properties(item: heif_files.Item) -> heif_files.Item:
+    """Return the item with a clean aperture, HDR colors and a rotation."""
+    colors = heif_files.box(b"colr", b"nclx\0\x09\0\x10\0\x09\x80")
+    aperture, rotation = heif_files.clap(30, 20, right=4, below=-6), heif_files.box(b"irot", b"\1")
+    return replace(item, properties=(*item.properties, colors, aperture, rotation))
 
 
 def run_length_bmp() -> bytes:

@@ -160,6 +160,21 @@ def avif_saying(width: int, height: int) -> bytes:
     return data[:sizes] + struct.pack(">II", width, height) + data[sizes + 8 :]
 
 
+def many_properties() -> bytes:
+    """Build an AVIF whose items have every property again and again."""
+    data = pictures.encode(pictures.scene(16, 16), "AVIF", speed=10)
+    one = struct.pack(">HB", 1, 255) + b"\1" * 255
+    table = box(b"ipma", bytes(4), struct.pack(">I", 40_000), one * 40_000)
+    properties = data.index(b"ipma") - 4
+    length = int.from_bytes(data[properties : properties + 4], "big")
+    longer = bytearray(data[:properties] + table + data[properties + length :])
+    for name in (b"meta", b"iprp"):
+        at = data.index(name) - 4
+        size = int.from_bytes(data[at : at + 4], "big") + len(table) - length
+        longer[at : at + 4] = struct.pack(">I", size)
+    return bytes(longer)
+
+
 def nested_boxes(depth: int) -> bytes:
     body = b""
     for _ in range(depth):
@@ -214,6 +229,9 @@ HOSTILE_FILES: dict[str, HostileFile] = {
         lambda: png(header(1, 1), chunk(b"IDAT", zeros(1 << 30))), _ANY
     ),
     "png of a million pieces": _file(lambda: png(header(1, 1), *[chunk(b"IDAT", b"")] * 1_000_000, PIXEL), _BROKEN),
+    "png of many pieces with wrong checksums": _file(
+        lambda: png_with(*[chunk(b"teXt", b"")[:-1] + b"?"] * 90_000), SUCCESS
+    ),
     "png with a million texts": _file(lambda: png_with(*[chunk(b"tEXt", b"a\0b")] * 1_000_000), _BROKEN),
     "png that is 2³¹ wide": _file(png(header(2**31 - 1, 1), PIXEL), TOO_MANY, REFUSED),
     "png of 2³¹ times 2³¹": _file(png(header(2**31 - 1, 2**31 - 1), PIXEL), TOO_MANY, REFUSED),
@@ -244,6 +262,10 @@ HOSTILE_FILES: dict[str, HostileFile] = {
     "jpeg of ninety scans of a hundred megapixels": _file(
         lambda: jpeg_of(10_000, 10_000, scans=80), _ANY, AS_DEPLOYED
     ),
+    "jpeg of as many scans as allowed without an end": _file(
+        lambda: jpeg_of(10_000, 10_000, scans=11)[:-2], _ANY, AS_DEPLOYED
+    ),
+    "large jpeg without an end": _file(lambda: jpeg_of(10_000, 10_000, progressive=False)[:-2], _ANY, AS_DEPLOYED),
     "jpeg that says it is large": _file(lambda: jpeg_of(10_000, 10_000, progressive=False), _ANY, AS_DEPLOYED),
     "jpeg of forty thousand comments": _file(lambda: jpeg_with(*[(0xFE, b"x" * 1_000)] * 40_000), _ANY),
     "jpeg of seven hundred exif segments": _file(
@@ -346,13 +368,14 @@ HOSTILE_FILES: dict[str, HostileFile] = {
     # AVIF, HEIC
     "avif that says it is 65,535 times 65,535": _file(lambda: avif_saying(65_535, 65_535), _BROKEN, REFUSED),
     "avif that says it is large": _file(lambda: avif_saying(10_000, 10_000), _ANY, AS_DEPLOYED),
+    "avif of ten million properties of an item": _file(many_properties, _ANY),
     "avif of ten thousand nested boxes": _file(lambda: nested_boxes(10_000), CORRUPT),
     "avif of a hundred thousand boxes": _file(
         lambda: box(b"ftyp", b"avif\0\0\0\0avifmif1") + box(b"free", b"") * 100_000, CORRUPT
     ),
     "heic of nested boxes": _file(lambda: nested_boxes(10_000).replace(b"avif", b"heic"), CORRUPT),
     "heic that is an avif": _file(
-        lambda: pictures.encode(pictures.scene(16, 16), "AVIF").replace(b"ftypavif", b"ftypheic", 1), _ANY
+        lambda: pictures.encode(pictures.scene(16, 16), "AVIF").replace(b"ftypavif", b"ftypheic", 1), UNSUPPORTED
     ),
     "avif coded larger than it says": _file(
         lambda: heif_files.heif(heif_files.av1(4_096, 4_096).item(64, 64)), TOO_MANY, LYING

@@ -67,6 +67,11 @@ class Metadata(_Response, extra="allow"):
         description="EXIF tags by their standard names; `_truncated` is present if some were left out.",
         examples=[{"Make": "Acme", "DateTimeOriginal": "2026-07-01T10:20:30+02:00", "Orientation": 6}],
     )
+    warnings: list[str] = Field(
+        [],
+        examples=[["missing_end"]],
+        description="Flaws of the file that did not prevent processing: missing_end, bad_checksum, hdr.",
+    )
     caption: str | None = None
     caption_model: str | None = Field(
         None, examples=["Salesforce/blip-image-captioning-base@82a37760796d32b1411fe092ab5d4e227313294b"]

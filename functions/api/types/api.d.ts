@@ -30,6 +30,7 @@ export interface Metadata {
   dpi: number[] | null;
   placeholder: Placeholder | null;
   exif: Record<string, unknown>;
+  warnings: string[];
   caption: string | null;
   caption_model: string | null;
 }

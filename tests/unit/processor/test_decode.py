@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 import subprocess
 import sys
 import textwrap
@@ -276,6 +277,33 @@ def test_an_alpha_channel_that_hides_nothing_is_dropped() -> None:
     assert opened(decoded(pictures.png(mode="RGBA"))).mode == "RGB"
 
 
+def bmp_with_alpha(picture: Image.Image) -> bytes:
+    """Build a BMP with a mask for alpha (BITMAPV5HEADER) from a picture in RGBA."""
+    pixels = picture.tobytes("raw", "BGRA", 0, -1)
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    header = struct.pack("<IiiHHIIIIII", 124, *picture.size, 1, 32, 3, len(pixels), 0, 0, 0, 0) + masks + bytes(68)
+    return b"BM" + struct.pack("<IHHI", 138 + len(pixels), 0, 0, 138) + header + pixels
+
+
+def test_a_bmp_whose_alpha_is_zero_everywhere_is_opaque() -> None:
+    picture = pictures.scene(mode="RGBA")
+    picture.putalpha(0)
+
+    result = decoded(bmp_with_alpha(picture))
+
+    assert opened(result).mode == "RGB"
+    assert pictures.same_scene(opened(result))
+    assert result.alpha, "the file has an alpha channel"
+
+
+def test_a_bmp_with_one_visible_pixel_keeps_its_transparency() -> None:
+    picture = pictures.scene(mode="RGBA")
+    picture.putalpha(0)
+    picture.putpixel((119, 79), (*pictures.YELLOW, 1))
+
+    assert opened(decoded(bmp_with_alpha(picture))).getchannel("A").getextrema() == (0, 1)
+
+
 @pytest.mark.parametrize("data", [pictures.jpeg(mode="L"), pictures.jpeg(mode="CMYK"), pictures.gray16_png()])
 def test_the_model_gets_three_color_channels_whatever_the_file_has(data: bytes) -> None:
     assert decoded(data).for_captioning(384).mode == "RGB"
@@ -492,29 +520,63 @@ def test_a_file_cut_in_half_is_corrupt(name: str) -> None:
         decoded(pictures.cut(FILES[name]))
 
 
-@pytest.mark.parametrize("progressive", [False, True])
-def test_a_jpeg_cut_at_any_byte_is_corrupt(progressive: bool) -> None:
-    data = pictures.encode(pictures.noise(40, 24), "JPEG", progressive=progressive)
+JPEGS = {
+    "baseline": pictures.encode(pictures.noise(40, 24), "JPEG"),
+    "gray": pictures.encode(pictures.noise(40, 24).convert("L"), "JPEG"),
+    "with restart markers": pictures.encode(pictures.scene(40, 24), "JPEG", restart_marker_blocks=1),
+    "progressive": pictures.encode(pictures.noise(40, 24), "JPEG", progressive=True),
+    "progressive with restart markers": pictures.encode(
+        pictures.noise(40, 24), "JPEG", progressive=True, restart_marker_rows=1
+    ),
+}
 
-    for end in range(3, len(data)):
+
+@pytest.mark.parametrize("name", JPEGS)
+def test_a_jpeg_cut_at_any_byte_of_its_picture_is_corrupt(name: str) -> None:
+    data = JPEGS[name]
+
+    for end in range(3, len(data) - 2):
         with pytest.raises(CorruptImage):
             decoded(data[:end])
+
+
+@pytest.mark.parametrize("name", JPEGS)
+@pytest.mark.parametrize(
+    "after", [b"", b"\xff", b"\xff\xff\xff", bytes(3000)], ids=["nothing", "half", "ff", "zeros"]
+)
+def test_a_jpeg_that_lacks_only_its_end_marker_is_shown_with_a_warning(name: str, after: bytes) -> None:
+    data = JPEGS[name]
+
+    result = decoded(data[:-2] + after)
+
+    assert result.warnings == ("missing_end",)
+    assert result.stored.tobytes() == decoded(data).stored.tobytes()
+    assert decoded(data).warnings == ()
+
+
+def test_a_progressive_jpeg_without_its_last_scan_is_corrupt_although_each_pixel_has_a_color() -> None:
+    data = JPEGS["progressive"]
+
+    with pytest.raises(CorruptImage, match="incomplete"):
+        decoded(data[: data.rindex(b"\xff\xda")] + bytes(100))
 
 
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("size", [(1600, 1540), (3100, 3080)])
 def test_a_truncated_jpeg_is_also_corrupt_at_reduced_scale(size: tuple[int, int], progressive: bool) -> None:
-    data = pictures.encode(pictures.scene(*size), "JPEG", progressive=progressive)
+    picture = pictures.scene(*size)
+    picture.paste(pictures.noise(64, 64), (size[0] - 64, size[1] - 64))  # the last bytes must matter
+    data = pictures.encode(picture, "JPEG", progressive=progressive)
     assert opened(decoded(data)).width < size[0], "otherwise this would not be a reduced scale"
 
-    for end in [len(data) // 4, len(data) // 2, *range(len(data) - 12, len(data))]:
+    for end in [len(data) // 4, len(data) // 2, len(data) - 12, len(data) - 3]:
         with pytest.raises(CorruptImage):
             decoded(data[:end])
 
 
 def test_an_error_keeps_the_decoders_error_as_its_cause() -> None:
     with pytest.raises(CorruptImage) as caught:
-        decoded(pictures.cut(FILES["jpeg"]))
+        decoded(pictures.cut(FILES["gif"]))
 
     assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.message == CorruptImage.default_message

@@ -11,14 +11,20 @@ from PIL import Image
 
 from image_core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
 from image_processor.picture.decode import decode
-from image_processor.picture.formats import FORMATS, DecodeLimits, FileInfo, bmp, jpeg, png, tiff, webp
-from tests import pictures
+from image_processor.picture.decoded import Decoded
+from image_processor.picture.formats import FORMATS, DecodeLimits, FileInfo, bmp, jpeg, jpeg_scans, png, tiff, webp
+from tests import heif_files, pictures
+from tests.fuzz import png_chunks
 
 LIMITS = DecodeLimits(pixels=1_000_000, frames=50)
 
 
 def inspect(data: bytes, kind: str, limits: DecodeLimits = LIMITS) -> FileInfo:
     return FORMATS[kind].inspect(data, limits)
+
+
+def shown(data: bytes) -> Decoded:
+    return decode(data, max_pixels=1_000_000, largest_side=300)
 
 
 def segment(marker: int, body: bytes) -> bytes:
@@ -110,13 +116,100 @@ def test_pictures_after_the_first_count_as_frames(data: bytes, frames: int) -> N
         decode(data, max_pixels=10_000, max_frames=1, largest_side=300)
 
 
-@pytest.mark.parametrize("kind", ["png", "webp"])
-def test_a_file_truncated_at_any_byte_is_detected(kind: str) -> None:
-    data = pictures.encode(pictures.noise(24, 16), kind)
+def test_a_webp_truncated_at_any_byte_is_detected() -> None:
+    data = pictures.encode(pictures.noise(24, 16), "WEBP")
 
     for end in range(16, len(data)):
         with pytest.raises(CorruptImage):
-            inspect(data[:end], kind)
+            inspect(data[:end], "webp")
+
+
+PNGS = {
+    "plain": pictures.encode(pictures.noise(24, 16), "PNG"),
+    "interlaced": png_chunks.interlaced(),
+    "animated": pictures.animated("PNG"),
+}
+
+
+@pytest.mark.parametrize("name", PNGS)
+def test_a_png_truncated_at_any_byte_of_its_picture_is_corrupt(name: str) -> None:
+    data = PNGS[name]
+    at = data.index(b"IDAT")
+    end_of_picture = at + 8 + int.from_bytes(data[at - 4 : at], "big")
+
+    for end in range(16, end_of_picture):
+        with pytest.raises(CorruptImage):
+            shown(data[:end])
+
+
+@pytest.mark.parametrize("name", PNGS)
+@pytest.mark.parametrize("after", [b"", bytes(100), b"\0\0\1\0tEXtcut"], ids=["nothing", "zeros", "half a text"])
+def test_a_png_that_lacks_only_its_end_is_shown_with_a_warning(name: str, after: bytes) -> None:
+    data = PNGS[name]
+
+    result = shown(data[: data.index(b"IEND") - 4] + after)
+
+    assert result.warnings == ("missing_end",)
+    assert result.stored.tobytes() == shown(data).stored.tobytes()
+    assert shown(data).warnings == ()
+
+
+def bad_chunk(name: bytes, body: bytes) -> bytes:
+    return chunk(name, body)[:-1] + b"?"
+
+
+@pytest.mark.parametrize("place", ["IDAT", "IEND"])
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        (b"pHYs", struct.pack(">IIB", 11811, 11811, 1)),
+        (b"eXIf", pictures.exif(orientation=6)[6:]),
+        (b"tEXt", b"a\0b"),
+        (b"acTL", struct.pack(">II", 7, 0)),
+    ],
+)
+def test_a_png_chunk_of_metadata_with_a_wrong_checksum_is_ignored_with_a_warning(
+    name: bytes, body: bytes, place: str
+) -> None:
+    data = pictures.png()
+    at = data.index(place.encode()) - 4
+
+    result = shown(data[:at] + bad_chunk(name, body) + data[at:])
+
+    assert result.warnings == ("bad_checksum",)
+    assert (result.width, result.height, result.frames, result.dpi) == (120, 80, 1, None)
+    assert result.stored.tobytes() == shown(data).stored.tobytes()
+
+
+@pytest.mark.parametrize("name", [b"IHDR", b"PLTE"])
+def test_a_png_whose_header_or_palette_has_a_wrong_checksum_is_corrupt(name: bytes) -> None:
+    data = pictures.palette_png()
+    at = data.index(name)
+    checksum = at + 4 + int.from_bytes(data[at - 4 : at], "big")
+
+    with pytest.raises(CorruptImage):
+        shown(data[:checksum] + b"????" + data[checksum + 4 :])
+
+
+def test_pixels_of_a_png_that_zlib_finds_intact_are_shown_although_their_chunk_has_a_wrong_checksum() -> None:
+    data = pictures.png()
+    checksum = data.index(b"IEND") - 8
+
+    result = shown(data[:checksum] + b"????" + data[checksum + 4 :])
+
+    assert result.warnings == ("bad_checksum",)
+    assert result.stored.tobytes() == shown(data).stored.tobytes()
+
+
+@pytest.mark.parametrize(("place", "applied"), [("IDAT", True), ("IEND", False)])
+def test_a_color_profile_behind_the_pixels_of_a_png_is_ignored(place: str, applied: bool) -> None:
+    data, profile = pictures.png(), pictures.swapped_profile()
+    at = data.index(place.encode()) - 4
+
+    result = shown(data[:at] + chunk(b"iCCP", b"swap\0\0" + zlib.compress(profile)) + data[at:])
+
+    assert (result.icc_profile == profile) == applied
+    assert result.warnings == ()
 
 
 def test_a_jpeg_with_too_many_scans_is_refused() -> None:
@@ -127,9 +220,9 @@ def test_a_jpeg_with_too_many_scans_is_refused() -> None:
         return data[:-2] + scan * more + data[-2:]
 
     own = data.count(b"\xff\xda")
-    assert inspect(with_scans(jpeg.MAX_SCANS - own), "jpeg")
+    assert inspect(with_scans(jpeg_scans.MAX_SCANS - own), "jpeg")
     with pytest.raises(TooManyPixels, match="100 times"):
-        inspect(with_scans(jpeg.MAX_SCANS - own + 1), "jpeg")
+        inspect(with_scans(jpeg_scans.MAX_SCANS - own + 1), "jpeg")
 
 
 def test_the_scans_of_a_baseline_jpeg_are_counted_too() -> None:
@@ -137,7 +230,7 @@ def test_the_scans_of_a_baseline_jpeg_are_counted_too() -> None:
     scan = data.rindex(b"\xff\xda")
     one = segment(0xDA, b"\1\1\0\0\x3f\0") + b"\0"
     with pytest.raises(TooManyPixels, match="100 times"):
-        inspect(data[:scan] + one * (jpeg.MAX_SCANS + 1) + data[-2:], "jpeg")
+        inspect(data[:scan] + one * (jpeg_scans.MAX_SCANS + 1) + data[-2:], "jpeg")
 
 
 def test_bytes_that_look_like_scans_are_not_counted_inside_a_segment() -> None:
@@ -335,6 +428,139 @@ def test_camera_raw_files_are_unsupported_although_they_contain_a_tiff(data: byt
 def test_a_tiff_without_its_directory_is_corrupt(data: bytes) -> None:
     with pytest.raises(CorruptImage):
         inspect(data, "tiff")
+
+
+def tiff_of(*, color: int, samples: int, bits: int, sample_format: int = 1, compression: int = 1) -> bytes:
+    """Build a TIFF of one pixel, all zeros."""
+    tags = {
+        256: 1,
+        257: 1,
+        258: bits,
+        259: compression,
+        262: color,
+        273: 8,
+        277: samples,
+        279: 64,
+        339: sample_format,
+    }
+    return b"II*\0" + long(8) + directory(*((tag, 3, 1, long(value)) for tag, value in tags.items())) + bytes(64)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (tiff_of(color=8, samples=3, bits=16), "Lab, 3 × 16 bits"),
+        (tiff_of(color=2, samples=3, bits=32, sample_format=3), "RGB, 3 × 32 bits, floating point"),
+        (tiff_of(color=32845, samples=3, bits=16, sample_format=2, compression=34676), "LogLuv"),
+        (tiff_of(color=2, samples=3, bits=8, compression=50001), "WebP"),
+        (tiff_of(color=2, samples=3, bits=8, compression=34712), "JPEG 2000"),
+    ],
+)
+def test_a_tiff_in_a_layout_that_no_decoder_knows_is_unsupported_and_the_message_says_why(
+    data: bytes, reason: str
+) -> None:
+    with pytest.raises(UnsupportedFormat, match=reason):
+        shown(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        tiff_of(color=7, samples=3, bits=8),
+        tiff_of(color=2, samples=3, bits=99),
+        tiff_of(color=2, samples=0, bits=8),
+        tiff_of(color=2, samples=3, bits=8, sample_format=9),
+        tiff_of(color=2, samples=3, bits=8, compression=12345),
+    ],
+    ids=["color", "bits", "samples", "sample format", "compression"],
+)
+def test_a_tiff_whose_layout_makes_no_sense_is_corrupt(data: bytes) -> None:
+    with pytest.raises(CorruptImage):
+        shown(data)
+
+
+def jpeg_coded_as(frame: int, bits: int = 8) -> bytes:
+    data = pictures.jpeg()
+    return data.replace(b"\xff\xc0\0\x11\x08", bytes((0xFF, frame, 0, 0x11, bits)))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (jpeg_coded_as(0xC1, 12), "12 bits"),
+        (jpeg_coded_as(0xC2, 12), "12 bits"),
+        (jpeg_coded_as(0xC3, 10), "10 bits"),
+        (jpeg_coded_as(0xC5), "Hierarchical"),
+    ],
+)
+def test_a_jpeg_in_a_coding_that_the_decoder_lacks_is_unsupported(data: bytes, reason: str) -> None:
+    with pytest.raises(UnsupportedFormat, match=reason):
+        shown(data)
+
+
+@pytest.mark.parametrize(("frame", "bits"), [(0xC0, 12), (0xC1, 9), (0xC3, 17)])
+def test_a_jpeg_with_an_impossible_number_of_bits_is_corrupt(frame: int, bits: int) -> None:
+    with pytest.raises(CorruptImage):
+        shown(jpeg_coded_as(frame, bits))
+
+
+def bmp_of(*, bits: int, compression: int, masks: tuple[int, int, int] = (0, 0, 0), header: int = 40) -> bytes:
+    """Build a BMP of one pixel, all zeros."""
+    fields = struct.pack("<IiiHHIIIIIII", header, 1, 1, 1, bits, compression, 4, 0, 0, 0, 0, masks[0])
+    return b"BM" + struct.pack("<IHHI", 70, 0, 0, 66) + fields + struct.pack("<II", *masks[1:]) + bytes(64)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (bmp_of(bits=32, compression=3, masks=(0x3FF00000, 0xFFC00, 0x3FF)), "masks"),
+        (bmp_of(bits=16, compression=3, masks=(0xF00, 0xF0, 0xF)), "masks"),
+        (bmp_of(bits=24, compression=5), "PNG"),
+        (bmp_of(bits=2, compression=0), "2 bits"),
+        (bmp_of(bits=24, compression=0, header=16), "OS/2"),
+    ],
+)
+def test_a_bmp_in_a_layout_that_pillow_lacks_is_unsupported(data: bytes, reason: str) -> None:
+    with pytest.raises(UnsupportedFormat, match=reason):
+        shown(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        bmp_of(bits=32, compression=3, masks=(0xFF0000, 0xFFF00, 0xFF)),
+        bmp_of(bits=32, compression=3, masks=(0xF0F000, 0xF00, 0xFF)),
+        bmp_of(bits=16, compression=3, masks=(0xFF0000, 0xFF00, 0xFF)),
+        bmp_of(bits=24, compression=99),
+        bmp_of(bits=13, compression=0),
+    ],
+    ids=["overlapping", "with a hole", "too large", "unknown compression", "13 bits"],
+)
+def test_a_bmp_whose_layout_makes_no_sense_is_corrupt(data: bytes) -> None:
+    with pytest.raises(CorruptImage):
+        shown(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "coding"),
+    [
+        (heif_files.heif(heif_files.Item(b"avc1", b"-", (heif_files.ispe(8, 8),)), brand=b"heic"), "AVC"),
+        (heif_files.heif(heif_files.Item(b"jpeg", b"-", (heif_files.ispe(8, 8),))), "JPEG"),
+        (
+            heif_files.heif(
+                heif_files.grid(16, 8, rows=1, columns=2, first=2, announced=(16, 8)),
+                *[heif_files.Item(b"jpeg", b"-", (heif_files.ispe(8, 8),))] * 2,
+                brand=b"heic",
+            ),
+            "JPEG",
+        ),
+        (heif_files.heif(heif_files.hevc().item(120, 80)), "HEVC"),
+    ],
+    ids=["AVC", "JPEG", "grid of JPEG", "HEVC in AVIF"],
+)
+def test_other_codings_in_avif_and_heic_are_unsupported(data: bytes, coding: str) -> None:
+    with pytest.raises(UnsupportedFormat, match=coding):
+        shown(data)
 
 
 def test_a_webp_with_very_many_pieces_is_corrupt() -> None:

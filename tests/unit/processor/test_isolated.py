@@ -55,6 +55,7 @@ def test_the_child_returns_everything_about_a_picture(decoder: IsolatedDecoder) 
     assert (result.icc_profile, result.dpi, result.covered) == (b"profile", (72.0, 72.0), (0, 0, 2, 300.0))
     assert (result.stored.size, result.stored.getpixel((1, 2))) == ((2, 3), (255, 0, 0))
     assert result.exif.position == {"latitude": 1.5}
+    assert result.warnings == ("hdr",)
 
 
 def test_one_child_decodes_several_pictures(decoder: IsolatedDecoder) -> None:

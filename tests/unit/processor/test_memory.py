@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from PIL import ExifTags, Image
 from image_processor.picture.formats import FORMATS as FORMAT_TYPES
 from image_processor.picture.formats.webp import ANIMATED_BYTES_PER_PIXEL
 from tests import pictures
+from tests.unit.processor.test_decode import bmp_with_alpha
 
 ROOT = Path(__file__).parents[3]
 MEBIBYTE = 1 << 20
@@ -93,10 +95,24 @@ def animation(width: int, height: int) -> bytes:
     return pictures.encode(first, "WEBP", save_all=True, append_images=[second], method=0)
 
 
+def late_animation(width: int, height: int, kind: str) -> bytes:
+    """Build an animation whose first two frames are invisible."""
+    first, second = (Image.new("RGBA", (width, height)) for _ in range(2))
+    second.putpixel((0, 0), (1, 0, 0, 0))  # else Pillow would merge them
+    options = {"method": 0} if kind == "WEBP" else {}
+    third = gradient(width, height, "RGBA")
+    return pictures.encode(
+        first, kind, save_all=True, append_images=[second, third], lossless=True, exact=True, **options
+    )
+
+
 FILES: dict[str, Callable[[int, int], bytes]] = {
     "baseline JPEG": lambda w, h: pictures.encode(gradient(w, h), "JPEG"),
     "progressive JPEG": lambda w, h: pictures.encode(gradient(w, h), "JPEG", progressive=True, subsampling=0),
     "progressive CMYK JPEG": lambda w, h: pictures.encode(gradient(w, h, "CMYK"), "JPEG", progressive=True),
+    "progressive CMYK JPEG without its end marker": lambda w, h: pictures.encode(
+        gradient(w, h, "CMYK"), "JPEG", progressive=True
+    )[:-2],
     "PNG": lambda w, h: pictures.encode(gradient(w, h), "PNG", compress_level=1),
     "RGBA PNG": lambda w, h: pictures.encode(gradient(w, h, "RGBA"), "PNG", compress_level=1),
     "16-bit PNG": lambda w, h: pictures.encode(gradient(w, h, "I;16"), "PNG", compress_level=1),
@@ -104,6 +120,7 @@ FILES: dict[str, Callable[[int, int], bytes]] = {
     "RGBA WebP": lambda w, h: pictures.encode(gradient(w, h, "RGBA"), "WEBP", method=0),
     "flat lossless WebP": lambda w, h: pictures.encode(Image.new("RGB", (w, h)), "WEBP", lossless=True, method=0),
     "animated WebP": animation,
+    "animated WebP that begins with invisible frames": partial(late_animation, kind="WEBP"),
     "TIFF": lambda w, h: pictures.encode(gradient(w, h), "TIFF", compression="tiff_deflate"),
     "turned TIFF": lambda w, h: pictures.encode(
         gradient(h, w), "TIFF", compression="tiff_deflate", tiffinfo={ExifTags.Base.Orientation: 6}
@@ -112,17 +129,23 @@ FILES: dict[str, Callable[[int, int], bytes]] = {
         gradient(w, h, "RGBA"), "TIFF", compression="tiff_deflate", strip_size=2**31 - 1
     ),
     "GIF": lambda w, h: pictures.encode(gradient(w, h, "P"), "GIF"),
+    "BMP": lambda w, h: bmp_with_alpha(gradient(w, h, "RGBA")),
+    "BMP without visible pixels": lambda w, h: bmp_with_alpha(Image.new("RGBA", (w, h), (200, 0, 0, 0))),
     "AVIF": lambda w, h: pictures.encode(gradient(w, h, "RGBA"), "AVIF", speed=10),
 }
 
 
 def bytes_per_pixel(name: str) -> float:
-    if name == "animated WebP":
+    if name.startswith("animated WebP"):
         return ANIMATED_BYTES_PER_PIXEL
     return next(one.bytes_per_pixel for one in FORMAT_TYPES.values() if one.name.upper() in name.upper().split())
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name != "AVIF"])
+# glibc keeps up to 32 MB of freed memory, which would count for invisible frames of this size.
+SLOW = ["AVIF", "animated WebP that begins with invisible frames"]
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name not in SLOW])
 def test_a_picture_needs_no_more_memory_than_allowed_for_its_pixels(name: str, tmp_path: Path) -> None:
     width, height = 3072, 2304
 

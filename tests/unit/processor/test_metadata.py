@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import textwrap
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -18,7 +19,7 @@ from image_core.renditions import Rendition
 from image_processor.picture.decode import decode
 from image_processor.picture.metadata import extract, profile_name
 from image_processor.picture.thumbnails import render
-from tests import exif_blocks, pictures
+from tests import exif_blocks, heif_files, pictures
 from tests.exif_blocks import ASCII, BYTE, DOUBLE, LONG, RATIONAL, SHORT, UNDEFINED, UTF_8, rationals, shorts, text
 from tests.unit.processor.test_exif import CAMERA
 
@@ -327,9 +328,53 @@ def test_color_mode_bit_depth_and_alpha_are_those_of_the_file(
     assert (result["color_mode"], result["bit_depth"], result["has_alpha"]) == (mode, depth, alpha)
 
 
+def test_warnings_are_present_only_if_there_are_any() -> None:
+    decoded = decode(pictures.jpeg(), max_pixels=10_000_000, largest_side=300)
+    flawed = replace(decoded, warnings=("missing_end",))
+
+    assert "warnings" not in extract(decoded, size_bytes=1, sha256=SHA256)
+    assert extract(flawed, size_bytes=1, sha256=SHA256)["warnings"] == ["missing_end"]
+
+
+def with_transfer(kind: str, transfer: int) -> bytes:
+    """Build a file that names its transfer characteristics."""
+    if kind == "PNG":
+        return pictures.raw_png(1, 1, depth=8, color=2, rows=bytes(3), cICP=bytes((9, transfer, 0, 1)))
+    coded, brand = (heif_files.av1(120, 80), b"avif") if kind == "AVIF" else (heif_files.hevc(), b"heic")
+    item = coded.item(120, 80)
+    colors = heif_files.box(b"colr", b"nclx", struct.pack(">HHHB", 9, transfer, 9, 128))
+    other = replace(item, properties=(*item.properties, heif_files.box(b"colr", b"nclx\0\x09\0\x10\0\x09\0")))
+    return heif_files.heif(replace(item, properties=(*item.properties, colors)), other, brand=brand)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "AVIF", "HEIC"])
+@pytest.mark.parametrize(("transfer", "hdr"), [(16, True), (18, True), (1, False), (13, False)])
+def test_a_picture_in_pq_or_hlg_has_a_warning(kind: str, transfer: int, hdr: bool) -> None:
+    assert metadata(with_transfer(kind, transfer)).get("warnings", []) == ["hdr"] * hdr
+
+
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF"])
 def test_the_frames_of_an_animation_are_counted(kind: str) -> None:
     assert metadata(pictures.animated(kind))["frames"] == 3
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        b'<rdf:Description xmlns:apdi="..."><apdi:AuxiliaryImageType>urn:com:apple:photo:2020:aux:hdrgainmap',
+        b'<rdf:Description xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0"/>',
+        b"urn:iso:std:iso:ts:21496:-1\0",
+    ],
+    ids=["Apple", "Google", "ISO"],
+)
+def test_a_gain_map_does_not_count_as_a_picture(mark: bytes) -> None:
+    data = pictures.mpo()
+    second = data.rindex(b"\xff\xd8\xff") + 2
+    xmp = b"http://ns.adobe.com/xap/1.0/\0" + mark
+    segment = b"\xff\xe1" + struct.pack(">H", 2 + len(xmp)) + xmp
+
+    assert metadata(data)["frames"] == 2
+    assert metadata(data[:second] + segment + data[second:])["frames"] == 1
 
 
 def test_the_pages_of_a_tiff_are_counted() -> None:

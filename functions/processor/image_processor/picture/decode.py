@@ -27,7 +27,7 @@ def decode(
     formats: Collection[str] = tuple(NAMES),
     memory_bytes: int | None = None,
 ) -> Decoded:
-    """Decode an image file, the first frame if it is animated.
+    """Decode an image file, the first visible frame if it is animated.
 
     `largest_side`: the side in pixels of the largest square that a thumbnail has to fill.
     `memory_bytes`: memory for decoding, in addition to the file. Formats that need more accept fewer pixels.

@@ -9,7 +9,7 @@ from PIL import Image
 from image_processor.picture import pixels
 from image_processor.picture.exif import Exif
 
-PIXELS_VERSION = 1
+PIXELS_VERSION = 2
 """Increase this when the caption model would get other pixels of the same file. Then earlier captions are computed
 again instead of copied."""
 
@@ -44,6 +44,8 @@ class Decoded:
     the original by a fraction of a pixel."""
     exif: Exif
     """Its orientation says how `stored` must be rotated or mirrored."""
+    warnings: tuple[str, ...] = ()
+    """Flaws of the file that did not prevent decoding; `formats.image_file` has the values."""
 
     def resized(
         self, size: tuple[int, int], resample: Image.Resampling, reducing_gap: float | None = None

@@ -37,7 +37,8 @@ _pillow_settings = threading.Lock()
 
 
 def decode_file(data: bytes, name: str, limits: DecodeLimits, largest_side: int) -> Decoded:
-    """Decode a file of the format `name`, a key of `image_core.formats.NAMES`; the first frame if it is animated.
+    """Decode a file of the format `name`, a key of `image_core.formats.NAMES`; the first visible frame if it is
+    animated.
 
     Raises UnsupportedFormat, TooManyPixels, CorruptImage and MemoryError.
     """
@@ -77,12 +78,12 @@ def as_image_errors(limits: DecodeLimits) -> Iterator[None]:
 
 def _decoded(file: ImageFile, largest_side: int) -> Decoded:
     image = file.image
-    (width, height), mode = image.size, image.mode
+    (width, height), mode = file.size, image.mode
+    profile = image.info.get("icc_profile")
     reduced = file.reduce(_factors(width, height, largest_side))
     # The metadata is read after the pixels, because in a PNG it can follow them. `image` may be `stored`, without
     # its `info`.
     exif, dpi, alpha = file.exif(), file.dpi(), image.has_transparency_data
-    profile = image.info.get("icc_profile")
     stored = pixels.without_idle_alpha(reduced.picture)
     stored.info = {}  # Pillow would write a comment or a profile in it to the thumbnails
     covered = (0, 0, width / reduced.across, height / reduced.down)
@@ -101,6 +102,7 @@ def _decoded(file: ImageFile, largest_side: int) -> Decoded:
         stored=stored,
         covered=covered,
         exif=exif,
+        warnings=file.info.warnings,
     )
 
 

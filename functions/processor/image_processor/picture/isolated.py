@@ -166,4 +166,5 @@ def _decoded(name: str, response: Message) -> Decoded:
         stored=Image.frombytes(fields["stored_mode"], fields["stored_size"], pixels),
         covered=tuple(fields["covered"]),
         exif=Exif(fields["tags"], fields["position"], fields["orientation"]),
+        warnings=tuple(fields["warnings"]),
     )

@@ -115,6 +115,7 @@ def _packed(decoded: Decoded) -> Message:
         "tags": dict(decoded.exif.tags),
         "position": decoded.exif.position,
         "orientation": decoded.exif.orientation,
+        "warnings": decoded.warnings,
     }
     return Message(fields, [decoded.stored.tobytes(), decoded.icc_profile])
 

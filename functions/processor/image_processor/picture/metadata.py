@@ -41,7 +41,7 @@ _COLOR_MODES = {
 
 def extract(decoded: Decoded, *, size_bytes: int, sha256: str) -> dict[str, Any]:
     """Return the metadata of an image as JSON values. `gps` is separate from `exif` because it is private. It is
-    missing if the file has no valid position."""
+    missing if the file has no valid position, and `warnings` if there are none."""
     metadata: dict[str, Any] = {
         "width": decoded.width,
         "height": decoded.height,
@@ -58,6 +58,8 @@ def extract(decoded: Decoded, *, size_bytes: int, sha256: str) -> dict[str, Any]
     }
     if decoded.exif.position:
         metadata["gps"] = decoded.exif.position
+    if decoded.warnings:
+        metadata["warnings"] = list(decoded.warnings)
     return metadata
 
 

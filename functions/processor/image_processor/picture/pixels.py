@@ -49,18 +49,25 @@ def reduced(image: Image.Image, factors: tuple[int, int]) -> Image.Image:
     width, height = image.size
     x, y = factors
     result = Image.new(mode, (-(-width // x), -(-height // y)), None)
-    for top, strip in _strips(image, y):
+    for top, strip in strips(image, y):
         part = convert(strip)
         result.paste(part if factors == (1, 1) else part.reduce(factors), (0, top // y))
     return result
 
 
-def _strips(image: Image.Image, multiple: int) -> Iterator[tuple[int, Image.Image]]:
+def strips(image: Image.Image, multiple: int) -> Iterator[tuple[int, Image.Image]]:
     """Yield (top, strip) pairs over the full width. Each but the last has a multiple of `multiple` rows."""
     width, height = image.size
     rows = multiple * max(1, STRIP_PIXELS // (width * multiple))
     for top in range(0, height, rows):
         yield top, image.crop((0, top, width, min(top + rows, height)))
+
+
+def is_invisible(image: Image.Image) -> bool:
+    """Return whether every pixel of a loaded picture is fully transparent."""
+    if image.mode not in ("L", "LA", "P", "PA", "RGBA") or not image.has_transparency_data:
+        return False
+    return not any(strip.convert("RGBA").getchannel("A").getbbox() for _, strip in strips(image, 1))
 
 
 def _converter(image: Image.Image, transparent: bool) -> tuple[Callable[[Image.Image], Image.Image], str]:
@@ -93,7 +100,7 @@ def _range(image: Image.Image) -> tuple[float, float]:
         bits = _tiff_bits(image)
         return 0.0, float(2**bits - 1)
     low, high = np.inf, -np.inf
-    for _, strip in _strips(image, 1):
+    for _, strip in strips(image, 1):
         values = np.asarray(strip)
         finite = values[np.isfinite(values)]
         if finite.size:

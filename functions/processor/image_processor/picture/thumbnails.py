@@ -15,15 +15,10 @@ from image_processor.picture.decoded import Decoded
 
 REDUCING_GAP = 2.0
 """Pixels are averaged before Lanczos, as long as at least twice Lanczos's output pixels are left."""
-QUALITY = {"jpeg": 85, "webp": 80, "avif": 60}
-"""Quality where the table of renditions says none."""
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "jpeg": {"optimize": True},
-    "png": {},
-    # The slower methods save 8% of the bytes and take three times as long.
-    "webp": {"method": 0},
-    "avif": {"speed": 10, "max_threads": 1},
-}
+QUALITY = {"jpeg": 80, "webp": 80, "avif": 60}
+"""Quality where the table of renditions says none. docs/decisions/0032 has the measurements."""
+GRAY_JPEG_QUALITY = 85
+"""The same for a picture without color channels, which has nothing to gain from 4:4:4."""
 _QUALITY_STEP = 15
 
 
@@ -87,12 +82,26 @@ def _encode(picture: Image.Image, format_: str, quality: int | None) -> Thumbnai
     """Encode a picture. Its quality is lowered if a response would have no room for it."""
     if format_ == "jpeg" and picture.mode == "RGBA":
         picture = pixels.on_white(picture)
-    options = dict(_OPTIONS[format_])
-    if format_ != "png":
-        options["quality"] = quality or QUALITY[format_]
+    options = _options(picture, format_, quality)
     while True:
         body = BytesIO()
         picture.save(body, format_.upper(), **options)
         if body.tell() <= MAX_ENCODED_BYTES or options.get("quality", 0) <= _QUALITY_STEP:
             return Thumbnail(body.getvalue(), MEDIA_TYPES[format_], picture.width, picture.height)
         options["quality"] -= _QUALITY_STEP
+
+
+def _options(picture: Image.Image, format_: str, quality: int | None) -> dict[str, Any]:
+    """Return the encoder's options."""
+    match format_:
+        case "jpeg":
+            default = GRAY_JPEG_QUALITY if picture.mode == "L" else QUALITY["jpeg"]
+            # Finding the best code takes as long as encoding, and saves little on a large picture.
+            is_small = max(picture.size) <= THUMBNAIL_SIDE
+            return {"quality": quality or default, "subsampling": "4:4:4", "optimize": is_small}
+        case "webp":
+            # Slower methods save no bytes on photographs, up to method 2.
+            return {"quality": quality or QUALITY["webp"], "method": 0}
+        case "avif":
+            return {"quality": quality or QUALITY["avif"], "speed": 10, "max_threads": 1}
+    return {}

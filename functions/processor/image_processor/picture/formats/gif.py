@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 
 from image_core.errors import CorruptImage
-from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, ImageFile, cut_short
+from image_processor.picture.formats import animation
+from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, ImageFile, Reduced, cut_short
 
 MIN_SUB_BLOCK_BYTES = 8
 """Minimum average. Encoders fill sub-blocks with 255 bytes. Reading one in Python takes half a microsecond."""
@@ -69,3 +70,9 @@ class Gif(ImageFile):
         if not frames:
             raise CorruptImage("The file contains no picture.")
         return FileInfo(width, height, bits, frames).within(limits)
+
+    def reduce(self, factors: tuple[int, int]) -> Reduced:
+        """Decode the first visible frame."""
+        frames = self.info.frames if self.image.width * self.image.height <= animation.MAX_PIXELS else 1
+        animation.load_first_visible(self.image, frames)
+        return super().reduce(factors)

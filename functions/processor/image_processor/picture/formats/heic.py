@@ -32,9 +32,11 @@ class Heic(ImageFile):
     @classmethod
     def open(cls, data: bytes, limits: DecodeLimits) -> Self:
         isobmff.check_coded_sizes(data, limits)
+        isobmff.check_coding(data, b"hvc1")
         image: Image.Image = _pi_heif().HeifImageFile(BytesIO(data))
         frames: int = getattr(image, "n_frames", 1)
-        return cls(data, image, FileInfo(*image.size, int(image.info["bit_depth"]), frames).within(limits))
+        info = FileInfo(*image.size, int(image.info["bit_depth"]), frames, isobmff.warnings(data))
+        return cls(data, image, info.within(limits))
 
     def exif(self) -> Exif:
         """Read the file's EXIF. Its orientation is not applied: libheif rotates by the boxes `irot` and `imir`.

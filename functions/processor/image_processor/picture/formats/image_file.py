@@ -14,6 +14,14 @@ from image_processor.picture.exif import Exif, read_exif
 
 MAX_EXIF_BYTES = 1 << 20
 """The rest of a longer EXIF block is ignored."""
+MISSING_END = "missing_end"
+"""The file ends before its end marker, but all of the picture is there."""
+BAD_CHECKSUM = "bad_checksum"
+"""A checksum in the file is wrong, but not one that puts the picture in doubt."""
+HDR = "hdr"
+"""The picture has a high dynamic range, which is not converted: it looks flat and gray."""
+HDR_TRANSFERS = (16, 18)
+"""Numbers of PQ and HLG in ITU-T H.273."""
 MAX_THREADS = 4
 """Number of threads of a decoder that can use several. Each takes memory."""
 
@@ -44,12 +52,14 @@ class DecodeLimits:
 
 @dataclass(frozen=True)
 class FileInfo:
-    """`width` and `height` as stored, in pixels. `bit_depth` in bits per sample, or per palette index."""
+    """`width` and `height` as stored, in pixels. `bit_depth` in bits per sample, or per palette index. `warnings`
+    name flaws that do not prevent decoding."""
 
     width: int
     height: int
     bit_depth: int = 8
     frames: int = 1
+    warnings: tuple[str, ...] = ()
 
     def within(self, limits: DecodeLimits) -> Self:
         """Return this object, or raise what `DecodeLimits.check` raises."""
@@ -97,6 +107,11 @@ class ImageFile:
         and CorruptImage (incomplete, or built so that reading it takes too long).
         """
         raise NotImplementedError
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture to show, as stored, in pixels."""
+        return self.image.size
 
     def reduce(self, factors: tuple[int, int]) -> Reduced:
         """Decode the picture and average blocks of `factors` (across, down) pixels."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
+from image_core.errors import UnsupportedFormat
 from image_processor.picture.formats import coded_size
 from image_processor.picture.formats.coded_size import Size
-from image_processor.picture.formats.image_file import DecodeLimits
+from image_processor.picture.formats.image_file import HDR, HDR_TRANSFERS, DecodeLimits
 
 MAX_BOXES = 50_000
 """Limit for one list, such as the items of a file. 100 megapixels in tiles of 512 × 512 have 400 items."""
@@ -24,6 +25,17 @@ _HEADER_BYTES = {b"meta": 4, b"stsd": 8, b"av01": 78, b"hvc1": 78, b"hev1": 78}
 """Number of bytes between a box's own header and the boxes in it."""
 _CONFIGURATIONS = {b"av1C": coded_size.in_av1_configuration, b"hvcC": coded_size.in_hevc_configuration}
 _ITEMS = {b"av01": coded_size.in_av1_data, b"grid": coded_size.of_grid}
+_CODINGS = {
+    b"av01": "AV1",
+    b"avc1": "AVC",
+    b"evc1": "EVC",
+    b"hvc1": "HEVC",
+    b"j2k1": "JPEG 2000",
+    b"jpeg": "JPEG",
+    b"unci": "uncompressed pixels",
+    b"vvc1": "VVC",
+}
+"""Kinds of items with pixels. Other kinds are derived from them, or are metadata."""
 _SAMPLE_TABLE = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
 
 
@@ -42,10 +54,44 @@ def check_coded_sizes(data: bytes, limits: DecodeLimits) -> None:
             limits.check(width, height)
 
 
+def check_coding(data: bytes, expected: bytes) -> None:
+    """Raise UnsupportedFormat if the picture to show is not coded in items of the kind `expected`."""
+    kinds = dict(_item_kinds(data))
+    primary = kinds.get(_primary_item(data) or 0)
+    codings = {kind for kind in ([primary] if primary in _CODINGS else kinds.values()) if kind in _CODINGS}
+    if codings and expected not in codings:
+        raise UnsupportedFormat(
+            f"Pictures coded in {_CODINGS[min(codings)]} are not supported in this kind of file."
+        )
+
+
 def configurations(data: bytes) -> Iterator[Box]:
     """Yield the decoder configurations, `av1C` and `hvcC`, of the items and then of the tracks."""
     for path in ((b"meta", b"iprp", b"ipco"), (*_SAMPLE_TABLE, b"stsd", None)):
         yield from (box for box in _at(data, *path, None) if box.kind in _CONFIGURATIONS)
+
+
+def properties(data: bytes, kind: bytes) -> Iterator[bytes]:
+    """Yield the payloads of the properties of a kind, such as `irot`, that the primary item has."""
+    primary = _primary_item(data)
+    known = list(_at(data, b"meta", b"iprp", b"ipco", None))
+    for item, index in islice(_associations(data), MAX_BOXES):
+        if item == primary and 0 < index <= len(known) and known[index - 1].kind == kind:
+            yield data[known[index - 1].start : known[index - 1].end]
+
+
+def track_properties(data: bytes, kind: bytes) -> Iterator[bytes]:
+    """Yield the payloads of the properties of a kind in the sample descriptions of AV1 tracks."""
+    for box in _at(data, *_SAMPLE_TABLE, b"stsd", b"av01", kind):
+        yield data[box.start : box.end]
+
+
+def warnings(data: bytes) -> tuple[str, ...]:
+    """Return HDR if the colors (`colr`) of the primary item or of a track say so."""
+    for payload in chain(properties(data, b"colr"), track_properties(data, b"colr")):
+        if payload[:4] == b"nclx" and int.from_bytes(payload[6:8], "big") in HDR_TRANSFERS:
+            return (HDR,)
+    return ()
 
 
 def _coded_sizes(data: bytes) -> Iterator[Size]:
@@ -82,7 +128,7 @@ def _boxes(data: bytes, at: int, end: int) -> Iterator[Box]:
 
 def _items(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield kind and first bytes of the items whose data contain a size."""
-    kinds = dict(islice(_item_kinds(data), MAX_BOXES))
+    kinds = {item: kind for item, kind in _item_kinds(data) if kind in _ITEMS}
     body = next(_at(data, b"meta", b"idat"), Box(b"idat", 0, 0))
     sources = {0: data, 1: data[body.start : body.end]}
     for table in _at(data, b"meta", b"iloc"):
@@ -105,16 +151,36 @@ def _chunks_of_av1(data: bytes) -> Iterator[int]:
 
 
 def _item_kinds(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield id and kind of those items, from their entries (`infe`)."""
+    """Yield id and kind of the items, from their entries (`infe`)."""
     for table in _at(data, b"meta", b"iinf"):
         start = table.start + (8 if data[table.start : table.start + 1] > b"\0" else 6)
         for entry in _at(data, b"infe", start=start, end=table.end):
             fields = _Fields(data[entry.start : entry.end][:16])
             version, _ = fields.next(1), fields.next(3)
             item, _ = fields.next(4 if version > 2 else 2), fields.next(2)
-            kind = fields.next(4).to_bytes(4, "big")
-            if kind in _ITEMS:
-                yield item, kind
+            yield item, fields.next(4).to_bytes(4, "big")
+
+
+def _primary_item(data: bytes) -> int | None:
+    """Return the id of the item to show, from the `pitm` box."""
+    box = next(_at(data, b"meta", b"pitm"), None)
+    if box is None:
+        return None
+    size = 4 if data[box.start : box.start + 1] > b"\0" else 2
+    return int.from_bytes(data[box.start + 4 : min(box.start + 4 + size, box.end)], "big")
+
+
+def _associations(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield id of an item and number, from 1, of a property, from the associations (`ipma`)."""
+    for table in _at(data, b"meta", b"iprp", b"ipma"):
+        fields = _Fields(data[table.start : table.end])
+        version, flags = fields.next(1), fields.next(3)
+        for _ in range(fields.next(4)):
+            item = fields.next(4 if version else 2)
+            for _ in range(fields.next(1)):
+                yield item, fields.next(2) & 0x7FFF if flags & 1 else fields.next(1) & 0x7F
+            if fields.at >= len(fields.data):
+                break
 
 
 @dataclass

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from itertools import islice
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from image_core.errors import CorruptImage, TooManyPixels, UnsupportedFormat
 from image_processor.picture.exif import Exif, ifd, names, read_exif
-from image_processor.picture.formats import jpeg
+from image_processor.picture.formats import jpeg, tiff_layout
 from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, ImageFile, cut_short
 
 MAX_PIECES = 500_000
@@ -44,13 +44,20 @@ class Tiff(ImageFile):
         # pixels also reach beyond the picture.
         if tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_HEIGHT, 0) > max(limits.pixels, 1 << 20):
             raise TooManyPixels(f"A tile of the image has more than {limits.pixels:,} pixels.")
+        tiff_layout.check_compression(tags.get(_COMPRESSION, 1))
         if tags.get(_COMPRESSION) in (_OLD_JPEG, _JPEG):
             _check_jpegs(data, structure, limits)
         return info
 
     @classmethod
     def _opened(cls, data: bytes) -> Image.Image:
-        image = super()._opened(_as_stored(data))
+        try:
+            image = super()._opened(_as_stored(data))
+        except UnidentifiedImageError as error:
+            reason = tiff_layout.unsupported(data)
+            if reason is None:
+                raise
+            raise UnsupportedFormat(reason) from error
         image.getexif()[names.ORIENTATION] = 1  # else Pillow applies an orientation in XMP
         return image
 

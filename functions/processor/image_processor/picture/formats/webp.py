@@ -10,7 +10,7 @@ from PIL import Image
 
 from image_core.errors import CorruptImage
 from image_processor.picture import pixels
-from image_processor.picture.formats import libwebp
+from image_processor.picture.formats import animation, libwebp
 from image_processor.picture.formats.image_file import DecodeLimits, FileInfo, ImageFile, Reduced, cut_short
 
 MAX_CHUNKS = 100_000
@@ -40,13 +40,18 @@ class WebP(ImageFile):
         return FileInfo(width, height, frames=max(1, frames)).within(limits)
 
     def reduce(self, factors: tuple[int, int]) -> Reduced:
-        """Let libwebp scale down to any size while it decodes. If it cannot, Pillow decodes at full size."""
+        """Let libwebp scale down to any size while it decodes. Pillow decodes at full size if libwebp cannot, or if
+        the first frame is invisible."""
         width, height = self.image.size
         x, y = factors
         size = max(1, round(width / x)), max(1, round(height / y))
         picture = scaled(self.data, (width, height), size)
+        if picture and self.info.frames > 1 and pixels.is_invisible(picture):
+            picture = None
         if picture and picture.size == size:
             return Reduced(pixels.reduced(picture, (1, 1)), width / size[0], height / size[1])
+        if picture is None:
+            animation.load_first_visible(self.image, self.info.frames)
         return Reduced(pixels.reduced(picture or self.image, factors), x, y)
 
 
