@@ -237,6 +237,13 @@ def test_a_lower_quality_takes_fewer_bytes(kind: str) -> None:
     assert len(rendered["low"].body) < 0.6 * len(rendered["high"].body)
 
 
+@pytest.mark.parametrize("table", ["x=300", "x=512:jpeg:94"])
+def test_noise_fits_into_the_encoders_buffer(table: str) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (512, 512, 3), np.uint8)
+    thumbnail = thumbnails(pictures.encode(Image.fromarray(noise), "BMP"), table)["x"]
+    assert opened(thumbnail).format == "JPEG"
+
+
 @pytest.mark.parametrize("kind", ["jpeg", "webp"])
 def test_quality_is_lowered_if_a_response_has_no_room_for_the_picture(kind: str) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (2000, 2000, 3), np.uint8)

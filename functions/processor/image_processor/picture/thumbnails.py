@@ -84,11 +84,22 @@ def _encode(picture: Image.Image, format_: str, quality: int | None) -> Thumbnai
         picture = pixels.on_white(picture)
     options = _options(picture, format_, quality)
     while True:
-        body = BytesIO()
-        picture.save(body, format_.upper(), **options)
-        if body.tell() <= MAX_ENCODED_BYTES or options.get("quality", 0) <= _QUALITY_STEP:
-            return Thumbnail(body.getvalue(), MEDIA_TYPES[format_], picture.width, picture.height)
+        body = _saved(picture, format_, options)
+        if len(body) <= MAX_ENCODED_BYTES or options.get("quality", 0) <= _QUALITY_STEP:
+            return Thumbnail(body, MEDIA_TYPES[format_], picture.width, picture.height)
         options["quality"] -= _QUALITY_STEP
+
+
+def _saved(picture: Image.Image, format_: str, options: Mapping[str, Any]) -> bytes:
+    body = BytesIO()
+    try:
+        picture.save(body, format_.upper(), **options)
+    except OSError:
+        if not options.get("optimize"):
+            raise
+        # Pillow's buffer for an optimized JPEG has one byte per pixel, which is too small for noise.
+        return _saved(picture, format_, {**options, "optimize": False})
+    return body.getvalue()
 
 
 def _options(picture: Image.Image, format_: str, quality: int | None) -> dict[str, Any]:
