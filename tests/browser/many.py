@@ -38,8 +38,7 @@ class Seed:
         self._stack = stack
         self._bodies = {size: pictures.jpeg(*sides) for size, sides in SIZES.items()}
         infos = {
-            size: ThumbnailInfo("", *sides, "image/jpeg", len(self._bodies[size]), "0123")
-            for size, sides in SIZES.items()
+            size: ThumbnailInfo("", *sides, "image/jpeg", len(self._bodies[size])) for size, sides in SIZES.items()
         }
         self.thumbnails = Thumbnails("one", "v1", 1, infos)
         """The thumbnails of every image.
@@ -56,7 +55,7 @@ class Seed:
         if record.thumbnails is None:
             return record
         sizes = {
-            size: replace(info, key=thumbnail_key(record.image_id, record.thumbnails.attempt, size))
+            size: replace(info, key=thumbnail_key(record.image_id, "one", size, self._bodies[size]))
             for size, info in record.thumbnails.sizes.items()
         }
         for size, info in sizes.items():

@@ -12,6 +12,7 @@ from image_core.stores.images import Records
 from tests.functional.emulator import Stack
 
 LEASE_SECONDS = 30
+DIGEST = "0123456789abcdef"
 METADATA = {
     "width": 120,
     "height": 80,
@@ -53,7 +54,7 @@ def stored_object(record: Record, version: str = "v1", **fields: Any) -> StoredO
 def attempt_thumbnails(record: Record) -> dict[str, ThumbnailInfo]:
     """Return the thumbnails of the record's current attempt."""
     return {
-        size: ThumbnailInfo(f"{record.image_id}/{record.attempt}/{size}", 150, 100, "image/jpeg", 100, "0123")
+        size: ThumbnailInfo(f"{record.image_id}/{record.attempt}/{size}.{DIGEST}", 150, 100, "image/jpeg", 100)
         for size in ("small", "medium")
     }
 

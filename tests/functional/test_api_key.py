@@ -26,7 +26,7 @@ from image_core.model import Status
 from tests import pictures
 from tests.functional.emulator import Call, Client, Clients, Stack, raising
 from tests.functional.http_api import Api, Response, request
-from tests.functional.images import stored_image
+from tests.functional.images import DIGEST, stored_image
 from tests.iam import calls
 from tests.iam.resolved import resolved
 
@@ -59,7 +59,7 @@ def call(api: Api, method: str, path: str, **headers: str) -> Response:
 
 def test_with_a_key_only_the_callers_own_cache_keeps_a_thumbnail(locked: Stack, api: Api) -> None:
     path = f"/api/images/{stored_image(locked, Status.SUCCESS).image_id}/thumbnails/small"
-    response = api.send(request("http_get.json", path, "v=0123", headers={"x_api_key": KEY}))
+    response = api.send(request("http_get.json", path, f"v={DIGEST}", headers={"x_api_key": KEY}))
     assert response.headers["cache-control"] == "private, max-age=31536000, immutable"
 
 

@@ -16,6 +16,7 @@ from tests.events import load
 from tests.functional.emulator import Stack, preceded_by, raising
 from tests.functional.http_api import BASE, HOST, Api
 from tests.functional.images import (
+    DIGEST,
     LEASE_SECONDS,
     METADATA,
     attempt_thumbnails,
@@ -50,11 +51,11 @@ def test_an_image_is_returned_with_all_fields(stack: Stack, api: Api) -> None:
             "processing_time_seconds": 0.42,
             "metadata": METADATA
             | {"warnings": [], "caption": "a photo of a red square", "caption_model": "fake@1"},
-            "thumbnails": {"small": f"{thumbnails}/small?v=0123", "medium": f"{thumbnails}/medium?v=0123"},
+            "thumbnails": {"small": f"{thumbnails}/small?v={DIGEST}", "medium": f"{thumbnails}/medium?v={DIGEST}"},
             "renditions": [
                 {
                     "name": size,
-                    "url": f"{thumbnails}/{size}?v=0123",
+                    "url": f"{thumbnails}/{size}?v={DIGEST}",
                     "width": 150,
                     "height": 100,
                     "bytes": 100,
@@ -110,7 +111,8 @@ def test_urls_use_the_host_of_the_request(stack: Stack, api: Api) -> None:
     path = f"/api/images/{record.image_id}"
     response = api.get(path, host="images.example.org", x_forwarded_proto="http")
     assert (
-        response.json()["data"]["thumbnails"]["small"] == f"http://images.example.org{path}/thumbnails/small?v=0123"
+        response.json()["data"]["thumbnails"]["small"]
+        == f"http://images.example.org{path}/thumbnails/small?v={DIGEST}"
     )
 
 
@@ -273,8 +275,8 @@ def test_a_thumbnail_is_returned_as_its_bytes(stack: Stack, api: Api, size: str)
 def test_a_thumbnail_with_its_digest_is_kept_by_caches_forever(stack: Stack, api: Api) -> None:
     path = f"/api/images/{stored_image(stack, Status.SUCCESS).image_id}/thumbnails/small"
 
-    current, outdated = api.get(path, "v=0123"), api.get(path, "v=4567")
-    known = api.get(path, "v=0123", if_none_match=current.headers["etag"])
+    current, outdated = api.get(path, f"v={DIGEST}"), api.get(path, "v=4567")
+    known = api.get(path, f"v={DIGEST}", if_none_match=current.headers["etag"])
 
     assert (current.status, known.status, outdated.status) == (200, 304, 200)
     for response in (current, known):
@@ -284,7 +286,10 @@ def test_a_thumbnail_with_its_digest_is_kept_by_caches_forever(stack: Stack, api
 
 def test_a_thumbnail_of_an_older_version_has_no_digest(stack: Stack, api: Api) -> None:
     claimed = image_in(stack.records, Status.PROCESSING)
-    older = {size: replace(info, digest=None) for size, info in attempt_thumbnails(claimed).items()}
+    older = {
+        size: replace(info, key=info.key.removesuffix(f".{DIGEST}"))
+        for size, info in attempt_thumbnails(claimed).items()
+    }
     stack.records.save(claimed, metadata=METADATA, thumbnails=older)
     assert api.get(f"/api/images/{claimed.image_id}").json()["data"]["thumbnails"]["small"].endswith("/small")
 

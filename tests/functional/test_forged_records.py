@@ -107,7 +107,7 @@ def test_a_thumbnail_is_served_only_if_it_is_an_image_of_its_record(
     stack: Stack, api: Api, key: str, content_type: str, if_none_match: str
 ) -> None:
     record, other = stored_image(stack, Status.SUCCESS), stored_image(stack, Status.SUCCESS)
-    own_key, other_key = (thumbnail_key(one.image_id, "forged", "small") for one in (record, other))
+    own_key, other_key = (thumbnail_key(one.image_id, "forged", "small", b"") for one in (record, other))
     info = thumbnail(stack, key.format(own=own_key, other=other_key), content_type)
     assert record.thumbnails is not None
     forge(stack, record, thumbnails=replace(record.thumbnails, sizes={"small": info}))

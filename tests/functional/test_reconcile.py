@@ -119,14 +119,14 @@ def thumbnails_of_a_failed_caption_removed(stack: Stack) -> Kind:
 def thumbnails_of_an_attempt_that_died(stack: Stack) -> Kind:
     record = processed(stack)
     stack.services.storage.put_thumbnail(
-        thumbnail_key(record.image_id, "0" * 16, "small"), b"left behind", content_type="image/jpeg"
+        thumbnail_key(record.image_id, "0" * 16, "small", b""), b"left behind", content_type="image/jpeg"
     )
     return Kind.ORPHANS
 
 
 def thumbnails_of_an_image_that_is_gone(stack: Stack) -> Kind:
     stack.services.storage.put_thumbnail(
-        thumbnail_key(new_image_id(), "0" * 16, "small"), b"left behind", content_type="image/jpeg"
+        thumbnail_key(new_image_id(), "0" * 16, "small", b""), b"left behind", content_type="image/jpeg"
     )
     return Kind.ORPHANS
 
@@ -253,7 +253,7 @@ def test_the_thumbnails_of_the_current_attempt_are_not_orphans_before_they_are_s
     stored = stack.services.storage.head(created.key)
     assert stored is not None
     claimed = stack.records.claim(created, stored, lease_seconds=LEASE_SECONDS)
-    key = thumbnail_key(claimed.image_id, str(claimed.attempt), "small")
+    key = thumbnail_key(claimed.image_id, str(claimed.attempt), "small", b"")
     stack.services.storage.put_thumbnail(key, b"x", content_type="image/jpeg")
     if lease_is_over:
         stack.clock.advance(LEASE_SECONDS + 1)

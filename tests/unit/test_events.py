@@ -13,7 +13,7 @@ from image_core.model import PUBLIC_STATUSES, Record, Status
 from image_core.stores.events import Event, EventBus, NotSent
 from image_stream.events import event_of
 from local.template import ROOT
-from tests.unit.core.builders import IMAGE_ID, NOW_MS, record, thumbnails
+from tests.unit.core.builders import DIGEST, IMAGE_ID, NOW_MS, record, thumbnails
 
 SCHEMA = json.loads((ROOT / "docs/events.schema.json").read_text(encoding="utf-8"))
 ERROR = {"code": "corrupt_image", "message": "The image is damaged or incomplete."}
@@ -83,7 +83,7 @@ def test_the_detail_contains_what_the_api_returns() -> None:
         "caption": "a lake",
         "alt_text": "A lake",
         "thumbnails": {
-            size: f"https://api.example/api/images/{IMAGE_ID}/thumbnails/{size}?v=0123"
+            size: f"https://api.example/api/images/{IMAGE_ID}/thumbnails/{size}?v={DIGEST}"
             for size in ("small", "medium")
         },
         "error": None,

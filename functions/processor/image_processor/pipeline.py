@@ -24,7 +24,7 @@ from image_core.errors import (
 )
 from image_core.keys import thumbnail_key, thumbnail_prefix
 from image_core.lifecycle import act
-from image_core.model import DIGEST_CHARACTERS, Outcome, Record, StoredObject, ThumbnailInfo
+from image_core.model import Outcome, Record, StoredObject, ThumbnailInfo
 from image_core.renditions import largest_side
 from image_core.retry import is_programming_error, is_transient, needs_configuration
 from image_core.services import Services
@@ -172,7 +172,7 @@ def _save(record: Record, results: _Results | None, services: Services) -> Recor
     put = {}
     # Encoded here, while the caption model is already at work.
     for size, thumbnail in encode(results.pictures, services.settings.thumbnails).items():
-        key = thumbnail_key(record.image_id, record.attempt, size)
+        key = thumbnail_key(record.image_id, record.attempt, size, thumbnail.body)
         services.storage.put_thumbnail(key, thumbnail.body, content_type=thumbnail.content_type)
         put[size] = ThumbnailInfo(
             key=key,
@@ -180,7 +180,6 @@ def _save(record: Record, results: _Results | None, services: Services) -> Recor
             height=thumbnail.height,
             content_type=thumbnail.content_type,
             size_bytes=len(thumbnail.body),
-            digest=hashlib.sha256(thumbnail.body).hexdigest()[:DIGEST_CHARACTERS],
         )
     return services.records.save(record, metadata=results.metadata, thumbnails=put)
 

@@ -82,9 +82,12 @@ def thumbnail_prefix(image_id: str) -> str:
     return f"{image_id}/"
 
 
-def thumbnail_key(image_id: str, attempt: str, size: str) -> str:
-    """The key of one attempt's thumbnail. Attempts never share a key, so a late worker overwrites nothing."""
-    return f"{image_id}/{attempt}/{size}"
+def thumbnail_key(image_id: str, attempt: str, size: str, body: bytes) -> str:
+    """The key of one attempt's thumbnail. Attempts never share a key, so a late worker overwrites nothing.
+
+    It ends with a digest of the bytes, which is also in the thumbnail's URL.
+    """
+    return f"{image_id}/{attempt}/{size}.{hashlib.sha256(body).hexdigest()[:16]}"
 
 
 def thumbnail_owner(key: str) -> tuple[str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -56,22 +57,24 @@ class StoredObject:
     is_readable: bool = True
 
 
-DIGEST_CHARACTERS = 16
+_DIGEST = re.compile(r".+/[^/.]+\.([0-9a-f]{16})")
 
 
 @dataclass(frozen=True)
 class ThumbnailInfo:
-    """One rendition on a record: width and height in pixels, media type, object key.
-
-    `digest` begins the SHA-256 (hex) of its bytes. Renditions that were made before URLs had a digest have none.
-    """
+    """One rendition on a record: width and height in pixels, media type, object key."""
 
     key: str
     width: int
     height: int
     content_type: str
     size_bytes: int
-    digest: str | None = None
+
+    @property
+    def digest(self) -> str | None:
+        """The digest of the bytes, which ends the key. None for a rendition of an older version."""
+        match = _DIGEST.fullmatch(self.key)
+        return match[1] if match else None
 
     @property
     def query(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from image_core.model import Record, Status, StoredObject, ThumbnailInfo, Thumbnails
 
+DIGEST = "0123456789abcdef"
 IMAGE_ID = "img_01kb5q3v8n0h2m4x6c8f0a2d4g"
 NOW_MS = 1_795_168_800_000  # 2026-11-20T10:00:00Z
 
@@ -42,7 +43,7 @@ def thumbnails(attempt: str = "a1", version: str = "v1", generation: int = 1) ->
         version=version,
         generation=generation,
         sizes={
-            size: ThumbnailInfo(f"{IMAGE_ID}/{attempt}/{size}", pixels, pixels * 2 // 3, "image/jpeg", 100, "0123")
+            size: ThumbnailInfo(f"{IMAGE_ID}/{attempt}/{size}.{DIGEST}", pixels, pixels * 2 // 3, "image/jpeg", 100)
             for size, pixels in {"small": 150, "medium": 300}.items()
         },
     )

@@ -154,7 +154,8 @@ def test_the_key_of_any_name_is_valid_and_returns_the_id(name: str) -> None:
     assert keys.claimed_image_id(key) == ID
 
 
-def test_a_thumbnails_key_contains_image_attempt_and_size() -> None:
-    key = keys.thumbnail_key(ID, "a1b2", "small")
+def test_a_thumbnails_key_contains_image_attempt_size_and_digest() -> None:
+    key = keys.thumbnail_key(ID, "a1b2", "small", b"")
     assert key.startswith(keys.thumbnail_prefix(ID))
-    assert key == f"{ID}/a1b2/small"
+    assert key == f"{ID}/a1b2/small.e3b0c44298fc1c14"
+    assert keys.thumbnail_owner(key) == (ID, "a1b2")

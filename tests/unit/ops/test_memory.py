@@ -31,7 +31,7 @@ def key_of(number: int) -> str:
 
 def record_of(number: int) -> Record:
     infos = {
-        size: ThumbnailInfo(thumbnail_key(image_id(number), "a" * 16, size), 150, 100, "image/jpeg", 100)
+        size: ThumbnailInfo(thumbnail_key(image_id(number), "a" * 16, size, b""), 150, 100, "image/jpeg", 100)
         for size in ("medium", "small")
     }
     return Record(
@@ -75,7 +75,7 @@ class Stack:
     def list_all_thumbnails(self) -> Iterator[list[Listed]]:
         yield from self._pages(
             lambda number: [
-                Listed(thumbnail_key(image_id(number), "b" * 16, size), 100, 0) for size in ("medium", "small")
+                Listed(thumbnail_key(image_id(number), "b" * 16, size, b""), 100, 0) for size in ("medium", "small")
             ]
         )
 

@@ -142,7 +142,7 @@ def bytes_per_pixel(name: str) -> float:
 
 
 RENDITIONS_BYTES = 64 * MEBIBYTE
-"""The reduced picture, which can have 3,840 pixels across or a panorama's length, and the renditions made from it."""
+"""The reduced picture, which can have 3,840 pixels across or a panorama's length, and its renditions."""
 
 # glibc keeps up to 32 MB of freed memory, which would count for invisible frames of this size.
 SLOW = ["AVIF", "animated WebP that begins with invisible frames"]

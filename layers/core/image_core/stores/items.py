@@ -28,7 +28,6 @@ def integer_fields(dataclass: type[Any]) -> set[str]:
 
 
 _INTEGER_FIELDS = integer_fields(Record)
-_THUMBNAIL_FIELDS = {field.name for field in dataclasses.fields(ThumbnailInfo)}
 
 
 def created_order(created_ms: int, image_id: str) -> str:
@@ -89,10 +88,6 @@ def from_item(item: Mapping[str, Any]) -> Record:
             attempt=saved["attempt"],
             version=saved["version"],
             generation=saved["generation"],
-            # During an update, an older function may read what a newer one wrote.
-            sizes={
-                name: ThumbnailInfo(**{field: info[field] for field in info.keys() & _THUMBNAIL_FIELDS})
-                for name, info in saved["sizes"].items()
-            },
+            sizes={name: ThumbnailInfo(**info) for name, info in saved["sizes"].items()},
         )
     return Record(**values)
