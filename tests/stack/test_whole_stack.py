@@ -91,7 +91,7 @@ def test_an_overwritten_drop_shows_the_new_picture(stack: Stack) -> None:
 
     assert image["data"]["metadata"]["format"] == "png"
     assert thumbnail(stack, image_id, "small").size == (75, 150)
-    until(lambda: len([k for k in stack.thumbnail_keys() if k.startswith(image_id)]) == 2, seconds=10)
+    until(lambda: len([k for k in stack.thumbnail_keys() if k.startswith(image_id)]) == 3, seconds=10)
 
 
 def test_invalid_files_fail_and_the_next_one_is_processed(stack: Stack) -> None:
