@@ -12,8 +12,8 @@ from image_processor.picture import pixels
 MAX_FRAMES = 10
 """How many frames are decoded. Each takes as long as the first."""
 MAX_PIXELS = 4_000_000
-"""Limit of a picture whose further frames are decoded. They take time, and memory: Pillow needs 13 bytes per pixel for
-those of a GIF and 12 for those of a PNG, which is more than `bytes_per_pixel`."""
+"""Limit of a picture whose further frames are decoded. They take time and memory: Pillow needs 13 bytes per pixel
+for those of a GIF and 12 for those of a PNG, which is more than `bytes_per_pixel`."""
 
 
 def has_further_frames(image: Image.Image, frames: int) -> bool:
