@@ -88,6 +88,8 @@ def _encode(picture: Image.Image, format_: str, quality: int | None) -> Thumbnai
         if len(body) <= MAX_ENCODED_BYTES or options.get("quality", 0) <= _QUALITY_STEP:
             return Thumbnail(body, MEDIA_TYPES[format_], picture.width, picture.height)
         options["quality"] -= _QUALITY_STEP
+        if format_ == "webp":
+            options["alpha_quality"] = options["quality"]  # else transparency stays lossless
 
 
 def _saved(picture: Image.Image, format_: str, options: Mapping[str, Any]) -> bytes:
