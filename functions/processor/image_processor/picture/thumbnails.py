@@ -60,14 +60,14 @@ def scaled(decoded: Decoded, renditions: Mapping[str, Rendition]) -> dict[str, I
 def encode(pictures: Mapping[str, Image.Image], renditions: Mapping[str, Rendition]) -> dict[str, Thumbnail]:
     """Return the encoded pictures of `scaled`. A small original has the same one in several sizes."""
     encoded: dict[tuple[object, ...], Thumbnail] = {}
+    thumbnails: dict[str, Thumbnail] = {}
     for name, picture in pictures.items():
         how = _format(picture, renditions[name]), renditions[name].quality
-        if (id(picture), *how) not in encoded:
-            encoded[id(picture), *how] = _encode(picture, *how)
-    return {
-        name: encoded[id(picture), _format(picture, renditions[name]), renditions[name].quality]
-        for name, picture in pictures.items()
-    }
+        key = id(picture), *how
+        if key not in encoded:
+            encoded[key] = _encode(picture, *how)
+        thumbnails[name] = encoded[key]
+    return thumbnails
 
 
 def _format(picture: Image.Image, rendition: Rendition) -> str:
