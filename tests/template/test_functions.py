@@ -8,7 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from image_core import renditions
 from image_core.formats import NAMES
@@ -101,6 +103,28 @@ def test_the_defaults_of_template_and_settings_are_equal(parameters):
     for parameter, field in names.items():
         assert parameters[parameter] == str(Settings.model_fields[field].default), parameter
     assert renditions.parse(parameters["Thumbnails"]) == Settings.model_fields["thumbnails"].default
+
+
+_ENTRY = st.tuples(
+    st.sampled_from(["a", "z-9", "a" * 20, "a" * 21, "", "A", "9", "-a", "a_b", "é"])
+    | st.text("az-9", max_size=22),
+    st.sampled_from(["=", "=", "=", "", ":", "=="]),
+    st.integers(0, 3000).map(str) | st.sampled_from(["", "0150", "00", "-1", "1.5", "२", "2560", "2561", "99999"]),
+    st.sampled_from(["", "", ":auto", ":jpeg", ":webp", ":avif", ":png", ":JPEG", ":"]),
+    st.just("") | st.integers(0, 110).map(":{}".format) | st.sampled_from([":", ":080", ":0", ":100", ":1000"]),
+).map("".join)
+
+
+@hypothesis.settings(max_examples=1000)
+@hypothesis.given(entries=st.lists(_ENTRY, min_size=1, max_size=3, unique_by=lambda entry: entry.partition("=")[0]))
+def test_the_template_accepts_the_same_tables_of_renditions_as_the_functions(sam, entries):
+    table = ",".join(entries)
+    try:
+        parsed = bool(renditions.parse(table))
+    except ValueError:
+        parsed = False
+
+    assert bool(re.fullmatch(sam["Parameters"]["Thumbnails"]["AllowedPattern"], table)) == parsed
 
 
 def test_all_formats_are_allowed_by_default(sam, parameters):

@@ -19,7 +19,7 @@ MEDIA_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "
 DEFAULT = "small=150,medium=300,large=1280:webp"
 
 _ENTRY = re.compile(
-    rf"(?P<name>[a-z][a-z0-9-]{{0,19}})=(?P<side>\d{{1,4}})(:(?P<format>{'|'.join(FORMATS)})(:(?P<quality>\d{{1,3}}))?)?",
+    rf"(?P<name>[a-z][a-z0-9-]{{0,19}})=(?P<side>[1-9]\d{{0,3}})(:(?P<format>{'|'.join(FORMATS)})(:(?P<quality>[1-9]\d{{0,2}}))?)?",
     re.ASCII,
 )
 

@@ -84,6 +84,7 @@ def test_the_names_of_the_stacks_resources_are_required(name: str) -> None:
         ({"thumbnails": f"{'a' * 21}=150"}, "20"),
         ({"thumbnails": "small=0"}, "1 to 2560"),
         ({"thumbnails": "small=2561"}, "1 to 2560"),
+        ({"thumbnails": "small=0150"}, "small=0150"),
         ({"thumbnails": "small=150:gif"}, "auto, jpeg, webp, avif"),
         ({"thumbnails": "small=150:webp:0"}, "Quality is 1 to 100"),
         ({"thumbnails": "small=150:webp:101"}, "Quality is 1 to 100"),

@@ -97,7 +97,7 @@ def test_a_later_frame_cannot_enlarge_the_picture() -> None:
     assert result.stored.getchannel("A").getextrema() == (0, 0)
 
 
-@pytest.mark.parametrize("kind", ["GIF", "PNG"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("height", "searched"), [(2000, True), (2001, False)])
 def test_further_frames_are_decoded_only_up_to_four_megapixels(kind: str, height: int, searched: bool) -> None:
     result = decoded(late(kind, 1, (2000, height)))

@@ -252,6 +252,17 @@ def test_quality_is_lowered_if_a_response_has_no_room_for_the_picture(kind: str)
     assert len(thumbnails(data, f"x=2000:{kind}:100")["x"].body) <= MAX_ENCODED_BYTES
 
 
+def test_noise_in_the_transparency_of_a_webp_is_reduced_for_the_same_reason() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (2200, 2200), np.uint8)
+    picture = Image.new("RGB", (2200, 2200), "red")
+    picture.putalpha(Image.fromarray(noise))
+
+    thumbnail = thumbnails(pictures.encode(picture, "PNG", compress_level=1), "x=2200:webp")["x"]
+
+    assert len(thumbnail.body) <= MAX_ENCODED_BYTES
+    assert opened(thumbnail).mode == "RGBA"
+
+
 @pytest.mark.parametrize(
     ("width", "height", "small", "large"),
     [

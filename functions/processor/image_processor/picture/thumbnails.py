@@ -60,14 +60,14 @@ def scaled(decoded: Decoded, renditions: Mapping[str, Rendition]) -> dict[str, I
 def encode(pictures: Mapping[str, Image.Image], renditions: Mapping[str, Rendition]) -> dict[str, Thumbnail]:
     """Return the encoded pictures of `scaled`. A small original has the same one in several sizes."""
     encoded: dict[tuple[object, ...], Thumbnail] = {}
+    thumbnails: dict[str, Thumbnail] = {}
     for name, picture in pictures.items():
         how = _format(picture, renditions[name]), renditions[name].quality
-        if (id(picture), *how) not in encoded:
-            encoded[id(picture), *how] = _encode(picture, *how)
-    return {
-        name: encoded[id(picture), _format(picture, renditions[name]), renditions[name].quality]
-        for name, picture in pictures.items()
-    }
+        key = id(picture), *how
+        if key not in encoded:
+            encoded[key] = _encode(picture, *how)
+        thumbnails[name] = encoded[key]
+    return thumbnails
 
 
 def _format(picture: Image.Image, rendition: Rendition) -> str:
@@ -88,6 +88,8 @@ def _encode(picture: Image.Image, format_: str, quality: int | None) -> Thumbnai
         if len(body) <= MAX_ENCODED_BYTES or options.get("quality", 0) <= _QUALITY_STEP:
             return Thumbnail(body, MEDIA_TYPES[format_], picture.width, picture.height)
         options["quality"] -= _QUALITY_STEP
+        if format_ == "webp":
+            options["alpha_quality"] = options["quality"]  # else transparency stays lossless
 
 
 def _saved(picture: Image.Image, format_: str, options: Mapping[str, Any]) -> bytes:

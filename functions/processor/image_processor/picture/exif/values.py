@@ -18,7 +18,7 @@ _JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 
 _DATE = re.compile(
     r"(?P<day>\d{4}[:/.-]\d\d[:/.-]\d\d)"
-    r"(?:[ T](?P<time>\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))? *(?P<offset>[+-]\d\d:?\d\d|Z)?)?[\s:]*",
+    r"(?:[ T](?P<time>\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d+))?(?: *(?P<offset>[+-]\d\d:?\d\d|Z))?)?[\s:]*",
     re.ASCII,
 )
 _FRACTION = re.compile(r"\d{1,9}", re.ASCII)

@@ -12,15 +12,20 @@ from image_processor.picture import pixels
 MAX_FRAMES = 10
 """How many frames are decoded. Each takes as long as the first."""
 MAX_PIXELS = 4_000_000
-"""Limit for formats whose memory per pixel is that of a single picture. Pillow takes 13 bytes per pixel for further
-frames of a GIF, and 12 for those of a PNG."""
+"""Limit of a picture whose further frames are decoded. They take time and memory: Pillow needs 13 bytes per pixel
+for those of a GIF and 12 for those of a PNG, which is more than `bytes_per_pixel`."""
+
+
+def has_further_frames(image: Image.Image, frames: int) -> bool:
+    """Return whether frames after the first are decoded if the first is invisible."""
+    return frames > 1 and image.width * image.height <= MAX_PIXELS
 
 
 def load_first_visible(image: Image.Image, frames: int) -> None:
     """Load the first of the `frames` with a visible pixel; the first of all if there is none, or if others are
     damaged."""
     image.load()
-    if frames == 1 or not pixels.is_invisible(image):
+    if not has_further_frames(image, frames) or not pixels.is_invisible(image):
         return
     try:
         with _fixed_size(image):

@@ -20,6 +20,8 @@ MAX_BOXES = 50_000
 """Limit for one list, such as the items of a file. 100 megapixels in tiles of 512 × 512 have 400 items."""
 MAX_ITEM_BYTES = 4096
 """Number of bytes to read at the beginning of an item, where its size is."""
+MAX_EXTENTS = 8
+"""Number of pieces of an item that are read. Encoders write one. A piece may take no bytes in the table."""
 
 _HEADER_BYTES = {b"meta": 4, b"stsd": 8, b"av01": 78, b"hvc1": 78, b"hev1": 78}
 """Number of bytes between a box's own header and the boxes in it."""
@@ -131,13 +133,12 @@ def _items(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     kinds = {item: kind for item, kind in _item_kinds(data) if kind in _ITEMS}
     body = next(_at(data, b"meta", b"idat"), Box(b"idat", 0, 0))
     sources = {0: data, 1: data[body.start : body.end]}
-    for table in _at(data, b"meta", b"iloc"):
-        for item, source, extents in islice(_locations(data[table.start : table.end]), MAX_BOXES):
-            if item in kinds and source in sources:
-                parts = (
-                    sources[source][at : at + min(size or MAX_ITEM_BYTES, MAX_ITEM_BYTES)] for at, size in extents
-                )
-                yield kinds[item], b"".join(parts)[:MAX_ITEM_BYTES]
+    tables = _at(data, b"meta", b"iloc")
+    locations = chain.from_iterable(_locations(data[table.start : table.end]) for table in tables)
+    for item, source, extents in islice(locations, MAX_BOXES):
+        if item in kinds and source in sources:
+            parts = (sources[source][at : at + min(size or MAX_ITEM_BYTES, MAX_ITEM_BYTES)] for at, size in extents)
+            yield kinds[item], b"".join(parts)[:MAX_ITEM_BYTES]
 
 
 def _chunks_of_av1(data: bytes) -> Iterator[int]:
@@ -196,19 +197,21 @@ class _Fields:
 
 
 def _locations(table: bytes) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
-    """Yield id, construction method and extents (offset, length) of the items in an `iloc`."""
+    """Yield id, construction method and the first extents (offset, length) of the items in an `iloc`."""
     fields = _Fields(table)
     version, _, sizes, more_sizes = (fields.next(size) for size in (1, 3, 1, 1))
-    offset_size, length_size, base_size, index_size = sizes >> 4, sizes & 15, more_sizes >> 4, more_sizes & 15
+    offset_size, length_size, base_size = sizes >> 4, sizes & 15, more_sizes >> 4
+    index_size = more_sizes & 15 if version else 0
     for _ in range(fields.next(2 if version < 2 else 4)):
         item = fields.next(2 if version < 2 else 4)
         source = fields.next(2) & 15 if version else 0
         fields.next(2)
-        base, extents = fields.next(base_size), []
-        for _ in range(fields.next(2)):
-            fields.next(index_size if version else 0)
+        base, number, extents = fields.next(base_size), fields.next(2), []
+        for _ in range(min(number, MAX_EXTENTS)):
+            fields.next(index_size)
             offset = fields.next(offset_size)
             extents.append((base + offset, fields.next(length_size)))
-            if fields.at > len(table):
-                return
+        fields.at += (number - len(extents)) * (index_size + offset_size + length_size)
+        if fields.at > len(table):
+            return
         yield item, source, extents

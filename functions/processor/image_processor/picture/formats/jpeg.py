@@ -22,6 +22,8 @@ from image_processor.picture.formats.image_file import (
 MAX_SEGMENTS = 4096
 """Limit before the first scan. Reading one in Python takes microseconds. A profile or XMP takes at most a few
 hundred."""
+MAX_EMBEDDED_SEGMENTS = 64
+"""The same for a JPEG inside a TIFF, which can have thousands. Encoders write up to 10."""
 MAX_JUNK_BYTES = 1 << 16
 """Limit between segments. Pillow skips garbage byte by byte."""
 MAX_EXIF_SEGMENTS = 64
@@ -135,9 +137,10 @@ def _auxiliary_pictures(data: bytes, image: Image.Image) -> int:
 
 
 def coded_size(data: bytes, at: int) -> tuple[int, int] | None:
-    """Return width and height of the JPEG that begins at `at`. None if its header does not contain them."""
+    """Return width and height of the JPEG inside another file that begins at `at`. None if its first
+    MAX_EMBEDDED_SEGMENTS do not contain them."""
     at += 2
-    for _ in range(MAX_SEGMENTS):
+    for _ in range(MAX_EMBEDDED_SEGMENTS):
         marker, length = data[at + 1 : at + 2], int.from_bytes(data[at + 2 : at + 4], "big")
         if data[at : at + 1] != b"\xff" or length < 2:
             return None

@@ -64,8 +64,9 @@ def with_end(data: bytes) -> bytes | None:
     kept = len(data)
     while data[kept - 1] == 0xFF:  # half of the end marker
         kept -= 1
-    digests = {_digest(data, kept, continuation) for continuation in (END, *_continuations())}
-    return _joined(data, kept, END) if len(digests) == 1 else None
+    digests = (_digest(data, kept, continuation) for continuation in (END, *_continuations()))
+    expected = next(digests)
+    return _joined(data, kept, END) if all(digest == expected for digest in digests) else None
 
 
 def _headers(data: bytes, first: int) -> Iterator[int]:

@@ -59,8 +59,7 @@ class Png(ImageFile):
 
     def reduce(self, factors: tuple[int, int]) -> Reduced:
         """Decode the first visible frame."""
-        frames = self.info.frames if self.image.width * self.image.height <= animation.MAX_PIXELS else 1
-        animation.load_first_visible(self.image, frames)
+        animation.load_first_visible(self.image, self.info.frames)
         return super().reduce(factors)
 
     def exif(self) -> Exif:

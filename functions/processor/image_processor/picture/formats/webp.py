@@ -46,7 +46,7 @@ class WebP(ImageFile):
         x, y = factors
         size = max(1, round(width / x)), max(1, round(height / y))
         picture = scaled(self.data, (width, height), size)
-        if picture and self.info.frames > 1 and pixels.is_invisible(picture):
+        if picture and animation.has_further_frames(self.image, self.info.frames) and pixels.is_invisible(picture):
             picture = None
         if picture and picture.size == size:
             return Reduced(pixels.reduced(picture, (1, 1)), width / size[0], height / size[1])
