@@ -175,6 +175,32 @@ def many_properties() -> bytes:
     return bytes(longer)
 
 
+def empty_pieces() -> bytes:
+    """Build an AVIF whose second table of locations has very many extents of no bytes."""
+    table = struct.pack(">H", 100) + struct.pack(">HHH", 1, 0, 65_535) * 100
+    more = heif_files.full_box(b"meta", heif_files.full_box(b"iloc", b"\0\0", table))
+    return heif_files.heif(heif_files.av1(4_096, 4_096).item(64, 64))[:-200] + more
+
+
+def many_items() -> bytes:
+    """Build an AVIF that lists 20,000 items. libavif's time would grow with the square of their number."""
+    entry = heif_files.full_box(b"infe", struct.pack(">HH", 1, 0), b"av01\0", version=2)
+    table = heif_files.full_box(b"iinf", struct.pack(">H", 20_000), entry * 20_000)
+    return heif_files.heif(heif_files.av1(64, 64).item(64, 64)) + heif_files.full_box(b"meta", table)
+
+
+def jpegs_with_long_headers() -> bytes:
+    strips, table_at = 5000, 122
+    header = b"\xff\xd8" + b"\xff\xe0\0\2" * 4000
+    offsets = struct.pack("<I", table_at + 4 * strips) * strips
+    return tiff_of(16, 16, compression=7, strips=strips, data=offsets + header)
+
+
+def spaces_behind_a_date() -> bytes:
+    text = b"2024:06:30 12:30:00" + b" " * 16_000 + b"x\0"
+    return pictures.jpeg(16, 16, exif=exif_blocks.block(exif=[exif_blocks.text(0x9003, text)]))
+
+
 def nested_boxes(depth: int) -> bytes:
     body = b""
     for _ in range(depth):
@@ -373,6 +399,10 @@ HOSTILE_FILES: dict[str, HostileFile] = {
     "avif of a hundred thousand boxes": _file(
         lambda: box(b"ftyp", b"avif\0\0\0\0avifmif1") + box(b"free", b"") * 100_000, CORRUPT
     ),
+    "avif of many empty pieces": _file(empty_pieces, CORRUPT, REFUSED),
+    "avif of many items": _file(many_items, CORRUPT, REFUSED),
+    "tiff of many jpegs with long headers": _file(jpegs_with_long_headers, _ANY),
+    "jpeg with many spaces behind a date": _file(spaces_behind_a_date, SUCCESS, REFUSED),
     "heic of nested boxes": _file(lambda: nested_boxes(10_000).replace(b"avif", b"heic"), CORRUPT),
     "heic that is an avif": _file(
         lambda: pictures.encode(pictures.scene(16, 16), "AVIF").replace(b"ftypavif", b"ftypheic", 1), UNSUPPORTED

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import NamedTuple
 
-from image_core.errors import UnsupportedFormat
+from image_core.errors import CorruptImage, UnsupportedFormat
 from image_processor.picture.formats import coded_size
 from image_processor.picture.formats.coded_size import Size
 from image_processor.picture.formats.image_file import HDR, HDR_TRANSFERS, DecodeLimits
 
+MAX_ITEMS = 10_000
+"""Limit for the items of a file, their locations and their properties. 100 megapixels in tiles of 512 × 512 have
+400 items with a few properties each. Decoders compare each item with each other one."""
 MAX_BOXES = 50_000
 """Limit for one list, such as the items of a file. 100 megapixels in tiles of 512 × 512 have 400 items."""
 MAX_ITEM_BYTES = 4096
@@ -50,7 +53,11 @@ class Box(NamedTuple):
 
 
 def check_coded_sizes(data: bytes, limits: DecodeLimits) -> None:
-    """Raise TooManyPixels if the coded size of any picture in the file is above the limit."""
+    """Raise TooManyPixels if the coded size of any picture in the file is above the limit, CorruptImage if the file
+    has too many items."""
+    for numbers in (_item_kinds(data), _all_locations(data), _associations(data)):
+        if next(islice(numbers, MAX_ITEMS, None), None) is not None:
+            raise CorruptImage(f"The file has more than {MAX_ITEMS:,} items.")
     for width, height in _coded_sizes(data):
         if width and height:
             limits.check(width, height)
@@ -77,7 +84,7 @@ def properties(data: bytes, kind: bytes) -> Iterator[bytes]:
     """Yield the payloads of the properties of a kind, such as `irot`, that the primary item has."""
     primary = _primary_item(data)
     known = list(_at(data, b"meta", b"iprp", b"ipco", None))
-    for item, index in islice(_associations(data), MAX_BOXES):
+    for item, index in _associations(data):
         if item == primary and 0 < index <= len(known) and known[index - 1].kind == kind:
             yield data[known[index - 1].start : known[index - 1].end]
 
@@ -133,9 +140,7 @@ def _items(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     kinds = {item: kind for item, kind in _item_kinds(data) if kind in _ITEMS}
     body = next(_at(data, b"meta", b"idat"), Box(b"idat", 0, 0))
     sources = {0: data, 1: data[body.start : body.end]}
-    tables = _at(data, b"meta", b"iloc")
-    locations = chain.from_iterable(_locations(data[table.start : table.end]) for table in tables)
-    for item, source, extents in islice(locations, MAX_BOXES):
+    for item, source, extents in _all_locations(data):
         if item in kinds and source in sources:
             parts = (sources[source][at : at + min(size or MAX_ITEM_BYTES, MAX_ITEM_BYTES)] for at, size in extents)
             yield kinds[item], b"".join(parts)[:MAX_ITEM_BYTES]
@@ -194,6 +199,11 @@ class _Fields:
     def next(self, size: int) -> int:
         start, self.at = self.at, self.at + size
         return int.from_bytes(self.data[start : self.at], "big")
+
+
+def _all_locations(data: bytes) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
+    tables = _at(data, b"meta", b"iloc")
+    return chain.from_iterable(_locations(data[table.start : table.end]) for table in tables)
 
 
 def _locations(table: bytes) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
