@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
 
 from image_core.keys import new_image_id, thumbnail_key
 from image_core.model import Record, Status, ThumbnailInfo, Thumbnails
+from image_core.renditions import DEFAULT, largest_side, parse
 from image_core.stores.items import to_item
+from image_processor.picture.decode import decode
+from image_processor.picture.metadata import extract
+from image_processor.picture.placeholder import placeholder
+from image_processor.picture.thumbnails import encode, scaled
 from tests import pictures
 from tests.running_stack import Stack
 
 SIZES = {"small": (150, 100), "medium": (300, 200), "large": (900, 600)}
-PLACEHOLDER = {"thumbhash": "HggCBYJCQRAjIhFVVpZVVwYw4i9z", "color": "#7d7777"}
+METADATA = {
+    "width": 900,
+    "height": 600,
+    "format": "jpeg",
+    "size_bytes": 9000,
+    "sha256": "0" * 64,
+    "exif": {},
+    "placeholder": {"thumbhash": "HggCBYJCQRAjIhFVVpZVVwYw4i9z", "color": "#7d7777"},
+}
+RENDITIONS = parse(DEFAULT)
 BATCH = 25  # DynamoDB's limit
 FAR_MS = 4_000_000_000_000  # a deadline that the sweep does not reach during the tests
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What the processor saves of a file before its caption. The keys of the thumbnails are of no image yet."""
+
+    metadata: Mapping[str, Any]
+    thumbnails: Thumbnails
+    bodies: Mapping[str, bytes]
 
 
 class Seed:
@@ -36,15 +60,27 @@ class Seed:
         self._table = next(name for name in tables if "image" in name.lower())
         self._ids: set[str] = set()
         self._stack = stack
-        self._bodies = {size: pictures.jpeg(*sides) for size, sides in SIZES.items()}
-        infos = {
-            size: ThumbnailInfo("", *sides, "image/jpeg", len(self._bodies[size])) for size, sides in SIZES.items()
-        }
-        self.thumbnails = Thumbnails("one", "v1", 1, infos)
-        """The thumbnails of every image.
+        self._bodies: dict[str, bytes] = {}
+        """By the part of their key that follows the image."""
+        bodies = {size: pictures.jpeg(*sides) for size, sides in SIZES.items()}
+        infos = {size: _info(size, bodies[size], *sides, "image/jpeg") for size, sides in SIZES.items()}
+        self.thumbnails = self.add(Picture(METADATA, Thumbnails("one", "v1", 1, infos), bodies))
+        """The thumbnails of every image that has no picture of its own."""
+
+    def add(self, picture: Picture) -> Thumbnails:
+        """Return the picture's thumbnails, for records.
 
         `put` stores them under the image's own keys, because the API serves no others.
         """
+        self._bodies |= {_rest(info): picture.bodies[size] for size, info in picture.thumbnails.sizes.items()}
+        return picture.thumbnails
+
+    def show(self, *files: bytes) -> list[Record]:
+        """Write finished images of these files, named "picture 000.jpg" and so on, and return their records."""
+        shown = [processed(file) for file in files]
+        records = [finished(index, self.add(one), one.metadata) for index, one in enumerate(shown)]
+        self.put(records)
+        return records
 
     def put(self, records: Sequence[Record]) -> None:
         own = [self._with_thumbnails(record) for record in records]
@@ -55,14 +91,14 @@ class Seed:
         if record.thumbnails is None:
             return record
         sizes = {
-            size: replace(info, key=thumbnail_key(record.image_id, "one", size, self._bodies[size]))
+            size: replace(info, key=f"{record.image_id}/{_rest(info)}")
             for size, info in record.thumbnails.sizes.items()
         }
-        for size, info in sizes.items():
+        for info in sizes.values():
             self._stack.s3.put_object(
                 Bucket=self._stack.thumbnails_bucket,
                 Key=info.key,
-                Body=self._bodies[size],
+                Body=self._bodies[_rest(info)],
                 ContentType=info.content_type,
             )
         return replace(record, thumbnails=replace(record.thumbnails, sizes=sizes))
@@ -86,14 +122,41 @@ def seeding(stack: Stack) -> Iterator[Seed]:
 
 
 @contextmanager
-def many_images(stack: Stack, number: int) -> Iterator[None]:
-    """Create finished images named "picture 000.jpg" and so on. The last is the newest, and all look the same."""
+def many_images(stack: Stack, number: int, files: Sequence[bytes] = ()) -> Iterator[None]:
+    """Create finished images named "picture 000.jpg" and so on. The last is the newest.
+
+    They show `files` in turn, or all the same picture.
+    """
     with seeding(stack) as seed:
-        seed.put([finished(index, seed.thumbnails) for index in range(number)])
+        shown = [processed(file) for file in files]
+        own = [(seed.add(one), one.metadata) for one in shown] or [(seed.thumbnails, METADATA)]
+        seed.put([finished(index, *own[index % len(own)]) for index in range(number)])
         yield
 
 
-def finished(index: int, thumbnails: Thumbnails) -> Record:
+def processed(body: bytes) -> Picture:
+    """Return what the processor makes of a file with the default renditions."""
+    decoded = decode(body, max_pixels=100_000_000, largest_side=largest_side(RENDITIONS))
+    made = scaled(decoded, RENDITIONS)
+    encoded = encode(made, RENDITIONS)
+    metadata = extract(decoded, size_bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
+    infos = {name: _info(name, one.body, one.width, one.height, one.content_type) for name, one in encoded.items()}
+    return Picture(
+        metadata | {"placeholder": dict(placeholder(made["small"]))},
+        Thumbnails("one", "v1", 1, infos),
+        {name: one.body for name, one in encoded.items()},
+    )
+
+
+def _info(size: str, body: bytes, width: int, height: int, content_type: str) -> ThumbnailInfo:
+    return ThumbnailInfo(thumbnail_key("", "one", size, body), width, height, content_type, len(body))
+
+
+def _rest(info: ThumbnailInfo) -> str:
+    return info.key.partition("/")[2]
+
+
+def finished(index: int, thumbnails: Thumbnails, metadata: Mapping[str, Any] = METADATA) -> Record:
     """Return the record of a processed image."""
     created_ms = 1_790_000_000_000 + index
     return Record(
@@ -110,15 +173,7 @@ def finished(index: int, thumbnails: Thumbnails) -> Record:
         version_etag="v1",
         finished_version="v1",
         finished_generation=1,
-        metadata={
-            "width": 900,
-            "height": 600,
-            "format": "jpeg",
-            "size_bytes": 9000,
-            "sha256": "0" * 64,
-            "exif": {},
-            "placeholder": PLACEHOLDER,
-        },
+        metadata=metadata,
         thumbnails=thumbnails,
         caption="four fields of color",
         caption_model="seeded",

@@ -35,6 +35,7 @@ function create(image, actions) {
   const id = image.data.image_id;
   const placeholder = el("canvas", { "aria-hidden": "true", width: 0, height: 0 });
   const picture = el("img", { alt: "", loading: "lazy", decoding: "async", width: 300, height: 300 });
+  const frame = el("span", { className: "picture" }, placeholder, picture);
   const name = el("span", { className: "name", dir: "auto" });
   const captionText = el("span", { className: "caption", dir: "auto" });
   const state = el("span", { className: "state", dir: "auto" });
@@ -47,7 +48,7 @@ function create(image, actions) {
   const open = el(
     "button",
     { type: "button", className: "open", onclick: () => actions.open(id) },
-    el("span", { className: "picture" }, placeholder, picture),
+    frame,
     el("span", { className: "card-text" }, name, captionText, state),
   );
   picture.addEventListener("error", () => picture.classList.add("broken"));
@@ -57,6 +58,7 @@ function create(image, actions) {
   });
   return {
     item: el("li", { className: "card", dataset: { id } }, open, retry),
+    frame,
     picture,
     placeholder,
     name,
@@ -82,6 +84,7 @@ function update(card, image, side) {
   card.retry.setAttribute("aria-label", `Retry ${title(image)}`);
   const alt = altText(image);
   if (card.picture.alt !== alt) card.picture.alt = alt;
+  card.frame.classList.toggle("see-through", data.metadata?.has_alpha ?? false);
   const preview = previews.get(data.image_id);
   showPlaceholder(card, data.metadata?.placeholder);
   const rendition = renditionFor(data.renditions ?? [], { width: side, height: side, fit: "cover" });
@@ -103,8 +106,7 @@ function update(card, image, side) {
 function showPlaceholder({ placeholder: canvas }, placeholder) {
   if (!placeholder || canvas.dataset.shown === placeholder.thumbhash) return;
   canvas.dataset.shown = placeholder.thumbhash;
-  canvas.style.backgroundColor = placeholder.color;
-  drawPlaceholder(canvas, placeholder.thumbhash);
+  drawPlaceholder(canvas, placeholder);
 }
 
 /** The width of the grid's columns in CSS pixels. */

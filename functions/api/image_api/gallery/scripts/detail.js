@@ -25,6 +25,8 @@ import { renditionFor, replaceRendition, showRendition } from "./renditions.js";
 
 const BROWSER_FORMATS = new Set(["jpeg", "png", "gif", "webp", "avif", "bmp"]); // originals that browsers can show
 
+const LONG = 4; // times as long as wide: a picture that would be a stripe in the dialog, so it scrolls
+
 const dialog = byId("detail", HTMLDialogElement);
 /** @type {Parts | null} */
 let parts = null;
@@ -43,8 +45,8 @@ export function initDetail(detailActions) {
   // A click on the backdrop hits the dialog itself.
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("keydown", (event) => {
-    // In the form, switching images would discard the typed text.
-    if (event.target instanceof Element && event.target.closest("form")) return;
+    // In the form, switching images would discard the typed text. A long picture scrolls.
+    if (event.target instanceof Element && event.target.closest("form, .frame.long")) return;
     if (event.key === "ArrowLeft") step(-1);
     else if (event.key === "ArrowRight") step(1);
   });
@@ -86,6 +88,7 @@ function build(image) {
   const placeholder = el("canvas", { "aria-hidden": "true", width: 0, height: 0 });
   const picture = el("img", { alt: "", decoding: "async" });
   picture.addEventListener("load", () => (placeholder.hidden = true));
+  const frame = el("div", { className: "frame" }, placeholder, picture);
   const original = button("", () => parts && showOriginal(parts), { className: "original" });
   const caption = el("p", { className: "caption", dir: "auto" });
   const model = el("p", { className: "model" });
@@ -108,10 +111,11 @@ function build(image) {
     body: el(
       "div",
       { className: "body" },
-      el("div", { className: "shown" }, placeholder, picture, original),
+      el("div", { className: "shown" }, frame, original),
       el("div", { className: "about" }, about),
     ),
     heading,
+    frame,
     picture,
     placeholder,
     original,
@@ -164,17 +168,20 @@ export function updateDetail(image) {
  * @param {Rendition[]} renditions
  */
 function showPicture(detail, metadata, renditions) {
-  const { picture, placeholder, original } = detail;
+  const { frame, picture, placeholder, original } = detail;
   picture.hidden = !renditions.length;
-  const isOffered = metadata && BROWSER_FORMATS.has(metadata.format) && !detail.showsOriginal;
-  original.classList.toggle("absent", !isOffered);
+  original.classList.toggle("absent", !metadata || detail.showsOriginal);
   if (!metadata) return;
+  original.hidden = !BROWSER_FORMATS.has(metadata.format);
+  const { width, height } = metadata;
+  const isLong = Math.max(width / height, height / width) > LONG;
+  frame.classList.toggle("see-through", metadata.has_alpha ?? false);
+  frame.classList.toggle("long", isLong);
+  if (isLong) frame.tabIndex = 0; // for scrolling with the keyboard
   // Reserve the space of the original, so that nothing moves when it replaces the rendition.
-  for (const node of [picture, placeholder]) {
-    node.style.setProperty("--width", String(metadata.width));
-    node.style.setProperty("--height", String(metadata.height));
-  }
-  if (metadata.placeholder && !detail.showsOriginal) drawPlaceholder(placeholder, metadata.placeholder.thumbhash);
+  frame.style.setProperty("--width", String(width));
+  frame.style.setProperty("--height", String(height));
+  if (metadata.placeholder && !detail.showsOriginal) drawPlaceholder(placeholder, metadata.placeholder);
   setText(original, originalLabel(metadata));
   const box = { width: window.innerWidth, height: window.innerHeight, fit: /** @type {const} */ ("contain") };
   const rendition = renditionFor(renditions, box);

@@ -1,5 +1,7 @@
 // Draws what is shown until a picture is loaded: its ThumbHash, see https://evanw.github.io/thumbhash/.
 
+/** @import { Placeholder } from "../../../types/api.d.ts" */
+
 const LONG_SIDE = 20; // pixels
 const FREQUENCIES = 7;
 const SATURATION = 1.25; // makes up for what few levels lose
@@ -11,18 +13,18 @@ const SATURATION = 1.25; // makes up for what few levels lose
  */
 
 /**
- * Draws a ThumbHash on a canvas, in its proportions. Leaves the canvas empty if the hash is damaged.
+ * Draws a ThumbHash on a canvas, in its proportions, or fills it with the average color if the hash is damaged.
  * @param {HTMLCanvasElement} canvas
- * @param {string} thumbhash in base64
+ * @param {Placeholder} placeholder its hash is in base64
  */
-export function drawPlaceholder(canvas, thumbhash) {
+export function drawPlaceholder(canvas, { thumbhash, color }) {
   try {
     const picture = decode(Uint8Array.from(atob(thumbhash), (character) => character.charCodeAt(0)));
     canvas.width = picture.width;
     canvas.height = picture.height;
     canvas.getContext("2d")?.putImageData(picture, 0, 0);
   } catch {
-    // The average color, which is behind the canvas, remains.
+    canvas.style.background = color; // not behind a hash, which may be transparent
   }
 }
 
@@ -31,7 +33,11 @@ export function drawPlaceholder(canvas, thumbhash) {
  * @returns {ImageData}
  */
 function decode(hash) {
-  const byte = (/** @type {number} */ at) => hash[at] ?? 0;
+  const byte = (/** @type {number} */ at) => {
+    const value = hash[at];
+    if (value === undefined) throw new RangeError("The hash is cut short.");
+    return value;
+  };
   const head = byte(0) | (byte(1) << 8) | (byte(2) << 16);
   const sizes = byte(3) | (byte(4) << 8);
   const hasAlpha = head >> 23;
