@@ -5,6 +5,13 @@ import { stageSummary } from "./display.js";
 
 /** @import { ImageResponse, Metadata, Position } from "../../../types/api.d.ts" */
 
+/** @type {Record<string, string>} */
+const WARNINGS = {
+  missing_end: "the file lacks its end, but the picture is complete",
+  bad_checksum: "a checksum in the file is wrong",
+  hdr: "high dynamic range, shown without conversion",
+};
+
 /** @param {string} text */
 const formatDate = (text) => new Date(text).toLocaleString();
 
@@ -22,6 +29,7 @@ export function showMetadata(list, image) {
     Format: metadata && formatOf(metadata),
     Frames: (metadata?.frames ?? 1) > 1 ? metadata?.frames : null,
     "Color profile": metadata?.icc_profile,
+    Note: metadata?.warnings.map((warning) => WARNINGS[warning] ?? warning).join("; "),
     Added: formatDate(data.created_at),
     Source: data.source === "bucket" ? "dropped into the bucket" : "uploaded",
     Processed: data.processed_at && formatProcessed(data.processed_at, data.processing_time_seconds),
