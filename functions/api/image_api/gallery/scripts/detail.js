@@ -24,7 +24,7 @@ import { renditionFor, replaceRendition, showRendition } from "./renditions.js";
 /** @typedef {ReturnType<typeof build>} Parts the elements of the open image, and its id */
 
 const BROWSER_FORMATS = new Set(["jpeg", "png", "gif", "webp", "avif", "bmp"]); // originals that browsers can show
-
+const ANIMATED_FORMATS = new Set(["gif", "webp", "png", "avif"]); // a JPEG of several pictures does not play
 const LONG = 4; // times as long as wide: a picture that would be a stripe in the dialog, so it scrolls
 
 const dialog = byId("detail", HTMLDialogElement);
@@ -189,8 +189,10 @@ function showPicture(detail, metadata, renditions) {
 }
 
 /** @param {Metadata} metadata */
-const originalLabel = ({ frames, size_bytes }) =>
-  `${(frames ?? 1) > 1 ? "Play the original" : "Show the original"} (${formatFileSize(size_bytes)})`;
+function originalLabel({ format, frames, size_bytes }) {
+  const isAnimation = (frames ?? 1) > 1 && ANIMATED_FORMATS.has(format);
+  return `${isAnimation ? "Play" : "Show"} the original (${formatFileSize(size_bytes)})`;
+}
 
 /**
  * It stays when a list, which does not look for duplicates, updates the image.
