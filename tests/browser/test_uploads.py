@@ -120,7 +120,7 @@ def test_a_failed_image_shows_the_reason_and_can_be_retried(gallery: Gallery) ->
     gallery.upload({"name": "cut.jpg", "mimeType": "image/jpeg", "buffer": pictures.jpeg(900, 600)[:3000]})
 
     card = gallery.finished("cut.jpg", "failed")
-    expect(card.locator(".caption")).to_have_text("The image is damaged or incomplete.")
+    expect(card.locator(".caption")).to_have_text("The file is incomplete.")
     expect(gallery.page.locator(".tile.failed strong")).to_have_text("1")
     with gallery.page.expect_response("**/reprocess") as response:
         card.get_by_role("button", name="Retry").click()

@@ -16,7 +16,7 @@ from local.stream_source import lambda_event
 from local.template import ROOT
 from tests.functional.emulator import EMULATOR, Clients, Stack, raising
 from tests.functional.http_api import Api
-from tests.functional.images import image_in
+from tests.functional.images import DIGEST, image_in
 
 SCHEMA = json.loads((ROOT / "docs/events.schema.json").read_text(encoding="utf-8"))
 LOST = ConnectionClosedError(endpoint_url="https://aws")
@@ -72,9 +72,8 @@ def test_each_end_of_an_images_life_sends_one_event(stack: Stack, deliver: Calla
     ]
     for _, _, detail in events:
         Draft202012Validator(SCHEMA).validate(detail)
-    assert (
-        events[0][2]["thumbnails"]["small"] == f"https://api.example/api/images/{image.image_id}/thumbnails/small"
-    )
+    path = f"/api/images/{image.image_id}/thumbnails/small?v={DIGEST}"
+    assert events[0][2]["thumbnails"]["small"] == f"https://api.example{path}"
 
 
 def test_repeated_records_send_the_same_events(stack: Stack, deliver: Callable[[], list[str]]) -> None:

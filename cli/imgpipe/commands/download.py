@@ -42,7 +42,7 @@ def download(
         typer.Option(
             metavar="NAME",
             callback=_checked_size,
-            help="A thumbnail size of the API (small, medium, ...), or original: the file as it was uploaded.",
+            help="A rendition of the API (small, medium, large, ...), or original: the file as it was uploaded.",
         ),
     ] = ORIGINAL,
     output: Annotated[
