@@ -46,7 +46,7 @@ class Settings(BaseModel):
     """Supported formats, keys of `formats.NAMES`. In the environment they are separated by commas."""
     max_image_pixels: int = Field(default=100_000_000, ge=1)
     max_image_frames: int = Field(default=10_000, ge=1)
-    """Maximum number of pictures in one file (animation, pages). Only the first visible one is shown, but all are counted."""
+    """Maximum number of pictures in one file (animation, pages). Only the first visible one is shown."""
     thumbnails: renditions.Renditions = renditions.parse(renditions.DEFAULT)
     """The renditions to make of each image: `small=150,medium=300,large=1280:webp`."""
     expose_gps: bool = False
