@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from tests import pictures
 from tests.browser.chromium import ARGUMENTS, executable
 from tests.browser.gallery import Gallery
+from tests.browser.many import Seed, seeding
 from tests.running_stack import Stack, running_stack
 
 SECONDS = 15
@@ -45,6 +46,13 @@ def empty(stack: Stack) -> Stack:
     """The stack, with all images deleted."""
     stack.clear()
     return stack
+
+
+@pytest.fixture
+def seed(empty: Stack) -> Iterator[Seed]:
+    """Writes images into the empty stack."""
+    with seeding(empty) as seed:
+        yield seed
 
 
 @pytest.fixture

@@ -68,6 +68,7 @@ class Traffic:
         self._urls: dict[str, str] = {}
         self._cached: set[str] = set()
         self._bytes: dict[str, int] = {}
+        self._ended: set[str] = set()
         session = page.context.new_cdp_session(page)
         session.on(
             "Network.requestWillBeSent", lambda event: self._sent(event["requestId"], event["request"]["url"])
@@ -75,18 +76,26 @@ class Traffic:
         session.on("Network.requestServedFromCache", lambda event: self._cached.add(event["requestId"]))
         session.on("Network.responseReceived", self._received)
         session.on("Network.loadingFinished", self._finished)
+        session.on("Network.loadingFailed", lambda event: self._ended.add(event["requestId"]))
         session.send("Network.enable")
         session.send("Network.emulateNetworkConditions", SLOW_LINE)
 
     def reset(self) -> None:
-        self._page.wait_for_timeout(300)  # for events that are still on their way
+        self._settle()
         self._urls.clear()
         self._cached.clear()
         self._bytes.clear()
+        self._ended.clear()
+
+    def _settle(self) -> None:
+        """Wait until every request has ended."""
+        deadline = time.monotonic() + LONG_MS / 1000
+        while self._urls.keys() - self._ended and time.monotonic() < deadline:
+            self._page.wait_for_timeout(20)
 
     def measure(self) -> dict[str, Any]:
         """Return how many thumbnails the page showed from its cache, and what went over the network."""
-        self._page.wait_for_timeout(300)
+        self._settle()
         thumbnails = {one for one, url in self._urls.items() if "/thumbnails/" in url}
         sent = self._urls.keys() - self._cached
         return {
@@ -110,6 +119,7 @@ class Traffic:
 
     def _finished(self, event: dict[str, Any]) -> None:
         self._bytes[event["requestId"]] = int(event["encodedDataLength"])
+        self._ended.add(event["requestId"])
 
 
 @contextmanager
@@ -148,6 +158,25 @@ def visit(gallery: Gallery, number: int) -> dict[str, float]:
     seconds = {"cards_seconds": round(cards, 1), "pictures_seconds": round(time.monotonic() - started, 1)}
     _scroll_through(gallery, number)
     return seconds
+
+
+def two_visits(gallery: Gallery, number: int) -> list[dict[str, Any]]:
+    """Visit the page twice in one browser. Checks that nothing moves and that `number` pictures are loaded once.
+
+    Returns what each visit measured.
+    """
+    page, visits = gallery.page, []
+    shifts, traffic = record_shifts(page), Traffic(page)
+    for _ in range(2):
+        seconds = visit(gallery, number)
+        visits.append(seconds | traffic.measure() | {"shifts": shifts()})
+        page.goto("about:blank")
+        traffic.reset()
+    first, second = visits
+    assert first["shifts"] == second["shifts"] == []
+    assert first["thumbnails"] == number
+    assert (second["thumbnails"], second["thumbnails_kb"], second["cached_thumbnails"]) == (0, 0, number)
+    return visits
 
 
 def _scroll_through(gallery: Gallery, number: int) -> None:

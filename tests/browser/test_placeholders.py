@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,17 +13,11 @@ from playwright.sync_api import Locator, Page, expect
 from tests import pictures
 from tests.browser.delivery import held_thumbnails, placeholders_in_view
 from tests.browser.gallery import Gallery, expect_loaded
-from tests.browser.many import Seed, seeding
+from tests.browser.many import Seed
 from tests.running_stack import Stack
 
 COLOR = "#7d7777"
 Pixel = tuple[int, ...]
-
-
-@pytest.fixture
-def seed(empty: Stack) -> Iterator[Seed]:
-    with seeding(empty) as seed:
-        yield seed
 
 
 def shown(element: Locator) -> Image.Image:

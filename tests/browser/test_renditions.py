@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
 
 import pytest
 from PIL import Image
@@ -13,16 +12,10 @@ from playwright.sync_api import Browser, Page, expect
 from tests import pictures
 from tests.browser.delivery import held_thumbnails
 from tests.browser.gallery import Gallery, expect_loaded
-from tests.browser.many import Seed, seeding
+from tests.browser.many import Seed
 from tests.running_stack import Stack
 
 LANDSCAPE, PORTRAIT, PANORAMA = (1800, 1200), (1200, 1800), (20_000, 700)
-
-
-@pytest.fixture
-def seed(empty: Stack) -> Iterator[Seed]:
-    with seeding(empty) as seed:
-        yield seed
 
 
 def loaded_rendition(page: Page, stack: Stack) -> str:
