@@ -60,6 +60,9 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1280, "height": 860}, reduced_motion="reduce")
     context.set_default_timeout(SECONDS * 1000)
     yield context
+    # A handler that runs now (the page asks every few seconds) would fail in the next test, on a closed page.
+    for page in context.pages:
+        page.unroute_all(behavior="ignoreErrors")
     context.close()
 
 
