@@ -165,8 +165,15 @@ def _reindex(options: Options, target: Target, services: Services) -> int:
             done=done,
         )
     finally:
-        action = f"{done.written:,} written" if options.apply else "nothing was changed; --apply writes them"
-        print(f"{target.name}: {done.outdated:,} records lack index keys; {action}.")
+        action = (
+            f"{done.written:,} and {done.made_searchable:,} written"
+            if options.apply
+            else "nothing was changed; --apply writes them"
+        )
+        print(
+            f"{target.name}: {done.outdated:,} records lack index keys,"
+            f" {done.not_searchable:,} lack search entries; {action}."
+        )
     return CLEAN
 
 

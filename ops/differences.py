@@ -13,7 +13,7 @@ from image_core.stores.objects import Listed
 
 
 class Kind(StrEnum):
-    """Kinds of differences between bucket, table, thumbnails and counters."""
+    """Kinds of differences between bucket, table, thumbnails, search index and counters."""
 
     NO_RECORD = "image_without_record"
     NO_ORIGINAL = "record_without_original"
@@ -21,12 +21,14 @@ class Kind(StrEnum):
     NO_THUMBNAILS = "thumbnails_missing"
     ORPHANS = "orphaned_thumbnails"
     STUCK = "stuck"
+    NO_ENTRIES = "search_entries_missing"
+    SURPLUS_ENTRIES = "search_entries_surplus"
     COUNTERS = "counters"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One finding, with its image and keys (of the original, or of the thumbnails)."""
+    """One finding, with its image and keys: of the original or the thumbnails, or stems of the search index."""
 
     kind: Kind
     image_id: str

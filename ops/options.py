@@ -93,9 +93,10 @@ def parse(arguments: Sequence[str]) -> Options:
     )
     reindex = commands.add_parser(
         "reindex",
-        help="add missing index keys to the records of earlier versions",
+        help="add to the indexes what records of earlier versions lack",
         description="Writes each record that lacks an index key of this version, for example the SHA-256 by which "
-        "duplicates are found. Without --apply it only prints their number.",
+        "duplicates are found, and the search entries that are missing. Without --apply it only prints their "
+        "number.",
     )
     for command in (reconcile, reprocess, reindex):
         _add_target(command)

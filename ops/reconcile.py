@@ -1,7 +1,8 @@
-"""Compare bucket, table, thumbnails and counters completely, and repair differences, see docs/reconcile.md.
+"""Compare bucket, table, thumbnails, search index and counters, and repair differences, see docs/reconcile.md.
 
-There are four passes, each a stream: originals (do they have a record?), records (do they have their object and
-thumbnails?) with the recount, thumbnails (does a record name them?), counters. Memory holds only a page of a
+There are five passes, each a stream: originals (do they have a record?), records (do they have their object,
+thumbnails and search entries?) with the recount, thumbnails (does a record name them?), search entries (does the
+image have these words?), counters. Memory holds only a page of a
 listing or scan and a bounded number of suspects, whatever the size of the stack.
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -28,6 +30,8 @@ from image_core.retry import needs_configuration
 from image_core.services import Services
 from image_core.stores.counters import Reading, contribution
 from image_core.stores.queue import ObjectEvent
+from image_core.stores.search_items import Key
+from ops import search_index
 from ops.differences import (
     Difference,
     Kind,
@@ -133,6 +137,7 @@ class _Run:
         before = self._services.records.counters()
         recounted = self._records()
         self._thumbnails()
+        self._entries()
         self._counters(before, recounted)
         self.report.ended_ms = self._services.clock.now_ms()
 
@@ -166,15 +171,17 @@ class _Run:
         """Examine all records, and return the recount."""
         recounted: Counter[str] = Counter()
         suspects: list[str] = []
+        not_indexed: list[str] = []
         for chunk in _chunks(self._services.records.every(), _CHUNK):
             for record in chunk:
                 recounted.update(contribution(record))
             suspects += [found.image_id for found in self._each(self._judge, chunk)]
+            not_indexed += [found.image_id for found in self._each(self._judge_entries, chunk)]
             self._examined("records", len(chunk))
-            if len(suspects) >= MAX_SUSPECTS:
-                self._settle_records(suspects)
-                suspects = []
-        self._settle_records(suspects)
+            if len(suspects) + len(not_indexed) >= MAX_SUSPECTS:
+                self._settle_records(suspects, not_indexed)
+                suspects, not_indexed = [], []
+        self._settle_records(suspects, not_indexed)
         return recounted
 
     def _judge(self, record: Record) -> Difference | None:
@@ -194,14 +201,25 @@ class _Run:
             stuck_after_ms=self._stuck_after_ms,
         )
 
-    def _settle_records(self, suspects: list[str]) -> None:
-        if suspects:
+    def _judge_entries(self, record: Record) -> Difference | None:
+        lacking = search_index.lacking(record, self._services)
+        if not lacking:
+            return None
+        return Difference(Kind.NO_ENTRIES, record.image_id, tuple(key.stem for key in lacking))
+
+    def _settle_records(self, suspects: list[str], not_indexed: list[str]) -> None:
+        if suspects or not_indexed:
             self._sleep(self._plan.settle_seconds)
             self._repair_all(self._each(self._judge_again, suspects))
+            self._repair_all(self._each(self._judge_entries_again, not_indexed))
 
     def _judge_again(self, image_id: str) -> Difference | None:
         record = self._services.records.get(image_id)
         return self._judge(record) if record is not None else None
+
+    def _judge_entries_again(self, image_id: str) -> Difference | None:
+        record = self._services.records.get(image_id)
+        return self._judge_entries(record) if record is not None else None
 
     # Thumbnails: does a record name each?
 
@@ -229,6 +247,28 @@ class _Run:
         record = self._services.records.get(image_id)
         left = orphans(keys, {image_id: record} if record else {}).get(image_id)
         return Difference(Kind.ORPHANS, image_id, tuple(left)) if left else None
+
+    # Search entries: does the image have these words?
+
+    def _entries(self) -> None:
+        suspects: list[Key] = []
+        for chunk in _chunks(self._services.search.every_key(), _CHUNK):
+            suspects += search_index.surplus(chunk, self._services)
+            self._examined("search entries", len(chunk))
+            if len(suspects) >= MAX_SUSPECTS:
+                self._settle_entries(suspects)
+                suspects = []
+        self._settle_entries(suspects)
+
+    def _settle_entries(self, suspects: list[Key]) -> None:
+        if suspects:
+            self._sleep(self._plan.settle_seconds)
+            left = self._services.search.get_many(set(suspects))
+            for image_id, keys in search_index.by_image(search_index.surplus(left, self._services)).items():
+                self._note(
+                    Difference(Kind.SURPLUS_ENTRIES, image_id, tuple(key.stem for key in keys)),
+                    partial(search_index.write, image_id, self._services, remove=keys),
+                )
 
     # Counters: do they equal a recount?
 
@@ -292,14 +332,17 @@ class _Run:
             self._report_error(difference.image_id or difference.kind, error)
 
     def _repair(self, difference: Difference) -> None:
-        """Repair a difference. Each repair is a transition or a message, and is safe whatever has happened
-        since."""
+        """Repair a difference. Each repair is a transition, a message, or a write that follows from the record, and
+        is safe whatever has happened since."""
         services, (key, *_) = self._services, difference.keys
         if difference.kind in (Kind.NO_RECORD, Kind.OUTDATED):
             self._rate.wait()
             services.queue.send(ObjectEvent(services.storage.uploads_bucket, key))
         elif difference.kind is Kind.ORPHANS:
             services.storage.delete_thumbnails(difference.keys)
+        elif difference.kind is Kind.NO_ENTRIES:
+            self._rate.wait()
+            search_index.write(difference.image_id, services)
         elif difference.kind is Kind.STUCK:
             if handle_deadline(difference.image_id, services) is Decision.NOTHING:
                 raise Superseded

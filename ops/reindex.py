@@ -1,4 +1,4 @@
-"""Write records of earlier versions again, so that they get the index keys that this version writes."""
+"""Add to the indexes what records of earlier versions lack: index keys of their items, and search entries."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from dataclasses import dataclass
 
 from image_core.errors import Superseded
 from image_core.services import Services
+from ops import search_index
 from ops.rate import RateLimit
 
 
 @dataclass
 class Reindexed:
-    """How many records lacked index keys, and how many of them were written."""
+    """How many records lacked index keys or search entries, and how many of them were written."""
 
     outdated: int = 0
     written: int = 0
+    not_searchable: int = 0
+    made_searchable: int = 0
 
 
 def reindex(
@@ -24,7 +27,10 @@ def reindex(
     rate: RateLimit,
     done: Reindexed,
 ) -> Reindexed:
-    """Write every record that lacks index keys. `done` is filled. Safe to repeat after an interruption."""
+    """Write every record that lacks index keys, and the search entries that records lack. `done` is filled.
+
+    Safe to repeat after an interruption, while the stack works.
+    """
     for record in services.records.every_outdated():
         done.outdated += 1
         if apply:
@@ -34,4 +40,12 @@ def reindex(
                 done.written += 1
             except Superseded:
                 continue  # another process has just written it, with the keys
+    for record in services.records.every():
+        if not search_index.lacking(record, services):
+            continue
+        done.not_searchable += 1
+        if apply:
+            rate.wait()
+            search_index.write(record.image_id, services)
+            done.made_searchable += 1
     return done

@@ -27,6 +27,7 @@ from image_core.stores.images import Records
 from image_core.stores.objects import Storage
 from image_core.stores.queue import Queue
 from image_core.stores.search import SearchIndex
+from image_core.stores.search_items import Key, dictionary_of, entries_of
 from local.aws import application
 from local.deploy import table_arguments
 from local.template import read_template
@@ -338,6 +339,15 @@ class Stack:
     def remove(self, key: str) -> None:
         """Delete an object from the uploads bucket, without the pipeline."""
         self._plain.s3.delete_object(Bucket=self.uploads_bucket, Key=key)
+
+    def update_search_index(self) -> None:
+        """Make the index what it is after the stream function has handled all changes."""
+        records = self.other_records()
+        index = SearchIndex(self._plain.dynamodb, self.search_table, records=records)
+        every = list(records.every())
+        entries = {key: text for record in every for key, text in entries_of(record).items()}
+        gone: dict[Key, str | None] = dict.fromkeys(set(index.every_key()) - entries.keys())
+        index.write(gone | entries, {key for record in every for key in dictionary_of(record)})
 
     def notify_the_queue(self) -> None:
         """Send the events of the uploads bucket to the queue, as template.yaml configures it."""

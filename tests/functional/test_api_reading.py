@@ -149,6 +149,7 @@ def test_the_list_contains_the_same_body_as_each_image(stack: Stack, api: Api) -
         "status": "success",
         "data": bodies,
         "next_cursor": None,
+        "warnings": [],
         "error": None,
     }
 
@@ -172,7 +173,7 @@ def test_a_page_has_twenty_images_by_default(stack: Stack, api: Api) -> None:
     assert len(api.get("/api/images", "limit=100").json()["data"]) == 21
 
 
-@pytest.mark.parametrize("query", ["cursor=", "cursor=x", "cursor=%00", "cursor=%C3%A9", "cursor=" + "A" * 512])
+@pytest.mark.parametrize("query", ["cursor=", "cursor=x", "cursor=%00", "cursor=%C3%A9", "cursor=" + "A" * 2048])
 def test_a_forged_cursor_is_refused(api: Api, query: str) -> None:
     response = api.get("/api/images", query)
     assert (response.status, response.code) == (400, "bad_cursor")
@@ -198,7 +199,9 @@ def test_a_cursor_of_another_list_is_refused(stack: Stack, api: Api) -> None:
         "status=deleting",
         "status=x",
         "status=",
-        "cursor=" + "A" * 513,
+        "cursor=" + "A" * 2049,
+        "q=",
+        "q=" + "a" * 201,
     ],
 )
 def test_an_invalid_query_is_refused(api: Api, query: str) -> None:

@@ -25,6 +25,7 @@ def test_old_records_are_found_by_their_bytes_after_reindexing(stack: Stack) -> 
     item = to_item(old)
     del item["content"]
     stack.dynamodb.put_item(TableName=stack.settings.images_table, Item=item)
+    stack.update_search_index()
     assert found(stack, old) == [new.image_id]
     assert run(stack, apply=False) == Reindexed(outdated=1, written=0)
     assert found(stack, old) == [new.image_id]

@@ -14,11 +14,14 @@ from image_core.lifecycle.delete import mark
 from image_core.lifecycle.state import ImageState, load_state
 from image_core.model import Record, Stage, StoredObject
 from image_core.services import Services
+from image_core.stores.batches import Batches
 from image_core.stores.counters import update_of
 from image_core.stores.events import Event, EventBus
 from image_core.stores.images import Records, _of_version
 from image_core.stores.objects import Storage
+from image_core.stores.search_items import Key, changes
 
+_changes = changes
 _load_state = load_state
 _decide_dead_letter = decide_dead_letter
 
@@ -127,6 +130,17 @@ def _send_without_check(self: EventBus, events: Sequence[Event]) -> None:
         self._client.put_events(Entries=[self._entry(event) for event in events[first : first + 10]])
 
 
+def _changes_without_deletions(old: Record | None, new: Record | None) -> dict[Key, str | None]:
+    """`search_items.changes` that leaves the words which an image no longer has."""
+    return {key: text for key, text in _changes(old, new).items() if text is not None}
+
+
+def _write_without_check(self: Batches, requests: Sequence[dict[str, Any]]) -> None:
+    """`Batches.write` that ignores the writes which DynamoDB left undone."""
+    for first in range(0, len(requests), 25):
+        self._client.batch_write_item(RequestItems={self._table: list(requests[first : first + 25])})
+
+
 BUGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "attempt-condition": lambda: patch.object(Records, "_write_own_attempt", _write_any_attempt),
     "separate-counters": lambda: patch.object(Records, "_put", _put_then_count),
@@ -138,6 +152,8 @@ BUGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "stale-content": lambda: patch.object(Records, "with_caption", _with_a_caption_by_the_index),
     "kept-caption": lambda: patch("image_core.stores.images._of_version", _of_version_with_its_caption),
     "last-stage-wins": lambda: patch("image_core.stores.images._next_generation", _keep_existing_results),
+    "words-stay": lambda: patch("image_stream.index.changes", _changes_without_deletions),
+    "unwritten-words": lambda: patch.object(Batches, "write", _write_without_check),
     "unread-response": lambda: patch.object(EventBus, "send", _send_without_check),
     # Real bugs that the simulator has found
     "claimed-version": lambda: patch("image_api.routes.images.mark_for_caller", _mark_the_claimed_version),

@@ -7,19 +7,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import snowballstemmer
+
 from tests.simulation.bodies import File
+from tests.simulation.network import Fault
 from tests.simulation.s3 import Version
-from tests.simulation.stack import IMAGES, STATS, THUMBNAILS, UPLOADS, Stack
+from tests.simulation.stack import IMAGES, SEARCH, STATS, THUMBNAILS, UPLOADS, Stack
 
 PUBLIC_STATUSES = ("pending", "processing", "success", "failed")
 EVERYTHING = frozenset({"thumbnails", "caption"})
 Attributes = dict[str, Any]
+_STEM = cache(snowballstemmer.stemmer("english").stemWord)
 Transition = tuple[str | None, str | None, int, int, str | None]
 """The image, new status, generation, second and caption in an event."""
 
@@ -77,7 +84,7 @@ class Watch:
         if table == STATS:
             self._counted.update(_counters(new))
             self._counted.subtract(_counters(old))
-        else:
+        elif table == IMAGES:
             self.expected.update(_contribution(new))
             self.expected.subtract(_contribution(old))
             self._judge(caller, old, new)
@@ -293,6 +300,24 @@ class Watch:
             self.expect(gone or self.record(image_id) is not None, f"no upload is lost: {image_id}")
 
         self._judge_events()
+        # A call that is applied late, or by a process that was frozen, may overwrite what came after it. Reconcile
+        # repairs that.
+        late = sum(self.stack.network.injected[fault.value] for fault in (Fault.LATE, Fault.PAUSE))
+        if reconciled or not late:
+            self._judge_search_index()
+
+    def _judge_search_index(self) -> None:
+        """The index equals what the records say."""
+        wanted = {entry for record in self._records() for entry in _search_entries(record)}
+        items = self.stack.dynamodb.tables[SEARCH].items.values()
+        found = {
+            (_text(item, "stem"), _text(item, "created_order"), _text(item, "t")) for item in items if "t" in item
+        }
+        words = {_text(item, "created_order") for item in items if "t" not in item}
+        self.expect(found == wanted, f"the search index equals the records: {sorted(map(str, found ^ wanted))[:4]}")
+        for record in self._records():
+            missing = {word for word in _words(record) if len(word) >= 3} - words if _is_found(record) else set()
+            self.expect(not missing, f"the dictionary has every word: {sorted(missing)[:4]}")
 
     def _judge_events(self) -> None:
         """Repeated deliveries of an event have the same id and count once."""
@@ -404,3 +429,25 @@ def _attempt_of_thumbnails(record: Attributes) -> str | None:
 def _thumbnail_keys(record: Attributes) -> list[str]:
     named = json.loads(_text(record, "thumbnails") or "null")
     return [info["key"] for info in named["sizes"].values()] if named else []
+
+
+def _is_found(record: Attributes) -> bool:
+    return _text(record, "status") in PUBLIC_STATUSES and "processed_ms" in record
+
+
+def _search_entries(record: Attributes) -> Iterator[tuple[str, str, str]]:
+    """Return stem, position and all stems, as the table should have them."""
+    if not _is_found(record):
+        return
+    stems = sorted({_STEM(word) for word in _words(record)})
+    order = f"{_number(record, 'created_ms'):015d}#{_text(record, 'image_id')}"
+    for stem in stems:
+        yield stem, order, " ".join(stems)
+
+
+def _words(record: Attributes) -> list[str]:
+    texts = [_text(record, name) or "" for name in ("caption", "title", "alt_text", "original_name")]
+    exif = json.loads(_text(record, "metadata") or "{}").get("exif", {})
+    texts += [*json.loads(_text(record, "tags") or "[]"), exif.get("Make", ""), exif.get("Model", "")]
+    plain = unicodedata.normalize("NFD", " ".join(texts).casefold()).encode("ascii", "ignore").decode()
+    return re.findall("[a-z]+|[0-9]+", plain)

@@ -51,7 +51,9 @@ def test_a_seed_always_gives_the_same_run() -> None:
     assert there.startswith(here)
 
 
-@pytest.mark.parametrize("bug", ["attempt-condition", "separate-counters", "any-recipe"])
+@pytest.mark.parametrize(
+    "bug", ["attempt-condition", "separate-counters", "any-recipe", "words-stay", "unwritten-words"]
+)
 def test_a_deliberate_bug_is_found(bug: str) -> None:
     with BUGS[bug]():
         found = next((seed for seed in range(1000) if simulate(seed).violations), None)

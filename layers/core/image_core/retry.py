@@ -6,6 +6,7 @@ module imports nothing else.
 
 from __future__ import annotations
 
+import random
 import zlib
 from typing import Any
 
@@ -115,3 +116,8 @@ def backoff_seconds(failures: int, token: str) -> float:
     """
     spread = zlib.crc32(f"{token}/{failures}".encode()) / 2**32
     return min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 4.0 ** min(failures - 1, 10)) * (0.5 + spread)
+
+
+def jittered_seconds(failures: int, rng: random.Random) -> float:
+    """How long to wait after this many failures of a call to DynamoDB: full jitter, at most a second."""
+    return rng.uniform(0, min(1.0, 0.02 * 2**failures))

@@ -12,7 +12,9 @@ import pytest
 from image_core.keys import thumbnail_key
 from image_core.model import Record, Status, StoredObject, ThumbnailInfo, Thumbnails
 from image_core.stores.counters import Reading
+from image_core.stores.items import created_order
 from image_core.stores.objects import Listed
+from image_core.stores.search_items import Key
 from ops.differences import Kind
 from ops.reconcile import Plan, reconcile
 from ops.report import Report
@@ -54,7 +56,8 @@ def record_of(number: int) -> Record:
 class Stack:
     """A stack with up to a million images. None is stored: each is generated when it is requested.
 
-    Every tenth original has no record, and all thumbnails belong to an unknown attempt.
+    Every tenth original has no record, all thumbnails belong to an unknown attempt, and all search entries have a
+    word that their image does not have.
     """
 
     uploads_bucket = "uploads"
@@ -65,7 +68,15 @@ class Stack:
         self.messages = 0
 
     def services(self) -> Any:
-        return SimpleNamespace(records=self, storage=self, queue=self, settings=self.settings, clock=self)
+        search = SimpleNamespace(every_key=self.every_key, get_many=lambda keys: {})
+        return SimpleNamespace(
+            records=self, storage=self, queue=self, search=search, settings=self.settings, clock=self
+        )
+
+    # Search index
+
+    def every_key(self) -> Iterator[Key]:
+        return (Key("word", created_order(NOW_MS, image_id(number))) for number in range(self.count))
 
     # Storage
 
@@ -135,8 +146,13 @@ def peak_bytes(count: int) -> int:
     report, _ = reconciled(count)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert report.found == {Kind.NO_RECORD: count // 10, Kind.ORPHANS: count}
-    assert report.examined == {"originals": count, "records": count - count // 10, "thumbnails": 2 * count}
+    assert report.found == {Kind.NO_RECORD: count // 10, Kind.ORPHANS: count, Kind.SURPLUS_ENTRIES: count}
+    assert report.examined == {
+        "originals": count,
+        "records": count - count // 10,
+        "thumbnails": 2 * count,
+        "search entries": count,
+    }
     assert report.counters == "equal"
     return peak
 

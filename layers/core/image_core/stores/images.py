@@ -32,7 +32,7 @@ from image_core.model import (
     ThumbnailInfo,
     Thumbnails,
 )
-from image_core.retry import is_transient_code
+from image_core.retry import is_transient_code, jittered_seconds
 from image_core.stores.counters import (
     STATS_NAME,
     Reading,
@@ -74,7 +74,8 @@ class Records(Queries):
         rng: random.Random | None = None,
         request_id: Callable[[], str | None] = lambda: None,
     ) -> None:
-        super().__init__(client, images_table, sleep=clock.sleep, rng=rng or random.Random())
+        self._rng = rng or random.Random()
+        super().__init__(client, images_table, sleep=clock.sleep, rng=self._rng)
         self._stats_table = stats_table
         self._shards = stats_shards
         self.clock = clock
@@ -438,7 +439,7 @@ class Records(Queries):
                 if not any(is_transient_code(str(reason)) for reason in reasons):
                     raise
             # The next try goes to another shard, to avoid a hot counter.
-            self._back_off(attempt)
+            self.clock.sleep(jittered_seconds(attempt, self._rng))
         raise Unavailable
 
 

@@ -35,6 +35,11 @@ def created_order(created_ms: int, image_id: str) -> str:
     return f"{created_ms:015d}#{image_id}"
 
 
+def image_id_in(order: str) -> str:
+    """The image id in a `created_order` or `status_order` key."""
+    return order.split("#")[1]
+
+
 def status_order(record: Record) -> str:
     """Range key of `by_status`: also sorts by age, and ends with the deadline, which the sweep reads."""
     return f"{created_order(record.created_ms, record.image_id)}#{record.deadline:015d}"

@@ -11,17 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from image_core.errors import BadCursor, Unavailable
+from image_core.errors import BadCursor
 from image_core.keys import is_image_id
 from image_core.model import PUBLIC_STATUSES, Record, Status
-from image_core.stores.items import LISTED, deadline_of, from_item, to_item
+from image_core.stores.batches import GETS_PER_CALL, Batches
+from image_core.stores.items import LISTED, deadline_of, from_item, image_id_in, to_item
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 MAX_FILTERED = 1_000
-_MAX_KEYS_A_BATCH = 100
-_BATCH_TRIES = 8
 _CURSOR_VERSION = 4
 _LATEST_MS = 10**15 - 1
 _CREATED_ORDER = re.compile(r"(\d{15})#(img_\w{26})", re.ASCII)
@@ -130,12 +129,7 @@ class Queries:
     ) -> None:
         self._client = client
         self._table = images_table
-        self._sleep = sleep
-        self._rng = rng
-
-    def _back_off(self, failures: int) -> None:
-        """Wait before the next retry: full jitter, at most a second."""
-        self._sleep(self._rng.uniform(0, min(1.0, 0.02 * 2**failures)))
+        self._batches = Batches(client, images_table, sleep=sleep, rng=rng)
 
     def page(
         self,
@@ -172,7 +166,7 @@ class Queries:
         orders: list[str] = []
         read = 0
         while True:
-            count = limit - len(found) if matches is None else _MAX_KEYS_A_BATCH
+            count = limit - len(found) if matches is None else GETS_PER_CALL
             entries, is_last = self._entries(listing, limit=count, after=after)
             read += len(entries)
             order_of = {entry["image_id"]["S"]: entry[order_name]["S"] for entry in entries}
@@ -205,7 +199,7 @@ class Queries:
             arguments["ExclusiveStartKey"] = {
                 index.hash_name: {"S": index.hash_value},
                 index.order: {"S": after},
-                "image_id": {"S": after.split("#")[1]},
+                "image_id": {"S": image_id_in(after)},
             }
         condition, names = "#hash = :hash", {"#hash": index.hash_name}
         values = {":hash": {"S": index.hash_value}}
@@ -232,25 +226,9 @@ class Queries:
 
     def get_many(self, image_ids: Sequence[str]) -> list[Record]:
         """Read the current records of these distinct ids, in the order of the ids. Missing ones are left out."""
-        by_id: dict[str, Record] = {}
-        for start in range(0, len(image_ids), _MAX_KEYS_A_BATCH):
-            wanted = [{"image_id": {"S": i}} for i in image_ids[start : start + _MAX_KEYS_A_BATCH]]
-            for tries in range(_BATCH_TRIES):
-                response: Any = self._client.batch_get_item(
-                    RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}}
-                )
-                for item in response["Responses"].get(self._table, []):
-                    record = from_item(item)
-                    by_id[record.image_id] = record
-                # 16 MB or a throttled partition: DynamoDB returns the keys that it did not read.
-                left = response.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
-                if not left:
-                    break
-                wanted = left
-                self._back_off(tries)
-            else:
-                raise Unavailable
-        return [by_id[i] for i in image_ids if i in by_id]
+        items = self._batches.get([{"image_id": {"S": image_id}} for image_id in image_ids])
+        by_id = {record.image_id: record for record in map(from_item, items)}
+        return [by_id[image_id] for image_id in image_ids if image_id in by_id]
 
     def overdue(self, status: Status, now_ms: int) -> Iterator[str]:
         """Ids of the records in `status` whose deadline has passed, oldest first. The index may lag behind."""

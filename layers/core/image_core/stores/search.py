@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from image_core.errors import BadQuery, Unavailable
+from image_core.errors import BadQuery
 from image_core.model import Record
 from image_core.search.query import Query, Term, parse
 from image_core.search.words import stem
+from image_core.stores.batches import Batches
+from image_core.stores.items import image_id_in
 from image_core.stores.queries import Listing, Page, Queries, decode_cursor, encode_cursor
-from image_core.stores.search_items import Key, dictionary_key, key_of, stems_in
+from image_core.stores.search_items import Key, dictionary_key, key_in, key_of, stems_in
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -32,8 +34,6 @@ MAX_KNOWN_WORDS = 50_000
 MAX_COMPLETIONS = 16
 """Words that a prefix stands for."""
 LAST_CHARACTER = "\uffff"
-_WRITES_PER_CALL = 25
-_TRIES = 8
 
 Alternatives = tuple[str, ...]
 """Stems of which an image must have one."""
@@ -74,20 +74,21 @@ class SearchIndex:
         self._client = client
         self._table = table
         self._records = records
-        self._sleep = sleep
-        self._rng = rng or random.Random()  # noqa: S311
+        self._batches = Batches(client, table, sleep=sleep, rng=rng or random.Random())  # noqa: S311
         self._parallel = parallel
         self._known_words: set[Key] = set()
 
     # Writing
 
-    def write(self, changes: Mapping[Key, str | None], dictionary: Set[Key] = frozenset()) -> None:
+    def write(
+        self, changes: Mapping[Key, str | None], dictionary: Set[Key] = frozenset(), *, repair: bool = False
+    ) -> None:
         """Put entries with their `t`, delete those whose value is None, and put words of the dictionary.
 
-        Safe to repeat. Words that this object has put are not put again. Raises Unavailable if DynamoDB does not
-        accept all of them.
+        Safe to repeat. Words that this object has put are put again only for a `repair`. Raises Unavailable if
+        DynamoDB does not accept all of them.
         """
-        words = dictionary - self._known_words
+        words = dictionary if repair else dictionary - self._known_words
         requests: list[dict[str, Any]] = [
             {"DeleteRequest": {"Key": key_of(key)}}
             if text is None
@@ -95,30 +96,22 @@ class SearchIndex:
             for key, text in changes.items()
         ]
         requests += [{"PutRequest": {"Item": key_of(key)}} for key in words]
-        for start in range(0, len(requests), _WRITES_PER_CALL):
-            self._write(requests[start : start + _WRITES_PER_CALL])
+        self._batches.write(requests)
         if len(self._known_words) > MAX_KNOWN_WORDS:
             self._known_words.clear()
         self._known_words |= words
 
-    def _write(self, requests: list[dict[str, Any]]) -> None:
-        for tries in range(_TRIES):
-            items: Any = {self._table: requests}
-            response: Any = self._client.batch_write_item(RequestItems=items)
-            requests = response.get("UnprocessedItems", {}).get(self._table, [])
-            if not requests:
-                return
-            self._sleep(self._rng.uniform(0, min(1.0, 0.02 * 2**tries)))
-        raise Unavailable
+    def get_many(self, keys: Set[Key]) -> dict[Key, str | None]:
+        """Read entries and words by their keys, each with its `t` (None for a word). Missing ones are left out."""
+        items = self._batches.get([key_of(key) for key in sorted(keys)])
+        return {key_in(item): item["t"]["S"] if "t" in item else None for item in items}
 
-    def every_entry(self) -> Iterator[tuple[Key, str]]:
-        """All entries with their `t`, without the dictionary, unordered. This is a scan, for reconciliation."""
+    def every_key(self) -> Iterator[Key]:
+        """The keys of all entries, without the dictionary, unordered. This is a scan, for reconciliation."""
         start: dict[str, Any] = {}
         while True:
             response = self._client.scan(TableName=self._table, ConsistentRead=True, **start)
-            for item in response["Items"]:
-                if "t" in item:
-                    yield Key(item["stem"]["S"], item["created_order"]["S"]), item["t"]["S"]
+            yield from (key_in(item) for item in response["Items"] if "t" in item)
             if "LastEvaluatedKey" not in response:
                 return
             start = {"ExclusiveStartKey": response["LastEvaluatedKey"]}
@@ -180,7 +173,7 @@ class SearchIndex:
 
     def _checked(self, query: Query, listing: Listing, orders: list[str]) -> list[tuple[str, Record]]:
         """Return the records at these positions that match now."""
-        order_of = {order.split("#")[1]: order for order in orders}
+        order_of = {image_id_in(order): order for order in orders}
         return [
             (order_of[record.image_id], record)
             for record in self._records.get_many(list(order_of))

@@ -63,6 +63,11 @@ def key_of(key: Key) -> Item:
     return {"stem": {"S": key.stem}, "created_order": {"S": key.order}}
 
 
+def key_in(item: Mapping[str, Any]) -> Key:
+    """Return the key of an item."""
+    return Key(item["stem"]["S"], item["created_order"]["S"])
+
+
 def stems_in(item: Mapping[str, Any]) -> frozenset[str]:
     """Return all stems of the image of an entry."""
     return frozenset(item["t"]["S"].split(" "))
