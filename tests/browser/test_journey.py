@@ -191,11 +191,6 @@ def test_title_alt_text_and_tags_are_saved_and_shown(gallery: Gallery, photo: Pa
     expect(gallery.card("Four fields").locator("img")).to_have_attribute("alt", "Red, green, blue and yellow")
     data = stack.images()[0]["data"]
     assert (data["title"], data["tags"]) == ("Four fields", ["Paris, France", "typed, not entered"])
-    gallery.page.fill("#search", "paris, france")
-    expect(gallery.cards).to_have_count(1)
-    gallery.page.fill("#search", "mountain")
-    expect(gallery.cards).to_have_count(0)
-    expect(gallery.page.locator("#empty")).to_contain_text("Nothing found")
 
 
 def test_saving_sends_only_changed_fields(gallery: Gallery, stack: Stack, described: str) -> None:
@@ -413,6 +408,7 @@ def test_retry_all_failed_with_a_search_reprocesses_only_its_failed_images(
     stack.s3.put_object(Bucket=stack.bucket, Key=f"uploads/{repaired}/cut 0.jpg", Body=pictures.jpeg(900, 600))
     gallery.finished("cut 0.jpg")
     page.fill("#search", "cut")
+    expect(gallery.cards).to_have_count(1)
 
     with page.expect_response(lambda response: response.status == 202) as retried:
         page.get_by_role("button", name="Retry all failed").click()

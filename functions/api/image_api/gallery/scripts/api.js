@@ -151,14 +151,15 @@ const imagePath = (id) => `api/images/${encodeURIComponent(id)}`;
 
 /**
  * Fetches one page.
- * @param {{ limit?: number, cursor?: string | null, status?: Status | "" }} [query]
+ * @param {{ limit?: number, cursor?: string | null, query?: string, status?: Status | "" }} [list]
  * @returns {Promise<ListResponse>}
  */
-export function listImages({ limit = 50, cursor = null, status = "" } = {}) {
-  const query = new URLSearchParams({ limit: String(limit) });
-  if (cursor) query.set("cursor", cursor);
-  if (status) query.set("status", status);
-  return requestJson(`api/images?${query}`);
+export function listImages({ limit = 50, cursor = null, query = "", status = "" } = {}) {
+  const parameters = new URLSearchParams({ limit: String(limit) });
+  if (cursor) parameters.set("cursor", cursor);
+  if (query) parameters.set("q", query);
+  if (status) parameters.set("status", status);
+  return requestJson(`api/images?${parameters}`);
 }
 
 /** @type {(id: string) => Promise<ImageResponse>} */

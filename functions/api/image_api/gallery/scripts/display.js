@@ -45,23 +45,6 @@ export const failureReason = (image) =>
   image.status === "failed" ? (image.error?.message ?? "Processing failed.") : "";
 
 /**
- * Whether the image's texts contain all words of `query`.
- * @param {ImageResponse} image
- * @param {string} query
- */
-export function matches(image, query) {
-  const { data } = image;
-  const text = [title(image), data.original_name, data.alt_text, caption(image), ...data.tags, image.error?.code]
-    .filter(Boolean)
-    .join("\n")
-    .toLocaleLowerCase();
-  return query
-    .toLocaleLowerCase()
-    .split(/\s+/u)
-    .every((word) => text.includes(word));
-}
-
-/**
  * The state of each stage of the pipeline, in one line.
  * @type {ImageText}
  */

@@ -1,8 +1,9 @@
 // The images that the page has loaded, kept up to date by polling.
 
-import { ApiError, getImage, hasStatus, isTransient, listImages } from "./api.js";
+import { ApiError, getImage, hasStatus, isTransient, listImages, messageOf } from "./api.js";
 
-/** @import { ImageResponse, Status } from "../../../types/api.d.ts" */
+/** @import { ImageResponse, ListResponse } from "../../../types/api.d.ts" */
+/** @import { Search } from "./search.js" */
 
 const PAGE_SIZE = 50;
 const BUSY_POLL_MS = 1000;
@@ -29,7 +30,7 @@ export class Images extends EventTarget {
   /** @type {Map<string, ImageResponse>} */
   #byId = new Map();
   /** @type {string[]} */
-  #order = []; // ids, newest first
+  #order = []; // ids of the images in the list, newest first
   /** @type {Map<string, ImageResponse>} */
   #held = new Map(); // newer images that are not shown yet
   /** @type {Set<string>} */
@@ -39,9 +40,13 @@ export class Images extends EventTarget {
   #ended = false;
   /** @type {Promise<void> | null} */
   #loading = null;
-  /** @type {Status | ""} */
-  #status = "";
+  /** @type {Search} */
+  #search = { query: "", status: "" };
+  /** @type {string[]} */
+  #warnings = [];
+  #problem = "";
   #generation = 0;
+  #isOutdated = false; // the list is still that of the search before
   /** @type {number | undefined} */
   #timer;
   #delay = IDLE_POLL_MS;
@@ -55,8 +60,18 @@ export class Images extends EventTarget {
     this.#holdsNewImages = holdsNewImages;
   }
 
-  get status() {
-    return this.#status;
+  get search() {
+    return this.#search;
+  }
+
+  /** What is incomplete about the result of the search. */
+  get warnings() {
+    return this.#warnings;
+  }
+
+  /** Why the API refuses the query; empty if it does not. */
+  get problem() {
+    return this.#problem;
   }
 
   get ended() {
@@ -74,20 +89,25 @@ export class Images extends EventTarget {
   }
 
   /**
-   * Reloads the list with the images of one status, or of all.
-   * @param {Status | ""} status
+   * Loads the images of a search. Those of the search before stay until the first page has arrived.
+   * @param {Search} search
    */
-  async filter(status) {
+  async find(search) {
     this.#generation += 1;
-    this.#status = status;
-    this.#byId.clear();
-    this.#held.clear();
-    this.#order = [];
+    this.#search = search;
+    this.#isOutdated = true;
     this.#cursor = null;
     this.#ended = false;
     this.#loading = null;
-    this.#emit("change", null);
-    await this.loadMore();
+    this.#problem = "";
+    try {
+      await this.loadMore();
+    } catch (error) {
+      if (this.#search !== search || !hasStatus(error, 400)) throw error;
+      this.#problem = messageOf(error);
+      this.#ended = true;
+      this.#emit("change", null);
+    }
     this.pollNow();
   }
 
@@ -104,46 +124,70 @@ export class Images extends EventTarget {
 
   async #load() {
     const generation = this.#generation;
-    const page = await this.#request(() =>
-      listImages({ limit: PAGE_SIZE, cursor: this.#cursor, status: this.#status }),
-    );
+    const page = await this.#list(this.#cursor);
     if (generation !== this.#generation) return;
+    if (this.#isOutdated) {
+      this.#isOutdated = false;
+      this.#byId.clear();
+      this.#held.clear();
+      this.#order = [];
+    }
     this.#cursor = page.next_cursor;
     this.#ended = page.next_cursor === null;
-    this.put(page.data, { hold: false });
+    this.#warnings = page.warnings;
+    this.put(page.data, { hold: false, listed: true });
     this.#emit("change", null); // also if the page was empty
   }
 
   /**
-   * Adds or updates images. New ones are held back if `hold` is true, changed ones never.
-   * @param {ImageResponse[]} images
-   * @param {{ hold?: boolean }} [options]
+   * Fetches a page of the current search.
+   * @param {string | null} [cursor]
+   * @returns {Promise<ListResponse>}
    */
-  put(images, { hold = this.#holdsNewImages() } = {}) {
+  #list(cursor) {
+    return this.#request(() => listImages({ limit: PAGE_SIZE, cursor, ...this.#search }));
+  }
+
+  /**
+   * Adds or updates images. New ones are held back if `hold` is true, changed ones never. Images that do not belong to the
+   * list are kept, but not shown in it; `listed` ones do.
+   * @param {ImageResponse[]} images
+   * @param {{ hold?: boolean, listed?: boolean }} [options]
+   */
+  put(images, { hold = this.#holdsNewImages(), listed = false } = {}) {
     let hasChanged = false;
     for (const image of images) {
       const id = image.data.image_id;
       const known = this.get(id);
-      if (this.#status && image.status !== this.#status && !known) continue;
-      if (!known && hold) {
+      const isInList = this.#order.includes(id);
+      const belongs = listed || this.#belongs(image);
+      if (this.#held.has(id) || (hold && belongs && !known)) {
         this.#held.set(id, image);
-      } else if (this.#held.has(id)) {
-        this.#held.set(id, image);
-      } else if (!known || JSON.stringify(known) !== JSON.stringify(image)) {
-        if (!known) this.#insert(image);
-        this.#byId.set(id, image);
-        hasChanged = true;
+        continue;
       }
+      if (known && isInList === (isInList || belongs) && JSON.stringify(known) === JSON.stringify(image)) continue;
+      this.#byId.set(id, image);
+      if (!isInList && belongs) this.#insert(image);
+      hasChanged = true;
     }
     if (hasChanged) this.#emit("change", null);
     this.#emit("newer", this.#held.size);
+  }
+
+  /**
+   * Whether a new image is one of the list. Only the API knows what matches a query.
+   * @param {ImageResponse} image
+   */
+  #belongs(image) {
+    const { query, status } = this.#search;
+    return !query && (!status || image.status === status);
   }
 
   /** Shows the images that were held back. */
   showHeld() {
     const held = [...this.#held.values()];
     this.#held.clear();
-    this.put(held, { hold: false });
+    this.put(held, { hold: false, listed: true });
   }
 
   /**
@@ -161,7 +205,7 @@ export class Images extends EventTarget {
   remove(id) {
     this.#held.delete(id);
     if (!this.#byId.delete(id)) return;
-    this.#order.splice(this.#order.indexOf(id), 1);
+    this.#order = this.#order.filter((other) => other !== id);
     this.#emit("change", null);
   }
 
@@ -208,12 +252,13 @@ export class Images extends EventTarget {
 
   /** Fetches the newest images, and unfinished images further down. */
   async refresh() {
+    if (this.#isOutdated) return this.loadMore();
     const generation = this.#generation;
     const knownIds = new Set(this.#order);
-    const page = await this.#request(() => listImages({ limit: PAGE_SIZE, status: this.#status }));
+    const page = await this.#list();
     if (generation !== this.#generation) return;
     const pageIds = new Set(page.data.map((image) => image.data.image_id));
-    this.put(page.data);
+    this.put(page.data, { listed: true });
     // Images that are missing from that page have changed their status, or were deleted.
     const oldest = page.next_cursor === null ? "" : page.data.at(-1)?.data.created_at;
     const missing = [...knownIds].filter((id) => {
@@ -223,7 +268,7 @@ export class Images extends EventTarget {
         !pageIds.has(id) &&
         oldest !== undefined &&
         image.data.created_at > oldest &&
-        (!this.#status || image.status === this.#status)
+        (!this.#search.status || image.status === this.#search.status)
       );
     });
     const unfinished = this.#order.filter((id) => {

@@ -3,15 +3,15 @@
 import { deleteImage, getImage, isTransient, listImages, messageOf, reprocessImage } from "./api.js";
 import { focusCard, render, setPreview } from "./cards.js";
 import { closeDetail, initDetail, openDetail, openImageId, updateDetail } from "./detail.js";
-import { matches } from "./display.js";
 import { announce, byId, el, pluralize, setText, toast } from "./dom.js";
 import { initFileSources } from "./file_sources.js";
 import { Images, isFinished } from "./images.js";
 import { initKeyDialog } from "./key.js";
+import { currentSearch, highlightMatches, initSearch } from "./search.js";
 import { refreshModel, refreshStatistics } from "./statistics.js";
 import { addUploads, hasUnfinishedUploads, initUploads } from "./uploads.js";
 
-/** @import { ImageResponse, Status } from "../../../types/api.d.ts" */
+/** @import { ImageResponse } from "../../../types/api.d.ts" */
 
 const UNDO_SECONDS = 5;
 const MAX_CONCURRENT_RETRIES = 4;
@@ -19,8 +19,6 @@ const PAGE_RETRY_MS = 4000; // if loading the next page failed
 const MODEL_RETRY_MS = 5000; // if loading the caption model's name failed
 const TOP_PIXELS = 300; // if the user has scrolled further down, new images wait behind a button
 
-const search = byId("search", HTMLInputElement);
-const statusFilter = byId("status", HTMLSelectElement);
 const retryAllButton = byId("retry-all", HTMLButtonElement);
 const images = new Images(() => window.scrollY > TOP_PIXELS);
 let isDrawPending = false;
@@ -33,24 +31,19 @@ const uploadedIds = new Set(); // uploads of this page that may turn out to be h
 
 const cardActions = { open: (/** @type {string} */ id) => void (location.hash = id), retry };
 
-function matchingImages() {
-  const query = search.value.trim();
-  const shown = images.shown();
-  return query ? shown.filter((image) => matches(image, query)) : shown;
-}
-
 function draw() {
   if (isDrawPending) return;
   isDrawPending = true;
   requestAnimationFrame(() => {
     isDrawPending = false;
-    const shown = matchingImages();
+    const shown = images.shown();
+    const { query, status } = images.search;
     render(shown, cardActions);
-    const query = search.value.trim();
-    setText(byId("found"), query ? `${pluralize(shown.length, "image")} found` : "");
-    retryAllButton.hidden = images.status !== "failed" || shown.length === 0;
+    highlightMatches(byId("grid"), query);
+    setText(byId("found"), query ? foundText(shown.length) : "");
+    retryAllButton.hidden = status !== "failed" || shown.length === 0;
     byId("images").classList.toggle("ended", images.ended);
-    drawEmptyState(shown.length, query);
+    drawEmptyState(shown.length);
     const openId = openImageId();
     const openImage = openId && images.get(openId);
     if (openImage) updateDetail(openImage);
@@ -62,15 +55,20 @@ function draw() {
   });
 }
 
-/**
- * @param {number} shownCount
- * @param {string} query
- */
-function drawEmptyState(shownCount, query) {
+/** @param {number} count */
+function foundText(count) {
+  if (images.problem) return images.problem;
+  const text = images.ended ? `${pluralize(count, "image")} found.` : `${pluralize(count, "image")} found so far.`;
+  return [text, ...images.warnings].join(" ");
+}
+
+/** @param {number} shownCount */
+function drawEmptyState(shownCount) {
   const empty = byId("empty");
   empty.hidden = shownCount > 0 || !images.ended;
   if (empty.hidden) return;
-  const hasNoImages = !query && !images.status;
+  const { query, status } = images.search;
+  const hasNoImages = !query && !status;
   const lines = hasNoImages
     ? [
         el("h2", { text: "No pictures yet" }),
@@ -131,10 +129,6 @@ byId("newer").addEventListener("click", () => {
   images.showHeld();
   window.scrollTo({ top: 0, behavior: "instant" });
 });
-search.addEventListener("input", draw);
-statusFilter.addEventListener("change", () =>
-  attempt(() => images.filter(/** @type {Status | ""} */ (statusFilter.value))),
-);
 retryAllButton.addEventListener("click", () => attempt(retryAll));
 
 new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && loadMore(), {
@@ -182,13 +176,11 @@ async function retry(id) {
   images.pollNow();
 }
 
-/** Retries all failed images, loaded or not. With a search, only the images found. */
+/** Retries all failed images that match the search, loaded or not. */
 async function retryAll() {
   retryAllButton.disabled = true;
   try {
-    // Retried images stay in view, but they are no longer failed.
-    const failed = matchingImages().filter((image) => image.status === "failed");
-    const ids = search.value.trim() ? failed.map((image) => image.data.image_id) : await listFailedIds();
+    const ids = await listFailedIds();
     let done = 0;
     const worker = async () => {
       for (let id = ids.pop(); id; id = ids.pop()) {
@@ -209,7 +201,7 @@ async function listFailedIds() {
   /** @type {string | null} */
   let cursor = null;
   do {
-    const page = await listImages({ limit: 100, cursor, status: "failed" });
+    const page = await listImages({ limit: 100, cursor, query: currentSearch().query, status: "failed" });
     ids.push(...page.data.map((image) => image.data.image_id));
     cursor = page.next_cursor;
   } while (cursor);
@@ -259,7 +251,7 @@ initDetail({
   get: (id) => images.get(id),
   refresh: (id) => attempt(() => images.fetchOne(id)),
   neighbor(id, offset) {
-    const ids = matchingImages().map((image) => image.data.image_id);
+    const ids = images.shown().map((image) => image.data.image_id);
     return ids.includes(id) ? ids[ids.indexOf(id) + offset] : undefined;
   },
   retry,
@@ -288,7 +280,7 @@ window.addEventListener("beforeunload", (event) => hasUnfinishedUploads() && eve
 // ---- Start
 
 initKeyDialog();
-await attempt(() => images.filter(""));
+await initSearch((search) => attempt(() => images.find(search)));
 images.start();
 openImageFromHash();
 for (;;) {

@@ -1,0 +1,134 @@
+// The search box and the status filter: their values are in the address, and matching words are highlighted.
+
+import { byId } from "./dom.js";
+
+/** @import { Status } from "../../../types/api.d.ts" */
+/** @typedef {{ query: string, status: Status | "" }} Search */
+
+const PAUSE_MS = 250; // after the last keystroke
+const HIGHLIGHT_NAME = "search";
+
+const queryInput = byId("search", HTMLInputElement);
+const statusSelect = byId("status", HTMLSelectElement);
+/** @type {number | undefined} */
+let timer;
+
+/**
+ * What the user searches for now.
+ * @returns {Search}
+ */
+export const currentSearch = () => ({
+  // A space at the end says that the last word is complete, so it stays.
+  query: queryInput.value.trimStart(),
+  status: /** @type {Status | ""} */ (statusSelect.value),
+});
+
+/**
+ * Calls `onSearch` for the search in the address, now and when it changes, and for what the user enters.
+ * @param {(search: Search) => Promise<unknown>} onSearch
+ */
+export async function initSearch(onSearch) {
+  const readAddress = () => {
+    const parameters = new URLSearchParams(location.search);
+    queryInput.value = parameters.get("q") ?? "";
+    statusSelect.value = parameters.get("status") ?? "";
+    if (statusSelect.selectedIndex < 0) statusSelect.value = "";
+    return onSearch(currentSearch());
+  };
+  const search = () => {
+    clearTimeout(timer);
+    const parameters = new URLSearchParams(location.search);
+    const { query, status } = currentSearch();
+    for (const [name, value] of Object.entries({ q: query, status })) {
+      if (value) parameters.set(name, value);
+      else parameters.delete(name);
+    }
+    const text = parameters.toString();
+    const address = location.pathname + (text && `?${text}`);
+    if (address === location.pathname + location.search) return;
+    history.replaceState(null, "", address + location.hash);
+    onSearch(currentSearch());
+  };
+  queryInput.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(search, PAUSE_MS);
+  });
+  queryInput.addEventListener("change", search);
+  statusSelect.addEventListener("change", search);
+  window.addEventListener("popstate", () => {
+    const { query, status } = currentSearch();
+    const parameters = new URLSearchParams(location.search);
+    // Opening and closing an image changes only the hash.
+    if ((parameters.get("q") ?? "") !== query || (parameters.get("status") ?? "") !== status) readAddress();
+  });
+  await readAddress();
+}
+
+/**
+ * Highlights the words of a query in the texts inside `root`. The stems are only guessed: the API decides what matches.
+ * @param {Element} root
+ * @param {string} query
+ */
+export function highlightMatches(root, query) {
+  if (!("highlights" in CSS)) return; // Firefox before 140
+  const wanted = queryWords(query);
+  const ranges = wanted.length ? matchingRanges(root, wanted) : [];
+  if (ranges.length) CSS.highlights.set(HIGHLIGHT_NAME, new Highlight(...ranges));
+  else CSS.highlights.delete(HIGHLIGHT_NAME);
+}
+
+/** @typedef {{ word: string, isPrefix: boolean }} QueryWord */
+
+/**
+ * The words that an image must have, without those that its card does not show.
+ * @param {string} query
+ * @returns {QueryWord[]}
+ */
+function queryWords(query) {
+  /** @type {QueryWord[]} */
+  const found = [];
+  for (const match of query.matchAll(/(-?)(?:(\w+):)?(?:"([^"]*)"|([^\s"]+))/gu)) {
+    const [, minus, field = "", phrase, plain = ""] = match;
+    if (minus || ["camera", "caption", "alt"].includes(field)) continue;
+    const words = (phrase ?? plain).match(WORD) ?? [];
+    const isLast = match.index + match[0].length === query.length && phrase === undefined && !field;
+    words.forEach((word, i) =>
+      found.push({ word: fold(word), isPrefix: isLast && i === words.length - 1 && word.length >= 3 }),
+    );
+  }
+  return found;
+}
+
+const WORD = /\p{L}[\p{L}\p{M}]*|\p{N}+/gu;
+
+/** @param {string} text */
+const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+
+/**
+ * "running" and "runs" → "run".
+ * @param {string} word
+ */
+const roughStem = (word) =>
+  word.replace(/(?<=...)(ies|ied|ings?|ed|es|s|ly|e|y)$/u, "").replace(/(?<=..)([b-df-hj-np-tv-z])\1$/u, "$1");
+
+/**
+ * @param {Element} root
+ * @param {QueryWord[]} wanted
+ */
+function matchingRanges(root, wanted) {
+  const stems = new Set(wanted.map(({ word }) => roughStem(word)));
+  const prefixes = wanted.filter(({ isPrefix }) => isPrefix).map(({ word }) => word);
+  const ranges = [];
+  const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  for (let node = texts.nextNode(); node; node = texts.nextNode()) {
+    for (const match of (node.nodeValue ?? "").matchAll(WORD)) {
+      const word = fold(match[0]);
+      if (!stems.has(roughStem(word)) && !prefixes.some((prefix) => word.startsWith(prefix))) continue;
+      const range = document.createRange();
+      range.setStart(node, match.index);
+      range.setEnd(node, match.index + match[0].length);
+      ranges.push(range);
+    }
+  }
+  return ranges;
+}
