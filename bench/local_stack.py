@@ -38,11 +38,13 @@ SLOWER_AT_MOST, MEGABYTES_MORE_AT_MOST = 1.3, 300
 
 @dataclass(frozen=True)
 class LocalStack:
-    """A running stack: the URL of its API, and the process ids of our application and of the emulator (moto)."""
+    """A running stack: the URL of its API, the process ids of our application and of the emulator (moto), and the
+    file with which `ops` finds it."""
 
     api_url: str
     api_pid: int
     aws_pid: int
+    file: Path
 
 
 @contextmanager
@@ -61,7 +63,8 @@ def local_stack(*options: str) -> Iterator[LocalStack]:
                     raise RuntimeError(f"the stack did not start:\n{log.read_text(encoding='utf-8')}")
                 time.sleep(0.1)
             started = json.loads(ready.read_text(encoding="utf-8"))
-            yield LocalStack(started["api_url"], started["pids"]["api"][0], started["pids"]["aws"][0])
+            pids, file = started["pids"], Path(folder) / "stack.json"
+            yield LocalStack(started["api_url"], pids["api"][0], pids["aws"][0], file)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(STOP_SECONDS)
