@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from image_core.keys import derived_image_id
 from image_core.model import Record, Status
+from tests.functional.images import METADATA
 from tests.unit.core.builders import record
 
 NOUNS = ["boat", "lake", "hill", "car", "tree", "house", "dog", "cat", "street", "river", "beach", "bridge"]
@@ -30,7 +31,7 @@ def drawn(number: int, rng: random.Random) -> Record:
         title=rng.choice((None, None, *PLACES)),
         alt_text=rng.choice((None, "", f"{rng.choice(COLORS)} {rng.choice(NOUNS)}s at night")),
         tags=tuple(rng.sample((*NOUNS, "New York", "summer"), rng.randrange(3))),
-        metadata={"exif": rng.choice(CAMERAS)},
+        metadata=METADATA | {"exif": rng.choice(CAMERAS)},
         processed_ms=5,
     )
 
