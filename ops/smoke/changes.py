@@ -44,6 +44,24 @@ def patch(journey: Journey) -> str:
     return "412 with a wrong ETag, 200 with the right one, 412 with the old one"
 
 
+def search(journey: Journey) -> str:
+    """Search finds an image by its new title, and no longer by words that it does not have."""
+    image = journey.need("posted")
+    title = journey.image(image.image_id)["data"]["title"]
+    require(journey.token in str(title), "the image has no title of this run")
+    query = f'"{title}" tag:smoke'
+
+    def found() -> list[str]:
+        listed = journey.json("GET", "/api/images", params={"q": query, "limit": 5})
+        return [item["data"]["image_id"] for item in listed["data"]]
+
+    journey.until(lambda: found() == [image.image_id], what="the search index", seconds=journey.timeout_seconds)
+    without = journey.json("GET", "/api/images", params={"q": f"{query} -smoke"})
+    require(without["data"] == [], "a word that was excluded was found")
+    expect(journey.call("GET", "/api/images", params={"q": '"smoke'}), 400, "bad_query")
+    return "found by its title and tag; 400 for a query that cannot be understood"
+
+
 def reprocess(journey: Journey) -> str:
     """Reprocess an image, which keeps its title and gets the same caption."""
     uploaded = journey.need("posted")

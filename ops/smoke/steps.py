@@ -25,6 +25,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("list with a cursor", reading.listing),
     ("statistics count the images", changes.statistics_count_them),
     ("PATCH with If-Match", changes.patch),
+    ("search", changes.search),
     ("reprocess", changes.reprocess),
     ("HEAD", gateway.head_responses),
     ("CORS", service.cross_origin),

@@ -137,6 +137,10 @@ def test_errors_are_returned_in_the_envelope(stack: Stack, checked: Checked) -> 
 def test_an_image_can_be_reprocessed_and_deleted(stack: Stack, checked: Checked) -> None:
     image_id = stack.upload(PHOTOGRAPH)
     first = processed(stack, image_id)
+    stack.api.patch(f"/api/images/{image_id}", json={"title": "Only this one"})
+    found = lambda: stack.api.get('/api/images?q="only this one"').json()["data"]  # noqa: E731
+    assert [image["data"]["image_id"] for image in until(found, seconds=60)] == [image_id]
+    checked("search finds an image by its new title")
     assert stack.api.post(f"/api/images/{image_id}/reprocess").status_code == 202
     until(lambda: (stack.image(image_id)["data"] or {}).get("processed_at") is not None, seconds=60)
     again = processed(stack, image_id)
