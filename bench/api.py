@@ -129,6 +129,7 @@ def _environment(url: str) -> dict[str, str]:
         "THUMBNAILS_BUCKET": "thumbnails",
         "IMAGES_TABLE": "images",
         "STATS_TABLE": "statistics",
+        "SEARCH_TABLE": "search",
         "QUEUE_URL": f"{url}/queue",
         "POWERTOOLS_METRICS_NAMESPACE": "image-pipeline",
         "POWERTOOLS_SERVICE_NAME": "api",

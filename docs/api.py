@@ -74,7 +74,7 @@ def document() -> str:
 
 def offline_app() -> FastAPI:
     """Return an application whose services are never called, which is enough for its schema."""
-    names = ("uploads_bucket", "thumbnails_bucket", "images_table", "stats_table", "queue_url")
+    names = ("uploads_bucket", "thumbnails_bucket", "images_table", "stats_table", "search_table", "queue_url")
     return create_app(connect(Settings.model_validate(dict.fromkeys(names, "none"))))
 
 

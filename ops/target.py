@@ -27,6 +27,7 @@ _RESOURCES = {
     "ThumbnailsBucket": "thumbnails_bucket",
     "ImagesTable": "images_table",
     "StatsTable": "stats_table",
+    "SearchTable": "search_table",
     "Queue": "queue_url",
     "ApiKeySecret": "api_key_secret_arn",
 }

@@ -25,10 +25,11 @@ FOLDERS = {
 AROUND_IT = ("local", "ops", "tests", "bench")
 """The tools around the pipeline. Nothing in the pipeline imports them."""
 
-# errors, model ← keys, settings ← stores ← services ← lifecycle; each imports only from its left.
+# errors, model ← keys, settings ← search ← stores ← services ← lifecycle; each imports only from its left.
 LAYERS = (
     {"errors", "retry", "model", "histogram", "formats", "renditions", "clock"},
     {"keys", "settings", "telemetry"},
+    {"search"},
     {"stores"},
     {"services"},
     {"lifecycle"},

@@ -26,6 +26,7 @@ from image_core.stores.events import EventBus
 from image_core.stores.images import Records
 from image_core.stores.objects import Storage
 from image_core.stores.queue import Queue
+from image_core.stores.search import SearchIndex
 from local.aws import application
 from local.deploy import table_arguments
 from local.template import read_template
@@ -240,6 +241,7 @@ class Stack:
         name = f"t{uuid.uuid4().hex[:12]}"
         self.uploads_bucket, self.thumbnails_bucket = f"{name}-uploads", f"{name}-thumbnails"
         self.images_table, self.stats_table = f"{name}-images", f"{name}-stats"
+        self.search_table = f"{name}-search"
         self.queue_url = "https://there.is.no.queue"
         self.event_bus = f"{name}-bus"
         self._create_tables(clients.dynamodb, streams=streams)
@@ -254,6 +256,7 @@ class Stack:
                 self.thumbnails_bucket: "ThumbnailsBucket",
                 self.images_table: "ImagesTable",
                 self.stats_table: "StatsTable",
+                self.search_table: "SearchTable",
                 self.queue_url: "Queue",
                 self.api_key_secret_arn: "ApiKeySecret",
                 self.event_bus: "EventBus",
@@ -264,6 +267,7 @@ class Stack:
             thumbnails_bucket=self.thumbnails_bucket,
             images_table=self.images_table,
             stats_table=self.stats_table,
+            search_table=self.search_table,
             queue_url=self.queue_url,
             event_bus_name=self.event_bus,
             **({"stats_shards": 3, "processor_timeout_seconds": 20, "pending_timeout_seconds": 30} | settings),
@@ -273,7 +277,11 @@ class Stack:
         self._plain = clients
 
     def _create_tables(self, dynamodb: Any, *, streams: bool) -> None:
-        for table, resource_name in ((self.images_table, "ImagesTable"), (self.stats_table, "StatsTable")):
+        for table, resource_name in {
+            self.images_table: "ImagesTable",
+            self.stats_table: "StatsTable",
+            self.search_table: "SearchTable",
+        }.items():
             shape = table_arguments(resource(resource_name)) if streams else table_shape(resource_name)
             dynamodb.create_table(TableName=table, **shape)
 
@@ -296,9 +304,10 @@ class Stack:
 
     def _connected(self, dynamodb: Any, s3: Any, sqs: Any, *, seed: int) -> Services:
         """Build the services as image_core.services does."""
+        records = self._records(dynamodb, seed=seed)
         return Services(
             settings=self.settings,
-            records=self._records(dynamodb, seed=seed),
+            records=records,
             storage=Storage(
                 s3,
                 uploads_bucket=self.uploads_bucket,
@@ -308,6 +317,13 @@ class Stack:
             ),
             queue=Queue(sqs, self.queue_url),
             events=EventBus(self.events, self.event_bus),
+            search=SearchIndex(
+                dynamodb,
+                self.search_table,
+                records=records,
+                sleep=self.clock.sleep,
+                rng=random.Random(seed),
+            ),
             secrets=self.secrets,  # type: ignore[arg-type]
             clock=Clock(self.clock, self.clock.sleep),
         )

@@ -30,6 +30,7 @@ def environment_of(stack: Stack, **variables: str) -> dict[str, str]:
         "THUMBNAILS_BUCKET": stack.thumbnails_bucket,
         "IMAGES_TABLE": stack.images_table,
         "STATS_TABLE": stack.stats_table,
+        "SEARCH_TABLE": stack.search_table,
         "QUEUE_URL": stack.queue_url,
         "AWS_ENDPOINT_URL": stack.url,
         "AWS_REGION": REGION,

@@ -82,8 +82,9 @@ def _dynamodb(operation: str, arguments: Mapping[str, Any], arns: Arns) -> list[
             for item in arguments["TransactItems"]
             for kind, write in item.items()
         ]
-    if operation == "batch_get_item":
-        return [Permission("dynamodb:BatchGetItem", table(name)) for name in arguments["RequestItems"]]
+    if operation in ("batch_get_item", "batch_write_item"):
+        action = "BatchGetItem" if operation == "batch_get_item" else "BatchWriteItem"
+        return [Permission(f"dynamodb:{action}", table(name)) for name in arguments["RequestItems"]]
     if operation in ("query", "scan"):
         index = f"/index/{arguments['IndexName']}" if "IndexName" in arguments else ""
         return [Permission(f"dynamodb:{operation.capitalize()}", table(arguments["TableName"]) + index)]

@@ -21,6 +21,7 @@ DESCRIPTION = {
         "THUMBNAILS_BUCKET": "thumbnails",
         "IMAGES_TABLE": "images",
         "STATS_TABLE": "stats",
+        "SEARCH_TABLE": "search",
         "QUEUE_URL": "http://127.0.0.1:4566/1/queue",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
     },

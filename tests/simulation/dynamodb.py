@@ -190,6 +190,22 @@ class FakeDynamoDB:
         )
         return {}
 
+    def batch_write_item(self, *, RequestItems: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
+        left: dict[str, list[dict[str, Any]]] = {}
+        for name, requests in RequestItems.items():
+            table = self._table(name, "BatchWriteItem")
+            keys = [table.key(_written(request)) for request in requests]
+            if len(requests) > 25 or len(set(keys)) < len(keys):
+                text = "Too many items, or an item twice"
+                raise refusal("dynamodb", "BatchWriteItem", "ValidationException", text)
+            for key, request in zip(keys, requests, strict=True):
+                if self.unprocessed():
+                    left.setdefault(name, []).append(request)
+                    continue
+                item = request.get("PutRequest", {}).get("Item")
+                self._write("BatchWriteItem", name, key, {}, lambda _, item=item: item and dict(item))
+        return {"UnprocessedItems": left}
+
     def transact_write_items(
         self, *, TransactItems: list[dict[str, Any]], ClientRequestToken: str | None = None
     ) -> Generator[float, None, dict[str, Any]]:
@@ -287,6 +303,11 @@ def _page_of(items: list[Attributes], key_names: list[str], *, cut: bool) -> dic
 def _plain(value: Mapping[str, Any]) -> Any:
     ((kind, plain),) = value.items()
     return int(plain) if kind == "N" else plain
+
+
+def _written(request: Mapping[str, Any]) -> Attributes:
+    item: Attributes = request["PutRequest"]["Item"] if "PutRequest" in request else request["DeleteRequest"]["Key"]
+    return item
 
 
 def _some(key: Key | None) -> Key:

@@ -23,6 +23,7 @@ from image_core.stores.events import EventBus, NotSent
 from image_core.stores.images import Records
 from image_core.stores.objects import Storage
 from image_core.stores.queue import Queue
+from image_core.stores.search import SearchIndex
 from image_processor.handler import Processor
 from image_recovery.handler import handle
 from image_stream.handler import handle as handle_changes
@@ -38,6 +39,7 @@ from tests.simulation.stream import FakeEvents, StreamSource
 from tests.simulation.world import Killed, Process, World, WorldExecutor
 
 UPLOADS, THUMBNAILS, IMAGES, STATS = "sim-uploads", "sim-thumbnails", "sim-images", "sim-stats"
+SEARCH = "sim-search"
 QUEUE, DEAD_LETTERS = "https://sqs.invalid/queue", "https://sqs.invalid/dead-letters"
 API_TIMEOUT_SECONDS = 29
 RECOVERY_TIMEOUT_SECONDS = 60
@@ -91,7 +93,8 @@ class Stack:
             DEAD_LETTERS: FakeQueue(conditions.visibility_seconds),
         }
         self.dynamodb = FakeDynamoDB(
-            {IMAGES: resource("ImagesTable"), STATS: resource("StatsTable")}, page=lambda: self.conditions.page()
+            {IMAGES: resource("ImagesTable"), STATS: resource("StatsTable"), SEARCH: resource("SearchTable")},
+            page=lambda: self.conditions.page(),
         )
         self.dynamodb.later = world.at
         self.dynamodb.lag = lambda: self.conditions.index_lag()
@@ -105,6 +108,7 @@ class Stack:
             thumbnails_bucket=THUMBNAILS,
             images_table=IMAGES,
             stats_table=STATS,
+            search_table=SEARCH,
             queue_url=QUEUE,
             stats_shards=3,
             thumbnails=SIZES,
@@ -149,19 +153,21 @@ class Stack:
         sqs: Any = Client(self.network, "sqs", self.sqs)
         events: Any = Client(self.network, "events", self.events)
         clock = Clock(self.world.now_ms, self.world.sleep)
+        records = Records(
+            dynamodb,
+            images_table=IMAGES,
+            stats_table=STATS,
+            stats_shards=self.settings.stats_shards,
+            clock=clock,
+            rng=random.Random(seed),
+        )
         return Services(
             settings=self.settings,
-            records=Records(
-                dynamodb,
-                images_table=IMAGES,
-                stats_table=STATS,
-                stats_shards=self.settings.stats_shards,
-                clock=clock,
-                rng=random.Random(seed),
-            ),
+            records=records,
             storage=Storage(s3, uploads_bucket=UPLOADS, thumbnails_bucket=THUMBNAILS, public_client=s3),
             queue=Queue(sqs, QUEUE),
             events=EventBus(events, "bus"),
+            search=SearchIndex(dynamodb, SEARCH, records=records, sleep=clock.sleep, rng=random.Random(seed)),
             secrets=None,  # the stack has no API key
             clock=clock,
         )

@@ -127,5 +127,7 @@ class StreamSource:
 
 def _passes(record: dict[str, Any]) -> bool:
     """Apply the filter of the event source mapping in template.yaml."""
-    new = record["dynamodb"].get("NewImage")
-    return new is None or new["status"]["S"] in ("success", "failed", "deleting")
+    old, new = (record["dynamodb"].get(name) for name in ("OldImage", "NewImage"))
+    if new is None or new["status"]["S"] in ("success", "failed", "deleting"):
+        return True
+    return old is not None and "processed_ms" in old

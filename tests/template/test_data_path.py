@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from moto.events.models import EventPattern
 
-from image_core.model import Status
+from image_core.model import Record, Status
 from image_core.settings import LEASE_MARGIN_SECONDS
+from image_core.stores.items import to_item
+from image_core.stores.search_items import changes
 from image_stream.events import event_of
 from local.options import CONTAINER_TIMING, LOCAL_TIMING
 from local.template import with_timing
@@ -105,31 +107,39 @@ def test_a_message_stays_hidden_for_the_time_that_aws_recommends(sam):
     assert times["Processor"]["MaxReceiveCount"] >= 5
 
 
-# Events about images
+# Events about images, and the search index
 
 STATUSES = [None, "reserved", "pending", "processing", "success", "failed", "deleting"]
 
 
-def change(old: str | None, new: str | None) -> dict[str, Any]:
-    """Build a record of the table's stream. A status is None if the image does not exist."""
+def change(old: Record | None, new: Record | None) -> dict[str, Any]:
+    """Build a record of the table's stream. A record of None does not exist."""
     images = {"OldImage": old, "NewImage": new}
     dynamodb: dict[str, Any] = {"Keys": {"image_id": {"S": "img_1"}}}
-    dynamodb |= {
-        name: {"image_id": {"S": "img_1"}, "status": {"S": status}} for name, status in images.items() if status
-    }
+    dynamodb |= {name: to_item(record) for name, record in images.items() if record}
     name = "MODIFY" if old and new else "INSERT" if new else "REMOVE"
     return {"eventName": name, "eventSource": "aws:dynamodb", "dynamodb": dynamodb}
 
 
-def test_every_change_that_causes_an_event_passes_the_filter(resources):
+def record_with(status: str | None, *, was_processed: bool) -> Record | None:
+    if status is None:
+        return None
+    processed_ms = 5 if was_processed or status in ("success", "failed") else None
+    return image_record(status=Status(status), title=f"title {status}", processed_ms=processed_ms)
+
+
+@pytest.mark.parametrize("was_processed", [False, True])
+def test_every_change_that_causes_an_event_or_changes_the_search_index_passes_the_filter(resources, was_processed):
     mapping = properties(resources, "StreamFunctionChanges")
     patterns = [EventPattern.load(one["Pattern"]) for one in mapping["FilterCriteria"]["Filters"]]
     for old, new in itertools.product(STATUSES, repeat=2):
-        passes = any(pattern.matches_event(change(old, new)) for pattern in patterns)
-        before, after = (image_record(status=Status(status)) if status else None for status in (old, new))
-        causes = event_of(before, after, written_ms=0, api_url="") is not None
-        assert passes or not causes, (old, new)
-        assert not passes or new in ("success", "failed", "deleting", None), (old, new)
+        before = record_with(old, was_processed=was_processed)
+        after = record_with(new, was_processed=was_processed and old is not None)
+        passes = any(pattern.matches_event(change(before, after)) for pattern in patterns)
+        causes_event = event_of(before, after, written_ms=0, api_url="") is not None
+        assert passes or not (causes_event or changes(before, after)), (old, new)
+        if not was_processed and old not in ("success", "failed"):
+            assert not passes or new in ("success", "failed", "deleting", None), (old, new)
 
 
 def test_failed_items_of_a_batch_are_delivered_again(resources):

@@ -77,6 +77,7 @@ PAGE: dict[str, Any] = {
     "status": "success",
     "data": [IMAGE],
     "next_cursor": "eyJ2IjoyLCJzdGF0dXMiOm51bGwsImZyb21fbXMiOm51bGx9",
+    "warnings": [],
     "error": None,
 }
 

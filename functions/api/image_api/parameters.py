@@ -8,6 +8,8 @@ from typing import Annotated
 from fastapi import Header, Path, Query
 from pydantic import AwareDatetime, ValidatorFunctionWrapHandler, WrapValidator
 
+from image_core.search.query import MAX_CHARACTERS
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -53,6 +55,15 @@ CreatedBefore = Annotated[
     Query(
         description="Only images created before this time (RFC 3339).",
         examples=["2026-11-21T10:00:00Z"],
+    ),
+]
+SearchText = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=MAX_CHARACTERS,
+        description="Only images that match this search.",
+        examples=['lake "red boat" -people tag:summer'],
     ),
 ]
 Sha256 = Annotated[

@@ -188,6 +188,7 @@ class ListResponse(_Response):
     status: Literal["success"] = "success"
     data: list[ImageResponse]
     next_cursor: str | None
+    warnings: list[str] = Field([], description="What is incomplete about the result of a search.")
     error: None = None
 
 

@@ -91,6 +91,7 @@ export interface ListResponse {
   status: "success";
   data: ImageResponse[];
   next_cursor: string | null;
+  warnings: string[];
   error: null;
 }
 

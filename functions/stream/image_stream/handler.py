@@ -1,4 +1,4 @@
-"""Send an event to the event bus for each image that was processed, failed or deleted."""
+"""Update the search index with each change, and send an event for each image that ended or was deleted."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from image_core.model import Record
 from image_core.services import Services, services
 from image_core.settings import settings
 from image_core.stores.events import Event, NotSent
-from image_core.stores.items import from_item
 from image_core.telemetry import count, instrumented
 from image_stream.events import event_of
+from image_stream.index import record_in, update_index
 
 log = logging.getLogger(__name__)
 
 
 def handle(event: dict[str, Any], services: Services) -> dict[str, Any]:
-    """Send the events of a batch of stream records, and return the first record whose event was not sent.
+    """Update the index and send the events of a batch, and return the first record that must be delivered again.
 
-    Lambda delivers that record and all later ones again. Events that were already sent are then sent twice.
+    Lambda delivers that record and all later ones again. Writing entries again changes nothing; events that were
+    already sent are sent twice.
     """
+    update_index(event["Records"], services)
     changes = [(record["dynamodb"]["SequenceNumber"], _event(record, services)) for record in event["Records"]]
     caused = [(sequence_number, one) for sequence_number, one in changes if one is not None]
     sent, failures = len(caused), []
@@ -40,15 +41,11 @@ def handle(event: dict[str, Any], services: Services) -> dict[str, Any]:
 def _event(record: dict[str, Any], services: Services) -> Event | None:
     change = record["dynamodb"]
     return event_of(
-        _record(change.get("OldImage")),
-        _record(change.get("NewImage")),
+        record_in(change.get("OldImage")),
+        record_in(change.get("NewImage")),
         written_ms=int(change["ApproximateCreationDateTime"] * 1000),
         api_url=(services.settings.api_url or "").rstrip("/"),
     )
-
-
-def _record(item: dict[str, Any] | None) -> Record | None:
-    return from_item(item) if item else None
 
 
 def _handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:

@@ -96,6 +96,13 @@ class BadCursor(PipelineError):
     default_message = "The cursor is invalid for this list. Start again without a cursor."
 
 
+class BadQuery(PipelineError):
+    """The search query cannot be understood. The message says why."""
+
+    code = "bad_query"
+    default_message = "The query cannot be understood."
+
+
 class Unavailable(PipelineError):
     """A store failed after all its retries. A later request may succeed."""
 

@@ -18,7 +18,12 @@ _FILE = {"400": {"unsupported_format", "empty_file"}, "409": {"idempotency_key_r
 _JSON = {"413": {"too_large"}, "415": {"unsupported_media_type"}, "422": {"invalid_request"}}
 ROUTES: dict[tuple[str, str], dict[str, set[str]]] = {
     ("post", "/api/images"): {"202": set()} | _FILE | _JSON,
-    ("get", "/api/images"): {"200": set(), "304": set(), "400": {"bad_cursor"}, "422": {"invalid_request"}},
+    ("get", "/api/images"): {
+        "200": set(),
+        "304": set(),
+        "400": {"bad_cursor", "bad_query"},
+        "422": {"invalid_request"},
+    },
     ("get", IMAGE): {"200": set(), "304": set(), "404": {"not_found"}},
     ("patch", IMAGE): {"200": set(), "404": {"not_found"}, "412": {"precondition_failed"}} | _JSON,
     ("delete", IMAGE): {"204": set(), "404": {"not_found"}, "412": {"precondition_failed"}},

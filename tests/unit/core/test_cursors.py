@@ -31,7 +31,7 @@ THAT_DAY = Listing(None, NOW_MS - 1000, NOW_MS + 1000)
 
 def changed(**members: Any) -> str:
     """Return a cursor of the complete list with these members replaced; None omits a member."""
-    valid = {"v": 3, "status": None, "from_ms": None, "until_ms": None, "sha256": None, "after": CREATED}
+    valid = {"v": 4, "status": None, "from_ms": None, "until_ms": None, "sha256": None, "q": None, "after": CREATED}
     return cursor_of({name: value for name, value in (valid | members).items() if value != "left out"})
 
 

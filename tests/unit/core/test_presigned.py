@@ -28,6 +28,7 @@ SETTINGS = Settings(
     thumbnails_bucket="the-thumbnails",
     images_table="images",
     stats_table="stats",
+    search_table="search",
     queue_url="https://queue",
 )
 

@@ -46,7 +46,9 @@ def test_many_threads_build_one_client():
 
 @pytest.fixture
 def settings() -> Settings:
-    names = dict.fromkeys(("uploads_bucket", "thumbnails_bucket", "images_table", "stats_table"), "name")
+    names = dict.fromkeys(
+        ("uploads_bucket", "thumbnails_bucket", "images_table", "stats_table", "search_table"), "name"
+    )
     inside, outside = "http://inside:4566", "http://outside:4566"
     return Settings(**names, queue_url="https://queue", aws_endpoint_url=inside, s3_public_endpoint_url=outside)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from image_core.errors import BadCursor, InternalFailure, PipelineError, Unavailable, UnsupportedFormat
+from image_core.errors import BadCursor, BadQuery, InternalFailure, PipelineError, Unavailable, UnsupportedFormat
 
 
 class RequestError(PipelineError):
@@ -95,6 +95,7 @@ class InternalError(RequestError):
 
 HTTP_STATUS: dict[type[PipelineError], int] = {
     BadCursor: 400,
+    BadQuery: 400,
     InvalidHost: 400,
     EmptyFile: 400,
     UnsupportedUpload: 400,

@@ -34,17 +34,20 @@ from image_api.parameters import (
     IfMatch,
     IfNoneMatch,
     ImageId,
+    SearchText,
     Sha256,
     milliseconds,
 )
 from image_api.responses import LOCATION_HEADER, PENDING_HEADERS, accepted, pending_headers, present
 from image_api.schemas import AcceptedResponse, ImagePatch, ImageResponse, ListResponse, PublicStatus
-from image_core.errors import BadCursor, Superseded, Unavailable, UploadIncomplete
+from image_core.errors import BadCursor, BadQuery, Superseded, Unavailable, UploadIncomplete
 from image_core.keys import upload_key
 from image_core.lifecycle.delete import delete, mark_for_caller
 from image_core.model import Record, Stage, Status
 from image_core.services import Services
+from image_core.stores.queries import Listing
 from image_core.stores.queue import ObjectEvent
+from image_core.stores.search import Found
 from image_core.telemetry import image_ended, note
 
 log = logging.getLogger(__name__)
@@ -136,7 +139,7 @@ def _store(record: Record, file: UploadFile, services: Services) -> None:
     "",
     response_model=ListResponse,
     response_description="A page.",
-    responses={200: {"headers": ETAG}, **_NOT_MODIFIED, **documented(BadCursor, InvalidRequest)},
+    responses={200: {"headers": ETAG}, **_NOT_MODIFIED, **documented(BadCursor, BadQuery, InvalidRequest)},
     summary="List images, newest first",
 )
 def list_images(
@@ -144,8 +147,9 @@ def list_images(
     services: Connected,
     limit: Annotated[int, Query(ge=1, le=100, description="Maximum number of images on a page.")] = 20,
     cursor: Annotated[
-        str | None, Query(max_length=512, description="`next_cursor` of the previous page of the same list.")
+        str | None, Query(max_length=2048, description="`next_cursor` of the previous page of the same list.")
     ] = None,
+    q: SearchText = None,
     status: Annotated[PublicStatus | None, Query(description="Only images that have this status now.")] = None,
     created_after: CreatedAfter = None,
     created_before: CreatedBefore = None,
@@ -160,21 +164,31 @@ def list_images(
 
     With `sha256`, an image is found as soon as its metadata are there.
 
+    With `q`, only images that match a search: all words, in caption, title, alt text, tags, file name and camera.
+    `"exact phrase"`, `-word`, `tag:lake`, `camera:canon`; `caption:none` and `alt:none` (images without one) only
+    together with a word or `status`. A page of a search may be empty although later ones are not. A change is found
+    a second or so after it was made.
+
     A page has at most `limit` images and 3,000,000 bytes. Only `next_cursor` shows whether there are more.
     """
-    page = services.records.page(
-        limit=limit,
-        cursor=cursor,
+    listing = Listing(
         status=Status(status) if status else None,
         from_ms=milliseconds(created_after) if created_after else None,
         until_ms=milliseconds(created_before) if created_before else None,
         sha256=sha256,
+        q=q,
     )
+    if q is None:
+        found = Found(services.records.read(listing, limit=limit, cursor=cursor))
+    else:
+        found = services.search.find(listing, limit=limit, cursor=cursor)
+    page, warnings = found.page, list(found.warnings)
     images = [present(record, request, services) for record in page.records]
-    content = serialized(ListResponse(data=images, next_cursor=page.next_cursor))
+    content = serialized(ListResponse(data=images, next_cursor=page.next_cursor, warnings=warnings))
     if len(content) > MAX_PAGE_BYTES:
         page = page.first(_fitting(images))
-        content = serialized(ListResponse(data=images[: len(page.records)], next_cursor=page.next_cursor))
+        fitting = images[: len(page.records)]
+        content = serialized(ListResponse(data=fitting, next_cursor=page.next_cursor, warnings=warnings))
     return json_bytes_response(content, if_none_match)
 
 

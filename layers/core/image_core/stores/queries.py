@@ -19,9 +19,10 @@ from image_core.stores.items import LISTED, deadline_of, from_item, to_item
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+MAX_FILTERED = 1_000
 _MAX_KEYS_A_BATCH = 100
 _BATCH_TRIES = 8
-_CURSOR_VERSION = 3
+_CURSOR_VERSION = 4
 _LATEST_MS = 10**15 - 1
 _CREATED_ORDER = re.compile(r"(\d{15})#(img_\w{26})", re.ASCII)
 _STATUS_ORDER = re.compile(r"(\d{15})#(img_\w{26})#(\d{15})", re.ASCII)
@@ -39,13 +40,14 @@ class Index:
 
 @dataclass(frozen=True)
 class Listing:
-    """Which images a list contains: those with this `status` now, created in [`from_ms`, `until_ms`), and with this
-    SHA-256 (hex) of the original."""
+    """Which images a list contains: those with this `status` now, created in [`from_ms`, `until_ms`), with this
+    SHA-256 (hex) of the original, and that match the query `q` (as the user wrote it)."""
 
     status: Status | None = None
     from_ms: int | None = None
     until_ms: int | None = None
     sha256: str | None = None
+    q: str | None = None
 
     @property
     def index(self) -> Index:
@@ -62,6 +64,14 @@ class Listing:
         first = 0 if self.from_ms is None else max(0, self.from_ms)
         last = _LATEST_MS if self.until_ms is None else min(_LATEST_MS, self.until_ms - 1)
         return first, last
+
+    def contains(self, record: Record) -> bool:
+        """Whether a record has the status and the SHA-256 of the list now."""
+        return (
+            record.status in PUBLIC_STATUSES
+            and self.status in (None, record.status)
+            and self.sha256 in (None, record.sha256)
+        )
 
 
 @dataclass(frozen=True)
@@ -90,15 +100,19 @@ def encode_cursor(listing: Listing, order: str) -> str:
     return base64.urlsafe_b64encode(payload.encode()).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str, listing: Listing) -> str:
-    """Return the entry that a cursor continues after. Raises `BadCursor` if the cursor is not from this list."""
+def decode_cursor(cursor: str, listing: Listing, *, in_search: bool = False) -> str:
+    """Return the entry that a cursor continues after, in the list's index or in the search index.
+
+    Raises `BadCursor` if the cursor is not from this list.
+    """
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         payload = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         version, order = payload.pop("v"), payload.pop("after")
     except (binascii.Error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadCursor from error
-    form = _STATUS_ORDER if listing.index.order == "status_order" else _CREATED_ORDER
+    by_status = listing.index.order == "status_order" and not in_search
+    form = _STATUS_ORDER if by_status else _CREATED_ORDER
     match = form.fullmatch(order) if isinstance(order, str) else None
     if version != _CURSOR_VERSION or payload != asdict(listing) or not match or not is_image_id(match.group(2)):
         raise BadCursor
@@ -133,11 +147,22 @@ class Queries:
         until_ms: int | None = None,
         sha256: str | None = None,
     ) -> Page:
-        """Read up to `limit` (1 to 100) visible records, newest first. `Listing` explains the filters.
+        """`read` with the filters of a `Listing`."""
+        return self.read(Listing(status, from_ms, until_ms, sha256), limit=limit, cursor=cursor)
 
-        The cost depends on the page, not on the table. Raises `BadCursor`.
+    def read(
+        self,
+        listing: Listing,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        matches: Callable[[Record], bool] | None = None,
+    ) -> Page:
+        """Read up to `limit` (1 to 100) visible records, newest first.
+
+        The cost depends on the page, not on the table. With `matches`, records for which it is false are left out,
+        and a page also ends after reading MAX_FILTERED of them. Raises `BadCursor`.
         """
-        listing = Listing(status, from_ms, until_ms, sha256)
         order_name = listing.index.order
         after = decode_cursor(cursor, listing) if cursor is not None else None
         first, last = listing.bounds
@@ -145,24 +170,25 @@ class Queries:
             return Page(listing, [], [], None)
         found: list[Record] = []
         orders: list[str] = []
+        read = 0
         while True:
-            entries, is_last = self._entries(listing, limit=limit - len(found), after=after)
+            count = limit - len(found) if matches is None else _MAX_KEYS_A_BATCH
+            entries, is_last = self._entries(listing, limit=count, after=after)
+            read += len(entries)
             order_of = {entry["image_id"]["S"]: entry[order_name]["S"] for entry in entries}
             for record in self.get_many(list(order_of)):
                 # The index lags behind the table: records that have changed since no longer belong here.
-                if (
-                    record.status in PUBLIC_STATUSES
-                    and status in (None, record.status)
-                    and sha256 in (None, record.sha256)
-                ):
+                if listing.contains(record) and (matches is None or matches(record)):
                     found.append(record)
                     orders.append(order_of[record.image_id])
             if entries:
                 after = entries[-1][order_name]["S"]
-            if is_last or after is None:
+            ended = is_last or after is None
+            if ended and len(found) <= limit:
                 return Page(listing, found, orders, None)
-            if len(found) >= limit:
-                return Page(listing, found, orders, encode_cursor(listing, after))
+            if len(found) >= limit or (matches is not None and read >= MAX_FILTERED):
+                assert after is not None
+                return Page(listing, found, orders, encode_cursor(listing, after)).first(limit)
 
     def same_content(self, sha256: str, *, limit: int, newest_first: bool) -> list[str]:
         """Read the ids of up to `limit` images whose original has this SHA-256. The index may lag behind."""
