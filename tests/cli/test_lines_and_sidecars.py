@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -147,6 +148,19 @@ def test_images_of_one_name_have_a_sidecar_each_and_keep_it(tmp_path: Path) -> N
     assert all(words in (tmp_path / name).read_bytes() for name, words in paths.items())
     assert sidecars.write(record(OTHER_ID, caption="three"))[0] is State.WRITTEN
     assert b"three" in (tmp_path / f"lake-{OTHER_ID}.jpg.xmp").read_bytes()
+
+
+@pytest.mark.parametrize("size", [None, 5])
+def test_a_sidecar_belongs_to_the_image_with_the_bytes_of_the_file(tmp_path: Path, size: int | None) -> None:
+    (tmp_path / "lake.jpg").write_bytes(b"older")
+    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("newer", "older")}
+    newer = record(OTHER_ID, caption="newer", metadata={"sha256": digests["newer"], "size_bytes": size})
+    older = record(caption="older", metadata={"sha256": digests["older"], "size_bytes": size})
+    sidecars = Sidecars(tmp_path, force=False)
+    assert [sidecars.write(image)[1] for image in (newer, older)] == [
+        tmp_path / f"lake-{OTHER_ID}.jpg.xmp",
+        tmp_path / "lake.jpg.xmp",
+    ]
 
 
 FOREIGN = b'<?xml version="1.0"?><x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="XMP Core 4.4.0-Exiv2"></x:xmpmeta>'
