@@ -20,6 +20,10 @@ from image_core.errors import Unavailable
 from image_core.services import Services
 from ops.checkpoint import Checkpoint
 from ops.display import bars, show
+from ops.imports.buckets import BadSource, Buckets
+from ops.imports.run import Imported, import_bucket
+from ops.imports.run import Plan as ImportPlan
+from ops.imports.summary import explained, lines
 from ops.options import Options, parse
 from ops.rate import RateLimit
 from ops.reconcile import Plan, TooManyErrors, new_report, reconcile
@@ -50,9 +54,9 @@ def main(arguments: Sequence[str]) -> int:
             return _teardown(options)
         target = _target(options)
         services = target.connect(workers=options.workers)
-        run = {"reconcile": _reconcile, "reprocess": _reprocess, "reindex": _reindex}[options.command]
-        return run(options, target, services)
-    except (NoSuchStack, Refused) as error:
+        run = {"reconcile": _reconcile, "reprocess": _reprocess, "reindex": _reindex, "import": _import}
+        return run[options.command](options, target, services)
+    except (NoSuchStack, BadSource, Refused) as error:
         _print_error(error)
         return USAGE
     except Incomplete as error:
@@ -175,6 +179,42 @@ def _reindex(options: Options, target: Target, services: Services) -> int:
             f" {done.not_searchable:,} lack search entries; {action}."
         )
     return CLEAN
+
+
+def _import(options: Options, target: Target, services: Services) -> int:
+    buckets = Buckets.connect(options.source_bucket, target, workers=options.workers)
+    checkpoint = Checkpoint(
+        options.state or Path(".local") / f"import-{buckets.source}.json",
+        f"{buckets.source}/{options.prefix} to {buckets.destination}",
+    )
+    plan = ImportPlan(
+        prefix=options.prefix,
+        max_image_bytes=target.settings.max_image_bytes,
+        apply=options.apply,
+        include_deleted=options.include_deleted,
+        start_after=checkpoint.read() if options.resume else "",
+        workers=options.workers,
+    )
+    done = Imported()
+    try:
+        with bars({}) as progress:
+            import_bucket(
+                buckets,
+                plan,
+                rate=RateLimit(options.rate, now_ms=services.clock.now_ms, sleep=time.sleep),
+                done=done,
+                failed=lambda key, error: _print_error(f"{key!r}: {explained(error)}"),
+                progress=progress,
+                # A dry run does nothing that could be resumed.
+                checkpoint=checkpoint.write if options.apply else lambda _: None,
+            )
+        if options.apply:
+            checkpoint.remove()
+    finally:
+        print(f"s3://{buckets.source}/{options.prefix} to {target.name}:")
+        for line in lines(done, apply=options.apply, crosses_regions=buckets.crosses_regions):
+            print(line)
+    return DIFFERENT if done.errors else CLEAN
 
 
 def _smoke(options: Options) -> int:

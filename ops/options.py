@@ -1,4 +1,4 @@
-"""The command line of `python -m ops`: `reconcile`, `reindex`, `reprocess`, `smoke`, `teardown`."""
+"""The command line of `python -m ops`: `import`, `reconcile`, `reindex`, `reprocess`, `smoke`, `teardown`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ EXIT_CODES = """exit codes:
   2    the command line is invalid, or there is no such stack, or the local stack has stopped
   3    not everything could be checked: see the messages and the report
   130  interrupted; --resume continues with the originals where it stopped"""
+
+IMPORT_EXIT_CODES = """exit codes:
+  0    all pictures that can be imported are imported (without --apply: the bucket was examined)
+  1    some objects could not be examined or copied: see the messages, then run it again
+  2    the command line is invalid, there is no such bucket or stack, or the local stack has stopped
+  3    the bucket could not be examined completely: see the message
+  130  interrupted; run it again, or continue with --resume"""
 
 SMOKE_EXIT_CODES = """exit codes:
   0    every step passed, or was skipped for the reason that is shown
@@ -57,6 +64,10 @@ class Options:
     state: Path | None
     min_age_seconds: float | None
     settle_seconds: float
+    # import
+    source_bucket: str
+    prefix: str
+    include_deleted: bool
     # reprocess
     status: Status
     code: str | None
@@ -100,12 +111,7 @@ def parse(arguments: Sequence[str]) -> Options:
     )
     for command in (reconcile, reprocess, reindex):
         _add_target(command)
-        command.add_argument(
-            "--apply", action="store_true", help="make the changes; without this nothing is changed"
-        )
-        command.add_argument(
-            "--rate", type=_positive, default=50.0, metavar="N", help="maximum changes per second (%(default)s)"
-        )
+        _add_apply(command)
     add = reconcile.add_argument
     add("--report", type=Path, metavar="FILE", help="write the findings to this file, as JSON")
     add("--resume", action="store_true", help="continue with the originals where an interrupted --apply stopped")
@@ -136,6 +142,7 @@ def parse(arguments: Sequence[str]) -> Options:
     force_help = "compute captions again that could be copied, because nothing has changed"
     add("--force", action="store_true", help=force_help)
     add("--limit", type=_count, metavar="N", help="maximum number of images")
+    _add_import(commands)
     smoke = _add_smoke(commands)
     _add_teardown(commands)
     given = vars(parser.parse_args(arguments))
@@ -145,6 +152,33 @@ def parse(arguments: Sequence[str]) -> Options:
         reprocess.error("--code requires --status failed")
     unused: dict[str, Any] = {field.name: None for field in dataclasses.fields(Options)} | {"workers": 1}
     return Options(**(unused | given))
+
+
+def _add_import(commands: Any) -> None:
+    command: argparse.ArgumentParser = commands.add_parser(
+        "import",
+        help="import the pictures of another bucket",
+        description="Copies the pictures of another bucket into the uploads bucket, on the server side, where they "
+        "become images. Without --apply it only prints what it would import, and what that costs. Objects that "
+        "were imported before, or whose images were deleted, are not copied again.",
+        epilog=IMPORT_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_target(command)
+    _add_apply(command)
+    add = command.add_argument
+    add("--bucket", dest="source_bucket", required=True, metavar="NAME", help="the bucket to import")
+    add("--prefix", default="", metavar="TEXT", help="only objects whose keys begin with this (default: all)")
+    add("--include-deleted", action="store_true", help="import objects again whose images were deleted")
+    add("--resume", action="store_true", help="continue where an interrupted --apply stopped")
+    add("--state", type=Path, metavar="FILE", help="where to store that position (.local/import-BUCKET.json)")
+    add("--workers", type=_count, default=16, metavar="N", help="maximum parallel calls to S3 (%(default)s)")
+
+
+def _add_apply(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--apply", action="store_true", help="make the changes; without this nothing is changed")
+    add("--rate", type=_positive, default=50.0, metavar="N", help="maximum changes per second (%(default)s)")
 
 
 def _add_smoke(commands: Any) -> argparse.ArgumentParser:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -29,6 +29,21 @@ class Reservation:
     method: str
     url: str
     headers: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of a list, and the cursor of the next one (None on the last)."""
+
+    images: list[Image]
+    next_cursor: str | None
+
+
+OnWarning = Callable[[str], None]
+
+
+def _ignore_warning(_: str) -> None:
+    """Do nothing."""
 
 
 class Client:
@@ -104,21 +119,48 @@ class Client:
         response = await self._connection.call("GET", _path(image_id))
         return _image(response, image_id), retry_after(response)
 
-    async def images(self, *, page: int = LARGEST_PAGE, **filters: str | None) -> AsyncIterator[Image]:
-        """All images that match the filters (`status`, `created_after`, `created_before`, `sha256`), newest
-        first."""
+    async def images(
+        self, *, page: int = LARGEST_PAGE, on_warning: OnWarning = _ignore_warning, **filters: str | None
+    ) -> AsyncIterator[Image]:
+        """All images that match the filters of `pages`, newest first."""
+        async for found in self.pages(limit=page, on_warning=on_warning, **filters):
+            for image in found.images:
+                yield image
+
+    async def pages(
+        self,
+        *,
+        limit: int = LARGEST_PAGE,
+        cursor: str | None = None,
+        on_warning: OnWarning = _ignore_warning,
+        **filters: str | None,
+    ) -> AsyncIterator[Page]:
+        """Pages of images that match the filters (`status`, `q`, `created_after`, `created_before`, `sha256`).
+
+        They begin at `cursor`, and may be empty. `on_warning` is called once for each warning about the result.
+        """
         parameters: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
-        parameters["limit"] = min(page, LARGEST_PAGE)
+        parameters["limit"] = min(limit, LARGEST_PAGE)
+        warned: set[str] = set()
         while True:
+            if cursor is not None:
+                parameters["cursor"] = cursor
             response = await self._connection.call("GET", "/api/images", params=parameters)
             parsed = document(response)
+            warnings = parsed.get("warnings", [] if "q" not in parameters else None)
             if not isinstance(parsed.get("data"), list):
                 raise not_the_api(response)
-            for item in parsed["data"]:
-                yield Image(item if isinstance(item, dict) else {})
-            if not parsed.get("next_cursor"):
+            if not isinstance(warnings, list):
+                # An API of an earlier version ignores `q`, and returns all images.
+                raise ApiError(response.status_code, "no_search", "This API cannot search. Update the stack.")
+            for warning in map(str, warnings):
+                if warning not in warned:
+                    warned.add(warning)
+                    on_warning(warning)
+            cursor = parsed.get("next_cursor") or None
+            yield Page([Image(item if isinstance(item, dict) else {}) for item in parsed["data"]], cursor)
+            if cursor is None:
                 return
-            parameters["cursor"] = parsed["next_cursor"]
 
     async def with_sha256(self, sha256: str) -> Image | None:
         """The newest image with these bytes that has not failed. None if there is none."""

@@ -41,6 +41,12 @@ def safe_name(image: Image) -> str:
     return f"{stem}.{extension}" if extension else stem
 
 
+def name_with_id(name: str, image: Image) -> str:
+    """`name` with the image's id before the extension, for images that have the same name."""
+    path = Path(name)
+    return f"{path.stem}-{image.image_id}{path.suffix}"
+
+
 def thumbnail_name(image: Image, size: str, content_type: str) -> str:
     """The file name of a thumbnail: `photo.jpg` becomes `photo-small.jpg`, with the extension of its type."""
     name = Path(safe_name(image))
@@ -63,7 +69,7 @@ async def keep(
         nonlocal target, size
         target = folder / _single_component(name(response))
         if not force and os.path.lexists(target):
-            raise _exists(target)
+            raise already_exists(target)
         # "x" does not follow symbolic links. A retry discards the partial file of the previous attempt.
         partial.unlink(missing_ok=True)
         with partial.open("xb") as stream:
@@ -72,7 +78,7 @@ async def keep(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         await fetch(receive)
-        _put_in_place(partial, target, force=force)
+        put_in_place(partial, target, force=force)
     except OSError as error:
         raise FileError(f"{target}: {error.strerror or error}") from error
     finally:
@@ -93,21 +99,23 @@ def _single_component(name: str) -> str:
     return name
 
 
-def _put_in_place(partial: Path, target: Path, *, force: bool) -> None:
+def put_in_place(partial: Path, target: Path, *, force: bool) -> None:
+    """Give a complete file its name. Raises `FileError` if the name is taken and `force` is not set."""
     if force:
         partial.replace(target)
         return
     try:
         os.link(partial, target)  # unlike a rename, it never replaces a file
     except FileExistsError as error:
-        raise _exists(target) from error
+        raise already_exists(target) from error
     except OSError:  # a file system without hard links
         if os.path.lexists(target):
-            raise _exists(target) from None
+            raise already_exists(target) from None
         partial.rename(target)
 
 
-def _exists(target: Path) -> FileError:
+def already_exists(target: Path) -> FileError:
+    """Return the error for a file that would be replaced."""
     return FileError(f"{target} already exists; use --force to replace it")
 
 

@@ -1,4 +1,4 @@
-"""Progress bars: one for each file that is being uploaded, and one for all."""
+"""Progress bars: one for each file that is being uploaded, and one for all; and a count of images."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    SpinnerColumn,
     TaskID,
     TaskProgressColumn,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
@@ -92,6 +94,35 @@ class Bars:
 
     def _name_all(self) -> None:
         self._progress.update(self._all, name=f"{self._done} of {self._count} files")
+
+
+class CountBar:
+    """A count of images and their rate. Without a console, nothing is shown. A context manager."""
+
+    def __init__(self, console: Console | None, done: int = 0) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.completed:,.0f} images", markup=False),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TimeElapsedColumn(),
+            console=console,
+            disable=console is None,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=None, completed=done, rate="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def advance(self, count: int) -> None:
+        """Count images."""
+        self._progress.advance(self._task, count)
+        speed = self._progress.tasks[0].speed
+        self._progress.update(self._task, rate=f"{speed:,.0f}/s" if speed else "")
 
 
 def _name_column() -> Column:

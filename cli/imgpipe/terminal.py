@@ -40,6 +40,11 @@ class Terminal:
             return None if self.as_json else self.out
         return self.err if self.err.is_terminal else None
 
+    @property
+    def err_screen(self) -> Console | None:
+        """The console for progress on stderr. None if that is no terminal, or if output is off."""
+        return self.err if self.err.is_terminal and not self.quiet else None
+
     def json(self, value: object) -> None:
         """Print one JSON document in a line. It is ASCII, so that any terminal and pipe supports it."""
         sys.stdout.write(json.dumps(value) + "\n")
@@ -65,6 +70,10 @@ class Terminal:
         """Print a note, which is not a result."""
         if not self.quiet:
             (self.screen or self.err).print(Text(harmless(text), style="dim"), soft_wrap=True)
+
+    def warning(self, text: str) -> None:
+        """Print a warning about the results, on stderr."""
+        self.err.print(Text.assemble(("imgpipe: ", "bold yellow"), harmless(text)), soft_wrap=True)
 
     def error(self, text: str) -> None:
         """Print an error."""

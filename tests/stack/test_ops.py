@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,32 @@ def test_an_existing_bucket_is_imported(stack: Stack, tmp_path: Path, count: int
     stack.assert_statistics_are_exact()
     code, report = reconcile(stack, tmp_path)
     assert (code, report["clean"], report["counters"]["state"]) == (0, True, "equal")
+
+
+def test_another_bucket_is_imported(stack: Stack, tmp_path: Path) -> None:
+    source = f"photos-{uuid.uuid4().hex[:8]}"
+    stack.s3.create_bucket(Bucket=source)
+    names = [f"{source} {number} é+%.jpg" for number in range(3)]
+    for name in names:
+        stack.s3.put_object(Bucket=source, Key=f"2024/{name}", Body=pictures.jpeg(320, 240))
+    stack.s3.put_object(Bucket=source, Key="2024/notes.txt", Body=b"a text")
+    state = ["--state", str(tmp_path / "state.json")]
+
+    code, output = ops(stack, tmp_path, "import", "--bucket", source, "--prefix", "2024/", *state)
+    assert (code, "4 objects listed, 3 to import" in output, "--apply copies them" in output) == (0, True, True)
+
+    for copied in (3, 0):
+        code, output = ops(stack, tmp_path, "import", "--bucket", source, "--apply", *state)
+        assert (code, f"{copied} objects were copied" in output) == (0, True), output
+        for name in names:
+            image = stack.dropped(name)
+            assert (image["status"], bool(image["data"]["metadata"]["caption"])) == ("success", True)
+    imported = [image for image in stack.images() if image["data"]["original_name"] in names]
+    assert len(imported) == 3
+    stack.assert_statistics_are_exact()
+
+    code, output = ops(stack, tmp_path, "import", "--bucket", "no-such-bucket")
+    assert (code, output.count("\n")) == (2, 1)
 
 
 def test_failed_images_can_be_reprocessed_by_error_code(stack: Stack, tmp_path: Path) -> None:

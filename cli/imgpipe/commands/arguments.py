@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from imgpipe.images import is_image_id
+
+
+class Status(StrEnum):
+    """Statuses that a list can be filtered by."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    SUCCESS = "success"
+    FAILED = "failed"
 
 
 def _checked_ids(ids: list[str]) -> list[str]:
@@ -31,6 +41,20 @@ Ids = Annotated[list[str], typer.Argument(metavar="ID", callback=_checked_ids, h
 AnyIds = Annotated[list[str] | None, typer.Argument(metavar="ID", callback=_checked_ids, help="Ids of images.")]
 Id = Annotated[
     str, typer.Argument(metavar="ID", callback=lambda value: _checked_ids([value])[0], help="An image's id.")
+]
+_WHEN = "Date or time (ISO 8601; local without a zone)."
+OfStatus = Annotated[Status | None, typer.Option("--status", help="Only images with this status.")]
+CreatedAfter = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", callback=utc_time, help=f"Only images created at this time or later. {_WHEN}"),
+]
+CreatedBefore = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", callback=utc_time, help=f"Only images created before this time. {_WHEN}"),
+]
+Query = Annotated[
+    str | None,
+    typer.Option("--query", metavar="TEXT", help="Only images that match this search, as in `imgpipe search`."),
 ]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="How many images to handle in parallel.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the images are processed, and show the captions.")]

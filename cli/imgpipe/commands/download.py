@@ -14,8 +14,8 @@ import typer
 
 from imgpipe.batches import for_each
 from imgpipe.client import Client
-from imgpipe.commands.arguments import Ids, Jobs
-from imgpipe.downloads import Fetch, keep, print_out, safe_name, thumbnail_name
+from imgpipe.commands.arguments import AnyIds, Jobs, Query
+from imgpipe.downloads import Fetch, keep, name_with_id, print_out, safe_name, thumbnail_name
 from imgpipe.errors import OK, SOME_FAILED, USAGE, ImgpipeError, NotFound
 from imgpipe.images import Image
 from imgpipe.session import session_of
@@ -36,7 +36,8 @@ def _checked_size(size: str) -> str:
 
 def download(
     context: typer.Context,
-    ids: Ids,
+    ids: AnyIds = None,
+    query: Query = None,
     size: Annotated[
         str,
         typer.Option(
@@ -56,8 +57,12 @@ def download(
     session = session_of(context)
     terminal = session.terminal
     target = Path(output)
-    is_folder = target.is_dir() or len(ids) > 1 or output.endswith(("/", os.sep))
-    if len(ids) > 1 and (output == "-" or (target.exists() and not target.is_dir())):
+    if bool(ids) == (query is not None):
+        terminal.error("Pass either image ids or --query.")
+        raise typer.Exit(USAGE)
+    is_one = len(ids or []) == 1
+    is_folder = target.is_dir() or not is_one or output.endswith(("/", os.sep))
+    if not is_one and (output == "-" or (target.exists() and not target.is_dir())):
         terminal.error("Several images need a folder: pass one with --output.")
         raise typer.Exit(USAGE)
 
@@ -92,7 +97,12 @@ def download(
             else:
                 terminal.error(f"{image_id}: {error}")
 
-        await for_each(ids, one, jobs=jobs, failed=failed)
+        chosen = list(ids or [])
+        if query is not None:
+            chosen = [image.image_id async for image in client.images(q=query, on_warning=terminal.warning)]
+            if not chosen:
+                terminal.note("No images found.")
+        await for_each(chosen, one, jobs=jobs, failed=failed)
         return code
 
     session.run(act)
@@ -121,7 +131,7 @@ def _own_name(image: Image, size: str, content_type: str, used_names: set[str]) 
     """The image's name, with its id appended if another image of this batch has that name on any file system."""
     path = Path(safe_name(image) if size == ORIGINAL else thumbnail_name(image, size, content_type))
     while path.name.casefold() in used_names:
-        path = path.with_name(f"{path.stem}-{image.image_id}{path.suffix}")
+        path = Path(name_with_id(path.name, image))
     used_names.add(path.name.casefold())
     return path.name
 

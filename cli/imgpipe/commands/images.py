@@ -1,4 +1,4 @@
-"""Commands that read (`list`, `show`, `stats`) and commands that change (`delete`, `reprocess`)."""
+"""Commands that read (`show`, `stats`) and commands that change (`delete`, `reprocess`)."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ from typing import Annotated
 import typer
 
 from imgpipe.batches import for_each
-from imgpipe.client import LARGEST_PAGE, Client
-from imgpipe.commands.arguments import AnyIds, Id, Ids, Jobs, Wait, utc_time
+from imgpipe.client import Client
+from imgpipe.commands.arguments import (
+    AnyIds,
+    Id,
+    Ids,
+    Jobs,
+    Query,
+    Status,
+    Wait,
+)
 from imgpipe.commands.watch import watch_until_finished
 from imgpipe.errors import INTERRUPTED, OK, SOME_FAILED, BadUsage, ImgpipeError
-from imgpipe.images import Image
-from imgpipe.render import LIST_TITLES, details, list_row, list_table, pairs, stats_rows
+from imgpipe.render import details, pairs, stats_rows
 from imgpipe.session import session_of
 from imgpipe.terminal import Terminal, failure, styled
 from imgpipe.text import counted
-
-
-class Status(StrEnum):
-    """Statuses that a list can be filtered by."""
-
-    PENDING = "pending"
-    PROCESSING = "processing"
-    SUCCESS = "success"
-    FAILED = "failed"
 
 
 class Stage(StrEnum):
@@ -36,61 +34,6 @@ class Stage(StrEnum):
     ALL = "all"
     THUMBNAILS = "thumbnails"
     CAPTION = "caption"
-
-
-_When = "Date or time (ISO 8601; local without a zone)."
-
-
-def list_images(
-    context: typer.Context,
-    status: Annotated[Status | None, typer.Option(help="Only images with this status.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
-    every: Annotated[bool, typer.Option("--all", help="All images; overrides --limit.")] = False,
-    created_after: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", callback=utc_time, help=f"Only images created at this time or later. {_When}"),
-    ] = None,
-    created_before: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", callback=utc_time, help=f"Only images created before this time. {_When}"),
-    ] = None,
-) -> None:
-    """List images, newest first."""
-    session = session_of(context)
-    terminal = session.terminal
-
-    async def act(client: Client) -> int:
-        found = client.images(
-            page=LARGEST_PAGE if every else limit + 1,  # one more than shown, to know whether there are more
-            status=status,
-            created_after=created_after,
-            created_before=created_before,
-        )
-        listed: list[Image] = []
-        count, has_more = 0, False
-        async for image in found:
-            if not every and count == limit:
-                has_more = True
-                break
-            count += 1
-            if terminal.as_json:
-                terminal.json(image.raw)
-            elif terminal.is_for_people:
-                listed.append(image)
-            else:
-                if count == 1:
-                    terminal.row(*LIST_TITLES)
-                terminal.row(*list_row(image))
-        if listed:
-            rows = [list_row(image) for image in listed]
-            terminal.rows(LIST_TITLES, rows, list_table(rows, terminal.out.width))
-        elif not count:
-            terminal.note("No images found.")
-        if has_more:
-            terminal.note(f"Only the newest {counted(limit, 'image')} shown. --limit N or --all shows more.")
-        return OK
-
-    session.run(act)
 
 
 def show(context: typer.Context, image_id: Id) -> None:
@@ -157,6 +100,7 @@ def reprocess(
     context: typer.Context,
     ids: AnyIds = None,
     failed: Annotated[bool, typer.Option("--failed", help="All failed images.")] = False,
+    query: Query = None,
     stage: Annotated[Stage, typer.Option(help="What to recreate; the rest is kept.")] = Stage.ALL,
     force: Annotated[
         bool, typer.Option("--force", help="Compute captions even if they could be copied, unchanged.")
@@ -166,15 +110,20 @@ def reprocess(
 ) -> None:
     """Process images again. The old results stay until the new ones are ready."""
     session = session_of(context)
-    if bool(ids) == failed:
-        session.terminal.error("Pass either image ids or --failed.")
+    if bool(ids) == (failed or query is not None):
+        session.terminal.error("Pass either image ids, or --failed, --query or both.")
         raise typer.Exit(BadUsage.exit_code)
 
     async def act(client: Client) -> int:
         # All ids are read first, because reprocessing images changes the list of failed ones.
-        chosen = list(ids or []) or [image.image_id async for image in client.images(status="failed")]
+        chosen = list(ids or [])
         if not chosen:
-            session.terminal.note("There are no failed images.")
+            found = client.images(
+                status=Status.FAILED if failed else None, q=query, on_warning=session.terminal.warning
+            )
+            chosen = [image.image_id async for image in found]
+        if not chosen:
+            session.terminal.note("There are no failed images." if query is None else "No images found.")
         reprocessed_ids: list[str] = []
 
         async def begin(image_id: str) -> None:

@@ -32,6 +32,12 @@ def test_reprocess_recreates_everything_without_a_stage() -> None:
     assert parse(["reprocess", "--stage", "caption"]).stage is Stage.CAPTION
 
 
+def test_import_is_a_dry_run_of_a_whole_bucket_by_default() -> None:
+    options = parse(["import", "--bucket", "photos"])
+    assert (options.source_bucket, options.prefix, options.apply, options.resume) == ("photos", "", False, False)
+    assert (options.rate, options.workers, options.include_deleted) == (50, 16, False)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -44,6 +50,8 @@ def test_reprocess_recreates_everything_without_a_stage() -> None:
         ["reconcile", "--min-age", "-1"],
         ["reconcile", "--min-age", "old"],
         ["reconcile", "--settle", "inf"],
+        ["import"],
+        ["import", "--bucket", "photos", "--rate", "0"],
         ["reprocess", "--limit", "2.5"],
         ["reprocess", "--status", "pending"],
         ["reprocess", "--code", "bad_luck"],
