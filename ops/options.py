@@ -1,4 +1,4 @@
-"""The command line of `python -m ops`: `reconcile`, `reindex`, `reprocess`, `smoke`, `teardown`."""
+"""The command line of `python -m ops`: `reconcile`, `redrive`, `reindex`, `reprocess`, `smoke`, `teardown`."""
 
 from __future__ import annotations
 
@@ -97,7 +97,13 @@ def parse(arguments: Sequence[str]) -> Options:
         description="Writes each record that lacks an index key of this version, for example the SHA-256 by which "
         "duplicates are found. Without --apply it only prints their number.",
     )
-    for command in (reconcile, reprocess, reindex):
+    redrive = commands.add_parser(
+        "redrive",
+        help="send webhooks again that were given up",
+        description="Sends webhooks again that the receiver did not accept for 24 hours. They are then tried for "
+        "another 24 hours. Without --apply it only prints their number.",
+    )
+    for command in (reconcile, reprocess, reindex, redrive):
         _add_target(command)
         command.add_argument(
             "--apply", action="store_true", help="make the changes; without this nothing is changed"
