@@ -81,15 +81,23 @@ def sam_environment(
             "LOCAL_ENDPOINT_URL": in_container(endpoint_url),
             "S3_PUBLIC_ENDPOINT_URL": endpoint_url,
             "QUEUE_URL": in_container(function.environment["QUEUE_URL"]),
+            **{
+                name: in_container(function.environment[name])
+                for name in ("WEBHOOK_QUEUE_URL", "WEBHOOK_URL")
+                if name in function.environment
+            },
         }
         for logical_id, function in functions.items()
     }
 
 
 def in_container(url: str) -> str:
-    """The URL of the same server for containers, in which this machine is `host.docker.internal`."""
+    """The URL of the same server for containers, in which this machine is `host.docker.internal`.
+
+    An https URL stays, because its certificate has only the name in it.
+    """
     parts = urlsplit(url)
-    if not _is_this_machine(parts.hostname or ""):
+    if parts.scheme == "https" or not _is_this_machine(parts.hostname or ""):
         return url
     port = f":{parts.port}" if parts.port else ""
     return parts._replace(netloc=f"host.docker.internal{port}").geturl()
