@@ -32,6 +32,11 @@ def test_reprocess_recreates_everything_without_a_stage() -> None:
     assert parse(["reprocess", "--stage", "caption"]).stage is Stage.CAPTION
 
 
+def test_redrive_only_counts_by_default() -> None:
+    options = parse(["redrive"])
+    assert (options.command, options.apply, options.rate) == ("redrive", False, 50)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
