@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -15,6 +16,7 @@ from image_webhooks.handler import RESPONSE_SECONDS
 from tests import pictures
 from tests.receiver import SECRET, Handler, Receiver, receiver, status
 from tests.running_stack import Stack, running_stack, until
+from tests.smoke_run import smoke_on
 
 IMAGES = 8
 
@@ -103,3 +105,14 @@ def test_a_receiver_that_is_back_gets_what_waited(stack: Stack, receiving: Recei
     receiving.respond = status(200)
     until(lambda: waiting(stack) == 0, seconds=90)
     assert image_id in [one["data"]["image_id"] for one in verified(receiving)]
+
+
+@pytest.mark.slow
+def test_the_smoke_test_finds_a_receiver_that_accepts_nothing(
+    stack: Stack, receiving: Receiver, tmp_path: Path
+) -> None:
+    receiving.respond = status(500)
+    run = smoke_on(stack, tmp_path)
+    assert run.code == 1
+    assert run.named("failed") == {"webhooks"}
+    assert "the receiver does not accept them" in run.steps["webhooks"][1]
