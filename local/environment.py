@@ -84,7 +84,8 @@ def sam_environment(
             **{
                 name: in_container(function.environment[name])
                 for name in ("WEBHOOK_QUEUE_URL", "WEBHOOK_URL")
-                if name in function.environment
+                # Certificates of this machine do not have its name for containers.
+                if function.environment.get(name, "https:").startswith("http:")
             },
         }
         for logical_id, function in functions.items()
@@ -92,12 +93,9 @@ def sam_environment(
 
 
 def in_container(url: str) -> str:
-    """The URL of the same server for containers, in which this machine is `host.docker.internal`.
-
-    An https URL stays, because its certificate has only the name in it.
-    """
+    """The URL of the same server for containers, in which this machine is `host.docker.internal`."""
     parts = urlsplit(url)
-    if parts.scheme == "https" or not _is_this_machine(parts.hostname or ""):
+    if not _is_this_machine(parts.hostname or ""):
         return url
     port = f":{parts.port}" if parts.port else ""
     return parts._replace(netloc=f"host.docker.internal{port}").geturl()
