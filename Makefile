@@ -11,7 +11,7 @@ PHOTOGRAPHS_FOLDER := .photographs
 SOURCES := layers functions cli local ops models bench docs tests
 
 # Empty selects the default, see `.venv/bin/python -m local --help`.
-export PORT AWS_PORT WORKERS MODEL THUMBNAILS EMULATOR
+export PORT AWS_PORT WORKERS MODEL THUMBNAILS EMULATOR WEBHOOK_URL WEBHOOK_SECRET
 
 # Tools that run on Node.js. Their tasks do without them, and say so, if npm is missing.
 NPM := $(shell command -v npm 2> /dev/null)
@@ -33,7 +33,7 @@ help:  ## List the tasks
 
 MINISTACK := .venv-ministack
 EMULATORS := $(if $(filter ministack,$(EMULATOR)),$(MINISTACK)/installed)
-run: $(RUN) $(EMULATORS)  ## Start the whole pipeline on this machine (PORT=8000 AWS_PORT=4566 WORKERS=2 MODEL=auto THUMBNAILS=small=150,medium=300,large=1280:webp EMULATOR=moto)
+run: $(RUN) $(EMULATORS)  ## Start the whole pipeline on this machine (PORT=8000 AWS_PORT=4566 WORKERS=2 MODEL=auto THUMBNAILS=small=150,medium=300,large=1280:webp EMULATOR=moto WEBHOOK_URL=http://127.0.0.1:9000 WEBHOOK_SECRET=whsec_...)
 	@exec $(BIN)/python -m local
 
 sam-local: $(TEST) $(EMULATORS)  ## Start the pipeline with the functions in Lambda's containers (needs Docker, Python 3.13 on PATH; PORT=8000 AWS_PORT=4566)

@@ -35,6 +35,7 @@ def banner(
         ("AWS endpoint", f"{stack['aws_endpoint_url']}{_emulator(stack)}"),
         ("Bucket", stack["uploads_bucket_name"]),
         *([("API key", f"{stack['api_key']}   (in the header X-Api-Key)")] if "api_key" in stack else []),
+        *([("Webhooks", _webhooks_line(stack))] if stack["webhook_url"] else []),
         ("Captions", caption_line(health, upgrades=upgrades_model)),
         *([] if is_processing else [("Processing", _OFF)]),
         *([("Recovered", _RECOVERED)] if stack["is_recovered"] else []),
@@ -48,6 +49,11 @@ def banner(
         ("Ctrl-C", "stops everything"),
     ]
     return "\n".join(["", _RULE, *(f"  {label:<13} {text}".rstrip() for label, text in lines), _RULE, ""])
+
+
+def _webhooks_line(stack: Mapping[str, Any]) -> str:
+    """Name the receiver, without a query that may contain a token, and the secret."""
+    return f"{str(stack['webhook_url']).partition('?')[0]}   (secret {stack['webhook_secret']})"
 
 
 def _emulator(stack: Mapping[str, Any]) -> str:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 STACK_NAME = "image-pipeline"
 
 _CREATED = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue"}
+_SECRET_OUTPUTS = {"ApiKeySecret": ("ApiKey", ""), "WebhookSecret": ("WebhookSecret", "whsec_")}
+"""The name of the output with the value of a secret, and the prefix that the value is shown with."""
 _QUEUE_ATTRIBUTES = {
     "VisibilityTimeout",
     "MessageRetentionPeriod",
@@ -76,9 +78,18 @@ class Deployment:
 
 
 def deploy(
-    template: Template, parameters: Mapping[str, str], *, session: Session, endpoint_url: str, api_url: str = ""
+    template: Template,
+    parameters: Mapping[str, str],
+    *,
+    session: Session,
+    endpoint_url: str,
+    api_url: str = "",
+    secret_values: Mapping[str, str] | None = None,
 ) -> Deployment:
-    """Create the resources that do not exist yet, and return the stack. `api_url` is the URL of the API."""
+    """Create the resources that do not exist yet, and return the stack. `api_url` is the URL of the API.
+
+    `secret_values` has the values of secrets by logical id. Others are generated.
+    """
 
     def client(service: Any) -> Any:
         return session.client(service, endpoint_url=endpoint_url)
@@ -94,10 +105,17 @@ def deploy(
     )
     outputs: dict[str, str] = {}
     for logical_id, properties in stack.resources("AWS::SecretsManager::Secret").items():
-        refs[logical_id], value = secrets.make(client("secretsmanager"), f"{STACK_NAME}-{logical_id}", properties)
-        outputs[logical_id.removesuffix("Secret")] = value
+        refs[logical_id], value = secrets.make(
+            client("secretsmanager"),
+            f"{STACK_NAME}-{logical_id}",
+            properties,
+            (secret_values or {}).get(logical_id),
+        )
+        name, prefix = _SECRET_OUTPUTS[logical_id]
+        outputs[name] = prefix + value.removeprefix(prefix)
     sqs, s3, dynamodb = client("sqs"), client("s3"), client("dynamodb")
     refs |= _create_queues(sqs, stack)
+    _create_rules(client("events"), stack)
     for logical_id, properties in stack.resources("AWS::DynamoDB::Table").items():
         _create_table(dynamodb, stack.name(logical_id), properties)
     for bucket in stack.resources("AWS::S3::Bucket").values():
@@ -201,6 +219,19 @@ def _create_queues(sqs: SQSClient, stack: ResolvedTemplate) -> dict[str, str]:
                 QueueUrl=_queue_url(sqs, queue), Attributes={"Policy": json.dumps(policy["PolicyDocument"])}
             )
     return urls
+
+
+def _create_rules(events: Any, stack: ResolvedTemplate) -> None:
+    """Create the rules that send events to queues, and their event bus."""
+    for logical_id, rule in stack.resources("AWS::Events::Rule").items():
+        if "EventPattern" not in rule:
+            continue  # a schedule, which local/schedule.py runs
+        bus, name = rule["EventBusName"], stack.name(logical_id)
+        with contextlib.suppress(events.exceptions.ResourceAlreadyExistsException):
+            events.create_event_bus(Name=bus)
+        events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(rule["EventPattern"]))
+        targets = [{"Id": target["Id"], "Arn": target["Arn"]} for target in rule["Targets"]]
+        events.put_targets(Rule=name, EventBusName=bus, Targets=targets)
 
 
 def _refers_to(value: Any, names: Iterable[str]) -> bool:

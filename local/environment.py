@@ -81,6 +81,12 @@ def sam_environment(
             "LOCAL_ENDPOINT_URL": in_container(endpoint_url),
             "S3_PUBLIC_ENDPOINT_URL": endpoint_url,
             "QUEUE_URL": in_container(function.environment["QUEUE_URL"]),
+            **{
+                name: in_container(function.environment[name])
+                for name in ("WEBHOOK_QUEUE_URL", "WEBHOOK_URL")
+                # Certificates of this machine do not have its name for containers.
+                if function.environment.get(name, "https:").startswith("http:")
+            },
         }
         for logical_id, function in functions.items()
     }

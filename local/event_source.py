@@ -130,7 +130,7 @@ class SqsPoller:
 
 
 def describe(messages: Sequence[MessageTypeDef]) -> str:
-    """The keys in the messages, for a log line."""
+    """The keys or events in the messages, for a log line."""
     return ", ".join(_describe(message["Body"]) for message in messages)
 
 
@@ -142,6 +142,8 @@ def _describe(body: str) -> str:
                 f"{record['eventName']} {unquote_plus(record['s3']['object']['key'])}"
                 for record in content["Records"]
             )
+        if isinstance(content, Mapping) and "detail-type" in content:
+            return f"{content['detail-type']} {content['detail']['image_id']}"
         if isinstance(content, Mapping) and "Event" in content:
             return str(content["Event"])
     except (ValueError, KeyError, TypeError):

@@ -11,7 +11,7 @@ from typing import IO, Any
 _lock = threading.Lock()
 _EVENTS = "events"
 _EVENT_LINE = '{"displayed_as": "events"'
-"""The emulator logs the events of the stack (`local.put_events`)."""
+"""The emulator logs the events of the stack (`local.event_bridge`)."""
 # Fields that telemetry and Lambda's runtime add to each record, and that are not useful on a terminal.
 _HIDDEN_FIELDS = {
     "aws_request_id", "cold_start", "correlation_id", "exception", "exception_name", "exception_notes",

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local import cors, put_events
+from local import cors, event_bridge
 from local.gate import AsgiGate, Gate, request_headers, send_response
 from local.kept_data import InUse, KeptData
 from local.lifeline import read_until_parent_ends
@@ -75,7 +75,7 @@ def _load(data: KeptData | None) -> Any:
     app = importlib.import_module("ministack.app")
     for name in app.SERVICE_HANDLERS.keys() - SERVICES:
         app.SERVICE_HANDLERS[name] = _refuse(name)
-    app.SERVICE_HANDLERS[put_events.SERVICE] = _put_events
+    app.SERVICE_HANDLERS[event_bridge.SERVICE] = _event_bridge(event_bridge.EventBridge(_send_message))
     return app
 
 
@@ -107,12 +107,22 @@ def _refuse(service: str) -> Callable[..., Any]:
     return handle
 
 
-async def _put_events(
-    _method: str, _path: str, headers: dict[str, str], body: bytes, *_: Any
-) -> tuple[int, dict[str, str], bytes]:
-    """Handle a request to EventBridge."""
-    status, content_type, response = put_events.respond(headers.get("x-amz-target", ""), body)
-    return status, {"Content-Type": content_type}, response
+def _event_bridge(bridge: event_bridge.EventBridge) -> Callable[..., Any]:
+    """A request handler for MiniStack that handles requests to EventBridge."""
+
+    async def handle(
+        _method: str, _path: str, headers: dict[str, str], body: bytes, *_: Any
+    ) -> tuple[int, dict[str, str], bytes]:
+        status, content_type, response = bridge.respond(headers.get("x-amz-target", ""), body)
+        return status, {"Content-Type": content_type}, response
+
+    return handle
+
+
+def _send_message(queue_arn: str, message: str) -> None:
+    """Send a message to one of MiniStack's queues."""
+    sqs = importlib.import_module("ministack.services.sqs")
+    sqs._act_send_message({"QueueUrl": queue_arn.rpartition(":")[2], "MessageBody": message}, "")
 
 
 class AllowedServices:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_core import renditions
+from image_webhooks.endpoint import parse_endpoint
+from image_webhooks.signing import signing_key
 from local.template import ROOT
 
 EMULATORS = ("moto", "ministack")
@@ -33,6 +35,7 @@ CONTAINER_TIMING = {
 class Options:
     """The parsed options. A port of 0 means any free one. `parameters` and `timing` are those of template.yaml.
 
+    `secret_values`: values of the template's secrets, by logical id. Others are generated.
     `containers`: Docker containers must be able to reach the emulator.
     `model`: `auto`, `blip`, `demo`, or a model folder.
     """
@@ -47,6 +50,7 @@ class Options:
     model: str
     sweep_seconds: float
     parameters: dict[str, str]
+    secret_values: dict[str, str]
     timing: dict[str, dict[str, int]]
     env_file: Path | None
     ready_file: Path | None
@@ -122,6 +126,15 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         "template's default)",
     )
     add(
+        "--webhook-url",
+        type=_webhook_url,
+        default=environment.get("WEBHOOK_URL") or None,
+        metavar="URL",
+        help="send a webhook to this URL for each image that was processed, failed or deleted: https://…, or "
+        "http://127.0.0.1:… for a receiver on this machine. Its secret is $WEBHOOK_SECRET (whsec_…), or else is "
+        "generated and printed ($WEBHOOK_URL)",
+    )
+    add(
         "--sam",
         action="store_true",
         help="run all functions in Lambda's containers: `sam local` instead of processes (after `sam build`)",
@@ -152,6 +165,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
     add("--ready-file", type=Path, help="write URLs and names to this file, as JSON, once everything is ready")
     given = parser.parse_args(arguments)
     _check_model(parser, given.model)
+    webhook_secret = _webhook_secret(parser, environment.get("WEBHOOK_SECRET") or None, given.webhook_url)
     if given.sam and given.model != "auto":
         parser.error("--model cannot be used with containers, which have the models that were built into them")
     return Options(
@@ -167,8 +181,10 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         parameters={
             **LOCAL_PARAMETERS,
             **({"Thumbnails": given.thumbnails} if given.thumbnails else {}),
+            **({"WebhookUrl": given.webhook_url} if given.webhook_url else {}),
             **dict(given.parameter),
         },
+        secret_values={"WebhookSecret": webhook_secret} if webhook_secret else {},
         timing=_timing(CONTAINER_TIMING if given.sam else LOCAL_TIMING, given.timing),
         env_file=given.env_file,
         ready_file=given.ready_file,
@@ -214,6 +230,26 @@ def _thumbnails(text: str) -> str:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return text
+
+
+def _webhook_url(text: str) -> str:
+    try:
+        parse_endpoint(text, plain_http=True)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+def _webhook_secret(parser: argparse.ArgumentParser, secret: str | None, url: str | None) -> str | None:
+    """Check the secret. It is not a flag, because every user of this machine can see the flags of a process."""
+    if secret is not None:
+        if url is None:
+            parser.error("WEBHOOK_SECRET is set, but WEBHOOK_URL is not")
+        try:
+            signing_key(secret)
+        except ValueError as error:
+            parser.error(f"WEBHOOK_SECRET: {error}")
+    return secret
 
 
 def _assignment(text: str) -> tuple[str, str]:

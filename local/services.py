@@ -54,13 +54,21 @@ def create_application(service: Any) -> Any:
     """
     from moto.moto_server.werkzeug_app import create_backend_app
 
-    from local import put_events
+    from local import event_bridge
 
-    if service == put_events.SERVICE:
-        return put_events.PutEvents()
+    if service == event_bridge.SERVICE:
+        return event_bridge.EventBridgeApplication(_send_message)
     if service not in SERVICES:
         return RefusedService(service)
     return create_backend_app(service)
+
+
+def _send_message(queue_arn: str, message: str) -> None:
+    """Send a message to one of moto's queues."""
+    from moto.sqs.models import sqs_backends
+
+    _, _, _, region, account, name = queue_arn.split(":", 5)
+    sqs_backends[account][region].send_message(name, message)
 
 
 def hide_docker() -> None:

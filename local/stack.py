@@ -39,7 +39,12 @@ from local.template import parameter_values, read_template, with_timing
 
 _START_SECONDS = 180.0
 # The command line of the processor's workers must contain `processor`.
-_NAMES = {"ProcessorFunction": "processor", "RecoveryFunction": "recovery", "StreamFunction": "stream"}
+_NAMES = {
+    "ProcessorFunction": "processor",
+    "RecoveryFunction": "recovery",
+    "StreamFunction": "stream",
+    "WebhooksFunction": "webhooks",
+}
 _API = "ApiFunction"
 # Time for the API to finish its responses, for `sam local` to remove its containers, and for the emulator to save
 # its data or to remove the files of objects.
@@ -98,6 +103,7 @@ class LocalStack:
                 session=session,
                 endpoint_url=self.aws_url,
                 api_url=self.api_url,
+                secret_values=self._options.secret_values,
             )
         except (BotoCoreError, ClientError) as error:
             raise StartFailed(f"cannot set up the stack at {self.aws_url}: {error}") from error
@@ -148,8 +154,12 @@ class LocalStack:
         for listening in self._aws_sockets:
             listening.close()
 
+    def _function_names(self) -> dict[str, str]:
+        """The functions that events invoke. There is no webhooks function without a URL."""
+        return {logical_id: name for logical_id, name in _NAMES.items() if logical_id in self.deployment.functions}
+
     def _start_functions(self, process_env: Mapping[str, str]) -> None:
-        for logical_id, name in _NAMES.items():
+        for logical_id, name in self._function_names().items():
             configuration = self.deployment.functions[logical_id]
             workers = self._options.workers if name == "processor" else 1
             env = environment.function_environment(
@@ -187,7 +197,7 @@ class LocalStack:
         self._api_socket.close()  # SAM opens its own
         self._children += [sam.start_lambda(lambda_port), sam.start_api(api_host, api_port)]
         client = lambda_client(session, lambda_port, self.deployment.functions)
-        for logical_id, name in _NAMES.items():
+        for logical_id, name in self._function_names().items():
             self.functions[logical_id] = ContainerFunction(name, logical_id, client)
         self._wait_for(f"http://127.0.0.1:{lambda_port}", self._children[-2])
         self._wait_for(self.api_url, self._children[-1], seconds_a_try=CONTAINER_START_SECONDS)
@@ -297,6 +307,7 @@ class LocalStack:
             "emulator": None if self._options.aws_endpoint else self._options.emulator,
             "data_folder": str(self._data.folder) if self._data else None,
             "is_recovered": self._is_recovered,
+            "webhook_url": self._parameters["WebhookUrl"] or None,
             **outputs,
             "env_file": str(self.files.env_file),
             "description_file": str(self.files.description),

@@ -110,7 +110,7 @@ def _respond_on(protocol: TextIO, response: Mapping[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.worker")
-    parser.add_argument("name", help="processor, recovery, stream: what `ps` shows")
+    parser.add_argument("name", help="processor, recovery, stream, webhooks: what `ps` shows")
     parser.add_argument("--handler", required=True)
     parser.add_argument("--memory", type=int, required=True, help="megabytes, passed to the handler")
     arguments = parser.parse_args()

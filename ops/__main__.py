@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from image_core.errors import Unavailable
 from image_core.services import Services
+from image_core.stores.queue import Queue
 from ops.checkpoint import Checkpoint
 from ops.display import bars, show
 from ops.imports.buckets import BadSource, Buckets
@@ -27,6 +28,7 @@ from ops.imports.summary import explained, lines
 from ops.options import Options, parse
 from ops.rate import RateLimit
 from ops.reconcile import Plan, TooManyErrors, new_report, reconcile
+from ops.redrive import Redriven, dead_letter_queue, redrive
 from ops.reindex import Reindexed, reindex
 from ops.report import Report
 from ops.reprocess import Reprocessed, reprocess
@@ -54,8 +56,14 @@ def main(arguments: Sequence[str]) -> int:
             return _teardown(options)
         target = _target(options)
         services = target.connect(workers=options.workers)
-        run = {"reconcile": _reconcile, "reprocess": _reprocess, "reindex": _reindex, "import": _import}
-        return run[options.command](options, target, services)
+        run = {
+            "reconcile": _reconcile,
+            "reprocess": _reprocess,
+            "reindex": _reindex,
+            "redrive": _redrive,
+            "import": _import,
+        }[options.command]
+        return run(options, target, services)
     except (NoSuchStack, BadSource, Refused) as error:
         _print_error(error)
         return USAGE
@@ -215,6 +223,23 @@ def _import(options: Options, target: Target, services: Services) -> int:
         for line in lines(done, apply=options.apply, crosses_regions=buckets.crosses_regions):
             print(line)
     return DIFFERENT if done.errors else CLEAN
+
+
+def _redrive(options: Options, target: Target, services: Services) -> int:
+    queue_url = target.settings.webhook_queue_url
+    if queue_url is None:
+        raise NoSuchStack(f"{target.name} sends no webhooks: its WebhookUrl is empty")
+    sqs, done = services.clients["sqs"], Redriven()
+    letters_url = dead_letter_queue(sqs.get(), queue_url)
+    waiting = Queue(sqs.get(), letters_url).waiting()
+    try:
+        if options.apply:
+            rate = RateLimit(options.rate, now_ms=services.clock.now_ms, sleep=time.sleep)
+            redrive(sqs.get(), letters_url=letters_url, queue_url=queue_url, rate=rate, done=done)
+    finally:
+        action = f"{done.moved:,} sent again" if options.apply else "nothing was changed; --apply sends them again"
+        print(f"{target.name}: {waiting:,} webhooks were given up; {action}.")
+    return CLEAN
 
 
 def _smoke(options: Options) -> int:

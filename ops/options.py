@@ -1,4 +1,4 @@
-"""The command line of `python -m ops`: `import`, `reconcile`, `reindex`, `reprocess`, `smoke`, `teardown`."""
+"""The command line of `python -m ops`, with one function for each of its commands."""
 
 from __future__ import annotations
 
@@ -109,7 +109,13 @@ def parse(arguments: Sequence[str]) -> Options:
         "duplicates are found, and the search entries that are missing. Without --apply it only prints their "
         "number.",
     )
-    for command in (reconcile, reprocess, reindex):
+    redrive = commands.add_parser(
+        "redrive",
+        help="send webhooks again that were given up",
+        description="Sends webhooks again that the receiver did not accept for 24 hours. They are then tried for "
+        "another 24 hours. Without --apply it only prints their number.",
+    )
+    for command in (reconcile, reprocess, reindex, redrive):
         _add_target(command)
         _add_apply(command)
     add = reconcile.add_argument

@@ -43,6 +43,8 @@ NEW_ACCOUNT_EXECUTIONS = 50
 NEW_ACCOUNT_MEGABYTES = 3008
 OTHER_EXECUTIONS = 4
 """Concurrent executions that the API, recovery and stream functions need in addition to the processors."""
+WEBHOOK_EXECUTIONS = 2
+"""The webhooks function needs as many (template.yaml: MaximumConcurrency), if there is a WebhookUrl."""
 _EMULATORS = {"arm64": "qemu-aarch64", "x86_64": "qemu-x86_64"}
 _MACHINES = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "x86_64", "AMD64": "x86_64"}
 
@@ -269,7 +271,8 @@ def limit_problems(parameters: Mapping[str, str], client: Client) -> list[str]:
     except (BotoCoreError, ClientError) as error:
         return [f"The account's limits cannot be read: {error}. Allow lambda:GetAccountSettings."]
     executions, problems = limits["ConcurrentExecutions"], []
-    concurrency, most = int(parameters["ProcessorMaxConcurrency"]), max(2, executions - OTHER_EXECUTIONS)
+    others = OTHER_EXECUTIONS + (WEBHOOK_EXECUTIONS if parameters.get("WebhookUrl") else 0)
+    concurrency, most = int(parameters["ProcessorMaxConcurrency"]), max(2, executions - others)
     if concurrency > most:
         problems.append(
             f"ProcessorMaxConcurrency={concurrency}: this account allows {executions} concurrent executions, and"

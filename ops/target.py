@@ -30,6 +30,7 @@ _RESOURCES = {
     "SearchTable": "search_table",
     "Queue": "queue_url",
     "ApiKeySecret": "api_key_secret_arn",
+    "WebhooksQueue": "webhook_queue_url",
 }
 """Logical ids in template.yaml, and the settings that contain their physical ids."""
 
@@ -114,11 +115,12 @@ def deployed_stack(name: str, *, region: str | None, profile: str | None, endpoi
         for resource in page["StackResourceSummaries"]:
             if resource["LogicalResourceId"] in _RESOURCES:
                 values[_RESOURCES[resource["LogicalResourceId"]]] = resource.get("PhysicalResourceId")
-    if values.get("queue_url"):
-        # On AWS the physical id is the URL. An emulator may return an ARN, or a URL with another host.
-        queue_name = values["queue_url"].replace("/", ":").rpartition(":")[2]
-        sqs = session.client("sqs", endpoint_url=endpoint_url)
-        values["queue_url"] = sqs.get_queue_url(QueueName=queue_name)["QueueUrl"]
+    for queue in ("queue_url", "webhook_queue_url"):
+        if values.get(queue):
+            # On AWS the physical id is the URL. An emulator may return an ARN, or a URL with another host.
+            queue_name = values[queue].replace("/", ":").rpartition(":")[2]
+            sqs = session.client("sqs", endpoint_url=endpoint_url)
+            values[queue] = sqs.get_queue_url(QueueName=queue_name)["QueueUrl"]
     if endpoint_url is not None:
         values["aws_endpoint_url"] = endpoint_url
     try:

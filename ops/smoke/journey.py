@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -35,11 +35,19 @@ class Blocked(Exception):
     """The step needs a result that an earlier step did not produce."""
 
 
+class WebhooksLeft(NamedTuple):
+    """How many webhooks are not delivered yet, and how many were given up."""
+
+    waiting: int
+    given_up: int
+
+
 @dataclass(frozen=True)
 class Subject:
     """The stack under test. `None` means that it is not known or not reachable.
 
     `kind`: its name in the report. `thumbnails`: sizes in pixels by name. `cors_origins`: as in Settings.
+    `webhooks`: counts those that are left; None if the stack sends none.
     """
 
     kind: str
@@ -50,6 +58,7 @@ class Subject:
     records: Records | None = None
     thumbnails: dict[str, int] | None = None
     cors_origins: str | None = None
+    webhooks: Callable[[], WebhooksLeft] | None = None
     is_aws: bool = False
     secrets: dict[str, str] = field(default_factory=dict)
 

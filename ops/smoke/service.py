@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from ops.smoke.journey import Blocked, Journey, Skipped, body_of, expect, require
+from ops.smoke.journey import (
+    SETTLE_SECONDS,
+    Blocked,
+    Journey,
+    Skipped,
+    StepFailed,
+    WebhooksLeft,
+    body_of,
+    expect,
+    require,
+)
 
 _MADE_UP_ORIGIN = "https://smoke-test.example"
 _ALLOW_ORIGIN = "access-control-allow-origin"
@@ -62,3 +72,24 @@ def cross_origin(journey: Journey) -> str:
         f"{_ALLOW_ORIGIN}: {allowed}",
     )
     return f"{summary}; the gallery's page may send files to the bucket"
+
+
+def webhooks(journey: Journey) -> str:
+    """Check that the receiver accepts the webhooks of this run. Skipped if the stack sends none."""
+    left = journey.subject.webhooks
+    if left is None:
+        raise Skipped("this stack sends no webhooks, or is only known by its URL")
+
+    def delivered() -> WebhooksLeft | None:
+        found = left()
+        return found if found.waiting == 0 else None
+
+    try:
+        found = journey.until(delivered, what="webhooks", seconds=SETTLE_SECONDS)
+    except StepFailed:
+        raise StepFailed(
+            f"{left().waiting} webhooks are not delivered: the receiver does not accept them. The log of the "
+            "webhooks function says why."
+        ) from None
+    earlier = f"; {found.given_up} were given up earlier" if found.given_up else ""
+    return f"all webhooks are delivered{earlier}"

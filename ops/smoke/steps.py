@@ -32,6 +32,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("error responses", gateway.error_responses),
     ("deletion through the API", changes.delete_by_api),
     ("deletion in the bucket", changes.delete_in_bucket),
+    ("webhooks", service.webhooks),
     ("statistics are back", changes.statistics_after_deletion),
 )
 LAST_STEP: tuple[str, Step] = ("nothing is left behind", changes.check_cleanup)

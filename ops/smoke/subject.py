@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import boto3
 from botocore.config import Config
 
+from image_core.services import Services
 from image_core.stores.objects import Storage
-from ops.smoke.journey import Subject
+from ops.redrive import dead_letter_queue
+from ops.smoke.journey import Subject, WebhooksLeft
 from ops.target import NoSuchStack, Target
 
 
@@ -32,9 +37,24 @@ def subject_of(target: Target) -> Subject:
         records=services.records,
         thumbnails={name: one.side for name, one in settings.thumbnails.items()},
         cors_origins=settings.cors_origins,
+        webhooks=_webhooks_of(services, settings.webhook_queue_url),
         is_aws=is_aws,
         secrets=_hidden(secrets, key, settings.account_id),
     )
+
+
+def _webhooks_of(services: Services, queue_url: str | None) -> Callable[[], WebhooksLeft] | None:
+    if queue_url is None:
+        return None
+    sqs = services.clients["sqs"].get()
+    letters_url = dead_letter_queue(sqs, queue_url)
+    names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+
+    def count(url: str) -> int:
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return sum(int(found[name]) for name in names)
+
+    return lambda: WebhooksLeft(count(queue_url), count(letters_url))
 
 
 def subject_at(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FUNCTIONS = ("image_api", "image_processor", "image_recovery", "image_stream")
+FUNCTIONS = ("image_api", "image_processor", "image_recovery", "image_stream", "image_webhooks")
 PIPELINE = ("image_core", *FUNCTIONS)
 FOLDERS = {
     "image_core": "layers/core/image_core",
@@ -16,6 +16,7 @@ FOLDERS = {
     "image_processor": "functions/processor/image_processor",
     "image_recovery": "functions/recovery/image_recovery",
     "image_stream": "functions/stream/image_stream",
+    "image_webhooks": "functions/webhooks/image_webhooks",
     "imgpipe": "cli/imgpipe",
     "local": "local",
     "models": "models",

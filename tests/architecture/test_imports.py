@@ -108,7 +108,14 @@ def test_imports_are_found_anywhere_in_a_module() -> None:
 
 
 @pytest.mark.parametrize(
-    "entry_point", ["image_api.app", "image_processor.handler", "image_recovery.handler", "image_stream.handler"]
+    "entry_point",
+    [
+        "image_api.app",
+        "image_processor.handler",
+        "image_recovery.handler",
+        "image_stream.handler",
+        "image_webhooks.handler",
+    ],
 )
 def test_an_entry_point_imports_without_an_environment_and_without_heavy_libraries(
     entry_point: str,

@@ -22,7 +22,9 @@ ONLY_LINUX = {
     resource: ("prlimit",),
     socket: ("SO_BINDTODEVICE",),
 }
-PACKAGES = "image_core image_api image_processor image_recovery image_stream imgpipe local ops models bench".split()
+PACKAGES = (
+    "image_core image_api image_processor image_recovery image_stream image_webhooks imgpipe local ops models bench"
+).split()
 OPTIONAL = ("torch", "transformers", "pyvips")  # not part of every installation
 
 for module, names in ONLY_LINUX.items():

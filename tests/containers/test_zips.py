@@ -16,7 +16,7 @@ from tests.running_stack import ROOT
 
 pytestmark = pytest.mark.containers
 
-RESOURCES = ("ApiFunction", "RecoveryFunction", "StreamFunction", "CoreLayer")
+RESOURCES = ("ApiFunction", "RecoveryFunction", "StreamFunction", "WebhooksFunction", "CoreLayer")
 PYTHON = shutil.which("python3.13", path=sam_environment()["PATH"])
 
 
@@ -26,6 +26,7 @@ def make(resource: str, folder: Path) -> subprocess.CompletedProcess[str]:
         "ApiFunction": "functions/api",
         "RecoveryFunction": "functions/recovery",
         "StreamFunction": "functions/stream",
+        "WebhooksFunction": "functions/webhooks",
         "CoreLayer": "layers/core",
     }
     return subprocess.run(
@@ -45,7 +46,7 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for resource in RESOURCES:
         done = make(resource, by_make / resource)
         assert done.returncode == 0, done.stderr
-    for resource in ("RecoveryFunction", "StreamFunction"):
+    for resource in ("RecoveryFunction", "StreamFunction", "WebhooksFunction"):
         assert make(resource, by_sam / resource).returncode == 0
     return [by_sam, by_make]
 
@@ -114,6 +115,7 @@ def test_the_layer_has_no_second_pydantic(builds: list[Path]) -> None:
         ("ApiFunction", "image_api.app"),
         ("RecoveryFunction", "image_recovery.handler"),
         ("StreamFunction", "image_stream.handler"),
+        ("WebhooksFunction", "image_webhooks.handler"),
     ],
 )
 def test_a_function_runs_with_only_its_zip_and_the_layer(builds: list[Path], resource: str, module: str) -> None:

@@ -235,7 +235,8 @@ class Stack:
         **settings: Any,
     ) -> None:
         self.clock = FakeClock()
-        arns: dict[str, str] = {}
+        self.arns = arns = dict[str, str]()
+        """The template's ARNs by names in the emulator."""
         self.s3, self.dynamodb, self.sqs = (Client(c, arns) for c in (clients.s3, clients.dynamodb, clients.sqs))
         self.secrets, self.events = Client(clients.secretsmanager, arns), Client(clients.events, arns)
         self.url = clients.url

@@ -29,7 +29,7 @@ from tests.functional.http_api import Api, request
 from tests.functional.images import LEASE_SECONDS, image_in, stored_image, stored_object
 from tests.functional.s3_events import messages, notification
 from tests.functional.test_lambda_runtime import environment_of
-from tests.iam.resolved import STACK, observability, resolved
+from tests.iam.resolved import STACK, WEBHOOK_URL, observability, resolved, with_webhooks
 
 KEY = "photo.jpg"
 LOST = ConnectionClosedError(endpoint_url="https://aws")
@@ -37,7 +37,7 @@ Inject = Callable[[Stack], object]
 
 
 def alarms() -> dict[str, dict[str, Any]]:
-    return observability().resources("AWS::CloudWatch::Alarm")
+    return observability(WebhookUrl=WEBHOOK_URL).resources("AWS::CloudWatch::Alarm")
 
 
 def failures(service: str, **code: str) -> Metric:
@@ -374,6 +374,25 @@ def test_events_that_are_discarded_or_ten_minutes_late_trigger_an_alarm(
     expression = next(query["Expression"] for query in alarm["Metrics"] if "Expression" in query)
     values = {"FILL": lambda value, _: value, "given_up": given_up, "late": late_ms}
     assert (eval(expression, values) >= alarm["Threshold"]) is is_alarm
+
+
+def test_webhooks_that_were_given_up_or_wait_for_an_hour_trigger_an_alarm() -> None:
+    template = with_webhooks()
+    queue, letters = (
+        template.value({"Fn::GetAtt": [name, "QueueName"]}) for name in ("WebhooksQueue", "WebhooksDeadLetterQueue")
+    )
+    assert watched(alarms()["WebhooksAlarm"]) == {
+        metric("AWS/SQS", "ApproximateAgeOfOldestMessage", QueueName=queue),
+        metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", QueueName=letters),
+    }
+    assert value("WebhooksAlarm") == value("WebhooksAlarm", age=3599) == 0
+    assert value("WebhooksAlarm", age=3600) >= 1 and value("WebhooksAlarm", given_up=1) >= 1
+    assert alarms()["WebhooksAlarm"]["Threshold"] == 1
+
+
+def test_there_are_twelve_alarms_and_one_fewer_without_webhooks() -> None:
+    assert len(alarms()) == 12
+    assert set(alarms()) - set(observability().resources("AWS::CloudWatch::Alarm")) == {"WebhooksAlarm"}
 
 
 def test_every_alarm_is_tested_here() -> None:

@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 
 from image_core.model import Status
+from local.event_source import lambda_event
 from tests import pictures
 from tests.events import load
 from tests.functional import lambda_runtime
 from tests.functional.captioners import DEMO_MODEL
-from tests.functional.emulator import REGION, Stack, resource
+from tests.functional.emulator import REGION, Clients, Stack, resource
 from tests.functional.http_api import HOST, request
 from tests.functional.images import image_in
 from tests.functional.s3_events import key_in, messages, notification
+from tests.receiver import SECRET, receiver, status
+from tests.unit.webhooks.events import bus_event
 
 pytestmark = pytest.mark.skipif(
     lambda_runtime.emulator() is None, reason="sam-cli has no Runtime Interface Emulator for this machine"
@@ -39,6 +42,14 @@ def environment_of(stack: Stack, **variables: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "test",
         **variables,
     }
+
+
+def webhooks_of(stack: Stack, clients: Clients, url: str) -> dict[str, str]:
+    """Create the queue and the secret of webhooks, and return the function's own variables."""
+    name = f"{stack.event_bus}-webhooks"
+    secret = clients.secretsmanager.create_secret(Name=name, SecretString=SECRET)["ARN"]
+    queue_url = clients.sqs.create_queue(QueueName=name)["QueueUrl"]
+    return {"WEBHOOK_URL": url, "WEBHOOK_SECRET_ARN": secret, "WEBHOOK_QUEUE_URL": queue_url}
 
 
 def test_the_api_function_lists_and_accepts_images(stack: Stack, tmp_path: Path) -> None:
@@ -87,3 +98,34 @@ def test_the_recovery_function_sweeps_on_its_schedule(stack: Stack, tmp_path: Pa
     assert response == {"never_arrived": 1}
     after = stack.other_records().get(record.image_id)
     assert after is not None and after.status is Status.FAILED
+
+
+def test_the_webhooks_function_delivers_a_signed_event(stack: Stack, clients: Clients, tmp_path: Path) -> None:
+    handler = resource("WebhooksFunction")["Handler"]
+    with receiver() as receiving:
+        variables = webhooks_of(stack, clients, receiving.url)
+        queue_url = variables["WEBHOOK_QUEUE_URL"]
+        clients.sqs.send_message(QueueUrl=queue_url, MessageBody=bus_event())
+        received = clients.sqs.receive_message(QueueUrl=queue_url, MessageSystemAttributeNames=["All"])["Messages"]
+        event = lambda_event(received, queue_arn="arn:aws:sqs:eu-west-1:123456789012:webhooks")
+        with lambda_runtime.running(handler, environment_of(stack, **variables), tmp_path / "log") as invoke:
+            accepted = invoke(event)
+            receiving.respond = status(500)
+            refused = invoke(event)
+    assert accepted == {"batchItemFailures": []}
+    assert refused == {"batchItemFailures": [{"itemIdentifier": received[0]["MessageId"]}]}
+    first, second = receiving.requests
+    assert first.verified()["type"] == "image.processed"
+    assert first.webhook_id == second.webhook_id
+    assert "token" not in (tmp_path / "log").read_text()
+
+
+def test_on_aws_a_url_without_tls_is_refused(stack: Stack, clients: Clients, tmp_path: Path) -> None:
+    handler = resource("WebhooksFunction")["Handler"]
+    with receiver() as receiving:
+        variables = environment_of(stack, **webhooks_of(stack, clients, receiving.url))
+        del variables["AWS_ENDPOINT_URL"]
+        with lambda_runtime.running(handler, variables, tmp_path / "log") as invoke:
+            response = invoke({"Records": []})
+        assert response["errorType"] == "InvalidEndpoint"
+        assert receiving.requests == []

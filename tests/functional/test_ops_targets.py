@@ -21,10 +21,13 @@ from local.deploy import STACK_NAME, Deployment, deploy, table_arguments
 from local.resolve import ResolvedTemplate
 from local.template import parameter_values, read_template
 from ops import __main__ as program
+from ops.redrive import dead_letter_queue
 from ops.target import NoSuchStack, deployed_stack, local_stack
 from tests import pictures
 from tests.functional.emulator import REGION, Clients, served
+from tests.iam.resolved import WEBHOOK_URL
 from tests.running_stack import ROOT, until
+from tests.unit.webhooks.events import bus_event
 
 API_URL = "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com"
 NAMES = {"AWS::DynamoDB::Table": "TableName", "AWS::S3::Bucket": "BucketName", "AWS::SQS::Queue": "QueueName"}
@@ -42,7 +45,7 @@ def deployment(clients: Clients) -> Deployment:
     """A stack in the emulator's CloudFormation, whose resources are then set up like those of the local stack."""
     template = read_template()
     session = boto3.Session(region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
-    parameters = parameter_values(template, {"MaxImageBytes": "3000"})
+    parameters = parameter_values(template, {"MaxImageBytes": "3000", "WebhookUrl": WEBHOOK_URL})
     account = session.client("sts", endpoint_url=clients.url).get_caller_identity()["Account"]
     stack = ResolvedTemplate(parameters, region=REGION, account=account, stack=STACK_NAME)
     resources = {
@@ -84,6 +87,25 @@ def run(clients: Clients, folder: Path, *arguments: str) -> tuple[int, dict[str,
     return code, json.loads(report.read_text())
 
 
+def test_webhooks_that_were_given_up_are_sent_again(
+    clients: Clients, deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = ["--stack", STACK_NAME, "--region", REGION, "--endpoint-url", clients.url]
+    queue_url = deployment.functions["WebhooksFunction"].environment["WEBHOOK_QUEUE_URL"]
+    letters_url = dead_letter_queue(clients.sqs, queue_url)
+    bodies = {bus_event(rev=rev) for rev in range(12)}
+    for body in bodies:
+        clients.sqs.send_message(QueueUrl=letters_url, MessageBody=body)
+
+    assert program.main(["redrive", *target]) == 0
+    assert "12 webhooks were given up; nothing was changed" in capsys.readouterr().out
+    assert program.main(["redrive", *target, "--apply", "--rate", "1000"]) == 0
+    assert "12 sent again" in capsys.readouterr().out
+    pages = [clients.sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10) for _ in range(2)]
+    assert {message["Body"] for page in pages for message in page["Messages"]} == bodies
+    assert "Messages" not in clients.sqs.receive_message(QueueUrl=letters_url)
+
+
 def without_notifications(clients: Clients, deployment: Deployment, *keys: str) -> str:
     """Put pictures into the uploads bucket without notifications. Return the bucket's name."""
     bucket = deployment.outputs["UploadsBucketName"]
@@ -106,6 +128,7 @@ def test_a_deployed_stack_is_found_by_its_name_with_its_parameters(
         outputs["StatsTableName"],
     )
     assert settings.queue_url == outputs["QueueUrl"]
+    assert settings.webhook_queue_url == deployment.functions["WebhooksFunction"].environment["WEBHOOK_QUEUE_URL"]
     assert settings.max_image_bytes == 3000
     assert target.api_url == API_URL
     services = target.connect(workers=2)

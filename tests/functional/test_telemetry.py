@@ -18,12 +18,14 @@ from tests.emf import Metric, emitted, lines, metric, plotted
 from tests.events import load
 from tests.functional import lambda_runtime
 from tests.functional.captioners import DEMO_MODEL
-from tests.functional.emulator import Stack, resource
+from tests.functional.emulator import Clients, Stack, resource
 from tests.functional.http_api import request, upload_event
 from tests.functional.images import image_in
 from tests.functional.s3_events import messages, notification
-from tests.functional.test_lambda_runtime import environment_of
+from tests.functional.test_lambda_runtime import environment_of, webhooks_of
 from tests.iam.resolved import STACK, observability
+from tests.receiver import receiver, status
+from tests.unit.webhooks.events import bus_event
 
 NAME = 'geheim\u2028{"level":"FATAL"}\n12:00:00 api all is well.jpg'
 AWS_NAMESPACES = {
@@ -140,7 +142,9 @@ def test_unmatched_paths_share_one_metric(runtime: Runtime) -> None:
     assert latencies == {metric(STACK, "Latency", service="api", route="none", status_class="4xx")}
 
 
-def test_every_metric_of_the_dashboard_is_emitted_or_aws_own(stack: Stack, runtime: Runtime) -> None:
+def test_every_metric_of_the_dashboard_is_emitted_or_aws_own(
+    stack: Stack, clients: Clients, runtime: Runtime
+) -> None:
     (accepted,) = runtime.call("api", upload_event(pictures.jpeg(400, 300), "photo.jpg"))
     assert accepted["statusCode"] == 202
     key = stack.the_record().key
@@ -154,6 +158,11 @@ def test_every_metric_of_the_dashboard_is_emitted_or_aws_own(stack: Stack, runti
     image_in(stack.records, Status.PENDING)
     runtime.call("recovery", load("schedule.json"))
     runtime.call("stream", load("dynamodb_stream.json"))
+    with receiver() as receiving:
+        receiving.respond = lambda handler: status(200 if len(receiving.requests) == 1 else 500)(handler)
+        message = {"messageId": "1", "receiptHandle": "1", "attributes": {"ApproximateReceiveCount": "1"}}
+        webhook = {"Records": [{**message, "body": bus_event()}]}
+        runtime.call("webhooks", webhook, webhook, **webhooks_of(stack, clients, receiving.url))
 
     found = {one for log in runtime.logs.values() for one in emitted(log)}
     by_names = {(one.namespace, one.name, frozenset(name for name, _ in one.dimensions)) for one in found}

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from tests.iam.policies import ROLES, Statement, allows, of_role
-from tests.iam.resolved import ACCOUNT, REGION, resolved
+from tests.iam.resolved import ACCOUNT, REGION, with_webhooks
 
 
 class Permission(NamedTuple):
@@ -136,6 +136,7 @@ _FUNCTIONS = {
     "image_processor": "processor",
     "image_recovery": "recovery",
     "image_stream": "stream",
+    "image_webhooks": "webhooks",
 }
 
 
@@ -182,5 +183,5 @@ _known: dict[str, list[Statement]] = {}
 
 def _statements(function: str) -> list[Statement]:
     if function not in _known:
-        _known[function] = of_role(resolved(), ROLES[function])
+        _known[function] = of_role(with_webhooks(), ROLES[function])
     return _known[function]

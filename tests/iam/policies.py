@@ -17,7 +17,13 @@ Statement = dict[str, Any]
 Context = Mapping[str, str]
 
 _KNOWN = {"Sid", "Effect", "Action", "Resource", "Condition", "Principal"}
-ROLES = {"api": "ApiRole", "processor": "ProcessorRole", "recovery": "RecoveryRole", "stream": "StreamRole"}
+ROLES = {
+    "api": "ApiRole",
+    "processor": "ProcessorRole",
+    "recovery": "RecoveryRole",
+    "stream": "StreamRole",
+    "webhooks": "WebhooksRole",
+}
 
 
 def as_list(value: Any) -> list[Any]:

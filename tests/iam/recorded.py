@@ -44,12 +44,12 @@ Calls = Mapping["tuple[str, str, str, Permission]", int]
 def unused_permissions(function: str, used: Iterable[Permission]) -> list[tuple[str, str]]:
     """Return the actions and resources that the function's role allows and no used permission needs."""
     from tests.iam.policies import ROLES, allows, as_list, of_role
-    from tests.iam.resolved import resolved
+    from tests.iam.resolved import with_webhooks
 
     used = list(used)
     return [
         (action, resource)
-        for statement in of_role(resolved(), ROLES[function])
+        for statement in of_role(with_webhooks(), ROLES[function])
         for action in as_list(statement["Action"])
         for resource in as_list(statement["Resource"])
         if not {action, (action, resource.rpartition("-")[2])} & NOT_CALLED_BY_CODE.keys()

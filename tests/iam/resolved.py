@@ -10,12 +10,18 @@ from local.template import OBSERVABILITY, read_template
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 STACK = "image-pipeline"
+WEBHOOK_URL = "https://receiver.example/hook?token=t"
 
 
 @cache
 def resolved(**parameters: str) -> ResolvedTemplate:
     """Return the stack with these parameters and the other defaults."""
     return ResolvedTemplate(parameters, region=REGION, account=ACCOUNT, stack=STACK)
+
+
+def with_webhooks() -> ResolvedTemplate:
+    """Return the stack with its defaults, and with the webhooks function, which exists only if there is a URL."""
+    return resolved(WebhookUrl=WEBHOOK_URL)
 
 
 @cache

@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 
 from tests.iam.policies import ROLES, allows, of_role
-from tests.iam.resolved import ACCOUNT, REGION, resolved
+from tests.iam.resolved import ACCOUNT, REGION, WEBHOOK_URL, resolved, with_webhooks
 from tests.template.conftest import EVERYTHING_ON
 
-STACK = resolved()
+STACK = with_webhooks()
 UPLOADS, THUMBNAILS = STACK.arn("UploadsBucket"), STACK.arn("ThumbnailsBucket")
 IMAGES, STATS = STACK.arn("ImagesTable"), STACK.arn("StatsTable")
 QUEUE, LETTERS = STACK.arn("Queue"), STACK.arn("DeadLetterQueue")
 KEY_SECRET, BUS = STACK.arn("ApiKeySecret"), STACK.arn("EventBus")
+WEBHOOKS, WEBHOOK_LETTERS = STACK.arn("WebhooksQueue"), STACK.arn("WebhooksDeadLetterQueue")
+WEBHOOK_SECRET = STACK.arn("WebhookSecret")
 AN_ORIGINAL, A_THUMBNAIL = f"{UPLOADS}/uploads/img_1/a.jpg", f"{THUMBNAILS}/img_1/a/small"
 KMS_KEY = EVERYTHING_ON["KmsKeyArn"]
 
@@ -38,6 +40,11 @@ DESTRUCTION = [
     *[(f"dynamodb:{action}", STATS) for action in ("DeleteTable", "DeleteItem", "Scan")],
     *[(f"sqs:{action}", QUEUE) for action in ("PurgeQueue", "DeleteQueue", "SetQueueAttributes")],
     *[(f"sqs:{action}", LETTERS) for action in ("PurgeQueue", "DeleteQueue", "SendMessage")],
+    *[
+        (f"sqs:{action}", queue)
+        for queue in (WEBHOOKS, WEBHOOK_LETTERS)
+        for action in ("PurgeQueue", "DeleteQueue", "SetQueueAttributes", "SendMessage")
+    ],
 ]
 """Forbidden for every role."""
 
@@ -53,6 +60,10 @@ ELSEWHERE = [
     ("sqs:SendMessage", f"{QUEUE}-2"),
     ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:another-a1b2c3"),
     ("secretsmanager:PutSecretValue", KEY_SECRET),
+    ("secretsmanager:PutSecretValue", WEBHOOK_SECRET),
+    ("secretsmanager:GetSecretValue", WEBHOOK_SECRET),
+    ("sqs:ReceiveMessage", WEBHOOKS),
+    ("sqs:ReceiveMessage", WEBHOOK_LETTERS),
     ("secretsmanager:ListSecrets", "*"),
     ("kms:Decrypt", KMS_KEY),
     ("lambda:InvokeFunction", STACK.arn("ProcessorFunction")),
@@ -113,10 +124,27 @@ OF_OTHERS = {
         ("events:PutEvents", f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"),
         ("secretsmanager:GetSecretValue", KEY_SECRET),
     ],
+    "webhooks": [
+        # It talks to a server of somebody else, and knows nothing but the events.
+        ("s3:GetObject", AN_ORIGINAL),
+        ("s3:GetObject", A_THUMBNAIL),
+        ("dynamodb:GetItem", IMAGES),
+        ("dynamodb:GetRecords", f"{IMAGES}/stream/1"),
+        ("dynamodb:UpdateItem", STATS),
+        ("sqs:ReceiveMessage", QUEUE),
+        ("sqs:SendMessage", QUEUE),
+        ("sqs:DeleteMessage", WEBHOOK_LETTERS),
+        ("secretsmanager:GetSecretValue", KEY_SECRET),
+        ("logs:PutLogEvents", STACK.arn("ApiLogGroup")),
+    ],
 }
 """By function: what other functions may do and this one may not."""
 
-EXCEPT = {("stream", "events:PutEvents", BUS)}
+EXCEPT = {
+    ("stream", "events:PutEvents", BUS),
+    ("webhooks", "secretsmanager:GetSecretValue", WEBHOOK_SECRET),
+    ("webhooks", "sqs:ReceiveMessage", WEBHOOKS),
+}
 """Exceptions: the actions above that are the task of one role."""
 
 FORBIDDEN = [
@@ -127,7 +155,9 @@ FORBIDDEN = [
 ]
 
 
-@pytest.mark.parametrize("chosen", [{}, EVERYTHING_ON], ids=["by default", "everything on"])
+@pytest.mark.parametrize(
+    "chosen", [{"WebhookUrl": WEBHOOK_URL}, EVERYTHING_ON], ids=["by default", "everything on"]
+)
 @pytest.mark.parametrize(("function", "action", "resource"), FORBIDDEN)
 def test_a_role_has_no_permission_beyond_its_task(
     function: str, action: str, resource: str, chosen: dict[str, str]

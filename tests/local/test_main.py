@@ -22,6 +22,7 @@ from ops.target import NoSuchStack, local_stack
 
 KEY = "some folder/my photo+1 é.jpg"
 FAKES = Path(__file__).parent / "fakes"
+WEBHOOK_URL = "http://127.0.0.1:9/hook?token=t"
 
 
 def command(*arguments: str) -> list[str]:
@@ -72,6 +73,7 @@ def stack(
         "Recovery.VisibilityTimeout=5",
     ]
     flags = [flag for time in times for flag in ("--timing", time)]
+    flags += ["--webhook-url", WEBHOOK_URL]
     run = Run(tmp_path_factory.mktemp("stack"), "--workers", "2", "--sweep-seconds", "0.5", *flags)
     try:
         yield run, eventually(run.ready, seconds=60)
@@ -144,6 +146,26 @@ def test_a_message_that_keeps_failing_reaches_the_recovery_function(stack, clien
     eventually(lambda: message_id in letters())
 
 
+def test_an_event_on_the_bus_reaches_the_webhooks_function(stack, client, eventually):
+    run, ready = stack
+    detail = {"image_id": "img_1", "event_id": "img_1-1-success"}
+    entry = {"Source": "image-pipeline", "DetailType": "ImageProcessed", "Detail": json.dumps(detail)}
+    client("events").put_events(Entries=[entry | {"EventBusName": "image-pipeline"}])
+    event = eventually(lambda: run.recorded("webhooks"))[0]
+    (record,) = event["Records"]
+    assert json.loads(record["body"])["detail"] == detail
+    variables = run.recorded("variables")[0]
+    assert variables["WEBHOOK_URL"] == ready["webhook_url"] == WEBHOOK_URL
+    secret = client("secretsmanager").get_secret_value(SecretId=variables["WEBHOOK_SECRET_ARN"])["SecretString"]
+    assert ready["webhook_secret"] == f"whsec_{secret}"
+    sqs = client("sqs")
+    attributes = sqs.get_queue_attributes(QueueUrl=variables["WEBHOOK_QUEUE_URL"], AttributeNames=["All"])
+    assert json.loads(attributes["Attributes"]["RedrivePolicy"])["maxReceiveCount"] == 31
+    printed = run.output.read_text()
+    assert f"Webhooks      http://127.0.0.1:9/hook   (secret whsec_{secret})" in printed
+    assert "ImageProcessed img_1: done" in printed
+
+
 def test_the_sweep_runs_on_its_schedule(stack, eventually):
     run, _ = stack
     event = eventually(lambda: [e for e in run.recorded("recovery") if "Records" not in e])[0]
@@ -168,7 +190,11 @@ def test_the_banner_shows_all_urls_and_names(stack):
 def test_sam_local_gets_an_environment_that_works_inside_containers(stack):
     _, ready = stack
     functions = json.loads(Path(ready["env_file"]).read_text())
-    assert set(functions) == {"ApiFunction", "ProcessorFunction", "RecoveryFunction", "StreamFunction"}
+    names = ("Api", "Processor", "Recovery", "Stream", "Webhooks")
+    assert set(functions) == {f"{name}Function" for name in names}
+    webhooks = functions["WebhooksFunction"]
+    assert webhooks["WEBHOOK_URL"] == "http://host.docker.internal:9/hook?token=t"
+    assert webhooks["WEBHOOK_QUEUE_URL"].startswith(webhooks["LOCAL_ENDPOINT_URL"])
     port = ready["aws_endpoint_url"].rsplit(":", 1)[1]
     for variables in functions.values():
         assert variables["LOCAL_ENDPOINT_URL"] == f"http://host.docker.internal:{port}"

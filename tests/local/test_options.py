@@ -39,6 +39,41 @@ def test_thumbnail_sizes_of_make_run_reach_the_parameter_of_the_template():
     assert asked.stdout.strip() == wanted, "make must export it"
 
 
+def test_webhooks_of_make_run_reach_the_parameter_and_the_secret_of_the_template():
+    secret = "whsec_" + "A" * 40
+    environment = {"WEBHOOK_URL": "http://127.0.0.1:9000/hook", "WEBHOOK_SECRET": secret}
+    options = parse([], environment)
+    assert options.parameters["WebhookUrl"] == "http://127.0.0.1:9000/hook"
+    assert options.secret_values == {"WebhookSecret": secret}
+    assert parse(["--webhook-url", "https://a.example"], {}).secret_values == {}, "it is generated"
+    asked = subprocess.run(
+        ["make", "--no-print-directory", "-f", "Makefile", "-f", "-", "show", "WEBHOOK_URL=a", "WEBHOOK_SECRET=b"],
+        input="show: ; @printenv WEBHOOK_URL WEBHOOK_SECRET",
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert asked.stdout.split() == ["a", "b"], "make must export them"
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"WEBHOOK_URL": "http://a.example/hook?token=t"}, "without TLS only this machine can be called"),
+        ({"WEBHOOK_URL": "a.example"}, "https://HOST"),
+        ({"WEBHOOK_SECRET": "whsec_" + "A" * 40}, "WEBHOOK_URL is not"),
+        ({"WEBHOOK_URL": "https://a.example", "WEBHOOK_SECRET": "s3cret"}, "base64 of 24 to 64"),
+    ],
+)
+def test_webhooks_that_could_not_be_sent_are_refused_at_the_start(capsys, environment, message):
+    with pytest.raises(SystemExit):
+        parse([], environment)
+    error = capsys.readouterr().err
+    assert message in error
+    assert "token=" not in error and "s3cret" not in error
+
+
 def test_a_flag_wins_over_the_environment():
     assert parse(["--port", "8002"], {"PORT": "8001"}).port == 8002
 

@@ -347,6 +347,7 @@ def test_a_stack_that_cannot_be_updated_is_reported_with_advice(status: str, adv
         (1000, {}, []),
         (10, {}, []),
         (10, {"ProcessorMaxConcurrency": "8"}, ["ProcessorMaxConcurrency"]),
+        (10, {"WebhookUrl": "https://a.example"}, ["ProcessorMaxConcurrency"]),
         (10, {"ProcessorMemoryMegabytes": "5120"}, ["ProcessorMemoryMegabytes"]),
         (1000, {"ProcessorMemoryMegabytes": "5120", "ProcessorMaxConcurrency": "500"}, []),
     ],

@@ -51,7 +51,9 @@ class FakeSQS:
         self.on_visible(QueueUrl, message.visible_at)
         return {"MessageId": message_id}
 
-    def receive_message(self, *, QueueUrl: str, MaxNumberOfMessages: int = 1) -> dict[str, Any]:
+    def receive_message(
+        self, *, QueueUrl: str, MaxNumberOfMessages: int = 1, WaitTimeSeconds: int = 0
+    ) -> dict[str, Any]:
         """Return up to that many messages. Messages that were received too often become dead letters instead."""
         queue, now = self._queue(QueueUrl, "ReceiveMessage"), self._now()
         received: list[dict[str, Any]] = []

@@ -129,3 +129,9 @@ def test_a_missing_stack_is_reported_in_one_line(stack: Stack, tmp_path: Path) -
     files.remove()
     code, output = ops(stack, tmp_path, "reconcile", "--local-file", str(files.description))
     assert (code, output.count("\n")) == (2, 1)
+
+
+def test_redrive_refuses_a_stack_that_sends_no_webhooks(stack: Stack, tmp_path: Path) -> None:
+    code, output = ops(stack, tmp_path, "redrive")
+    assert code == 2
+    assert "its WebhookUrl is empty" in output

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests import pictures
+from tests.receiver import receiver
 from tests.running_stack import ROOT, Stack, running_stack, until
 from tests.smoke_run import is_idle, smoke, smoke_on, steps_of
 from tests.stack.breaking_proxy import breaking_proxy
@@ -26,10 +27,15 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, str]]:
-    """A stack that requires a key and allows a page of another origin, and its key."""
+    """A stack that requires a key, allows a page of another origin and sends webhooks, and its key."""
     folder = tmp_path_factory.mktemp("locked")
     options = ["--parameter", "ApiKeyRequired=true", "--parameter", f"CorsOrigins={PAGE}"]
-    with running_stack(folder, "--workers", "1", "--model", "demo", *options) as stack:
+    with (
+        receiver() as receiving,
+        running_stack(
+            folder, "--workers", "1", "--model", "demo", "--webhook-url", receiving.url, *options
+        ) as stack,
+    ):
         key = json.loads((folder / "ready.json").read_text())["api_key"]
         stack.api.headers["X-Api-Key"] = key
         yield stack, key
@@ -58,6 +64,7 @@ def test_a_stack_with_a_key_passes_and_the_report_contains_no_secrets(
     run = smoke_on(stack, tmp_path)
     run.assert_everything_passed(skipped=set())
     assert "pages of CorsOrigins may call the API" in run.steps["CORS"][1]
+    assert run.steps["webhooks"][1] == "all webhooks are delivered"
     for secret in (key, stack.bucket, stack.thumbnails_bucket, "123456789012", "X-Amz-Signature"):
         assert secret not in run.report + run.output
     assert "demo@" in run.report
@@ -72,7 +79,7 @@ def test_an_api_given_by_url_needs_its_key_and_bucket(locked: tuple[Stack, str],
 
     bucket = ["--bucket", stack.bucket, "--endpoint", stack.s3.meta.endpoint_url, "--region", "us-east-1"]
     run = smoke(tmp_path, *api, *bucket, env={"IMGPIPE_API_KEY": key, **CREDENTIALS})
-    run.assert_everything_passed(skipped=set())
+    run.assert_everything_passed(skipped={"webhooks"})
     assert "the thumbnails bucket was not read" in run.steps["thumbnails, byte for byte"][1]
 
 
@@ -117,7 +124,8 @@ def test_errors_of_the_api_are_found_and_do_not_hide_other_steps(stack: Stack, t
     assert "HEAD of /health returned 404" in failures["HEAD"]
     assert "the statistics are" in failures["statistics count the images"]
     assert "the bucket does not let the gallery upload" in failures["CORS"]
-    assert run.named("skipped") == {"401 without a key", "drop a file into the bucket", "deletion in the bucket"}
+    by_url_only = {"drop a file into the bucket", "deletion in the bucket", "webhooks"}
+    assert run.named("skipped") == {"401 without a key"} | by_url_only
     assert "--bucket" in run.steps["drop a file into the bucket"][1]
     assert run.steps["nothing is left behind"][0] == "passed"
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from local.template import parameter_values, read_template, translate
+from tests.iam.resolved import WEBHOOK_URL
 
 Resources = dict[str, Any]
 
@@ -17,6 +18,7 @@ EVERYTHING_ON = {
     "ProtectData": "true",
     "PublicDocs": "false",
     "S3AccessLogBucket": "my-access-logs",
+    "WebhookUrl": WEBHOOK_URL,
 }
 """Parameters with which every condition of the template is true."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 from types import SimpleNamespace
 
+import jmespath
 import pytest
 from samcli.lib.providers.api_provider import ApiProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
@@ -13,7 +15,7 @@ from samcli.local.apigw.local_apigw_service import LocalApigwService
 from image_api.http.api_key import MIN_KEY_CHARACTERS
 from local.template import TEMPLATE
 from tests.iam.policies import allows, of_role
-from tests.iam.resolved import resolved
+from tests.iam.resolved import resolved, with_webhooks
 
 
 def variables(**chosen: str) -> dict[str, str]:
@@ -44,8 +46,20 @@ def test_only_the_api_can_read_the_key_and_nothing_else():
     right = "secretsmanager:GetSecretValue"
     assert allows(of_role(stack, "ApiRole"), right, stack.arn("ApiKeySecret"))
     assert not allows(of_role(stack, "ApiRole"), right, stack.arn("ApiKeySecret") + "x")
-    for role in ("ProcessorRole", "RecoveryRole", "StreamRole"):
-        assert not allows(of_role(stack, role), right, stack.arn("ApiKeySecret"))
+    for role in ("ProcessorRole", "RecoveryRole", "StreamRole", "WebhooksRole"):
+        assert not allows(of_role(with_webhooks(), role), right, stack.arn("ApiKeySecret"))
+
+
+def test_the_outputs_say_how_to_get_the_secret_of_webhooks():
+    stack = with_webhooks()
+    output = stack.template["Outputs"]["WebhookSecretCommand"]
+    words = shlex.split(stack.value(output["Value"]))
+    assert words[:3] == ["aws", "secretsmanager", "get-secret-value"]
+    assert words[words.index("--secret-id") + 1] == stack.arn("WebhookSecret")
+    query = words[words.index("--query") + 1]
+    for stored in ("abc", "whsec_abc"):  # generated, and written by hand
+        assert jmespath.search(query, {"SecretString": stored}) == "whsec_abc"
+    assert output["Condition"] == "HasWebhooks"
 
 
 def test_the_outputs_say_how_to_get_the_key():

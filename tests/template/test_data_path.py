@@ -11,12 +11,15 @@ from moto.events.models import EventPattern
 
 from image_core.model import Record, Status
 from image_core.settings import LEASE_MARGIN_SECONDS
+from image_core.stores.clients import CONNECT_SECONDS, READ_SECONDS, TRIES
+from image_core.stores.events import SOURCE
 from image_core.stores.items import to_item
 from image_core.stores.search_items import changes
 from image_stream.events import event_of
+from image_webhooks.handler import RESPONSE_SECONDS
 from local.options import CONTAINER_TIMING, LOCAL_TIMING
 from local.template import with_timing
-from tests.iam.resolved import resolved
+from tests.iam.resolved import ACCOUNT, resolved, with_webhooks
 from tests.unit.core.builders import record as image_record
 
 
@@ -77,17 +80,20 @@ def test_the_bucket_is_created_after_the_queues_policy(resources):
 
 def test_a_dead_letter_queue_accepts_only_the_queues_of_this_stack():
     """Otherwise any queue in the account could use it, and recovery would read that queue's messages."""
-    queues = resolved().resources("AWS::SQS::Queue")
+    stack = with_webhooks()
+    queues = stack.resources("AWS::SQS::Queue")
     sources: dict[str, list[str]] = {}
     for name, queue in queues.items():
         if "RedrivePolicy" in queue:
-            sources.setdefault(queue["RedrivePolicy"]["deadLetterTargetArn"], []).append(resolved().arn(name))
-    allowed = {resolved().arn(name): queue.get("RedriveAllowPolicy") for name, queue in queues.items()}
+            sources.setdefault(queue["RedrivePolicy"]["deadLetterTargetArn"], []).append(stack.arn(name))
+    allowed = {stack.arn(name): queue.get("RedriveAllowPolicy") for name, queue in queues.items()}
     assert {arn: policy for arn, policy in allowed.items() if arn in sources} == {
         arn: {"redrivePermission": "byQueue", "sourceQueueArns": arns} for arn, arns in sources.items()
     }
-    assert len(sources) == 2
-    assert allowed[resolved().arn("Queue")] == {"redrivePermission": "denyAll"}
+    assert len(sources) == 3
+    assert {queue for queue, policy in allowed.items() if policy == {"redrivePermission": "denyAll"}} == {
+        stack.arn(name) for name in ("Queue", "StreamFailureQueue", "WebhooksQueue")
+    }
 
 
 @pytest.mark.parametrize("timing", [{}, LOCAL_TIMING, CONTAINER_TIMING], ids=["AWS", "local", "containers"])
@@ -102,7 +108,7 @@ def test_a_message_stays_hidden_for_longer_than_a_worker_can_hold_its_image(sam,
 
 def test_a_message_stays_hidden_for_the_time_that_aws_recommends(sam):
     times = sam["Mappings"]["Timing"]
-    for name in ("Processor", "Recovery"):
+    for name in ("Processor", "Recovery", "Webhooks"):
         assert times[name]["VisibilityTimeout"] >= 6 * times[name]["Timeout"]
     assert times["Processor"]["MaxReceiveCount"] >= 5
 
@@ -142,10 +148,62 @@ def test_every_change_that_causes_an_event_or_changes_the_search_index_passes_th
             assert not passes or new in ("success", "failed", "deleting", None), (old, new)
 
 
+# Webhooks
+
+
+def test_only_the_rule_of_this_stack_may_send_webhooks_to_their_queues() -> None:
+    stack = with_webhooks()
+    (policy,) = [
+        one
+        for one in stack.resources("AWS::SQS::QueuePolicy").values()
+        if stack.value({"Ref": "WebhooksQueue"}) in one["Queues"]
+    ]
+    assert set(policy["Queues"]) == {
+        stack.value({"Ref": f"Webhooks{name}"}) for name in ("Queue", "DeadLetterQueue")
+    }
+    (statement,) = [one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Allow"]
+    assert (statement["Principal"], statement["Action"]) == ({"Service": "events.amazonaws.com"}, "sqs:SendMessage")
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": stack.arn("WebhooksRule")}}
+    assert f":{ACCOUNT}:" in stack.arn("WebhooksRule")
+
+
+def test_events_that_eventbridge_cannot_send_are_dead_letters_too() -> None:
+    stack = with_webhooks()
+    rule = stack.resources("AWS::Events::Rule")["WebhooksRule"]
+    assert rule["EventBusName"] == stack.name("EventBus")
+    (target,) = rule["Targets"]
+    assert target["Arn"] == stack.arn("WebhooksQueue")
+    assert target["DeadLetterConfig"] == {"Arn": stack.arn("WebhooksDeadLetterQueue")}
+    assert rule["EventPattern"]["source"] == [SOURCE]
+
+
+def test_a_webhook_outlives_its_attempts(sam) -> None:
+    queues = with_webhooks().resources("AWS::SQS::Queue")
+    for name in ("WebhooksQueue", "WebhooksDeadLetterQueue"):
+        assert queues[name]["MessageRetentionPeriod"] == 14 * 24 * 3600
+    # Every AWS call of a batch may take its longest time before the function itself times out.
+    assert sam["Mappings"]["Timing"]["Webhooks"]["Timeout"] > RESPONSE_SECONDS + TRIES * (
+        CONNECT_SECONDS + READ_SECONDS
+    )
+
+
+def test_without_a_url_there_is_nothing_of_webhooks() -> None:
+    stack = resolved()
+    names = [name for name in stack.template["Resources"] if name.startswith("Webhook")]
+    assert len(names) >= 9
+    assert [name for name in names if stack.exists(name)] == []
+
+
+def test_a_slow_receiver_leaves_the_executions_of_the_account_to_images(resources) -> None:
+    mapping = properties(resources, "WebhooksFunctionWebhooks")
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}, "the smallest number that Lambda accepts"
+    assert mapping["BatchSize"] == 10
+
+
 def test_failed_items_of_a_batch_are_delivered_again(resources):
     """Each handler returns the failed messages. Without this setting Lambda would delete them."""
     mappings = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::Lambda::EventSourceMapping"]
-    assert len(mappings) == 3
+    assert len(mappings) == 4
     assert all(mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for mapping in mappings)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.iam.policies import as_list, denies
-from tests.iam.resolved import resolved
+from tests.iam.resolved import resolved, with_webhooks
 from tests.template.conftest import EVERYTHING_ON
 
 BUCKETS = ["UploadsBucket", "ThumbnailsBucket"]
@@ -40,10 +40,10 @@ def test_a_bucket_refuses_calls_without_tls(bucket, action):
     assert not denies(statements, action, resource, {"aws:SecureTransport": "true"})
 
 
-@pytest.mark.parametrize("queue", sorted(resolved().resources("AWS::SQS::Queue")))
+@pytest.mark.parametrize("queue", sorted(with_webhooks().resources("AWS::SQS::Queue")))
 @pytest.mark.parametrize("action", ["sqs:SendMessage", "sqs:ReceiveMessage"])
 def test_a_queue_refuses_calls_without_tls(queue, action):
-    stack = resolved()
+    stack = with_webhooks()
     url = stack.value({"Ref": queue})
     policies = stack.resources("AWS::SQS::QueuePolicy").values()
     statements = [s for p in policies if url in p["Queues"] for s in p["PolicyDocument"]["Statement"]]
@@ -73,7 +73,7 @@ def test_a_table_is_encrypted_with_the_customers_key_if_there_is_one(table):
     )
 
 
-@pytest.mark.parametrize("queue", sorted(resolved().resources("AWS::SQS::Queue")))
+@pytest.mark.parametrize("queue", sorted(with_webhooks().resources("AWS::SQS::Queue")))
 def test_every_queue_is_encrypted_by_sqs_with_or_without_a_customers_key(queue):
     found = resolved(**EVERYTHING_ON).resources("AWS::SQS::Queue")[queue]
     assert found["SqsManagedSseEnabled"] is True

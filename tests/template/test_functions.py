@@ -1,4 +1,4 @@
-"""The four functions, their API, layer and permissions."""
+"""The five functions, their API, layer and permissions."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from image_core.settings import Settings
 from image_processor.picture.decode import pixel_limits
 from local.template import ROOT
 from tests.iam.policies import as_list, of_role
-from tests.iam.resolved import ACCOUNT, resolved
+from tests.iam.resolved import ACCOUNT, WEBHOOK_URL, resolved, with_webhooks
 from tests.template.conftest import EVERYTHING_ON
 
-FUNCTIONS = ["ApiFunction", "ProcessorFunction", "RecoveryFunction", "StreamFunction"]
+FUNCTIONS = ["ApiFunction", "ProcessorFunction", "RecoveryFunction", "StreamFunction", "WebhooksFunction"]
 CODE = {
     "ApiFunction": ROOT / "functions/api",
     "ProcessorFunction": ROOT / "functions/processor",
     "RecoveryFunction": ROOT / "functions/recovery",
     "StreamFunction": ROOT / "functions/stream",
+    "WebhooksFunction": ROOT / "functions/webhooks",
 }
 
 
@@ -66,7 +67,7 @@ def test_building_the_image_needs_only_python():
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_gets_valid_settings(sam, name):
-    values = resolved().resources("AWS::Lambda::Function")[name]["Environment"]["Variables"]
+    values = with_webhooks().resources("AWS::Lambda::Function")[name]["Environment"]["Variables"]
     settings = Settings.model_validate({key.lower(): value for key, value in values.items() if value})
     times = sam["Mappings"]["Timing"]["Processor"]
     assert settings.processor_timeout_seconds == times["Timeout"]
@@ -161,6 +162,7 @@ ROLES = {
     "ProcessorFunction": "ProcessorRole",
     "RecoveryFunction": "RecoveryRole",
     "StreamFunction": "StreamRole",
+    "WebhooksFunction": "WebhooksRole",
 }
 
 
@@ -170,7 +172,9 @@ def test_each_function_has_its_own_role(resources):
     assert {name for name, r in resources.items() if r["Type"] == "AWS::IAM::Role"} == set(ROLES.values())
 
 
-@pytest.mark.parametrize("chosen", [{}, EVERYTHING_ON], ids=["by default", "everything on"])
+@pytest.mark.parametrize(
+    "chosen", [{"WebhookUrl": WEBHOOK_URL}, EVERYTHING_ON], ids=["by default", "everything on"]
+)
 @pytest.mark.parametrize("role", [*ROLES.values()])
 def test_no_permission_is_a_wildcard(role, chosen):
     for statement in of_role(resolved(**chosen), role):
@@ -199,7 +203,9 @@ def test_every_service_principal_is_restricted_to_this_account(chosen):
     ]
     assert len(trusted) >= 5
     for statement in trusted:
-        assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == ACCOUNT, statement
+        by_account = statement["Condition"].get("StringEquals", {}).get("aws:SourceAccount") == ACCOUNT
+        by_arn = f":{ACCOUNT}:" in statement["Condition"].get("ArnEquals", {}).get("aws:SourceArn", "")
+        assert by_account or by_arn, statement
     permissions = stack.resources("AWS::Lambda::Permission")
     assert len(permissions) == 2
     for permission in permissions.values():

@@ -75,6 +75,12 @@ class Settings(BaseModel):
     """Whether the API's documentation is served without that key."""
     cors_origins: str | None = None
     """Other origins whose web pages may call the API: `https://a.example,https://b.example`, or `*`."""
+    webhook_url: str | None = None
+    """The URL that receives webhooks. Only the webhooks function sends to it."""
+    webhook_secret_arn: str | None = None
+    """The secret that signs them."""
+    webhook_queue_url: str | None = None
+    """The queue of events that wait to be delivered to it."""
 
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 

@@ -38,6 +38,11 @@ def test_import_is_a_dry_run_of_a_whole_bucket_by_default() -> None:
     assert (options.rate, options.workers, options.include_deleted) == (50, 16, False)
 
 
+def test_redrive_only_counts_by_default() -> None:
+    options = parse(["redrive"])
+    assert (options.command, options.apply, options.rate) == ("redrive", False, 50)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -1,0 +1,1 @@
+"""The webhooks function: delivers the events of the bus to the operator's URL, signed."""
