@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from image_api.http.errors import EmptyFile, InvalidRequest, TooLarge, UnsupportedUpload
-from image_core.formats import SNIFFED_BYTES, identify, media_type, named
+from image_core.formats import SNIFFED_BYTES, format_of, identify, media_type, named
 
 if TYPE_CHECKING:
     from fastapi import UploadFile
@@ -35,14 +35,25 @@ def accepted_media_type(file: UploadFile, settings: Settings) -> str:
     return media_type(kind)
 
 
-def require_accepted(size: int, content_type: str, settings: Settings) -> None:
-    """Raise a `RequestError` if an announced file is not accepted."""
+UNKNOWN_TYPE = "application/octet-stream"
+"""What a client announces that does not know the type of its file. The bytes decide, as they always do."""
+
+
+def announced_media_type(size: int, content_type: str, settings: Settings) -> str:
+    """Return the media type of an announced file by its usual name, or `UNKNOWN_TYPE`.
+
+    Raises a `RequestError` if the file is not accepted.
+    """
     if size == 0:
         raise EmptyFile
     if size > settings.max_image_bytes:
         raise TooLarge(_size_limit_message(settings))
-    if content_type not in map(media_type, settings.allowed_formats):
+    if content_type.partition(";")[0].strip().lower() == UNKNOWN_TYPE:
+        return UNKNOWN_TYPE
+    kind = format_of(content_type)
+    if kind is None or kind not in settings.allowed_formats:
         raise _unsupported(settings)
+    return media_type(kind)
 
 
 def post_limit_message(settings: Settings) -> str:

@@ -66,6 +66,29 @@ def media_type(name: str) -> str:
     return f"image/{name}"
 
 
+_OTHER_MEDIA_TYPES = {
+    "image/jpg": "jpeg",
+    "image/pjpeg": "jpeg",
+    "image/x-png": "png",
+    "image/apng": "png",
+    "image/heif": "heic",
+    "image/heic-sequence": "heic",
+    "image/heif-sequence": "heic",
+    "image/x-ms-bmp": "bmp",
+    "image/x-bmp": "bmp",
+    "image/x-tiff": "tiff",
+}
+"""Media types that clients use for the formats, besides the registered ones."""
+
+
+def format_of(announced: str) -> str | None:
+    """Return the format of a media type as clients write it: in any case, with parameters, or an old name."""
+    plain = announced.partition(";")[0].strip().lower()
+    if plain in _OTHER_MEDIA_TYPES:
+        return _OTHER_MEDIA_TYPES[plain]
+    return next((name for name in NAMES if media_type(name) == plain), None)
+
+
 def named(allowed: Collection[str]) -> str:
     """The display names of the formats `allowed`, separated by commas."""
     return ", ".join(name for key, name in NAMES.items() if key in allowed)

@@ -17,7 +17,7 @@ IMAGE = "/api/images/{image_id}"
 _FILE = {"400": {"unsupported_format", "empty_file"}, "409": {"idempotency_key_reused", "image_deleted"}}
 _JSON = {"413": {"too_large"}, "415": {"unsupported_media_type"}, "422": {"invalid_request"}}
 ROUTES: dict[tuple[str, str], dict[str, set[str]]] = {
-    ("post", "/api/images"): {"202": set()} | _FILE | _JSON,
+    ("post", "/api/images"): {"202": set()} | _FILE | {"400": _FILE["400"] | {"several_files"}} | _JSON,
     ("get", "/api/images"): {
         "200": set(),
         "304": set(),

@@ -21,6 +21,7 @@ from image_api.http.errors import (
     NotReady,
     RequestError,
 )
+from image_api.http.forms import RefusedForm
 from image_api.schemas import ErrorBody, ErrorResponse
 from image_core.errors import PipelineError, Unavailable
 from image_core.retry import is_transient
@@ -112,13 +113,35 @@ async def _pipeline_error(_: Request, error: Exception) -> JSONResponse:
 
 async def _validation_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    found = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
-    return error_response(InvalidRequest("; ".join(found)))
+    return error_response(InvalidRequest(" ".join(map(_in_words, error.errors()))))
+
+
+_PLACES = {"query": "Query parameter", "header": "Header", "path": "Part of the path", "body": "Field"}
+
+
+def _in_words(found: dict[str, Any]) -> str:
+    """Describe a validation error of pydantic in a sentence."""
+    place, *names = found["loc"]
+    if found["type"] == "json_invalid":
+        return f"The body is not JSON: {found['ctx']['error']} at character {names[-1]}."
+    if not names:
+        return "The body is missing." if found["type"] == "missing" else f"The body is invalid: {found['msg']}."
+    what = f"{_PLACES[place]} `{'.'.join(map(str, names))}`"
+    if found["type"] == "missing":
+        return f"{what} is missing."
+    if found["type"] == "extra_forbidden":
+        return f"{what} is unknown."
+    if "UploadFile" in found["msg"]:
+        return f"{what} is not a file. With curl: -F {names[-1]}=@photo.jpg"
+    reason = found["msg"].removeprefix("Value error, ").removesuffix(".")
+    return f"{what} is invalid: {reason[0].lower()}{reason[1:]}."
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     """Handle the framework's own errors: an unknown path or method, or a form that it cannot parse."""
     assert isinstance(error, HTTPException)
+    if isinstance(error, RefusedForm):
+        return await _pipeline_error(request, error.error)
     if error.status_code == HTTP_STATUS[NotFound]:
         return error_response(NotFound("There is nothing at this URL."))
     if error.status_code == HTTP_STATUS[MethodNotAllowed]:

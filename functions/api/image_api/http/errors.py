@@ -88,6 +88,13 @@ class WrongMediaType(RequestError):
     default_message = "The Content-Type of the body is not supported here."
 
 
+class SeveralFiles(RequestError):
+    """The form has more than one file. Nothing was stored."""
+
+    code = "several_files"
+    default_message = "Send each file in a request of its own."
+
+
 class InternalError(RequestError):
     code = InternalFailure.code
     default_message = "Something went wrong on our side. Report the X-Request-Id of this response."
@@ -97,6 +104,7 @@ HTTP_STATUS: dict[type[PipelineError], int] = {
     BadCursor: 400,
     BadQuery: 400,
     InvalidHost: 400,
+    SeveralFiles: 400,
     EmptyFile: 400,
     UnsupportedUpload: 400,
     Unauthorized: 401,

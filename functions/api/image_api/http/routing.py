@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
 from image_api.http.errors import WrongMediaType
+from image_api.http.forms import FormRequest
 from image_api.http.inline import run_blocking
 
 _HINTS = {
@@ -50,6 +51,8 @@ class _Route(APIRoute):
         async def checked(request: Request) -> Response:
             if not _is(wanted, request.headers.get("content-type", "")):
                 raise WrongMediaType(_HINTS[wanted])
+            if wanted == "multipart/form-data":
+                request = FormRequest(request.scope, request.receive)
             return await handle(request)
 
         return checked

@@ -21,6 +21,7 @@ from image_api.http.errors import (
     KeyReused,
     NotFound,
     PreconditionFailed,
+    SeveralFiles,
     TooLarge,
     UnsupportedUpload,
     WrongMediaType,
@@ -67,7 +68,14 @@ router = routing.router("images", "/api/images")
     responses={
         202: {"headers": {**LOCATION_HEADER, **PENDING_HEADERS}},
         **documented(
-            UnsupportedUpload, EmptyFile, ImageDeleted, TooLarge, WrongMediaType, InvalidRequest, KeyReused
+            UnsupportedUpload,
+            EmptyFile,
+            SeveralFiles,
+            ImageDeleted,
+            TooLarge,
+            WrongMediaType,
+            InvalidRequest,
+            KeyReused,
         ),
     },
     response_description="Accepted.",

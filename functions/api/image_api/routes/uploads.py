@@ -17,7 +17,7 @@ from image_api.http.errors import (
     WrongMediaType,
 )
 from image_api.idempotency import create_or_repeat, digest_of, image_id_for
-from image_api.limits import require_accepted
+from image_api.limits import announced_media_type
 from image_api.parameters import IdempotencyKey
 from image_api.presentation import iso_time
 from image_api.responses import LOCATION_HEADER, PENDING_HEADERS, accepted
@@ -57,10 +57,12 @@ def reserve_upload(
 ) -> UploadResponse | Response:
     """Returns a URL to PUT the file to, with exactly the returned headers. The image appears once the file arrives.
 
+    `content_type` may be any usual name of the format, or `application/octet-stream`: the bytes decide.
+
     Safe to retry with the same `Idempotency-Key`: until the file arrives, it returns a new URL for the same image.
     """
     settings = services.settings
-    require_accepted(wanted.size, wanted.content_type, settings)
+    content_type = announced_media_type(wanted.size, wanted.content_type, settings)
     now_ms = services.clock.now_ms()
     expires_ms = now_ms + settings.upload_url_seconds * 1000
     deadline = now_ms + settings.upload_seconds * 1000
@@ -73,11 +75,11 @@ def reserve_upload(
         now_ms=now_ms,
         original_name=wanted.filename or "image",
         source="api",
-        content_type=wanted.content_type,
+        content_type=content_type,
         size_bytes=wanted.size,
         announced_bytes=wanted.size,
         announced_sha256=sha256,
-        request_digest=digest_of(idempotency_key, wanted.filename, wanted.content_type, wanted.size, sha256),
+        request_digest=digest_of(idempotency_key, wanted.filename, content_type, wanted.size, sha256),
         deadline=deadline,
         upload_until=deadline,
     )
@@ -97,7 +99,7 @@ def reserve_upload(
     response.headers["Location"] = str(request.url_for("get_image", image_id=image_id))
     url, headers = services.storage.presign_upload(
         record.key,
-        content_type=wanted.content_type,
+        content_type=content_type,
         size_bytes=wanted.size,
         sha256=sha256,
         seconds=settings.upload_url_seconds,

@@ -173,6 +173,9 @@ class Storage:
             "ResponseContentDisposition": attachment_disposition(safe_name(name)),
             # Never the type that a dropped object claims: that could be a page with scripts.
             "ResponseContentType": content_type or "application/octet-stream",
+            # Nor its encoding: a picture of which S3 says that it is compressed cannot be opened. The bytes were
+            # decoded as they are.
+            "ResponseContentEncoding": "identity",
         }
         return self._public_client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
 
@@ -268,7 +271,11 @@ class Storage:
 def attachment_disposition(name: str) -> str:
     """A `Content-Disposition` that saves under `name`, in any script (RFC 6266, RFC 8187)."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    plain = "".join(c if c.isprintable() and c not in '"\\%' else "_" for c in plain) or "image"
+    plain = "".join(c if c.isprintable() and c not in '"\\%' else "_" for c in plain)
+    # Some clients use only this name (curl -OJ). Of a name in another script, only the extension may be left.
+    stem, dot, extension = plain.rpartition(".") if "." in plain else (plain, "", "")
+    if not any(c.isalnum() for c in stem):
+        plain = f"image{dot}{extension.strip()}".rstrip(".")
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 

@@ -20,23 +20,13 @@ const TYPES_BY_EXTENSION = {
   heif: "image/heic",
 };
 
-/** @type {Record<string, string>} */
-const TYPE_ALIASES = {
-  "image/jpg": "image/jpeg",
-  "image/pjpeg": "image/jpeg",
-  "image/apng": "image/png",
-  "image/x-ms-bmp": "image/bmp",
-  "image/heif": "image/heic",
-};
-
 /**
  * The media type to announce, or "" if neither the name nor the browser tells it.
  * @param {File} file
  */
 export function mediaType(file) {
   const extension = file.name.toLowerCase().match(/\.([a-z]+)$/)?.[1] ?? "";
-  const type = TYPES_BY_EXTENSION[extension] ?? file.type;
-  return TYPE_ALIASES[type] ?? type;
+  return TYPES_BY_EXTENSION[extension] ?? file.type;
 }
 
 /** @param {File} file */
