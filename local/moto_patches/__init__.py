@@ -3,6 +3,7 @@
 `apply` makes them, once per process. Nothing else in this project changes moto's classes.
 
 - `tracking`: moto keeps every object that it has ever created. The patch turns this off.
+- `responses`: moto looks for ten types of each attribute. The patch copies text and numbers as they are.
 - `transactions`: moto copies whole tables before each transaction. The patch copies only the items in it.
 - `tables`: moto sorts the whole table for each query. The patch keeps its indexes sorted.
 - `streams`: moto keeps all stream records and iterators. The patch keeps only the newest.
@@ -16,7 +17,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import version
 
-from local.moto_patches import listings, objects, queues, streams, tables, tracking, transactions
+from local.moto_patches import listings, objects, queues, responses, streams, tables, tracking, transactions
 from local.moto_patches.replacing import check_version
 
 
@@ -26,6 +27,7 @@ def apply() -> None:
     check_version(version("moto"))
     tracking.apply()
     tables.apply()
+    responses.apply()
     transactions.apply()
     streams.apply()
     queues.apply()

@@ -87,6 +87,28 @@ def query(
         arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
+def test_attributes_of_all_types_are_returned_as_they_were_put(both: Both) -> None:
+    item: dict[str, Any] = {
+        "id": {"S": "all"},
+        "text": {"S": 'é "\U0001f600" \n'},
+        "empty": {"S": ""},
+        "number": {"N": "-12.5"},
+        "yes": {"BOOL": True},
+        "nothing": {"NULL": True},
+        "bytes": {"B": b"\x00\xff"},
+        "texts": {"SS": ["a", "b"]},
+        "numbers": {"NS": ["1", "2"]},
+        "several bytes": {"BS": [b"a", b"\xff"]},
+        "list": {"L": [{"S": "a"}, {"N": "1"}, {"L": [{"B": b"\xff"}]}]},
+        "map": {"M": {"S": {"S": "named like a type"}, "N": {"M": {}}}},
+    }
+    table = both.new_table("images")
+    both("dynamodb", "put_item", TableName=table, Item=item)
+    assert both("dynamodb", "get_item", TableName=table, Key={"id": item["id"]})["Item"] == item
+    assert both("dynamodb", "scan", TableName=table)["Items"] == [item]
+    assert query(both, table, None, "id", "all") == [[item]]
+
+
 @pytest.mark.parametrize("forward", [True, False])
 @pytest.mark.parametrize("limit", [None, 1, 7])
 def test_pages_of_every_index_are_the_same(both: Both, images: str, forward: bool, limit: int | None) -> None:
