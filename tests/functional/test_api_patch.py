@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -42,7 +43,8 @@ def test_texts_are_set_and_returned_everywhere(stack: Stack, api: Api) -> None:
     image = api.get(f"/api/images/{record.image_id}")
     assert response.status == 200
     assert texts_in(response) == WORDS
-    assert response.json() == image.json() == api.get("/api/images").json()["data"][0]
+    assert response.json() == image.json() | {"warnings": []}
+    assert image.json() == api.get("/api/images").json()["data"][0]
     assert response.headers["etag"] == image.headers["etag"]
     assert stack.counts() == {"success": 1}
 
@@ -59,7 +61,10 @@ def test_texts_are_set_and_returned_everywhere(stack: Stack, api: Api) -> None:
         ({"tags": None}, WORDS | {"tags": []}),
         ({"tags": ["b", "a", "b"]}, WORDS | {"tags": ["b", "a"]}),
         ({"title": None, "alt_text": None, "tags": None}, {"title": None, "alt_text": None, "tags": []}),
-        ({"title": "山\n\u202e\x00\U0001f98a"}, WORDS | {"title": "山\n\u202e\x00\U0001f98a"}),
+        ({"tags": ["b", "a", "B", " b "]}, WORDS | {"tags": ["b", "a"]}),
+        ({"title": " 山\n\u202e\x00\U0001f98a\t"}, WORDS | {"title": "山 \U0001f98a"}),
+        ({"tags": ["\U0001f468\u200d\U0001f469"]}, WORDS | {"tags": ["\U0001f468\u200d\U0001f469"]}),
+        ({"alt_text": " two\nlines\u2066 "}, WORDS | {"alt_text": "two lines"}),
     ],
 )
 def test_omitted_texts_stay_and_null_clears_one(
@@ -69,6 +74,80 @@ def test_omitted_texts_stay_and_null_clears_one(
     patch(api, record.image_id, WORDS)
     assert texts_in(patch(api, record.image_id, change)) == left
     assert texts_in(api.get(f"/api/images/{record.image_id}")) == left
+
+
+# Whose alt text it is
+
+
+def source(response: Response) -> tuple[str | None, str | None]:
+    data = response.json()["data"]
+    return data["alt_text"], data["alt_text_source"]
+
+
+def test_an_accepted_caption_is_the_alt_text_and_stays_when_the_caption_changes(stack: Stack, api: Api) -> None:
+    record = stored_image(stack, Status.SUCCESS)
+    accepted = patch(api, record.image_id, {"alt_text_from": "caption"})
+    assert source(accepted) == (record.caption, "caption")
+
+    records = stack.records
+    again = records.reprocess(stack.the_record(), pending_seconds=30)
+    claimed = records.claim(again, stored_object(again, again.version or ""), lease_seconds=LEASE_SECONDS)
+    saved = records.save(claimed, metadata=METADATA, thumbnails=attempt_thumbnails(claimed))
+    records.finish(saved, replace(outcome(), caption="something else"))
+    image = api.get(f"/api/images/{record.image_id}")
+    assert image.json()["data"]["metadata"]["caption"] == "something else"
+    assert source(image) == (record.caption, "caption")
+
+
+def test_the_source_of_an_alt_text_is_the_person_who_changes_it(stack: Stack, api: Api) -> None:
+    record = image_in(stack.records, Status.SUCCESS)
+    assert source(patch(api, record.image_id, {"title": "x"})) == (None, None)
+    assert source(patch(api, record.image_id, {"alt_text": "mine"})) == ("mine", "person")
+    assert source(patch(api, record.image_id, {"alt_text_from": "caption"})) == (record.caption, "caption")
+    assert source(patch(api, record.image_id, {"title": "y", "alt_text_from": None})) == (record.caption, "caption")
+    assert source(patch(api, record.image_id, {"alt_text": record.caption})) == (record.caption, "person")
+    assert source(patch(api, record.image_id, {"alt_text": ""})) == ("", "person")
+    assert source(patch(api, record.image_id, {"alt_text": None})) == (None, None)
+
+
+def test_a_record_of_an_earlier_version_has_the_alt_text_of_a_person(stack: Stack, api: Api) -> None:
+    record = stack.records.describe(image_in(stack.records, Status.SUCCESS), title=None, alt_text="mine", tags=None)
+    assert record.alt_text_source is None
+    assert source(api.get(f"/api/images/{record.image_id}")) == ("mine", "person")
+
+
+def test_a_caption_that_does_not_exist_yet_cannot_be_accepted(stack: Stack, api: Api) -> None:
+    record = image_in(stack.records, Status.PENDING)
+    response = patch(api, record.image_id, {"alt_text_from": "caption"})
+    assert (response.status, response.code) == (422, "invalid_request")
+    assert "no caption yet" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        ({"alt_text": "x" * 151}, "has 151 characters"),
+        ({"alt_text": "An image of a lake"}, "leave out “An image of”"),
+        ({"alt_text": "photo showing a lake"}, "leave out “photo showing”"),
+        ({"alt_text": "IMG_2041 (1).JPG"}, "is a file name"),
+        ({"alt_text": "photo.jpg"}, "is a file name"),
+        ({"alt_text": "lake at DAWN", "title": "Lake at dawn"}, "equals the title"),
+    ],
+)
+def test_a_useless_alt_text_is_saved_with_a_warning(
+    stack: Stack, api: Api, change: dict[str, str], warning: str
+) -> None:
+    record = image_in(stack.records, Status.SUCCESS)
+    response = patch(api, record.image_id, change)
+    assert (response.status, response.json()["data"]["alt_text"]) == (200, change["alt_text"])
+    (found,) = response.json()["warnings"]
+    assert warning in found
+
+
+@pytest.mark.parametrize("text", ["x" * 150, "A lake", "Images of the moon", "", None, "A photographer"])
+def test_a_good_alt_text_has_no_warning(stack: Stack, api: Api, text: str | None) -> None:
+    record = image_in(stack.records, Status.SUCCESS)
+    assert patch(api, record.image_id, {"title": "Lake", "alt_text": text}).json()["warnings"] == []
 
 
 def test_an_unchanged_patch_writes_nothing(stack: Stack, api: Api) -> None:
@@ -91,7 +170,12 @@ def test_a_patch_accepts_the_merge_patch_content_type(stack: Stack, api: Api, co
     "change",
     [
         {"title": ""},
+        {"title": " \u202e\n"},
         {"title": "x" * 201},
+        {"alt_text": "  "},
+        {"alt_text_from": "person"},
+        {"alt_text_from": "caption", "alt_text": "mine"},
+        {"tags": ["lake", "  "]},
         {"title": 5},
         {"title": "lone\ud800surrogate"},
         {"alt_text": "x" * 2001},

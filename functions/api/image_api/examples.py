@@ -30,6 +30,7 @@ IMAGE: dict[str, Any] = {
         "original_name": "photo.jpg",
         "title": "Lake at dawn",
         "alt_text": None,
+        "alt_text_source": None,
         "tags": ["lake", "dawn"],
         "text_etag": '"6ae6ed7b5d04d9a5f2ac0f2a9b5f4a8c"',
         "content_type": "image/jpeg",

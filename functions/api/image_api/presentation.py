@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from image_api.http.conditional import etag
 from image_api.schemas import (
@@ -50,6 +50,7 @@ def image_response(
         original_name=record.original_name,
         title=record.title,
         alt_text=record.alt_text,
+        alt_text_source=_alt_text_source(record),
         tags=list(record.tags or ()),
         text_etag=text_etag(record),
         content_type=record.content_type,
@@ -68,6 +69,12 @@ def image_response(
         data=data,
         error=ErrorBody(**record.error) if record.error else None,
     )
+
+
+def _alt_text_source(record: Record) -> Literal["person", "caption"] | None:
+    if record.alt_text is None:
+        return None
+    return "caption" if record.alt_text_source == "caption" else "person"
 
 
 def text_etag(record: Record) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from image_api.limits import MAX_NAME_CHARACTERS
+from image_api.texts import cleaned
 
 PublicStatus = Literal["pending", "processing", "success", "failed"]
 StageState = Literal["pending", "done", "failed"]
@@ -114,6 +115,9 @@ class ImageData(_Response):
     original_name: str = Field(examples=["photo.jpg"])
     title: str | None = Field(None, description="Set by PATCH.", examples=["Lake at dawn"])
     alt_text: str | None = Field(None, description="Set by PATCH.", examples=["A lake between mountains"])
+    alt_text_source: Literal["person", "caption"] | None = Field(
+        None, description="Who wrote the alt text: a person, or a caption that a person accepted."
+    )
     tags: list[str] = Field([], description="Set by PATCH.", examples=[["lake", "dawn"]])
     text_etag: str = Field(
         description="Changes with `title`, `alt_text` and `tags` only. Send it as `If-Match` when you change them.",
@@ -164,22 +168,51 @@ class AcceptedResponse(_Response):
     error: ErrorBody | None = None
 
 
+def _clean(value: object) -> object:
+    return cleaned(value) if isinstance(value, str) else value
+
+
+def _clean_alt_text(value: object) -> object:
+    if isinstance(value, str) and value and not cleaned(value):
+        raise ValueError("The text has only blanks. Send an empty one for a decorative picture.")
+    return _clean(value)
+
+
 class ImagePatch(BaseModel, extra="forbid"):
     """A JSON merge patch (RFC 7396): a member that is left out keeps its value, null clears it."""
 
-    title: str | None = Field(None, min_length=1, max_length=200, examples=["Lake at dawn"])
-    alt_text: str | None = Field(
+    title: Annotated[str, StringConstraints(min_length=1, max_length=200), BeforeValidator(_clean)] | None = Field(
+        None, description="Trimmed. Control characters are removed.", examples=["Lake at dawn"]
+    )
+    alt_text: Annotated[str, StringConstraints(max_length=2000), BeforeValidator(_clean_alt_text)] | None = Field(
         None,
-        max_length=2000,
         description="What the picture shows, for people who cannot see it. Empty for a decorative picture.",
         examples=["A lake between mountains"],
     )
-    tags: list[Annotated[str, StringConstraints(min_length=1, max_length=64)]] | None = Field(
-        None,
-        max_length=50,
-        description="Replaces all tags. Order is kept, duplicates are removed.",
-        examples=[["lake", "dawn"]],
+    alt_text_from: Literal["caption"] | None = Field(
+        None, description="`caption`: the image's caption becomes its alt text, and stays if the model changes."
     )
+    tags: list[Annotated[str, StringConstraints(min_length=1, max_length=64), BeforeValidator(_clean)]] | None = (
+        Field(
+            None,
+            max_length=50,
+            description="Replaces all tags. They are trimmed and keep their order. Of tags that differ only in"
+            " case, the first stays.",
+            examples=[["lake", "dawn"]],
+        )
+    )
+
+    @model_validator(mode="after")
+    def _has_one_alt_text(self) -> ImagePatch:
+        if self.alt_text_from is not None and "alt_text" in self.model_fields_set:
+            raise ValueError("Send either alt_text or alt_text_from.")
+        return self
+
+
+class PatchedResponse(ImageResponse):
+    """An image with its new texts, and what could be better about them."""
+
+    warnings: list[str] = Field([], examples=[["The alt text is a file name. Describe what the picture shows."]])
 
 
 class ListResponse(_Response):

@@ -67,6 +67,7 @@ export interface ImageData {
   original_name: string;
   title: string | null;
   alt_text: string | null;
+  alt_text_source: "person" | "caption" | null;
   tags: string[];
   text_etag: string;
   content_type: string | null;
@@ -105,6 +106,7 @@ export interface AcceptedResponse {
 export interface ImagePatch {
   title?: string | null;
   alt_text?: string | null;
+  alt_text_from?: "caption" | null;
   tags?: string[] | null;
 }
 

@@ -114,6 +114,8 @@ class Record:
     request_digest: str | None = None
     title: str | None = None
     alt_text: str | None = None
+    alt_text_source: str | None = None
+    """`person` or `caption`. None also if the alt text is of a time before this field: a person wrote it."""
     tags: tuple[str, ...] | None = None
     requested_ms: int = 0
     deadline: int = 0

@@ -42,6 +42,7 @@ fields = {
     "request_digest": st.none() | text,
     "title": st.none() | text,
     "alt_text": st.none() | text,
+    "alt_text_source": st.none() | text,
     "tags": st.none() | st.lists(text, min_size=1, max_size=3).map(tuple),
     "deadline": number,
     "postponed": number,

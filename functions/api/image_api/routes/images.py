@@ -12,7 +12,15 @@ from fastapi import Query, Request, Response, UploadFile
 
 from image_api.dependencies import Connected, change_record, find_record
 from image_api.http import routing
-from image_api.http.conditional import ETAG, json_bytes_response, json_response, require_match, serialized
+from image_api.http.conditional import (
+    ETAG,
+    etag,
+    etag_headers,
+    json_bytes_response,
+    json_response,
+    require_match,
+    serialized,
+)
 from image_api.http.error_responses import documented
 from image_api.http.errors import (
     EmptyFile,
@@ -40,7 +48,15 @@ from image_api.parameters import (
     milliseconds,
 )
 from image_api.responses import LOCATION_HEADER, PENDING_HEADERS, accepted, pending_headers, present
-from image_api.schemas import AcceptedResponse, ImagePatch, ImageResponse, ListResponse, PublicStatus
+from image_api.schemas import (
+    AcceptedResponse,
+    ImagePatch,
+    ImageResponse,
+    ListResponse,
+    PatchedResponse,
+    PublicStatus,
+)
+from image_api.texts import merged, warnings_about
 from image_core.errors import BadCursor, BadQuery, Superseded, Unavailable, UploadIncomplete
 from image_core.keys import upload_key
 from image_core.lifecycle.delete import delete, mark_for_caller
@@ -232,7 +248,7 @@ def _one(record: Record, request: Request, services: Services) -> ImageResponse:
 
 @router.patch(
     "/{image_id}",
-    response_model=ImageResponse,
+    response_model=PatchedResponse,
     response_description="The image with its new texts.",
     responses={
         200: {"headers": ETAG},
@@ -249,6 +265,9 @@ def describe_image(
 ) -> Response:
     """Sets `title`, `alt_text` and `tags`. A member that is left out keeps its value; null clears it.
 
+    `alt_text_from` accepts the image's caption as its alt text. `warnings` in the response says what people who
+    hear the alt text may dislike; it is saved all the same.
+
     The body is a JSON merge patch, sent as `application/merge-patch+json` or `application/json`. Captions,
     reprocessing and a new file under the same key never change these texts.
 
@@ -258,12 +277,23 @@ def describe_image(
 
     def described(record: Record) -> Record:
         _require_match(record, if_match, request, services)
-        texts: dict[str, Any] = {"title": record.title, "alt_text": record.alt_text, "tags": record.tags}
-        texts |= {name: getattr(patch, name) for name in patch.model_fields_set}
-        tags = tuple(dict.fromkeys(texts.pop("tags") or ())) or None
+        texts: dict[str, Any] = {
+            name: getattr(record, name) for name in ("title", "alt_text", "alt_text_source", "tags")
+        }
+        texts |= {name: getattr(patch, name) for name in patch.model_fields_set - {"alt_text_from"}}
+        if "alt_text" in patch.model_fields_set:
+            texts["alt_text_source"] = None if patch.alt_text is None else "person"
+        if patch.alt_text_from is not None:
+            if record.caption is None:
+                raise InvalidRequest("The image has no caption yet, so it cannot become the alt text.")
+            texts |= {"alt_text": record.caption, "alt_text_source": "caption"}
+        tags = merged(texts.pop("tags") or ()) or None
         return services.records.describe(record, tags=tags, **texts)
 
-    return json_response(_one(change_record(image_id, services, described), request, services))
+    record = change_record(image_id, services, described)
+    image = _one(record, request, services)
+    body = PatchedResponse(**dict(image), warnings=warnings_about(record))
+    return Response(serialized(body), media_type="application/json", headers=etag_headers(etag(serialized(image))))
 
 
 def _require_match(record: Record, if_match: str | None, request: Request, services: Services) -> None:

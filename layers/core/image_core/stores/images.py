@@ -151,10 +151,16 @@ class Records(Queries):
         return self._write(record, renewed)
 
     def describe(
-        self, record: Record, *, title: str | None, alt_text: str | None, tags: tuple[str, ...] | None
+        self,
+        record: Record,
+        *,
+        title: str | None,
+        alt_text: str | None,
+        tags: tuple[str, ...] | None,
+        alt_text_source: str | None = None,
     ) -> Record:
         """describe: title, alt text and tags from the user, which no other transition changes."""
-        described = replace(record, title=title, alt_text=alt_text, tags=tags)
+        described = replace(record, title=title, alt_text=alt_text, alt_text_source=alt_text_source, tags=tags)
         return record if described == record else self._write(record, replace(described, rev=record.rev + 1))
 
     def claim(self, record: Record, stored: StoredObject, *, lease_seconds: int) -> Record:
