@@ -193,6 +193,16 @@ def test_title_alt_text_and_tags_are_saved_and_shown(gallery: Gallery, photo: Pa
     assert (data["title"], data["tags"]) == ("Four fields", ["Paris, France", "typed, not entered"])
 
 
+def test_an_alt_text_that_is_no_help_is_saved_with_a_warning(gallery: Gallery, stack: Stack, photo: Path) -> None:
+    gallery.upload(photo)
+    gallery.finished("my photo.jpg")
+    detail = gallery.open_detail("my photo.jpg")
+    detail.get_by_label("Alt text").fill("Image of a lake")
+    detail.get_by_role("button", name="Save").click()
+    expect(detail.locator(".details-form .note")).to_contain_text("Saved. Screen readers already say")
+    assert stack.images()[0]["data"]["alt_text"] == "Image of a lake"
+
+
 def test_saving_sends_only_changed_fields(gallery: Gallery, stack: Stack, described: str) -> None:
     sent: list[Any] = []
     gallery.page.on(

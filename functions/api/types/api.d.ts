@@ -88,6 +88,10 @@ export interface ImageResponse {
   error: ErrorBody | null;
 }
 
+export interface PatchedResponse extends ImageResponse {
+  warnings: string[];
+}
+
 export interface ListResponse {
   status: "success";
   data: ImageResponse[];

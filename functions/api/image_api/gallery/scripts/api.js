@@ -4,7 +4,7 @@
  * @import {
  *   Rendition,
  *   AcceptedResponse, ErrorResponse, HealthResponse, ImagePatch, ImageResponse, IndexResponse, ListResponse,
- *   OriginalResponse, StatsResponse, Status, UploadRequest, UploadResponse,
+ *   OriginalResponse, PatchedResponse, StatsResponse, Status, UploadRequest, UploadResponse,
  * } from "../../../types/api.d.ts"
  */
 
@@ -198,7 +198,7 @@ export async function deleteImage(id) {
  * @param {string} id
  * @param {ImagePatch} changes
  * @param {string} etag
- * @returns {Promise<ImageResponse>}
+ * @returns {Promise<PatchedResponse>}
  */
 export const patchImage = (id, changes, etag) =>
   requestJson(imagePath(id), jsonRequest("PATCH", changes, { "If-Match": etag }));

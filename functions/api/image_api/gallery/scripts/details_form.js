@@ -4,11 +4,11 @@ import { getImage, hasStatus, messageOf, patchImage } from "./api.js";
 import { el, pluralize, setText } from "./dom.js";
 import { tagsInput } from "./tags_input.js";
 
-/** @import { ImageData, ImagePatch, ImageResponse } from "../../../types/api.d.ts" */
+/** @import { ImageData, ImageResponse } from "../../../types/api.d.ts" */
 
 /**
  * @typedef {object} Field
- * @property {keyof ImagePatch} name
+ * @property {"title" | "alt_text" | "tags"} name
  * @property {string} label
  * @property {HTMLElement} node
  * @property {(data: ImageData) => void} show fills the field
@@ -77,7 +77,7 @@ export function detailsForm(image, onSaved) {
     setText(note, "Saving …");
     const sent = new Map(changed.map((field) => [field, field.state()]));
     try {
-      const response = await patchImage(
+      const { warnings, ...response } = await patchImage(
         id,
         Object.fromEntries(changed.map((field) => [field.name, field.value()])),
         etag,
@@ -88,7 +88,7 @@ export function detailsForm(image, onSaved) {
         if (isUnchanged) fillField(field, base);
         else filled.set(field, null); // typed during the request, so not saved yet
       }
-      setText(note, "Saved");
+      setText(note, warnings.length ? `Saved. ${warnings.join(" ")}` : "Saved");
       onSaved(response);
     } catch (error) {
       if (hasStatus(error, 412)) await showConflict();
