@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache, lru_cache
+from threading import Lock
 from typing import Any
 
 _WORD = re.compile(r"[぀-ヿ㐀-鿿]|\d+|[^\W\d_぀-ヿ㐀-鿿]+")
@@ -27,10 +28,15 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFKC", plain).casefold()
 
 
+_stemming = Lock()
+"""A stemmer keeps its word in an attribute: in two threads at once, one would get the stem of the other's word."""
+
+
 @lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
     """Return the stem of a folded word by the Snowball stemmer for English: lakes and lake have the same."""
-    stemmed: str = _stemmer().stemWord(word)
+    with _stemming:
+        stemmed: str = _stemmer().stemWord(word)
     return stemmed
 
 
