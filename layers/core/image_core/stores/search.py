@@ -33,7 +33,8 @@ MAX_CHECKED = 300
 MAX_KNOWN_WORDS = 50_000
 MAX_COMPLETIONS = 16
 """Words that a prefix stands for."""
-LAST_CHARACTER = "\uffff"
+LAST_CHARACTER = "\U0010ffff"
+"""Sorts after every letter, also those outside of the basic plane: DynamoDB compares the bytes of UTF-8."""
 
 Alternatives = tuple[str, ...]
 """Stems of which an image must have one."""
@@ -130,6 +131,9 @@ class SearchIndex:
             page = self._records.read(listing, limit=limit, cursor=cursor, matches=query.matches)
             return Found(page)
         after = decode_cursor(cursor, listing, in_search=True) if cursor is not None else None
+        first, last = listing.bounds
+        if first > last:
+            return Found(Page(listing, [], [], None))
         groups, warnings = self._groups(query.required)
         page = self._page(query, groups, listing, limit=limit, after=after)
         return Found(page, warnings)
