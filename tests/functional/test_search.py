@@ -170,6 +170,23 @@ def test_no_image_is_found_in_an_empty_time(
     assert (page.records, page.next_cursor) == ([], None)
 
 
+def test_a_phrase_of_many_words_reads_only_some_of_them(index: tuple[SearchIndex, FakeDynamoDB]) -> None:
+    built, dynamodb = index
+    letters = [chr(0x4E00 + number) for number in range(198)]
+    long = replace(drawn(5_001, random.Random(1)), title="".join(letters))
+    dynamodb.put_item(TableName="ImagesTable", Item=to_item(long))
+    built.write(changes(None, long), dictionary_of(long))
+    queried: list[str] = []
+    dynamodb.on_query = queried.append
+    try:
+        assert everything(built, f'"{"".join(letters)}"') == [long.image_id]
+        assert len(queried) == search.MAX_WORDS_READ
+        assert everything(built, f'"{"".join(letters)[:-1]}x"') == []
+    finally:
+        dynamodb.on_query = lambda _: None
+        dynamodb.delete_item(TableName="ImagesTable", Key={"image_id": {"S": long.image_id}})
+
+
 # Through the API and the stream function
 
 
