@@ -133,6 +133,8 @@ def test_missing_texts_can_be_searched_for() -> None:
         ("alt:some", "followed by none"),
         ("-alt:none", "followed by none"),
         ('colour:"red"', "no field"),
+        ("lake tag:👍", "tag:👍 contains no word"),
+        ('lake -camera:""', 'camera:"" contains no word'),
         (" ".join(chr(97 + number) for number in range(17)), "17 terms; the limit is 16"),
         ("x" * 201, "the limit is 200"),
     ],
