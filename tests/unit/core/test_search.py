@@ -39,7 +39,10 @@ def image(**fields: Any) -> Record:
         ("STRASSE straße", ["strasse", "strasse"]),
         ("don't  stop-now", ["don", "t", "stop", "now"]),
         ("東京タワー 2", ["東", "京", "タ", "ワ", "ー", "2"]),
-        ("👍 …", []),
+        ("हिन्दी की किताब", ["हिनदी", "की", "किताब"]),
+        ("กิน ข้าว", ["กิน", "ขาว"]),
+        ("ශ්\u200dරී ℹ️", ["ශරී", "i"]),
+        ("👍 ❤️ …", []),
     ],
 )
 def test_text_is_split_into_folded_words(text: str, expected: list[str]) -> None:
