@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from imgpipe.downloads import already_exists, put_in_place
 from imgpipe.errors import BadUsage, FileError
+
+if sys.platform != "win32":
+    import fcntl
 
 _VERSION = 1
 
@@ -55,13 +59,15 @@ class ExportFile:
             if not force and os.path.lexists(target):
                 raise already_exists(target)
             target.parent.mkdir(parents=True, exist_ok=True)
-            self.position = Position() if restart else self._stored_position()
-            # "r+" keeps what counts, "x" does not follow a symbolic link.
-            if not self.position.size:
-                self.part.unlink(missing_ok=True)
-            self._stream = self.part.open("r+b" if self.position.size else "xb")
-            self._stream.truncate(self.position.size)
-            self._stream.seek(0, os.SEEK_END)
+            is_new = restart or not self.part.exists()
+            self._stream = self._opened()
+            try:
+                self.position = Position() if is_new else self._stored_position()
+                self._stream.truncate(self.position.size)
+                self._stream.seek(0, os.SEEK_END)
+            except BaseException:
+                self._stream.close()
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -86,11 +92,24 @@ class ExportFile:
     def finish(self) -> None:
         """Give the complete file its name."""
         with self._errors():
-            self._stream.close()
+            if sys.platform == "win32":  # which does not rename an open file; elsewhere, the lock is still needed
+                self._stream.close()
             put_in_place(self.part, self.target, force=self._force)
             with suppress(FileNotFoundError):  # after a hard link
                 self.part.unlink()
             self._state.unlink(missing_ok=True)
+
+    def _opened(self) -> BinaryIO:
+        """Open FILE.part, and lock it until this process ends, so that only one run writes it."""
+        if self.part.is_symlink():
+            self.part.unlink()
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        stream = os.fdopen(os.open(self.part, flags, 0o666), "r+b")
+        # The run that had the lock until now may have renamed the file.
+        if _lock(stream) and self.part.exists() and os.path.samestat(os.fstat(stream.fileno()), self.part.stat()):
+            return stream
+        stream.close()
+        raise FileError(f"{self.part} is being written by another export. Wait until it has ended.")
 
     def _clean_up_finished(self) -> None:
         """Remove the second name of a file that a killed run had finished."""
@@ -130,3 +149,15 @@ class ExportFile:
             yield
         except OSError as error:
             raise FileError(f"{self.part}: {error.strerror or error}") from error
+
+
+def _lock(stream: BinaryIO) -> bool:
+    """Lock a file, where the system can. Returns False if another process has locked it."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # some network file systems have no locks
+            pass
+    return True

@@ -117,9 +117,16 @@ class Buckets:
         )
 
 
-def is_archived(error: ClientError) -> bool:
-    """Whether the object is in an archive tier. The listing does not show those of Intelligent-Tiering."""
-    return _code(error) in _ARCHIVED_CODES
+def unreadable(error: ClientError) -> Finding | None:
+    """Why S3 does not return the bytes of this object. None if the error can have another cause.
+
+    The listing shows neither archive tiers of Intelligent-Tiering nor encryption with an own key (SSE-C).
+    """
+    if _code(error) in _ARCHIVED_CODES:
+        return Finding.ARCHIVED
+    if _code(error) == "InvalidRequest" and "Server Side Encryption" in str(error):
+        return Finding.ENCRYPTED
+    return None
 
 
 def _client(target: Target, region: str | None, workers: int) -> S3Client:

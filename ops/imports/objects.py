@@ -28,6 +28,7 @@ class Finding(StrEnum):
     EMPTY = "empty, or the marker of a folder"
     TOO_LARGE = "larger than MaxImageBytes"
     ARCHIVED = "archived: restore them in S3 first"
+    ENCRYPTED = "encrypted with a key that S3 does not have (SSE-C)"
     UNSUPPORTED = "not a supported picture"
 
 

@@ -11,7 +11,7 @@ from itertools import islice
 from botocore.exceptions import BotoCoreError, ClientError
 
 from image_core.retry import is_transient
-from ops.imports.buckets import Buckets, Unexpected, is_archived
+from ops.imports.buckets import Buckets, Unexpected, unreadable
 from ops.imports.costs import Cost, estimate
 from ops.imports.objects import TO_IMPORT, Finding, SourceObject, skip_reason
 from ops.rate import RateLimit
@@ -142,9 +142,10 @@ class _Run:
         try:
             name = self._buckets.format_of(found)
         except ClientError as error:
-            if not is_archived(error):
+            reason = unreadable(error)
+            if reason is None:
                 raise
-            return _Result(found, Finding.ARCHIVED)
+            return _Result(found, reason)
         return _Result(found, finding, name) if name else _Result(found, Finding.UNSUPPORTED)
 
     def _copy_all(self, results: list[_Result]) -> None:

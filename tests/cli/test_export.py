@@ -192,6 +192,29 @@ def test_a_shortened_or_damaged_part_is_reported(
     imgpipe("export", "jsonl", "--output", file)
 
 
+@pytest.mark.usefixtures("pages_of_five")
+@pytest.mark.parametrize("options", [[], ["--restart"], ["--force"]])
+def test_two_exports_never_write_the_same_file(
+    imgpipe: Imgpipe, proxy: Proxy, images: list[dict[str, Any]], tmp_path: Path, options: list[str]
+) -> None:
+    file = tmp_path / "all.jsonl"
+    held = threading.Event()
+
+    def hold(pass_through: Any) -> None:
+        held.wait(timeout=60)
+        pass_through()
+
+    proxy.plan("GET", "/api/images", lambda through: through(), hold)
+    with imgpipe.start("export", "jsonl", "--output", file) as exporting:
+        until(lambda: len(proxy.requests("GET", "/api/images")) == 2, seconds=30)
+        second = imgpipe("export", "jsonl", "--output", file, *options, code=1)
+        held.set()
+        exporting.communicate(timeout=30)
+    assert "is being written by another export" in second.err
+    assert exporting.returncode == 0
+    assert file.read_bytes() == expected(images, "jsonl")
+
+
 def test_a_run_that_was_killed_at_its_very_end_is_complete(
     imgpipe: Imgpipe, images: list[dict[str, Any]], tmp_path: Path
 ) -> None:

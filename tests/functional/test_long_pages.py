@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 from awslambdaric.lambda_runtime_marshaller import LambdaMarshaller
 
+from image_api.http.conditional import serialized
 from image_api.limits import MAX_PAGE_BYTES
+from image_api.routes.images import _ENVELOPE_BYTES
+from image_api.schemas import ListResponse
 from image_core.model import Status
+from image_core.search.query import MAX_CHARACTERS
+from image_core.stores.queries import Listing, decode_cursor, encode_cursor
 from tests.functional.emulator import Stack
 from tests.functional.http_api import Api, request
 from tests.functional.images import METADATA, image_in, new_record
@@ -70,6 +75,16 @@ def test_a_page_ends_before_lambdas_limit_and_the_next_one_continues_there(
         listed = [item["data"]["image_id"] for page in found for item in json.loads(page["body"])["data"]]
         assert listed == created, query
         assert len(found) > 1
+
+
+@pytest.mark.parametrize("character", ["\N{GRINNING FACE}", '"', "\1", "\x85"])
+def test_the_longest_query_fits_beside_the_images_of_a_page(character: str) -> None:
+    listing = Listing(Status.PROCESSING, 10**15 - 2, 10**15, "0" * 64, character * MAX_CHARACTERS)
+    cursor = encode_cursor(listing, f"{10**15 - 1}#img_{'0' * 26}")
+    warning = "More than 16 words begin with . Some of them are left out: type more letters." + character * 64
+    envelope = serialized(ListResponse(data=[], next_cursor=cursor, warnings=[warning]))
+    assert len(envelope) <= _ENVELOPE_BYTES
+    assert decode_cursor(cursor, listing)
 
 
 def test_an_image_larger_than_a_page_gets_a_page_alone(

@@ -151,6 +151,42 @@ def test_a_prefix_of_too_many_words_is_a_warning(index: tuple[SearchIndex, FakeD
     assert built.find(Listing(q="boa"), limit=5).warnings == ()
 
 
+def test_a_prefix_is_completed_to_letters_of_any_plane(index: tuple[SearchIndex, FakeDynamoDB]) -> None:
+    built, dynamodb = index
+    deseret = replace(drawn(5_000, random.Random(1)), title="\U00010428\U0001042a\U0001042c\U0001044c")
+    dynamodb.put_item(TableName="ImagesTable", Item=to_item(deseret))
+    built.write(changes(None, deseret), dictionary_of(deseret))
+    try:
+        assert everything(built, "\U00010428\U0001042a\U0001042c") == [deseret.image_id]
+    finally:
+        dynamodb.delete_item(TableName="ImagesTable", Key={"image_id": {"S": deseret.image_id}})
+
+
+@pytest.mark.parametrize(("from_ms", "until_ms"), [(5, 5), (1_000_100, 1_000_000), (None, -5)])
+def test_no_image_is_found_in_an_empty_time(
+    index: tuple[SearchIndex, FakeDynamoDB], from_ms: int | None, until_ms: int
+) -> None:
+    page = index[0].find(Listing(q="boat", from_ms=from_ms, until_ms=until_ms), limit=5).page
+    assert (page.records, page.next_cursor) == ([], None)
+
+
+def test_a_phrase_of_many_words_reads_only_some_of_them(index: tuple[SearchIndex, FakeDynamoDB]) -> None:
+    built, dynamodb = index
+    letters = [chr(0x4E00 + number) for number in range(198)]
+    long = replace(drawn(5_001, random.Random(1)), title="".join(letters))
+    dynamodb.put_item(TableName="ImagesTable", Item=to_item(long))
+    built.write(changes(None, long), dictionary_of(long))
+    queried: list[str] = []
+    dynamodb.on_query = queried.append
+    try:
+        assert everything(built, f'"{"".join(letters)}"') == [long.image_id]
+        assert len(queried) == search.MAX_WORDS_READ
+        assert everything(built, f'"{"".join(letters)[:-1]}x"') == []
+    finally:
+        dynamodb.on_query = lambda _: None
+        dynamodb.delete_item(TableName="ImagesTable", Key={"image_id": {"S": long.image_id}})
+
+
 # Through the API and the stream function
 
 

@@ -92,7 +92,9 @@ def imports(clients: Clients) -> Import:
     return Import(clients)
 
 
-def responding(imports: Import, operation: str, code: str, *, status: int, times: int, key: str = "") -> list[str]:
+def responding(
+    imports: Import, operation: str, code: str, *, status: int, times: int, key: str = "", message: str = ""
+) -> list[str]:
     """Let S3 respond with an error to the next calls whose URL or copy source contains `key`.
 
     Returns a list that grows with the calls that got it.
@@ -104,7 +106,7 @@ def responding(imports: Import, operation: str, code: str, *, status: int, times
         if len(refused) >= times or key not in unquote_plus(request.url) + source:
             return None
         refused.append(request.url)
-        body = f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
+        body = f"<Error><Code>{code}</Code><Message>{message or code}</Message></Error>".encode()
 
         class Raw(BytesIO):
             def stream(self, **_: Any) -> Iterator[bytes]:
@@ -188,6 +190,21 @@ def test_what_can_be_no_image_is_counted_and_not_copied(imports: Import) -> None
         Finding.UNSUPPORTED: 1,
     }
     assert imports.stack.originals() == {f"imports/{imports.source}/picture without an extension"}
+
+
+def test_objects_that_only_their_uploader_can_decrypt_do_not_end_the_run(imports: Import) -> None:
+    for number in range(MAX_ERRORS_IN_A_ROW):
+        imports.put(f"secret/{number:03}.png")
+    imports.put("z.png")
+    message = (
+        "The object was stored using a form of Server Side Encryption. "
+        "The correct parameters must be provided to retrieve the object."
+    )
+    responding(imports, "GetObject", "InvalidRequest", status=400, times=10_000, key="/secret/", message=message)
+
+    done = imports.run()
+
+    assert (done.copied, done.errors, done.found[Finding.ENCRYPTED]) == (1, 0, MAX_ERRORS_IN_A_ROW)
 
 
 def test_formats_that_the_stack_does_not_accept_are_not_copied(clients: Clients) -> None:

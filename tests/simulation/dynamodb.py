@@ -129,6 +129,9 @@ class FakeDynamoDB:
         entries = index.entries.get(hash_value, [])
         first, last = 0, len(entries)
         if between is not None:
+            if between[0] > between[1]:
+                text = "The BETWEEN operator requires upper bound to be greater than or equal to lower bound"
+                raise refusal("dynamodb", "Query", "ValidationException", text)
             first = bisect_left(entries, (between[0],), key=lambda entry: entry[0])
             last = bisect_right(entries, (between[1],), key=lambda entry: entry[0])
         if ExclusiveStartKey is not None:

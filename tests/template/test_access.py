@@ -97,7 +97,12 @@ def test_only_the_application_handles_cors(resources):
 
 # Throttling
 
-UPLOADING = {"POST /api/images", "POST /api/uploads", "POST /api/images/{image_id}/reprocess"}
+WRITING = {
+    "POST /api/images",
+    "POST /api/uploads",
+    "POST /api/images/{image_id}/reprocess",
+    "PATCH /api/images/{image_id}",
+}
 READING = {"GET /api/images", "HEAD /api/images", "GET /health", "HEAD /health"}
 """A list reads up to 100 records; /health requires no key."""
 
@@ -110,7 +115,7 @@ def test_costly_routes_have_lower_limits_than_the_others(resources, parameters):
     default = stage(resources)["DefaultRouteSettings"]
     assert default["ThrottlingRateLimit"] == {"Ref": "ApiRequestsPerSecond"}
     limits = stage(resources)["RouteSettings"]
-    assert set(limits) == UPLOADING | READING
+    assert set(limits) == WRITING | READING
     for limit in limits.values():
         # Numbers instead of parameters: the property has no type, and a parameter would arrive as a string.
         assert 0 < limit["ThrottlingRateLimit"] < int(parameters["ApiRequestsPerSecond"])
@@ -135,7 +140,7 @@ def test_every_route_of_the_gateway_calls_the_api(resources):
     body = resources["HttpApi"]["Properties"]["Body"]
     assert body["x-amazon-apigateway-binary-media-types"] == ["*/*"], "otherwise pictures would arrive as text"
     operations = [operation for methods in body["paths"].values() for operation in methods.values()]
-    assert len(operations) == 1 + len(UPLOADING) + len(READING)
+    assert len(operations) == 1 + len(WRITING) + len(READING)
     for operation in operations:
         integration = operation["x-amazon-apigateway-integration"]
         assert (integration["type"], integration["payloadFormatVersion"]) == ("aws_proxy", "2.0")

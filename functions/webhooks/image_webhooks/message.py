@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 TYPES = {"ImageProcessed": "image.processed", "ImageFailed": "image.failed", "ImageDeleted": "image.deleted"}
 """The webhook's `type` by the event's `detail-type`."""
+
+
+_ID = re.compile(r"[A-Za-z0-9_-]+")
+"""It becomes a header, and the signed content is separated by dots."""
 
 
 class NotAnEvent(ValueError):
@@ -33,7 +38,9 @@ def webhook_of(message: str) -> Webhook:
         content = {"type": TYPES[event["detail-type"]], "timestamp": detail["time"], "data": detail}
         # Not just image, generation and kind: an overwritten file has another outcome in the same generation.
         webhook_id, image_id = str(detail["event_id"]), str(detail["image_id"])
-    except (ValueError, KeyError, TypeError) as error:
+        body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise NotAnEvent("the message is not an event about an image") from error
-    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    if not _ID.fullmatch(webhook_id):
+        raise NotAnEvent("the event has an invalid id")
     return Webhook(webhook_id, image_id, body)

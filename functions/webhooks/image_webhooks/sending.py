@@ -41,6 +41,17 @@ class Response:
         return self.status is not None and 200 <= self.status < 300
 
 
+class _FinalResponse(http.client.HTTPResponse):
+    """Skips all interim responses (RFC 9110, section 15.2). The standard library skips only 100."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            found: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+            if not 101 < found[1] < 200:
+                return found
+            http.client.parse_headers(self.fp)
+
+
 @cache
 def default_context() -> ssl.SSLContext:
     """The certificates that this machine trusts. Loading them takes a tenth of a second on a small function."""
@@ -79,6 +90,7 @@ class _Sending(threading.Thread):
             if endpoint.is_tls
             else http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=seconds)
         )
+        self._connection.response_class = _FinalResponse
         self._response: Response | None = None
 
     def run(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -37,7 +39,10 @@ def image(**fields: Any) -> Record:
         ("STRASSE straße", ["strasse", "strasse"]),
         ("don't  stop-now", ["don", "t", "stop", "now"]),
         ("東京タワー 2", ["東", "京", "タ", "ワ", "ー", "2"]),
-        ("👍 …", []),
+        ("हिन्दी की किताब", ["हिनदी", "की", "किताब"]),
+        ("กิน ข้าว", ["กิน", "ขาว"]),
+        ("ශ්\u200dරී ℹ️", ["ශරී", "i"]),
+        ("👍 ❤️ …", []),
     ],
 )
 def test_text_is_split_into_folded_words(text: str, expected: list[str]) -> None:
@@ -47,6 +52,20 @@ def test_text_is_split_into_folded_words(text: str, expected: list[str]) -> None
 def test_words_with_the_same_stem_are_found_by_each_other() -> None:
     assert stem("lakes") == stem("lake")
     assert stem("running") == stem("runs")
+
+
+def test_threads_do_not_mix_up_their_stems() -> None:
+    some = [first + last for first in ("lake", "run", "nation", "conness") for last in ("ing", "ations", "ously")]
+    many = [one + other for one in some for other in some * 3]
+    stem.cache_clear()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(16) as pool:
+            found = list(pool.map(stem.__wrapped__, many))
+    finally:
+        sys.setswitchinterval(interval)
+    assert found == [stem(word) for word in many]
 
 
 @pytest.mark.parametrize(
@@ -117,6 +136,8 @@ def test_missing_texts_can_be_searched_for() -> None:
         ("alt:some", "followed by none"),
         ("-alt:none", "followed by none"),
         ('colour:"red"', "no field"),
+        ("lake tag:👍", "tag:👍 contains no word"),
+        ('lake -camera:""', 'camera:"" contains no word'),
         (" ".join(chr(97 + number) for number in range(17)), "17 terms; the limit is 16"),
         ("x" * 201, "the limit is 200"),
     ],

@@ -46,7 +46,18 @@ def test_a_repeated_event_has_the_same_id_and_body_and_each_outcome_has_its_own_
 
 @pytest.mark.parametrize(
     "message",
-    ["", "[]", "{}", '{"detail-type": "ImageProcessed", "detail": {}}', '{"detail-type": "Other"}', "null"],
+    [
+        "",
+        "[]",
+        "{}",
+        '{"detail-type": "ImageProcessed", "detail": {}}',
+        '{"detail-type": "Other"}',
+        "null",
+        "[" * 100_000,
+        bus_event(caption="\ud800"),
+        bus_event(image_id="a\r\nX-Other: b"),
+    ],
+    ids=lambda message: message[:20],
 )
 def test_another_message_is_not_an_event(message: str) -> None:
     with pytest.raises(NotAnEvent):

@@ -52,6 +52,12 @@ def test_only_2xx_is_success(running: Receiver, code: int, is_success: bool) -> 
     assert (response.is_success, response.retry_after) == (is_success, "7")
 
 
+def test_interim_responses_are_skipped(running: Receiver) -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <a>\r\nRetry-After: 9\r\n\r\n"
+    running.respond = lambda handler: handler.wfile.write(interim * 2 + b"HTTP/1.1 204 OK\r\n\r\n") and None
+    assert sent(running.url) == Response(204, "status 204")
+
+
 def test_a_proxy_in_the_environment_does_not_receive_webhooks(
     running: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,7 +88,7 @@ def trickling(head: bytes) -> object:
 
 def endless(handler: Handler) -> None:
     while not handler.receiver.closing.is_set():
-        handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n")
 
 
 @pytest.mark.parametrize("respond", [silent, trickling(b""), trickling(b"HTTP/1.1 200 OK\r\nX: "), endless])

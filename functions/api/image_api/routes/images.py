@@ -69,8 +69,8 @@ from image_core.telemetry import image_ended, note
 
 log = logging.getLogger(__name__)
 
-_ENVELOPE_BYTES = 1_000
-"""Maximum number of bytes in a list besides its images, mainly the cursor."""
+_ENVELOPE_BYTES = 2_500
+"""Maximum number of bytes in a list besides its images, mainly the cursor, which contains the query."""
 _NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
     304: {"description": "The image has not changed (`If-None-Match`).", "headers": ETAG}
 }

@@ -101,6 +101,8 @@ def parse(text: str) -> Query:
                 raise BadQuery(f'There is no field "{name}". The fields are tag, camera, caption and alt.')
             field, value = "", f"{name} {value}"  # such as 10:30
         found = tuple(words(value))
+        if not found and field:
+            raise BadQuery(f"{match.group()} contains no word.")
         if not found:
             continue
         is_last = match.end() == len(text)

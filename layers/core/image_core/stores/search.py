@@ -19,7 +19,7 @@ from image_core.search.words import stem
 from image_core.stores.batches import Batches
 from image_core.stores.items import image_id_in
 from image_core.stores.queries import Listing, Page, Queries, decode_cursor, encode_cursor
-from image_core.stores.search_items import Key, dictionary_key, key_in, key_of, stems_in
+from image_core.stores.search_items import Key, dictionary_key, key_in, key_of, stems_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -28,12 +28,15 @@ ENTRIES_PER_READ = 256
 """About 0.2 KB each: 50 KB, which DynamoDB counts as 7 reads."""
 MAX_ENTRIES = 2_048
 """A page ends after reading this many entries of the rarest word, even if it has found nothing yet."""
+MAX_WORDS_READ = 16
+"""Words whose entries are read. A phrase can have 198. The others are only compared with what the entries say."""
 MAX_CHECKED = 300
 """A page also ends after checking this many records."""
 MAX_KNOWN_WORDS = 50_000
 MAX_COMPLETIONS = 16
 """Words that a prefix stands for."""
-LAST_CHARACTER = "\uffff"
+LAST_CHARACTER = "\U0010ffff"
+"""Sorts after every letter, also those outside of the basic plane: DynamoDB compares the bytes of UTF-8."""
 
 Alternatives = tuple[str, ...]
 """Stems of which an image must have one."""
@@ -51,7 +54,8 @@ class Found:
 class _Stretch:
     """Entries of some alternatives, newest first: all of those from `until` on. "" means that no entry is older."""
 
-    entries: Sequence[tuple[str, frozenset[str]]]
+    entries: Sequence[tuple[str, str]]
+    """Position in the list, and `t`. Most are never split into stems: 16 words can have 4,096 entries of 3 KB."""
     until: str
 
 
@@ -130,6 +134,9 @@ class SearchIndex:
             page = self._records.read(listing, limit=limit, cursor=cursor, matches=query.matches)
             return Found(page)
         after = decode_cursor(cursor, listing, in_search=True) if cursor is not None else None
+        first, last = listing.bounds
+        if first > last:
+            return Found(Page(listing, [], [], None))
         groups, warnings = self._groups(query.required)
         page = self._page(query, groups, listing, limit=limit, after=after)
         return Found(page, warnings)
@@ -138,9 +145,9 @@ class SearchIndex:
         self, query: Query, groups: list[Alternatives], listing: Listing, *, limit: int, after: str | None
     ) -> Page:
         excluded = [term for term in query.terms if term.excluded and not (term.phrase or term.field)]
-        stretches = self._read(groups, listing, after)
+        stretches = self._read(groups[:MAX_WORDS_READ], listing, after)
         # The one that reaches furthest back is of the rarest word. Only it is read further.
-        rarest = min(groups, key=lambda group: (stretches[group].until, len(stretches[group].entries)))
+        rarest = min(stretches, key=lambda group: (stretches[group].until, len(stretches[group].entries)))
         stretch = stretches[rarest]
         read, checked = len(stretch.entries), 0
         records: list[Record] = []
@@ -148,7 +155,7 @@ class SearchIndex:
         while True:
             candidates = [
                 order
-                for order, stems in stretch.entries
+                for order, stems in ((order, stems_of(text)) for order, text in stretch.entries)
                 if all(not stems.isdisjoint(group) for group in groups)
                 and not any(term.stems <= stems for term in excluded)
             ]
@@ -226,7 +233,7 @@ class SearchIndex:
             Limit=ENTRIES_PER_READ,
             **start,
         )
-        entries = [(item["created_order"]["S"], stems_in(item)) for item in response["Items"]]
+        entries = [(item["created_order"]["S"], item["t"]["S"]) for item in response["Items"]]
         is_last = "LastEvaluatedKey" not in response
         return _Stretch(entries, "" if is_last or not entries else entries[-1][0])
 
@@ -243,5 +250,5 @@ class SearchIndex:
 def _merged(parts: list[_Stretch]) -> _Stretch:
     """Join alternatives. What is older than the end of one of them is not known of all of them."""
     until = max(part.until for part in parts)
-    entries = {order: stems for part in parts for order, stems in part.entries if order >= until}
+    entries = {order: text for part in parts for order, text in part.entries if order >= until}
     return _Stretch(sorted(entries.items(), reverse=True), until)

@@ -68,6 +68,6 @@ def key_in(item: Mapping[str, Any]) -> Key:
     return Key(item["stem"]["S"], item["created_order"]["S"])
 
 
-def stems_in(item: Mapping[str, Any]) -> frozenset[str]:
-    """Return all stems of the image of an entry."""
-    return frozenset(item["t"]["S"].split(" "))
+def stems_of(text: str) -> frozenset[str]:
+    """Return all stems of an image, from the `t` of one of its entries."""
+    return frozenset(text.split(" "))
