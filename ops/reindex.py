@@ -46,6 +46,9 @@ def reindex(
         done.not_searchable += 1
         if apply:
             rate.wait()
-            search_index.write(record.image_id, services)
-            done.made_searchable += 1
+            try:
+                search_index.write(record.image_id, services)
+                done.made_searchable += 1
+            except search_index.StillChanging:
+                continue  # the stream function writes the entries with each change
     return done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,7 +14,7 @@ import typer
 
 from imgpipe.client import Client
 from imgpipe.connection import Connection
-from imgpipe.errors import INTERRUPTED, OK, ImgpipeError
+from imgpipe.errors import INTERRUPTED, OK, SOME_FAILED, ImgpipeError
 from imgpipe.retries import Retries
 from imgpipe.settings import Settings
 from imgpipe.terminal import Terminal
@@ -54,8 +55,19 @@ def ending(terminal: Terminal) -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from interrupt
     except BrokenPipeError as error:
         # The reader of stdout has closed it (`| head`), so nothing more can be printed, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         raise typer.Exit(OK) from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        # A full disk behind `> file`. What stdout still holds cannot be written either.
+        _discard_stdout()
+        terminal.error(f"{error.filename or 'The output'} cannot be written: {error.strerror}")
+        raise typer.Exit(SOME_FAILED) from error
+
+
+def _discard_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def session_of(context: typer.Context) -> Session:

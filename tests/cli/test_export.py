@@ -85,6 +85,26 @@ def test_a_reader_that_stops_ends_the_export_quietly(imgpipe: Imgpipe, images: l
         assert (exporting.stderr.read(), exporting.wait(timeout=60)) == (b"", 0)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_a_full_disk_behind_stdout_ends_the_export_with_a_message(
+    imgpipe: Imgpipe, images: list[dict[str, Any]], kind: str
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        run = subprocess.run(
+            imgpipe.command("export", kind),
+            env=imgpipe.environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert (run.returncode, run.stderr) == (
+        1,
+        "imgpipe: The output cannot be written: No space left on device\n",
+    )
+
+
 def test_progress_is_shown_on_a_terminal_only(
     imgpipe: Imgpipe, images: list[dict[str, Any]], tmp_path: Path
 ) -> None:

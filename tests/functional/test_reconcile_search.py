@@ -112,3 +112,20 @@ def test_an_image_that_changes_during_its_repair_keeps_the_words_of_the_change(s
     search_index.write(image.image_id, stack.services)
     assert {"hill"} == {key.stem for key in entries(stack)} & {"hill", "lake"}
     assert run(stack).is_clean
+
+
+def test_reindex_goes_past_an_image_that_changes_all_the_time(stack: Stack, image: Record) -> None:
+    lost_entry(stack, image)
+    writes = 0
+
+    def rename() -> None:
+        nonlocal writes
+        writes += 1
+        latest = stack.other_records().get(image.image_id)
+        assert latest is not None
+        stack.other_records().describe(latest, title=f"Hill {writes}", alt_text=None, tags=None)
+
+    stack.dynamodb.plan("batch_write_item", *[followed_by(rename)] * 5)
+    rate = RateLimit(100, now_ms=stack.clock, sleep=stack.clock.sleep)
+    done = reindex(stack.services, apply=True, rate=rate, done=Reindexed())
+    assert (done, writes) == (Reindexed(not_searchable=1, made_searchable=0), 5)
