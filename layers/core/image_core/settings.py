@@ -30,7 +30,8 @@ class Settings(BaseModel):
     thumbnails_bucket: str = Field(min_length=3)
     images_table: str = Field(min_length=3)
     stats_table: str = Field(min_length=3)
-    search_table: str = Field(min_length=3)
+    search_table: str = ""
+    """Empty only for seconds during an upgrade, when Lambda runs the new code with the old variables."""
     queue_url: str = Field(min_length=1)
     event_bus_name: str = "default"
     """The event bus; only the stream function sends to it."""

@@ -19,7 +19,6 @@ REQUIRED = {
     "thumbnails_bucket": "thumbnails",
     "images_table": "images",
     "stats_table": "stats",
-    "search_table": "search",
     "queue_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/queue",
 }
 
