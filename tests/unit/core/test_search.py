@@ -113,6 +113,9 @@ def test_missing_texts_can_be_searched_for() -> None:
     [
         ("", "no word"),
         (" - ! ", "no word"),
+        ("🌸", "not emoji"),
+        ("lake tag:🌸", '"tag:" must be followed by a word'),
+        ('lake -camera:""', '"camera:" must be followed by a word'),
         ('"red boat', "without a matching one"),
         ("alt:some", "followed by none"),
         ("-alt:none", "followed by none"),
