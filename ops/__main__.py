@@ -177,15 +177,13 @@ def _reindex(options: Options, target: Target, services: Services) -> int:
             done=done,
         )
     finally:
-        action = (
-            f"{done.written:,} and {done.made_searchable:,} written"
-            if options.apply
-            else "nothing was changed; --apply writes them"
-        )
+        keys, entries = (f" ({n:,} written)" if options.apply else "" for n in (done.written, done.made_searchable))
         print(
-            f"{target.name}: {done.outdated:,} records lack index keys,"
-            f" {done.not_searchable:,} lack search entries; {action}."
+            f"{target.name}: records without index keys: {done.outdated:,}{keys};"
+            f" records without search entries: {done.not_searchable:,}{entries}."
         )
+        if not options.apply and (done.outdated or done.not_searchable):
+            print("Nothing was changed. --apply writes them.")
     return CLEAN
 
 

@@ -76,6 +76,8 @@ class ExportFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stream.close()
+        if self.position == Position():  # nothing counts, so that nothing has to be continued or discarded
+            self.part.unlink(missing_ok=True)
 
     def append(self, data: bytes, position: Position) -> None:
         """Add a page. It counts once this returns. `position.size` is calculated."""

@@ -27,7 +27,7 @@ def lines(done: Imported, *, apply: bool, crosses_regions: bool) -> Iterator[str
     if done.errors:
         yield f"  {done.errors:>11,}  failed, see the messages above"
     if apply:
-        yield f"{done.copied:,} objects were copied ({_size_text(done.copied_bytes)})."
+        yield f"Objects copied: {done.copied:,} ({_size_text(done.copied_bytes)})."
     elif done.to_import:
         costs = done.costs(crosses_regions=crosses_regions)
         yield "Estimated cost, at the list prices of docs/operations.md:"
@@ -39,13 +39,14 @@ def lines(done: Imported, *, apply: bool, crosses_regions: bool) -> Iterator[str
 
 
 def _conclusion(done: Imported, *, apply: bool) -> str:
-    left = done.to_import - done.copied
     if not done.is_complete:
         return "The run did not finish. Run this again" + (", or continue with --resume." if apply else ".")
-    if not apply:
-        return "Nothing was changed. --apply copies them." if left else "Nothing is left to import."
+    if done.to_import and not apply:
+        return "Nothing was changed. --apply copies them."
     if done.errors:
-        return "Run this again, without --resume, to try the failed ones again."
+        return f"Run this again{', without --resume,' * apply} to try the failed ones again."
+    if not done.to_import:
+        return "Nothing is left to import."
     return "All of them are in the uploads bucket. The pipeline processes them in the background."
 
 

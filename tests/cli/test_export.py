@@ -184,6 +184,16 @@ def test_an_unfinished_export_of_something_else_is_not_continued(
     assert file.read_bytes() == expected(images, "csv")
 
 
+@pytest.mark.usefixtures("images")
+def test_a_query_that_the_api_rejects_leaves_nothing_behind(imgpipe: Imgpipe, tmp_path: Path) -> None:
+    folder = tmp_path / "exports"
+    file = folder / "all.csv"
+    assert imgpipe("export", "csv", "--query", '"field', code=1).out == ""
+    imgpipe("export", "csv", "--query", '"field', "--output", file, code=1)
+    assert list(folder.iterdir()) == []
+    imgpipe("export", "csv", "--query", '"four fields"', "--output", file)
+
+
 def test_a_position_that_the_api_no_longer_accepts_is_reported(
     imgpipe: Imgpipe, proxy: Proxy, images: list[dict[str, Any]], tmp_path: Path
 ) -> None:

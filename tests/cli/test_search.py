@@ -43,6 +43,8 @@ def word(stack: Stack) -> Iterator[str]:
         (["lake -boat"], "lake -boat", {}),
         (['"red boat"', "tag:summer"], '"red boat" tag:summer', {}),
         (["caf\u00e9", "日本"], "caf\u00e9 日本", {}),
+        (["lake", "--created-after", "2026-11-20T10:00Z"], "lake", {"created_after": ["2026-11-20T10:00:00Z"]}),
+        (["lake", "--created-before", "2026-11-20T10:00Z"], "lake", {"created_before": ["2026-11-20T10:00:00Z"]}),
     ],
 )
 def test_words_are_sent_as_they_were_given(
@@ -59,6 +61,15 @@ def test_words_are_sent_as_they_were_given(
 def test_a_mistyped_option_is_no_word(imgpipe: Imgpipe, proxy: Proxy, arguments: list[str]) -> None:
     run = imgpipe("search", *arguments, code=2)
     assert (run.out, proxy.received) == ("", [])
+
+
+@pytest.mark.parametrize(
+    "arguments", [["search", ""], ["search", " ", "-"], ["list", "--query", ""], ["reprocess", "--query", " "]]
+)
+def test_an_empty_query_is_explained(imgpipe: Imgpipe, proxy: Proxy, arguments: list[str]) -> None:
+    run = imgpipe(*arguments, code=2)
+    assert "Enter a word to search for." in run.err
+    assert proxy.received == []
 
 
 def names(run_documents: list[dict[str, dict[str, str]]]) -> set[str]:

@@ -231,6 +231,13 @@ def test_a_second_run_copies_only_what_has_changed_since(imports: Import) -> Non
     assert destination_key(imports.source, "deleted.png") not in imports.stack.originals()
 
 
+def test_a_run_that_has_nothing_to_do_says_so(imports: Import) -> None:
+    imports.put("a.png")
+    imports.run()
+    *_, copied, conclusion = lines(imports.run(), apply=True, crosses_regions=False)
+    assert (copied, conclusion) == ("Objects copied: 0 (0.00 MB).", "Nothing is left to import.")
+
+
 def test_deleted_images_come_back_only_if_that_is_requested(imports: Import) -> None:
     imports.put("a.png")
     imports.run()

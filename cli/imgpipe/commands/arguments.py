@@ -37,6 +37,13 @@ def utc_time(text: str | None) -> str | None:
         raise typer.BadParameter("Expected a date or time, such as 2026-11-20 or 2026-11-20T10:00:00Z.") from error
 
 
+def checked_query(text: str | None) -> str | None:
+    """Return a query. Raises `typer.BadParameter` if it is empty, for example because a variable is not set."""
+    if text is not None and not text.strip(" -"):
+        raise typer.BadParameter("Enter a word to search for.")
+    return text
+
+
 Ids = Annotated[list[str], typer.Argument(metavar="ID", callback=_checked_ids, help="Ids of images.")]
 AnyIds = Annotated[list[str] | None, typer.Argument(metavar="ID", callback=_checked_ids, help="Ids of images.")]
 Id = Annotated[
@@ -54,7 +61,12 @@ CreatedBefore = Annotated[
 ]
 Query = Annotated[
     str | None,
-    typer.Option("--query", metavar="TEXT", help="Only images that match this search, as in `imgpipe search`."),
+    typer.Option(
+        "--query",
+        metavar="TEXT",
+        callback=checked_query,
+        help="Only images that match this search, as in `imgpipe search`.",
+    ),
 ]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="How many images to handle in parallel.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the images are processed, and show the captions.")]

@@ -109,19 +109,24 @@ def _check(kind: Format, output: str | None, *, restart: bool, as_json: bool) ->
         raise BadUsage("CSV on stdout is not JSON. Use `export jsonl`, or pass a file with --output.")
 
 
+def _titles(kind: Format) -> bytes:
+    """What comes before the first page. It is written with that page: if the API rejects the query, nothing is."""
+    return csv_titles() if kind is Format.CSV else b""
+
+
 def _lines(kind: Format, images: list[Image]) -> bytes:
     return b"".join(map(json_line if kind is Format.JSONL else csv_line, images))
 
 
 async def _to_stdout(pages: Pages, kind: Format, terminal: Terminal) -> int:
     out = sys.stdout.buffer
-    if kind is Format.CSV:
-        out.write(csv_titles())
+    titles = _titles(kind)
     # Bars would be mixed with the lines in the same terminal.
     with CountBar(None if terminal.out.is_terminal else terminal.err_screen) as bar:
         async for page in pages(None):
-            out.write(_lines(kind, page.images))
+            out.write(titles + _lines(kind, page.images))
             out.flush()
+            titles = b""
             bar.advance(len(page.images))
     out.flush()
     return OK
@@ -131,15 +136,16 @@ async def _to_file(pages: Pages, kind: Format, file: ExportFile, terminal: Termi
     begun = file.position
     if begun.images:
         terminal.note(f"Continuing after {counted(begun.images, 'image')}.")
-    elif kind is Format.CSV and not begun.size:
-        file.append(csv_titles(), Position())
+    titles = b"" if begun.size else _titles(kind)
     try:
         with CountBar(terminal.err_screen, done=begun.images) as bar:
             if not begun.is_complete:
                 async for page in pages(begun.cursor):
                     images = file.position.images + len(page.images)
                     is_last = page.next_cursor is None
-                    file.append(_lines(kind, page.images), Position(page.next_cursor, 0, images, is_last))
+                    lines = titles + _lines(kind, page.images)
+                    file.append(lines, Position(page.next_cursor, 0, images, is_last))
+                    titles = b""
                     bar.advance(len(page.images))
         file.finish()
     except ApiError as error:

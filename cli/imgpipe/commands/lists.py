@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from imgpipe.client import LARGEST_PAGE, Client
-from imgpipe.commands.arguments import CreatedAfter, CreatedBefore, OfStatus, Query
+from imgpipe.commands.arguments import CreatedAfter, CreatedBefore, OfStatus, Query, checked_query
 from imgpipe.errors import OK
 from imgpipe.images import Image
 from imgpipe.render import LIST_TITLES, list_row, list_table
@@ -24,6 +24,8 @@ def _checked_words(words: list[str]) -> list[str]:
     for word in words or []:
         if word.startswith("--"):
             raise typer.BadParameter(f"There is no option {word}.")
+    if words:
+        checked_query(" ".join(words))
     return words
 
 
@@ -58,9 +60,15 @@ def search(
     status: OfStatus = None,
     limit: Limit = 20,
     every: All = False,
+    created_after: CreatedAfter = None,
+    created_before: CreatedBefore = None,
 ) -> None:
     """Search images by their words, newest first: caption, title, alt text, tags, file name, camera."""
-    _list(session_of(context), None if every else limit, {"status": status, "q": " ".join(words)})
+    _list(
+        session_of(context),
+        None if every else limit,
+        {"status": status, "q": " ".join(words), "created_after": created_after, "created_before": created_before},
+    )
 
 
 def _list(session: Session, limit: int | None, filters: Mapping[str, str | None]) -> None:

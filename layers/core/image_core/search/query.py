@@ -16,6 +16,7 @@ MIN_PREFIX_CHARACTERS = 3
 
 _FIELDS = ("tag", "camera")
 _MISSING = ("caption", "alt")
+_SEARCHED = "Only letters and digits are searched, not emoji and punctuation."
 _TERM = re.compile(r'(-?)(?:(\w+):)?(?:"([^"]*)"|([^\s"]+))')
 
 
@@ -101,8 +102,8 @@ def parse(text: str) -> Query:
                 raise BadQuery(f'There is no field "{name}". The fields are tag, camera, caption and alt.')
             field, value = "", f"{name} {value}"  # such as 10:30
         found = tuple(words(value))
-        if not found and field:
-            raise BadQuery(f"{match.group()} contains no word.")
+        if not found and field:  # ignoring it would find images that it excludes
+            raise BadQuery(f'"{field}:" must be followed by a word. {_SEARCHED}')
         if not found:
             continue
         is_last = match.end() == len(text)
@@ -119,7 +120,7 @@ def parse(text: str) -> Query:
     if len(terms) > MAX_TERMS:
         raise BadQuery(f"The query has {len(terms)} terms; the limit is {MAX_TERMS}.")
     if not terms and not missing:
-        raise BadQuery("The query has no word.")
+        raise BadQuery(f"The query has no word. {_SEARCHED}")
     return Query(text, tuple(terms), frozenset(missing))
 
 

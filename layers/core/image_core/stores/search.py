@@ -130,7 +130,9 @@ class SearchIndex:
         query = parse(listing.q or "")
         if not query.required:
             if listing.status is None:
-                raise BadQuery("The query only excludes images. Add a word, or choose a status.")
+                raise BadQuery(
+                    "Add a word or select a status: exclusions, caption:none and alt:none cannot be searched alone."
+                )
             page = self._records.read(listing, limit=limit, cursor=cursor, matches=query.matches)
             return Found(page)
         after = decode_cursor(cursor, listing, in_search=True) if cursor is not None else None
