@@ -109,6 +109,13 @@ def test_five_hundred_images_load_while_scrolling(page: Page, five_hundred: Stac
     expect_loaded(gallery.cards.last.locator("img"))
 
 
+@pytest.mark.parametrize("width", [320, 390, 768, 820, 1280])
+def test_the_page_never_scrolls_sideways(gallery: Gallery, width: int) -> None:
+    gallery.page.set_viewport_size({"width": width, "height": 860})
+    page = "document.documentElement"
+    assert gallery.page.evaluate(f"{page}.scrollWidth <= {page}.clientWidth")
+
+
 def test_names_that_look_like_code_are_shown_as_text(gallery: Gallery, stack: Stack) -> None:
     dialogs: list[str] = []
     gallery.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from image_core.model import Record
+from tests import pictures
 from tests.browser.gallery import Gallery
 from tests.browser.many import Seed, finished
 from tests.running_stack import Stack, until
@@ -58,6 +60,41 @@ def test_a_page_of_a_result_is_not_called_all_of_it(page: Page, empty: Stack, si
         route.continue_()
     expect(page.locator("#found")).to_have_text("60 images found.")
     expect(gallery.cards).to_have_count(60)
+
+
+def test_a_slow_search_says_that_it_runs(page: Page, empty: Stack, sixty: list[Record]) -> None:
+    held: list[Route] = []
+    page.route(re.compile("q=como"), lambda route: held.append(route))
+    gallery = Gallery(page, str(empty.api.base_url)).open("?q=pict")
+    expect(page.locator("#found")).to_have_text("60 images found.")
+    page.fill("#search", "como")
+    expect(page.locator("#found")).to_have_text("Searching …")
+    for route in held:
+        route.continue_()
+    expect(page.locator("#found")).to_have_text("1 image found.")
+    expect(gallery.cards).to_have_count(1)
+
+
+def test_an_upload_that_the_search_does_not_show_is_confirmed(page: Page, empty: Stack, photo: Path) -> None:
+    gallery = Gallery(page, str(empty.api.base_url)).open("?q=mountain&status=success")
+    another = photo.with_name("another.jpg")
+    another.write_bytes(pictures.jpeg(90, 60))
+    gallery.upload(photo, another)
+    toast = page.locator(".toast")
+    expect(toast).to_contain_text("Uploaded. Only images that match the search are shown.")
+    expect(toast).to_have_count(1)
+    toast.get_by_role("button", name="Show all").click()
+    expect(gallery.cards).to_have_count(2)
+    expect(page.locator("#search")).to_have_value("")
+    assert page.evaluate("location.search") == ""
+
+
+def test_characters_of_japanese_are_highlighted(page: Page, empty: Stack, seed: Seed) -> None:
+    seed.put([replace(finished(0, seed.thumbnails), title="夜明けの湖")])
+    until(lambda: found(empty, "湖") == 1, seconds=30)
+    Gallery(page, str(empty.api.base_url)).open("?q=湖")
+    expect(page.locator("#found")).to_have_text("1 image found.")
+    assert page.evaluate(HIGHLIGHTED) == ["湖"]
 
 
 def test_a_bad_query_says_why_and_the_images_stay(page: Page, empty: Stack, sixty: list[Record]) -> None:

@@ -9,6 +9,7 @@ const PAGE_SIZE = 50;
 const BUSY_POLL_MS = 1000;
 const IDLE_POLL_MS = 4000;
 const MAX_POLL_MS = 30000; // while the service does not respond
+const SLOW_MS = 400; // a search that takes longer is shown to be running
 const MAX_SINGLE_FETCHES = 8; // unfinished images beyond the first page that are fetched in one round
 
 /**
@@ -74,6 +75,11 @@ export class Images extends EventTarget {
     return this.#problem;
   }
 
+  /** Whether the images are still those of the search before. */
+  get isOutdated() {
+    return this.#isOutdated;
+  }
+
   get ended() {
     return this.#ended;
   }
@@ -100,6 +106,7 @@ export class Images extends EventTarget {
     this.#ended = false;
     this.#loading = null;
     this.#problem = "";
+    const timer = setTimeout(() => this.#emit("change", null), SLOW_MS);
     try {
       await this.loadMore();
     } catch (error) {
@@ -107,6 +114,8 @@ export class Images extends EventTarget {
       this.#problem = messageOf(error);
       this.#ended = true;
       this.#emit("change", null);
+    } finally {
+      clearTimeout(timer);
     }
     this.pollNow();
   }

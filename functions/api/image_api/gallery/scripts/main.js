@@ -7,7 +7,7 @@ import { announce, byId, el, pluralize, setText, toast } from "./dom.js";
 import { initFileSources } from "./file_sources.js";
 import { Images, isFinished } from "./images.js";
 import { initKeyDialog } from "./key.js";
-import { currentSearch, highlightMatches, initSearch } from "./search.js";
+import { clearSearch, currentSearch, highlightMatches, initSearch } from "./search.js";
 import { refreshModel, refreshStatistics } from "./statistics.js";
 import { addUploads, hasUnfinishedUploads, initUploads } from "./uploads.js";
 
@@ -26,6 +26,7 @@ let isDrawPending = false;
 let unfinishedIds = new Set(); // images to announce when they are done
 /** @type {Set<string>} */
 const uploadedIds = new Set(); // uploads of this page that may turn out to be here already
+let isNotingHiddenUpload = false;
 
 // ---- Display
 
@@ -58,6 +59,7 @@ function draw() {
 /** @param {number} count */
 function foundText(count) {
   if (images.problem) return images.problem;
+  if (images.isOutdated) return "Searching …";
   const text = images.ended ? `${pluralize(count, "image")} found.` : `${pluralize(count, "image")} found so far.`;
   return [text, ...images.warnings].join(" ");
 }
@@ -110,6 +112,19 @@ async function reportDuplicate(image) {
   if (!original) return;
   toast(`${image.data.original_name} is already here`, "Show", {
     onDismiss: (reason) => reason === "action" && (location.hash = original),
+  });
+}
+
+/** Says that an upload has succeeded although the list does not show it. One message is enough for many files. */
+function noteHiddenUpload() {
+  if (isNotingHiddenUpload) return;
+  isNotingHiddenUpload = true;
+  const shown = images.search.query ? "that match the search" : "with this status";
+  toast(`Uploaded. Only images ${shown} are shown.`, "Show all", {
+    onDismiss(reason) {
+      isNotingHiddenUpload = false;
+      if (reason === "action") clearSearch();
+    },
   });
 }
 
@@ -273,6 +288,7 @@ initUploads(async (id, preview) => {
   await attempt(() => images.fetchOne(id));
   const image = images.get(id);
   if (image && isFinished(image)) reportDuplicate(image);
+  if (image && !images.shown().includes(image)) noteHiddenUpload();
   images.pollNow();
 });
 window.addEventListener("beforeunload", (event) => hasUnfinishedUploads() && event.preventDefault());

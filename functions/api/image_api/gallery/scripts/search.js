@@ -23,6 +23,12 @@ export const currentSearch = () => ({
   status: /** @type {Status | ""} */ (statusSelect.value),
 });
 
+/** Empties the search box and the status filter, as the user would. */
+export function clearSearch() {
+  queryInput.value = statusSelect.value = "";
+  queryInput.dispatchEvent(new Event("change"));
+}
+
 /**
  * Calls `onSearch` for the search in the address, now and when it changes, and for what the user enters.
  * @param {(search: Search) => Promise<unknown>} onSearch
@@ -99,7 +105,8 @@ function queryWords(query) {
   return found;
 }
 
-const WORD = /\p{L}[\p{L}\p{M}]*|\p{N}+/gu;
+// As in the API (words.py): Chinese and Japanese have no spaces, so that each character is a word.
+const WORD = /[぀-ヿ㐀-鿿]\p{M}*|\p{N}+|(?:(?![぀-ヿ㐀-鿿])\p{L}\p{M}*)+/gu;
 
 /** @param {string} text */
 const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
