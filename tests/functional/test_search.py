@@ -189,7 +189,7 @@ def test_the_api_finds_what_the_stream_function_has_indexed(stack: Stack, api: A
     ("query", "code", "message"),
     [
         ("q=%22red", "bad_query", "matching"),
-        ("q=-red", "bad_query", "Add a word, or choose a status"),
+        ("q=-red", "bad_query", "Add a word or select a status"),
         ("q=red&cursor=abc", "bad_cursor", ""),
     ],
 )
