@@ -107,6 +107,15 @@ def test_a_bad_query_says_why_and_the_images_stay(page: Page, empty: Stack, sixt
     expect(gallery.cards).to_have_count(1)
 
 
+def test_a_bad_query_does_not_claim_that_nothing_matches(page: Page, empty: Stack) -> None:
+    gallery = Gallery(page, str(empty.api.base_url)).open("?q=mountain")
+    expect(page.locator("#empty")).to_contain_text("No image matches your search")
+    page.fill("#search", '"mountain')
+    expect(page.locator("#found")).to_contain_text("without a matching one")
+    expect(page.locator("#empty")).to_be_hidden()
+    assert gallery.findings() == []
+
+
 def test_a_link_to_an_image_opens_it_although_the_search_does_not_find_it(
     page: Page, empty: Stack, sixty: list[Record]
 ) -> None:

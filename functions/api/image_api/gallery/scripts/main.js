@@ -67,7 +67,7 @@ function foundText(count) {
 /** @param {number} shownCount */
 function drawEmptyState(shownCount) {
   const empty = byId("empty");
-  empty.hidden = shownCount > 0 || !images.ended;
+  empty.hidden = shownCount > 0 || !images.ended || images.problem !== "";
   if (empty.hidden) return;
   const { query, status } = images.search;
   const hasNoImages = !query && !status;
