@@ -127,8 +127,9 @@ class Uploader:
     def _way_for(self, file: LocalFile) -> Way:
         if self._way is not Way.AUTO:
             return self._way
-        # A form encodes some characters as %22 or %0A, which servers do not decode. JSON has no such problem.
-        is_mangled = any(letter in '"\\' or letter < " " for letter in file.name)
+        # A form encodes some characters as %22 or %0A, and some servers decode these, and encoded words of mails
+        # ("=?"). JSON has no such problem.
+        is_mangled = "=?" in file.name or any(letter in '"\\%' or letter < " " for letter in file.name)
         return Way.PRESIGNED if file.size > self._max_post_bytes or is_mangled else Way.POST
 
     def _can_retry_with_new_key(self, error: ApiError, file: LocalFile) -> bool:

@@ -285,7 +285,8 @@ def test_the_form_has_the_limits_of_the_api(gallery: Gallery, stack: Stack, desc
     field.fill("")
     detail.get_by_label("Title").fill("🖼" * 200)
     detail.get_by_label("Alt text").fill("🖼" * 2000)
-    save(detail)
+    detail.get_by_role("button", name="Save").click()
+    expect(detail.locator(".details-form .note")).to_contain_text("Saved. The alt text has 2000 characters")
 
 
 @pytest.mark.parametrize("is_kept", [True, False], ids=["mine", "theirs"])

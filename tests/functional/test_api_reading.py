@@ -41,6 +41,7 @@ def test_an_image_is_returned_with_all_fields(stack: Stack, api: Api) -> None:
             "original_name": "my photo+1 é.jpg",
             "title": None,
             "alt_text": None,
+            "alt_text_source": None,
             "tags": [],
             "text_etag": '"abb3cf2ec145846ceb808e742344d78f"',
             "content_type": "image/jpeg",
