@@ -64,6 +64,9 @@ def test_texts_are_set_and_returned_everywhere(stack: Stack, api: Api) -> None:
         ({"tags": ["b", "a", "B", " b "]}, WORDS | {"tags": ["b", "a"]}),
         ({"title": " 山\n\u202e\x00\U0001f98a\t"}, WORDS | {"title": "山 \U0001f98a"}),
         ({"tags": ["\U0001f468\u200d\U0001f469"]}, WORDS | {"tags": ["\U0001f468\u200d\U0001f469"]}),
+        ({"title": " \u202e\n"}, WORDS | {"title": None}),
+        ({"alt_text": "  "}, WORDS | {"alt_text": None}),
+        ({"tags": ["lake", "\x99 "]}, WORDS | {"tags": ["lake"]}),
         ({"alt_text": " two\nlines\u2066 "}, WORDS | {"alt_text": "two lines"}),
     ],
 )
@@ -119,8 +122,8 @@ def test_a_record_of_an_earlier_version_has_the_alt_text_of_a_person(stack: Stac
 def test_a_caption_that_does_not_exist_yet_cannot_be_accepted(stack: Stack, api: Api) -> None:
     record = image_in(stack.records, Status.PENDING)
     response = patch(api, record.image_id, {"alt_text_from": "caption"})
-    assert (response.status, response.code) == (422, "invalid_request")
-    assert "no caption yet" in response.json()["error"]["message"]
+    assert (response.status, response.code) == (409, "no_caption")
+    assert "no caption (yet)" in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -170,12 +173,9 @@ def test_a_patch_accepts_the_merge_patch_content_type(stack: Stack, api: Api, co
     "change",
     [
         {"title": ""},
-        {"title": " \u202e\n"},
         {"title": "x" * 201},
-        {"alt_text": "  "},
         {"alt_text_from": "person"},
         {"alt_text_from": "caption", "alt_text": "mine"},
-        {"tags": ["lake", "  "]},
         {"title": 5},
         {"title": "lone\ud800surrogate"},
         {"alt_text": "x" * 2001},

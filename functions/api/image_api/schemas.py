@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from image_api.limits import MAX_NAME_CHARACTERS
 from image_api.texts import cleaned
@@ -168,23 +176,18 @@ class AcceptedResponse(_Response):
     error: ErrorBody | None = None
 
 
-def _clean(value: object) -> object:
-    return cleaned(value) if isinstance(value, str) else value
+def _clean(text: str) -> str | None:
+    """Return None for a text of blanks only, which says nothing; an empty one is kept."""
+    return cleaned(text) or (None if text else "")
 
 
-def _clean_alt_text(value: object) -> object:
-    if isinstance(value, str) and value and not cleaned(value):
-        raise ValueError("The text has only blanks. Send an empty one for a decorative picture.")
-    return _clean(value)
-
-
-class ImagePatch(BaseModel, extra="forbid"):
+class ImagePatch(BaseModel, extra="forbid", json_schema_extra={"not": {"required": ["alt_text", "alt_text_from"]}}):
     """A JSON merge patch (RFC 7396): a member that is left out keeps its value, null clears it."""
 
-    title: Annotated[str, StringConstraints(min_length=1, max_length=200), BeforeValidator(_clean)] | None = Field(
+    title: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_clean)] | None = Field(
         None, description="Trimmed. Control characters are removed.", examples=["Lake at dawn"]
     )
-    alt_text: Annotated[str, StringConstraints(max_length=2000), BeforeValidator(_clean_alt_text)] | None = Field(
+    alt_text: Annotated[str, StringConstraints(max_length=2000), AfterValidator(_clean)] | None = Field(
         None,
         description="What the picture shows, for people who cannot see it. Empty for a decorative picture.",
         examples=["A lake between mountains"],
@@ -192,7 +195,7 @@ class ImagePatch(BaseModel, extra="forbid"):
     alt_text_from: Literal["caption"] | None = Field(
         None, description="`caption`: the image's caption becomes its alt text, and stays if the model changes."
     )
-    tags: list[Annotated[str, StringConstraints(min_length=1, max_length=64), BeforeValidator(_clean)]] | None = (
+    tags: list[Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(cleaned)]] | None = (
         Field(
             None,
             max_length=50,
@@ -204,7 +207,7 @@ class ImagePatch(BaseModel, extra="forbid"):
 
     @model_validator(mode="after")
     def _has_one_alt_text(self) -> ImagePatch:
-        if self.alt_text_from is not None and "alt_text" in self.model_fields_set:
+        if {"alt_text", "alt_text_from"} <= self.model_fields_set:
             raise ValueError("Send either alt_text or alt_text_from.")
         return self
 

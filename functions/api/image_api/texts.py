@@ -25,11 +25,11 @@ def cleaned(text: str) -> str:
 
 
 def merged(tags: Iterable[str]) -> tuple[str, ...]:
-    """Return the tags without repetitions. Upper and lower case are the same; the first spelling stays."""
+    """Return the tags without empty ones and repetitions. Case does not matter; the first spelling stays."""
     found: dict[str, str] = {}
     for tag in tags:
         found.setdefault(tag.casefold(), tag)
-    return tuple(found.values())
+    return tuple(filter(None, found.values()))
 
 
 def warnings_about(record: Record) -> list[str]:

@@ -25,7 +25,13 @@ ROUTES: dict[tuple[str, str], dict[str, set[str]]] = {
         "422": {"invalid_request"},
     },
     ("get", IMAGE): {"200": set(), "304": set(), "404": {"not_found"}},
-    ("patch", IMAGE): {"200": set(), "404": {"not_found"}, "412": {"precondition_failed"}} | _JSON,
+    ("patch", IMAGE): {
+        "200": set(),
+        "404": {"not_found"},
+        "409": {"no_caption"},
+        "412": {"precondition_failed"},
+    }
+    | _JSON,
     ("delete", IMAGE): {"204": set(), "404": {"not_found"}, "412": {"precondition_failed"}},
     ("post", f"{IMAGE}/reprocess"): {"202": set(), "404": {"not_found"}, "422": {"invalid_request"}},
     ("get", f"{IMAGE}/thumbnails/{{size}}"): {

@@ -68,7 +68,7 @@ class Stack:
         self.messages = 0
 
     def services(self) -> Any:
-        search = SimpleNamespace(every_key=self.every_key, get_many=lambda keys: {})
+        search = SimpleNamespace(every_key=self.every_key, get_many=lambda keys: dict.fromkeys(keys, "word"))
         return SimpleNamespace(
             records=self, storage=self, queue=self, search=search, settings=self.settings, clock=self
         )

@@ -125,7 +125,7 @@ def _in_words(found: dict[str, Any]) -> str:
     if found["type"] == "json_invalid":
         return f"The body is not JSON: {found['ctx']['error']} at character {names[-1]}."
     if not names:
-        return "The body is missing." if found["type"] == "missing" else f"The body is invalid: {found['msg']}."
+        return "The body is missing." if found["type"] == "missing" else f"The body is invalid: {_reason(found)}."
     what = f"{_PLACES[place]} `{'.'.join(map(str, names))}`"
     if found["type"] == "missing":
         return f"{what} is missing."
@@ -133,8 +133,12 @@ def _in_words(found: dict[str, Any]) -> str:
         return f"{what} is unknown."
     if "UploadFile" in found["msg"]:
         return f"{what} is not a file. With curl: -F {names[-1]}=@photo.jpg"
-    reason = found["msg"].removeprefix("Value error, ").removesuffix(".")
-    return f"{what} is invalid: {reason[0].lower()}{reason[1:]}."
+    return f"{what} is invalid: {_reason(found)}."
+
+
+def _reason(found: dict[str, Any]) -> str:
+    reason = str(found["msg"]).removeprefix("Value error, ").removesuffix(".")
+    return f"{reason[0].lower()}{reason[1:]}"
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:

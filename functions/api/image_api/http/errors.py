@@ -88,6 +88,13 @@ class WrongMediaType(RequestError):
     default_message = "The Content-Type of the body is not supported here."
 
 
+class NoCaption(RequestError):
+    """The caption is to become the alt text, but the image has none."""
+
+    code = "no_caption"
+    default_message = "The image has no caption (yet), so it cannot become the alt text."
+
+
 class SeveralFiles(RequestError):
     """The form has more than one file. Nothing was stored."""
 
@@ -105,6 +112,7 @@ HTTP_STATUS: dict[type[PipelineError], int] = {
     BadQuery: 400,
     InvalidHost: 400,
     SeveralFiles: 400,
+    NoCaption: 409,
     EmptyFile: 400,
     UnsupportedUpload: 400,
     Unauthorized: 401,

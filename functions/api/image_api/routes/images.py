@@ -27,6 +27,7 @@ from image_api.http.errors import (
     ImageDeleted,
     InvalidRequest,
     KeyReused,
+    NoCaption,
     NotFound,
     PreconditionFailed,
     SeveralFiles,
@@ -252,7 +253,7 @@ def _one(record: Record, request: Request, services: Services) -> ImageResponse:
     response_description="The image with its new texts.",
     responses={
         200: {"headers": ETAG},
-        **documented(NotFound, PreconditionFailed, TooLarge, WrongMediaType, InvalidRequest),
+        **documented(NotFound, NoCaption, PreconditionFailed, TooLarge, WrongMediaType, InvalidRequest),
     },
     summary="Set title, alt text and tags",
 )
@@ -285,7 +286,7 @@ def describe_image(
             texts["alt_text_source"] = None if patch.alt_text is None else "person"
         if patch.alt_text_from is not None:
             if record.caption is None:
-                raise InvalidRequest("The image has no caption yet, so it cannot become the alt text.")
+                raise NoCaption
             texts |= {"alt_text": record.caption, "alt_text_source": "caption"}
         tags = merged(texts.pop("tags") or ()) or None
         return services.records.describe(record, tags=tags, **texts)
