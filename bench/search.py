@@ -27,7 +27,7 @@ from image_core.stores.images import Records
 from image_core.stores.items import Item, created_order, image_id_in, to_item
 from image_core.stores.queries import Listing
 from image_core.stores.search import SearchIndex
-from image_core.stores.search_items import entries_of
+from image_core.stores.search_items import entries_of, key_of
 from ops.target import local_stack as local_target
 from tests.searches import drawn, queries
 
@@ -52,6 +52,9 @@ QUERIES = {
 }
 FILLER = "a photograph of two people on an old wooden bench in front of the sea"
 FIRST_MS = 1_700_000_000_000
+INDEX_BYTES = 100
+"""What DynamoDB adds to each item when it counts storage.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html"""
 IMAGES, SEARCHES = 2_000, 200
 
 
@@ -145,6 +148,24 @@ def _pages(query: str, tables: Tables) -> Iterator[int]:
             return
 
 
+def size_of_an_image() -> str:
+    """Count the entries of one image with a caption, a camera's file name and a camera."""
+    record = replace(
+        _record(1),
+        caption=FILLER,
+        title=None,
+        alt_text=None,
+        tags=None,
+        original_name="IMG_2041.jpg",
+        metadata={"exif": {"Make": "Canon", "Model": "Canon EOS R5"}},
+    )
+    items = [key_of(key) | {"t": {"S": text}} for key, text in entries_of(record).items()]
+    total = sum(_size(item) + INDEX_BYTES for item in items)
+    return (
+        f"An image named {record.original_name} with the caption “{FILLER}”: {len(items)} entries, {total:,} bytes."
+    )
+
+
 def reads() -> str:
     """Count what the first page of each query reads."""
     rows = []
@@ -204,6 +225,7 @@ def main() -> None:
     """Entry point."""
     argparse.ArgumentParser(prog="python -m bench.search", description=__doc__).parse_args()
     print(f"\n## Search\n\n{machine('boto3', 'moto', 'snowballstemmer')}\n")
+    print(f"{size_of_an_image()}\n")
     print(f"The first page (limit {LIMIT}):\n\n{reads()}\n")
     print(f"All pages (limit {LIMIT}) of two frequent words that meet in every 10,000th image:\n\n{all_pages()}\n")
     print(f"{IMAGES:,} images on the local stack:\n\n{times()}\n")

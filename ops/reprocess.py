@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from image_core.errors import Superseded
 from image_core.model import Record, Stage, Status
 from image_core.services import Services
+from image_core.stores.queries import Listing
 from image_core.stores.queue import ObjectEvent
 from ops.rate import RateLimit
 
@@ -73,7 +74,7 @@ def reprocess(
 def _records(services: Services, status: Status) -> Iterator[Record]:
     cursor: str | None = None
     while True:
-        page = services.records.page(limit=_PAGE, cursor=cursor, status=status)
+        page = services.records.read(Listing(status=status), limit=_PAGE, cursor=cursor)
         yield from page.records
         cursor = page.next_cursor
         if cursor is None:

@@ -16,6 +16,7 @@ from image_core.model import PUBLIC_STATUSES, Record, Status
 from image_core.stores.counters import STATS_NAME, contribution
 from image_core.stores.images import Records
 from image_core.stores.items import to_item
+from image_core.stores.queries import Listing
 from tests.functional.emulator import resource
 from tests.simulation import dynamodb as simulated
 
@@ -115,7 +116,7 @@ def pages(records: Records, count: int, **bounds: Any) -> list[str]:
     """Return the ids on the first `count` pages of twenty."""
     found, cursor = [], None
     for _ in range(count):
-        page = records.page(limit=20, cursor=cursor, **bounds)
+        page = records.read(Listing(**bounds), limit=20, cursor=cursor)
         found += [record.image_id for record in page.records]
         cursor = page.next_cursor
     return found
@@ -128,7 +129,7 @@ def middle_of(size: int) -> int:
 CALLS: dict[str, Callable[[Records, int], object]] = {
     "the first page": lambda records, _: pages(records, 1),
     "ten pages": lambda records, _: pages(records, 10),
-    "a page of a hundred": lambda records, _: records.page(limit=100),
+    "a page of a hundred": lambda records, _: records.read(Listing(), limit=100),
     "pages of a status": lambda records, _: pages(records, 3, status=Status.FAILED),
     "statistics": lambda records, _: records.stats(),
     "an image": lambda records, size: records.get(image(size // 2).image_id),
@@ -159,7 +160,7 @@ def test_a_call_costs_the_same_with_a_thousand_and_a_hundred_thousand_records(ca
 
 def test_a_page_costs_a_query_of_one_more_item_and_a_batch() -> None:
     client, records = records_of(MANY)
-    records.page(limit=20)
+    records.read(Listing(), limit=20)
     assert client.cost() == Cost(
         Counter({"query": 1, "batch_get_item": 1}), Counter({"query": 21, "batch_get_item": 20})
     )

@@ -37,7 +37,7 @@ def pages(
     """Return the ids on every page, by following the cursors."""
     found, cursor = [], None
     while True:
-        page = stack.records.page(limit=limit, cursor=cursor, status=status)
+        page = stack.records.read(Listing(status=status), limit=limit, cursor=cursor)
         found.append([record.image_id for record in page.records])
         cursor = page.next_cursor
         if cursor is None:
@@ -51,7 +51,7 @@ def ids(records: list[Record]) -> list[str]:
 
 def test_the_newest_image_comes_first(stack: Stack) -> None:
     created = images(stack, 3)
-    assert stack.records.page(limit=10).records == created
+    assert stack.records.read(Listing(), limit=10).records == created
 
 
 def test_pages_continue_without_gaps_or_repetitions(stack: Stack) -> None:
@@ -88,10 +88,10 @@ def test_a_page_continues_behind_an_image_that_was_deleted_meanwhile(stack: Stac
     def delete_second() -> None:
         stack.records.purge(stack.records.mark_deleting(second, deadline_seconds=30))
 
-    page = stack.records.page(limit=2)
+    page = stack.records.read(Listing(), limit=2)
     delete_second()
     assert ids(page.records) == ids([newest, second])
-    assert stack.records.page(limit=2, cursor=page.next_cursor).records == [third]
+    assert stack.records.read(Listing(), limit=2, cursor=page.next_cursor).records == [third]
 
 
 @pytest.mark.parametrize("status", PUBLIC_STATUSES)
@@ -104,14 +104,14 @@ def test_a_list_by_status_contains_the_images_with_that_status(stack: Stack, sta
 def test_hidden_images_are_in_no_list(stack: Stack, hidden: Status) -> None:
     listed = images(stack, 1)
     images(stack, 2, hidden)
-    assert stack.records.page(limit=10).records == listed
+    assert stack.records.read(Listing(), limit=10).records == listed
 
 
 def test_an_image_whose_status_has_just_changed_is_not_in_the_wrong_list(stack: Stack) -> None:
     newest, older = images(stack, 2, Status.PROCESSING)
     other = stack.other_records()
     stack.dynamodb.plan("query", followed_by(lambda: other.finish(newest, outcome())))
-    assert stack.records.page(limit=10, status=Status.PROCESSING).records == [older]
+    assert stack.records.read(Listing(status=Status.PROCESSING), limit=10).records == [older]
 
 
 @pytest.mark.parametrize("gone", [1, 2])
@@ -124,17 +124,17 @@ def test_a_page_is_filled_up_if_the_index_names_deleted_images(stack: Stack, gon
             other_records.purge(other_records.mark_deleting(record, deadline_seconds=30))
 
     stack.dynamodb.plan("query", followed_by(delete_the_newest))
-    page = stack.records.page(limit=2)
+    page = stack.records.read(Listing(), limit=2)
     left = created[gone:]
     assert page.records == left[:2]
-    assert stack.records.page(limit=2, cursor=page.next_cursor).records == left[2:4]
+    assert stack.records.read(Listing(), limit=2, cursor=page.next_cursor).records == left[2:4]
 
 
 def test_a_list_returns_the_record_and_not_the_indexs_copy(stack: Stack) -> None:
     (record,) = images(stack, 1, Status.PROCESSING)
     other = stack.other_records()
     stack.dynamodb.plan("query", followed_by(lambda: other.finish(record, outcome())))
-    (listed,) = stack.records.page(limit=10).records
+    (listed,) = stack.records.read(Listing(), limit=10).records
     assert listed.status is Status.SUCCESS
 
 
@@ -148,7 +148,7 @@ def test_keys_that_dynamodb_leaves_unprocessed_are_requested_again(stack: Stack)
         return reply | {"UnprocessedKeys": {table: {"Keys": keys[1:], "ConsistentRead": True}}}
 
     stack.dynamodb.plan("batch_get_item", half_read, half_read, done)
-    assert stack.records.page(limit=10).records == created
+    assert stack.records.read(Listing(), limit=10).records == created
 
 
 def test_a_batch_that_dynamodb_never_processes_is_unavailable(stack: Stack) -> None:
@@ -160,23 +160,23 @@ def test_a_batch_that_dynamodb_never_processes_is_unavailable(stack: Stack) -> N
     acts: list[Act] = [nothing_read] * 50
     stack.dynamodb.plan("batch_get_item", *acts)
     with pytest.raises(Unavailable):
-        stack.records.page(limit=10)
+        stack.records.read(Listing(), limit=10)
 
 
 def test_a_page_reads_only_its_items(stack: Stack) -> None:
     images(stack, 12)
     stack.dynamodb.calls.clear()
-    stack.records.page(limit=2)
+    stack.records.read(Listing(), limit=2)
     assert [name for name, _ in stack.dynamodb.calls] == ["query", "batch_get_item"]
     assert stack.dynamodb.arguments("query")[0]["Limit"] == 3
 
 
 def test_a_cursor_is_accepted_only_by_its_own_list(stack: Stack) -> None:
     images(stack, 3)
-    cursor = stack.records.page(limit=1, status=Status.PENDING).next_cursor
+    cursor = stack.records.read(Listing(status=Status.PENDING), limit=1).next_cursor
     for status in (None, Status.FAILED):
         with pytest.raises(BadCursor):
-            stack.records.page(limit=1, cursor=cursor, status=status)
+            stack.records.read(Listing(status=status), limit=1, cursor=cursor)
 
 
 # Between two times
@@ -186,7 +186,7 @@ def times(stack: Stack, created: list[Record], **bounds: Any) -> list[int]:
     """Return the positions in `created` (newest first) of the images within these bounds, from all pages."""
     found, cursor = [], None
     while True:
-        page = stack.records.page(limit=2, cursor=cursor, **bounds)
+        page = stack.records.read(Listing(**bounds), limit=2, cursor=cursor)
         found += ids(page.records)
         cursor = page.next_cursor
         if cursor is None:
@@ -214,10 +214,10 @@ def test_images_of_the_same_millisecond_are_on_the_same_side(stack: Stack) -> No
     for _ in range(3):
         image_in(stack.records, Status.PENDING)
     now = stack.clock.now_ms
-    assert len(stack.records.page(limit=10, from_ms=now).records) == 3
-    assert len(stack.records.page(limit=10, until_ms=now + 1).records) == 3
-    assert stack.records.page(limit=10, from_ms=now + 1).records == []
-    assert stack.records.page(limit=10, until_ms=now).records == []
+    assert len(stack.records.read(Listing(from_ms=now), limit=10).records) == 3
+    assert len(stack.records.read(Listing(until_ms=now + 1), limit=10).records) == 3
+    assert stack.records.read(Listing(from_ms=now + 1), limit=10).records == []
+    assert stack.records.read(Listing(until_ms=now), limit=10).records == []
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_images_of_the_same_millisecond_are_on_the_same_side(stack: Stack) -> No
 def test_an_impossible_time_range_is_empty_and_costs_nothing(stack: Stack, bounds: dict[str, Any]) -> None:
     images(stack, 1)
     stack.dynamodb.calls.clear()
-    page = stack.records.page(limit=10, **bounds)
+    page = stack.records.read(Listing(**bounds), limit=10)
     assert (page.records, page.next_cursor) == ([], None)
     assert stack.dynamodb.calls == []
 
@@ -245,7 +245,7 @@ def test_a_cursor_of_another_list_is_refused_before_any_query(stack: Stack) -> N
     bounds = Listing(None, newest.created_ms + 1, None)
     forged = encode_cursor(bounds, created_order(newest.created_ms, newest.image_id))
     with pytest.raises(BadCursor):
-        stack.records.page(limit=1, cursor=forged, from_ms=bounds.from_ms)
+        stack.records.read(Listing(from_ms=bounds.from_ms), limit=1, cursor=forged)
 
 
 # Concurrent changes
@@ -288,13 +288,13 @@ def test_paging_during_uploads_and_deletions_lists_each_remaining_image_exactly_
 
         return run
 
-    first = stack.records.page(limit=3)
+    first = stack.records.read(Listing(), limit=3)
     at_work = [threading.Thread(target=collect_errors(work)) for work in (upload, upload, delete, change)]
     for thread in at_work:
         thread.start()
     found, cursor = ids(first.records), first.next_cursor
     while cursor is not None:
-        page = stack.records.page(limit=3, cursor=cursor)
+        page = stack.records.read(Listing(), limit=3, cursor=cursor)
         found += ids(page.records)
         cursor = page.next_cursor
         stack.clock.advance(0.001)
@@ -361,4 +361,4 @@ def test_a_second_image_of_the_same_key_has_its_own_place_in_the_list(stack: Sta
         stored_object(first),
         lease_seconds=LEASE_SECONDS,
     )
-    assert stack.records.page(limit=10).records == [second]
+    assert stack.records.read(Listing(), limit=10).records == [second]

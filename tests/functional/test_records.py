@@ -22,6 +22,7 @@ from image_core.errors import (
 )
 from image_core.model import ModelInUse, ModelQuality, NextModel, Record, Status
 from image_core.stores.images import Records
+from image_core.stores.queries import Listing
 from tests.functional.emulator import Stack, done_but_raising, preceded_by, raising, repeated
 from tests.functional.images import (
     LEASE_SECONDS,
@@ -187,14 +188,14 @@ def test_a_created_record_is_listed_and_counted(stack: Stack) -> None:
     record = stack.records.create(new_record(stack.records))
     assert record.status is PENDING and record.rev > 0
     assert stack.counts() == {"pending": 1}
-    assert stack.records.page(limit=10).records == [record]
+    assert stack.records.read(Listing(), limit=10).records == [record]
 
 
 def test_a_reservation_is_neither_listed_nor_counted(stack: Stack) -> None:
     record = stack.records.reserve(new_record(stack.records))
     assert record.status is RESERVED and record.rev > 0
     assert stack.counts() == {}
-    assert stack.records.page(limit=10).records == []
+    assert stack.records.read(Listing(), limit=10).records == []
     assert stack.records.get(record.image_id) == record
 
 
@@ -411,7 +412,10 @@ def test_a_reservation_enters_the_list_when_its_file_arrives(stack: Stack) -> No
     stack.clock.advance(60)
     arrived = claim(stack.records, reserved)
     assert arrived.created_ms == stack.clock.now_ms
-    assert [r.image_id for r in stack.records.page(limit=10).records] == [arrived.image_id, later.image_id]
+    assert [r.image_id for r in stack.records.read(Listing(), limit=10).records] == [
+        arrived.image_id,
+        later.image_id,
+    ]
 
 
 @pytest.mark.parametrize("reprocess_again", [claim, reprocess])

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from image_core.model import Record
 
 MAX_ALT_CHARACTERS = 150
-"""Screen readers cannot pause within an alt text, so a longer one is tiring. It is accepted with a warning."""
+"""A longer alt text is accepted with a warning."""
 
 _SPACES = re.compile(r"[\s\x1c-\x1f\x85\u2028\u2029]+")
 _REMOVED = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -39,7 +39,7 @@ def warnings_about(record: Record) -> list[str]:
         return []
     found = []
     if len(text) > MAX_ALT_CHARACTERS:
-        found.append(f"The alt text has {len(text)} characters. Most people prefer up to {MAX_ALT_CHARACTERS}.")
+        found.append(f"The alt text has {len(text)} characters. Try to use at most {MAX_ALT_CHARACTERS}.")
     if opening := _OPENING.match(text):
         found.append(f"Screen readers already say that it is an image: leave out “{opening.group()}”.")
     if text.casefold() == record.original_name.casefold() or _FILE_NAME.fullmatch(text):

@@ -133,19 +133,6 @@ class Queries:
         self._table = images_table
         self._batches = Batches(client, images_table, sleep=sleep, rng=rng)
 
-    def page(
-        self,
-        *,
-        limit: int,
-        cursor: str | None = None,
-        status: Status | None = None,
-        from_ms: int | None = None,
-        until_ms: int | None = None,
-        sha256: str | None = None,
-    ) -> Page:
-        """`read` with the filters of a `Listing`."""
-        return self.read(Listing(status, from_ms, until_ms, sha256), limit=limit, cursor=cursor)
-
     def read(
         self,
         listing: Listing,

@@ -168,15 +168,15 @@ export class Images extends EventTarget {
     for (const image of images) {
       const id = image.data.image_id;
       const known = this.get(id);
-      const isInList = this.#order.includes(id);
       const belongs = listed || this.#belongs(image);
+      const joinsList = belongs && !this.#order.includes(id);
       if (this.#held.has(id) || (hold && belongs && !known)) {
         this.#held.set(id, image);
         continue;
       }
-      if (known && isInList === (isInList || belongs) && JSON.stringify(known) === JSON.stringify(image)) continue;
+      if (!joinsList && JSON.stringify(known) === JSON.stringify(image)) continue;
       this.#byId.set(id, image);
-      if (!isInList && belongs) this.#insert(image);
+      if (joinsList) this.#insert(image);
       hasChanged = true;
     }
     if (hasChanged) this.#emit("change", null);
