@@ -59,11 +59,11 @@ class Gallery:
         expect(card).to_be_visible(timeout=PROCESSED)
         return card
 
-    def open_detail(self, name: str) -> Locator:
+    def open_viewer(self, name: str) -> Locator:
         self.card(name).locator(".open").click()
-        detail = self.page.locator("#detail")
-        expect(detail).to_be_visible()
-        return detail
+        viewer = self.page.locator("#viewer")
+        expect(viewer).to_be_visible()
+        return viewer
 
     def findings(self) -> list[str]:
         """Return axe-core's serious and critical findings."""

@@ -49,9 +49,9 @@ def main() -> int:
         _photograph(browser, stack, "uploading", _upload_slowly)
         _fill(stack)
         _photograph(browser, stack, "full", _nothing)
-        _photograph(browser, stack, "detail", _open_detail)
+        _photograph(browser, stack, "viewer", _open_viewer)
         _photograph(browser, stack, "failed", _show_failed)
-        _photograph(browser, stack, "failed-detail", _open_failed)
+        _photograph(browser, stack, "failed-viewer", _open_failed)
         browser.close()
     return 0
 
@@ -139,11 +139,11 @@ def _fill(stack: Stack) -> None:
     assert stack.api.patch(f"/api/images/{ids[-1]}", json=words).status_code == 200
 
 
-def _open_detail(gallery: Gallery) -> None:
+def _open_viewer(gallery: Gallery) -> None:
     gallery.cards.first.locator(".open").click()
-    expect(gallery.page.locator("#detail .shown img")).to_have_attribute("src", re.compile("^blob:"))
-    gallery.page.locator("#detail summary").click()
-    gallery.page.locator("#detail").evaluate("(dialog) => dialog.scrollTo(0, 0)")
+    expect(gallery.page.locator("#viewer .shown img")).to_have_attribute("src", re.compile("^blob:"))
+    gallery.page.locator("#viewer summary").click()
+    gallery.page.locator("#viewer").evaluate("(dialog) => dialog.scrollTo(0, 0)")
 
 
 def _show_failed(gallery: Gallery) -> None:
@@ -154,7 +154,7 @@ def _show_failed(gallery: Gallery) -> None:
 def _open_failed(gallery: Gallery) -> None:
     _show_failed(gallery)
     gallery.cards.first.locator(".open").click()
-    expect(gallery.page.locator("#detail .state")).to_contain_text("Failed", timeout=PROCESSED)
+    expect(gallery.page.locator("#viewer .state")).to_contain_text("Failed", timeout=PROCESSED)
 
 
 if __name__ == "__main__":

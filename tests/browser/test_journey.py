@@ -49,56 +49,56 @@ def test_each_stage_is_shown_and_thumbnails_appear_before_the_caption(gallery: G
         expect_loaded(card.locator("img"))
         expect(card.locator(".caption")).to_have_text("")
         loaded = card.locator("img").get_attribute("src")
-        detail = gallery.open_detail("picture 000.jpg")
-        expect(detail.locator(".metadata")).to_contain_text("metadata done, thumbnails done, caption pending")
+        viewer = gallery.open_viewer("picture 000.jpg")
+        expect(viewer.locator(".metadata")).to_contain_text("metadata done, thumbnails done, caption pending")
 
         seed.put([done])
-        expect(detail.locator(".caption")).to_have_text("four fields of color")
-        detail.get_by_role("button", name="Close").click()
+        expect(viewer.locator(".caption")).to_have_text("four fields of color")
+        viewer.get_by_role("button", name="Close").click()
         card = gallery.finished("picture 000.jpg")
         expect(card.locator(".caption")).to_have_text("four fields of color")
         assert card.locator("img").get_attribute("src") == loaded, "the thumbnail must not be loaded again"
 
 
-def test_the_detail_shows_the_rendition_that_fits_and_the_original_on_demand(gallery: Gallery, photo: Path) -> None:
+def test_the_viewer_shows_the_rendition_that_fits_and_the_original_on_demand(gallery: Gallery, photo: Path) -> None:
     photo.write_bytes(pictures.jpeg(1800, 1200))
     gallery.upload(photo)
     gallery.finished("my photo.jpg")
     originals: list[str] = []
     gallery.page.on("request", lambda sent: originals.append(sent.url) if "/original" in sent.url else None)
 
-    detail = gallery.open_detail("my photo.jpg")
+    viewer = gallery.open_viewer("my photo.jpg")
 
-    picture = detail.locator(".shown img")
+    picture = viewer.locator(".shown img")
     expect_loaded(picture)
     assert picture.evaluate("(img) => [img.naturalWidth, img.naturalHeight]") == [1280, 853]
     box = picture.bounding_box()
     assert originals == []
-    detail.get_by_role("button", name=re.compile("Show the original")).click()
+    viewer.get_by_role("button", name=re.compile("Show the original")).click()
     expect(picture).to_have_js_property("naturalWidth", 1800)
     assert picture.bounding_box() == box, "nothing moves"
     assert len(originals) == 1
-    expect(detail.locator(".original")).to_be_hidden()
+    expect(viewer.locator(".original")).to_be_hidden()
 
 
-def test_the_detail_has_metadata_and_exif(gallery: Gallery, photo: Path) -> None:
+def test_the_viewer_has_metadata_and_exif(gallery: Gallery, photo: Path) -> None:
     photo.write_bytes(pictures.jpeg(900, 600, orientation=6))
     gallery.upload(photo)
     gallery.finished("my photo.jpg")
 
-    detail = gallery.open_detail("my photo.jpg")
+    viewer = gallery.open_viewer("my photo.jpg")
 
-    expect(detail.locator(".metadata")).to_contain_text("900 × 600 pixels")
-    detail.locator("summary").click()
-    expect(detail.locator(".exif table")).to_contain_text("Orientation")
+    expect(viewer.locator(".metadata")).to_contain_text("900 × 600 pixels")
+    viewer.locator("summary").click()
+    expect(viewer.locator(".exif table")).to_contain_text("Orientation")
 
 
 def test_downloads_are_the_original_and_the_thumbnails(gallery: Gallery, photo: Path) -> None:
     gallery.upload(photo)
     gallery.finished("my photo.jpg")
-    detail = gallery.open_detail("my photo.jpg")
+    viewer = gallery.open_viewer("my photo.jpg")
 
-    downloads = detail.get_by_role("group", name="Download")
+    downloads = viewer.get_by_role("group", name="Download")
     for button, suffix in (("Original", "my photo.jpg"), ("Medium", "-medium.jpg"), ("Large", "-large.webp")):
         with gallery.page.expect_download() as downloading:
             downloads.get_by_role("button", name=button).click()
@@ -137,10 +137,10 @@ def test_an_image_shows_the_thumbnail_sizes_that_it_has(gallery: Gallery, stack:
         card = gallery.finished("picture 000.jpg").locator("img")
         expect_loaded(card)
 
-        detail = gallery.open_detail("picture 000.jpg")
+        viewer = gallery.open_viewer("picture 000.jpg")
 
-        expect(detail.locator(".shown img")).to_have_js_property("naturalWidth", 1024)
-        buttons = detail.get_by_role("group", name="Download").get_by_role("button")
+        expect(viewer.locator(".shown img")).to_have_js_property("naturalWidth", 1024)
+        buttons = viewer.get_by_role("group", name="Download").get_by_role("button")
         expect(buttons).to_have_text(["Original", "Thumb", "Large"])
         with page.expect_download() as downloading:
             buttons.nth(1).click()
@@ -149,13 +149,13 @@ def test_an_image_shows_the_thumbnail_sizes_that_it_has(gallery: Gallery, stack:
         assert set(fetched) == set(sizes)
 
 
-def save(detail: Locator) -> None:
-    detail.get_by_role("button", name="Save").click()
-    expect(detail.locator(".details-form .note")).to_have_text("Saved")
+def save(viewer: Locator) -> None:
+    viewer.get_by_role("button", name="Save").click()
+    expect(viewer.locator(".details-form .note")).to_have_text("Saved")
 
 
-def chips(detail: Locator) -> Locator:
-    return detail.locator(".tags .chip")
+def chips(viewer: Locator) -> Locator:
+    return viewer.locator(".tags .chip")
 
 
 @pytest.fixture
@@ -172,21 +172,21 @@ def described(gallery: Gallery, stack: Stack) -> str:
 def test_title_alt_text_and_tags_are_saved_and_shown(gallery: Gallery, photo: Path, stack: Stack) -> None:
     gallery.upload(photo)
     gallery.finished("my photo.jpg")
-    detail = gallery.open_detail("my photo.jpg")
+    viewer = gallery.open_viewer("my photo.jpg")
 
-    detail.get_by_label("Title").fill("Four fields")
-    detail.get_by_label("Alt text").fill("Red, green, blue and yellow")
+    viewer.get_by_label("Title").fill("Four fields")
+    viewer.get_by_label("Alt text").fill("Red, green, blue and yellow")
     for tag in ("drawn", "Paris, France", "drawn"):
-        detail.get_by_label("Add a tag").fill(tag)
-        detail.get_by_label("Add a tag").press("Enter")
-    expect(chips(detail).locator("span")).to_have_text(["drawn", "Paris, France"])
-    detail.get_by_label("Add a tag").fill("typed, not entered")
-    save(detail)
-    expect(chips(detail)).to_have_count(3)
-    detail.get_by_role("button", name="Remove tag drawn").click()
-    expect(detail.get_by_role("button", name="Remove tag Paris, France")).to_be_focused()
-    save(detail)
-    detail.get_by_role("button", name="Close").click()
+        viewer.get_by_label("Add a tag").fill(tag)
+        viewer.get_by_label("Add a tag").press("Enter")
+    expect(chips(viewer).locator("span")).to_have_text(["drawn", "Paris, France"])
+    viewer.get_by_label("Add a tag").fill("typed, not entered")
+    save(viewer)
+    expect(chips(viewer)).to_have_count(3)
+    viewer.get_by_role("button", name="Remove tag drawn").click()
+    expect(viewer.get_by_role("button", name="Remove tag Paris, France")).to_be_focused()
+    save(viewer)
+    viewer.get_by_role("button", name="Close").click()
 
     expect(gallery.card("Four fields").locator("img")).to_have_attribute("alt", "Red, green, blue and yellow")
     data = stack.images()[0]["data"]
@@ -196,10 +196,10 @@ def test_title_alt_text_and_tags_are_saved_and_shown(gallery: Gallery, photo: Pa
 def test_an_alt_text_that_is_no_help_is_saved_with_a_warning(gallery: Gallery, stack: Stack, photo: Path) -> None:
     gallery.upload(photo)
     gallery.finished("my photo.jpg")
-    detail = gallery.open_detail("my photo.jpg")
-    detail.get_by_label("Alt text").fill("Image of a lake")
-    detail.get_by_role("button", name="Save").click()
-    expect(detail.locator(".details-form .note")).to_contain_text("Saved. Screen readers already say")
+    viewer = gallery.open_viewer("my photo.jpg")
+    viewer.get_by_label("Alt text").fill("Image of a lake")
+    viewer.get_by_role("button", name="Save").click()
+    expect(viewer.locator(".details-form .note")).to_contain_text("Saved. Screen readers already say")
     assert stack.images()[0]["data"]["alt_text"] == "Image of a lake"
 
 
@@ -209,12 +209,12 @@ def test_saving_sends_only_changed_fields(gallery: Gallery, stack: Stack, descri
         "request", lambda request: sent.append(request.post_data_json) if request.method == "PATCH" else None
     )
     before = stack.image(described)["data"]
-    detail = gallery.open_detail("Wall")
+    viewer = gallery.open_viewer("Wall")
 
-    detail.get_by_role("button", name="Save").click()
-    expect(detail.locator(".details-form .note")).to_have_text("There are no changes to save.")
-    detail.get_by_label("Title").fill("Old wall")
-    save(detail)
+    viewer.get_by_role("button", name="Save").click()
+    expect(viewer.locator(".details-form .note")).to_have_text("There are no changes to save.")
+    viewer.get_by_label("Title").fill("Old wall")
+    save(viewer)
 
     assert sent == [{"title": "Old wall"}]
     after = stack.image(described)["data"]
@@ -230,21 +230,21 @@ def test_a_decorative_picture_has_an_empty_alt_until_it_gets_a_text(
 ) -> None:
     """An empty alt text differs from a missing one, which the caption replaces."""
     expect(gallery.card("Wall").locator("img")).to_have_attribute("alt", "")
-    detail = gallery.open_detail("Wall")
-    expect(detail.locator(".shown img")).to_have_attribute("alt", "")
-    decorative = detail.get_by_label("Decorative")
+    viewer = gallery.open_viewer("Wall")
+    expect(viewer.locator(".shown img")).to_have_attribute("alt", "")
+    decorative = viewer.get_by_label("Decorative")
     expect(decorative).to_be_checked()
-    expect(detail.get_by_label("Alt text")).to_be_disabled()
+    expect(viewer.get_by_label("Alt text")).to_be_disabled()
 
     decorative.uncheck()
-    save(detail)
+    save(viewer)
     data = stack.image(described)["data"]
     assert data["alt_text"] is None
-    expect(detail.locator(".shown img")).to_have_attribute("alt", data["metadata"]["caption"])
+    expect(viewer.locator(".shown img")).to_have_attribute("alt", data["metadata"]["caption"])
     expect(gallery.card("Wall").locator("img")).to_have_attribute("alt", data["metadata"]["caption"])
 
     decorative.check()
-    save(detail)
+    save(viewer)
     assert stack.image(described)["data"]["alt_text"] == ""
     expect(gallery.card("Wall").locator("img")).to_have_attribute("alt", "")
 
@@ -257,14 +257,14 @@ def test_the_form_has_the_limits_of_the_api(gallery: Gallery, stack: Stack, desc
         return next(option for option in schema[name]["anyOf"] if option["type"] == kind)
 
     tags = of_kind("tags", "array")
-    detail = gallery.open_detail("Wall")
-    detail.get_by_label("Decorative").uncheck()
+    viewer = gallery.open_viewer("Wall")
+    viewer.get_by_label("Decorative").uncheck()
     for label, limit in (
         ("Title", of_kind("title", "string")["maxLength"]),
         ("Alt text", of_kind("alt_text", "string")["maxLength"]),
         ("Add a tag", tags["items"]["maxLength"]),
     ):
-        field = detail.get_by_label(label)
+        field = viewer.get_by_label(label)
         for length, is_valid in ((limit, True), (limit + 1, False)):
             field.fill("🖼" * length)
             assert field.evaluate("(field) => field.checkValidity()") is is_valid, (label, length)
@@ -278,15 +278,15 @@ def test_the_form_has_the_limits_of_the_api(gallery: Gallery, stack: Stack, desc
         }""",
         [f"tag {number}" for number in range(tags["maxItems"])],
     )
-    expect(chips(detail)).to_have_count(tags["maxItems"])
+    expect(chips(viewer)).to_have_count(tags["maxItems"])
     field.fill("one more")
     assert field.evaluate("(field) => field.checkValidity()") is False
 
     field.fill("")
-    detail.get_by_label("Title").fill("🖼" * 200)
-    detail.get_by_label("Alt text").fill("🖼" * 2000)
-    detail.get_by_role("button", name="Save").click()
-    expect(detail.locator(".details-form .note")).to_contain_text("Saved. The alt text has 2000 characters")
+    viewer.get_by_label("Title").fill("🖼" * 200)
+    viewer.get_by_label("Alt text").fill("🖼" * 2000)
+    viewer.get_by_role("button", name="Save").click()
+    expect(viewer.locator(".details-form .note")).to_contain_text("Saved. The alt text has 2000 characters")
 
 
 @pytest.mark.parametrize("is_kept", [True, False], ids=["mine", "theirs"])
@@ -294,29 +294,29 @@ def test_a_conflicting_change_is_shown_and_the_user_chooses(
     gallery: Gallery, stack: Stack, described: str, is_kept: bool
 ) -> None:
     """This includes changes that were saved before the user started to type."""
-    detail = gallery.open_detail("Wall")
-    expect(detail.get_by_label("Title")).to_have_value("Wall")
+    viewer = gallery.open_viewer("Wall")
+    expect(viewer.get_by_label("Title")).to_have_value("Wall")
     gallery.page.route(re.compile(r"/api/images\?"), lambda route: None)  # the page does not learn about the change
     theirs = {"title": "Theirs", "tags": ["Rome, Italy"]}
     stack.api.patch(f"/api/images/{described}", json=theirs)
-    detail.get_by_label("Title").fill("Mine")
-    detail.get_by_role("button", name="Save").click()
+    viewer.get_by_label("Title").fill("Mine")
+    viewer.get_by_role("button", name="Save").click()
 
-    conflict = detail.get_by_role("alert")
+    conflict = viewer.get_by_role("alert")
     expect(conflict).to_contain_text("Someone else changed this image")
     expect(conflict.locator("dt")).to_have_text(["Title", "Tags"])
     expect(conflict.locator("dd")).to_have_text(["Theirs", "Rome, Italy"])
-    expect(detail.get_by_role("button", name="Save")).to_be_hidden()
-    detail.get_by_label("Title").press("Enter")
+    expect(viewer.get_by_role("button", name="Save")).to_be_hidden()
+    viewer.get_by_label("Title").press("Enter")
     expect(conflict).to_be_visible()
     assert stack.image(described)["data"]["title"] == "Theirs"
 
     conflict.get_by_role("button", name="Keep mine" if is_kept else "Use theirs").click()
 
     expect(conflict).to_be_hidden()
-    expect(chips(detail).locator("span")).to_have_text(["Rome, Italy"])
+    expect(chips(viewer).locator("span")).to_have_text(["Rome, Italy"])
     title = "Mine" if is_kept else "Theirs"
-    expect(detail.get_by_label("Title")).to_have_value(title)
+    expect(viewer.get_by_label("Title")).to_have_value(title)
     data = stack.image(described)["data"]
     assert (data["title"], data["alt_text"], data["tags"]) == (title, "", ["Rome, Italy"])
 
@@ -326,39 +326,39 @@ def test_a_caption_that_arrives_while_the_user_types_is_no_conflict(gallery: Gal
         done = finished(0, seed.thumbnails)
         seed.put([captioning(done)])
         gallery.card("picture 000.jpg", "processing").wait_for()
-        detail = gallery.open_detail("picture 000.jpg")
-        detail.get_by_label("Title").fill("Mine")
+        viewer = gallery.open_viewer("picture 000.jpg")
+        viewer.get_by_label("Title").fill("Mine")
 
         seed.put([done])
-        expect(detail.locator(".caption")).to_have_text("four fields of color")
-        expect(detail.get_by_label("Title")).to_have_value("Mine")
-        save(detail)
+        expect(viewer.locator(".caption")).to_have_text("four fields of color")
+        expect(viewer.get_by_label("Title")).to_have_value("Mine")
+        save(viewer)
 
         assert stack.image(done.image_id)["data"]["title"] == "Mine"
 
 
 def test_the_form_follows_the_record_until_the_user_types(gallery: Gallery, stack: Stack, described: str) -> None:
-    detail = gallery.open_detail("Wall")
+    viewer = gallery.open_viewer("Wall")
     stack.api.patch(f"/api/images/{described}", json={"title": "Theirs", "tags": ["new"], "alt_text": "A wall"})
 
-    expect(detail.get_by_label("Title")).to_have_value("Theirs")
-    expect(detail.get_by_label("Alt text")).to_have_value("A wall")
-    expect(chips(detail).locator("span")).to_have_text(["new"])
-    detail.get_by_label("Alt text").fill("Mine")
+    expect(viewer.get_by_label("Title")).to_have_value("Theirs")
+    expect(viewer.get_by_label("Alt text")).to_have_value("A wall")
+    expect(chips(viewer).locator("span")).to_have_text(["new"])
+    viewer.get_by_label("Alt text").fill("Mine")
     stack.api.patch(f"/api/images/{described}", json={"title": "Theirs again"})
-    expect(detail.locator("h2")).to_have_text("Theirs again")
-    expect(detail.get_by_label("Title")).to_have_value("Theirs")
-    expect(detail.get_by_label("Alt text")).to_have_value("Mine")
+    expect(viewer.locator("h2")).to_have_text("Theirs again")
+    expect(viewer.get_by_label("Title")).to_have_value("Theirs")
+    expect(viewer.get_by_label("Alt text")).to_have_value("Mine")
 
 
 def test_arrow_keys_in_the_form_do_not_switch_the_image(gallery: Gallery, stack: Stack, described: str) -> None:
     stack.finished(stack.upload(pictures.jpeg(90, 60), "other.jpg"))
     gallery.finished("other.jpg")
-    detail = gallery.open_detail("Wall")
-    detail.get_by_label("Title").fill("Typed")
+    viewer = gallery.open_viewer("Wall")
+    viewer.get_by_label("Title").fill("Typed")
     for name in ("Save", "Remove tag stone"):
-        detail.get_by_role("button", name=name).press("ArrowLeft")
-    expect(detail.get_by_label("Title")).to_have_value("Typed")
+        viewer.get_by_role("button", name=name).press("ArrowLeft")
+    expect(viewer.get_by_label("Title")).to_have_value("Typed")
 
 
 def test_a_deletion_can_be_undone_and_happens_only_after_that(gallery: Gallery, photo: Path, stack: Stack) -> None:
@@ -366,13 +366,13 @@ def test_a_deletion_can_be_undone_and_happens_only_after_that(gallery: Gallery, 
     gallery.finished("my photo.jpg")
     image_id = stack.images()[0]["data"]["image_id"]
 
-    gallery.open_detail("my photo.jpg").get_by_role("button", name="Delete").click()
+    gallery.open_viewer("my photo.jpg").get_by_role("button", name="Delete").click()
     expect(gallery.cards).to_have_count(0)
     gallery.page.locator(".toast").get_by_role("button", name="Undo").click()
     expect(gallery.cards).to_have_count(1)
     assert stack.image(image_id)["status"] == "success"
 
-    gallery.open_detail("my photo.jpg").get_by_role("button", name="Delete").click()
+    gallery.open_viewer("my photo.jpg").get_by_role("button", name="Delete").click()
     expect(gallery.cards).to_have_count(0)
     assert stack.image(image_id)["status"] == "success"
     until(lambda: stack.api.get(f"/api/images/{image_id}").status_code == 404, seconds=20)
@@ -382,7 +382,7 @@ def test_a_deletion_can_be_undone_and_happens_only_after_that(gallery: Gallery, 
 def test_leaving_the_page_does_not_undo_a_deletion(gallery: Gallery, photo: Path, stack: Stack) -> None:
     gallery.upload(photo)
     gallery.finished("my photo.jpg")
-    gallery.open_detail("my photo.jpg").get_by_role("button", name="Delete").click()
+    gallery.open_viewer("my photo.jpg").get_by_role("button", name="Delete").click()
     expect(gallery.cards).to_have_count(0)
 
     gallery.page.goto("about:blank")
@@ -428,13 +428,13 @@ def test_retry_all_failed_with_a_search_reprocesses_only_its_failed_images(
     assert still_broken in retried.value.url
 
 
-def test_an_image_can_be_reprocessed_from_its_detail(gallery: Gallery, photo: Path, stack: Stack) -> None:
+def test_an_image_can_be_reprocessed_from_its_viewer(gallery: Gallery, photo: Path, stack: Stack) -> None:
     gallery.upload(photo)
     gallery.finished("my photo.jpg")
     before = stack.images()[0]["data"]["image_id"]
 
     with gallery.page.expect_response("**/reprocess") as response:
-        gallery.open_detail("my photo.jpg").get_by_role("button", name="Process again").click()
+        gallery.open_viewer("my photo.jpg").get_by_role("button", name="Process again").click()
 
     assert response.value.status == 202
     assert stack.finished(before)["status"] == "success"
@@ -467,9 +467,9 @@ def test_a_url_opens_its_image_and_back_closes_it(gallery: Gallery, photo: Path,
 
     page.goto("about:blank")
     gallery.open(f"#{image_id}")
-    expect(page.locator("#detail h2")).to_have_text("my photo.jpg")
+    expect(page.locator("#viewer h2")).to_have_text("my photo.jpg")
     page.keyboard.press("Escape")
     gallery.card("my photo.jpg").locator(".open").click()
-    expect(page.locator("#detail")).to_be_visible()
+    expect(page.locator("#viewer")).to_be_visible()
     page.go_back()
-    expect(page.locator("#detail")).to_be_hidden()
+    expect(page.locator("#viewer")).to_be_hidden()

@@ -63,14 +63,14 @@ def test_a_stack_with_a_key_works_like_any_other_and_the_bucket_never_gets_the_k
     picture = gallery.finished("my photo.jpg").locator("img")
     expect(picture).to_have_attribute("src", re.compile("^blob:"))
     expect_loaded(picture)
-    detail = gallery.open_detail("my photo.jpg")
-    expect(detail.locator(".shown img")).to_have_js_property("naturalWidth", 900)
+    viewer = gallery.open_viewer("my photo.jpg")
+    expect(viewer.locator(".shown img")).to_have_js_property("naturalWidth", 900)
     with page.expect_download() as downloading:
-        detail.get_by_role("group", name="Download").get_by_role("button", name="Original").click()
+        viewer.get_by_role("group", name="Download").get_by_role("button", name="Original").click()
     assert Path(downloading.value.path()).read_bytes() == photo.read_bytes()
-    detail.get_by_label("Add a tag").fill("locked")
-    detail.get_by_role("button", name="Save").click()
-    expect(detail.locator(".details-form .note")).to_have_text("Saved")
+    viewer.get_by_label("Add a tag").fill("locked")
+    viewer.get_by_role("button", name="Save").click()
+    expect(viewer.locator(".details-form .note")).to_have_text("Saved")
 
     to_api = [key for url, key in sent if url.startswith(address)]
     elsewhere = [(url, key) for url, key in sent if not url.startswith(address)]
@@ -166,7 +166,7 @@ def test_a_late_thumbnail_does_not_replace_the_original(
     page.route(
         f"**/api/images/{image_id}/thumbnails/large*", lambda route: held.append(route)
     )  # a built-in method cannot be a handler
-    picture = gallery.open_detail("late.jpg").locator(".shown img")
+    picture = gallery.open_viewer("late.jpg").locator(".shown img")
     page.get_by_role("button", name=re.compile("Show the original")).click()
     expect(picture).to_have_js_property("naturalWidth", 900)
     assert len(held) == 1

@@ -132,10 +132,10 @@ def test_names_that_look_like_code_are_shown_as_text(gallery: Gallery, stack: St
     assert gallery.page.locator("main script, main b[onmouseover], main i, .grid img[onerror]").count() == 0
     for card in range(len(HOSTILE)):
         gallery.cards.nth(card).locator(".open").click()
-        detail = gallery.page.locator("#detail")
-        detail.locator("summary").click()
-        expect(detail.locator(".exif")).to_contain_text("<script>alert(2)</script>")
-        assert detail.locator("script, b, i").count() == 0
+        viewer = gallery.page.locator("#viewer")
+        viewer.locator("summary").click()
+        expect(viewer.locator(".exif")).to_contain_text("<script>alert(2)</script>")
+        assert viewer.locator("script, b, i").count() == 0
         gallery.page.keyboard.press("Escape")
     assert dialogs == []
 
@@ -172,12 +172,12 @@ def test_everything_can_be_done_with_the_keyboard(gallery: Gallery, stack: Stack
     assert chooser.value.is_multiple()
     tab_to(".card .open")
     page.keyboard.press("Enter")
-    heading = page.locator("#detail h2")
+    heading = page.locator("#viewer h2")
     expect(heading).to_have_text("newer.jpg")
     page.keyboard.press("ArrowRight")
     expect(heading).to_have_text("older.jpg")
     page.keyboard.press("Escape")
-    expect(page.locator("#detail")).to_be_hidden()
+    expect(page.locator("#viewer")).to_be_hidden()
     expect(gallery.card("older.jpg").locator(".open")).to_be_focused()
 
 
@@ -201,22 +201,22 @@ def test_axe_finds_nothing_serious_in_any_state(
     gallery.finished("good.jpg")
     gallery.finished("cut.jpg", "failed")
     found["full and failed"] = gallery.findings()
-    gallery.open_detail("good.jpg")
+    gallery.open_viewer("good.jpg")
     expect(gallery.page.locator(".tags .chip")).to_have_count(2)
-    found["detail"] = gallery.findings()
+    found["viewer"] = gallery.findings()
     gallery.page.get_by_label("Title").fill("Mine")
     empty.api.patch(f"/api/images/{good}", json={"title": "Theirs", "tags": ["stone"], "alt_text": ""})
     gallery.page.get_by_role("button", name="Save").click()
     expect(gallery.page.get_by_role("alert")).to_be_visible()
     found["conflict"] = gallery.findings()
     gallery.page.get_by_role("button", name="Use theirs").click()
-    gallery.page.locator("#detail").get_by_role("button", name="Delete").click()
+    gallery.page.locator("#viewer").get_by_role("button", name="Delete").click()
     expect(gallery.page.locator(".toast")).to_be_visible()
     found["undo"] = gallery.findings()
     gallery.page.locator(".toast").get_by_role("button").click()
     gallery.page.set_viewport_size({"width": 390, "height": 844})
     found["phone"] = gallery.findings()
-    gallery.open_detail("cut.jpg")
+    gallery.open_viewer("cut.jpg")
     found["failed, phone"] = gallery.findings()
     gallery.page.route("**/api/**", lambda route: route.fulfill(status=401, json={"error": {"code": "x"}}))
     gallery.page.keyboard.press("Escape")

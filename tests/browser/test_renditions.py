@@ -74,7 +74,7 @@ def test_a_panorama_fills_its_card(page: Page, stack: Stack, seed: Seed) -> None
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("sides", [LANDSCAPE, PORTRAIT, PANORAMA], ids=["landscape", "portrait", "panorama"])
-def test_the_detail_reserves_the_box_of_the_picture(
+def test_the_viewer_reserves_the_box_of_the_picture(
     page: Page, stack: Stack, seed: Seed, sides: tuple[int, int], width: int
 ) -> None:
     page.set_viewport_size({"width": width, "height": 860})
@@ -82,27 +82,27 @@ def test_the_detail_reserves_the_box_of_the_picture(
     gallery = Gallery(page, str(stack.api.base_url)).open()
     expect(gallery.cards).to_have_count(1)
     with held_thumbnails(page):
-        detail = gallery.open_detail("picture 000.jpg")
-        picture, placeholder = detail.locator(".shown img"), detail.locator(".shown canvas")
-        expect(detail.locator(".metadata")).to_contain_text("pixels")
+        viewer = gallery.open_viewer("picture 000.jpg")
+        picture, placeholder = viewer.locator(".shown img"), viewer.locator(".shown canvas")
+        expect(viewer.locator(".metadata")).to_contain_text("pixels")
         reserved = picture.bounding_box()
         assert placeholder.bounding_box() == reserved
-        caption = detail.locator(".caption").bounding_box()
+        caption = viewer.locator(".caption").bounding_box()
 
     expect_loaded(picture)
     expect(placeholder).to_be_hidden()
     assert reserved
     assert picture.bounding_box() == reserved
-    assert detail.locator(".caption").bounding_box() == caption
+    assert viewer.locator(".caption").bounding_box() == caption
     assert reserved["width"] / reserved["height"] == pytest.approx(sides[0] / sides[1], rel=0.01)
 
 
 @pytest.mark.parametrize("sides", [PANORAMA, PANORAMA[::-1]], ids=["panorama", "column"])
-def test_a_long_picture_scrolls_in_the_detail(page: Page, stack: Stack, seed: Seed, sides: tuple[int, int]) -> None:
+def test_a_long_picture_scrolls_in_the_viewer(page: Page, stack: Stack, seed: Seed, sides: tuple[int, int]) -> None:
     """It would be a stripe of 17 pixels. The arrow keys scroll it, so they do not switch the image."""
     seed.show(pictures.jpeg(90, 60), pictures.jpeg(*sides), pictures.jpeg(60, 90))
-    detail = Gallery(page, str(stack.api.base_url)).open().open_detail("picture 001.jpg")
-    frame, picture = detail.locator(".frame"), detail.locator(".frame img")
+    viewer = Gallery(page, str(stack.api.base_url)).open().open_viewer("picture 001.jpg")
+    frame, picture = viewer.locator(".frame"), viewer.locator(".frame img")
     expect_loaded(picture)
 
     box = picture.bounding_box()
@@ -113,10 +113,10 @@ def test_a_long_picture_scrolls_in_the_detail(page: Page, stack: Stack, seed: Se
     page.wait_for_function(
         "() => document.querySelector('.frame').scrollLeft + document.querySelector('.frame').scrollTop"
     )
-    expect(detail.locator("h2")).to_have_text("picture 001.jpg")
+    expect(viewer.locator("h2")).to_have_text("picture 001.jpg")
     assert Gallery(page, "").findings() == []
     assert page.evaluate(
-        "document.querySelector('#detail').scrollWidth <= document.querySelector('#detail').clientWidth"
+        "document.querySelector('#viewer').scrollWidth <= document.querySelector('#viewer').clientWidth"
     )
 
 
@@ -136,15 +136,15 @@ def test_the_original_is_offered_if_browsers_can_show_it(
 ) -> None:
     seed.show(body)
     gallery = Gallery(page, str(stack.api.base_url)).open()
-    detail = gallery.open_detail("picture 000.jpg")
-    expect_loaded(detail.locator(".shown img"))
+    viewer = gallery.open_viewer("picture 000.jpg")
+    expect_loaded(viewer.locator(".shown img"))
 
-    original = detail.locator(".original")
+    original = viewer.locator(".original")
     if label:
         expect(original).to_have_text(re.compile(rf"^{label} \([\d.]+ (bytes|KB)\)$"))
         expect(original).to_be_visible()
     else:
         expect(original).to_be_hidden()
-        frame, picture = detail.locator(".shown").bounding_box(), detail.locator(".shown img").bounding_box()
+        frame, picture = viewer.locator(".shown").bounding_box(), viewer.locator(".shown img").bounding_box()
         assert frame and picture
         assert frame["height"] == max(picture["height"], 320), "no space is left for it"

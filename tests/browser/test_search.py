@@ -120,7 +120,7 @@ def test_a_link_to_an_image_opens_it_although_the_search_does_not_find_it(
     page: Page, empty: Stack, sixty: list[Record]
 ) -> None:
     gallery = Gallery(page, str(empty.api.base_url)).open(f"?q=mountain#{sixty[5].image_id}")
-    expect(page.locator("#detail")).to_contain_text("picture 005.jpg")
+    expect(page.locator("#viewer")).to_contain_text("picture 005.jpg")
     expect(gallery.cards).to_have_count(0)
     expect(page.locator("#empty")).to_contain_text("No image matches your search")
     page.keyboard.press("Escape")

@@ -287,6 +287,6 @@ def test_a_duplicate_file_is_reported(gallery: Gallery, photo: Path, stack: Stac
     toast.get_by_role("button", name="Show").click()
     expect(gallery.page).to_have_url(re.compile(f"#{first}$"))
     gallery.page.get_by_role("button", name="Close").click()
-    gallery.open_detail("again.jpg").get_by_role("link", name="show the first upload").click()
+    gallery.open_viewer("again.jpg").get_by_role("link", name="show the first upload").click()
     expect(gallery.page).to_have_url(re.compile(f"#{first}$"))
     expect(gallery.page.get_by_role("dialog").get_by_role("heading", name="my photo.jpg")).to_be_visible()

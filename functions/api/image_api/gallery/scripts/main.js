@@ -2,7 +2,7 @@
 
 import { deleteImage, getImage, isTransient, listImages, messageOf, reprocessImage } from "./api.js";
 import { focusCard, render, setPreview } from "./cards.js";
-import { closeDetail, initDetail, openDetail, openImageId, updateDetail } from "./detail.js";
+import { closeViewer, initViewer, openViewer, openImageId, updateViewer } from "./viewer.js";
 import { announce, byId, el, pluralize, setText, toast } from "./dom.js";
 import { initFileSources } from "./file_sources.js";
 import { Images, isFinished } from "./images.js";
@@ -47,9 +47,9 @@ function draw() {
     drawEmptyState(shown.length);
     const openId = openImageId();
     const openImage = openId && images.get(openId);
-    if (openImage) updateDetail(openImage);
+    if (openImage) updateViewer(openImage);
     else if (openId) {
-      closeDetail();
+      closeViewer();
       toast("This image was deleted elsewhere.");
     }
     announceFinished();
@@ -225,7 +225,7 @@ async function listFailedIds() {
 
 /** @param {string} id */
 function remove(id) {
-  closeDetail();
+  closeViewer();
   images.setHidden(id, true);
   const dismiss = toast("Image deleted", "Undo", {
     seconds: UNDO_SECONDS,
@@ -254,15 +254,15 @@ function remove(id) {
 async function openImageFromHash() {
   const id = location.hash.slice(1);
   if (!/^img_\w+$/.test(id)) {
-    if (openImageId()) closeDetail();
+    if (openImageId()) closeViewer();
     return;
   }
   if (!images.get(id)) await attempt(() => images.fetchOne(id));
-  if (images.get(id)) openDetail(id);
+  if (images.get(id)) openViewer(id);
   else history.replaceState(null, "", location.pathname + location.search);
 }
 
-initDetail({
+initViewer({
   get: (id) => images.get(id),
   refresh: (id) => attempt(() => images.fetchOne(id)),
   neighbor(id, offset) {

@@ -11,7 +11,7 @@ import { renditionFor, replaceRendition, showRendition } from "./renditions.js";
 /** @import { ImageResponse, Metadata, Rendition } from "../../../types/api.d.ts" */
 
 /**
- * @typedef {object} DetailActions
+ * @typedef {object} ViewerActions
  * @property {(id: string) => ImageResponse | undefined} get
  * @property {(id: string) => void} refresh fetches the image again
  * @property {(id: string, offset: number) => string | undefined} neighbor the id of a previous or next image
@@ -27,15 +27,15 @@ const BROWSER_FORMATS = new Set(["jpeg", "png", "gif", "webp", "avif", "bmp"]); 
 const ANIMATED_FORMATS = new Set(["gif", "webp", "png", "avif"]); // a JPEG of several pictures does not play
 const LONG = 4; // times as long as wide: a picture that would be a stripe in the dialog, so it scrolls
 
-const dialog = byId("detail", HTMLDialogElement);
+const dialog = byId("viewer", HTMLDialogElement);
 /** @type {Parts | null} */
 let parts = null;
-/** @type {DetailActions} */
+/** @type {ViewerActions} */
 let actions;
 
-/** @param {DetailActions} detailActions */
-export function initDetail(detailActions) {
-  actions = detailActions;
+/** @param {ViewerActions} viewerActions */
+export function initViewer(viewerActions) {
+  actions = viewerActions;
   dialog.addEventListener("close", () => {
     const id = parts?.id;
     parts = null;
@@ -56,12 +56,12 @@ export function initDetail(detailActions) {
  * Shows an image in the dialog.
  * @param {string} id
  */
-export function openDetail(id) {
+export function openViewer(id) {
   const image = actions.get(id);
   if (!image) return;
   parts = build(image);
   dialog.replaceChildren(parts.header, parts.body);
-  updateDetail(image);
+  updateViewer(image);
   if (!dialog.open) dialog.showModal();
   parts.close.focus();
   actions.refresh(id); // the listed data may be outdated
@@ -70,12 +70,12 @@ export function openDetail(id) {
 /** The id of the open image, or null. */
 export const openImageId = () => parts?.id ?? null;
 
-export const closeDetail = () => dialog.close();
+export const closeViewer = () => dialog.close();
 
 /** @param {number} offset */
 function step(offset) {
   const id = parts && actions.neighbor(parts.id, offset);
-  if (id) openDetail(id);
+  if (id) openViewer(id);
 }
 
 /** @type {(text: string, onclick: () => void, properties?: Record<string, string>) => HTMLButtonElement} */
@@ -84,7 +84,7 @@ const button = (text, onclick, properties = {}) => el("button", { type: "button"
 /** @param {ImageResponse} image */
 function build(image) {
   const id = image.data.image_id;
-  const heading = el("h2", { id: "detail-title", dir: "auto" });
+  const heading = el("h2", { id: "viewer-title", dir: "auto" });
   const placeholder = el("canvas", { "aria-hidden": "true", width: 0, height: 0 });
   const picture = el("img", { alt: "", decoding: "async" });
   picture.addEventListener("load", () => (placeholder.hidden = true));
@@ -138,7 +138,7 @@ function build(image) {
  * Updates the dialog, but keeps text that the user is typing.
  * @param {ImageResponse} image
  */
-export function updateDetail(image) {
+export function updateViewer(image) {
   if (!parts || image.data.image_id !== parts.id) return;
   const { data } = image;
   const { metadata } = data;
@@ -163,14 +163,14 @@ export function updateDetail(image) {
 
 /**
  * Shows the rendition that fits, and offers the original.
- * @param {Parts} detail
+ * @param {Parts} viewer
  * @param {Metadata | null} metadata
  * @param {Rendition[]} renditions
  */
-function showPicture(detail, metadata, renditions) {
-  const { frame, picture, placeholder, original } = detail;
+function showPicture(viewer, metadata, renditions) {
+  const { frame, picture, placeholder, original } = viewer;
   picture.hidden = !renditions.length;
-  original.classList.toggle("absent", !metadata || detail.showsOriginal);
+  original.classList.toggle("absent", !metadata || viewer.showsOriginal);
   if (!metadata) return;
   original.hidden = !BROWSER_FORMATS.has(metadata.format);
   const { width, height } = metadata;
@@ -181,11 +181,11 @@ function showPicture(detail, metadata, renditions) {
   // Reserve the space of the original, so that nothing moves when it replaces the rendition.
   frame.style.setProperty("--width", String(width));
   frame.style.setProperty("--height", String(height));
-  if (metadata.placeholder && !detail.showsOriginal) drawPlaceholder(placeholder, metadata.placeholder);
+  if (metadata.placeholder && !viewer.showsOriginal) drawPlaceholder(placeholder, metadata.placeholder);
   setText(original, originalLabel(metadata));
   const box = { width: window.innerWidth, height: window.innerHeight, fit: /** @type {const} */ ("contain") };
   const rendition = renditionFor(renditions, box);
-  if (rendition && !detail.showsOriginal) showRendition(picture, detail.id, rendition);
+  if (rendition && !viewer.showsOriginal) showRendition(picture, viewer.id, rendition);
 }
 
 /** @param {Metadata} metadata */
@@ -224,24 +224,24 @@ const capitalized = (name) => name.charAt(0).toUpperCase() + name.slice(1);
 
 /**
  * Replaces the rendition with the original.
- * @param {Parts} detail
+ * @param {Parts} viewer
  */
-async function showOriginal(detail) {
-  detail.original.disabled = true;
+async function showOriginal(viewer) {
+  viewer.original.disabled = true;
   try {
-    const url = URL.createObjectURL(await getOriginalBlob(detail.id));
+    const url = URL.createObjectURL(await getOriginalBlob(viewer.id));
     const original = new Image();
     original.src = url;
     await original.decode();
-    detail.showsOriginal = true;
-    detail.original.classList.add("absent");
-    replaceRendition(detail.picture, url);
+    viewer.showsOriginal = true;
+    viewer.original.classList.add("absent");
+    replaceRendition(viewer.picture, url);
     setTimeout(() => URL.revokeObjectURL(url), 10_000); // it has been shown by then
   } catch {
     // The bucket may not allow this page to read it, or the browser cannot show it.
     toast("The original cannot be shown here. Download it instead.");
   } finally {
-    detail.original.disabled = false;
+    viewer.original.disabled = false;
   }
 }
 
