@@ -71,6 +71,8 @@ class Options:
     # reprocess
     status: Status
     code: str | None
+    model_not: str | None
+    query: str | None
     stage: Stage
     force: bool
     limit: int | None
@@ -99,8 +101,8 @@ def parse(arguments: Sequence[str]) -> Options:
     reprocess = commands.add_parser(
         "reprocess",
         help="process many images again",
-        description="Reprocesses images with a status and, if given, an error code. Without --apply it only prints "
-        "their number.",
+        description="Reprocesses images that meet all conditions. Without --apply it only prints their number, and "
+        "how long that takes and what it costs. After an interruption, run it again: it selects only what remains.",
     )
     reindex = commands.add_parser(
         "reindex",
@@ -141,10 +143,17 @@ def parse(arguments: Sequence[str]) -> Options:
     )
     add = reprocess.add_argument
     finished = [Status.SUCCESS, Status.FAILED]
-    add("--status", type=Status, choices=finished, default=Status.FAILED, help="which images (%(default)s)")
+    status_help = "which images (default: success with --model-not or --query, else failed)"
+    add("--status", type=Status, choices=finished, help=status_help)
     add("--code", choices=sorted(IMAGE_ERRORS), help="only those that failed with this code")
-    stage_help = "what to recreate; the rest is kept (%(default)s)"
-    add("--stage", type=Stage, choices=list(Stage), default=Stage.ALL, help=stage_help)
+    model_help = (
+        "only those whose caption is not of this model; `current` is the one that the processor last loaded"
+    )
+    add("--model-not", type=_text, metavar="MODEL", help=model_help)
+    query_help = "only those that match this search, as in `imgpipe search`"
+    add("--query", type=_text, metavar="TEXT", help=query_help)
+    stage_help = "what to recreate; the rest is kept (default: caption with --model-not, else all)"
+    add("--stage", type=Stage, choices=list(Stage), help=stage_help)
     force_help = "compute captions again that could be copied, because nothing has changed"
     add("--force", action="store_true", help=force_help)
     add("--limit", type=_count, metavar="N", help="maximum number of images")
@@ -154,10 +163,21 @@ def parse(arguments: Sequence[str]) -> Options:
     given = vars(parser.parse_args(arguments))
     if given["command"] == "smoke":
         _check_smoke(smoke, given)
-    if given.get("code") and given["status"] is not Status.FAILED:
-        reprocess.error("--code requires --status failed")
+    if given["command"] == "reprocess":
+        _complete_reprocess(reprocess, given)
     unused: dict[str, Any] = {field.name: None for field in dataclasses.fields(Options)} | {"workers": 1}
     return Options(**(unused | given))
+
+
+def _complete_reprocess(reprocess: argparse.ArgumentParser, given: dict[str, Any]) -> None:
+    """Set the defaults that depend on the conditions."""
+    if given["status"] is None:
+        is_about_success = given["code"] is None and (given["model_not"] or given["query"])
+        given["status"] = Status.SUCCESS if is_about_success else Status.FAILED
+    if given["code"] and given["status"] is not Status.FAILED:
+        reprocess.error("--code requires --status failed")
+    if given["stage"] is None:
+        given["stage"] = Stage.CAPTION if given["model_not"] else Stage.ALL
 
 
 def _add_import(commands: Any) -> None:
@@ -276,6 +296,12 @@ def _duration(text: str) -> float:
     if not 0 <= number < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number of seconds, 0 or more (got {text!r})")
     return number
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a word")
+    return text
 
 
 def _count(text: str) -> int:
