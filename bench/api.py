@@ -229,6 +229,9 @@ def _item() -> dict[str, Any]:
             thumbnails=Thumbnails(attempt="a", version="v1", generation=1, sizes=sizes),
             caption="a red square",
             caption_model="demo@1",
+            caption_confidence=0.9876,
+            caption_flags=(),
+            caption_language="en",
             processed_ms=1_795_168_801_000,
             processing_ms=420,
         )

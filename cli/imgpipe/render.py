@@ -92,6 +92,10 @@ def _metadata(metadata: Mapping[str, Any], dimensions: str) -> Iterator[tuple[st
         return
     yield "caption", str(metadata.get("caption") or "")
     yield "caption model", str(metadata.get("caption_model") or "")
+    if metadata.get("caption_confidence") is not None:
+        yield "caption confidence", str(metadata["caption_confidence"])
+    if metadata.get("caption_flags"):
+        yield "caption flags", ", ".join(map(str, metadata["caption_flags"]))
     yield "dimensions", dimensions
     yield "format", str(metadata.get("format") or "")
     yield "size", size_text(metadata.get("size_bytes") or 0)

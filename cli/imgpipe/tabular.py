@@ -60,6 +60,9 @@ COLUMNS: Mapping[str, Callable[[Image], Any]] = {
     "latitude": _of_group("gps", "latitude"),
     "longitude": _of_group("gps", "longitude"),
     "altitude": _of_group("gps", "altitude"),
+    "caption_confidence": _of_metadata("caption_confidence"),
+    "caption_flags": _of_metadata("caption_flags"),
+    "caption_language": _of_metadata("caption_language"),
 }
 """The columns of the CSV file, see docs/cli.md. New ones are added at the end only."""
 

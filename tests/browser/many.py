@@ -177,6 +177,9 @@ def finished(index: int, thumbnails: Thumbnails, metadata: Mapping[str, Any] = M
         thumbnails=thumbnails,
         caption="four fields of color",
         caption_model="seeded",
+        caption_confidence=0.9,
+        caption_flags=(),
+        caption_language="en",
         processed_ms=created_ms + 500,
         processing_ms=500,
     )
@@ -204,6 +207,9 @@ def captioning(done: Record) -> Record:
         finished_generation=None,
         caption=None,
         caption_model=None,
+        caption_confidence=None,
+        caption_flags=None,
+        caption_language=None,
         processed_ms=None,
         processing_ms=None,
     )

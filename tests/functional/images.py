@@ -65,6 +65,9 @@ def outcome(**fields: Any) -> Outcome:
         "caption_reason": None,
         "caption_model": "fake@1",
         "caption_recipe": "fake",
+        "caption_confidence": 0.8765,
+        "caption_flags": ("low_confidence",),
+        "caption_language": "en",
         "processing_ms": 420,
     }
     return Outcome(**(defaults | fields))

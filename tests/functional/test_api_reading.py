@@ -51,7 +51,14 @@ def test_an_image_is_returned_with_all_fields(stack: Stack, api: Api) -> None:
             "generation": 1,
             "processing_time_seconds": 0.42,
             "metadata": METADATA
-            | {"warnings": [], "caption": "a photo of a red square", "caption_model": "fake@1"},
+            | {
+                "warnings": [],
+                "caption": "a photo of a red square",
+                "caption_model": "fake@1",
+                "caption_confidence": 0.8765,
+                "caption_flags": ["low_confidence"],
+                "caption_language": "en",
+            },
             "thumbnails": {"small": f"{thumbnails}/small?v={DIGEST}", "medium": f"{thumbnails}/medium?v={DIGEST}"},
             "renditions": [
                 {
@@ -94,7 +101,10 @@ def test_metadata_that_an_older_version_did_not_record_are_null(stack: Stack, ap
     stack.records.save(claimed, metadata=older, thumbnails=attempt_thumbnails(claimed))
     metadata = api.get(f"/api/images/{claimed.image_id}").json()["data"]["metadata"]
     unknown = dict.fromkeys(METADATA.keys() - older.keys())
-    assert metadata == older | unknown | {"warnings": [], "caption": None, "caption_model": None}
+    no_caption = dict.fromkeys(
+        ("caption", "caption_model", "caption_confidence", "caption_flags", "caption_language")
+    )
+    assert metadata == older | unknown | no_caption | {"warnings": []}
 
 
 @pytest.mark.parametrize("expose_gps", [True, False])

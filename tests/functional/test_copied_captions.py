@@ -31,6 +31,14 @@ class Numbered(FakeCaptioner):
         return Caption(f"caption {len(self.pictures)}")
 
 
+class Assessed(FakeCaptioner):
+    """Says how good its caption is."""
+
+    def caption(self, picture: Any) -> Caption:
+        text = super().caption(picture).text
+        return Caption(text, confidence=0.1234, flags=("too_short",), language="en")
+
+
 def drop(stack: Stack, captioner: FakeCaptioner, key: str, body: bytes = SAME) -> Record:
     """Put a file into the bucket, process its event and return its record."""
     stack.put(key, body)
@@ -67,6 +75,14 @@ def test_the_same_bytes_get_the_same_caption_without_the_model(stack: Stack) -> 
     assert first.thumbnails and second.thumbnails
     keys = [{info.key for info in one.thumbnails.sizes.values()} for one in (first, second) if one.thumbnails]
     assert keys[0].isdisjoint(keys[1])
+
+
+def test_a_copy_has_the_confidence_the_flags_and_the_language_of_its_source(stack: Stack) -> None:
+    captioner = Assessed()
+    first, second = (drop(stack, captioner, f"{number}.jpg") for number in range(2))
+    assert len(captioner.pictures) == 1
+    for one in (first, second):
+        assert (one.caption_confidence, one.caption_flags, one.caption_language) == (0.1234, ("too_short",), "en")
 
 
 def test_a_copy_of_an_empty_caption_keeps_its_reason(stack: Stack) -> None:

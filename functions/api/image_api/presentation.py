@@ -115,7 +115,14 @@ def _metadata(record: Record, *, expose_gps: bool, duplicate_of: str | None) -> 
         fields["caption_reason"] = record.caption_reason
     if duplicate_of is not None:
         fields["duplicate_of"] = duplicate_of
-    return Metadata(**fields, caption=record.caption, caption_model=record.caption_model)
+    return Metadata(
+        **fields,
+        caption=record.caption,
+        caption_model=record.caption_model,
+        caption_confidence=record.caption_confidence,
+        caption_flags=None if record.caption_flags is None else list(record.caption_flags),
+        caption_language=record.caption_language,
+    )
 
 
 def _rendition(name: str, info: ThumbnailInfo, url: str) -> Rendition:

@@ -85,6 +85,19 @@ class Metadata(_Response, extra="allow"):
     caption_model: str | None = Field(
         None, examples=["Salesforce/blip-image-captioning-base@82a37760796d32b1411fe092ab5d4e227313294b"]
     )
+    caption_confidence: float | None = Field(
+        None,
+        examples=[0.4271],
+        description="The geometric mean of the probabilities of the caption's tokens, from 0 to 1. Null for "
+        "captions of earlier versions. It is not the probability that the caption is true.",
+    )
+    caption_flags: list[str] | None = Field(
+        None,
+        examples=[["low_confidence"]],
+        description="Reasons to check the caption: low_confidence, repetitive, too_short. Null for captions of "
+        "earlier versions.",
+    )
+    caption_language: str | None = Field(None, examples=["en"], description="Language of the caption (BCP 47).")
 
 
 class Rendition(_Response):

@@ -33,6 +33,9 @@ export interface Metadata {
   warnings: string[];
   caption: string | null;
   caption_model: string | null;
+  caption_confidence: number | null;
+  caption_flags: string[] | null;
+  caption_language: string | null;
 }
 
 /** Where the picture was taken, in decimal degrees. `metadata` has it only if the service is configured to show it. */

@@ -186,7 +186,13 @@ def _save(record: Record, results: _Results | None, services: Services) -> Recor
 
 def _captioned(record: Record) -> _Captioned:
     assert record.caption_model is not None
-    caption = Caption(record.caption, record.caption_reason)
+    caption = Caption(
+        record.caption,
+        record.caption_reason,
+        confidence=record.caption_confidence,
+        flags=record.caption_flags,
+        language=record.caption_language,
+    )
     return _Captioned(caption, record.caption_model, record.caption_recipe)
 
 
@@ -244,11 +250,15 @@ def _compute_caption(picture: Decoded, captioner: Captioner) -> Caption:
 
 
 def _finish(record: Record, captioned: _Captioned, started_ms: int, services: Services) -> None:
+    caption = captioned.caption
     outcome = Outcome(
-        caption=captioned.caption.text,
-        caption_reason=captioned.caption.reason,
+        caption=caption.text,
+        caption_reason=caption.reason,
         caption_model=captioned.model,
         caption_recipe=captioned.recipe,
+        caption_confidence=caption.confidence,
+        caption_flags=caption.flags,
+        caption_language=caption.language,
         processing_ms=services.clock.now_ms() - started_ms,
     )
     act.succeed(record, outcome, services)

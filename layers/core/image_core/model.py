@@ -134,6 +134,10 @@ class Record:
     caption_reason: str | None = None
     caption_model: str | None = None
     caption_recipe: str | None = None
+    caption_confidence: float | None = None
+    """From 0 to 1, rounded to 4 decimals. None without a caption, and for captions of a time before this field."""
+    caption_flags: tuple[str, ...] | None = None
+    caption_language: str | None = None
     caption_kept_generation: int | None = None
     caption_forced_generation: int | None = None
     processed_ms: int | None = None
@@ -229,12 +233,15 @@ class Record:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a successful attempt, in addition to what it saved before."""
+    """The result of a successful attempt, in addition to what it saved before. `Record` describes the fields."""
 
     caption: str | None
     caption_reason: str | None
     caption_model: str
     caption_recipe: str | None
+    caption_confidence: float | None
+    caption_flags: tuple[str, ...] | None
+    caption_language: str | None
     processing_ms: int
 
 

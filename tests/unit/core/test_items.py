@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_core.model import PUBLIC_STATUSES, Record, Status, ThumbnailInfo, Thumbnails
-from image_core.stores.items import created_order, deadline_of, from_item, integer_fields, status_order, to_item
+from image_core.stores.items import created_order, deadline_of, from_item, number_fields, status_order, to_item
 from tests.unit.core.builders import IMAGE_ID, NOW_MS, record
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -62,6 +62,9 @@ fields = {
     "caption_kept_generation": st.none() | number,
     "caption_forced_generation": st.none() | number,
     "caption_recipe": st.none() | text,
+    "caption_confidence": st.none() | st.integers(0, 10_000).map(lambda share: share / 10_000),
+    "caption_flags": st.none() | st.lists(text, max_size=3).map(tuple),
+    "caption_language": st.none() | text,
     "processed_ms": st.none() | number,
     "processing_ms": st.none() | number,
     "error": st.none() | st.dictionaries(text, text, max_size=2),
@@ -118,7 +121,12 @@ def test_the_index_keys_match_the_documentation() -> None:
     assert item["listed"] == {"S": "images"}
 
 
-def test_integer_fields_are_found_if_annotations_are_types_or_strings() -> None:
-    typed = dataclasses.make_dataclass("Typed", [("count", int), ("maybe", int | None), ("name", str)])
-    as_text = dataclasses.make_dataclass("AsText", [("count", "int"), ("maybe", "int | None"), ("name", "str")])
-    assert integer_fields(typed) == integer_fields(as_text) == {"count", "maybe"}
+def test_numbers_are_found_if_annotations_are_types_or_strings() -> None:
+    typed = dataclasses.make_dataclass("Typed", [("count", int), ("maybe", float | None), ("name", str)])
+    as_text = dataclasses.make_dataclass("AsText", [("count", "int"), ("maybe", "float | None"), ("name", "str")])
+    assert number_fields(typed) == number_fields(as_text) == {"count": int, "maybe": float}
+
+
+def test_a_float_that_dynamodb_returns_as_a_whole_number_stays_a_float() -> None:
+    item = to_item(record(caption_confidence=1.0)) | {"caption_confidence": {"N": "1"}}
+    assert isinstance(from_item(item).caption_confidence, float)

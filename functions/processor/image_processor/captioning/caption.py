@@ -19,10 +19,17 @@ CAPTION_VERSION = 1
 
 @dataclass(frozen=True)
 class Caption:
-    """A caption, or None and the reason why there is none. The text is never empty."""
+    """A caption, or None and the reason why there is none. The text is never empty.
+
+    `confidence`: from 0 to 1, rounded to 4 decimals. `language`: BCP 47. Captions of old records lack the last
+    three.
+    """
 
     text: str | None
     reason: str | None = None
+    confidence: float | None = None
+    flags: tuple[str, ...] | None = None
+    language: str | None = None
 
     def __post_init__(self) -> None:
         if bool(self.text) == bool(self.reason):

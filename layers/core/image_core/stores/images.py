@@ -10,7 +10,7 @@ import json
 import random
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,8 @@ __all__ = ["Page", "Records"]
 _WRITE_TRIES = 8
 _MOST_CAPTIONS = 5
 """Images with the same bytes that are read to find a caption or the first of them."""
+_NO_CAPTION: dict[str, Any] = {one.name: None for one in fields(Outcome) if one.name.startswith("caption")}
+"""The fields of a record without a caption. They change together: no caption has the confidence of another one."""
 _MODEL_KEY: Any = {"name": {"S": "caption_model"}, "shard": {"N": "0"}}
 
 
@@ -193,14 +195,10 @@ class Records(Queries):
             # An earlier caption stays until finish replaces it, but not next to another version's picture.
             same_picture = now.thumbnails is not None and now.thumbnails.version == results.version
             return replace(
-                now,
+                now if same_picture else replace(now, **_NO_CAPTION),
                 metadata=metadata,
                 thumbnails=results,
                 content_type=media_type(metadata["format"]),
-                caption=now.caption if same_picture else None,
-                caption_reason=now.caption_reason if same_picture else None,
-                caption_model=now.caption_model if same_picture else None,
-                caption_recipe=now.caption_recipe if same_picture else None,
             )
 
         return self._write_own_attempt(record, saved)
@@ -222,12 +220,8 @@ class Records(Queries):
             lambda now: replace(
                 _ended(now, finished_ms),
                 status=Status.SUCCESS,
-                caption=outcome.caption,
-                caption_reason=outcome.caption_reason,
-                caption_model=outcome.caption_model,
-                caption_recipe=outcome.caption_recipe,
-                processing_ms=outcome.processing_ms,
                 error=None,
+                **{one.name: getattr(outcome, one.name) for one in fields(outcome)},
             ),
         )
 
@@ -498,16 +492,11 @@ def _ended(record: Record, finished_ms: int) -> Record:
 
 def _failed(record: Record, failure: ImageError, finished_ms: int) -> Record:
     """Return the record as `failed`. Results of other versions are dropped: they would show another picture."""
-    shows_this_version = record.thumbnails is not None and record.thumbnails.version == record.version
+    if record.thumbnails is None or record.thumbnails.version != record.version:
+        record = replace(record, metadata=None, thumbnails=None, **_NO_CAPTION)
     return replace(
         _ended(record, finished_ms),
         status=Status.FAILED,
         error={"code": failure.code, "message": failure.message},
-        metadata=record.metadata if shows_this_version else None,
-        thumbnails=record.thumbnails if shows_this_version else None,
-        caption=record.caption if shows_this_version else None,
-        caption_reason=record.caption_reason if shows_this_version else None,
-        caption_model=record.caption_model if shows_this_version else None,
-        caption_recipe=record.caption_recipe if shows_this_version else None,
         processing_ms=None,
     )

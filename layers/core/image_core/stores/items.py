@@ -18,16 +18,22 @@ LISTED = "images"
 """Hash key of `by_created`: one partition, written once per image."""
 
 Item = dict[str, Any]
-_JSON_FIELDS = {"metadata", "thumbnails", "error", "tags"}
+_JSON_FIELDS = {"metadata", "thumbnails", "error", "tags", "caption_flags"}
+_TUPLE_FIELDS = ("tags", "caption_flags")
 
 
-def integer_fields(dataclass: type[Any]) -> set[str]:
-    """The names of a dataclass's fields of type `int` or `int | None`."""
+def number_fields(dataclass: type[Any]) -> dict[str, type[int] | type[float]]:
+    """The type of each of a dataclass's fields that is a number or None."""
     hints = typing.get_type_hints(dataclass)
-    return {field.name for field in dataclasses.fields(dataclass) if hints[field.name] in (int, int | None)}
+    return {
+        field.name: number
+        for field in dataclasses.fields(dataclass)
+        for number in (int, float)
+        if hints[field.name] in (number, number | None)
+    }
 
 
-_INTEGER_FIELDS = integer_fields(Record)
+_NUMBER_FIELDS = number_fields(Record)
 
 
 def created_order(created_ms: int, image_id: str) -> str:
@@ -60,7 +66,7 @@ def to_item(record: Record) -> Item:
         if field.name in _JSON_FIELDS:
             plain = dataclasses.asdict(value) if isinstance(value, Thumbnails) else value
             item[field.name] = {"S": json.dumps(plain, ensure_ascii=False, allow_nan=False)}
-        elif field.name in _INTEGER_FIELDS:
+        elif field.name in _NUMBER_FIELDS:
             item[field.name] = {"N": str(value)}
         else:
             item[field.name] = {"S": str(value)}
@@ -82,11 +88,14 @@ def from_item(item: Mapping[str, Any]) -> Record:
             continue
         if field.name in _JSON_FIELDS:
             values[field.name] = json.loads(stored["S"])
+        elif field.name in _NUMBER_FIELDS:
+            values[field.name] = _NUMBER_FIELDS[field.name](stored["N"])
         else:
-            values[field.name] = int(stored["N"]) if "N" in stored else stored["S"]
+            values[field.name] = stored["S"]
     values["status"] = Status(values["status"])
-    if "tags" in values:
-        values["tags"] = tuple(values["tags"])
+    for name in _TUPLE_FIELDS:
+        if name in values:
+            values[name] = tuple(values[name])
     if "thumbnails" in values:
         saved = values["thumbnails"]
         values["thumbnails"] = Thumbnails(
