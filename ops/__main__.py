@@ -154,7 +154,7 @@ def _reprocess(options: Options, target: Target, services: Services) -> int:
         with bars({"images": stats.counts.get(options.status, 0)}) as progress:
             reprocess(
                 services,
-                Selection(options.status, options.code, model_not, options.query),
+                Selection(options.status, options.code, model_not, options.flag, options.query),
                 stage=options.stage,
                 force=options.force,
                 apply=options.apply,

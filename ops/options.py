@@ -42,6 +42,9 @@ TEARDOWN_EXIT_CODES = """exit codes:
   3    AWS could not be reached, or refused a call; run it again to continue
   130  interrupted; run it again to continue"""
 
+CAPTION_FLAGS = ("low_confidence", "repetitive", "too_short")
+"""As the processor sets them (docs/captions.md)."""
+
 SMOKE_REPORT = Path(".local") / "smoke-report.md"
 
 
@@ -72,6 +75,7 @@ class Options:
     status: Status
     code: str | None
     model_not: str | None
+    flag: str | None
     query: str | None
     stage: Stage
     force: bool
@@ -143,16 +147,17 @@ def parse(arguments: Sequence[str]) -> Options:
     )
     add = reprocess.add_argument
     finished = [Status.SUCCESS, Status.FAILED]
-    status_help = "which images (default: success with --model-not or --query, else failed)"
+    status_help = "which images (default: success with --model-not, --flag or --query, else failed)"
     add("--status", type=Status, choices=finished, help=status_help)
     add("--code", choices=sorted(IMAGE_ERRORS), help="only those that failed with this code")
     model_help = (
         "only those whose caption is not of this model; `current` is the one that the processor last loaded"
     )
     add("--model-not", type=_text, metavar="MODEL", help=model_help)
+    add("--flag", choices=CAPTION_FLAGS, help="only those whose caption has this flag")
     query_help = "only those that match this search, as in `imgpipe search`"
     add("--query", type=_text, metavar="TEXT", help=query_help)
-    stage_help = "what to recreate; the rest is kept (default: caption with --model-not, else all)"
+    stage_help = "what to recreate; the rest is kept (default: caption with --model-not or --flag, else all)"
     add("--stage", type=Stage, choices=list(Stage), help=stage_help)
     force_help = "compute captions again that could be copied, because nothing has changed"
     add("--force", action="store_true", help=force_help)
@@ -171,13 +176,14 @@ def parse(arguments: Sequence[str]) -> Options:
 
 def _complete_reprocess(reprocess: argparse.ArgumentParser, given: dict[str, Any]) -> None:
     """Set the defaults that depend on the conditions."""
+    is_about_captions = given["model_not"] or given["flag"]
     if given["status"] is None:
-        is_about_success = given["code"] is None and (given["model_not"] or given["query"])
-        given["status"] = Status.SUCCESS if is_about_success else Status.FAILED
+        is_about_success = is_about_captions or given["query"]
+        given["status"] = Status.SUCCESS if is_about_success and not given["code"] else Status.FAILED
     if given["code"] and given["status"] is not Status.FAILED:
         reprocess.error("--code requires --status failed")
     if given["stage"] is None:
-        given["stage"] = Stage.CAPTION if given["model_not"] else Stage.ALL
+        given["stage"] = Stage.CAPTION if is_about_captions else Stage.ALL
 
 
 def _add_import(commands: Any) -> None:

@@ -21,19 +21,22 @@ _PAGE = 100
 class Selection:
     """Which images to reprocess. Every condition that is not None must be true.
 
-    `code`: they failed with this code. `model_not`: another model, or none, wrote the caption.
-    `query`: they match this search, as `q` of `GET /api/images`.
+    `code`: they failed with this code. `model_not`: another model, or none, wrote the caption. `flag`: the caption has
+    it. `query`: they match this search, as `q` of `GET /api/images`.
     """
 
     status: Status
     code: str | None = None
     model_not: str | None = None
+    flag: str | None = None
     query: str | None = None
 
     def contains(self, record: Record) -> bool:
         """Whether a record with the status and the words is selected."""
-        return self.code in (None, (record.error or {}).get("code")) and (
-            self.model_not is None or record.caption_model != self.model_not
+        return (
+            self.code in (None, (record.error or {}).get("code"))
+            and (self.model_not is None or record.caption_model != self.model_not)
+            and (self.flag is None or self.flag in (record.caption_flags or ()))
         )
 
 

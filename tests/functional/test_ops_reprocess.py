@@ -99,12 +99,12 @@ def test_an_image_that_is_deleted_at_the_same_time_is_skipped(stack: Stack, fail
     assert (done.matching, done.requeued) == (3, 2)
 
 
-def captioned(stack: Stack, model: str, caption: str = "a lake") -> Record:
+def captioned(stack: Stack, model: str, caption: str = "a lake", **fields: Any) -> Record:
     """Create an image whose caption is by `model`."""
     new = stack.records.create(new_record(stack.records))
     claimed = stack.records.claim(new, stored_object(new), lease_seconds=LEASE_SECONDS)
     saved = stack.records.save(claimed, metadata=METADATA, thumbnails=attempt_thumbnails(claimed))
-    return stack.records.finish(saved, outcome(caption=caption, caption_model=model))
+    return stack.records.finish(saved, outcome(caption=caption, caption_model=model, **fields))
 
 
 def waiting(stack: Stack) -> set[str]:
@@ -122,6 +122,16 @@ def test_captions_of_other_models_are_selected_and_a_repeated_run_selects_only_w
     assert run(stack, selection, stage=Stage.CAPTION) == Reprocessed(examined=2, matching=1, requeued=1)
     assert waiting(stack) == old
     assert all(record.has_saved() for record in stack.every()), "thumbnails and metadata are kept"
+
+
+def test_a_flag_selects_captions_together_with_the_model(stack: Stack) -> None:
+    wanted = captioned(stack, "demo@1", caption_flags=("too_short", "repetitive"))
+    captioned(stack, "demo@1", caption_flags=("too_short",))
+    captioned(stack, "demo@1", caption_flags=None)
+    captioned(stack, "blip@2", caption_flags=("repetitive",))
+    selection = Selection(Status.SUCCESS, model_not="blip@2", flag="repetitive")
+    assert run(stack, selection) == Reprocessed(examined=4, matching=1, requeued=1)
+    assert waiting(stack) == {wanted.image_id}
 
 
 def test_a_search_selects_images_together_with_the_model(stack: Stack) -> None:

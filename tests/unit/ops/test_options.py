@@ -32,8 +32,9 @@ def test_reprocess_recreates_everything_without_a_stage() -> None:
     assert parse(["reprocess", "--stage", "caption"]).stage is Stage.CAPTION
 
 
-def test_reprocess_by_model_selects_successful_images_and_only_their_captions() -> None:
-    options = parse(["reprocess", "--model-not", "current"])
+@pytest.mark.parametrize("condition", [["--model-not", "current"], ["--flag", "repetitive"]])
+def test_reprocess_by_caption_selects_successful_images_and_only_their_captions(condition: list[str]) -> None:
+    options = parse(["reprocess", *condition])
     assert (options.apply, options.status, options.stage) == (False, Status.SUCCESS, Stage.CAPTION)
     options = parse(["reprocess", "--model-not", "blip@1", "--status", "failed", "--stage", "all"])
     assert (options.model_not, options.status, options.stage) == ("blip@1", Status.FAILED, Stage.ALL)
@@ -77,6 +78,7 @@ def test_redrive_only_counts_by_default() -> None:
         ["reprocess", "--status", "success", "--code", "corrupt_image"],
         ["reprocess", "--query", " "],
         ["reprocess", "--model-not", ""],
+        ["reprocess", "--flag", "ugly"],
     ],
 )
 def test_invalid_options_exit_with_2_and_a_message(
