@@ -21,8 +21,8 @@ _PAGE = 100
 class Selection:
     """Which images to reprocess. Every condition that is not None must be true.
 
-    `code`: they failed with this code. `model_not`: another model, or none, wrote the caption. `flag`: the caption has
-    it. `query`: they match this search, as `q` of `GET /api/images`.
+    `code`: they failed with this code. `model_not`: another model, or none, wrote the caption. `flag`: the caption
+    has it. `query`: they match this search, as `q` of `GET /api/images`.
     """
 
     status: Status
