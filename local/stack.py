@@ -329,6 +329,7 @@ class LocalStack:
             "aws_endpoint_url": self.aws_url,
             "region": self.deployment.region,
             "external": self._options.aws_endpoint is not None,
+            "workers": self._options.workers,
             "settings": self._variables(),
         }
 

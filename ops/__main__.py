@@ -16,9 +16,10 @@ from typing import NoReturn
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from image_core.errors import Unavailable
+from image_core.errors import BadQuery, Unavailable
 from image_core.services import Services
 from image_core.stores.queue import Queue
+from ops import reprocess_estimate
 from ops.checkpoint import Checkpoint
 from ops.display import bars, show
 from ops.imports.buckets import BadSource, Buckets
@@ -31,7 +32,7 @@ from ops.reconcile import Plan, TooManyErrors, new_report, reconcile
 from ops.redrive import Redriven, dead_letter_queue, redrive
 from ops.reindex import Reindexed, reindex
 from ops.report import Report
-from ops.reprocess import Reprocessed, reprocess
+from ops.reprocess import Reprocessed, Selection, reprocess
 from ops.smoke.run import smoke
 from ops.smoke.subject import subject_at, subject_of
 from ops.target import NoSuchStack, Target, deployed_stack, local_stack
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
             "import": _import,
         }[options.command]
         return run(options, target, services)
-    except (NoSuchStack, BadSource, Refused) as error:
+    except (NoSuchStack, BadSource, BadQuery, Refused) as error:
         _print_error(error)
         return USAGE
     except Incomplete as error:
@@ -144,19 +145,24 @@ def _exit_code(report: Report) -> int:
 
 
 def _reprocess(options: Options, target: Target, services: Services) -> int:
-    done = Reprocessed()
+    current = services.records.caption_model().name
+    if options.model_not == "current" and current is None:
+        raise NoSuchStack(f"{target.name} has no current model: no processor has loaded one yet. Pass its name.")
+    model_not = current if options.model_not == "current" else options.model_not
+    stats, done = services.records.stats(), Reprocessed()
     try:
-        with bars({"images": services.records.stats().counts.get(options.status, 0)}) as progress:
+        with bars({"images": stats.counts.get(options.status, 0)}) as progress:
             reprocess(
                 services,
-                status=options.status,
-                code=options.code,
+                Selection(options.status, options.code, model_not, options.flag, options.query),
                 stage=options.stage,
                 force=options.force,
                 apply=options.apply,
                 limit=options.limit,
                 rate=RateLimit(options.rate, now_ms=services.clock.now_ms, sleep=time.sleep),
                 done=done,
+                current_model=current,
+                warn=_print_error,
                 progress=progress,
             )
     finally:
@@ -164,6 +170,17 @@ def _reprocess(options: Options, target: Target, services: Services) -> int:
             f"{done.requeued:,} reprocessed" if options.apply else "nothing was changed; --apply reprocesses them"
         )
         print(f"{target.name}: {done.examined:,} checked, {done.matching:,} match; {action}.")
+    if not options.apply and done.matching:
+        summary = reprocess_estimate.lines(
+            done,
+            stats,
+            stage=options.stage,
+            force=options.force,
+            current_model=current,
+            processor=target.processor,
+            rate=options.rate,
+        )
+        print("\n".join(summary))
     return CLEAN
 
 

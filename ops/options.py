@@ -42,6 +42,9 @@ TEARDOWN_EXIT_CODES = """exit codes:
   3    AWS could not be reached, or refused a call; run it again to continue
   130  interrupted; run it again to continue"""
 
+CAPTION_FLAGS = ("low_confidence", "repetitive", "too_short")
+"""As the processor sets them (docs/captions.md)."""
+
 SMOKE_REPORT = Path(".local") / "smoke-report.md"
 
 
@@ -71,6 +74,9 @@ class Options:
     # reprocess
     status: Status
     code: str | None
+    model_not: str | None
+    flag: str | None
+    query: str | None
     stage: Stage
     force: bool
     limit: int | None
@@ -99,8 +105,8 @@ def parse(arguments: Sequence[str]) -> Options:
     reprocess = commands.add_parser(
         "reprocess",
         help="process many images again",
-        description="Reprocesses images with a status and, if given, an error code. Without --apply it only prints "
-        "their number.",
+        description="Reprocesses images that meet all conditions. Without --apply it only prints their number, and "
+        "how long that takes and what it costs. After an interruption, run it again: it selects only what remains.",
     )
     reindex = commands.add_parser(
         "reindex",
@@ -141,10 +147,18 @@ def parse(arguments: Sequence[str]) -> Options:
     )
     add = reprocess.add_argument
     finished = [Status.SUCCESS, Status.FAILED]
-    add("--status", type=Status, choices=finished, default=Status.FAILED, help="which images (%(default)s)")
+    status_help = "which images (default: success with --model-not, --flag or --query, else failed)"
+    add("--status", type=Status, choices=finished, help=status_help)
     add("--code", choices=sorted(IMAGE_ERRORS), help="only those that failed with this code")
-    stage_help = "what to recreate; the rest is kept (%(default)s)"
-    add("--stage", type=Stage, choices=list(Stage), default=Stage.ALL, help=stage_help)
+    model_help = (
+        "only those whose caption is not of this model; `current` is the one that the processor last loaded"
+    )
+    add("--model-not", type=_text, metavar="MODEL", help=model_help)
+    add("--flag", choices=CAPTION_FLAGS, help="only those whose caption has this flag")
+    query_help = "only those that match this search, as in `imgpipe search`"
+    add("--query", type=_text, metavar="TEXT", help=query_help)
+    stage_help = "what to recreate; the rest is kept (default: caption with --model-not or --flag, else all)"
+    add("--stage", type=Stage, choices=list(Stage), help=stage_help)
     force_help = "compute captions again that could be copied, because nothing has changed"
     add("--force", action="store_true", help=force_help)
     add("--limit", type=_count, metavar="N", help="maximum number of images")
@@ -154,10 +168,22 @@ def parse(arguments: Sequence[str]) -> Options:
     given = vars(parser.parse_args(arguments))
     if given["command"] == "smoke":
         _check_smoke(smoke, given)
-    if given.get("code") and given["status"] is not Status.FAILED:
-        reprocess.error("--code requires --status failed")
+    if given["command"] == "reprocess":
+        _complete_reprocess(reprocess, given)
     unused: dict[str, Any] = {field.name: None for field in dataclasses.fields(Options)} | {"workers": 1}
     return Options(**(unused | given))
+
+
+def _complete_reprocess(reprocess: argparse.ArgumentParser, given: dict[str, Any]) -> None:
+    """Set the defaults that depend on the conditions."""
+    is_about_captions = given["model_not"] or given["flag"]
+    if given["status"] is None:
+        is_about_success = is_about_captions or given["query"]
+        given["status"] = Status.SUCCESS if is_about_success and not given["code"] else Status.FAILED
+    if given["code"] and given["status"] is not Status.FAILED:
+        reprocess.error("--code requires --status failed")
+    if given["stage"] is None:
+        given["stage"] = Stage.CAPTION if is_about_captions else Stage.ALL
 
 
 def _add_import(commands: Any) -> None:
@@ -276,6 +302,12 @@ def _duration(text: str) -> float:
     if not 0 <= number < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number of seconds, 0 or more (got {text!r})")
     return number
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a word")
+    return text
 
 
 def _count(text: str) -> int:

@@ -1,27 +1,77 @@
-"""Reprocess many images, such as failed ones after their cause is fixed."""
+"""Reprocess many images, such as failed ones after their cause is fixed, or captions of an earlier model."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from image_core.errors import Superseded
 from image_core.model import Record, Stage, Status
 from image_core.services import Services
 from image_core.stores.queries import Listing
 from image_core.stores.queue import ObjectEvent
+from image_core.stores.search import Found
 from ops.rate import RateLimit
 
 _PAGE = 100
 
 
+@dataclass(frozen=True)
+class Selection:
+    """Which images to reprocess. Every condition that is not None must be true.
+
+    `code`: they failed with this code. `model_not`: another model, or none, wrote the caption. `flag`: the caption
+    has it. `query`: they match this search, as `q` of `GET /api/images`.
+    """
+
+    status: Status
+    code: str | None = None
+    model_not: str | None = None
+    flag: str | None = None
+    query: str | None = None
+
+    def contains(self, record: Record) -> bool:
+        """Whether a record with the status and the words is selected."""
+        return (
+            self.code in (None, (record.error or {}).get("code"))
+            and (self.model_not is None or record.caption_model != self.model_not)
+            and (self.flag is None or self.flag in (record.caption_flags or ()))
+        )
+
+
+@dataclass
+class Times:
+    """Number of images, and the sum of their measured processing times in ms."""
+
+    images: int = 0
+    total_ms: int = 0
+
+    def add(self, record: Record) -> None:
+        """Count a record that was processed successfully; others have no time."""
+        if record.processing_ms is not None:
+            self.images += 1
+            self.total_ms += record.processing_ms
+
+
+@dataclass
+class Measured:
+    """Processing times of the images to reprocess, and of all examined ones that the current model captioned."""
+
+    selected: Times = field(default_factory=Times)
+    of_current_model: Times = field(default_factory=Times)
+
+
 @dataclass
 class Reprocessed:
-    """How many images were checked, matched, and were reprocessed."""
+    """How many images were checked, matched, and were reprocessed. What was measured on them, for the estimate."""
 
     examined: int = 0
     matching: int = 0
     requeued: int = 0
+    by_model: Counter[str | None] = field(default_factory=Counter, compare=False)
+    """The matching images by the model that wrote their caption."""
+    measured: Measured = field(default_factory=Measured, compare=False)
 
 
 def reprocess_record(record: Record, services: Services, stage: Stage = Stage.ALL, *, force: bool = False) -> None:
@@ -36,31 +86,37 @@ def reprocess_record(record: Record, services: Services, stage: Stage = Stage.AL
 
 def reprocess(
     services: Services,
+    selection: Selection,
     *,
-    status: Status,
-    code: str | None,
     stage: Stage,
     force: bool,
     apply: bool,
     limit: int | None,
     rate: RateLimit,
     done: Reprocessed,
+    current_model: str | None = None,
+    warn: Callable[[str], None] = lambda _: None,
     progress: Callable[[str, int], None] = lambda _, __: None,
 ) -> Reprocessed:
-    """Reprocess images in `status`, newest first. With `code`, only those that failed with it. `done` is filled.
+    """Reprocess the selected images, newest first. `done` is filled. Raises `BadQuery`.
 
-    `stage` says what is recreated; with `force`, captions are computed even if they could be copied.
+    `stage` says what is recreated; with `force`, captions are computed even if they could be copied. `warn` gets
+    what is incomplete about the result of a search.
 
     A reprocessed image leaves the list, so running this again continues an interrupted run.
     """
-    for record in _records(services, status):
+    for record in _records(services, selection, warn):
         done.examined += 1
         progress("images", 1)
-        if code is not None and (record.error or {}).get("code") != code:
+        if current_model is not None and record.caption_model == current_model:
+            done.measured.of_current_model.add(record)
+        if not selection.contains(record):
             continue
         if limit is not None and done.matching >= limit:
             break
         done.matching += 1
+        done.by_model[record.caption_model] += 1
+        done.measured.selected.add(record)
         if apply:
             rate.wait()
             try:
@@ -71,11 +127,19 @@ def reprocess(
     return done
 
 
-def _records(services: Services, status: Status) -> Iterator[Record]:
-    cursor: str | None = None
+def _records(services: Services, selection: Selection, warn: Callable[[str], None]) -> Iterator[Record]:
+    listing, cursor = Listing(status=selection.status, q=selection.query), None
+    warned: set[str] = set()
     while True:
-        page = services.records.read(Listing(status=status), limit=_PAGE, cursor=cursor)
-        yield from page.records
-        cursor = page.next_cursor
+        if selection.query is None:
+            found = Found(services.records.read(listing, limit=_PAGE, cursor=cursor))
+        else:
+            found = services.search.find(listing, limit=_PAGE, cursor=cursor)
+        for warning in found.warnings:
+            if warning not in warned:
+                warned.add(warning)
+                warn(warning)
+        yield from found.page.records
+        cursor = found.page.next_cursor
         if cursor is None:
             return

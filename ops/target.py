@@ -40,13 +40,23 @@ class NoSuchStack(Exception):
 
 
 @dataclass(frozen=True)
+class Processor:
+    """How many images a stack processes at a time, and the size and CPU of its processor (None if it is local)."""
+
+    concurrency: int
+    memory_gb: float | None = None
+    architecture: str | None = None
+
+
+@dataclass(frozen=True)
 class Target:
-    """A stack: its display name, its settings, a session with its credentials, and the URL of its API."""
+    """A stack: its display name, its settings, a session with its credentials, its API's URL, its processor."""
 
     name: str
     settings: Settings
     session: Session
     api_url: str | None = None
+    processor: Processor | None = None
 
     def connect(self, *, workers: int) -> Services:
         """The services of the stack, for this many parallel calls."""
@@ -59,6 +69,7 @@ def local_stack(path: Path = LOCAL_FILE) -> Target:
         described = json.loads(path.read_text(encoding="utf-8"))
         settings = _settings({name.lower(): value for name, value in described["settings"].items()})
         region, is_external, api_url = described["region"], described["external"], described.get("api_url")
+        workers = int(described.get("workers", 0))
     except FileNotFoundError as error:
         raise NoSuchStack(
             f"no local stack is running: there is no {path}. Start one with `make run`, pass the file of another "
@@ -78,6 +89,7 @@ def local_stack(path: Path = LOCAL_FILE) -> Target:
         settings,
         boto3.Session(region_name=region, **plain),
         api_url,
+        Processor(workers) if workers else None,
     )
 
 
@@ -124,9 +136,22 @@ def deployed_stack(name: str, *, region: str | None, profile: str | None, endpoi
     if endpoint_url is not None:
         values["aws_endpoint_url"] = endpoint_url
     try:
-        return Target(f"stack {name} in {session.region_name}", _settings(values), session, outputs.get("ApiUrl"))
+        settings, processor = _settings(values), _processor(values)
     except ValueError as error:
         raise NoSuchStack(f"{name} is not a stack of this template: {error}") from error
+    return Target(f"stack {name} in {session.region_name}", settings, session, outputs.get("ApiUrl"), processor)
+
+
+def _processor(parameters: dict[str, Any]) -> Processor | None:
+    """The processor of a deployed stack. None if the stack is of a version without these parameters."""
+    try:
+        return Processor(
+            int(parameters["processor_max_concurrency"]),
+            int(parameters["processor_memory_megabytes"]) / 1024,
+            parameters["architecture"],
+        )
+    except KeyError:
+        return None
 
 
 def _settings(values: dict[str, Any]) -> Settings:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-GB = 1_000_000_000
+from ops.prices import (
+    GB,
+    S3_READ,
+    S3_RETRIEVAL_GB,
+    S3_STORAGE_GB_MONTH,
+    S3_TRANSFER_GB,
+    S3_WRITE_OR_LIST,
+)
 
-WRITE_OR_LIST = 0.000005
-READ = 0.0000004
 PROCESSING = 0.0001268
 """From the event of a copied object to its result, without the API (docs/operations.md, "What an import costs")."""
-TRANSFER_GB = 0.02
-"""From one region to another. Some pairs of regions cost more."""
-RETRIEVAL_GB = {"STANDARD_IA": 0.01, "ONEZONE_IA": 0.01, "GLACIER_IR": 0.03}
-STORAGE_GB_MONTH = 0.023
 RENDITIONS_BYTES = 180_000
 """Renditions of one image, as in docs/operations.md."""
 
@@ -37,15 +38,15 @@ def estimate(
     Of `listed` objects, `examined` needed a HEAD and a GET. An import repeats these reads.
     """
     size = sum(bytes_by_class.values())
-    requests = (listed / _PAGE + to_import) * WRITE_OR_LIST + 2 * examined * READ
+    requests = (listed / _PAGE + to_import) * S3_WRITE_OR_LIST + 2 * examined * S3_READ
     yield Cost("requests to S3 (list, read, copy)", requests)
-    if retrieval := sum(RETRIEVAL_GB.get(name, 0) * number / GB for name, number in bytes_by_class.items()):
+    if retrieval := sum(S3_RETRIEVAL_GB.get(name, 0) * number / GB for name, number in bytes_by_class.items()):
         yield Cost("retrieval from infrequent-access storage classes", retrieval)
     if crosses_regions:
-        yield Cost("transfer between regions", size / GB * TRANSFER_GB)
+        yield Cost("transfer between regions", size / GB * S3_TRANSFER_GB)
     yield Cost("processing, with captions", to_import * PROCESSING)
 
 
 def monthly(to_import: int, size_bytes: int) -> float:
     """What the copies and their renditions cost each month, in dollars."""
-    return (size_bytes + to_import * RENDITIONS_BYTES) / GB * STORAGE_GB_MONTH
+    return (size_bytes + to_import * RENDITIONS_BYTES) / GB * S3_STORAGE_GB_MONTH

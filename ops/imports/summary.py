@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
 
-from ops.imports.costs import GB, monthly
+from ops.imports.costs import monthly
 from ops.imports.objects import Finding
 from ops.imports.run import Imported
+from ops.prices import GB, dollars
 
 _EXPLAINED = {
     "PreconditionFailed": "it was replaced after it was listed",
@@ -32,9 +33,9 @@ def lines(done: Imported, *, apply: bool, crosses_regions: bool) -> Iterator[str
         costs = done.costs(crosses_regions=crosses_regions)
         yield "Estimated cost, at the list prices of docs/operations.md:"
         for cost in costs:
-            yield f"  {_dollars(cost.dollars):>11}  {cost.what}"
-        yield f"  {_dollars(sum(cost.dollars for cost in costs)):>11}  in total"
-        yield f"  {_dollars(monthly(done.to_import, size)):>11}  each month, to store copies and thumbnails"
+            yield f"  {dollars(cost.dollars):>11}  {cost.what}"
+        yield f"  {dollars(sum(cost.dollars for cost in costs)):>11}  in total"
+        yield f"  {dollars(monthly(done.to_import, size)):>11}  each month, to store copies and thumbnails"
     yield _conclusion(done, apply=apply)
 
 
@@ -60,7 +61,3 @@ def explained(error: Exception) -> str:
 
 def _size_text(size_bytes: int) -> str:
     return f"{size_bytes / GB:,.2f} GB" if size_bytes >= GB / 100 else f"{size_bytes / 1e6:,.2f} MB"
-
-
-def _dollars(amount: float) -> str:
-    return f"${amount:,.2f}" if amount >= 0.01 else "under $0.01"

@@ -161,6 +161,7 @@ def test_the_list_contains_the_same_body_as_each_image(stack: Stack, api: Api) -
         "data": bodies,
         "next_cursor": None,
         "warnings": [],
+        "review_count": None,
         "error": None,
     }
 

@@ -9,9 +9,17 @@ import pytest
 from image_core.errors import CorruptImage, RetriesExhausted
 from image_core.model import Record, Stage, Status
 from ops.rate import RateLimit
-from ops.reprocess import Reprocessed, reprocess
+from ops.reprocess import Reprocessed, Selection, reprocess
 from tests.functional.emulator import Stack, preceded_by
-from tests.functional.images import LEASE_SECONDS, new_record, stored_image, stored_object
+from tests.functional.images import (
+    LEASE_SECONDS,
+    METADATA,
+    attempt_thumbnails,
+    new_record,
+    outcome,
+    stored_image,
+    stored_object,
+)
 
 
 @pytest.fixture
@@ -31,16 +39,14 @@ def failed(stack: Stack) -> list[Record]:
     return given_up
 
 
-def run(stack: Stack, **wanted: Any) -> Reprocessed:
-    defaults: dict[str, Any] = {
-        "status": Status.FAILED,
-        "code": "retries_exhausted",
-        "stage": Stage.ALL,
-        "force": False,
-    }
-    defaults |= {"apply": True, "limit": None}
+def run(stack: Stack, selection: Selection | None = None, **wanted: Any) -> Reprocessed:
+    selection = selection or Selection(Status.FAILED, code="retries_exhausted")
+    defaults: dict[str, Any] = {"stage": Stage.ALL, "force": False, "apply": True, "limit": None}
     rate = RateLimit(2, now_ms=stack.clock, sleep=stack.clock.sleep)
-    return reprocess(stack.services, rate=rate, done=Reprocessed(), **(defaults | wanted))
+    return reprocess(stack.services, selection, rate=rate, done=Reprocessed(), **(defaults | wanted))
+
+
+SUCCESSFUL = Selection(Status.SUCCESS)
 
 
 def test_without_apply_images_are_only_counted(stack: Stack, failed: list[Record]) -> None:
@@ -71,13 +77,13 @@ def test_captions_are_computed_again_only_with_force(stack: Stack, failed: list[
 
 
 def test_all_successful_images_can_be_reprocessed(stack: Stack, failed: list[Record]) -> None:
-    assert run(stack, status=Status.SUCCESS, code=None).requeued == 1
+    assert run(stack, SUCCESSFUL).requeued == 1
     assert stack.counts() == {"pending": 1, "failed": 4}
 
 
 def test_one_stage_can_be_reprocessed_alone(stack: Stack) -> None:
     stored_image(stack, Status.SUCCESS)
-    assert run(stack, status=Status.SUCCESS, code=None, stage=Stage.CAPTION).requeued == 1
+    assert run(stack, SUCCESSFUL, stage=Stage.CAPTION).requeued == 1
     requeued = stack.the_record()
     assert (requeued.has_saved(), requeued.has_caption()) == (True, False)
 
@@ -91,3 +97,71 @@ def test_an_image_that_is_deleted_at_the_same_time_is_skipped(stack: Stack, fail
     stack.dynamodb.plan("transact_write_items", preceded_by(deleted))
     done = run(stack)
     assert (done.matching, done.requeued) == (3, 2)
+
+
+def captioned(stack: Stack, model: str, caption: str = "a lake", **fields: Any) -> Record:
+    """Create an image whose caption is by `model`."""
+    new = stack.records.create(new_record(stack.records))
+    claimed = stack.records.claim(new, stored_object(new), lease_seconds=LEASE_SECONDS)
+    saved = stack.records.save(claimed, metadata=METADATA, thumbnails=attempt_thumbnails(claimed))
+    return stack.records.finish(saved, outcome(caption=caption, caption_model=model, **fields))
+
+
+def waiting(stack: Stack) -> set[str]:
+    return {record.image_id for record in stack.every() if record.status is Status.PENDING}
+
+
+def test_captions_of_other_models_are_selected_and_a_repeated_run_selects_only_what_remains(stack: Stack) -> None:
+    captioned(stack, "blip@2")
+    old = {captioned(stack, model).image_id for model in ("blip@1", "demo@1", "demo@1")}
+    selection = Selection(Status.SUCCESS, model_not="blip@2")
+    done = run(stack, selection, stage=Stage.CAPTION, limit=2)
+    assert (done.matching, done.requeued) == (2, 2)
+    first = waiting(stack)
+    assert first < old
+    assert run(stack, selection, stage=Stage.CAPTION) == Reprocessed(examined=2, matching=1, requeued=1)
+    assert waiting(stack) == old
+    assert all(record.has_saved() for record in stack.every()), "thumbnails and metadata are kept"
+
+
+def test_a_flag_selects_captions_together_with_the_model(stack: Stack) -> None:
+    wanted = captioned(stack, "demo@1", caption_flags=("too_short", "repetitive"))
+    captioned(stack, "demo@1", caption_flags=("too_short",))
+    captioned(stack, "demo@1", caption_flags=None)
+    captioned(stack, "blip@2", caption_flags=("repetitive",))
+    selection = Selection(Status.SUCCESS, model_not="blip@2", flag="repetitive")
+    assert run(stack, selection) == Reprocessed(examined=4, matching=1, requeued=1)
+    assert waiting(stack) == {wanted.image_id}
+
+
+def test_a_search_selects_images_together_with_the_model(stack: Stack) -> None:
+    wanted = captioned(stack, "demo@1", "a red boat")
+    for model, caption in (("demo@1", "a lake"), ("blip@2", "a red boat")):
+        captioned(stack, model, caption)
+    stack.update_search_index()
+    warnings: list[str] = []
+    selection = Selection(Status.SUCCESS, model_not="blip@2", query="boats ")
+    assert run(stack, selection, warn=warnings.append) == Reprocessed(examined=2, matching=1, requeued=1)
+    assert (waiting(stack), warnings) == ({wanted.image_id}, [])
+
+
+def test_a_dry_run_measures_the_current_model_and_counts_captions_by_model(stack: Stack) -> None:
+    for model in ("blip@2", "demo@1", "demo@1"):
+        captioned(stack, model)
+    selection = Selection(Status.SUCCESS, model_not="blip@2")
+    done = run(stack, selection, apply=False, current_model="blip@2")
+    assert done.by_model == {"demo@1": 2}
+    assert (done.measured.of_current_model.images, done.measured.selected.images) == (1, 2)
+    assert waiting(stack) == set()
+
+
+def test_accepted_and_written_alt_texts_stay_when_captions_are_renewed(stack: Stack) -> None:
+    for source in ("caption", "person"):
+        record = captioned(stack, "demo@1", "a lake")
+        stack.records.describe(record, title=None, alt_text="a lake", alt_text_source=source, tags=None)
+    run(stack, Selection(Status.SUCCESS, model_not="blip@2"), stage=Stage.CAPTION)
+    for record in stack.every():
+        claimed = stack.records.claim(record, stored_object(record), lease_seconds=LEASE_SECONDS)
+        stack.records.finish(claimed, outcome(caption="a river", caption_model="blip@2"))
+    texts = {(record.caption, record.alt_text, record.alt_text_source) for record in stack.every()}
+    assert texts == {("a river", "a lake", "caption"), ("a river", "a lake", "person")}

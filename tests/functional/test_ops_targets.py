@@ -16,15 +16,17 @@ from typing import Any
 import boto3
 import pytest
 
+from image_core.model import Status
 from image_core.stores.queue import parse_message
 from local.deploy import STACK_NAME, Deployment, deploy, table_arguments
 from local.resolve import ResolvedTemplate
 from local.template import parameter_values, read_template
 from ops import __main__ as program
 from ops.redrive import dead_letter_queue
-from ops.target import NoSuchStack, deployed_stack, local_stack
+from ops.target import NoSuchStack, Processor, deployed_stack, local_stack
 from tests import pictures
 from tests.functional.emulator import REGION, Clients, served
+from tests.functional.images import image_in
 from tests.iam.resolved import WEBHOOK_URL
 from tests.running_stack import ROOT, until
 from tests.unit.webhooks.events import bus_event
@@ -131,6 +133,7 @@ def test_a_deployed_stack_is_found_by_its_name_with_its_parameters(
     assert settings.webhook_queue_url == deployment.functions["WebhooksFunction"].environment["WEBHOOK_QUEUE_URL"]
     assert settings.max_image_bytes == 3000
     assert target.api_url == API_URL
+    assert target.processor == Processor(5, 3008 / 1024, "x86_64")
     services = target.connect(workers=2)
     assert services.records.counters().counts == {}
     # S3's test events: moto sends one; MiniStack and LocalStack send one for each entry of the configuration.
@@ -210,6 +213,32 @@ def _waiting(clients: Clients, queue_url: str) -> int:
     name = "ApproximateNumberOfMessages"
     response = clients.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=[name])
     return int(response["Attributes"][name])
+
+
+def test_captions_of_an_earlier_model_are_counted_then_reprocessed(
+    clients: Clients, deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = ["--stack", STACK_NAME, "--region", REGION, "--endpoint-url", clients.url]
+    records = (
+        deployed_stack(STACK_NAME, region=REGION, profile=None, endpoint_url=clients.url).connect(workers=2).records
+    )
+    image_in(records, Status.SUCCESS)
+    assert program.main(["reprocess", *target, "--model-not", "current"]) == 2
+    assert "no current model" in capsys.readouterr().err
+    records.announce_caption_model("fake@2")
+    assert program.main(["reprocess", *target, "--query", 'a "']) == 2
+    assert "without a matching one" in capsys.readouterr().err
+
+    assert program.main(["reprocess", *target, "--model-not", "current"]) == 0
+    output = capsys.readouterr().out
+    for text in ("1 checked, 1 match; nothing was changed", "1  fake@1", "Time: about 1 s", "Cost: under $0.01"):
+        assert text in output
+    assert program.main(["reprocess", *target, "--model-not", "current", "--apply"]) == 0
+    assert "1 match; 1 reprocessed" in capsys.readouterr().out
+    assert program.main(["reprocess", *target, "--model-not", "current"]) == 0
+    assert "0 match" in capsys.readouterr().out
+    (record,) = records.every()
+    records.mark_deleting(record, deadline_seconds=0)
 
 
 def test_an_unreadable_stack_ends_with_3_and_one_line(

@@ -129,6 +129,7 @@ def test_the_stack_matches_the_template(stack, client):
     assert {index["IndexName"] for index in images["GlobalSecondaryIndexes"]} == {
         "by_content",
         "by_created",
+        "by_review",
         "by_status",
     }
     assert images["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"

@@ -157,6 +157,11 @@ class Watch:
                     self.stack.s3.buckets[THUMBNAILS].newest(key) is not None,
                     f"a record names only existing thumbnails: {status} {image_id} names {key}",
                 )
+        is_open = status == "success" and "alt_text" not in new
+        self.expect(
+            [name in new for name in ("review", "review_order")] == [is_open, is_open],
+            f"successful images without an alt text, and only they, are open for review: {image_id}",
+        )
         if status == "success":
             self._judge_success(new)
 

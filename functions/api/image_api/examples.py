@@ -82,6 +82,7 @@ PAGE: dict[str, Any] = {
     "data": [IMAGE],
     "next_cursor": "eyJ2IjoyLCJzdGF0dXMiOm51bGwsImZyb21fbXMiOm51bGx9",
     "warnings": [],
+    "review_count": None,
     "error": None,
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Header, Path, Query
 from pydantic import AwareDatetime, ValidatorFunctionWrapHandler, WrapValidator
@@ -65,6 +65,10 @@ SearchText = Annotated[
         description="Only images that match this search.",
         examples=['lake "red boat" -people tag:summer'],
     ),
+]
+Review = Annotated[
+    Literal["open"] | None,
+    Query(description="Only images to review, lowest confidence first. Can only be combined with `q`."),
 ]
 Sha256 = Annotated[
     str | None,

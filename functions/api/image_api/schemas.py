@@ -232,12 +232,18 @@ class PatchedResponse(ImageResponse):
 
 
 class ListResponse(_Response):
-    """A page of images, newest first. Send `next_cursor` as `cursor` for the next page. It is null on the last."""
+    """A page of images. Send `next_cursor` as `cursor` for the next page. It is null on the last."""
 
     status: Literal["success"] = "success"
     data: list[ImageResponse]
     next_cursor: str | None
     warnings: list[str] = Field([], description="What is incomplete about the result of a search.")
+    review_count: int | None = Field(
+        None,
+        examples=[412],
+        description="How many images are open for review; 10000 stands for that many or more. Only on the first"
+        " page of `review=open` without `q`, else null.",
+    )
     error: None = None
 
 

@@ -100,6 +100,7 @@ export interface ListResponse {
   data: ImageResponse[];
   next_cursor: string | null;
   warnings: string[];
+  review_count: number | null;
   error: null;
 }
 

@@ -210,6 +210,10 @@ class Record:
         """Whether the caption is of the current version and was made or kept in this generation."""
         return self.status is Status.SUCCESS or self.caption_kept_generation == self.generation
 
+    def is_open_for_review(self) -> bool:
+        """Whether a person has yet to decide about its alt text. "" is a decision: the picture is decorative."""
+        return self.status is Status.SUCCESS and self.alt_text is None
+
     def must_compute_caption(self) -> bool:
         """Whether a reprocess with `force` asked this generation not to copy a caption."""
         return self.caption_forced_generation == self.generation

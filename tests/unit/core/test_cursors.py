@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from image_core.errors import BadCursor
 from image_core.model import Status
-from image_core.stores.items import created_order, status_order
+from image_core.stores.items import created_order, review_order, status_order
 from image_core.stores.queries import Listing, decode_cursor, encode_cursor
 from tests.unit.core.builders import IMAGE_ID, NOW_MS, record
 
 CREATED = created_order(NOW_MS, IMAGE_ID)
 OF_STATUS = status_order(record(deadline=5))
+OF_REVIEW = review_order(record(caption_confidence=0.5))
 
 
 def cursor_of(payload: Any) -> str:
@@ -27,15 +28,20 @@ def cursor_of(payload: Any) -> str:
 EVERYTHING = Listing()
 FAILED = Listing(Status.FAILED)
 THAT_DAY = Listing(None, NOW_MS - 1000, NOW_MS + 1000)
+REVIEW = Listing(review=True)
 
 
 def changed(**members: Any) -> str:
     """Return a cursor of the complete list with these members replaced; None omits a member."""
-    valid = {"v": 4, "status": None, "from_ms": None, "until_ms": None, "sha256": None, "q": None, "after": CREATED}
+    filters = dict.fromkeys(["status", "from_ms", "until_ms", "sha256", "q"]) | {"review": False}
+    valid = {"v": 4, **filters, "after": CREATED}
     return cursor_of({name: value for name, value in (valid | members).items() if value != "left out"})
 
 
-@pytest.mark.parametrize(("listing", "order"), [(EVERYTHING, CREATED), (FAILED, OF_STATUS), (THAT_DAY, CREATED)])
+@pytest.mark.parametrize(
+    ("listing", "order"),
+    [(EVERYTHING, CREATED), (FAILED, OF_STATUS), (THAT_DAY, CREATED), (REVIEW, OF_REVIEW)],
+)
 def test_a_cursor_returns_to_the_place_where_it_was_issued(listing: Listing, order: str) -> None:
     cursor = encode_cursor(listing, order)
     assert decode_cursor(cursor, listing) == order
@@ -52,12 +58,16 @@ def test_a_cursor_returns_to_the_place_where_it_was_issued(listing: Listing, ord
         (EVERYTHING, Listing(sha256="0" * 64)),
         (Listing(sha256="1" * 64), Listing(sha256="0" * 64)),
         (EVERYTHING, THAT_DAY),
+        (EVERYTHING, REVIEW),
+        (REVIEW, EVERYTHING),
+        (REVIEW, Listing(q="lake", review=True)),
         (THAT_DAY, Listing(None, NOW_MS - 1000, NOW_MS + 2000)),
         (THAT_DAY, Listing(None, NOW_MS - 2000, NOW_MS + 1000)),
     ],
 )
 def test_a_cursor_of_another_list_is_refused(given: Listing, asked: Listing) -> None:
-    cursor = encode_cursor(given, CREATED if given.status is None else OF_STATUS)
+    order = {"created_order": CREATED, "status_order": OF_STATUS, "review_order": OF_REVIEW}[given.index.order]
+    cursor = encode_cursor(given, order)
     with pytest.raises(BadCursor):
         decode_cursor(cursor, asked)
 
@@ -95,6 +105,7 @@ def test_the_cursor_on_which_the_refused_ones_are_based_is_valid() -> None:
         changed(after=None),
         changed(after=[CREATED]),
         changed(after=OF_STATUS),
+        changed(after=OF_REVIEW),
         changed(after=CREATED[:-1] + "u"),
         changed(after=CREATED + "\n"),
         changed(after="\u0661" * 15 + CREATED[15:]),

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_core.model import PUBLIC_STATUSES, Record, Status, ThumbnailInfo, Thumbnails
-from image_core.stores.items import created_order, deadline_of, from_item, number_fields, status_order, to_item
+from image_core.stores.items import (
+    created_order,
+    deadline_of,
+    from_item,
+    image_id_in,
+    number_fields,
+    review_order,
+    status_order,
+    to_item,
+)
 from tests.unit.core.builders import IMAGE_ID, NOW_MS, record
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -104,6 +113,28 @@ def test_only_public_records_are_in_the_list(status: Status) -> None:
     assert listed == ({"listed", "created_order"} if status in PUBLIC_STATUSES else set())
 
 
+@pytest.mark.parametrize("alt_text", [None, "", "a lake"])
+@pytest.mark.parametrize("status", Status)
+def test_only_successful_images_without_an_alt_text_are_open_for_review(
+    status: Status, alt_text: str | None
+) -> None:
+    keys = {"review", "review_order"}
+    is_open = status is Status.SUCCESS and alt_text is None
+    assert keys & set(to_item(record(status=status, alt_text=alt_text))) == (keys if is_open else set())
+
+
+def test_images_to_review_are_sorted_by_confidence_then_age() -> None:
+    in_order = [
+        record(caption_confidence=None),
+        record(caption_confidence=None, created_ms=NOW_MS + 1),
+        *(record(caption_confidence=share) for share in (0.0, 0.0001, 0.0002, 0.29, 0.3, 0.9999, 1.0)),
+        record(caption_confidence=1.0, created_ms=NOW_MS + 1),
+    ]
+    orders = [review_order(one) for one in in_order]
+    assert orders == sorted(set(orders))
+    assert {image_id_in(order) for order in orders} == {IMAGE_ID}
+
+
 @given(st.tuples(number, text), st.tuples(number, text))
 def test_the_list_is_sorted_by_age_then_id(one: tuple[int, str], other: tuple[int, str]) -> None:
     assert (created_order(*one) < created_order(*other)) == (one < other)
@@ -115,10 +146,11 @@ def test_the_sweep_reads_the_deadline_from_the_index_key(deadline: int) -> None:
 
 
 def test_the_index_keys_match_the_documentation() -> None:
-    item = to_item(record(deadline=77))
+    item = to_item(record(deadline=77, status=Status.SUCCESS, caption_confidence=0.4271))
     assert item["created_order"] == {"S": f"00{NOW_MS}#{IMAGE_ID}"}
     assert item["status_order"] == {"S": f"00{NOW_MS}#{IMAGE_ID}#000000000000077"}
     assert item["listed"] == {"S": "images"}
+    assert (item["review"], item["review_order"]) == ({"S": "open"}, {"S": f"04272-00{NOW_MS}#{IMAGE_ID}"})
 
 
 def test_numbers_are_found_if_annotations_are_types_or_strings() -> None:

@@ -32,6 +32,20 @@ def test_reprocess_recreates_everything_without_a_stage() -> None:
     assert parse(["reprocess", "--stage", "caption"]).stage is Stage.CAPTION
 
 
+@pytest.mark.parametrize("condition", [["--model-not", "current"], ["--flag", "repetitive"]])
+def test_reprocess_by_caption_selects_successful_images_and_only_their_captions(condition: list[str]) -> None:
+    options = parse(["reprocess", *condition])
+    assert (options.apply, options.status, options.stage) == (False, Status.SUCCESS, Stage.CAPTION)
+    options = parse(["reprocess", "--model-not", "blip@1", "--status", "failed", "--stage", "all"])
+    assert (options.model_not, options.status, options.stage) == ("blip@1", Status.FAILED, Stage.ALL)
+
+
+def test_reprocess_by_search_selects_successful_images() -> None:
+    options = parse(["reprocess", "--query", "red boat"])
+    assert (options.query, options.status, options.stage) == ("red boat", Status.SUCCESS, Stage.ALL)
+    assert parse(["reprocess", "--query", "boat", "--code", "corrupt_image"]).status is Status.FAILED
+
+
 def test_import_is_a_dry_run_of_a_whole_bucket_by_default() -> None:
     options = parse(["import", "--bucket", "photos"])
     assert (options.source_bucket, options.prefix, options.apply, options.resume) == ("photos", "", False, False)
@@ -62,6 +76,9 @@ def test_redrive_only_counts_by_default() -> None:
         ["reprocess", "--code", "bad_luck"],
         ["reprocess", "--stage", "metadata"],
         ["reprocess", "--status", "success", "--code", "corrupt_image"],
+        ["reprocess", "--query", " "],
+        ["reprocess", "--model-not", ""],
+        ["reprocess", "--flag", "ugly"],
     ],
 )
 def test_invalid_options_exit_with_2_and_a_message(

@@ -44,6 +44,7 @@ from image_api.parameters import (
     IfMatch,
     IfNoneMatch,
     ImageId,
+    Review,
     SearchText,
     Sha256,
     milliseconds,
@@ -63,7 +64,7 @@ from image_core.keys import upload_key
 from image_core.lifecycle.delete import delete, mark_for_caller
 from image_core.model import Record, Stage, Status
 from image_core.services import Services
-from image_core.stores.queries import Listing
+from image_core.stores.queries import Listing, Page
 from image_core.stores.queue import ObjectEvent
 from image_core.stores.search import Found
 from image_core.telemetry import image_ended, note
@@ -179,6 +180,7 @@ def list_images(
     created_after: CreatedAfter = None,
     created_before: CreatedBefore = None,
     sha256: Sha256 = None,
+    review: Review = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Returns one page. Each item is the response of `GET /api/images/{image_id}`.
@@ -191,29 +193,43 @@ def list_images(
 
     With `q`, only images that match a search: all words, in caption, title, alt text, tags, file name and camera.
     `"exact phrase"`, `-word`, `tag:lake`, `camera:canon`; `caption:none` and `alt:none` (images without one) only
-    together with a word or `status`. A page of a search may be empty although later ones are not. A change is found
+    together with a word, `status` or `review`. A page of a search may be empty although later ones are not. A change is found
     a second or so after it was made.
+
+    With `review=open`, only images that were processed successfully and have no alt text yet: those whose caption
+    has the lowest confidence first, before them those without a confidence, of equals the oldest. An image leaves
+    the list when it gets an alt text, also an empty one, and returns when that is cleared. The first page says how
+    many there are (`review_count`).
 
     A page has at most `limit` images and 3,000,000 bytes. Only `next_cursor` shows whether there are more.
     """
+    if review and (status or created_after or created_before or sha256):
+        raise InvalidRequest("Query parameter `review` can only be combined with `q`, `limit` and `cursor`.")
     listing = Listing(
         status=Status(status) if status else None,
         from_ms=milliseconds(created_after) if created_after else None,
         until_ms=milliseconds(created_before) if created_before else None,
         sha256=sha256,
         q=q,
+        review=review is not None,
     )
+    review_count = services.records.count_open() if review and q is None and cursor is None else None
     if q is None:
         found = Found(services.records.read(listing, limit=limit, cursor=cursor))
     else:
         found = services.search.find(listing, limit=limit, cursor=cursor)
     page, warnings = found.page, list(found.warnings)
     images = [present(record, request, services) for record in page.records]
-    content = serialized(ListResponse(data=images, next_cursor=page.next_cursor, warnings=warnings))
-    if len(content) > MAX_PAGE_BYTES:
-        page = page.first(_fitting(images))
+
+    def page_of(page: Page) -> bytes:
         fitting = images[: len(page.records)]
-        content = serialized(ListResponse(data=fitting, next_cursor=page.next_cursor, warnings=warnings))
+        return serialized(
+            ListResponse(data=fitting, next_cursor=page.next_cursor, warnings=warnings, review_count=review_count)
+        )
+
+    content = page_of(page)
+    if len(content) > MAX_PAGE_BYTES:
+        content = page_of(page.first(_fitting(images)))
     return json_bytes_response(content, if_none_match)
 
 

@@ -16,6 +16,8 @@ from image_core.model import PUBLIC_STATUSES, Record, Status, ThumbnailInfo, Thu
 
 LISTED = "images"
 """Hash key of `by_created`: one partition, written once per image."""
+OPEN = "open"
+"""Hash key of `by_review`: one partition, written when an image becomes `success`, and when it gets an alt text."""
 
 Item = dict[str, Any]
 _JSON_FIELDS = {"metadata", "thumbnails", "error", "tags", "caption_flags"}
@@ -42,7 +44,7 @@ def created_order(created_ms: int, image_id: str) -> str:
 
 
 def image_id_in(order: str) -> str:
-    """The image id in a `created_order` or `status_order` key."""
+    """The image id in a `created_order`, `status_order` or `review_order` key."""
     return order.split("#")[1]
 
 
@@ -54,6 +56,16 @@ def status_order(record: Record) -> str:
 def deadline_of(order: str) -> int:
     """The deadline (ms) in a `status_order` key."""
     return int(order.rsplit("#", 1)[1])
+
+
+def review_order(record: Record) -> str:
+    """Range key of `by_review`: sorts by the caption's confidence, then by age.
+
+    It begins with the confidence in ten-thousandths plus 1, or 0 if that is not known.
+    """
+    confidence = record.caption_confidence
+    rank = 0 if confidence is None else 1 + round(10_000 * confidence)
+    return f"{rank:05d}-{created_order(record.created_ms, record.image_id)}"
 
 
 def to_item(record: Record) -> Item:
@@ -76,6 +88,9 @@ def to_item(record: Record) -> Item:
         item["created_order"] = {"S": created_order(record.created_ms, record.image_id)}
         if record.sha256 is not None:
             item["content"] = {"S": record.sha256}
+    if record.is_open_for_review():
+        item["review"] = {"S": OPEN}
+        item["review_order"] = {"S": review_order(record)}
     return item
 
 

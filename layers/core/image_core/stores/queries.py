@@ -15,42 +15,56 @@ from image_core.errors import BadCursor
 from image_core.keys import is_image_id
 from image_core.model import PUBLIC_STATUSES, Record, Status
 from image_core.stores.batches import GETS_PER_CALL, Batches
-from image_core.stores.items import LISTED, deadline_of, from_item, image_id_in, to_item
+from image_core.stores.items import LISTED, OPEN, deadline_of, from_item, image_id_in, to_item
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 MAX_FILTERED = 1_000
+MAX_COUNTED = 10_000
+"""Open images are counted up to this number: 10,000 entries are about 1.2 MB, two requests and 150 read units."""
 _CURSOR_VERSION = 4
 _LATEST_MS = 10**15 - 1
-_CREATED_ORDER = re.compile(r"(\d{15})#(img_\w{26})", re.ASCII)
-_STATUS_ORDER = re.compile(r"(\d{15})#(img_\w{26})#(\d{15})", re.ASCII)
+_CREATED = r"(?P<ms>\d{15})#(?P<id>img_\w{26})"
+_ORDERS = {
+    "created_order": re.compile(_CREATED, re.ASCII),
+    "status_order": re.compile(_CREATED + r"#\d{15}", re.ASCII),
+    "review_order": re.compile(r"\d{5}-" + _CREATED, re.ASCII),
+}
 
 
 @dataclass(frozen=True)
 class Index:
-    """One partition of an index of the images table. `order` is the attribute that sorts it."""
+    """One partition of an index of the images table. `order` is the attribute that sorts it, descending for lists
+    that begin with the newest image."""
 
     name: str
     hash_name: str
     hash_value: str
     order: str
+    ascending: bool = False
 
 
 @dataclass(frozen=True)
 class Listing:
     """Which images a list contains: those with this `status` now, created in [`from_ms`, `until_ms`), with this
-    SHA-256 (hex) of the original, and that match the query `q` (as the user wrote it)."""
+    SHA-256 (hex) of the original, and that match the query `q` (as the user wrote it).
+
+    With `review`, those that are open for review, lowest confidence first. Only `q` can be combined with it.
+    """
 
     status: Status | None = None
     from_ms: int | None = None
     until_ms: int | None = None
     sha256: str | None = None
     q: str | None = None
+    review: bool = False
 
     @property
     def index(self) -> Index:
         """The index that the list is read from. With both `sha256` and `status`, the status is checked later."""
+        if self.review:
+            return Index("by_review", "review", OPEN, "review_order", ascending=True)
         if self.sha256 is not None:
             return Index("by_content", "content", self.sha256, "created_order")
         if self.status is not None:
@@ -65,17 +79,18 @@ class Listing:
         return first, last
 
     def contains(self, record: Record) -> bool:
-        """Whether a record has the status and the SHA-256 of the list now."""
+        """Whether a record has the status and the SHA-256 of the list now, and is open if only those are wanted."""
         return (
             record.status in PUBLIC_STATUSES
             and self.status in (None, record.status)
             and self.sha256 in (None, record.sha256)
+            and (not self.review or record.is_open_for_review())
         )
 
 
 @dataclass(frozen=True)
 class Page:
-    """Records, newest first, and the cursor of the next page (None on the last one).
+    """Records in the order of the list, and the cursor of the next page (None on the last one).
 
     `orders` has the position of each record in the list.
     """
@@ -112,13 +127,12 @@ def decode_cursor(cursor: str, listing: Listing, *, in_search: bool = False) -> 
         version, order = payload.pop("v"), payload.pop("after")
     except (binascii.Error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadCursor from error
-    by_status = listing.index.order == "status_order" and not in_search
-    form = _STATUS_ORDER if by_status else _CREATED_ORDER
+    form = _ORDERS["created_order" if in_search else listing.index.order]
     match = form.fullmatch(order) if isinstance(order, str) else None
-    if version != _CURSOR_VERSION or payload != asdict(listing) or not match or not is_image_id(match.group(2)):
+    if version != _CURSOR_VERSION or payload != asdict(listing) or not match or not is_image_id(match["id"]):
         raise BadCursor
     first, last = listing.bounds
-    if not first <= int(match.group(1)) <= last:
+    if not first <= int(match["ms"]) <= last:
         raise BadCursor  # DynamoDB rejects a start outside of the queried range
     return str(order)
 
@@ -141,7 +155,7 @@ class Queries:
         cursor: str | None = None,
         matches: Callable[[Record], bool] | None = None,
     ) -> Page:
-        """Read up to `limit` (1 to 100) visible records, newest first.
+        """Read up to `limit` (1 to 100) visible records, in the order of the list.
 
         The cost depends on the page, not on the table. With `matches`, records for which it is false are left out,
         and a page also ends after reading MAX_FILTERED of them. Raises `BadCursor`.
@@ -175,11 +189,32 @@ class Queries:
 
     def same_content(self, sha256: str, *, limit: int, newest_first: bool) -> list[str]:
         """Read the ids of up to `limit` images whose original has this SHA-256. The index may lag behind."""
-        entries, _ = self._entries(Listing(sha256=sha256), limit=limit, newest_first=newest_first)
+        entries, _ = self._entries(Listing(sha256=sha256), limit=limit, ascending=not newest_first)
         return [entry["image_id"]["S"] for entry in entries]
 
+    def count_open(self) -> int:
+        """The number of images that are open for review, up to MAX_COUNTED. The index may lag behind."""
+        index, counted = Listing(review=True).index, 0
+        start: dict[str, Any] = {}
+        while counted < MAX_COUNTED:
+            response = self._client.query(
+                TableName=self._table,
+                IndexName=index.name,
+                KeyConditionExpression="#hash = :hash",
+                ExpressionAttributeNames={"#hash": index.hash_name},
+                ExpressionAttributeValues={":hash": {"S": index.hash_value}},
+                Select="COUNT",
+                Limit=MAX_COUNTED - counted,
+                **start,
+            )
+            counted += response["Count"]
+            if "LastEvaluatedKey" not in response:
+                break
+            start = {"ExclusiveStartKey": response["LastEvaluatedKey"]}
+        return counted
+
     def _entries(
-        self, listing: Listing, *, limit: int, after: str | None = None, newest_first: bool = True
+        self, listing: Listing, *, limit: int, after: str | None = None, ascending: bool | None = None
     ) -> tuple[list[dict[str, Any]], bool]:
         """Read up to `limit` entries of the list's index, and whether they are the last ones."""
         index = listing.index
@@ -204,7 +239,7 @@ class Queries:
             KeyConditionExpression=condition,
             ExpressionAttributeNames=names,
             ExpressionAttributeValues=values,
-            ScanIndexForward=not newest_first,
+            ScanIndexForward=index.ascending if ascending is None else ascending,
             # One more than needed, to know whether there is a next page.
             Limit=limit + 1,
             **arguments,

@@ -123,13 +123,14 @@ class SearchIndex:
     # Reading
 
     def find(self, listing: Listing, *, limit: int, cursor: str | None = None) -> Found:
-        """Return up to `limit` images of a list with `q`, newest first.
+        """Return up to `limit` images of a list with `q`, in the order of the list.
 
-        A page may be empty and not the last. Raises `BadCursor` and `BadQuery`.
+        Images to review are read in the order of their index; the words are only compared. A page may be empty and
+        not the last. Raises `BadCursor` and `BadQuery`.
         """
         query = parse(listing.q or "")
-        if not query.required:
-            if listing.status is None:
+        if listing.review or not query.required:
+            if listing.status is None and not listing.review:
                 raise BadQuery(
                     "Add a word or select a status: exclusions, caption:none and alt:none cannot be searched alone."
                 )
