@@ -59,6 +59,10 @@ class Gallery:
         expect(card).to_be_visible(timeout=PROCESSED)
         return card
 
+    def filter(self, status: str) -> None:
+        """Press the chip of a status; "" is that of all images."""
+        self.page.locator(f'#statuses [data-status="{status}"]').click()
+
     def open_viewer(self, name: str) -> Locator:
         self.card(name).locator(".open").click()
         viewer = self.page.locator("#viewer")

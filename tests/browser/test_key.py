@@ -64,7 +64,7 @@ def test_a_stack_with_a_key_works_like_any_other_and_the_bucket_never_gets_the_k
     expect(picture).to_have_attribute("src", re.compile("^blob:"))
     expect_loaded(picture)
     viewer = gallery.open_viewer("my photo.jpg")
-    expect(viewer.locator(".shown img")).to_have_js_property("naturalWidth", 900)
+    expect(viewer.locator(".stage img")).to_have_js_property("naturalWidth", 900)
     with page.expect_download() as downloading:
         viewer.get_by_role("group", name="Download").get_by_role("button", name="Original").click()
     assert Path(downloading.value.path()).read_bytes() == photo.read_bytes()
@@ -166,7 +166,7 @@ def test_a_late_thumbnail_does_not_replace_the_original(
     page.route(
         f"**/api/images/{image_id}/thumbnails/large*", lambda route: held.append(route)
     )  # a built-in method cannot be a handler
-    picture = gallery.open_viewer("late.jpg").locator(".shown img")
+    picture = gallery.open_viewer("late.jpg").locator(".stage img")
     page.get_by_role("button", name=re.compile("Show the original")).click()
     expect(picture).to_have_js_property("naturalWidth", 900)
     assert len(held) == 1

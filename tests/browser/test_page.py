@@ -74,7 +74,8 @@ def test_the_page_is_light_and_nothing_moves_while_pictures_load(
             const own = performance.getEntriesByType("resource").filter((e) => /assets/.test(e.name));
             const html = performance.getEntriesByType("navigation")[0];
             return {
-                bytes: own.concat(html).reduce((sum, e) => sum + e.transferSize, 0),
+                gzipped: own.concat(html).reduce((sum, e) => sum + e.encodedBodySize, 0),
+                transferred: own.concat(html).reduce((sum, e) => sum + e.transferSize, 0),
                 requests: own.length + 1,
                 paint: performance.getEntriesByName("first-contentful-paint")[0].startTime,
                 outside: performance.getEntriesByType("resource").map((e) => new URL(e.name).origin)
@@ -85,7 +86,7 @@ def test_the_page_is_light_and_nothing_moves_while_pictures_load(
     measured["shift"] = shifts()
     with capsys.disabled():
         print(f"\ngallery, {width} pixels wide: {measured}")
-    assert measured["bytes"] < MOST_BYTES
+    assert measured["gzipped"] < MOST_BYTES
     assert measured["outside"] == 0
     assert measured["shift"] == []
 
@@ -133,7 +134,7 @@ def test_names_that_look_like_code_are_shown_as_text(gallery: Gallery, stack: St
     for card in range(len(HOSTILE)):
         gallery.cards.nth(card).locator(".open").click()
         viewer = gallery.page.locator("#viewer")
-        viewer.locator("summary").click()
+        viewer.locator(".exif summary").click()
         expect(viewer.locator(".exif")).to_contain_text("<script>alert(2)</script>")
         assert viewer.locator("script, b, i").count() == 0
         gallery.page.keyboard.press("Escape")

@@ -67,9 +67,9 @@ def test_ink_on_a_transparent_ground_can_be_read(
     expect_loaded(gallery.cards.first.locator("img"))
     card = shown(gallery.cards.first.locator(".picture"))
     viewer = gallery.open_viewer("picture 000.jpg")
-    expect_loaded(viewer.locator(".shown img"))
+    expect_loaded(viewer.locator(".stage img"))
 
-    for picture in (card, shown(viewer.locator(".shown img"))):
+    for picture in (card, shown(viewer.locator(".stage img"))):
         gray = picture.convert("L")
         ground = [gray.getpixel((x, gray.height // 8)) for x in range(20, gray.width - 20)]
         drawn = gray.getpixel((gray.width // 2, gray.height // 2))

@@ -8,6 +8,7 @@ reviewed.
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -51,9 +52,16 @@ def asset(name: str, *, gzipped: bool = False) -> Asset | None:
     return None if path is None else _read(path, gzipped=gzipped)
 
 
+_COMMENT_LINES = re.compile(rb"^[ \t]*(?://[^\n]*|/\*(?:(?!\*/).)*\*/)[ \t]*$", re.MULTILINE | re.DOTALL)
+"""A comment that has its lines for itself."""
+
+
 @cache
 def _read(path: Path, *, gzipped: bool) -> Asset:
     body = path.read_bytes()
+    if path.is_relative_to(FOLDER) and path.suffix in (".js", ".css"):
+        # Comments are a fifth of the page. Their lines stay, so that browsers show the line numbers of the source.
+        body = _COMMENT_LINES.sub(lambda comment: b"\n" * comment[0].count(b"\n"), body)
     if gzipped:
         body = gzip.compress(body, mtime=0)
     return Asset(body, _MEDIA_TYPES[path.suffix], etag(body), {"Content-Encoding": "gzip"} if gzipped else {})

@@ -151,14 +151,26 @@ const imagePath = (id) => `api/images/${encodeURIComponent(id)}`;
 
 /**
  * Fetches one page.
- * @param {{ limit?: number, cursor?: string | null, query?: string, status?: Status | "" }} [list]
+ * @param {object} [list]
+ * @param {number} [list.limit]
+ * @param {string | null} [list.cursor]
+ * @param {string} [list.query]
+ * @param {Status | ""} [list.status]
+ * @param {"newest" | "oldest"} [list.order]
+ * @param {"open" | ""} [list.review]
  * @returns {Promise<ListResponse>}
  */
-export function listImages({ limit = 50, cursor = null, query = "", status = "" } = {}) {
+export function listImages({
+  limit = 50,
+  cursor = null,
+  query = "",
+  status = "",
+  order = "newest",
+  review = "",
+} = {}) {
   const parameters = new URLSearchParams({ limit: String(limit) });
-  if (cursor) parameters.set("cursor", cursor);
-  if (query) parameters.set("q", query);
-  if (status) parameters.set("status", status);
+  const optional = { cursor, q: query, status, order: order === "newest" ? "" : order, review };
+  for (const [name, value] of Object.entries(optional)) if (value) parameters.set(name, value);
   return requestJson(`api/images?${parameters}`);
 }
 

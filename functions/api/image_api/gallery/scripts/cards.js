@@ -1,30 +1,38 @@
-// The grid: one card per image. All cards have the same size, so that nothing moves when pictures and captions arrive.
+// The grid: one card per image, in justified rows. Nothing moves when pictures and captions arrive.
 
 import { byId, el, setText } from "./dom.js";
-import { altText, caption, failureReason, progress, title } from "./display.js";
+import { altText, canRetry, caption, failureReason, isFinished, progress, title } from "./display.js";
+import { justify } from "./layout.js";
 import { drawPlaceholder } from "./placeholders.js";
 import { dropRendition, renditionFor, showRendition } from "./renditions.js";
 
 /** @import { ImageResponse, Placeholder } from "../../../types/api.d.ts" */
+/** @import { Box } from "./layout.js" */
 
 /**
- * @typedef {{ open: (id: string) => void, retry: (id: string) => void }} CardActions
+ * @typedef {object} CardActions
+ * @property {(id: string, event: Event) => void} open
+ * @property {(id: string) => void} retry
+ * @property {(id: string, event: Event) => void} select the user has checked or unchecked a card
+ *
  * @typedef {ReturnType<typeof create>} Card
+ * @typedef {{ url: string, ratio: number }} Preview of a file that this page uploaded: a blob URL, width / height
  */
+
+const UNKNOWN_RATIO = 4 / 3;
 
 /** @type {Map<string, Card>} */
 const cards = new Map(); // by id
-
-/** @type {Map<string, string>} */
-const previews = new Map(); // by id: blob URL of the file that this page uploaded
+/** @type {Map<string, Preview>} */
+const previews = new Map(); // by id
 
 /**
  * Sets a local picture to show until the thumbnail exists.
  * @param {string} id
- * @param {string | null} url
+ * @param {Preview | null} preview
  */
-export function setPreview(id, url) {
-  if (url) previews.set(id, url);
+export function setPreview(id, preview) {
+  if (preview) previews.set(id, preview);
 }
 
 /**
@@ -34,69 +42,93 @@ export function setPreview(id, url) {
 function create(image, actions) {
   const id = image.data.image_id;
   const placeholder = el("canvas", { "aria-hidden": "true", width: 0, height: 0 });
-  const picture = el("img", { alt: "", loading: "lazy", decoding: "async", width: 300, height: 300 });
-  const frame = el("span", { className: "picture" }, placeholder, picture);
+  const picture = el("img", { alt: "", loading: "lazy", decoding: "async" });
   const name = el("span", { className: "name", dir: "auto" });
-  const captionText = el("span", { className: "caption", dir: "auto" });
-  const state = el("span", { className: "state", dir: "auto" });
+  const tags = el("span", { className: "card-tags", dir: "auto" });
+  const frame = el(
+    "span",
+    { className: "picture" },
+    placeholder,
+    picture,
+    el("span", { className: "over" }, name, tags),
+  );
+  const line = el("span", { className: "caption", dir: "auto" });
+  const open = el(
+    "button",
+    { type: "button", className: "open", onclick: (event) => actions.open(id, event) },
+    frame,
+    line,
+  );
+  const tick = el("input", { type: "checkbox", className: "tick", onclick: (event) => actions.select(id, event) });
   const retry = el("button", {
     type: "button",
     className: "retry",
     text: "Retry",
     onclick: () => actions.retry(id),
   });
-  const open = el(
-    "button",
-    { type: "button", className: "open", onclick: () => actions.open(id) },
-    frame,
-    el("span", { className: "card-text" }, name, captionText, state),
-  );
   picture.addEventListener("error", () => picture.classList.add("broken"));
   picture.addEventListener("load", () => {
     picture.classList.remove("broken");
     placeholder.hidden = true; // else it would show through a transparent picture
   });
   return {
-    item: el("li", { className: "card", dataset: { id } }, open, retry),
+    item: el("li", { className: "card", dataset: { id } }, open, tick, retry),
     frame,
     picture,
     placeholder,
     name,
-    captionText,
-    state,
+    tags,
+    line,
+    tick,
     retry,
     open,
+    ratio: 0, // that it was laid out with
+    /** @type {ImageResponse | null} */
+    image: null, // that it shows
   };
 }
 
 /**
  * @param {Card} card
  * @param {ImageResponse} image
- * @param {number} side of the card in CSS pixels
  */
-function update(card, image, side) {
+function update(card, image) {
   const { data, status } = image;
+  const label = title(image);
+  card.image = image;
   card.item.dataset.status = status;
-  setText(card.name, title(image));
-  setText(card.captionText, failureReason(image) || caption(image));
-  setText(card.state, status === "success" ? data.tags.join(" · ") : progress(image));
-  card.retry.hidden = status !== "failed";
-  card.retry.setAttribute("aria-label", `Retry ${title(image)}`);
+  card.open.title = label;
+  setText(card.name, label);
+  setText(card.tags, data.tags.join(" · "));
+  setText(card.line, isFinished(image) ? failureReason(image) || caption(image) : progress(image));
+  card.retry.hidden = !canRetry(image);
+  card.retry.setAttribute("aria-label", `Retry ${label}`);
+  card.tick.setAttribute("aria-label", `Select ${label}`);
   const alt = altText(image);
   if (card.picture.alt !== alt) card.picture.alt = alt;
   card.frame.classList.toggle("see-through", data.metadata?.has_alpha ?? false);
-  const preview = previews.get(data.image_id);
   showPlaceholder(card, data.metadata?.placeholder);
-  const rendition = renditionFor(data.renditions ?? [], { width: side, height: side, fit: "cover" });
+}
+
+/**
+ * Gives a card its size, and the picture that is sharp in it.
+ * @param {Card} card
+ * @param {Box} box
+ */
+function fit(card, { width, height }) {
+  const { picture, frame, item, image } = card;
+  const size = [`${width}px`, `${height}px`];
+  if (item.style.width !== size[0]) item.style.width = size[0] ?? "";
+  if (frame.style.height !== size[1]) frame.style.height = size[1] ?? "";
+  if (!image) return;
+  const id = image.data.image_id;
+  const preview = previews.get(id);
+  const rendition = renditionFor(image.data.renditions ?? [], { width, height, fit: "cover" });
   if (rendition) {
-    showRendition(card.picture, data.image_id, rendition);
-    if (preview) {
-      URL.revokeObjectURL(preview);
-      previews.delete(data.image_id);
-    }
-  } else if (preview && !card.picture.src) {
-    card.picture.src = preview;
-  }
+    showRendition(picture, id, rendition);
+    if (preview) URL.revokeObjectURL(preview.url);
+    previews.delete(id);
+  } else if (preview && !picture.src) picture.src = preview.url;
 }
 
 /**
@@ -109,33 +141,72 @@ function showPlaceholder({ placeholder: canvas }, placeholder) {
   drawPlaceholder(canvas, placeholder);
 }
 
-/** The width of the grid's columns in CSS pixels. */
-const columnWidth = () => parseFloat(getComputedStyle(byId("grid")).gridTemplateColumns) || 300;
+/**
+ * The proportions of an image as far as they are known.
+ * @param {ImageResponse} image
+ */
+function ratioOf({ data: { image_id: id, metadata } }) {
+  if (metadata) return metadata.width / metadata.height;
+  return previews.get(id)?.ratio ?? UNKNOWN_RATIO;
+}
+
+let layoutKey = ""; // of what the boxes depend on
 
 /**
  * Shows these images in this order in the grid. Changes only elements that differ.
+ *
+ * A card keeps the proportions that it got first until the list or the width changes: a picture that arrives moves nothing.
  * @param {ImageResponse[]} images
  * @param {CardActions} actions
+ * @param {boolean} hasMore whether further images will be appended: then the last row stays invisible until it is full
  */
-export function render(images, actions) {
+export function render(images, actions, hasMore) {
   const grid = byId("grid");
-  const side = columnWidth();
-  const shownIds = new Set();
-  let nextItem = grid.firstElementChild;
-  for (const image of images) {
+  const shown = images.map((image) => {
     const id = image.data.image_id;
-    shownIds.add(id);
     let card = cards.get(id);
     if (!card) cards.set(id, (card = create(image, actions)));
-    update(card, image, side);
-    if (card.item === nextItem) nextItem = nextItem.nextElementSibling;
-    else grid.insertBefore(card.item, nextItem);
-  }
+    if (card.image !== image) update(card, image);
+    return card;
+  });
+  const style = getComputedStyle(grid);
+  const [width, rowHeight, gap] = [
+    grid.getBoundingClientRect().width,
+    parseFloat(style.getPropertyValue("--row")),
+    parseFloat(style.columnGap),
+  ];
+  const key = [width, rowHeight, gap, ...images.map((image) => image.data.image_id)].join();
+  if (key !== layoutKey) images.forEach((image, index) => shown[index] && (shown[index].ratio = ratioOf(image)));
+  layoutKey = key;
+  const { boxes, full } = justify(
+    shown.map((card) => card.ratio),
+    { width, rowHeight, gap },
+  );
+  let next = grid.firstElementChild;
+  shown.forEach((card, index) => {
+    const box = boxes[index];
+    if (box) fit(card, box);
+    card.item.classList.toggle("unplaced", hasMore && index >= full);
+    if (card.item === next) next = next.nextElementSibling;
+    else grid.insertBefore(card.item, next);
+  });
+  const kept = new Set(shown);
   for (const [id, card] of cards) {
-    if (shownIds.has(id)) continue;
+    if (kept.has(card)) continue;
     dropRendition(card.picture);
     card.item.remove();
     cards.delete(id);
+  }
+}
+
+/**
+ * Marks these images as selected.
+ * @param {ReadonlySet<string>} ids
+ */
+export function showSelected(ids) {
+  for (const [id, { item, tick }] of cards) {
+    tick.checked = ids.has(id);
+    item.classList.toggle("selected", tick.checked);
   }
 }
 

@@ -19,6 +19,50 @@ export const altText = (image) => image.data.alt_text ?? (caption(image) || titl
 /** @type {ImageText} */
 export const caption = (image) => image.data.metadata?.caption ?? "";
 
+/** @type {Record<string, string>} */
+const FLAGS = {
+  low_confidence: "the model is unsure",
+  repetitive: "a repetition was cut off",
+  too_short: "very short",
+};
+
+/**
+ * How sure the model is of the caption, and what looks wrong with it.
+ * @type {ImageText}
+ */
+export function confidence({ data: { metadata } }) {
+  const value = metadata?.caption_confidence;
+  return [
+    typeof value === "number" && `${Math.round(value * 100)}% confident`,
+    ...(metadata?.caption_flags ?? []).map((flag) => FLAGS[flag] ?? flag),
+  ]
+    .filter(Boolean)
+    .join(" · ");
+}
+
+/**
+ * Whether processing of this image has ended.
+ * @param {ImageResponse} image
+ */
+export const isFinished = ({ status }) => status === "success" || status === "failed";
+
+// The same file would fail again. The error's message says what to do instead.
+const PERMANENT_ERRORS = new Set([
+  "unsupported_format",
+  "corrupt_image",
+  "image_too_large",
+  "too_many_pixels",
+  "upload_incomplete",
+  "upload_mismatch",
+  "unreadable_object",
+]);
+
+/**
+ * Whether a failed image may succeed if it is processed again.
+ * @param {ImageResponse} image
+ */
+export const canRetry = ({ status, error }) => status === "failed" && !PERMANENT_ERRORS.has(error?.code ?? "");
+
 /**
  * A short text about the image's progress in the pipeline.
  * @param {ImageResponse} image

@@ -77,6 +77,35 @@ export function renderIfChanged(node, value, render) {
   node.replaceChildren(...render(value));
 }
 
+/**
+ * Follows a link, or saves its file if there is a name for it.
+ * @param {string} href
+ * @param {string} [download] the file name
+ */
+export function clickLink(href, download = "") {
+  el("a", { href, download, rel: "noopener" }).click();
+}
+
+/**
+ * Copies a text, and says so.
+ * @param {string} text
+ * @param {string} what for the message, such as "Link"
+ */
+export async function copyText(text, what) {
+  let copied = true;
+  try {
+    await navigator.clipboard.writeText(text); // exists only on secure origins, such as this machine's own
+  } catch {
+    const area = el("textarea", { className: "visually-hidden", "aria-hidden": "true" });
+    area.value = text;
+    (document.querySelector("dialog[open]") ?? document.body).append(area);
+    area.select();
+    copied = document.execCommand("copy");
+    area.remove();
+  }
+  toast(copied ? `${what} copied` : `The browser does not allow this page to copy.`);
+}
+
 /** @type {number | undefined} */
 let announceTimer;
 
@@ -88,6 +117,10 @@ export function announce(text) {
   clearTimeout(announceTimer);
   announceTimer = setTimeout(() => setText(byId("announcements"), text), 500);
 }
+
+// A modal dialog covers the page and blocks what is outside of it, so the messages are in the dialog while it is open.
+const placeToasts = () => (document.querySelector("dialog[open]") ?? document.body).append(byId("toasts"));
+document.addEventListener("close", placeToasts, true);
 
 /**
  * Shows a message at the edge of the page with an optional action. Returns a function that removes it.
@@ -105,6 +138,7 @@ export function toast(text, action, { seconds = 8, onDismiss = () => {} } = {}) 
   };
   const button = action && el("button", { type: "button", text: action, onclick: () => dismiss("action") });
   const node = el("div", { className: "toast", role: "status" }, el("span", { text }), button);
+  placeToasts();
   byId("toasts").append(node);
   const timer = setTimeout(() => dismiss("timeout"), seconds * 1000);
   return () => dismiss("closed");

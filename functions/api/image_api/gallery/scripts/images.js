@@ -1,6 +1,7 @@
 // The images that the page has loaded, kept up to date by polling.
 
 import { ApiError, getImage, hasStatus, isTransient, listImages, messageOf } from "./api.js";
+import { isFinished } from "./display.js";
 
 /** @import { ImageResponse, ListResponse } from "../../../types/api.d.ts" */
 /** @import { Search } from "./search.js" */
@@ -11,12 +12,6 @@ const IDLE_POLL_MS = 4000;
 const MAX_POLL_MS = 30000; // while the service does not respond
 const SLOW_MS = 400; // a search that takes longer is shown to be running
 const MAX_SINGLE_FETCHES = 8; // unfinished images beyond the first page that are fetched in one round
-
-/**
- * Whether processing of this image has ended.
- * @param {ImageResponse} image
- */
-export const isFinished = (image) => image.status === "success" || image.status === "failed";
 
 /**
  * @typedef {object} ImageEvents
@@ -31,7 +26,7 @@ export class Images extends EventTarget {
   /** @type {Map<string, ImageResponse>} */
   #byId = new Map();
   /** @type {string[]} */
-  #order = []; // ids of the images in the list, newest first
+  #ids = []; // of the images in the list, in its order
   /** @type {Map<string, ImageResponse>} */
   #held = new Map(); // newer images that are not shown yet
   /** @type {Set<string>} */
@@ -42,7 +37,7 @@ export class Images extends EventTarget {
   /** @type {Promise<void> | null} */
   #loading = null;
   /** @type {Search} */
-  #search = { query: "", status: "" };
+  #search = { query: "", status: "", order: "newest" };
   /** @type {string[]} */
   #warnings = [];
   #problem = "";
@@ -89,9 +84,9 @@ export class Images extends EventTarget {
     return this.#byId.get(id) ?? this.#held.get(id);
   }
 
-  /** The loaded images, newest first. */
+  /** The loaded images, in the order of the search. */
   shown() {
-    return this.#order.flatMap((id) => (this.#hidden.has(id) ? [] : (this.#byId.get(id) ?? [])));
+    return this.#ids.flatMap((id) => (this.#hidden.has(id) ? [] : (this.#byId.get(id) ?? [])));
   }
 
   /**
@@ -139,7 +134,7 @@ export class Images extends EventTarget {
       this.#isOutdated = false;
       this.#byId.clear();
       this.#held.clear();
-      this.#order = [];
+      this.#ids = [];
     }
     this.#cursor = page.next_cursor;
     this.#ended = page.next_cursor === null;
@@ -169,7 +164,7 @@ export class Images extends EventTarget {
       const id = image.data.image_id;
       const known = this.get(id);
       const belongs = listed || this.#belongs(image);
-      const joinsList = belongs && !this.#order.includes(id);
+      const joinsList = belongs && !this.#ids.includes(id);
       if (this.#held.has(id) || (hold && belongs && !known)) {
         this.#held.set(id, image);
         continue;
@@ -188,8 +183,9 @@ export class Images extends EventTarget {
    * @param {ImageResponse} image
    */
   #belongs(image) {
-    const { query, status } = this.#search;
-    return !query && (!status || image.status === status);
+    const { query, status, order } = this.#search;
+    // A new image is at the end of the oldest-first list, so it is in the page only if all are loaded.
+    return !query && (!status || image.status === status) && (order === "newest" || this.#ended);
   }
 
   /** Shows the images that were held back. */
@@ -200,13 +196,15 @@ export class Images extends EventTarget {
   }
 
   /**
-   * Hides an image that is about to be deleted, or shows it again.
-   * @param {string} id
+   * Hides images that are about to be deleted, or shows them again.
+   * @param {string[]} ids
    * @param {boolean} hidden
    */
-  setHidden(id, hidden) {
-    if (hidden) this.#hidden.add(id);
-    else this.#hidden.delete(id);
+  setHidden(ids, hidden) {
+    for (const id of ids) {
+      if (hidden) this.#hidden.add(id);
+      else this.#hidden.delete(id);
+    }
     this.#emit("change", null);
   }
 
@@ -214,17 +212,19 @@ export class Images extends EventTarget {
   remove(id) {
     this.#held.delete(id);
     if (!this.#byId.delete(id)) return;
-    this.#order = this.#order.filter((other) => other !== id);
+    this.#ids = this.#ids.filter((other) => other !== id);
     this.#emit("change", null);
   }
 
   /** @param {ImageResponse} image */
   #insert({ data: { image_id: id, created_at: created } }) {
-    const isNewer = (/** @type {string} */ other) => {
+    const isOldestFirst = this.#search.order === "oldest";
+    const comesFirst = (/** @type {string} */ other) => {
       const otherCreated = this.#byId.get(other)?.data.created_at ?? "";
-      return otherCreated > created || (otherCreated === created && other > id);
+      const isNewer = otherCreated > created || (otherCreated === created && other > id);
+      return isNewer !== isOldestFirst;
     };
-    this.#order.splice(this.#order.findLastIndex(isNewer) + 1, 0, id);
+    this.#ids.splice(this.#ids.findLastIndex(comesFirst) + 1, 0, id);
   }
 
   /** Starts polling: often while images are being processed, never while the page is hidden. */
@@ -259,28 +259,29 @@ export class Images extends EventTarget {
     if (document.visibilityState === "visible") this.#timer = setTimeout(() => this.#poll(), delay);
   }
 
-  /** Fetches the newest images, and unfinished images further down. */
+  /** Fetches the first images of the list, and unfinished images further down. */
   async refresh() {
     if (this.#isOutdated) return this.loadMore();
     const generation = this.#generation;
-    const knownIds = new Set(this.#order);
+    const knownIds = new Set(this.#ids);
     const page = await this.#list();
     if (generation !== this.#generation) return;
     const pageIds = new Set(page.data.map((image) => image.data.image_id));
     this.put(page.data, { listed: true });
     // Images that are missing from that page have changed their status, or were deleted.
-    const oldest = page.next_cursor === null ? "" : page.data.at(-1)?.data.created_at;
+    const last = page.data.at(-1)?.data.created_at ?? "";
+    const isInPage = (/** @type {ImageResponse} */ { data: { created_at: created } }) =>
+      page.next_cursor === null || (last && (this.#search.order === "oldest" ? created < last : created > last));
     const missing = [...knownIds].filter((id) => {
       const image = this.#byId.get(id);
       return (
         image &&
         !pageIds.has(id) &&
-        oldest !== undefined &&
-        image.data.created_at > oldest &&
+        isInPage(image) &&
         (!this.#search.status || image.status === this.#search.status)
       );
     });
-    const unfinished = this.#order.filter((id) => {
+    const unfinished = this.#ids.filter((id) => {
       const image = this.#byId.get(id);
       return image && !pageIds.has(id) && !isFinished(image);
     });

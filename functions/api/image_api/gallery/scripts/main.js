@@ -1,26 +1,32 @@
 // The page: connects events to the parts that show them.
 
-import { deleteImage, getImage, isTransient, listImages, messageOf, reprocessImage } from "./api.js";
+import { attempt, imageActions } from "./actions.js";
+import { getImage, isTransient, listImages, messageOf } from "./api.js";
 import { focusCard, render, setPreview } from "./cards.js";
-import { closeViewer, initViewer, openViewer, openImageId, updateViewer } from "./viewer.js";
+import { canRetry, isFinished } from "./display.js";
 import { announce, byId, el, pluralize, setText, toast } from "./dom.js";
 import { initFileSources } from "./file_sources.js";
-import { Images, isFinished } from "./images.js";
+import { Images } from "./images.js";
 import { initKeyDialog } from "./key.js";
-import { clearSearch, currentSearch, highlightMatches, initSearch } from "./search.js";
+import { closeReview, initReview, isReviewOpen, openReview } from "./review.js";
+import { clearSearch, currentSearch, highlightMatches, initSearch, searchTag } from "./search.js";
+import { clearSelection, initSelection, isSelectionOpen, selectAll, toggleSelected } from "./selection.js";
+import { initShortcuts } from "./shortcuts.js";
 import { refreshModel, refreshStatistics } from "./statistics.js";
 import { addUploads, hasUnfinishedUploads, initUploads } from "./uploads.js";
+import { closeViewer, initViewer, openImageId, openViewer, updateViewer } from "./viewer.js";
 
 /** @import { ImageResponse } from "../../../types/api.d.ts" */
 
-const UNDO_SECONDS = 5;
-const MAX_CONCURRENT_RETRIES = 4;
 const PAGE_RETRY_MS = 4000; // if loading the next page failed
 const MODEL_RETRY_MS = 5000; // if loading the caption model's name failed
 const TOP_PIXELS = 300; // if the user has scrolled further down, new images wait behind a button
+const CAPTIONS_STORAGE_NAME = "imgpipe-captions-hidden";
+const REVIEW_HASH = "#review";
 
 const retryAllButton = byId("retry-all", HTMLButtonElement);
 const images = new Images(() => window.scrollY > TOP_PIXELS);
+const actions = imageActions(images);
 let isDrawPending = false;
 /** @type {Set<string>} */
 let unfinishedIds = new Set(); // images to announce when they are done
@@ -30,7 +36,14 @@ let isNotingHiddenUpload = false;
 
 // ---- Display
 
-const cardActions = { open: (/** @type {string} */ id) => void (location.hash = id), retry };
+const cardActions = {
+  open(/** @type {string} */ id, /** @type {Event} */ event) {
+    if (isSelectionOpen()) toggleSelected(id, event);
+    else location.hash = id;
+  },
+  select: toggleSelected,
+  retry: (/** @type {string} */ id) => actions.reprocess([id]),
+};
 
 function draw() {
   if (isDrawPending) return;
@@ -39,10 +52,11 @@ function draw() {
     isDrawPending = false;
     const shown = images.shown();
     const { query, status } = images.search;
-    render(shown, cardActions);
+    render(shown, cardActions, !images.ended && !images.isOutdated);
+    byId("grid").classList.toggle("searching", query !== "");
     highlightMatches(byId("grid"), query);
     setText(byId("found"), query ? foundText(shown.length) : "");
-    retryAllButton.hidden = status !== "failed" || shown.length === 0;
+    retryAllButton.hidden = status !== "failed" || !shown.some(canRetry);
     byId("images").classList.toggle("ended", images.ended);
     drawEmptyState(shown.length);
     const openId = openImageId();
@@ -55,6 +69,7 @@ function draw() {
     announceFinished();
   });
 }
+new ResizeObserver(draw).observe(byId("grid"));
 
 /** @param {number} count */
 function foundText(count) {
@@ -70,19 +85,29 @@ function drawEmptyState(shownCount) {
   empty.hidden = shownCount > 0 || !images.ended || images.problem !== "";
   if (empty.hidden) return;
   const { query, status } = images.search;
-  const hasNoImages = !query && !status;
-  const lines = hasNoImages
-    ? [
-        el("h2", { text: "No pictures yet" }),
-        el("p", {
-          text: "Drop photos anywhere on this page, paste one, or pick some. Each gets thumbnails, its metadata and a caption.",
-        }),
-      ]
-    : [
-        el("h2", { text: "Nothing found" }),
-        el("p", { text: query ? "No image matches your search." : "No images have this status." }),
-      ];
-  empty.replaceChildren(...lines);
+  if (!query && !status) return void empty.replaceChildren(...welcome());
+  empty.replaceChildren(
+    el("h2", { text: "Nothing found" }),
+    el("p", { text: query ? "No image matches your search." : "No images have this status." }),
+    el("button", { type: "button", text: "Show all images", onclick: clearSearch }),
+  );
+}
+
+function welcome() {
+  return [
+    el("h2", { text: "No pictures yet" }),
+    el("p", { text: "Each picture gets thumbnails, its metadata and a caption that you can use as alt text." }),
+    el("button", {
+      type: "button",
+      className: "primary",
+      text: "Add pictures",
+      onclick: () => byId("pick").click(),
+    }),
+    el("p", {
+      className: "by-mouse",
+      text: "You can also drop files or folders anywhere on this page, or paste a picture.",
+    }),
+  ];
 }
 
 function announceFinished() {
@@ -136,8 +161,13 @@ images.on("newer", (number) => {
 images.on("connection", (error) => {
   const offline = byId("offline");
   offline.hidden = !error;
-  setText(offline, error ? `${error.message} Retrying …` : "");
+  setText(offline, error ? connectionText(error.message) : "");
 });
+/** @param {string} message */
+function connectionText(message) {
+  if (!navigator.onLine) return "You are offline. The page continues when the connection is back, uploads too.";
+  return `${message} Retrying …`;
+}
 images.on("polled", () => refreshStatistics().catch(() => {})); // the next round retries
 
 byId("newer").addEventListener("click", () => {
@@ -169,44 +199,13 @@ async function loadMore() {
 
 // ---- Actions
 
-/**
- * Runs an action and shows its error. Resolves to null after an error. Transient errors need no message here: polling
- * shows that the service does not respond.
- * @template T
- * @param {() => Promise<T>} action
- */
-async function attempt(action) {
-  try {
-    return await action();
-  } catch (error) {
-    if (!isTransient(error)) toast(messageOf(error));
-    return null;
-  }
-}
-
-/** @param {string} id */
-async function retry(id) {
-  const response = await attempt(() => reprocessImage(id));
-  if (response) images.put([{ status: response.status, data: response.data, error: null }], { hold: false });
-  images.pollNow();
-}
-
-/** Retries all failed images that match the search, loaded or not. */
+/** Retries all failed images that match the search and may succeed, loaded or not. */
 async function retryAll() {
   retryAllButton.disabled = true;
   try {
-    const ids = await listFailedIds();
-    let done = 0;
-    const worker = async () => {
-      for (let id = ids.pop(); id; id = ids.pop()) {
-        if (await attempt(() => reprocessImage(id))) done += 1;
-      }
-    };
-    await Promise.all(Array.from({ length: MAX_CONCURRENT_RETRIES }, worker));
-    toast(`Reprocessing ${pluralize(done, "image")}.`);
+    await actions.reprocess(await listFailedIds());
   } finally {
     retryAllButton.disabled = false;
-    images.pollNow();
   }
 }
 
@@ -217,50 +216,37 @@ async function listFailedIds() {
   let cursor = null;
   do {
     const page = await listImages({ limit: 100, cursor, query: currentSearch().query, status: "failed" });
-    ids.push(...page.data.map((image) => image.data.image_id));
+    ids.push(...page.data.filter(canRetry).map((image) => image.data.image_id));
     cursor = page.next_cursor;
   } while (cursor);
   return ids;
 }
 
-/** @param {string} id */
-function remove(id) {
-  closeViewer();
-  images.setHidden(id, true);
-  const dismiss = toast("Image deleted", "Undo", {
-    seconds: UNDO_SECONDS,
-    onDismiss: async (reason) => {
-      window.removeEventListener("pagehide", dismiss);
-      if (reason === "action") {
-        images.setHidden(id, false);
-        requestAnimationFrame(() => requestAnimationFrame(() => focusCard(id)));
-        return;
-      }
-      try {
-        await deleteImage(id);
-        images.remove(id);
-      } catch (error) {
-        toast(`The image was not deleted: ${messageOf(error)}`);
-      }
-      images.setHidden(id, false);
-      images.pollNow();
-    },
-  });
-  window.addEventListener("pagehide", dismiss); // leaving the page does not undo
-}
+// ---- The URL names the open image or the review, so that "back" closes it and a link opens it
 
-// ---- The URL names the open image, so that "back" closes it and a link opens it
-
-async function openImageFromHash() {
+async function openHash() {
+  if (location.hash === REVIEW_HASH) return isReviewOpen() ? undefined : openReview();
+  if (isReviewOpen()) closeReview();
   const id = location.hash.slice(1);
   if (!/^img_\w+$/.test(id)) {
     if (openImageId()) closeViewer();
     return;
   }
   if (!images.get(id)) await attempt(() => images.fetchOne(id));
-  if (images.get(id)) openViewer(id);
-  else history.replaceState(null, "", location.pathname + location.search);
+  if (images.get(id)) return openViewer(id);
+  clearHash();
+  if (!byId("offline").hidden) return; // the image may exist
+  toast("There is no image at this link. It was deleted, or the link is incomplete.", "Show all images", {
+    seconds: 30,
+    onDismiss: (reason) => reason === "action" && clearSearch(),
+  });
 }
+
+function clearHash() {
+  if (location.hash) history.replaceState(null, "", location.pathname + location.search);
+}
+
+const openReviewByUrl = () => void (location.hash = REVIEW_HASH);
 
 initViewer({
   get: (id) => images.get(id),
@@ -269,15 +255,46 @@ initViewer({
     const ids = images.shown().map((image) => image.data.image_id);
     return ids.includes(id) ? ids[ids.indexOf(id) + offset] : undefined;
   },
-  retry,
-  remove,
+  retry: (id) => actions.reprocess([id]),
+  remove(id) {
+    closeViewer();
+    actions.remove([id], () => requestAnimationFrame(() => requestAnimationFrame(() => focusCard(id))));
+  },
   onChange: (image) => images.put([image], { hold: false }),
+  // Stepping through images replaces the address, so that "back" leaves the viewer.
+  onOpen: (id) => history.replaceState(null, "", `#${id}`),
   onClose(id) {
-    if (location.hash) history.replaceState(null, "", location.pathname + location.search);
+    clearHash();
     focusCard(id);
   },
+  searchTag(tag) {
+    closeViewer();
+    searchTag(tag);
+  },
 });
-window.addEventListener("hashchange", openImageFromHash);
+initReview({
+  onChange: (image) => images.put([image], { hold: false }),
+  onClose() {
+    if (location.hash === REVIEW_HASH) clearHash();
+    byId("open-review").focus();
+  },
+});
+window.addEventListener("hashchange", openHash);
+byId("open-review").addEventListener("click", openReviewByUrl);
+initSelection(images, actions);
+initShortcuts({ review: openReviewByUrl, selectAll, clearSelection });
+
+/** @param {boolean} isHidden */
+function hideCaptions(isHidden) {
+  document.body.classList.toggle("no-captions", isHidden);
+  byId("captions").setAttribute("aria-pressed", String(!isHidden));
+}
+hideCaptions(localStorage.getItem(CAPTIONS_STORAGE_NAME) === "true");
+byId("captions").addEventListener("click", () => {
+  const isHidden = !document.body.classList.contains("no-captions");
+  hideCaptions(isHidden);
+  localStorage.setItem(CAPTIONS_STORAGE_NAME, String(isHidden));
+});
 
 // ---- Added files
 
@@ -298,7 +315,7 @@ window.addEventListener("beforeunload", (event) => hasUnfinishedUploads() && eve
 initKeyDialog();
 await initSearch((search) => attempt(() => images.find(search)));
 images.start();
-openImageFromHash();
+openHash();
 for (;;) {
   const delay = await attempt(refreshModel);
   if (delay === 0) break;

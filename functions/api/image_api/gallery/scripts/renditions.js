@@ -36,7 +36,7 @@ export function renditionFor(renditions, { width, height, fit }) {
 }
 
 /** Whether the user asked for a reduced data usage. */
-const savesData = () => "connection" in navigator && Object(navigator.connection).saveData === true;
+export const savesData = () => "connection" in navigator && Object(navigator.connection).saveData === true;
 
 /** @param {HTMLImageElement} img */
 async function load(img) {
@@ -72,6 +72,18 @@ export function showRendition(img, id, rendition) {
   }
   pending.set(img, { id, rendition, shownKey });
   observer.observe(img);
+}
+
+/**
+ * Loads a rendition into the browser's cache.
+ * @param {string} id
+ * @param {Rendition} rendition
+ */
+export function preloadRendition(id, rendition) {
+  if (savesData()) return;
+  if (hasKey())
+    getRenditionBlob(id, rendition).catch(() => {}); // it is loaded again when it is shown
+  else new Image().src = renditionUrl(id, rendition);
 }
 
 /**

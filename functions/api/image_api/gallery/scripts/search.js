@@ -1,15 +1,21 @@
-// The search box and the status filter: their values are in the address, and matching words are highlighted.
+// The search box, the chips and the order: their values are in the address, and matching words are highlighted.
 
-import { byId } from "./dom.js";
+import { byId, el } from "./dom.js";
 
 /** @import { Status } from "../../../types/api.d.ts" */
-/** @typedef {{ query: string, status: Status | "" }} Search */
+/** @typedef {"newest" | "oldest"} Order */
+/** @typedef {{ query: string, status: Status | "", order: Order }} Search */
 
 const PAUSE_MS = 250; // after the last keystroke
 const HIGHLIGHT_NAME = "search";
+const TAG_TERM = /(?<=^|\s)tag:(?:"([^"]*)"|([^\s"]+))\s*/gi;
 
 const queryInput = byId("search", HTMLInputElement);
-const statusSelect = byId("status", HTMLSelectElement);
+const orderSelect = byId("order", HTMLSelectElement);
+/** @type {NodeListOf<HTMLButtonElement>} */
+const statusChips = document.querySelectorAll("#statuses [data-status]");
+/** @type {Status | ""} */
+let status = "";
 /** @type {number | undefined} */
 let timer;
 
@@ -20,13 +26,50 @@ let timer;
 export const currentSearch = () => ({
   // A space at the end says that the last word is complete, so it stays.
   query: queryInput.value.trimStart(),
-  status: /** @type {Status | ""} */ (statusSelect.value),
+  status,
+  order: orderSelect.value === "oldest" ? "oldest" : "newest",
 });
 
-/** Empties the search box and the status filter, as the user would. */
+/** Shows all images again, in the same order. */
 export function clearSearch() {
-  queryInput.value = statusSelect.value = "";
+  queryInput.value = "";
+  setStatus("");
   queryInput.dispatchEvent(new Event("change"));
+}
+
+/**
+ * Searches for all images with a tag.
+ * @param {string} tag
+ */
+export function searchTag(tag) {
+  setStatus("");
+  queryInput.value = `tag:"${tag.replaceAll('"', " ")}"`;
+  queryInput.dispatchEvent(new Event("change"));
+}
+
+/** @param {string | null} value */
+function setStatus(value) {
+  const known = [...statusChips].find((chip) => chip.dataset.status === value);
+  status = /** @type {Status | ""} */ (known?.dataset.status ?? "");
+  for (const chip of statusChips) chip.setAttribute("aria-pressed", String(chip.dataset.status === status));
+}
+
+/** Shows the tags in the query as chips, which remove them. */
+function showTagChips() {
+  const chips = [...queryInput.value.matchAll(TAG_TERM)].map(([term, phrase, word]) =>
+    el("button", {
+      type: "button",
+      className: "chip",
+      text: `tag: ${phrase ?? word} ×`,
+      "aria-label": `Remove the tag ${phrase ?? word} from the search`,
+      onclick() {
+        queryInput.value = queryInput.value.replace(term, "").trim();
+        queryInput.dispatchEvent(new Event("change"));
+        queryInput.focus();
+      },
+    }),
+  );
+  byId("tag-chips").replaceChildren(...chips);
 }
 
 /**
@@ -34,25 +77,31 @@ export function clearSearch() {
  * @param {(search: Search) => Promise<unknown>} onSearch
  */
 export async function initSearch(onSearch) {
+  /** @param {URLSearchParams} parameters */
+  const addressed = (parameters) => ["q", "status", "order"].map((name) => parameters.get(name) ?? "").join("\n");
+  let shownAddress = "";
   const readAddress = () => {
     const parameters = new URLSearchParams(location.search);
+    shownAddress = addressed(parameters);
     queryInput.value = parameters.get("q") ?? "";
-    statusSelect.value = parameters.get("status") ?? "";
-    if (statusSelect.selectedIndex < 0) statusSelect.value = "";
+    orderSelect.value = parameters.get("order") === "oldest" ? "oldest" : "newest";
+    setStatus(parameters.get("status"));
+    showTagChips();
     return onSearch(currentSearch());
   };
   const search = () => {
     clearTimeout(timer);
     const parameters = new URLSearchParams(location.search);
-    const { query, status } = currentSearch();
-    for (const [name, value] of Object.entries({ q: query, status })) {
+    const { query, order } = currentSearch();
+    for (const [name, value] of Object.entries({ q: query, status, order: order === "newest" ? "" : order })) {
       if (value) parameters.set(name, value);
       else parameters.delete(name);
     }
+    showTagChips();
+    if (addressed(parameters) === shownAddress) return;
+    shownAddress = addressed(parameters);
     const text = parameters.toString();
-    const address = location.pathname + (text && `?${text}`);
-    if (address === location.pathname + location.search) return;
-    history.replaceState(null, "", address + location.hash);
+    history.replaceState(null, "", location.pathname + (text && `?${text}`) + location.hash);
     onSearch(currentSearch());
   };
   queryInput.addEventListener("input", () => {
@@ -60,12 +109,16 @@ export async function initSearch(onSearch) {
     timer = setTimeout(search, PAUSE_MS);
   });
   queryInput.addEventListener("change", search);
-  statusSelect.addEventListener("change", search);
+  orderSelect.addEventListener("change", search);
+  for (const chip of statusChips) {
+    chip.addEventListener("click", () => {
+      setStatus(chip.dataset.status ?? "");
+      search();
+    });
+  }
   window.addEventListener("popstate", () => {
-    const { query, status } = currentSearch();
-    const parameters = new URLSearchParams(location.search);
     // Opening and closing an image changes only the hash.
-    if ((parameters.get("q") ?? "") !== query || (parameters.get("status") ?? "") !== status) readAddress();
+    if (addressed(new URLSearchParams(location.search)) !== shownAddress) readAddress();
   });
   await readAddress();
 }

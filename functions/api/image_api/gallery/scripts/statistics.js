@@ -1,7 +1,7 @@
-// The statistics: totals, rates, and the processing times as a small chart.
+// The statistics: one line, which opens to totals, rates, and the processing times as a small chart.
 
 import { getHealth, getStatistics } from "./api.js";
-import { byId, formatSeconds, renderIfChanged, setText, svg } from "./dom.js";
+import { byId, formatSeconds, pluralize, renderIfChanged, setText, svg } from "./dom.js";
 
 /** @import { ProcessingTimes } from "../../../types/api.d.ts" */
 
@@ -72,6 +72,23 @@ export async function refreshStatistics() {
   const finished = stats.success + stats.failed;
   setTile("success", "small", finished ? stats.success_rate : "");
   setTile("failed", "small", finished ? stats.failure_rate : "");
+  document.querySelector(".tile.failed")?.classList.toggle("none", stats.failed === 0);
+  for (const [name, count] of Object.entries({ "": stats.total, failed: stats.failed })) {
+    const shown = document.querySelector(`#statuses [data-status="${name}"] .count`);
+    if (shown) setText(shown, count ? count.toLocaleString("en") : "");
+  }
+  const median = stats.processing_time_seconds.p50;
+  setText(
+    byId("summary"),
+    [
+      pluralize(stats.total, "image"),
+      finished && `${stats.success_rate} successful`,
+      median !== null && `median ${formatSeconds(median)}`,
+      stats.in_progress && `${stats.in_progress.toLocaleString("en")} in progress`,
+    ]
+      .filter(Boolean)
+      .join(" · "),
+  );
   renderIfChanged(byId("times"), stats.processing_time_seconds, (times) => [
     chart(times, stats.average_processing_time_seconds),
   ]);
@@ -93,7 +110,6 @@ export async function refreshModel() {
   byId("demo").hidden = !isDemo;
   byId("demo-remedy").hidden = Boolean(next);
   setText(byId("demo-progress"), next ? `${next.name} is being downloaded: ${next.percent}%` : "");
-  byId("model").classList.toggle("warning", isDemo);
   if (next) return DOWNLOAD_POLL_MS;
   return model && !isDemo ? 0 : MODEL_POLL_MS;
 }

@@ -4,6 +4,8 @@ import { ApiError, isTransient } from "./api.js";
 import { announce, byId, el, formatFileSize, pluralize, setText } from "./dom.js";
 import { uploadFile } from "./transfer.js";
 
+/** @import { Preview } from "./cards.js" */
+
 /** @typedef {"waiting" | "sending" | "done" | "failed" | "canceled"} UploadState */
 /** @typedef {ReturnType<typeof create>} Upload */
 
@@ -11,26 +13,39 @@ const MAX_CONCURRENT_UPLOADS = 3;
 const MAX_ATTEMPTS = 4;
 const BASE_DELAY_MS = 500;
 const MAX_PREVIEW_BYTES = 20_000_000;
+const PREVIEW_MS = 500; // as long as an uploaded image waits for the size of its preview
+const LONG_NAME = 24; // characters
+const TAIL_LENGTH = 12; // characters at the end of a long name that are always visible
+const PERMANENT_STATUSES = new Set([400, 413, 415, 422]); // the same file would be refused again
 
 /** @type {Upload[]} */
 const uploads = [];
 let activeCount = 0;
-/** @type {(imageId: string, previewUrl: string | null) => void} */
+/** @type {(imageId: string, preview: Preview | null) => void} */
 let onUploaded = () => {};
 
 /**
  * Sets up the list.
- * @param {(imageId: string, previewUrl: string | null) => void} listener called for each uploaded file
+ * @param {(imageId: string, preview: Preview | null) => void} listener called for each uploaded file
  */
 export function initUploads(listener) {
   onUploaded = listener;
   byId("uploads-retry").addEventListener("click", () =>
-    uploads.filter((upload) => upload.state === "failed").forEach(retry),
+    uploads.filter((upload) => upload.state === "failed" && upload.canRetry).forEach(retry),
   );
+  byId("uploads-fold").addEventListener("click", () => fold(!byId("uploads").classList.contains("folded")));
   byId("uploads-cancel").addEventListener("click", () => uploads.filter(isUnfinished).forEach(cancel));
   byId("uploads-clear").addEventListener("click", () =>
     uploads.filter((upload) => !isUnfinished(upload)).forEach(remove),
   );
+}
+
+/** @param {boolean} isFolded */
+function fold(isFolded) {
+  byId("uploads").classList.toggle("folded", isFolded);
+  const button = byId("uploads-fold");
+  button.setAttribute("aria-expanded", String(!isFolded));
+  setText(button, isFolded ? "Show" : "Hide");
 }
 
 /**
@@ -56,14 +71,23 @@ function create(file) {
   const note = el("span", { className: "note", text: formatFileSize(file.size) });
   const button = el("button", {
     type: "button",
-    onclick: () => (isUnfinished(upload) ? cancel(upload) : retry(upload)),
+    onclick: () => (isUnfinished(upload) ? cancel : upload.canRetry ? retry : remove)(upload),
   });
-  const name = el("span", { className: "file", dir: "auto", text: file.name });
+  // Only the middle of a long name is left out: its end distinguishes files.
+  const characters = [...file.name];
+  const split = characters.length > LONG_NAME ? characters.length - TAIL_LENGTH : characters.length;
+  const name = el(
+    "span",
+    { className: "file", title: file.name },
+    el("span", { className: "head", dir: "auto", text: characters.slice(0, split).join("") }),
+    el("span", { className: "tail", dir: "auto", text: characters.slice(split).join("") }),
+  );
   const upload = {
     file,
     state: /** @type {UploadState} */ ("waiting"),
     key: randomKey(),
     isRejected: false, // by the API or the bucket
+    canRetry: true,
     controller: new AbortController(), // of the current attempt
     row: el("li", {}, name, bar, note, button),
     bar,
@@ -96,19 +120,40 @@ async function start(upload) {
     const id = await withRetries(upload, () =>
       uploadFile(upload.file, upload.key, upload.controller.signal, (sent) => showProgress(upload, sent)),
     );
-    const preview = upload.file.size <= MAX_PREVIEW_BYTES ? URL.createObjectURL(upload.file) : null;
     setState(upload, "done", "Uploaded");
-    onUploaded(id, preview);
+    onUploaded(id, await previewOf(upload.file));
     remove(upload);
   } catch (error) {
     if (upload.controller.signal.aborted) setState(upload, "canceled", "Canceled");
     else {
       upload.isRejected = error instanceof ApiError && !error.isTransient;
+      upload.canRetry = !(error instanceof ApiError && PERMANENT_STATUSES.has(error.status));
       setState(upload, "failed", error instanceof ApiError ? error.message : "The file could not be read.");
     }
   }
   activeCount -= 1;
   startNext();
+}
+
+/**
+ * Returns a picture to show until the thumbnail exists; null if the browser cannot show the file soon.
+ * @param {File} file
+ * @returns {Promise<Preview | null>}
+ */
+async function previewOf(file) {
+  if (file.size > MAX_PREVIEW_BYTES) return null;
+  const url = URL.createObjectURL(file);
+  const picture = new Image();
+  const size = new Promise((resolve) => {
+    picture.onload = () => resolve(picture.naturalWidth / picture.naturalHeight);
+    picture.onerror = () => resolve(0);
+    setTimeout(resolve, PREVIEW_MS, 0);
+  });
+  picture.src = url;
+  const ratio = /** @type {number} */ (await size);
+  if (ratio) return { url, ratio };
+  URL.revokeObjectURL(url);
+  return null;
 }
 
 /**
@@ -184,8 +229,10 @@ function setState(upload, state, note) {
 /** @param {Upload} upload */
 function updateRow(upload) {
   upload.row.dataset.state = upload.state;
-  setText(upload.button, isUnfinished(upload) ? "Cancel" : "Retry");
+  setText(upload.button, isUnfinished(upload) ? "Cancel" : upload.canRetry ? "Retry" : "Remove");
   upload.button.setAttribute("aria-label", `${upload.button.textContent} ${upload.file.name}`);
+  upload.button.hidden = upload.state === "done";
+  upload.bar.hidden = upload.state === "failed" || upload.state === "canceled";
 }
 
 function updateSummary() {
@@ -193,7 +240,7 @@ function updateSummary() {
   const failed = uploads.filter((upload) => upload.state === "failed").length;
   const finished = uploads.length - unfinished;
   byId("uploads").hidden = uploads.length === 0;
-  byId("uploads-retry").hidden = failed === 0;
+  byId("uploads-retry").hidden = !uploads.some((upload) => upload.state === "failed" && upload.canRetry);
   byId("uploads-cancel").hidden = unfinished === 0;
   byId("uploads-clear").hidden = finished === 0;
   const parts = [unfinished && `${pluralize(unfinished, "file")} left`, failed && `${failed} failed`].filter(

@@ -1,14 +1,13 @@
-// The dialog of one image: the large picture, its details, and the actions.
+// The viewer: one image fills the window, with its texts, facts and actions beside it.
 
-import { getOriginalBlob, getOriginalUrl, getRenditionBlob, messageOf } from "./api.js";
+import { getOriginalUrl, getRenditionBlob, messageOf, patchImage } from "./api.js";
 import { detailsForm } from "./details_form.js";
-import { altText, caption, failureReason, progress, title } from "./display.js";
-import { byId, el, formatFileSize, renderIfChanged, setText, toast } from "./dom.js";
-import { showExif, showMetadata } from "./metadata.js";
-import { drawPlaceholder } from "./placeholders.js";
-import { renditionFor, replaceRendition, showRendition } from "./renditions.js";
+import { caption, confidence, failureReason, progress, title } from "./display.js";
+import { byId, clickLink, copyText, el, renderIfChanged, setText, toast } from "./dom.js";
+import { showExif, showFacts, showFileDetails } from "./metadata.js";
+import { createStage, preload } from "./stage.js";
 
-/** @import { ImageResponse, Metadata, Rendition } from "../../../types/api.d.ts" */
+/** @import { ImageResponse, Rendition } from "../../../types/api.d.ts" */
 
 /**
  * @typedef {object} ViewerActions
@@ -18,16 +17,15 @@ import { renditionFor, replaceRendition, showRendition } from "./renditions.js";
  * @property {(id: string) => void} retry
  * @property {(id: string) => void} remove
  * @property {(image: ImageResponse) => void} onChange called with an image whose texts have changed
+ * @property {(id: string) => void} onOpen
  * @property {(id: string) => void} onClose
+ * @property {(tag: string) => void} searchTag
  */
 
 /** @typedef {ReturnType<typeof build>} Parts the elements of the open image, and its id */
 
-const BROWSER_FORMATS = new Set(["jpeg", "png", "gif", "webp", "avif", "bmp"]); // originals that browsers can show
-const ANIMATED_FORMATS = new Set(["gif", "webp", "png", "avif"]); // a JPEG of several pictures does not play
-const LONG = 4; // times as long as wide: a picture that would be a stripe in the dialog, so it scrolls
-
 const dialog = byId("viewer", HTMLDialogElement);
+const content = byId("viewer-content");
 /** @type {Parts | null} */
 let parts = null;
 /** @type {ViewerActions} */
@@ -39,32 +37,50 @@ export function initViewer(viewerActions) {
   dialog.addEventListener("close", () => {
     const id = parts?.id;
     parts = null;
-    dialog.replaceChildren();
+    content.replaceChildren();
     if (id) actions.onClose(id);
   });
-  // A click on the backdrop hits the dialog itself.
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("keydown", (event) => {
-    // In the form, switching images would discard the typed text. A long picture scrolls.
-    if (event.target instanceof Element && event.target.closest("form, .frame.long")) return;
-    if (event.key === "ArrowLeft") step(-1);
-    else if (event.key === "ArrowRight") step(1);
+    // In the form, other keys would discard or change the typed text.
+    if (event.target instanceof Element && event.target.closest("form")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (parts && onKey(event.key, parts)) event.preventDefault();
   });
 }
 
 /**
- * Shows an image in the dialog.
+ * Returns whether the key did something.
+ * @param {string} key
+ * @param {Parts} viewer
+ */
+function onKey(key, { stage: { zoom } }) {
+  /** @type {Record<string, () => void>} */
+  const keys = { "+": zoom.zoomIn, "=": zoom.zoomIn, "-": zoom.zoomOut, 0: zoom.fit, 1: zoom.actual };
+  /** @type {Record<string, [number, number]>} */
+  const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  const arrow = arrows[key];
+  if (keys[key]) keys[key]();
+  else if (arrow && zoom.isZoomed()) zoom.pan(...arrow);
+  else if (arrow?.[0]) step(arrow[0]);
+  else return false;
+  return true;
+}
+
+/**
+ * Shows an image in the viewer.
  * @param {string} id
  */
 export function openViewer(id) {
   const image = actions.get(id);
   if (!image) return;
   parts = build(image);
-  dialog.replaceChildren(parts.header, parts.body);
-  updateViewer(image);
+  content.replaceChildren(parts.stageArea, parts.about);
   if (!dialog.open) dialog.showModal();
+  updateViewer(image);
   parts.close.focus();
+  actions.onOpen(id);
   actions.refresh(id); // the listed data may be outdated
+  for (const offset of [1, -1]) preload(actions.get(actions.neighbor(id, offset) ?? ""));
 }
 
 /** The id of the open image, or null. */
@@ -84,114 +100,112 @@ const button = (text, onclick, properties = {}) => el("button", { type: "button"
 /** @param {ImageResponse} image */
 function build(image) {
   const id = image.data.image_id;
+  const stage = createStage(id, { onSwipe: step });
+  const { zoom } = stage;
+  const close = button("←", () => dialog.close(), { className: "close", "aria-label": "Close" });
+  const previous = button("‹", () => step(-1), { className: "step previous", "aria-label": "Previous image" });
+  const next = button("›", () => step(1), { className: "step next", "aria-label": "Next image" });
+  const tools = el(
+    "div",
+    { className: "tools", role: "toolbar", "aria-label": "View" },
+    close,
+    el("span", { className: "space" }),
+    button("−", zoom.zoomOut, { className: "fine", "aria-label": "Zoom out" }),
+    stage.percent,
+    button("+", zoom.zoomIn, { className: "fine", "aria-label": "Zoom in" }),
+    button("Fit", zoom.fit),
+    button("100%", zoom.actual),
+    button("Copy link", () => copyText(location.href, "Link")),
+    button("Open original", () => attempt(stage.openOriginal)),
+  );
   const heading = el("h2", { id: "viewer-title", dir: "auto" });
-  const placeholder = el("canvas", { "aria-hidden": "true", width: 0, height: 0 });
-  const picture = el("img", { alt: "", decoding: "async" });
-  picture.addEventListener("load", () => (placeholder.hidden = true));
-  const frame = el("div", { className: "frame" }, placeholder, picture);
-  const original = button("", () => parts && showOriginal(parts), { className: "original" });
-  const caption = el("p", { className: "caption", dir: "auto" });
-  const model = el("p", { className: "model" });
+  const captionText = el("p", { className: "caption", dir: "auto" });
+  const model = el("span");
+  const accept = button("Use as alt text", () => parts && acceptCaption(parts), { className: "link" });
   const state = el("p", { className: "state" });
   const duplicate = el("p", { className: "duplicate" });
-  const metadata = el("dl", { className: "metadata" });
+  const facts = el("dl", { className: "metadata" });
   const exif = el("div", { className: "exif" });
-  const close = button("Close", () => dialog.close(), { className: "close" });
-  const previous = button("‹", () => step(-1), { className: "step", "aria-label": "Previous image" });
-  const next = button("›", () => step(1), { className: "step", "aria-label": "Next image" });
-  const retry = button("Process again", () => actions.retry(id));
-  const remove = button("Delete", () => actions.remove(id), { className: "danger" });
+  const file = el("details", { className: "file" });
+  const tags = el("div", { className: "tag-links" });
   const form = detailsForm(image, actions.onChange);
   const downloads = el("div", { className: "buttons", role: "group", "aria-label": "Download" });
-  const buttons = el("div", { className: "buttons" }, retry, remove);
-  const about = [caption, model, state, duplicate, downloads, form.node, metadata, exif, buttons];
+  const buttons = el(
+    "div",
+    { className: "buttons" },
+    button("Reprocess", () => actions.retry(id)),
+    button("Delete", () => actions.remove(id), { className: "danger" }),
+  );
+  const by = el("p", { className: "model" }, model, accept);
   return {
     id,
-    header: el("header", {}, heading, previous, next, close),
-    body: el(
-      "div",
-      { className: "body" },
-      el("div", { className: "shown" }, frame, original),
-      el("div", { className: "about" }, about),
+    stage,
+    stageArea: el("div", { className: "stage-area" }, stage.node, tools, previous, next),
+    about: el(
+      "aside",
+      { className: "about" },
+      heading,
+      captionText,
+      by,
+      state,
+      duplicate,
+      tags,
+      form.node,
+      facts,
+      downloads,
+      buttons,
+      exif,
+      file,
     ),
     heading,
-    frame,
-    picture,
-    placeholder,
-    original,
-    caption,
+    captionText,
     model,
+    accept,
+    by,
     state,
     duplicate,
-    metadata,
+    facts,
     exif,
+    file,
+    tags,
     close,
     previous,
     next,
     form,
     downloads,
-    showsOriginal: false,
+    image,
   };
 }
 
 /**
- * Updates the dialog, but keeps text that the user is typing.
+ * Updates the viewer, but keeps text that the user is typing.
  * @param {ImageResponse} image
  */
 export function updateViewer(image) {
   if (!parts || image.data.image_id !== parts.id) return;
   const { data } = image;
   const { metadata } = data;
+  parts.image = image;
   setText(parts.heading, title(image));
-  setText(parts.caption, caption(image));
-  setText(parts.model, metadata?.caption_model ? `Caption by ${metadata.caption_model}` : "");
+  setText(parts.captionText, caption(image));
+  setText(parts.model, [metadata?.caption_model, confidence(image)].filter(Boolean).join(" · "));
+  parts.by.hidden = !caption(image);
+  parts.accept.hidden = data.alt_text === caption(image);
   setText(
     parts.state,
     failureReason(image) ? `Failed: ${failureReason(image)} (${image.error?.code ?? "error"})` : progress(image),
   );
   parts.state.dataset.status = image.status;
   if (metadata?.duplicate_of) showDuplicate(parts.duplicate, metadata.duplicate_of);
-  parts.picture.alt = altText(image);
   showDownloads(parts.downloads, image);
-  showPicture(parts, metadata, data.renditions ?? []);
+  showTags(parts.tags, data.tags);
+  parts.stage.update(image);
   parts.previous.disabled = !actions.neighbor(parts.id, -1);
   parts.next.disabled = !actions.neighbor(parts.id, 1);
   parts.form.update(image);
-  showMetadata(parts.metadata, image);
+  showFacts(parts.facts, image);
   showExif(parts.exif, metadata?.exif ?? {}, metadata?.gps);
-}
-
-/**
- * Shows the rendition that fits, and offers the original.
- * @param {Parts} viewer
- * @param {Metadata | null} metadata
- * @param {Rendition[]} renditions
- */
-function showPicture(viewer, metadata, renditions) {
-  const { frame, picture, placeholder, original } = viewer;
-  picture.hidden = !renditions.length;
-  original.classList.toggle("absent", !metadata || viewer.showsOriginal);
-  if (!metadata) return;
-  original.hidden = !BROWSER_FORMATS.has(metadata.format);
-  const { width, height } = metadata;
-  const isLong = Math.max(width / height, height / width) > LONG;
-  frame.classList.toggle("see-through", metadata.has_alpha ?? false);
-  frame.classList.toggle("long", isLong);
-  if (isLong) frame.tabIndex = 0; // for scrolling with the keyboard
-  // Reserve the space of the original, so that nothing moves when it replaces the rendition.
-  frame.style.setProperty("--width", String(width));
-  frame.style.setProperty("--height", String(height));
-  if (metadata.placeholder && !viewer.showsOriginal) drawPlaceholder(placeholder, metadata.placeholder);
-  setText(original, originalLabel(metadata));
-  const box = { width: window.innerWidth, height: window.innerHeight, fit: /** @type {const} */ ("contain") };
-  const rendition = renditionFor(renditions, box);
-  if (rendition && !viewer.showsOriginal) showRendition(picture, viewer.id, rendition);
-}
-
-/** @param {Metadata} metadata */
-function originalLabel({ format, frames, size_bytes }) {
-  const isAnimation = (frames ?? 1) > 1 && ANIMATED_FORMATS.has(format);
-  return `${isAnimation ? "Play" : "Show"} the original (${formatFileSize(size_bytes)})`;
+  showFileDetails(parts.file, image);
 }
 
 /**
@@ -207,6 +221,23 @@ function showDuplicate(line, original) {
 }
 
 /**
+ * Tags as links to all images with the same tag.
+ * @param {HTMLElement} group
+ * @param {string[]} shown
+ */
+function showTags(group, shown) {
+  renderIfChanged(group, shown, (tags) =>
+    tags.map((tag) =>
+      button(tag, () => actions.searchTag(tag), {
+        className: "chip",
+        dir: "auto",
+        title: "Show all with this tag",
+      }),
+    ),
+  );
+}
+
+/**
  * @param {HTMLElement} group
  * @param {ImageResponse} image
  */
@@ -214,8 +245,8 @@ function showDownloads(group, image) {
   const id = image.data.image_id;
   renderIfChanged(group, image.data.renditions ?? [], (renditions) => [
     el("span", { text: "Download:" }),
-    button("Original", () => downloadOriginal(id)),
-    ...renditions.map((one) => button(capitalized(one.name), () => downloadRendition(id, one))),
+    button("Original", () => attempt(async () => clickLink(await getOriginalUrl(id)))),
+    ...renditions.map((one) => button(capitalized(one.name), () => attempt(() => downloadRendition(id, one)))),
   ]);
 }
 
@@ -223,31 +254,15 @@ function showDownloads(group, image) {
 const capitalized = (name) => name.charAt(0).toUpperCase() + name.slice(1);
 
 /**
- * Replaces the rendition with the original.
+ * Makes the caption the alt text, as if the user had written it.
  * @param {Parts} viewer
  */
-async function showOriginal(viewer) {
-  viewer.original.disabled = true;
-  try {
-    const url = URL.createObjectURL(await getOriginalBlob(viewer.id));
-    const original = new Image();
-    original.src = url;
-    await original.decode();
-    viewer.showsOriginal = true;
-    viewer.original.classList.add("absent");
-    replaceRendition(viewer.picture, url);
-    setTimeout(() => URL.revokeObjectURL(url), 10_000); // it has been shown by then
-  } catch {
-    // The bucket may not allow this page to read it, or the browser cannot show it.
-    toast("The original cannot be shown here. Download it instead.");
-  } finally {
-    viewer.original.disabled = false;
-  }
-}
-
-/** @param {string} id */
-async function downloadOriginal(id) {
-  await attempt(async () => clickLink(await getOriginalUrl(id)));
+async function acceptCaption({ id, image, accept }) {
+  accept.disabled = true;
+  await attempt(async () =>
+    actions.onChange(await patchImage(id, { alt_text_from: "caption" }, image.data.text_etag)),
+  );
+  accept.disabled = false;
 }
 
 /**
@@ -255,11 +270,9 @@ async function downloadOriginal(id) {
  * @param {Rendition} rendition
  */
 async function downloadRendition(id, rendition) {
-  await attempt(async () => {
-    const url = URL.createObjectURL(await getRenditionBlob(id, rendition));
-    clickLink(url, `${id}-${rendition.name}.${rendition.format === "jpeg" ? "jpg" : rendition.format}`);
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
-  });
+  const url = URL.createObjectURL(await getRenditionBlob(id, rendition));
+  clickLink(url, `${id}-${rendition.name}.${rendition.format === "jpeg" ? "jpg" : rendition.format}`);
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
 /** @param {() => Promise<void>} action */
@@ -269,12 +282,4 @@ async function attempt(action) {
   } catch (error) {
     toast(messageOf(error));
   }
-}
-
-/**
- * @param {string} href
- * @param {string} [download] the file name
- */
-function clickLink(href, download = "") {
-  el("a", { href, download, rel: "noopener" }).click();
 }

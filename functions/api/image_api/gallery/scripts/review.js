@@ -1,0 +1,201 @@
+// The review: one image after the other whose caption nobody has accepted, replaced or declared needless yet.
+
+import { hasStatus, listImages, messageOf, patchImage } from "./api.js";
+import { caption, confidence, title } from "./display.js";
+import { byId, pluralize, setText, toast } from "./dom.js";
+import { createStage, preload } from "./stage.js";
+
+/** @import { ImagePatch, ImageResponse } from "../../../types/api.d.ts" */
+
+/**
+ * @typedef {object} Decision the image at this place of the queue, and its ETag once the decision is saved
+ * @property {number} place
+ * @property {Promise<string | null>} [etag] undefined if the image was skipped; null if nothing was saved
+ */
+
+const PAGE_SIZE = 30;
+
+const dialog = byId("review", HTMLDialogElement);
+const form = byId("review-form", HTMLFormElement);
+const text = byId("review-text", HTMLTextAreaElement);
+const buttons = {
+  accept: byId("review-accept", HTMLButtonElement),
+  edit: byId("review-edit", HTMLButtonElement),
+  decorative: byId("review-decorative", HTMLButtonElement),
+  next: byId("review-next", HTMLButtonElement),
+  undo: byId("review-undo", HTMLButtonElement),
+};
+
+/** @type {ImageResponse[]} */
+let queue = [];
+let place = 0; // of the image that is shown
+let total = 0;
+/** @type {string | null} */
+let cursor = null;
+/** @type {Decision[]} */
+let decisions = [];
+/** @type {(image: ImageResponse) => void} */
+let onChange = () => {};
+
+/** @param {{ onChange: (image: ImageResponse) => void, onClose: () => void }} events */
+export function initReview(events) {
+  onChange = events.onChange;
+  dialog.addEventListener("close", events.onClose);
+  byId("review-close").addEventListener("click", () => dialog.close());
+  buttons.accept.addEventListener("click", () => decide({ alt_text_from: "caption" }));
+  buttons.edit.addEventListener("click", edit);
+  buttons.decorative.addEventListener("click", () => decide({ alt_text: "" }));
+  buttons.next.addEventListener("click", skip);
+  buttons.undo.addEventListener("click", undo);
+  byId("review-cancel").addEventListener("click", () => showForm(false));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (text.value.trim()) decide({ alt_text: text.value });
+  });
+  dialog.addEventListener("keydown", onKey);
+}
+
+export const isReviewOpen = () => dialog.open;
+
+export const closeReview = () => dialog.close();
+
+/** Opens the review, with the least certain captions first. */
+export async function openReview() {
+  [queue, place, total, cursor, decisions] = [[], 0, 0, null, []];
+  if (!dialog.open) dialog.showModal();
+  setText(byId("review-progress"), "Loading …");
+  try {
+    await loadPage();
+  } catch (error) {
+    setText(byId("review-progress"), "");
+    toast(messageOf(error));
+  }
+  show();
+}
+
+async function loadPage() {
+  const page = await listImages({ review: "open", limit: PAGE_SIZE, cursor });
+  cursor = page.next_cursor;
+  const known = new Set(queue.map((image) => image.data.image_id));
+  queue.push(...page.data.filter((image) => !known.has(image.data.image_id)));
+  total = Math.max(page.review_count ?? total, queue.length);
+}
+
+/** @param {KeyboardEvent} event */
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target === text) {
+    if (event.key === "Escape") showForm(false);
+    else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) form.requestSubmit();
+    else return;
+    event.preventDefault(); // Escape closes the dialog, Enter adds a line
+    return;
+  }
+  /** @type {Record<string, HTMLButtonElement>} */
+  const keys = { a: buttons.accept, e: buttons.edit, d: buttons.decorative, n: buttons.next, z: buttons.undo };
+  const button = keys[event.key.toLowerCase()];
+  if (!button) return;
+  event.preventDefault();
+  if (!button.disabled && !event.repeat) button.click();
+}
+
+function show() {
+  const image = queue[place];
+  showForm(false);
+  for (const name of /** @type {const} */ (["edit", "decorative", "next"])) buttons[name].disabled = !image;
+  buttons.accept.disabled = !image || !caption(image);
+  buttons.undo.disabled = decisions.length === 0;
+  setText(byId("review-caption"), image ? caption(image) || "No caption" : endText());
+  setText(byId("review-about"), image ? [title(image), confidence(image)].filter(Boolean).join(" · ") : "");
+  setText(
+    byId("review-progress"),
+    image ? `${(place + 1).toLocaleString("en")} of ${total.toLocaleString("en")}` : "",
+  );
+  const stage = image && createStage(image.data.image_id, { onSwipe: (offset) => (offset > 0 ? skip() : undo()) });
+  byId("review-stage").replaceChildren(...(stage ? [stage.node] : []));
+  if (image) stage?.update(image);
+  preload(queue[place + 1]);
+  if (cursor && queue.length - place < PAGE_SIZE / 2) loadPage().catch((error) => toast(messageOf(error)));
+  // The focus stays on the button that was used, if it still can be used.
+  if (!dialog.contains(document.activeElement) || document.activeElement === dialog) buttons.accept.focus();
+}
+
+function endText() {
+  const saved = decisions.filter((decision) => decision.etag).length;
+  return saved
+    ? `Done: ${pluralize(saved, "image")} reviewed.`
+    : "Every image has an alt text. There is nothing to review.";
+}
+
+/** @param {boolean} isShown */
+function showForm(isShown) {
+  form.hidden = !isShown;
+  byId("review-actions").hidden = isShown;
+  if (isShown) text.focus();
+  else if (document.activeElement === document.body) buttons.edit.focus();
+}
+
+function edit() {
+  const image = queue[place];
+  if (!image) return;
+  text.value = caption(image);
+  showForm(true);
+  text.select();
+}
+
+/**
+ * Saves a decision in the background, and shows the next image.
+ * @param {ImagePatch} patch
+ */
+function decide(patch) {
+  const image = queue[place];
+  if (!image) return;
+  decisions.push({ place, etag: save(image, patch) });
+  place += 1;
+  show();
+}
+
+function skip() {
+  if (!queue[place]) return;
+  decisions.push({ place });
+  place += 1;
+  show();
+}
+
+/** Shows the image before, and takes back what was decided about it. */
+async function undo() {
+  const last = decisions.pop();
+  if (!last) return;
+  place = last.place;
+  const image = queue[place];
+  show();
+  const etag = await last.etag;
+  if (etag && image) await save(image, { alt_text: null }, etag);
+}
+
+/**
+ * Resolves to the new ETag of the image's texts, or to null if nothing was saved. Nothing is lost: an image whose decision
+ * could not be saved comes again at the end.
+ * @param {ImageResponse} image
+ * @param {ImagePatch} patch
+ * @param {string} [etag]
+ */
+async function save(image, patch, etag = image.data.text_etag) {
+  try {
+    const { warnings, ...changed } = await patchImage(image.data.image_id, patch, etag);
+    image.data.text_etag = changed.data.text_etag;
+    onChange(changed);
+    if (warnings.length) toast(`Saved. ${warnings.join(" ")}`);
+    return changed.data.text_etag;
+  } catch (error) {
+    if (hasStatus(error, 404)) return null; // deleted since
+    if (hasStatus(error, 412)) toast(`${title(image)}: someone else has changed it. Their text was kept.`);
+    else {
+      queue.push(image);
+      total = Math.max(total, queue.length);
+      toast(`${title(image)} was not saved and comes again at the end. ${messageOf(error)}`);
+      if (place === queue.length - 1) show();
+    }
+    return null;
+  }
+}
