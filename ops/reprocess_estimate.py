@@ -10,7 +10,7 @@ from ops import prices
 from ops.reprocess import Measured, Reprocessed, Times
 from ops.target import Processor
 
-_WRITE_UNITS = 30
+_WRITE_UNITS = 32
 """Of DynamoDB, for a reprocess of only the caption (docs/operations.md, "What a reprocess costs")."""
 _SEARCH_UNITS = 14
 """Half of a caption's words are others."""
