@@ -89,7 +89,7 @@ def _estimate(
         yield f"Time: about {duration(images / rate)}, because --rate sends {rate:g} images per second."
     else:
         yield f"Time: about {duration(seconds)} ({images:,} images × {mean}, {processor.concurrency} at a time)."
-    excess = f" It includes {_NOT_MADE[stage]}, which this run does not make." if stage in _NOT_MADE else ""
+    excess = f" It may include {_NOT_MADE[stage]}, which this run does not make." if stage in _NOT_MADE else ""
     yield f"{mean} is the mean processing time of {found.measured_on}.{excess}"
     if processor.memory_gb is None:
         yield "Cost: none, because the stack is local."
