@@ -159,9 +159,10 @@ docs: $(TEST)  ## Write docs/api.md from the OpenAPI schema, and the reference i
 
 # With PRECISION=int8, captions are compared with those of fp32 on drawn pictures, on the photographs in two packages
 # (PHOTOGRAPHS=1 installs them), and on your own (PICTURES=folder).
-model: $(if $(filter 1,$(VERIFY)),$(REFERENCE),$(RUN)) $(if $(filter 1,$(PHOTOGRAPHS)),$(PHOTOGRAPHS_FOLDER)/installed)  ## Fetch BLIP and export it into models/exported (PRECISION=int8: 8-bit weights; FROM=folder: another checkpoint; TO=folder; VERIFY=1: compare with transformers)
+model: $(if $(filter 1,$(VERIFY)),$(REFERENCE),$(RUN)) $(if $(filter 1,$(PHOTOGRAPHS)),$(PHOTOGRAPHS_FOLDER)/installed)  ## Fetch BLIP and export it into models/exported (PRECISION=int8: 8-bit weights; FROM=folder: another checkpoint; TO=folder; VERIFY=1: compare with transformers; LABELED=folder LOW_CONFIDENCE=0.4: calibrate confidence; CAPTION_LANGUAGE=de)
 	$(BIN)/python -m models.export $(if $(PRECISION),--precision $(PRECISION)) $(if $(FROM),--from $(FROM)) $(if $(TO),--to $(TO)) \
-		$(if $(PICTURES),--pictures $(PICTURES)) $(if $(filter 1,$(VERIFY)),--verify)
+		$(if $(PICTURES),--pictures $(PICTURES)) $(if $(filter 1,$(VERIFY)),--verify) $(if $(LABELED),--labeled $(LABELED)) \
+		$(if $(LOW_CONFIDENCE),--low-confidence $(LOW_CONFIDENCE)) $(if $(CAPTION_LANGUAGE),--language $(CAPTION_LANGUAGE))
 
 model-check: $(RUN)  ## Compare the model folders with their checksums
 	$(BIN)/python -m models.check

@@ -25,7 +25,7 @@ def onnx_first_caption(folder: Path, picture: Path, tokens: int) -> list[int]:
 def _load_captioner(folder: Path, tokens: int) -> Any:
     from image_processor.captioning.onnx_captioner import OnnxCaptioner
 
-    return OnnxCaptioner(folder, prompt="", max_new_tokens=tokens)
+    return OnnxCaptioner(folder, prompt="", max_new_tokens=tokens, may_repeat=True)
 
 
 def transformers_first_caption(folder: Path, picture: Path, tokens: int) -> list[int]:

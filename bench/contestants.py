@@ -55,7 +55,7 @@ def onnx_way(exported: Path, tokens: int) -> Turn:
     """Caption with our engine, like the pipeline."""
     from image_processor.captioning.onnx_captioner import OnnxCaptioner
 
-    captioner = OnnxCaptioner(exported, prompt="", max_new_tokens=tokens)
+    captioner = OnnxCaptioner(exported, prompt="", max_new_tokens=tokens, may_repeat=True)
     return lambda number: captioner.caption_ids(picture(number))
 
 

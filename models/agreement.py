@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from image_core.errors import ModelError
-from image_processor.captioning.caption import Prompt
+from image_processor.captioning.confidence import log_probability
 from image_processor.captioning.model_folder import Agreement, Manifest, WorstPicture, read_manifest
 from image_processor.captioning.onnx_captioner import load_tokenizer
 from image_processor.captioning.onnx_graphs import BoundGraphs
 from image_processor.captioning.preprocess import Preprocessor
+from image_processor.captioning.prompt import Prompt
+from image_processor.captioning.repetition import Repetition, find_repetition
 from models.pictures import Sample
 from models.reference import Reference
 from models.weights import Floats
@@ -36,7 +36,8 @@ class Export:
         self.manifest: Manifest = read_manifest(folder)
         graphs = self.manifest.graphs
         assert graphs is not None
-        self.prompt = Prompt(self.manifest.prompt, load_tokenizer(folder), self.manifest.token_ids.bos)
+        self._tokenizer = load_tokenizer(folder)
+        self.prompt = Prompt(self.manifest.prompt, self._tokenizer, self.manifest.token_ids.bos)
         self.preprocess = Preprocessor(self.manifest.image_size, graphs.image_mean, graphs.image_std)
         length = len(self.prompt.ids) + self.manifest.max_new_tokens
         self._graphs = BoundGraphs(
@@ -44,7 +45,7 @@ class Export:
         )
 
     def generate(self, pixels: Floats, start: list[int], max_new_tokens: int) -> Generated:
-        """Generate tokens like the captioner."""
+        """Generate tokens like the captioner, but do not stop at a repetition."""
         tokens: list[int] = []
         kept: list[Floats] = []
         logits = self._graphs.start(pixels, start)
@@ -61,9 +62,14 @@ class Export:
         kept.extend(self._graphs.step(token).copy() for token in tokens[:-1])
         return kept
 
+    def repetition(self, tokens: list[int]) -> Repetition | None:
+        """The repetition in generated tokens that ends their caption."""
+        return find_repetition(tokens, self._tokenizer.id_to_token, self.manifest.language)
+
     def text(self, tokens: list[int]) -> str:
         """The caption of generated tokens."""
-        return self.prompt.caption([*self.prompt.ids, *tokens]).text or ""
+        found = self.repetition(tokens)
+        return self.prompt.text(tokens[: found.kept] if found else tokens)
 
 
 @dataclass(frozen=True)
@@ -95,10 +101,12 @@ def _compare(export: Export, generate: Generate, samples: Iterable[Sample], refe
     for sample in samples:
         pixels = export.preprocess(sample.picture)
         tokens, expected = generate(pixels, start, limit)
+        if found := export.repetition(tokens):  # later tokens do not change the caption
+            tokens, expected = tokens[: found.seen], expected[: found.seen]
         actual = export.follow(pixels, start, tokens)
         equal = sum(int(logits.argmax()) == token for token, logits in zip(tokens, actual, strict=True))
         difference = sum(
-            abs(_log_probability(ours, token) - _log_probability(theirs, token))
+            abs(log_probability(ours, token) - log_probability(theirs, token))
             for token, ours, theirs in zip(tokens, actual, expected, strict=True)
         )
         compared.append(_Compared(sample, len(tokens), equal, difference))
@@ -135,8 +143,3 @@ def describe(agreement: Agreement, precision: str) -> str:
         f"    {agreement.reference}: {worst.expected}\n"
         f"    {precision}: {worst.actual}"
     )
-
-
-def _log_probability(logits: Floats, token: int) -> float:
-    shifted = logits.astype(np.float64) - float(logits.max())
-    return float(shifted[token] - np.log(np.exp(shifted).sum()))

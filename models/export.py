@@ -14,10 +14,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from image_core.errors import ModelError
+from image_processor.captioning.confidence import LOW_CONFIDENCE
 from image_processor.captioning.model_folder import (
     MANIFEST_NAME,
     MIN_EQUAL_TOKENS,
@@ -35,11 +36,13 @@ from models.blip import Checkpoint, load_checkpoint
 from models.decoder_graph import decoder_graph
 from models.encoder_graph import encoder_graph
 from models.fetch import LICENSE, REPOSITORY, REVISION, HubUnreachable, OnProgress, fetch
+from models.labels import read_labels
 from models.layers import Layers, measure
 from models.manifest import save_manifest, weights_revision, write_manifest
 from models.parity import compare, sample_pictures
 from models.pictures import DRAWN_PICTURES, Compared
 from models.reference import Reference, require_transformers
+from models.reliability import judge_labeled
 from models.self_check import self_check
 from models.weights import weight_files
 
@@ -61,12 +64,15 @@ class Origin:
     license: str
     prompt: str = ""
     max_new_tokens: int = 20
+    language: str = "en"
+    low_confidence: float | None = None
 
 
 def main(arguments: list[str] | None = None, *, on_progress: OnProgress | None = None) -> int:
     """Entry point. Returns the exit code. With `on_progress`, no progress bar of the download is shown."""
     options = _parser().parse_args(arguments)
     try:
+        labels = read_labels(options.labeled) if options.labeled else None
         if options.source is None:
             snapshot = fetch(options.repository, options.revision, on_progress=on_progress)
             folder = snapshot.folder
@@ -74,6 +80,10 @@ def main(arguments: list[str] | None = None, *, on_progress: OnProgress | None =
         else:
             folder = options.source
             origin = origin_of(folder, options.license, options.prompt)
+        if options.language:
+            origin = replace(origin, language=options.language)
+        if options.low_confidence is not None:
+            origin = replace(origin, low_confidence=options.low_confidence)
         export(
             folder,
             options.target,
@@ -82,6 +92,9 @@ def main(arguments: list[str] | None = None, *, on_progress: OnProgress | None =
             verify=options.verify,
             compared=Compared(options.drawn, options.pictures),
         )
+        if labels:
+            print(f"captioning {len(labels.captions)} labeled pictures", flush=True)
+            print(judge_labeled(options.target, labels))
     except HubUnreachable as error:
         print(error, file=sys.stderr)
         return UNREACHABLE
@@ -184,6 +197,8 @@ def origin_of(folder: Path, license: str | None = None, prompt: str | None = Non
             license or known.license,
             known.prompt if prompt is None else prompt,
             known.max_new_tokens,
+            known.language,
+            known.low_confidence,
         )
     weights = next(path for path in weight_files(folder) if path.suffix != ".json")
     return Origin(folder.resolve().name, weights_revision(weights), license or "unknown", prompt or "")
@@ -196,6 +211,8 @@ def _describe(checkpoint: Checkpoint, folder: Path, origin: Origin, precision: P
         name=origin.name,
         revision=origin.revision,
         license=origin.license,
+        language=origin.language,
+        low_confidence=origin.low_confidence,
         prompt=origin.prompt,
         image_size=checkpoint.vision.image_size,
         token_ids=TokenIds(bos=text.bos_token_id, eos=text.sep_token_id, pad=text.pad_token_id),
@@ -232,6 +249,13 @@ def _replacing(target: Path) -> Iterator[Path]:
         folder.rename(target)
 
 
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise ValueError
+    return share
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m models.export", description=__doc__)
     parser.add_argument("--from", dest="source", type=Path, metavar="FOLDER", help="a BLIP captioning checkpoint")
@@ -251,6 +275,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pictures", type=Path, metavar="FOLDER", help="also compare the captions of your own pictures"
     )
+    parser.add_argument(
+        "--labeled",
+        type=Path,
+        metavar="FOLDER",
+        help="print how reliable the confidence is for these labeled pictures, and suggest a threshold",
+    )
+    parser.add_argument(
+        "--low-confidence",
+        type=_share,
+        metavar="0..1",
+        help="flag captions below this confidence; default: from the checkpoint's model.json, else "
+        f"{LOW_CONFIDENCE}, which nobody calibrated",
+    )
+    parser.add_argument("--language", help="language of the captions (BCP 47); default: from model.json, else en")
     parser.add_argument("--repository", default=REPOSITORY, help="repository on the hub; default: %(default)s")
     parser.add_argument("--revision", default=REVISION, help="commit on the hub; default: %(default)s")
     parser.add_argument("--license", help="license of the model; default: from its metadata")

@@ -29,6 +29,8 @@ def write_manifest(
     graphs: Graphs | None = None,
     checkpoint: Iterable[Path] = (),
     precision: Precision = "fp32",
+    language: str = "en",
+    low_confidence: float | None = None,
 ) -> Manifest:
     """Write `model.json` about all other files in the folder. It is the last step of creating a model folder.
 
@@ -40,6 +42,8 @@ def write_manifest(
         name=name,
         revision=revision,
         license=license,
+        language=language,
+        low_confidence=low_confidence,
         prompt=prompt,
         image_size=image_size,
         token_ids=token_ids,
@@ -54,7 +58,8 @@ def write_manifest(
 
 def save_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `model.json`."""
-    unwritten = {"precision"} if manifest.precision == "fp32" else set()
+    defaults = {"precision": "fp32", "language": "en"}
+    unwritten = {name for name, value in defaults.items() if getattr(manifest, name) == value}
     text = manifest.model_dump_json(indent=2, exclude_none=True, exclude=unwritten)
     (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
 

@@ -78,7 +78,7 @@ def photographs(packages: Path = PACKAGES) -> Iterator[Sample]:
     """The photographs in `packages`, and parts of them. None if the packages are not installed."""
     for folder, names in PHOTOGRAPHS.items():
         for name in names:
-            picture = _open(packages / folder / name)
+            picture = open_picture(packages / folder / name)
             if picture is not None:
                 for crop, box in CROPS.items():
                     yield Sample(f"{name}, {crop}", "photographs", _crop(picture, box))
@@ -88,7 +88,7 @@ def own_pictures(folder: Path) -> Iterator[Sample]:
     """All pictures in `folder` and below. Other files are skipped. Raises `ModelError` if there are none."""
     found = False
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        picture = _open(path)
+        picture = open_picture(path)
         if picture is not None:
             found = True
             yield Sample(str(path.relative_to(folder)), "own", picture)
@@ -96,7 +96,7 @@ def own_pictures(folder: Path) -> Iterator[Sample]:
         raise ModelError(f"{folder} contains no pictures that can be opened")
 
 
-def _open(path: Path) -> Image.Image | None:
+def open_picture(path: Path) -> Image.Image | None:
     """An upright RGB picture. None if the file is not a picture."""
     try:
         with Image.open(path) as file:

@@ -1,5 +1,6 @@
 """The reference: BLIP in transformers and torch, with which exports are compared."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,10 @@ from typing import Any
 from PIL import Image
 
 from image_core.errors import ModelError
-from image_processor.captioning.caption import Caption, caption_of
+from image_processor.captioning.caption import Caption
+from image_processor.captioning.confidence import LOW_CONFIDENCE, Generated, log_probability
+from image_processor.captioning.prompt import caption_of
+from image_processor.captioning.repetition import find_repetition
 from models.blip import require_blip
 from models.weights import Floats
 
@@ -23,13 +27,20 @@ def require_transformers() -> None:
 
 
 class Reference:
-    """`BlipForConditionalGeneration.generate` with greedy decoding in fp32. Slow."""
+    """`BlipForConditionalGeneration.generate` with greedy decoding in fp32. Slow.
 
-    def __init__(self, folder: Path) -> None:
-        """Load the checkpoint in `folder`, without network. Raises `ModelError`."""
+    Captions end before they repeat themselves, by the rule of the captioner. `generate` returns all tokens.
+    """
+
+    def __init__(self, folder: Path, *, language: str = "en", low_confidence: float = LOW_CONFIDENCE) -> None:
+        """Load the checkpoint in `folder`, without network. Raises `ModelError`.
+
+        `language` and `low_confidence`: as in `model.json` of an export.
+        """
         require_blip(folder)
         require_transformers()
         self._model, self._tokenizer, self._image_processor = _load(folder)
+        self._language, self._low_confidence = language, low_confidence
 
     def pixels(self, picture: Image.Image) -> Floats:
         """Convert the picture to the model's input (1, 3, side, side)."""
@@ -63,16 +74,32 @@ class Reference:
 
     def caption(self, picture: Image.Image, prompt: str = "", max_new_tokens: int = 20) -> Caption:
         """Like `Captioner.caption`."""
-        ids, begin = self.caption_ids(picture, prompt, max_new_tokens), len(self.prompt_ids(prompt))
-        return caption_of(self._decode(ids[1:]), self._decode(ids[begin:]))
+        start = self.prompt_ids(prompt)
+        generated = self._generate(picture, start, max_new_tokens)
+        return caption_of(
+            self._decode([*start[1:], *generated.tokens]),
+            self._decode(generated.tokens),
+            generated,
+            language=self._language,
+            low_confidence=self._low_confidence,
+        )
 
     def caption_ids(self, picture: Image.Image, prompt: str = "", max_new_tokens: int = 20) -> list[int]:
         """Like `OnnxCaptioner.caption_ids`."""
         start = self.prompt_ids(prompt)
-        return start + self.generate(self.pixels(picture), start, max_new_tokens)[0]
+        return [*start, *self._generate(picture, start, max_new_tokens).tokens]
 
-    def _decode(self, ids: list[int]) -> str:
-        return str(self._tokenizer.decode(ids, skip_special_tokens=True))
+    def _generate(self, picture: Image.Image, start: list[int], max_new_tokens: int) -> Generated:
+        tokens, logits = self.generate(self.pixels(picture), start, max_new_tokens)
+        chosen = [log_probability(one, token) for one, token in zip(logits, tokens, strict=True)]
+        return Generated(tokens, chosen).before(find_repetition(tokens, self._piece, self._language))
+
+    def _piece(self, token: int) -> str | None:
+        piece: str | None = self._tokenizer.convert_ids_to_tokens(token)
+        return piece
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
 
 
 def _load(folder: Path) -> tuple[Any, Any, Any]:

@@ -58,5 +58,5 @@ def self_check(folder: Path, pictures: Iterable[Image.Image]) -> str:
 
 
 def _captions(folder: Path, pictures: list[Image.Image]) -> list[list[int]]:
-    captioner = OnnxCaptioner(folder, prompt=PROMPT, max_new_tokens=TOKENS)
+    captioner = OnnxCaptioner(folder, prompt=PROMPT, max_new_tokens=TOKENS, may_repeat=True)
     return [captioner.caption_ids(picture) for picture in pictures]

@@ -43,7 +43,7 @@ TEARDOWN_EXIT_CODES = """exit codes:
   130  interrupted; run it again to continue"""
 
 CAPTION_FLAGS = ("low_confidence", "repetitive", "too_short")
-"""As the processor sets them (docs/captions.md)."""
+"""As the processor sets them (docs/metadata.md)."""
 
 SMOKE_REPORT = Path(".local") / "smoke-report.md"
 

@@ -10,7 +10,7 @@ from ops import prices
 from ops.reprocess import Measured, Reprocessed, Times
 from ops.target import Processor
 
-_WRITE_UNITS = 30
+_WRITE_UNITS = 32
 """Of DynamoDB, for a reprocess of only the caption (docs/operations.md, "What a reprocess costs")."""
 _SEARCH_UNITS = 14
 """Half of a caption's words are others."""
@@ -49,7 +49,7 @@ def basis(measured: Measured, stats: Stats) -> Basis | None:
         (everything, "of the stack"),
     ):
         if times.images:
-            return Basis(times.total_ms / times.images / 1000, f"{times.images:,} images {measured_on}")
+            return Basis(times.total_ms / times.images / 1000, f"{_counted(times.images)} {measured_on}")
     return None
 
 
@@ -88,8 +88,8 @@ def _estimate(
     if rate is not None and images / rate > seconds:
         yield f"Time: about {duration(images / rate)}, because --rate sends {rate:g} images per second."
     else:
-        yield f"Time: about {duration(seconds)} ({images:,} images × {mean}, {processor.concurrency} at a time)."
-    excess = f" It includes {_NOT_MADE[stage]}, which this run does not make." if stage in _NOT_MADE else ""
+        yield f"Time: about {duration(seconds)} ({_counted(images)} × {mean}, {processor.concurrency} at a time)."
+    excess = f" It may include {_NOT_MADE[stage]}, which this run does not make." if stage in _NOT_MADE else ""
     yield f"{mean} is the mean processing time of {found.measured_on}.{excess}"
     if processor.memory_gb is None:
         yield "Cost: none, because the stack is local."
@@ -103,6 +103,10 @@ def _estimate(
         f" {prices.dollars(computing)} for the processor ({processor.memory_gb:.2f} GB),"
         f" {prices.dollars(rest)} for everything else."
     )
+
+
+def _counted(images: int) -> str:
+    return f"{images:,} image{'' if images == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

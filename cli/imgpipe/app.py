@@ -17,7 +17,7 @@ from imgpipe import __version__
 from imgpipe.commands.download import download
 from imgpipe.commands.export import export
 from imgpipe.commands.images import delete, reprocess, show, stats
-from imgpipe.commands.lists import list_images, search
+from imgpipe.commands.lists import list_images, review, search
 from imgpipe.commands.upload import upload
 from imgpipe.commands.watch import watch
 from imgpipe.retries import Retries
@@ -119,6 +119,7 @@ app.command()(upload)
 app.command()(watch)
 app.command("list")(list_images)
 app.command(context_settings={"ignore_unknown_options": True})(search)  # `-word` excludes a word
+app.command()(review)
 app.command()(show)
 app.command()(download)
 app.command()(export)

@@ -20,6 +20,8 @@ MAX_POST_BYTES = 4_000_000
 """The default post limit if the API does not report one: a Lambda request is 6 MB in base64, with its headers."""
 
 LARGEST_PAGE = 100
+MAX_COUNTED = 10_000
+"""The API counts images to review up to this number."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,14 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Page:
-    """A page of a list, and the cursor of the next one (None on the last)."""
+    """A page of a list, and the cursor of the next one (None on the last).
+
+    `review_count` is the number of images to review, on the first page of that list.
+    """
 
     images: list[Image]
     next_cursor: str | None
+    review_count: int | None = None
 
 
 OnWarning = Callable[[str], None]
@@ -122,7 +128,7 @@ class Client:
     async def images(
         self, *, page: int = LARGEST_PAGE, on_warning: OnWarning = _ignore_warning, **filters: str | None
     ) -> AsyncIterator[Image]:
-        """All images that match the filters of `pages`, newest first."""
+        """All images that match the filters of `pages`, in its order."""
         async for found in self.pages(limit=page, on_warning=on_warning, **filters):
             for image in found.images:
                 yield image
@@ -135,7 +141,8 @@ class Client:
         on_warning: OnWarning = _ignore_warning,
         **filters: str | None,
     ) -> AsyncIterator[Page]:
-        """Pages of images that match the filters (`status`, `q`, `created_after`, `created_before`, `sha256`).
+        """Pages of images that match the filters (`status`, `q`, `created_after`, `created_before`, `sha256`,
+        `review`): newest first, or with `review` the lowest confidence first.
 
         They begin at `cursor`, and may be empty. `on_warning` is called once for each warning about the result.
         """
@@ -153,12 +160,21 @@ class Client:
             if not isinstance(warnings, list):
                 # An API of an earlier version ignores `q`, and returns all images.
                 raise ApiError(response.status_code, "no_search", "This API cannot search. Update the stack.")
+            if "review" in parameters and "review_count" not in parsed:
+                raise ApiError(
+                    response.status_code, "no_review", "This API has no list of images to review. Update the stack."
+                )
             for warning in map(str, warnings):
                 if warning not in warned:
                     warned.add(warning)
                     on_warning(warning)
             cursor = parsed.get("next_cursor") or None
-            yield Page([Image(item if isinstance(item, dict) else {}) for item in parsed["data"]], cursor)
+            count = parsed.get("review_count")
+            yield Page(
+                [Image(item if isinstance(item, dict) else {}) for item in parsed["data"]],
+                cursor,
+                count if isinstance(count, int) else None,
+            )
             if cursor is None:
                 return
 

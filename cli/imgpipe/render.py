@@ -16,6 +16,8 @@ from imgpipe.text import harmless, size_text, time_text
 
 _WIDE_CELLS = 140
 LIST_TITLES = ("image", "status", "name", "created", "dimensions", "size", "caption")
+REVIEW_TITLES = ("image", "confidence", "flags", "name", "created", "caption")
+_ONLY_WIDE = ("created", "dimensions", "size")
 
 
 def list_row(image: Image) -> tuple[Cell, ...]:
@@ -28,6 +30,19 @@ def list_row(image: Image) -> tuple[Cell, ...]:
         time_text(image.get("created_at")),
         image.dimensions,
         size_text(size) if isinstance(size, int) else "",
+        image.outcome,
+    )
+
+
+def review_row(image: Image) -> tuple[Cell, ...]:
+    """The row of an image in the list of images to review."""
+    confidence, flags = (image.metadata.get(f"caption_{name}") for name in ("confidence", "flags"))
+    return (
+        image.image_id,
+        f"{confidence:.2f}" if isinstance(confidence, int | float) else "",
+        ", ".join(map(str, flags)) if isinstance(flags, list) else "",
+        image.name,
+        time_text(image.get("created_at")),
         image.outcome,
     )
 
@@ -46,12 +61,10 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
     return rendered
 
 
-def list_table(rows: Sequence[Sequence[Cell]], width: int) -> Table:
+def list_table(titles: Sequence[str], rows: Sequence[Sequence[Cell]], width: int) -> Table:
     """A list for a terminal of this width. A narrow one shows fewer columns."""
-    if width >= _WIDE_CELLS:
-        return table(LIST_TITLES, rows)
-    kept = [LIST_TITLES.index(title) for title in ("image", "status", "name", "caption")]
-    return table([LIST_TITLES[at] for at in kept], [[row[at] for at in kept] for row in rows])
+    kept = [at for at, title in enumerate(titles) if width >= _WIDE_CELLS or title not in _ONLY_WIDE]
+    return table([titles[at] for at in kept], [[row[at] for at in kept] for row in rows])
 
 
 def _plain(cell: Cell) -> str:

@@ -1,7 +1,7 @@
 """Evaluate the demo model: `python -m models.demo.evaluate [--count N] [picture …]`.
 
-It captions newly drawn pictures, with seeds that training never uses, with transformers, and compares whole
-captions. With picture files, it captions these instead.
+It captions newly drawn pictures, with seeds that training never uses, with transformers, compares whole captions,
+and prints how reliable the confidence is. With picture files, it captions these instead.
 """
 
 import argparse
@@ -11,8 +11,11 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from image_processor.captioning.model_folder import read_manifest
+from image_processor.captioning.onnx_captioner import low_confidence_of
 from models.demo.drawing import PROMPT, TEST_SEEDS, draw
 from models.reference import Reference
+from models.reliability import Judged, report
 
 CHECKPOINT = Path(__file__).parent / "checkpoint"
 
@@ -25,6 +28,8 @@ class Prediction:
     kind: str
     expected: str
     caption: str | None
+    confidence: float | None = None
+    flags: tuple[str, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -35,17 +40,20 @@ def evaluate(
     folder: Path, count: int, first_seed: int = TEST_SEEDS.start, prompt: str = PROMPT
 ) -> list[Prediction]:
     """Caption `count` pictures, half of them shapes and half scenes."""
-    reference = Reference(folder)
+    reference = Reference(folder, low_confidence=low_confidence_of(read_manifest(folder)))
     predictions = []
     for seed in range(first_seed, first_seed + count):
         drawn = draw(seed)
         caption = reference.caption(drawn.picture, prompt)
-        predictions.append(Prediction(seed, drawn.kind, f"{prompt} {drawn.caption}".strip(), caption.text))
+        expected = f"{prompt} {drawn.caption}".strip()
+        predictions.append(
+            Prediction(seed, drawn.kind, expected, caption.text, caption.confidence, caption.flags or ())
+        )
     return predictions
 
 
 def print_report(predictions: list[Prediction]) -> None:
-    """Print exact-match rates by kind, and every wrong caption."""
+    """Print exact-match rates by kind, every wrong caption, and the reliability of the confidence."""
     for kind in ("shape", "scene"):
         print_rate(f"{kind}s", [prediction for prediction in predictions if prediction.kind == kind])
     misses = [prediction for prediction in predictions if not prediction.exact]
@@ -53,6 +61,8 @@ def print_report(predictions: list[Prediction]) -> None:
         print(f"  seed {prediction.seed}: expected “{prediction.expected}”, got “{prediction.caption}”")
     words = Counter(missed for prediction in misses for missed in _missed(prediction))
     print("words missed most:", ", ".join(f"{word} ({count})" for word, count in words.most_common(8)) or "none")
+    judged = [Judged(one.confidence, one.flags, one.exact) for one in predictions if one.confidence is not None]
+    print(f"\n{report(judged)}\n")
     print_rate("all", predictions)
 
 

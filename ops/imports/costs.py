@@ -14,7 +14,7 @@ from ops.prices import (
     S3_WRITE_OR_LIST,
 )
 
-PROCESSING = 0.0001268
+PROCESSING = 0.0001274
 """From the event of a copied object to its result, without the API (docs/operations.md, "What an import costs")."""
 RENDITIONS_BYTES = 180_000
 """Renditions of one image, as in docs/operations.md."""

@@ -15,7 +15,7 @@ def test_the_reference_is_up_to_date() -> None:
 def test_every_command_is_in_the_reference() -> None:
     sections = set(re.findall(r"^### `imgpipe (\w+)`$", cli.document(), re.MULTILINE))
     assert sections == {
-        "upload", "watch", "list", "search", "show", "download", "export", "delete", "reprocess", "stats",
+        "upload", "watch", "list", "search", "review", "show", "download", "export", "delete", "reprocess", "stats",
     }  # fmt: skip
 
 

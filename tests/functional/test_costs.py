@@ -131,6 +131,7 @@ CALLS: dict[str, Callable[[Records, int], object]] = {
     "ten pages": lambda records, _: pages(records, 10),
     "a page of a hundred": lambda records, _: records.read(Listing(), limit=100),
     "pages of a status": lambda records, _: pages(records, 3, status=Status.FAILED),
+    "pages of images to review": lambda records, _: pages(records, 3, review=True),
     "statistics": lambda records, _: records.stats(),
     "an image": lambda records, size: records.get(image(size // 2).image_id),
     "pages behind a time": lambda records, size: pages(records, 3, until_ms=middle_of(size)),

@@ -116,6 +116,28 @@ def test_failed_images_can_be_reprocessed_by_error_code(stack: Stack, tmp_path: 
     stack.api.delete(f"/api/images/{image_id}")
 
 
+def test_captions_of_another_model_are_found_and_a_local_stack_has_no_cost(stack: Stack, tmp_path: Path) -> None:
+    name = f"{uuid.uuid4().hex[:8]}.jpg"
+    image_id = stack.upload(pictures.jpeg(321, 240), name)
+    assert stack.finished(image_id)["status"] == "success"
+    code, output = ops(stack, tmp_path, "reprocess", "--model-not", "current")
+    assert (code, " 0 match" in output) == (0, True), output
+    query = ["--query", f'"{name}"']
+    until(lambda: " 1 match" in ops(stack, tmp_path, "reprocess", "--model-not", "another", *query)[1], seconds=30)
+    code, output = ops(stack, tmp_path, "reprocess", "--model-not", "another", *query)
+    for text in ("1 of them are by the current model already", "Time: about 1 s (1 image ×", "Cost: none"):
+        assert text in output
+    thumbnails = stack.image(image_id)["data"]["thumbnails"]
+    code, output = ops(stack, tmp_path, "reprocess", "--model-not", "another", *query, "--apply")
+    assert (code, "1 reprocessed" in output) == (0, True), output
+    until(
+        lambda: (image := stack.image(image_id))["status"] == "success" and image["data"]["generation"] == 2,
+        seconds=30,
+    )
+    assert stack.image(image_id)["data"]["thumbnails"] == thumbnails
+    stack.api.delete(f"/api/images/{image_id}")
+
+
 def test_a_missing_stack_is_reported_in_one_line(stack: Stack, tmp_path: Path) -> None:
     code, output = ops(stack, tmp_path, "reconcile", "--local-file", str(tmp_path / "none.json"))
     assert (code, output.count("\n")) == (2, 1)

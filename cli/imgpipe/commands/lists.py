@@ -1,18 +1,19 @@
-"""`list` and `search`."""
+"""`list`, `search` and `review`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Annotated
 
 import typer
 
-from imgpipe.client import LARGEST_PAGE, Client
+from imgpipe.client import LARGEST_PAGE, MAX_COUNTED, Client
 from imgpipe.commands.arguments import CreatedAfter, CreatedBefore, OfStatus, Query, checked_query
 from imgpipe.errors import OK
 from imgpipe.images import Image
-from imgpipe.render import LIST_TITLES, list_row, list_table
+from imgpipe.render import LIST_TITLES, REVIEW_TITLES, list_row, list_table, review_row
 from imgpipe.session import Session, session_of
+from imgpipe.terminal import Cell
 from imgpipe.text import counted
 
 Limit = Annotated[int, typer.Option(min=1, help="How many.")]
@@ -71,19 +72,34 @@ def search(
     )
 
 
-def _list(session: Session, limit: int | None, filters: Mapping[str, str | None]) -> None:
+def review(context: typer.Context, query: Query = None, limit: Limit = 20, every: All = False) -> None:
+    """List images to review: they have no alt text yet. The lowest confidence of the caption comes first."""
+    _list(session_of(context), None if every else limit, {"review": "open", "q": query}, REVIEW_TITLES, review_row)
+
+
+def _list(
+    session: Session,
+    limit: int | None,
+    filters: Mapping[str, str | None],
+    titles: Sequence[str] = LIST_TITLES,
+    row: Callable[[Image], tuple[Cell, ...]] = list_row,
+) -> None:
     """Show the images that match the filters, at most `limit` if that is set."""
     terminal = session.terminal
+    to_review: int | None = None
+
+    async def images_of(client: Client) -> AsyncIterator[Image]:
+        nonlocal to_review
+        page_size = LARGEST_PAGE if limit is None else limit + 1  # one more than shown: are there more?
+        async for page in client.pages(limit=page_size, on_warning=terminal.warning, **filters):
+            to_review = to_review or page.review_count
+            for image in page.images:
+                yield image
 
     async def act(client: Client) -> int:
-        found = client.images(
-            page=LARGEST_PAGE if limit is None else limit + 1,  # one more than shown: are there more?
-            on_warning=terminal.warning,
-            **filters,
-        )
         listed: list[Image] = []
         count, has_more = 0, False
-        async for image in found:
+        async for image in images_of(client):
             if count == limit:
                 has_more = True
                 break
@@ -94,15 +110,18 @@ def _list(session: Session, limit: int | None, filters: Mapping[str, str | None]
                 listed.append(image)
             else:
                 if count == 1:
-                    terminal.row(*LIST_TITLES)
-                terminal.row(*list_row(image))
+                    terminal.row(*titles)
+                terminal.row(*row(image))
         if listed:
-            rows = [list_row(image) for image in listed]
-            terminal.rows(LIST_TITLES, rows, list_table(rows, terminal.out.width))
+            rows = [row(image) for image in listed]
+            terminal.rows(titles, rows, list_table(titles, rows, terminal.out.width))
         elif not count:
             terminal.note("No images found.")
         if has_more and limit is not None:
-            terminal.note(f"Only the newest {counted(limit, 'image')} shown. --limit N or --all shows more.")
+            shown = f"Only the {'first' if 'review' in filters else 'newest'} {counted(limit, 'image')}"
+            if to_review:
+                shown = f"{limit:,} of {to_review:,}{' or more' if to_review >= MAX_COUNTED else ''} images"
+            terminal.note(f"{shown} shown. --limit N or --all shows more.")
         return OK
 
     session.run(act)

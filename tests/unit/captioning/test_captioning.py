@@ -2,13 +2,17 @@
 
 import subprocess
 import sys
+from math import exp, log, nan
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from image_core.errors import ModelError
 from image_processor.captioning import Caption, find_model_dir, load_captioner
-from image_processor.captioning.caption import caption_of
+from image_processor.captioning.confidence import Generated, log_probability
+from image_processor.captioning.prompt import caption_of
+from image_processor.captioning.repetition import Repetition
 
 
 def put_manifest(folder: Path) -> Path:
@@ -40,15 +44,63 @@ def test_a_missing_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
         load_captioner(tmp_path / "nowhere")
 
 
+def chosen(*probabilities: float, is_repetitive: bool = False) -> Generated:
+    """Tokens that were chosen with these probabilities."""
+    return Generated(range(len(probabilities)), list(map(log, probabilities)), is_repetitive)
+
+
+def caption(text: str, after_prompt: str, generated: Generated | None = None) -> Caption:
+    return caption_of(text, after_prompt, generated or chosen(0.5), language="en", low_confidence=0.4)
+
+
 def test_whitespace_and_line_ends_in_a_caption_are_normalized() -> None:
-    assert caption_of(" a photo of \n  a dog ", "a dog") == Caption("a photo of a dog")
+    assert caption(" a photo of \n  a dog ", "a dog").text == "a photo of a dog"
 
 
-@pytest.mark.parametrize(("text", "generated"), [("", ""), ("a photo of", ""), ("a photo of  ", " \n")])
-def test_an_empty_caption_becomes_null_with_a_reason(text: str, generated: str) -> None:
-    caption = caption_of(text, generated)
-    assert caption.text is None
-    assert caption.reason
+@pytest.mark.parametrize(("text", "after_prompt"), [("", ""), ("a photo of", ""), ("a photo of  ", " \n")])
+def test_an_empty_caption_becomes_null_with_a_reason(text: str, after_prompt: str) -> None:
+    empty = caption(text, after_prompt)
+    assert (empty.text, empty.confidence, empty.flags, empty.language) == (None, None, None, None)
+    assert empty.reason
+
+
+def test_the_confidence_is_the_geometric_mean_of_the_tokens_probabilities() -> None:
+    assert chosen(0.9, 0.4, 0.6).confidence == round((0.9 * 0.4 * 0.6) ** (1 / 3), 4)
+    assert chosen(1.0).confidence == 1
+
+
+def test_only_the_tokens_before_a_repetition_count() -> None:
+    looped = chosen(0.9, 0.4, 1.0, 1.0, 1.0).before(Repetition(kept=2, seen=5))
+    assert (list(looped.tokens), looped.confidence, looped.is_repetitive) == ([0, 1], 0.6, True)
+
+
+@pytest.mark.parametrize(
+    ("after_prompt", "generated", "flags"),
+    [
+        ("a dog on a beach", chosen(0.4), ()),
+        ("a dog on a beach", chosen(0.39), ("low_confidence",)),
+        ("a dog on a beach", chosen(0.9, is_repetitive=True), ("repetitive",)),
+        ("a big dog", chosen(0.9), ()),
+        ("a dog.", chosen(0.9), ("too_short",)),
+        ("dog", chosen(0.1, is_repetitive=True), ("low_confidence", "repetitive", "too_short")),
+    ],
+)
+def test_flags_say_why_a_person_should_check_a_caption(
+    after_prompt: str, generated: Generated, flags: tuple[str, ...]
+) -> None:
+    assert caption(f"a photo of {after_prompt}", after_prompt, generated).flags == flags
+
+
+def test_a_probability_is_computed_without_overflow() -> None:
+    logits = np.array([1000.0, 1000.0, -1000.0], dtype=np.float32)
+    assert exp(log_probability(logits, 0)) == pytest.approx(0.5)
+    assert log_probability(logits, 2) == pytest.approx(-2000 - log(2))
+
+
+@pytest.mark.parametrize("confidence", [nan, -0.1, 1.1])
+def test_a_confidence_is_a_number_from_0_to_1(confidence: float) -> None:
+    with pytest.raises(ValueError, match="confidence"):
+        Caption("a dog", confidence=confidence)
 
 
 @pytest.mark.parametrize(("text", "reason"), [("", None), (None, None), ("a dog", "but why"), (None, "")])

@@ -8,14 +8,17 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from image_core.errors import ModelError
-from image_processor.captioning import find_model_dir, load_captioner
-from image_processor.captioning.onnx_captioner import OnnxCaptioner
+from image_processor.captioning import Caption, find_model_dir, load_captioner, onnx_captioner
+from image_processor.captioning.model_folder import read_manifest
+from image_processor.captioning.onnx_captioner import OnnxCaptioner, low_confidence_of
 from models.check import main as check
 from models.demo.drawing import TEST_SEEDS, draw
 from models.parity import compare
@@ -54,13 +57,19 @@ def captioner() -> OnnxCaptioner:
 @pytest.fixture(scope="module")
 def reference() -> Reference:
     transformers_or_skip()
-    return Reference(CHECKPOINT)
+    return Reference(CHECKPOINT, low_confidence=low_confidence_of(read_manifest(EXPORTED)))
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the export that a test may damage."""
     return Path(shutil.copytree(EXPORTED, tmp_path / "model"))
+
+
+def assert_same(one: Caption, other: Caption) -> None:
+    """The logits of ONNX Runtime and of torch differ in their last digits, and so do confidences."""
+    assert one.confidence == pytest.approx(other.confidence, abs=2e-4)
+    assert replace(one, confidence=other.confidence) == other
 
 
 def test_200_drawn_pictures_get_the_same_tokens_as_from_transformers_with_and_without_prompt(
@@ -79,7 +88,7 @@ def test_200_drawn_pictures_get_the_same_tokens_as_from_transformers_with_and_wi
 def test_the_text_is_the_same_as_from_transformers(captioner: OnnxCaptioner, reference: Reference) -> None:
     for seed in TEST_SEEDS[200:210]:
         picture = draw(seed).picture
-        assert captioner.caption(picture) == reference.caption(picture, PROMPT)
+        assert_same(captioner.caption(picture), reference.caption(picture, PROMPT))
         assert captioner.caption_ids(picture) == reference.caption_ids(picture, PROMPT)
 
 
@@ -98,7 +107,7 @@ def test_a_caption_continues_the_given_prompt(reference: Reference, prompt: str)
 
     caption = load_captioner(EXPORTED, prompt=prompt).caption(picture)
 
-    assert caption == reference.caption(picture, prompt)
+    assert_same(caption, reference.caption(picture, prompt))
     assert (caption.text or prompt).startswith(prompt)
 
 
@@ -109,6 +118,37 @@ def test_a_caption_has_no_more_tokens_than_the_limit(captioner: OnnxCaptioner, l
     ids = OnnxCaptioner(EXPORTED, max_new_tokens=limit).caption_ids(picture)
 
     assert ids == captioner.caption_ids(picture)[: 1 + 3 + limit]
+
+
+def test_the_confidence_is_that_of_the_tokens_after_the_prompt_and_of_the_end(
+    captioner: OnnxCaptioner, reference: Reference
+) -> None:
+    picture = Image.linear_gradient("L").convert("RGB")
+
+    tokens, logits = reference.generate(reference.pixels(picture), reference.prompt_ids(PROMPT), 20)
+    exact = [row.astype(np.float64) for row in logits]
+    probabilities = [np.exp(row[token]) / np.exp(row).sum() for row, token in zip(exact, tokens, strict=True)]
+
+    caption = captioner.caption(picture)
+    assert caption.confidence == pytest.approx(float(np.prod(probabilities)) ** (1 / len(tokens)), abs=2e-4)
+    assert 0 < (caption.confidence or 0) < 0.99
+    assert caption.language == "en"
+
+
+def test_the_recipe_names_everything_that_decides_a_caption_and_its_flags(
+    folder: Path, captioner: OnnxCaptioner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes = [captioner.recipe, OnnxCaptioner(folder, prompt="").recipe]
+    manifest = json.loads((folder / "model.json").read_text())
+    for changed in ({"language": "de"}, {"low_confidence": 0.123}):
+        (folder / "model.json").write_text(json.dumps(manifest | changed))
+        recipes.append(OnnxCaptioner(folder).recipe)
+    for version in ("CAPTION_VERSION", "REPETITION_VERSION"):
+        with monkeypatch.context() as patched:
+            patched.setattr(onnx_captioner, version, 1_000)
+            recipes.append(OnnxCaptioner(EXPORTED).recipe)
+    assert len(set(recipes)) == 6
+    assert OnnxCaptioner(EXPORTED).recipe == captioner.recipe
 
 
 def test_a_caption_does_not_depend_on_the_one_before(captioner: OnnxCaptioner) -> None:

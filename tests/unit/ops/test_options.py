@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from image_core.model import Stage, Status
-from ops.options import parse
+from ops.options import CAPTION_FLAGS, parse
+from tests.running_stack import ROOT
 
 
 def test_reconcile_is_a_dry_run_of_the_local_stack_by_default() -> None:
@@ -38,6 +40,12 @@ def test_reprocess_by_caption_selects_successful_images_and_only_their_captions(
     assert (options.apply, options.status, options.stage) == (False, Status.SUCCESS, Stage.CAPTION)
     options = parse(["reprocess", "--model-not", "blip@1", "--status", "failed", "--stage", "all"])
     assert (options.model_not, options.status, options.stage) == ("blip@1", Status.FAILED, Stage.ALL)
+
+
+def test_the_flags_are_those_of_the_documentation() -> None:
+    text = (ROOT / "docs/metadata.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| `caption_flags` \|(.*)$", text, re.MULTILINE)
+    assert set(CAPTION_FLAGS) == set(re.findall(r"`([a-z_]+)`", row))
 
 
 def test_reprocess_by_search_selects_successful_images() -> None:

@@ -45,7 +45,7 @@ def test_times_of_the_current_model_are_preferred_and_the_basis_is_named() -> No
     output = printed(found(100, 0.02, current=Times(3, 6_000)))
     assert "(100 images × 2.00 s, 5 at a time)" in output
     assert "the mean processing time of 3 images with a caption of the current model" in output
-    assert "includes thumbnails, which this run does not make" in output
+    assert "may include thumbnails, which this run does not make" in output
     assert "last processed" in printed(found(100, 0.02))
     failed = Reprocessed(matching=4)
     assert "of 10 images of the stack" in printed(failed, stats=Stats({Status.SUCCESS: 10}, 10_000))

@@ -193,8 +193,8 @@ def list_images(
 
     With `q`, only images that match a search: all words, in caption, title, alt text, tags, file name and camera.
     `"exact phrase"`, `-word`, `tag:lake`, `camera:canon`; `caption:none` and `alt:none` (images without one) only
-    together with a word, `status` or `review`. A page of a search may be empty although later ones are not. A change is found
-    a second or so after it was made.
+    together with a word, `status` or `review`. A page of a search may be empty although later ones are not. A
+    change is found a second or so after it was made.
 
     With `review=open`, only images that were processed successfully and have no alt text yet: those whose caption
     has the lowest confidence first, before them those without a confidence, of equals the oldest. An image leaves

@@ -101,6 +101,10 @@ class Manifest(_Strict):
     name: str = Field(min_length=1)
     revision: str = Field(min_length=1)
     license: str = Field(min_length=1)
+    language: str = Field("en", pattern="^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
+    """Language of the captions (BCP 47): English, as those of BLIP. Written only if it is another one."""
+    low_confidence: float | None = Field(None, ge=0, le=1)
+    """Captions with a lower confidence are flagged. None for a model that nobody calibrated."""
     prompt: str
     """The text that captions continue by default. Empty for none."""
     image_size: int = Field(ge=1)
