@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,6 +53,23 @@ def ids(records: list[Record]) -> list[str]:
 def test_the_newest_image_comes_first(stack: Stack) -> None:
     created = images(stack, 3)
     assert stack.records.read(Listing(), limit=10).records == created
+
+
+@pytest.mark.parametrize("status", [None, Status.PENDING])
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_the_oldest_image_comes_first_if_asked_for(stack: Stack, status: Status | None, limit: int) -> None:
+    created = ids(images(stack, 7))
+    listing = Listing(status=status, oldest_first=True)
+    found, cursor = [], None
+    while True:
+        page = stack.records.read(listing, limit=limit, cursor=cursor)
+        found += ids(page.records)
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+        with pytest.raises(BadCursor):
+            stack.records.read(replace(listing, oldest_first=False), limit=limit, cursor=cursor)
+    assert found == created[::-1]
 
 
 def test_pages_continue_without_gaps_or_repetitions(stack: Stack) -> None:

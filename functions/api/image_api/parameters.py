@@ -78,6 +78,10 @@ Sha256 = Annotated[
         examples=["b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"],
     ),
 ]
+Order = Annotated[
+    Literal["newest", "oldest"] | None,
+    Query(description="Which images come first. Default: the newest.", examples=["oldest"]),
+]
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -44,6 +44,7 @@ from image_api.parameters import (
     IfMatch,
     IfNoneMatch,
     ImageId,
+    Order,
     Review,
     SearchText,
     Sha256,
@@ -71,7 +72,7 @@ from image_core.telemetry import image_ended, note
 
 log = logging.getLogger(__name__)
 
-_ENVELOPE_BYTES = 2_500
+_ENVELOPE_BYTES = 2_600
 """Maximum number of bytes in a list besides its images, mainly the cursor, which contains the query."""
 _NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
     304: {"description": "The image has not changed (`If-None-Match`).", "headers": ETAG}
@@ -166,7 +167,7 @@ def _store(record: Record, file: UploadFile, services: Services) -> None:
     response_model=ListResponse,
     response_description="A page.",
     responses={200: {"headers": ETAG}, **_NOT_MODIFIED, **documented(BadCursor, BadQuery, InvalidRequest)},
-    summary="List images, newest first",
+    summary="List images",
 )
 def list_images(
     request: Request,
@@ -180,10 +181,11 @@ def list_images(
     created_after: CreatedAfter = None,
     created_before: CreatedBefore = None,
     sha256: Sha256 = None,
+    order: Order = None,
     review: Review = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """Returns one page. Each item is the response of `GET /api/images/{image_id}`.
+    """Returns one page, newest or oldest images first. Each item is the response of `GET /api/images/{image_id}`.
 
     If you follow the cursors of a list without `status`, each image that existed at the first page appears once,
     even if other images are uploaded or deleted meanwhile. The cost of a page does not depend on the number of
@@ -203,7 +205,7 @@ def list_images(
 
     A page has at most `limit` images and 3,000,000 bytes. Only `next_cursor` shows whether there are more.
     """
-    if review and (status or created_after or created_before or sha256):
+    if review and (status or created_after or created_before or sha256 or order):
         raise InvalidRequest("Query parameter `review` can only be combined with `q`, `limit` and `cursor`.")
     listing = Listing(
         status=Status(status) if status else None,
@@ -211,6 +213,7 @@ def list_images(
         until_ms=milliseconds(created_before) if created_before else None,
         sha256=sha256,
         q=q,
+        oldest_first=order == "oldest",
         review=review is not None,
     )
     review_count = services.records.count_open() if review and q is None and cursor is None else None

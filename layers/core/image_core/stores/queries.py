@@ -35,8 +35,7 @@ _ORDERS = {
 
 @dataclass(frozen=True)
 class Index:
-    """One partition of an index of the images table. `order` is the attribute that sorts it, descending for lists
-    that begin with the newest image."""
+    """One partition of an index of the images table. `order` is the attribute that sorts it."""
 
     name: str
     hash_name: str
@@ -48,7 +47,8 @@ class Index:
 @dataclass(frozen=True)
 class Listing:
     """Which images a list contains: those with this `status` now, created in [`from_ms`, `until_ms`), with this
-    SHA-256 (hex) of the original, and that match the query `q` (as the user wrote it).
+    SHA-256 (hex) of the original, and that match the query `q` (as the user wrote it). Newest first, unless
+    `oldest_first`.
 
     With `review`, those that are open for review, lowest confidence first. Only `q` can be combined with it.
     """
@@ -58,6 +58,7 @@ class Listing:
     until_ms: int | None = None
     sha256: str | None = None
     q: str | None = None
+    oldest_first: bool = False
     review: bool = False
 
     @property
@@ -66,10 +67,10 @@ class Listing:
         if self.review:
             return Index("by_review", "review", OPEN, "review_order", ascending=True)
         if self.sha256 is not None:
-            return Index("by_content", "content", self.sha256, "created_order")
+            return Index("by_content", "content", self.sha256, "created_order", self.oldest_first)
         if self.status is not None:
-            return Index("by_status", "status", str(self.status), "status_order")
-        return Index("by_created", "listed", LISTED, "created_order")
+            return Index("by_status", "status", str(self.status), "status_order", self.oldest_first)
+        return Index("by_created", "listed", LISTED, "created_order", self.oldest_first)
 
     @property
     def bounds(self) -> tuple[int, int]:

@@ -38,6 +38,9 @@ MAX_COMPLETIONS = 16
 LAST_CHARACTER = "\U0010ffff"
 """Sorts after every letter, also those outside of the basic plane: DynamoDB compares the bytes of UTF-8."""
 
+_BEFORE_ALL, _AFTER_ALL = "", "~"
+"""These sort before and after the position of every image."""
+
 Alternatives = tuple[str, ...]
 """Stems of which an image must have one."""
 
@@ -52,11 +55,16 @@ class Found:
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Entries of some alternatives, newest first: all of those from `until` on. "" means that no entry is older."""
+    """Entries of some alternatives in the order of the list: all of those up to the position `until`."""
 
     entries: Sequence[tuple[str, str]]
     """Position in the list, and `t`. Most are never split into stems: 16 words can have 4,096 entries of 3 KB."""
     until: str
+    """Beyond the last position of the list (`_BEFORE_ALL` or `_AFTER_ALL`) if no entries are left."""
+
+    @property
+    def is_last(self) -> bool:
+        return self.until in (_BEFORE_ALL, _AFTER_ALL)
 
 
 class SearchIndex:
@@ -149,8 +157,10 @@ class SearchIndex:
     ) -> Page:
         excluded = [term for term in query.terms if term.excluded and not (term.phrase or term.field)]
         stretches = self._read(groups[:MAX_WORDS_READ], listing, after)
-        # The one that reaches furthest back is of the rarest word. Only it is read further.
-        rarest = min(stretches, key=lambda group: (stretches[group].until, len(stretches[group].entries)))
+        # The one that reaches furthest is of the rarest word. Only it is read further.
+        by_length = sorted(stretches, key=lambda group: len(stretches[group].entries))
+        furthest = max if listing.oldest_first else min
+        rarest = furthest(by_length, key=lambda group: stretches[group].until)
         stretch = stretches[rarest]
         read, checked = len(stretch.entries), 0
         records: list[Record] = []
@@ -168,13 +178,13 @@ class SearchIndex:
                     records.append(record)
                     orders.append(order)
                     if len(records) == limit:
-                        is_last = order == candidates[-1] and not stretch.until
+                        is_last = order == candidates[-1] and stretch.is_last
                         cursor = None if is_last else encode_cursor(listing, order)
                         return Page(listing, records, orders, cursor)
                 checked += len(some)
                 if checked >= MAX_CHECKED and some[-1] != candidates[-1]:
                     return Page(listing, records, orders, encode_cursor(listing, some[-1]))
-            if not stretch.until:
+            if stretch.is_last:
                 return Page(listing, records, orders, None)
             if read >= MAX_ENTRIES or checked >= MAX_CHECKED:
                 return Page(listing, records, orders, encode_cursor(listing, stretch.until))
@@ -217,11 +227,11 @@ class SearchIndex:
     def _read(
         self, groups: list[Alternatives], listing: Listing, after: str | None
     ) -> dict[Alternatives, _Stretch]:
-        """Read the newest entries of each alternative that are older than `after`."""
+        """Read the next entries of each alternative, those after the position `after`."""
         stems = list(dict.fromkeys(stem for group in groups for stem in group))
         read: Any = self._parallel(lambda stem: self._read_one(stem, listing, after), stems)
         part_of: dict[str, _Stretch] = dict(zip(stems, read, strict=True))
-        return {group: _merged([part_of[stem] for stem in group]) for group in groups}
+        return {group: _merged([part_of[stem] for stem in group], listing) for group in groups}
 
     def _read_one(self, stem: str, listing: Listing, after: str | None) -> _Stretch:
         first, last = listing.bounds
@@ -232,13 +242,14 @@ class SearchIndex:
             stem,
             f"{first:015d}#",
             f"{last:015d}#~",  # sorts after every id of that millisecond
-            ScanIndexForward=False,
+            ScanIndexForward=listing.oldest_first,
             Limit=ENTRIES_PER_READ,
             **start,
         )
         entries = [(item["created_order"]["S"], item["t"]["S"]) for item in response["Items"]]
-        is_last = "LastEvaluatedKey" not in response
-        return _Stretch(entries, "" if is_last or not entries else entries[-1][0])
+        if "LastEvaluatedKey" in response and entries:
+            return _Stretch(entries, entries[-1][0])
+        return _Stretch(entries, _AFTER_ALL if listing.oldest_first else _BEFORE_ALL)
 
     def _query(self, stem: str, first: str, last: str, **arguments: Any) -> Any:
         return self._client.query(
@@ -250,8 +261,14 @@ class SearchIndex:
         )
 
 
-def _merged(parts: list[_Stretch]) -> _Stretch:
-    """Join alternatives. What is older than the end of one of them is not known of all of them."""
-    until = max(part.until for part in parts)
-    entries = {order: text for part in parts for order, text in part.entries if order >= until}
-    return _Stretch(sorted(entries.items(), reverse=True), until)
+def _merged(parts: list[_Stretch], listing: Listing) -> _Stretch:
+    """Join alternatives. What comes after the end of one of them is not known of all of them."""
+    ends = [part.until for part in parts]
+    until = min(ends) if listing.oldest_first else max(ends)
+    entries = {
+        order: text
+        for part in parts
+        for order, text in part.entries
+        if (order <= until if listing.oldest_first else order >= until)
+    }
+    return _Stretch(sorted(entries.items(), reverse=not listing.oldest_first), until)
