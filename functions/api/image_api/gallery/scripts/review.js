@@ -52,7 +52,8 @@ export function initReview(events) {
     event.preventDefault();
     if (text.value.trim()) decide({ alt_text: text.value });
   });
-  dialog.addEventListener("keydown", onKey);
+  // Not on the dialog: a button that is disabled loses the focus to the page.
+  document.addEventListener("keydown", (event) => dialog.open && onKey(event));
 }
 
 export const isReviewOpen = () => dialog.open;
@@ -117,7 +118,10 @@ function show() {
   preload(queue[place + 1]);
   if (cursor && queue.length - place < PAGE_SIZE / 2) loadPage().catch((error) => toast(messageOf(error)));
   // The focus stays on the button that was used, if it still can be used.
-  if (!dialog.contains(document.activeElement) || document.activeElement === dialog) buttons.accept.focus();
+  if (!document.activeElement?.matches("dialog, body, :disabled")) return;
+  [buttons.accept, buttons.next, byId("review-close", HTMLButtonElement)]
+    .find((button) => !button.disabled)
+    ?.focus();
 }
 
 function endText() {
@@ -129,10 +133,12 @@ function endText() {
 
 /** @param {boolean} isShown */
 function showForm(isShown) {
-  form.hidden = !isShown;
+  const hadFocus = form.contains(document.activeElement);
   byId("review-actions").hidden = isShown;
+  if (isShown) form.hidden = false;
   if (isShown) text.focus();
-  else if (document.activeElement === document.body) buttons.edit.focus();
+  else if (hadFocus) (buttons.edit.disabled ? byId("review-close") : buttons.edit).focus(); // before its element disappears
+  form.hidden = !isShown;
 }
 
 function edit() {

@@ -11,6 +11,8 @@ const TAP_MS = 300;
 const TAP_PIXELS = 12; // a pointer that moves less has tapped
 const SWIPE_PIXELS = 60;
 
+/** @typedef {{ x: number, y: number }} Point in the stage, in CSS pixels */
+
 /**
  * Makes the picture in `frame` zoomable within `stage`. The frame is given its size and position by styles.
  * @param {HTMLElement} stage
@@ -23,9 +25,9 @@ export function zoomable(stage, frame, { onChange, onSwipe }) {
   let scale = 1; // CSS pixels per picture pixel
   let [left, top] = [0, 0]; // of the frame in the stage
   let isFitted = true;
-  /** @type {Map<number, { x: number, y: number }>} */
+  /** @type {Map<number, Point>} */
   const pointers = new Map();
-  /** @type {{ x: number, y: number, moved: boolean } | null} */
+  /** @type {(Point & { moved: boolean }) | null} */
   let pressed = null;
   let lastTap = { time: 0, x: 0, y: 0 };
 
@@ -103,13 +105,11 @@ export function zoomable(stage, frame, { onChange, onSwipe }) {
     const other = [...pointers].find(([id]) => id !== event.pointerId)?.[1];
     pointers.set(event.pointerId, point);
     if (other) {
-      const distance = (/** @type {{ x: number, y: number }} */ one) =>
-        Math.hypot(one.x - other.x, one.y - other.y);
-      zoomTo(
-        (scale * distance(point)) / Math.max(1, distance(before)),
-        (point.x + other.x) / 2,
-        (point.y + other.y) / 2,
-      );
+      const spread = (/** @type {Point} */ one) => Math.hypot(one.x - other.x, one.y - other.y);
+      const middle = { x: (point.x + other.x) / 2, y: (point.y + other.y) / 2 };
+      left += (point.x - before.x) / 2; // as far as the middle has moved
+      top += (point.y - before.y) / 2;
+      zoomTo((scale * spread(point)) / Math.max(1, spread(before)), middle.x, middle.y);
     } else if (pressed) {
       pressed.moved ||= Math.hypot(point.x - pressed.x, point.y - pressed.y) > TAP_PIXELS;
       if (!isZoomed()) return;
