@@ -119,3 +119,14 @@ def test_an_export_prints_the_reliability_for_labeled_pictures(
     refused = f"Append the right ones to {folder / 'labels.csv'}:\ntwo é.png,"
     assert refused in output
     assert (read_manifest(target).language, read_manifest(target).low_confidence) == ("de", 0.4)
+
+
+@pytest.mark.parametrize(
+    "option", [("--low-confidence", "1.5"), ("--low-confidence", "half"), ("--language", "German!")]
+)
+def test_an_impossible_threshold_or_language_is_refused_before_the_export(
+    option: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        export(["--from", str(DEMO / "checkpoint"), "--to", str(tmp_path / "exported"), *option])
+    assert f"argument {option[0]}: invalid" in capsys.readouterr().err
