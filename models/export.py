@@ -9,6 +9,7 @@ Exit codes: 0 done, 1 the checkpoint cannot be exported, 3 the hub cannot be rea
 """
 
 import argparse
+import re
 import sys
 import tempfile
 import time
@@ -20,6 +21,7 @@ from pathlib import Path
 from image_core.errors import ModelError
 from image_processor.captioning.confidence import LOW_CONFIDENCE
 from image_processor.captioning.model_folder import (
+    LANGUAGE,
     MANIFEST_NAME,
     MIN_EQUAL_TOKENS,
     MIN_IDENTICAL_CAPTIONS,
@@ -249,11 +251,18 @@ def _replacing(target: Path) -> Iterator[Path]:
         folder.rename(target)
 
 
+# argparse reports a ValueError of these functions as an invalid value.
 def _share(text: str) -> float:
     share = float(text)
     if not 0 <= share <= 1:
         raise ValueError
     return share
+
+
+def _language(text: str) -> str:
+    if not re.match(LANGUAGE, text):
+        raise ValueError
+    return text
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -288,7 +297,9 @@ def _parser() -> argparse.ArgumentParser:
         help="flag captions below this confidence; default: from the checkpoint's model.json, else "
         f"{LOW_CONFIDENCE}, which nobody calibrated",
     )
-    parser.add_argument("--language", help="language of the captions (BCP 47); default: from model.json, else en")
+    parser.add_argument(
+        "--language", type=_language, help="language of the captions (BCP 47); default: from model.json, else en"
+    )
     parser.add_argument("--repository", default=REPOSITORY, help="repository on the hub; default: %(default)s")
     parser.add_argument("--revision", default=REVISION, help="commit on the hub; default: %(default)s")
     parser.add_argument("--license", help="license of the model; default: from its metadata")

@@ -70,7 +70,7 @@ def report(judged: Sequence[Judged]) -> str:
         for one in bins
     ]
     lines.append(f"| all | {len(judged)} | {_mean_confidence(judged):.4f} | {_right(judged):.1%} |")
-    lines.append(f"\nExpected calibration error of these {len(bins)} bins: {error:.3f}.")
+    lines.append(f"\nExpected calibration error of these bins: {error:.3f}.")
     counts = Counter(flag for one in judged for flag in one.flags)
     for flag in ("low_confidence", "repetitive", "too_short"):
         flagged = [one for one in judged if flag in one.flags]
@@ -136,10 +136,15 @@ def _words(text: str) -> list[str]:
 
 
 def _bins(judged: Sequence[Judged]) -> list[list[Judged]]:
-    """Bins with equally many captions: confidences of one model are close together."""
+    """Bins of about the same size: the confidences of one model are close together. Equal ones share a bin."""
     ordered = sorted(judged, key=lambda one: one.confidence)
-    limits = [len(ordered) * number // BINS for number in range(BINS + 1)]
-    return [ordered[low:high] for low, high in pairwise(limits) if low < high]
+    bins: list[list[Judged]] = [[]]
+    for number, one in enumerate(ordered):
+        is_full = number >= len(ordered) * len(bins) / BINS
+        if is_full and one.confidence > bins[-1][-1].confidence:
+            bins.append([])
+        bins[-1].append(one)
+    return bins
 
 
 def _mean_confidence(judged: Sequence[Judged]) -> float:

@@ -89,7 +89,10 @@ def test_show_prints_all_fields_of_an_image(imgpipe: Imgpipe, proxy: Proxy, stac
     rows = {row[0]: row[1] for row in imgpipe("show", image_id).rows}
     assert rows["status"] == "success"
     assert rows["name"] == "lake.jpg"
-    assert rows["caption"] == stack.image(image_id)["data"]["metadata"]["caption"]
+    metadata = stack.image(image_id)["data"]["metadata"]
+    assert rows["caption"] == metadata["caption"]
+    assert rows["caption confidence"] == str(metadata["caption_confidence"])
+    assert rows.get("caption flags", "") == ", ".join(metadata["caption_flags"])
 
 
 def test_show_marks_a_decorative_picture(imgpipe: Imgpipe, stack: Stack, image_id: str) -> None:

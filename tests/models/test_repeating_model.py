@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -14,7 +15,7 @@ from image_processor.captioning.onnx_graphs import BoundGraphs, Floats
 from models.agreement import agreement_with_transformers
 from models.demo.drawing import TEST_SEEDS, draw
 from models.export import Origin, export
-from models.pictures import drawn_pictures
+from models.pictures import Sample
 from models.reference import Reference
 from tests.with_torch import torch_or_skip, transformers_or_skip
 
@@ -91,9 +92,19 @@ def test_nothing_is_generated_after_a_repetition(captioner: OnnxCaptioner, monke
     assert len(steps) == 13
 
 
-def test_an_export_agrees_with_transformers_if_the_captions_before_repetitions_do(
-    checkpoint: Path, exported: Path
+def test_an_export_agrees_with_transformers_if_the_tokens_up_to_a_repetition_do(
+    checkpoint: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agreement = agreement_with_transformers(exported, checkpoint, drawn_pictures(4))
+    generate = Reference.generate
+
+    def with_another_end(reference: Reference, *arguments: Any) -> tuple[list[int], list[Floats]]:
+        tokens, logits = generate(reference, *arguments)
+        return [*tokens[:-1], tokens[-1] + 1], logits
+
+    monkeypatch.setattr(Reference, "generate", with_another_end)
+    looping = Sample("looping", "drawn", draw(LOOPING).picture)
+
+    agreement = agreement_with_transformers(exported, checkpoint, [looping])
+
     assert (agreement.identical_captions, agreement.equal_tokens) == (1, 1)
-    assert agreement.worst.expected == agreement.worst.actual
+    assert agreement.worst.expected == agreement.worst.actual == "a photo of a gray circle on a blue background"

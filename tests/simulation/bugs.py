@@ -20,7 +20,9 @@ from image_core.stores.events import Event, EventBus
 from image_core.stores.images import Records, _of_version
 from image_core.stores.objects import Storage
 from image_core.stores.search_items import Key, changes
+from image_processor import pipeline
 
+_captioned = pipeline._captioned
 _changes = changes
 _load_state = load_state
 _decide_dead_letter = decide_dead_letter
@@ -124,6 +126,11 @@ def _with_a_caption_by_the_index(self: Records, sha256: str, recipe: str) -> Rec
     return next((one for one in records if one.status == "success" and one.caption_recipe == recipe), None)
 
 
+def _captioned_without_flags(record: Record) -> Any:
+    """`pipeline._captioned` that copies only the text of a caption."""
+    return _captioned(replace(record, caption_confidence=None, caption_flags=None))
+
+
 def _send_without_check(self: EventBus, events: Sequence[Event]) -> None:
     """`EventBus.send` that ignores errors about single entries in the response."""
     for first in range(0, len(events), 10):
@@ -150,6 +157,7 @@ BUGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     ),
     "any-recipe": lambda: patch.object(Records, "with_caption", _with_a_caption_of_any_recipe),
     "stale-content": lambda: patch.object(Records, "with_caption", _with_a_caption_by_the_index),
+    "text-alone": lambda: patch.object(pipeline, "_captioned", _captioned_without_flags),
     "kept-caption": lambda: patch("image_core.stores.images._of_version", _of_version_with_its_caption),
     "last-stage-wins": lambda: patch("image_core.stores.images._next_generation", _keep_existing_results),
     "words-stay": lambda: patch("image_stream.index.changes", _changes_without_deletions),

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import snowballstemmer
 
 from tests.simulation.bodies import File
+from tests.simulation.lambdas import confidence_of
 from tests.simulation.network import Fault
 from tests.simulation.s3 import Version
 from tests.simulation.stack import IMAGES, SEARCH, STATS, THUMBNAILS, UPLOADS, Stack
@@ -245,6 +246,13 @@ class Watch:
             and metadata["sha256"] == hashlib.sha256(version.body).hexdigest()
             and (_text(new, "caption") or "").startswith(self.files[version.body].caption),
             f"success matches the processed version: {image_id}, version {version_id}",
+        )
+        caption = _text(new, "caption") or ""
+        number = int(caption.partition(" no. ")[2].partition(",")[0] or -1)
+        self.expect(
+            float(new["caption_confidence"]["N"] if "caption_confidence" in new else -1) == confidence_of(number)
+            and json.loads(_text(new, "caption_flags") or "null") == [f"flag {number}"],
+            f"confidence and flags are those of the caption: {image_id} with {caption}",
         )
 
     def _deleting(self, bucket: str, key: str) -> None:

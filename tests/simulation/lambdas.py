@@ -73,7 +73,8 @@ class EventSource:
 class Captioner:
     """Takes some time and may fail.
 
-    The caption names the color in the middle of the picture, a number and the recipe.
+    The caption names the color in the middle of the picture, a number and the recipe. Its confidence and its flag
+    depend on the number.
     """
 
     image_size = 64
@@ -91,7 +92,14 @@ class Captioner:
         if fault is not None:
             self._stack.network.injected["captioner failed"] += 1
             raise fault
-        return Caption(f"a photo of {picture.getpixel((32, 32))}, no. {next(self._numbers)}, by {self.recipe}")
+        number = next(self._numbers)
+        text = f"a photo of {picture.getpixel((32, 32))}, no. {number}, by {self.recipe}"
+        return Caption(text, confidence=confidence_of(number), flags=(f"flag {number}",), language="en")
+
+
+def confidence_of(number: int) -> float:
+    """The confidence of the simulated caption with this number."""
+    return number % 10_000 / 10_000
 
 
 class Context:

@@ -52,7 +52,7 @@ def test_a_seed_always_gives_the_same_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "bug", ["attempt-condition", "separate-counters", "any-recipe", "words-stay", "unwritten-words"]
+    "bug", ["attempt-condition", "separate-counters", "any-recipe", "text-alone", "words-stay", "unwritten-words"]
 )
 def test_a_deliberate_bug_is_found(bug: str) -> None:
     with BUGS[bug]():

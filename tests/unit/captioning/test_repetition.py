@@ -58,6 +58,9 @@ def shortened(text: str, language: str = "en") -> str | None:
         ("a tu ##k tu ##k tu ##k tu ##k on the road", "a tu ##k"),
         ("a surf ##board and surf ##board and surf ##board and", "a surf ##board"),
         ("a shirt with a t - shirt with a t - shirt with a t - shirt", "a shirt with a t - shirt"),
+        ("a red hat and a blue hat and a blue hat and a blue hat", "a red hat and a blue hat"),
+        ("a white shirt and black shirt and black shirt and black", "a white shirt and black shirt"),
+        ("a red car blue car blue car blue car", "a red car blue"),
         ("and and and and", ""),
     ],
 )

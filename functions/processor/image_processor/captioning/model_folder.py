@@ -18,6 +18,9 @@ SMALL_BYTES = 1 << 20
 Precision = Literal["fp32", "int8"]
 """The numbers that an export's weights consist of. fp32 is the reference; int8 may change tokens."""
 
+LANGUAGE = "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
+"""A language of captions (BCP 47), such as "en" or "pt-BR"."""
+
 MIN_IDENTICAL_CAPTIONS, MIN_EQUAL_TOKENS = 0.95, 0.98
 """Below these shares, `make deploy` rejects an export."""
 
@@ -101,7 +104,7 @@ class Manifest(_Strict):
     name: str = Field(min_length=1)
     revision: str = Field(min_length=1)
     license: str = Field(min_length=1)
-    language: str = Field("en", pattern="^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
+    language: str = Field("en", pattern=LANGUAGE)
     """Language of the captions (BCP 47): English, as those of BLIP. Written only if it is another one."""
     low_confidence: float | None = Field(None, ge=0, le=1)
     """Captions with a lower confidence are flagged. None for a model that nobody calibrated."""

@@ -8,8 +8,8 @@ whole words, so that it never cuts one in half. Words repeat themselves if
 - such a sequence ends in a linking word, and its first words, at most two, come a third time: "a hat and a hat and
   a hat". Twice is not enough: "a man and a man and a woman", "a cat next to a cat next to a dog".
 
-The first copy stays, without words at its end that cannot end a sentence: "a woman with a hat". See
-docs/decisions/0036-caption-confidence.md.
+The first copy stays, up to the end of its phrase, without words that cannot end a sentence: "a woman with a hat".
+See docs/decisions/0036-caption-confidence.md.
 """
 
 from __future__ import annotations
@@ -87,18 +87,31 @@ class RepetitionRule:
         return Repetition(self._starts[kept], self._seen)
 
     def _words_before_repetition(self) -> int | None:
-        """Number of words that end with the first copy. None if the last word completes no repetition."""
+        """Number of words up to the end of the first copy. None if the last word completes no repetition."""
         words, count = self._words, len(self._words)
         for length in range(1, count // 2 + 1):
             first = count - length
             while first and words[first - 1] == words[first - 1 + length]:
                 first -= 1
+            if count - first < 2 * length:
+                continue
             # In "and a hat and a hat", what is repeated is "a hat and".
             if length > 1 and words[first] in _COORDINATING & self._linking:
                 first += 1
             if count - first >= self._needed(words[first : first + length]):
-                return first + length
+                return self._end_of_phrase(first + length, first + 2 * length)
         return None
+
+    def _end_of_phrase(self, begin: int, limit: int) -> int:
+        """The first number of words from `begin` and below `limit` that ends with a phrase. `begin` if none does.
+
+        In "a red hat and a blue hat and a blue hat and a blue", what is repeated is "hat and a blue". The phrase
+        ends after the next word.
+        """
+        for end in range(begin, limit):
+            if self._words[end - 1] in self._linking or self._words[end] in self._cannot_end:
+                return end
+        return begin
 
     def _needed(self, repeated: Sequence[str]) -> int:
         """How many words in a row prove that `repeated` is repeated."""
