@@ -106,7 +106,8 @@ def parse(arguments: Sequence[str]) -> Options:
         "reprocess",
         help="process many images again",
         description="Reprocesses images that meet all conditions. Without --apply it only prints their number, and "
-        "how long that takes and what it costs. After an interruption, run it again: it selects only what remains.",
+        "how long that takes and what it costs. After an interruption, run it again: images that wait are not "
+        "selected, and with --model-not current neither are those that were done.",
     )
     reindex = commands.add_parser(
         "reindex",

@@ -86,7 +86,7 @@ def _estimate(
     mean = f"{found.seconds:.2f} s"
     seconds = images * found.seconds / processor.concurrency
     if rate is not None and images / rate > seconds:
-        yield f"Time: about {duration(images / rate)}, because --rate sends {rate:g} images per second."
+        yield f"Time: about {duration(images / rate)}, because --rate is {rate:g} per second."
     else:
         yield f"Time: about {duration(seconds)} ({_counted(images)} × {mean}, {processor.concurrency} at a time)."
     excess = f" It may include {_NOT_MADE[stage]}, which this run does not make." if stage in _NOT_MADE else ""
