@@ -71,7 +71,7 @@ def lines(
         if (unchanged := done.by_model[current_model]) and current_model is not None and not force:
             yield (
                 f"{unchanged:,} of them are by the current model already. Without --force they are copied, unless"
-                " prompt or settings have changed since."
+                " prompt, settings or release have changed since."
             )
     yield from _estimate(done.matching, basis(done.measured, stats), processor=processor, stage=stage, rate=rate)
 
