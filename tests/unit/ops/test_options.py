@@ -85,6 +85,7 @@ def test_redrive_only_counts_by_default() -> None:
         ["reprocess", "--stage", "metadata"],
         ["reprocess", "--status", "success", "--code", "corrupt_image"],
         ["reprocess", "--query", " "],
+        ["reprocess", "--query", '"boat'],
         ["reprocess", "--model-not", ""],
         ["reprocess", "--flag", "ugly"],
     ],
