@@ -63,7 +63,7 @@ def lines(
     processor: Processor | None,
     rate: float | None,
 ) -> Iterator[str]:
-    """What the images that match are, how long it takes to reprocess them, and what it costs."""
+    """Describe the matching images, how long it takes to reprocess them, and what it costs."""
     if stage is not Stage.THUMBNAILS and any(done.by_model):
         yield "Their captions are by:"
         for model, count in done.by_model.most_common():
