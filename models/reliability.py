@@ -1,4 +1,4 @@
-"""How much the confidence of captions is worth: a table for pictures whose right captions are known.
+"""How reliable the confidence of captions is: a table for pictures whose right captions are known.
 
 `python -m models.reliability FOLDER [--model FOLDER]` captions labeled pictures, prints the table and suggests a
 threshold for the flag `low_confidence`. `make model LABELED=FOLDER` does the same after the export.

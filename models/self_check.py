@@ -59,4 +59,7 @@ def self_check(folder: Path, pictures: Iterable[Image.Image]) -> str:
 
 def _captions(folder: Path, pictures: list[Image.Image]) -> list[list[int]]:
     captioner = OnnxCaptioner(folder, prompt=PROMPT, max_new_tokens=TOKENS, may_repeat=True)
-    return [captioner.caption_ids(picture) for picture in pictures]
+    try:
+        return [captioner.caption_ids(picture) for picture in pictures]
+    except ValueError as error:
+        raise ModelError(f"the exported graphs do not work: {error}") from error

@@ -16,7 +16,7 @@ from typing import NoReturn
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from image_core.errors import BadQuery, Unavailable
+from image_core.errors import Unavailable
 from image_core.services import Services
 from image_core.stores.queue import Queue
 from ops import reprocess_estimate
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
             "import": _import,
         }[options.command]
         return run(options, target, services)
-    except (NoSuchStack, BadSource, BadQuery, Refused) as error:
+    except (NoSuchStack, BadSource, Refused) as error:
         _print_error(error)
         return USAGE
     except Incomplete as error:

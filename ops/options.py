@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from image_core.errors import IMAGE_ERRORS
+from image_core.errors import IMAGE_ERRORS, BadQuery
 from image_core.model import Stage, Status
+from image_core.search.query import parse as parse_query
 from ops.target import LOCAL_FILE
 
 EXIT_CODES = """exit codes:
@@ -106,7 +107,8 @@ def parse(arguments: Sequence[str]) -> Options:
         "reprocess",
         help="process many images again",
         description="Reprocesses images that meet all conditions. Without --apply it only prints their number, and "
-        "how long that takes and what it costs. After an interruption, run it again: it selects only what remains.",
+        "how long that takes and what it costs. After an interruption, run it again: images that wait are not "
+        "selected, and with --model-not current neither are those that were done.",
     )
     reindex = commands.add_parser(
         "reindex",
@@ -155,8 +157,10 @@ def parse(arguments: Sequence[str]) -> Options:
     )
     add("--model-not", type=_text, metavar="MODEL", help=model_help)
     add("--flag", choices=CAPTION_FLAGS, help="only those whose caption has this flag")
-    query_help = "only those that match this search, as in `imgpipe search`"
-    add("--query", type=_text, metavar="TEXT", help=query_help)
+    query_help = (
+        "only those that match this search, as in `imgpipe search`. One that begins with a dash: --query=-word"
+    )
+    add("--query", type=_query, metavar="TEXT", help=query_help)
     stage_help = "what to recreate; the rest is kept (default: caption with --model-not or --flag, else all)"
     add("--stage", type=Stage, choices=list(Stage), help=stage_help)
     force_help = "compute captions again that could be copied, because nothing has changed"
@@ -307,6 +311,14 @@ def _duration(text: str) -> float:
 def _text(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("expected a word")
+    return text
+
+
+def _query(text: str) -> str:
+    try:
+        parse_query(_text(text))
+    except BadQuery as error:
+        raise argparse.ArgumentTypeError(error.message) from error
     return text
 
 

@@ -100,11 +100,18 @@ def reprocess(
 ) -> Reprocessed:
     """Reprocess the selected images, newest first. `done` is filled. Raises `BadQuery`.
 
-    `stage` says what is recreated; with `force`, captions are computed even if they could be copied. `warn` gets
-    what is incomplete about the result of a search.
+    `stage` says what is recreated; with `force`, captions are computed even if they could be copied. `warn` is
+    called with a doubt about the name of a model, and with what is incomplete about the result of a search.
 
-    A reprocessed image leaves the list, so running this again continues an interrupted run.
+    A reprocessed image is not in the list until it is processed. After that it is selected again, unless its new
+    error, model or flags exclude it.
     """
+    if current_model is not None and selection.model_not not in (None, current_model):
+        # A misspelled name selects every image, and a second run selects them all again.
+        warn(
+            f"{selection.model_not} is not the current model, which is {current_model}. The captions of all models"
+            " with another name are selected. Check the name."
+        )
     for record in _records(services, selection, warn):
         done.examined += 1
         progress("images", 1)

@@ -63,7 +63,7 @@ def lines(
     processor: Processor | None,
     rate: float | None,
 ) -> Iterator[str]:
-    """What the images that match are, how long it takes to reprocess them, and what it costs."""
+    """Describe the matching images, how long it takes to reprocess them, and what it costs."""
     if stage is not Stage.THUMBNAILS and any(done.by_model):
         yield "Their captions are by:"
         for model, count in done.by_model.most_common():
@@ -71,7 +71,7 @@ def lines(
         if (unchanged := done.by_model[current_model]) and current_model is not None and not force:
             yield (
                 f"{unchanged:,} of them are by the current model already. Without --force they are copied, unless"
-                " prompt or settings have changed since."
+                " prompt, settings or release have changed since."
             )
     yield from _estimate(done.matching, basis(done.measured, stats), processor=processor, stage=stage, rate=rate)
 
@@ -86,7 +86,7 @@ def _estimate(
     mean = f"{found.seconds:.2f} s"
     seconds = images * found.seconds / processor.concurrency
     if rate is not None and images / rate > seconds:
-        yield f"Time: about {duration(images / rate)}, because --rate sends {rate:g} images per second."
+        yield f"Time: about {duration(images / rate)}, because --rate is {rate:g} per second."
     else:
         yield f"Time: about {duration(seconds)} ({_counted(images)} × {mean}, {processor.concurrency} at a time)."
     excess = f" It may include {_NOT_MADE[stage]}, which this run does not make." if stage in _NOT_MADE else ""

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from fnmatch import fnmatch
+from pathlib import Path
 
 import boto3
 import pytest
 
+from image_api import assets
 from image_api.assets import FOLDER, PAGE, asset
 from image_core.services import Services, connect
 from tests.functional.emulator import Stack
@@ -67,6 +70,54 @@ def test_every_file_that_the_page_names_is_served_with_its_type(api: Api) -> Non
         assert response.status == 200, name
         assert response.headers["content-type"] == TYPES[name[name.rindex(".") :]]
     assert {path.name for path in FOLDER.rglob("*.*") if path.suffix in TYPES} == named, "no file is served unused"
+
+
+def comment_lines(source: str) -> Iterator[bool]:
+    """Whether each line holds only a comment, or a part of one. A comment before or after code does not count."""
+    block: list[str] = []
+    for line in map(str.strip, source.split("\n")):
+        if block or line.startswith("/*"):
+            block.append(line)
+            if "*/" in line:
+                yield from [line.index("*/") == len(line) - 2] * len(block)
+                block = []
+        else:
+            yield line.startswith("//")
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.rglob("*") if path.suffix in {".js", ".css"}))
+def test_only_the_lines_that_hold_a_comment_are_sent_empty(api: Api, name: str) -> None:
+    """Line numbers stay, so that an error in the browser names the line of the source."""
+    (path,) = FOLDER.rglob(name)
+    source, sent = path.read_text(), api.get(f"/assets/{name}").body.decode()
+
+    wanted = [
+        "" if is_comment else line
+        for line, is_comment in zip(source.split("\n"), comment_lines(source), strict=True)
+    ]
+
+    assert sent.split("\n") == wanted
+    assert len(sent) < len(source)
+
+
+def test_code_behind_a_comment_and_comments_behind_code_are_sent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code = [
+        '  /** @type {const} */ (["a", "b"]).map(',
+        'const url = "https://example.org"; // why',
+        "/* one */ first(); /* two */",
+        "second(); /* three",
+        "four */ third();",
+        "a = b /* c */;",
+        "* { margin: 0 }",
+        "",
+    ]
+    path = tmp_path / "some.js"
+    path.write_text("\n".join(code))
+    monkeypatch.setattr(assets, "FOLDER", tmp_path)
+
+    assert assets._read(path, gzipped=False).body == path.read_bytes()
 
 
 @pytest.mark.parametrize("path", ["/", "/assets/main.js"])

@@ -124,6 +124,15 @@ def test_captions_of_other_models_are_selected_and_a_repeated_run_selects_only_w
     assert all(record.has_saved() for record in stack.every()), "thumbnails and metadata are kept"
 
 
+@pytest.mark.parametrize(("name", "doubts"), [("blip@2", 0), ("blip@3", 1)])
+def test_a_name_other_than_the_current_models_is_doubted(stack: Stack, name: str, doubts: int) -> None:
+    captioned(stack, "blip@2")
+    warnings: list[str] = []
+    done = run(stack, Selection(Status.SUCCESS, model_not=name), current_model="blip@2", warn=warnings.append)
+    assert (done.matching, len(warnings)) == (doubts, doubts)
+    assert all("blip@3 is not the current model, which is blip@2." in warning for warning in warnings)
+
+
 def test_a_flag_selects_captions_together_with_the_model(stack: Stack) -> None:
     wanted = captioned(stack, "demo@1", caption_flags=("too_short", "repetitive"))
     captioned(stack, "demo@1", caption_flags=("too_short",))

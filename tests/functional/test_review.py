@@ -140,7 +140,7 @@ def test_the_first_page_says_how_many_are_open(stack: Stack, api: Api, monkeypat
     assert api.get("/api/images", "review=open").json()["review_count"] == 2
 
 
-def test_counting_continues_behind_the_first_megabyte(stack: Stack) -> None:
+def test_counting_continues_after_the_first_megabyte(stack: Stack) -> None:
     for share in (0.1, 0.2, 0.3):
         captioned(stack, share)
 

@@ -53,7 +53,7 @@ def asset(name: str, *, gzipped: bool = False) -> Asset | None:
 
 
 _COMMENT_LINES = re.compile(rb"^[ \t]*(?://[^\n]*|/\*(?:(?!\*/).)*\*/)[ \t]*$", re.MULTILINE | re.DOTALL)
-"""A comment that has its lines for itself."""
+"""A comment with no code on its lines."""
 
 
 @cache

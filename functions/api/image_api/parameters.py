@@ -68,7 +68,10 @@ SearchText = Annotated[
 ]
 Review = Annotated[
     Literal["open"] | None,
-    Query(description="Only images to review, lowest confidence first. Can only be combined with `q`."),
+    Query(
+        description="Only images to review, lowest confidence first. Can only be combined with `q`, `limit` and"
+        " `cursor`."
+    ),
 ]
 Sha256 = Annotated[
     str | None,

@@ -241,7 +241,7 @@ class ListResponse(_Response):
     review_count: int | None = Field(
         None,
         examples=[412],
-        description="How many images are open for review; 10000 stands for that many or more. Only on the first"
+        description="How many images are open for review; 10000 means that many or more. Only on the first"
         " page of `review=open` without `q`, else null.",
     )
     error: None = None

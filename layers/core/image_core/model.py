@@ -135,7 +135,7 @@ class Record:
     caption_model: str | None = None
     caption_recipe: str | None = None
     caption_confidence: float | None = None
-    """From 0 to 1, rounded to 4 decimals. None without a caption, and for captions of a time before this field."""
+    """From 0 to 1, rounded to 4 decimals. None without a caption, and for captions of earlier releases."""
     caption_flags: tuple[str, ...] | None = None
     caption_language: str | None = None
     caption_kept_generation: int | None = None

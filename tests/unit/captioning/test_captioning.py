@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from math import exp, log, nan
+from math import exp, inf, log, nan
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +95,16 @@ def test_a_probability_is_computed_without_overflow() -> None:
     logits = np.array([1000.0, 1000.0, -1000.0], dtype=np.float32)
     assert exp(log_probability(logits, 0)) == pytest.approx(0.5)
     assert log_probability(logits, 2) == pytest.approx(-2000 - log(2))
+
+
+@pytest.mark.parametrize("logits", [[nan, 1.0], [1.0, nan], [inf, 1.0], [-inf, -inf]])
+def test_logits_of_damaged_weights_have_no_probability(logits: list[float]) -> None:
+    with pytest.raises(ValueError, match="largest logit"):
+        log_probability(np.array(logits, dtype=np.float32), 0)
+
+
+def test_a_token_that_the_model_excludes_has_probability_0() -> None:
+    assert log_probability(np.array([-inf, 1.0], dtype=np.float32), 0) == -inf
 
 
 @pytest.mark.parametrize("confidence", [nan, -0.1, 1.1])

@@ -288,3 +288,14 @@ def test_the_longest_prompt_works_as_in_transformers(reference: Reference) -> No
     ids = OnnxCaptioner(EXPORTED, prompt=prompt, max_new_tokens=5).caption_ids(picture)
 
     assert ids == reference.caption_ids(picture, prompt, 5)
+
+
+def test_logits_that_are_not_numbers_are_an_error_not_an_empty_caption(
+    captioner: OnnxCaptioner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of them is that of the padding token, which has no text."""
+    logits = np.full(1_000, np.nan, dtype=np.float32)
+    for name in ("start", "step"):
+        monkeypatch.setattr(captioner._graphs, name, lambda *_: logits)
+    with pytest.raises(ValueError, match="largest logit"):
+        captioner.caption(Image.new("RGB", (90, 60), "red"))

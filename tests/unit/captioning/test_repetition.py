@@ -102,6 +102,22 @@ def test_the_end_token_completes_the_last_word() -> None:
     assert find_repetition(tokens[:-1], words.piece, "en") == Repetition(kept=2, seen=4)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "language"),
+    [
+        ("ein mann und ein mann und eine frau", None, "de"),
+        ("un chat et un chat et un chien", None, "fr"),
+        ("人 们 研 究 研 究 问 题", None, "zh"),
+        ("un chat un chat un chat", "un chat", "fr"),
+        ("eine frau mit hut und hut und hut", "eine frau mit hut und", "de"),
+    ],
+)
+def test_without_a_list_of_linking_words_two_copies_are_not_enough(
+    before: str, after: str | None, language: str
+) -> None:
+    assert shortened(before, language) == after
+
+
 def test_words_of_english_do_not_matter_in_other_languages() -> None:
     assert shortened("un on on on", "fr") == "un on"
     assert shortened("un on on on", "en-GB") == "un"

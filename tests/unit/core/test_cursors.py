@@ -29,18 +29,20 @@ EVERYTHING = Listing()
 FAILED = Listing(Status.FAILED)
 THAT_DAY = Listing(None, NOW_MS - 1000, NOW_MS + 1000)
 REVIEW = Listing(review=True)
+OLDEST = Listing(oldest_first=True)
 
 
 def changed(**members: Any) -> str:
     """Return a cursor of the complete list with these members replaced; None omits a member."""
-    filters = dict.fromkeys(["status", "from_ms", "until_ms", "sha256", "q"]) | {"review": False}
+    filters = dict.fromkeys(["status", "from_ms", "until_ms", "sha256", "q"])
+    filters |= {"oldest_first": False, "review": False}
     valid = {"v": 4, **filters, "after": CREATED}
     return cursor_of({name: value for name, value in (valid | members).items() if value != "left out"})
 
 
 @pytest.mark.parametrize(
     ("listing", "order"),
-    [(EVERYTHING, CREATED), (FAILED, OF_STATUS), (THAT_DAY, CREATED), (REVIEW, OF_REVIEW)],
+    [(EVERYTHING, CREATED), (FAILED, OF_STATUS), (THAT_DAY, CREATED), (OLDEST, CREATED), (REVIEW, OF_REVIEW)],
 )
 def test_a_cursor_returns_to_the_place_where_it_was_issued(listing: Listing, order: str) -> None:
     cursor = encode_cursor(listing, order)
@@ -58,6 +60,8 @@ def test_a_cursor_returns_to_the_place_where_it_was_issued(listing: Listing, ord
         (EVERYTHING, Listing(sha256="0" * 64)),
         (Listing(sha256="1" * 64), Listing(sha256="0" * 64)),
         (EVERYTHING, THAT_DAY),
+        (EVERYTHING, OLDEST),
+        (OLDEST, EVERYTHING),
         (EVERYTHING, REVIEW),
         (REVIEW, EVERYTHING),
         (REVIEW, Listing(q="lake", review=True)),
@@ -102,6 +106,8 @@ def test_the_cursor_on_which_the_refused_ones_are_based_is_valid() -> None:
         changed(more=1),
         changed(after="left out"),
         changed(from_ms="left out"),
+        changed(oldest_first="left out"),
+        changed(review=True),
         changed(after=None),
         changed(after=[CREATED]),
         changed(after=OF_STATUS),

@@ -44,8 +44,14 @@ def test_reprocess_by_caption_selects_successful_images_and_only_their_captions(
 
 def test_the_flags_are_those_of_the_documentation() -> None:
     text = (ROOT / "docs/metadata.md").read_text(encoding="utf-8")
-    (row,) = re.findall(r"^\| `caption_flags` \|(.*)$", text, re.MULTILINE)
-    assert set(CAPTION_FLAGS) == set(re.findall(r"`([a-z_]+)`", row))
+    section = text.partition("## Flags of a caption")[2].partition("\n## ")[0]
+    assert list(CAPTION_FLAGS) == re.findall(r"^\| `([a-z_]+)` \|", section, re.MULTILINE)
+
+
+def test_a_query_that_cannot_be_searched_is_refused_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["reprocess", "--query", 'a "'])
+    assert 'argument --query: The query has a " without a matching one.' in capsys.readouterr().err
 
 
 def test_reprocess_by_search_selects_successful_images() -> None:

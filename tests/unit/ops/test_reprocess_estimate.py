@@ -61,7 +61,7 @@ def test_a_local_stack_costs_nothing() -> None:
 
 
 def test_a_low_rate_decides_the_time() -> None:
-    assert "Time: about 17 min, because --rate sends 1 images per second." in printed(found(1000, 1), rate=1)
+    assert "Time: about 17 min, because --rate is 1 per second." in printed(found(1000, 1), rate=1)
 
 
 def test_captions_are_counted_by_model_and_copied_ones_are_announced() -> None:

@@ -198,9 +198,9 @@ def list_images(
     together with a word, `status` or `review`. A page of a search may be empty although later ones are not. A
     change is found a second or so after it was made.
 
-    With `review=open`, only images that were processed successfully and have no alt text yet: those whose caption
-    has the lowest confidence first, before them those without a confidence, of equals the oldest. An image leaves
-    the list when it gets an alt text, also an empty one, and returns when that is cleared. The first page says how
+    With `review=open`, only images that were processed successfully and have no alt text yet. Images without a
+    confidence come first, then those with the lowest confidence; among equals, the oldest. An image leaves the
+    list when it gets an alt text, even an empty one, and returns when that is cleared. The first page says how
     many there are (`review_count`).
 
     A page has at most `limit` images and 3,000,000 bytes. Only `next_cursor` shows whether there are more.

@@ -52,8 +52,14 @@ class Generated:
 
 
 def log_probability(logits: NDArray[np.float32], token: int) -> float:
-    """The logarithm of the probability of `token`, given the logits (vocabulary) of all tokens."""
-    shifted = logits - logits.max()
+    """The logarithm of the probability of `token`, given the logits (vocabulary) of all tokens.
+
+    Raises `ValueError` if there is no distribution, as with damaged weights.
+    """
+    largest = float(logits.max())
+    if not math.isfinite(largest):
+        raise ValueError(f"the largest logit is {largest}; the model's weights may be damaged")
+    shifted = logits - largest
     return float(shifted[token]) - math.log(np.exp(shifted).sum(dtype=np.float64))
 
 

@@ -31,7 +31,7 @@ _BEGINNING = frozenset(
 )  # fmt: skip
 _LINKING = {"en": _COORDINATING | _PREPOSITIONS}
 _CANNOT_END = {"en": _LINKING["en"] | _BEGINNING}
-"""Words by language (BCP 47). For other languages than these, the first two parts of the rule apply."""
+"""Words by language (BCP 47). In other languages any word may be a linking word, so two copies are not enough."""
 
 _JOINING = ("-", "'")
 """BERT's tokenizer separates "t-shirt" and "man's" at these."""
@@ -118,7 +118,8 @@ class RepetitionRule:
         length = len(repeated)
         if length == 1:
             return 3
-        return 2 * length + (min(length - 1, 2) if repeated[-1] in self._linking else 0)
+        may_link = not self._linking or repeated[-1] in self._linking
+        return 2 * length + (min(length - 1, 2) if may_link else 0)
 
 
 def find_repetition(tokens: Sequence[int], piece: Piece, language: str) -> Repetition | None:
