@@ -19,6 +19,7 @@ import { closeViewer, initViewer, openImageId, openViewer, updateViewer } from "
 /** @import { ImageResponse } from "../../../types/api.d.ts" */
 
 const PAGE_RETRY_MS = 4000; // if loading the next page failed
+const SLOW_MS = 800; // a page that takes longer is shown to be loading
 const MODEL_RETRY_MS = 5000; // if loading the caption model's name failed
 const TOP_PIXELS = 300; // if the user has scrolled further down, new images wait behind a button
 const CAPTIONS_STORAGE_NAME = "imgpipe-captions-hidden";
@@ -182,7 +183,7 @@ new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecti
 
 async function loadMore() {
   if (images.ended) return;
-  setText(byId("more"), "Loading …");
+  const timer = setTimeout(() => (byId("loading").hidden = false), SLOW_MS);
   try {
     await images.loadMore();
   } catch (error) {
@@ -190,7 +191,8 @@ async function loadMore() {
     else toast(messageOf(error));
     return;
   } finally {
-    setText(byId("more"), "");
+    clearTimeout(timer);
+    byId("loading").hidden = true;
   }
   // If a page did not fill the window, the end is still visible, and the observer does not fire again.
   if (!images.ended && byId("more").getBoundingClientRect().top < window.innerHeight + 800)

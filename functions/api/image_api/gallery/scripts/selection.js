@@ -99,7 +99,10 @@ function update(isOpen = isSelecting) {
   const wasOpen = isSelecting;
   isSelecting = isOpen;
   const ids = chosen();
-  for (const id of selected) if (!ids.includes(id)) selected.delete(id);
+  if (ids.length < selected.size) {
+    selected.clear(); // some are no longer shown
+    for (const id of ids) selected.add(id);
+  }
   showSelected(selected);
   document.body.classList.toggle("selecting", isSelecting);
   byId("select").setAttribute("aria-pressed", String(isSelecting));
