@@ -108,6 +108,7 @@ function update(card, image) {
   card.tick.setAttribute("aria-label", `Select ${label}`);
   const alt = altText(image);
   if (card.picture.alt !== alt) card.picture.alt = alt;
+  card.line.ariaHidden = String(alt === card.line.textContent); // read once is enough
   card.frame.classList.toggle("see-through", data.metadata?.has_alpha ?? false);
   showPlaceholder(card, data.metadata?.placeholder);
 }

@@ -9,7 +9,7 @@ import { initFileSources } from "./file_sources.js";
 import { Images } from "./images.js";
 import { initKeyDialog } from "./key.js";
 import { closeReview, initReview, isReviewOpen, openReview } from "./review.js";
-import { clearSearch, currentSearch, highlightMatches, initSearch, searchTag } from "./search.js";
+import { clearSearch, currentSearch, highlightMatches, initSearch, searchTag, showNewestFirst } from "./search.js";
 import { clearSelection, initSelection, isSelectionOpen, selectAll, toggleSelected } from "./selection.js";
 import { initShortcuts } from "./shortcuts.js";
 import { refreshModel, refreshStatistics } from "./statistics.js";
@@ -145,11 +145,15 @@ async function reportDuplicate(image) {
 function noteHiddenUpload() {
   if (isNotingHiddenUpload) return;
   isNotingHiddenUpload = true;
-  const shown = images.search.query ? "that match the search" : "with this status";
-  toast(`Uploaded. Only images ${shown} are shown.`, "Show all", {
+  const { query, status } = images.search;
+  const [text, action, show] =
+    query || status
+      ? [`Only images ${query ? "that match the search" : "with this status"} are shown.`, "Show all", clearSearch]
+      : ["New images are at the end of this list.", "Newest first", showNewestFirst];
+  toast(`Uploaded. ${text}`, action, {
     onDismiss(reason) {
       isNotingHiddenUpload = false;
-      if (reason === "action") clearSearch();
+      if (reason === "action") show();
     },
   });
 }
@@ -195,8 +199,9 @@ async function loadMore() {
     byId("loading").hidden = true;
   }
   // If a page did not fill the window, the end is still visible, and the observer does not fire again.
-  if (!images.ended && byId("more").getBoundingClientRect().top < window.innerHeight + 800)
-    requestAnimationFrame(loadMore);
+  requestAnimationFrame(() => {
+    if (byId("more").getBoundingClientRect().top < window.innerHeight + 800) loadMore(); // the page has been drawn
+  });
 }
 
 // ---- Actions

@@ -49,6 +49,11 @@ export function initSelection(shownImages, actions) {
     tagInput.value = "";
     tagForm.hidden = true;
   });
+  tagInput.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    tagForm.hidden = true;
+    byId("select-tags").focus();
+  });
   images.on("change", () => selected.size && update());
 }
 
@@ -106,6 +111,7 @@ function update(isOpen = isSelecting) {
   showSelected(selected);
   document.body.classList.toggle("selecting", isSelecting);
   byId("select").setAttribute("aria-pressed", String(isSelecting));
+  if (!isSelecting && bar.contains(document.activeElement)) byId("select").focus(); // before its element disappears
   bar.hidden = !isSelecting;
   setText(byId("selected-count"), ids.length ? `${ids.length.toLocaleString("en")} selected` : "Select images");
   for (const button of bar.querySelectorAll("button[data-needs]")) {
