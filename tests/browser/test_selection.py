@@ -114,7 +114,7 @@ def test_the_oldest_images_come_first_if_asked_for(page: Page, stack: Stack, see
 
 
 def test_an_upload_at_the_end_of_the_oldest_first_list_is_confirmed(page: Page, stack: Stack, seed: Seed) -> None:
-    seed.put([finished(index, seed.thumbnails) for index in range(60)])
+    seed.put([finished(index, seed.thumbnails) for index in range(150)])
     gallery = Gallery(page, str(stack.api.base_url)).open("?order=oldest")
     expect(gallery.cards.first).to_contain_text("picture 000.jpg")
     gallery.upload({"name": "new.jpg", "mimeType": "image/jpeg", "buffer": pictures.jpeg(90, 60)})

@@ -199,9 +199,8 @@ async function loadMore() {
     byId("loading").hidden = true;
   }
   // If a page did not fill the window, the end is still visible, and the observer does not fire again.
-  requestAnimationFrame(() => {
-    if (byId("more").getBoundingClientRect().top < window.innerHeight + 800) loadMore(); // the page has been drawn
-  });
+  if (!images.ended && byId("more").getBoundingClientRect().top < window.innerHeight + 800)
+    requestAnimationFrame(loadMore);
 }
 
 // ---- Actions
