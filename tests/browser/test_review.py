@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from image_core.model import Record
 from tests.browser.gallery import Gallery
@@ -49,6 +49,7 @@ def test_each_key_decides_and_z_takes_the_decision_back(page: Page, stack: Stack
     expect(caption).to_have_text("caption 0")
     expect(progress).to_have_text("1 of 5")
     expect(page.locator("#review-about")).to_have_text("picture 000.jpg · 1% confident")
+    expect(page.locator("#review-accept")).to_be_focused()
 
     page.keyboard.press("a")
     expect(progress).to_have_text("2 of 5")
@@ -128,9 +129,34 @@ def test_an_empty_queue_says_that_there_is_nothing_to_do(page: Page, stack: Stac
     assert gallery.findings() == []
 
 
-def test_the_review_fits_a_phone(browser: Browser, stack: Stack, queue: Queue) -> None:
+def test_a_review_that_cannot_be_loaded_says_so_and_is_tried_again(page: Page, stack: Stack, queue: Queue) -> None:
+    queue(1)
+    page.route(re.compile(r"review=open"), lambda route: route.abort("connectionreset"))
+    Gallery(page, str(stack.api.base_url)).open("#review")
+    expect(page.locator("#review-caption")).to_contain_text("The captions could not be loaded.")
+    page.unroute_all()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#review-caption")).to_have_text("caption 0")
+
+
+def test_a_slow_page_of_captions_does_not_end_the_review(page: Page, stack: Stack, queue: Queue) -> None:
+    queue(32)
+    held: list[Route] = []
+    page.route(re.compile(r"review=open.*cursor|cursor.*review=open"), lambda route: held.append(route))
+    Gallery(page, str(stack.api.base_url)).open("#review")
+    for number in range(30):
+        expect(page.locator("#review-progress")).to_have_text(f"{number + 1} of 32")
+        page.keyboard.press("n")
+    expect(page.locator("#review-caption")).to_have_text("Loading …")
+    assert len(held) == 1
+    held[0].continue_()
+    expect(page.locator("#review-progress")).to_have_text("31 of 32")
+
+
+@pytest.mark.parametrize(("width", "height"), [(360, 640), (844, 390)])
+def test_the_review_fits_a_phone(browser: Browser, stack: Stack, queue: Queue, width: int, height: int) -> None:
     (record,) = queue(1)
-    context = browser.new_context(viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
+    context = browser.new_context(viewport={"width": width, "height": height}, has_touch=True, is_mobile=True)
     page = context.new_page()
     gallery = Gallery(page, str(stack.api.base_url)).open()
     page.get_by_role("button", name="Review").tap()
@@ -140,8 +166,11 @@ def test_the_review_fits_a_phone(browser: Browser, stack: Stack, queue: Queue) -
         assert box
         assert box["height"] >= 44
         assert box["x"] >= 0
-        assert box["x"] + box["width"] <= 360
-        assert box["y"] + box["height"] <= 640
+        assert box["x"] + box["width"] <= width
+        assert box["y"] + box["height"] <= height
+    stage = page.locator("#review-stage").bounding_box()
+    assert stage
+    assert stage["height"] > height / 2
     assert gallery.findings() == []
     page.get_by_role("button", name="Accept").tap()
     until(lambda: words(stack, record) == ("caption 0", "caption"), seconds=10)

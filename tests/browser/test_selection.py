@@ -113,6 +113,26 @@ def test_the_oldest_images_come_first_if_asked_for(page: Page, stack: Stack, see
     expect(gallery.cards.first).to_contain_text("picture 000.jpg")
 
 
+def test_an_upload_at_the_end_of_the_oldest_first_list_is_confirmed(page: Page, stack: Stack, seed: Seed) -> None:
+    seed.put([finished(index, seed.thumbnails) for index in range(150)])
+    gallery = Gallery(page, str(stack.api.base_url)).open("?order=oldest")
+    expect(gallery.cards.first).to_contain_text("picture 000.jpg")
+    gallery.upload({"name": "new.jpg", "mimeType": "image/jpeg", "buffer": pictures.jpeg(90, 60)})
+    toast = page.locator(".toast", has_text="New images are at the end of this list.")
+    toast.get_by_role("button", name="Newest first").click()
+    expect(gallery.cards.first).to_contain_text("new.jpg")
+
+
+def test_the_focus_stays_near_the_selection(page: Page, five: Gallery) -> None:
+    select(five, 1, 3)
+    page.get_by_role("button", name="Add tags").click()
+    page.keyboard.press("Escape")
+    expect(page.locator("#tag-form")).to_be_hidden()
+    expect(page.get_by_role("button", name="Add tags")).to_be_focused()
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("button", name="Select", exact=True)).to_be_focused()
+
+
 def test_a_slash_goes_to_the_search_and_a_question_mark_lists_the_keys(page: Page, gallery: Gallery) -> None:
     page.keyboard.press("/")
     expect(page.locator("#search")).to_be_focused()
@@ -129,6 +149,10 @@ def test_a_slash_goes_to_the_search_and_a_question_mark_lists_the_keys(page: Pag
 
 def test_captions_can_be_hidden_until_a_picture_has_the_focus(page: Page, five: Gallery) -> None:
     line = five.cards.first.locator(".caption")
+    caption = line.text_content() or ""
+    assert caption
+    opens = five.cards.first.get_by_role("button", name=caption)
+    expect(opens).to_have_accessible_name(f"{caption} picture 4.jpg")  # once, not as alt text and as caption
     expect(line).to_have_css("opacity", "1")
     page.get_by_role("button", name="Captions").click()
     expect(line).to_have_css("opacity", "0")

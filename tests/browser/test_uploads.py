@@ -29,6 +29,19 @@ def test_dropped_files_are_uploaded_and_other_files_are_skipped(gallery: Gallery
     expect(gallery.page.locator(".toast")).to_contain_text("1 file skipped")
 
 
+def test_a_file_dropped_on_the_viewer_shows_its_upload(gallery: Gallery, stack: Stack) -> None:
+    stack.finished(stack.upload(pictures.jpeg(90, 60), "first.jpg"))
+    gallery.finished("first.jpg")
+    gallery.open_viewer("first.jpg")
+    gallery.page.route(re.compile("^(?!.*/api/)"), lambda route: None)  # the upload never ends
+    gallery.drop([("second.jpg", "image/jpeg", pictures.jpeg(80, 60))])
+    cancel = gallery.page.get_by_role("button", name="Cancel second.jpg")
+    cancel.click()
+    expect(gallery.page.locator("#viewer")).to_be_visible()
+    gallery.page.keyboard.press("Escape")
+    expect(gallery.page.locator("#uploads")).to_be_visible()
+
+
 def test_a_folder_is_uploaded_completely(gallery: Gallery, tmp_path: Path) -> None:
     folder = tmp_path / "album"
     (folder / "deeper").mkdir(parents=True)
@@ -295,7 +308,10 @@ def test_the_page_shows_that_the_service_is_unreachable_and_recovers(
     gallery: Gallery, context: BrowserContext, stack: Stack
 ) -> None:
     context.set_offline(True)
-    expect(gallery.page.locator("#offline")).to_contain_text("You are offline", timeout=30 * SECONDS)
+    notice = gallery.page.locator("#offline")
+    expect(notice).to_contain_text("You are offline", timeout=30 * SECONDS)
+    gallery.page.locator("#search").click(trial=True)  # nothing covers what is still useful
+    gallery.page.locator("#pick").click(trial=True)
     stack.upload(pictures.jpeg(90, 60), "meanwhile.jpg")
 
     context.set_offline(False)

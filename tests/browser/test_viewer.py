@@ -187,3 +187,13 @@ def test_a_link_to_a_deleted_image_says_so(page: Page, stack: Stack, empty: Stac
     Gallery(page, str(stack.api.base_url)).open("#img_01kb5q3v8n0h2m4x6c8f0a2d4g")
     expect(page.locator(".toast")).to_contain_text("There is no image at this link. It was deleted")
     assert page.evaluate("location.hash") == ""
+
+
+def test_a_phone_on_its_side_shows_the_picture_beside_its_texts(page: Page, viewer: Locator) -> None:
+    page.set_viewport_size({"width": 844, "height": 390})
+    stage = viewer.locator(".stage").bounding_box()
+    about = viewer.locator(".about").bounding_box()
+    assert stage
+    assert about
+    assert stage["height"] > 300
+    assert about["x"] >= stage["x"] + stage["width"]

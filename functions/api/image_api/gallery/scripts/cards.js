@@ -83,6 +83,7 @@ function create(image, actions) {
     retry,
     open,
     ratio: 0, // that it was laid out with
+    fitted: "", // the size and the screen that its picture was chosen for
     /** @type {ImageResponse | null} */
     image: null, // that it shows
   };
@@ -96,6 +97,7 @@ function update(card, image) {
   const { data, status } = image;
   const label = title(image);
   card.image = image;
+  card.fitted = "";
   card.item.dataset.status = status;
   card.open.title = label;
   setText(card.name, label);
@@ -106,6 +108,7 @@ function update(card, image) {
   card.tick.setAttribute("aria-label", `Select ${label}`);
   const alt = altText(image);
   if (card.picture.alt !== alt) card.picture.alt = alt;
+  card.line.ariaHidden = String(alt === card.line.textContent); // read once is enough
   card.frame.classList.toggle("see-through", data.metadata?.has_alpha ?? false);
   showPlaceholder(card, data.metadata?.placeholder);
 }
@@ -116,11 +119,12 @@ function update(card, image) {
  * @param {Box} box
  */
 function fit(card, { width, height }) {
-  const { picture, frame, item, image } = card;
-  const size = [`${width}px`, `${height}px`];
-  if (item.style.width !== size[0]) item.style.width = size[0] ?? "";
-  if (frame.style.height !== size[1]) frame.style.height = size[1] ?? "";
-  if (!image) return;
+  const { picture, item, image } = card;
+  const fitted = `${width} ${height} ${window.devicePixelRatio}`;
+  if (card.fitted === fitted || !image) return;
+  card.fitted = fitted;
+  item.style.width = `${width}px`;
+  item.style.setProperty("--height", `${height}px`);
   const id = image.data.image_id;
   const preview = previews.get(id);
   const rendition = renditionFor(image.data.renditions ?? [], { width, height, fit: "cover" });
@@ -205,8 +209,9 @@ export function render(images, actions, hasMore) {
  */
 export function showSelected(ids) {
   for (const [id, { item, tick }] of cards) {
-    tick.checked = ids.has(id);
-    item.classList.toggle("selected", tick.checked);
+    const isSelected = ids.has(id);
+    if (tick.checked !== isSelected) tick.checked = isSelected;
+    item.classList.toggle("selected", isSelected);
   }
 }
 

@@ -118,9 +118,15 @@ export function announce(text) {
   announceTimer = setTimeout(() => setText(byId("announcements"), text), 500);
 }
 
-// A modal dialog covers the page and blocks what is outside of it, so the messages are in the dialog while it is open.
-const placeToasts = () => (document.querySelector("dialog[open]") ?? document.body).append(byId("toasts"));
-document.addEventListener("close", placeToasts, true);
+/**
+ * Moves these elements into the open dialog, which covers the page and blocks what is outside of it.
+ * @param {string[]} ids
+ */
+export function bringToFront(...ids) {
+  const parent = document.querySelector("dialog[open]") ?? document.body;
+  for (const id of ids) if (byId(id).parentElement !== parent) parent.append(byId(id));
+}
+document.addEventListener("close", () => bringToFront("uploads", "toasts", "drop-target"), true);
 
 /**
  * Shows a message at the edge of the page with an optional action. Returns a function that removes it.
@@ -138,7 +144,7 @@ export function toast(text, action, { seconds = 8, onDismiss = () => {} } = {}) 
   };
   const button = action && el("button", { type: "button", text: action, onclick: () => dismiss("action") });
   const node = el("div", { className: "toast", role: "status" }, el("span", { text }), button);
-  placeToasts();
+  bringToFront("toasts");
   byId("toasts").append(node);
   const timer = setTimeout(() => dismiss("timeout"), seconds * 1000);
   return () => dismiss("closed");

@@ -1,7 +1,7 @@
 // The ways to add files: the pickers, the clipboard, a drop anywhere on the page.
 
 import { messageOf } from "./api.js";
-import { byId, pluralize, toast } from "./dom.js";
+import { bringToFront, byId, pluralize, toast } from "./dom.js";
 import { droppedFiles, splitPictures } from "./files.js";
 
 const INPUT_IDS_BY_BUTTON = { pick: "files", "pick-folder": "folder", "take-photo": "camera" };
@@ -51,5 +51,6 @@ const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
 /** @param {number} change */
 function changeDragDepth(change) {
   dragDepth = Math.max(0, dragDepth + change);
+  bringToFront("drop-target");
   byId("drop-target").classList.toggle("over", dragDepth > 0);
 }

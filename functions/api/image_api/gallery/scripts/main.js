@@ -9,7 +9,7 @@ import { initFileSources } from "./file_sources.js";
 import { Images } from "./images.js";
 import { initKeyDialog } from "./key.js";
 import { closeReview, initReview, isReviewOpen, openReview } from "./review.js";
-import { clearSearch, currentSearch, highlightMatches, initSearch, searchTag } from "./search.js";
+import { clearSearch, currentSearch, highlightMatches, initSearch, searchTag, showNewestFirst } from "./search.js";
 import { clearSelection, initSelection, isSelectionOpen, selectAll, toggleSelected } from "./selection.js";
 import { initShortcuts } from "./shortcuts.js";
 import { refreshModel, refreshStatistics } from "./statistics.js";
@@ -19,6 +19,7 @@ import { closeViewer, initViewer, openImageId, openViewer, updateViewer } from "
 /** @import { ImageResponse } from "../../../types/api.d.ts" */
 
 const PAGE_RETRY_MS = 4000; // if loading the next page failed
+const SLOW_MS = 800; // a page that takes longer is shown to be loading
 const MODEL_RETRY_MS = 5000; // if loading the caption model's name failed
 const TOP_PIXELS = 300; // if the user has scrolled further down, new images wait behind a button
 const CAPTIONS_STORAGE_NAME = "imgpipe-captions-hidden";
@@ -144,11 +145,15 @@ async function reportDuplicate(image) {
 function noteHiddenUpload() {
   if (isNotingHiddenUpload) return;
   isNotingHiddenUpload = true;
-  const shown = images.search.query ? "that match the search" : "with this status";
-  toast(`Uploaded. Only images ${shown} are shown.`, "Show all", {
+  const { query, status } = images.search;
+  const [text, action, show] =
+    query || status
+      ? [`Only images ${query ? "that match the search" : "with this status"} are shown.`, "Show all", clearSearch]
+      : ["New images are at the end of this list.", "Newest first", showNewestFirst];
+  toast(`Uploaded. ${text}`, action, {
     onDismiss(reason) {
       isNotingHiddenUpload = false;
-      if (reason === "action") clearSearch();
+      if (reason === "action") show();
     },
   });
 }
@@ -182,7 +187,7 @@ new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecti
 
 async function loadMore() {
   if (images.ended) return;
-  setText(byId("more"), "Loading …");
+  const timer = setTimeout(() => (byId("loading").hidden = false), SLOW_MS);
   try {
     await images.loadMore();
   } catch (error) {
@@ -190,7 +195,8 @@ async function loadMore() {
     else toast(messageOf(error));
     return;
   } finally {
-    setText(byId("more"), "");
+    clearTimeout(timer);
+    byId("loading").hidden = true;
   }
   // If a page did not fill the window, the end is still visible, and the observer does not fire again.
   if (!images.ended && byId("more").getBoundingClientRect().top < window.innerHeight + 800)

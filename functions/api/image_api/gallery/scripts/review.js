@@ -18,6 +18,7 @@ const PAGE_SIZE = 30;
 const dialog = byId("review", HTMLDialogElement);
 const form = byId("review-form", HTMLFormElement);
 const text = byId("review-text", HTMLTextAreaElement);
+const reload = byId("review-reload", HTMLButtonElement);
 const buttons = {
   accept: byId("review-accept", HTMLButtonElement),
   edit: byId("review-edit", HTMLButtonElement),
@@ -30,8 +31,11 @@ const buttons = {
 let queue = [];
 let place = 0; // of the image that is shown
 let total = 0;
-/** @type {string | null} */
-let cursor = null;
+/** @type {string | null | undefined} */
+let cursor; // of the next page; null after the last one, undefined before the first one
+/** @type {Promise<void> | null} */
+let loading = null;
+let problem = ""; // why the next page could not be loaded
 /** @type {Decision[]} */
 let decisions = [];
 /** @type {(image: ImageResponse) => void} */
@@ -42,6 +46,7 @@ export function initReview(events) {
   onChange = events.onChange;
   dialog.addEventListener("close", events.onClose);
   byId("review-close").addEventListener("click", () => dialog.close());
+  reload.addEventListener("click", continueLoading);
   buttons.accept.addEventListener("click", () => decide({ alt_text_from: "caption" }));
   buttons.edit.addEventListener("click", edit);
   buttons.decorative.addEventListener("click", () => decide({ alt_text: "" }));
@@ -62,20 +67,29 @@ export const closeReview = () => dialog.close();
 
 /** Opens the review, with the least certain captions first. */
 export async function openReview() {
-  [queue, place, total, cursor, decisions] = [[], 0, 0, null, []];
+  [queue, place, total, cursor, decisions, loading] = [[], 0, 0, undefined, [], null];
   if (!dialog.open) dialog.showModal();
-  setText(byId("review-progress"), "Loading …");
-  try {
-    await loadPage();
-  } catch (error) {
-    setText(byId("review-progress"), "");
-    toast(messageOf(error));
-  }
-  show();
+  dialog.focus(); // not a button: which one is useful is known after loading
+  await continueLoading();
+}
+
+/** Loads the next page, and shows its first image if the user waits for it. */
+async function continueLoading() {
+  if (loading) return;
+  problem = "";
+  const page = loadPage().catch((error) => void (problem = messageOf(error)));
+  loading = page;
+  if (!queue[place]) show();
+  await page;
+  if (loading !== page) return; // the review was opened again
+  loading = null;
+  if (byId("review-stage").childElementCount === 0) show();
 }
 
 async function loadPage() {
-  const page = await listImages({ review: "open", limit: PAGE_SIZE, cursor });
+  const waiting = queue;
+  const page = await listImages({ review: "open", limit: PAGE_SIZE, cursor: cursor ?? null });
+  if (queue !== waiting) return; // the review was opened again
   cursor = page.next_cursor;
   const known = new Set(queue.map((image) => image.data.image_id));
   queue.push(...page.data.filter((image) => !known.has(image.data.image_id)));
@@ -116,15 +130,19 @@ function show() {
   byId("review-stage").replaceChildren(...(stage ? [stage.node] : []));
   if (image) stage?.update(image);
   preload(queue[place + 1]);
-  if (cursor && queue.length - place < PAGE_SIZE / 2) loadPage().catch((error) => toast(messageOf(error)));
+  if (cursor && !problem && queue.length - place < PAGE_SIZE / 2) continueLoading();
+  reload.hidden = Boolean(image) || !problem;
   // The focus stays on the button that was used, if it still can be used.
+  if (loading && !image) return;
   if (!document.activeElement?.matches("dialog, body, :disabled")) return;
-  [buttons.accept, buttons.next, byId("review-close", HTMLButtonElement)]
-    .find((button) => !button.disabled)
+  [buttons.accept, buttons.next, reload, byId("review-close", HTMLButtonElement)]
+    .find((button) => !button.disabled && !button.hidden)
     ?.focus();
 }
 
 function endText() {
+  if (problem) return `The captions could not be loaded. ${problem}`;
+  if (loading || cursor !== null) return "Loading …";
   const saved = decisions.filter((decision) => decision.etag).length;
   return saved
     ? `Done: ${pluralize(saved, "image")} reviewed.`

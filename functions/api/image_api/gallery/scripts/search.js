@@ -37,6 +37,11 @@ export function clearSearch() {
   queryInput.dispatchEvent(new Event("change"));
 }
 
+export function showNewestFirst() {
+  orderSelect.value = "newest";
+  orderSelect.dispatchEvent(new Event("change"));
+}
+
 /**
  * Searches for all images with a tag.
  * @param {string} tag

@@ -49,6 +49,11 @@ export function initSelection(shownImages, actions) {
     tagInput.value = "";
     tagForm.hidden = true;
   });
+  tagInput.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    tagForm.hidden = true;
+    byId("select-tags").focus();
+  });
   images.on("change", () => selected.size && update());
 }
 
@@ -99,10 +104,14 @@ function update(isOpen = isSelecting) {
   const wasOpen = isSelecting;
   isSelecting = isOpen;
   const ids = chosen();
-  for (const id of selected) if (!ids.includes(id)) selected.delete(id);
+  if (ids.length < selected.size) {
+    selected.clear(); // some are no longer shown
+    for (const id of ids) selected.add(id);
+  }
   showSelected(selected);
   document.body.classList.toggle("selecting", isSelecting);
   byId("select").setAttribute("aria-pressed", String(isSelecting));
+  if (!isSelecting && bar.contains(document.activeElement)) byId("select").focus(); // before its element disappears
   bar.hidden = !isSelecting;
   setText(byId("selected-count"), ids.length ? `${ids.length.toLocaleString("en")} selected` : "Select images");
   for (const button of bar.querySelectorAll("button[data-needs]")) {

@@ -1,7 +1,7 @@
 // The list of uploads: a few run at a time, each with its progress, cancel and retry.
 
 import { ApiError, isTransient } from "./api.js";
-import { announce, byId, el, formatFileSize, pluralize, setText } from "./dom.js";
+import { announce, bringToFront, byId, el, formatFileSize, pluralize, setText } from "./dom.js";
 import { uploadFile } from "./transfer.js";
 
 /** @import { Preview } from "./cards.js" */
@@ -55,6 +55,7 @@ function fold(isFolded) {
 export function addUploads(files) {
   for (const file of files) uploads.push(create(file));
   byId("upload-list").append(...uploads.slice(-files.length).map((upload) => upload.row));
+  bringToFront("uploads");
   announce(`Uploading ${pluralize(files.length, "file")}`);
   startNext();
 }

@@ -148,7 +148,6 @@ function build(image) {
       captionText,
       by,
       state,
-      duplicate,
       tags,
       form.node,
       facts,
@@ -156,6 +155,7 @@ function build(image) {
       buttons,
       exif,
       file,
+      duplicate, // it may arrive later than the rest
     ),
     heading,
     captionText,
