@@ -122,6 +122,16 @@ def test_a_decision_that_could_not_be_saved_comes_again(page: Page, stack: Stack
     until(lambda: words(stack, first) == ("caption 0", "caption"), seconds=10)
 
 
+def test_a_double_click_decides_about_one_image(page: Page, stack: Stack, queue: Queue) -> None:
+    first, second = queue(2)
+    Gallery(page, str(stack.api.base_url)).open("#review")
+    expect(page.locator("#review-caption")).to_have_text("caption 0")
+    page.get_by_role("button", name="Accept").dblclick()
+    expect(page.locator("#review-progress")).to_have_text("2 of 2")
+    until(lambda: words(stack, first) == ("caption 0", "caption"), seconds=10)
+    assert words(stack, second) == (None, None)
+
+
 def test_an_empty_queue_says_that_there_is_nothing_to_do(page: Page, stack: Stack, empty: Stack) -> None:
     gallery = Gallery(page, str(stack.api.base_url)).open("#review")
     expect(page.locator("#review-caption")).to_contain_text("There is nothing to review")

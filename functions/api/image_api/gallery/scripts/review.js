@@ -47,9 +47,10 @@ export function initReview(events) {
   dialog.addEventListener("close", events.onClose);
   byId("review-close").addEventListener("click", () => dialog.close());
   reload.addEventListener("click", continueLoading);
-  buttons.accept.addEventListener("click", () => decide({ alt_text_from: "caption" }));
+  // The second click of a double click would decide about a picture that nobody has seen.
+  buttons.accept.addEventListener("click", (event) => event.detail < 2 && decide({ alt_text_from: "caption" }));
   buttons.edit.addEventListener("click", edit);
-  buttons.decorative.addEventListener("click", () => decide({ alt_text: "" }));
+  buttons.decorative.addEventListener("click", (event) => event.detail < 2 && decide({ alt_text: "" }));
   buttons.next.addEventListener("click", skip);
   buttons.undo.addEventListener("click", undo);
   byId("review-cancel").addEventListener("click", () => showForm(false));
@@ -209,7 +210,7 @@ async function save(image, patch, etag = image.data.text_etag) {
     const { warnings, ...changed } = await patchImage(image.data.image_id, patch, etag);
     image.data.text_etag = changed.data.text_etag;
     onChange(changed);
-    if (warnings.length) toast(`Saved. ${warnings.join(" ")}`);
+    if (patch.alt_text && warnings.length) toast(`Saved. ${warnings.join(" ")}`); // of a caption, they are the same each time
     return changed.data.text_etag;
   } catch (error) {
     if (hasStatus(error, 404)) return null; // deleted since
