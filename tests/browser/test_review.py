@@ -122,6 +122,19 @@ def test_a_decision_that_could_not_be_saved_comes_again(page: Page, stack: Stack
     until(lambda: words(stack, first) == ("caption 0", "caption"), seconds=10)
 
 
+def test_a_decision_may_be_taken_back_and_made_again_before_it_is_saved(
+    page: Page, stack: Stack, queue: Queue
+) -> None:
+    first, _ = queue(2)
+    Gallery(page, str(stack.api.base_url)).open("#review")
+    expect(page.locator("#review-caption")).to_have_text("caption 0")
+    for key in "azdza":
+        page.keyboard.press(key)
+    expect(page.locator("#review-caption")).to_have_text("caption 1")
+    until(lambda: words(stack, first) == ("caption 0", "caption"), seconds=10)
+    expect(page.locator(".toast")).to_have_count(0)
+
+
 def test_a_double_click_decides_about_one_image(page: Page, stack: Stack, queue: Queue) -> None:
     first, second = queue(2)
     Gallery(page, str(stack.api.base_url)).open("#review")

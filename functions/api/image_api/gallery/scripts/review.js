@@ -8,9 +8,9 @@ import { createStage, preload } from "./stage.js";
 /** @import { ImagePatch, ImageResponse } from "../../../types/api.d.ts" */
 
 /**
- * @typedef {object} Decision the image at this place of the queue, and its ETag once the decision is saved
+ * @typedef {object} Decision about the image at this place of the queue
  * @property {number} place
- * @property {Promise<string | null>} [etag] undefined if the image was skipped; null if nothing was saved
+ * @property {Promise<boolean>} [saved] whether it could be saved; undefined if the image was skipped
  */
 
 const PAGE_SIZE = 30;
@@ -38,6 +38,8 @@ let loading = null;
 let problem = ""; // why the next page could not be loaded
 /** @type {Decision[]} */
 let decisions = [];
+/** @type {Promise<unknown>} */
+let saves = Promise.resolve();
 /** @type {(image: ImageResponse) => void} */
 let onChange = () => {};
 
@@ -144,7 +146,7 @@ function show() {
 function endText() {
   if (problem) return `The captions could not be loaded. ${problem}`;
   if (loading || cursor !== null) return "Loading …";
-  const saved = decisions.filter((decision) => decision.etag).length;
+  const saved = decisions.filter((decision) => decision.saved).length;
   return saved
     ? `Done: ${pluralize(saved, "image")} reviewed.`
     : "Every image has an alt text. There is nothing to review.";
@@ -175,7 +177,7 @@ function edit() {
 function decide(patch) {
   const image = queue[place];
   if (!image) return;
-  decisions.push({ place, etag: save(image, patch) });
+  decisions.push({ place, saved: save(image, patch) });
   place += 1;
   show();
 }
@@ -188,32 +190,41 @@ function skip() {
 }
 
 /** Shows the image before, and takes back what was decided about it. */
-async function undo() {
+function undo() {
   const last = decisions.pop();
   if (!last) return;
   place = last.place;
   const image = queue[place];
   show();
-  const etag = await last.etag;
-  if (etag && image) await save(image, { alt_text: null }, etag);
+  if (image && last.saved) save(image, { alt_text: null }, last.saved);
 }
 
 /**
- * Resolves to the new ETag of the image's texts, or to null if nothing was saved. Nothing is lost: an image whose decision
- * could not be saved comes again at the end.
+ * Saves after all earlier decisions, so that each one knows the ETag of the one before it.
  * @param {ImageResponse} image
  * @param {ImagePatch} patch
- * @param {string} [etag]
+ * @param {Promise<boolean>} [undone] whether the decision that this takes back was saved
  */
-async function save(image, patch, etag = image.data.text_etag) {
+function save(image, patch, undone) {
+  const saved = saves.then(async () => (undone && !(await undone) ? false : send(image, patch)));
+  saves = saved;
+  return saved;
+}
+
+/**
+ * Resolves to whether it could be saved. Nothing is lost: an image whose decision could not be saved comes again at the end.
+ * @param {ImageResponse} image
+ * @param {ImagePatch} patch
+ */
+async function send(image, patch) {
   try {
-    const { warnings, ...changed } = await patchImage(image.data.image_id, patch, etag);
+    const { warnings, ...changed } = await patchImage(image.data.image_id, patch, image.data.text_etag);
     image.data.text_etag = changed.data.text_etag;
     onChange(changed);
     if (patch.alt_text && warnings.length) toast(`Saved. ${warnings.join(" ")}`); // of a caption, they are the same each time
-    return changed.data.text_etag;
+    return true;
   } catch (error) {
-    if (hasStatus(error, 404)) return null; // deleted since
+    if (hasStatus(error, 404)) return false; // deleted since
     if (hasStatus(error, 412)) toast(`${title(image)}: someone else has changed it. Their text was kept.`);
     else {
       queue.push(image);
@@ -221,6 +232,6 @@ async function save(image, patch, etag = image.data.text_etag) {
       toast(`${title(image)} was not saved and comes again at the end. ${messageOf(error)}`);
       if (place === queue.length - 1) show();
     }
-    return null;
+    return false;
   }
 }
