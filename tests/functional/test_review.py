@@ -90,7 +90,7 @@ def test_an_image_leaves_with_its_alt_text_and_returns_when_that_is_cleared(
     assert to_review(api) == [image_id]
 
 
-@pytest.mark.parametrize("status", set(Status) - {Status.SUCCESS})
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.SUCCESS])
 def test_only_successful_images_are_open(stack: Stack, api: Api, status: Status) -> None:
     image_in(stack.records, status)
     assert to_review(api) == []
