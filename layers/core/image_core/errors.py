@@ -97,7 +97,7 @@ class BadCursor(PipelineError):
 
 
 class BadQuery(PipelineError):
-    """The search query cannot be understood. The message says why."""
+    """The search query cannot be understood, or not combined with other parameters. The message says why."""
 
     code = "bad_query"
     default_message = "The query cannot be understood."

@@ -206,7 +206,7 @@ def list_images(
     A page has at most `limit` images and 3,000,000 bytes. Only `next_cursor` shows whether there are more.
     """
     if review and (status or created_after or created_before or sha256 or order):
-        raise InvalidRequest("Query parameter `review` can only be combined with `q`, `limit` and `cursor`.")
+        raise BadQuery("`review` can only be combined with `q`, `limit` and `cursor`.")
     listing = Listing(
         status=Status(status) if status else None,
         from_ms=milliseconds(created_after) if created_after else None,
