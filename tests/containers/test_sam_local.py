@@ -107,11 +107,11 @@ def test_the_gallery_works(api: httpx.Client) -> None:
 
         expect_loaded(card.locator("img"))
         expect(card.locator(".caption")).not_to_have_text("")
-        detail = gallery.open_detail(name)
-        expect(detail.locator(".shown img")).to_have_js_property("naturalWidth", 900)
-        detail.get_by_label("Title").fill("Over sam local")
-        detail.get_by_role("button", name="Save").click()
-        expect(detail.locator(".details-form .note")).to_have_text("Saved")
+        viewer = gallery.open_viewer(name)
+        expect(viewer.locator(".stage img")).to_have_js_property("naturalWidth", 900)
+        viewer.get_by_label("Title").fill("Over sam local")
+        viewer.get_by_role("button", name="Save").click()
+        expect(viewer.locator(".details-form .note")).to_have_text("Saved")
         browser.close()
     assert errors == []
 

@@ -117,14 +117,16 @@ function update(card, image) {
  * Gives a card its size, and the picture that is sharp in it.
  * @param {Card} card
  * @param {Box} box
+ * @param {boolean} isPlaced otherwise the size will change, so it is too early to choose a picture
  */
-function fit(card, { width, height }) {
+function fit(card, { width, height }, isPlaced) {
   const { picture, item, image } = card;
   const fitted = `${width} ${height} ${window.devicePixelRatio}`;
   if (card.fitted === fitted || !image) return;
-  card.fitted = fitted;
+  if (isPlaced) card.fitted = fitted;
   item.style.width = `${width}px`;
   item.style.setProperty("--height", `${height}px`);
+  if (!isPlaced) return;
   const id = image.data.image_id;
   const preview = previews.get(id);
   const rendition = renditionFor(image.data.renditions ?? [], { width, height, fit: "cover" });
@@ -189,8 +191,9 @@ export function render(images, actions, hasMore) {
   let next = grid.firstElementChild;
   shown.forEach((card, index) => {
     const box = boxes[index];
-    if (box) fit(card, box);
-    card.item.classList.toggle("unplaced", hasMore && index >= full);
+    const isPlaced = !hasMore || index < full;
+    if (box) fit(card, box, isPlaced);
+    card.item.classList.toggle("unplaced", !isPlaced);
     if (card.item === next) next = next.nextElementSibling;
     else grid.insertBefore(card.item, next);
   });
