@@ -28,7 +28,7 @@ LOOPING = TEST_SEEDS[310]
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo model, unable to end a caption: it goes on until the limit."""
+    """The demo model without its end token, so that each caption continues up to the limit."""
     folder = tmp_path_factory.mktemp("endless") / "checkpoint"
     shutil.copytree(DEMO, folder, ignore=shutil.ignore_patterns("model.json"))
     model = transformers.BlipForConditionalGeneration.from_pretrained(folder)

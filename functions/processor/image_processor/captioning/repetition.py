@@ -4,7 +4,7 @@ Greedy decoding can fall into a loop, such as "a woman with a hat and a hat and 
 whole words, so that it never cuts one in half. Words repeat themselves if
 
 - one word comes three times in a row. Twice is not enough: "a tuk tuk", "a very very tall tree";
-- a sequence of words is directly followed by itself: "the woman the woman";
+- several words come twice in a row: "the woman the woman";
 - such a sequence ends in a linking word, and its first words, at most two, come a third time: "a hat and a hat and
   a hat". Twice is not enough: "a man and a man and a woman", "a cat next to a cat next to a dog".
 
