@@ -60,7 +60,8 @@ _COMMENT_LINES = re.compile(rb"^[ \t]*(?://[^\n]*|/\*(?:(?!\*/).)*\*/)[ \t]*$", 
 def _read(path: Path, *, gzipped: bool) -> Asset:
     body = path.read_bytes()
     if path.is_relative_to(FOLDER) and path.suffix in (".js", ".css"):
-        # Readers of the page do not need comments. Their lines stay, so that browsers show the line numbers of the source.
+        # Readers of the page do not need comments. Their lines stay, so that browsers show
+        # the line numbers of the source.
         body = _COMMENT_LINES.sub(lambda comment: b"\n" * comment[0].count(b"\n"), body)
     if gzipped:
         body = gzip.compress(body, mtime=0)
