@@ -13,7 +13,7 @@ from image_core.model import NextModel
 from ops.target import local_stack
 from tests import pictures
 from tests.browser.delivery import record_shifts
-from tests.browser.gallery import Gallery, expect_loaded
+from tests.browser.gallery import SECONDS, Gallery, expect_loaded
 from tests.browser.many import many_images
 from tests.running_stack import Stack
 
@@ -32,6 +32,14 @@ MOST_BYTES = 60_000
 @pytest.fixture
 def sixty(empty: Stack) -> Iterator[Stack]:
     with many_images(empty, 60):
+        yield empty
+
+
+@pytest.fixture
+def mixed(empty: Stack) -> Iterator[Stack]:
+    """Images of different proportions, more than the page loads at first."""
+    files = [pictures.jpeg(*sides) for sides in [(300, 200), (200, 300), (240, 240), (1200, 200), (320, 180)]]
+    with many_images(empty, 160, files):
         yield empty
 
 
@@ -108,6 +116,28 @@ def test_five_hundred_images_load_while_scrolling(page: Page, five_hundred: Stac
     assert names == [f"picture {number:03}.jpg" for number in reversed(range(500))]
     assert len([url for url in asked if "cursor=" in url]) == 10 - 1
     expect_loaded(gallery.cards.last.locator("img"))
+
+
+def test_rows_are_as_wide_as_the_grid_at_each_width_of_the_window(page: Page, mixed: Stack) -> None:
+    """A card whose row is not complete at one width has its place at another, and again at the first."""
+    gallery = Gallery(page, str(mixed.api.base_url)).open()
+    expect(gallery.cards.nth(60)).to_be_attached()
+    for width in [1280, 1180, 1280, 1080, 1280, 980, 1280, 680, 1280, 480, 1280]:
+        page.set_viewport_size({"width": width, "height": 860})
+        page.wait_for_function(
+            """(width) => {
+                const rows = new Map();
+                for (const card of document.querySelectorAll(".card:not(.unplaced)")) {
+                    const box = card.getBoundingClientRect();
+                    rows.set(box.top, [...(rows.get(box.top) ?? []), box]);
+                }
+                const { left, right } = document.getElementById("grid").getBoundingClientRect();
+                return innerWidth === width && [...rows.values()].every((row) =>
+                    Math.abs(row[0].left - left) < 1 && Math.abs(row.at(-1).right - right) < 1);
+            }""",
+            arg=width,
+            timeout=5 * SECONDS,
+        )
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 820, 1280])

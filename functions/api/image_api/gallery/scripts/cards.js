@@ -123,7 +123,7 @@ function fit(card, { width, height }, isPlaced) {
   const { picture, item, image } = card;
   const fitted = `${width} ${height} ${window.devicePixelRatio}`;
   if (card.fitted === fitted || !image) return;
-  if (isPlaced) card.fitted = fitted;
+  card.fitted = isPlaced ? fitted : "";
   item.style.width = `${width}px`;
   item.style.setProperty("--height", `${height}px`);
   if (!isPlaced) return;
