@@ -245,6 +245,7 @@ def test_axe_finds_nothing_serious_in_any_state(
     expect(gallery.page.locator(".toast")).to_be_visible()
     found["undo"] = gallery.findings()
     gallery.page.locator(".toast").get_by_role("button").click()
+    gallery.page.keyboard.press("Escape")
     gallery.page.set_viewport_size({"width": 390, "height": 844})
     found["phone"] = gallery.findings()
     gallery.open_viewer("cut.jpg")

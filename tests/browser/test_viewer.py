@@ -98,6 +98,25 @@ def test_at_100_percent_a_pixel_of_the_picture_is_one_of_the_screen(page: Page, 
     expect(viewer.locator(".percent")).to_have_text("100%")
 
 
+def test_after_a_deletion_the_viewer_shows_the_next_image_and_undo_shows_the_deleted_one(
+    page: Page, stack: Stack, seed: Seed
+) -> None:
+    seed.show(*(pictures.jpeg(900, 600 + number) for number in range(3)))
+    viewer = Gallery(page, str(stack.api.base_url)).open().open_viewer("picture 001.jpg")
+    name, delete = viewer.get_by_role("heading").first, viewer.get_by_role("button", name="Delete")
+
+    delete.click()
+    expect(name).to_have_text("picture 000.jpg")
+    page.get_by_role("button", name="Undo").click()
+    expect(name).to_have_text("picture 001.jpg")
+
+    page.keyboard.press("ArrowRight")
+    expect(name).to_have_text("picture 000.jpg")
+    delete.click()
+    expect(name).to_have_text("picture 001.jpg")  # the last one has none after it
+    expect(viewer.locator(".next")).to_be_disabled()
+
+
 def test_the_neighbors_are_loaded_before_they_are_shown(page: Page, stack: Stack, seed: Seed) -> None:
     seed.show(*(pictures.jpeg(1400 + number, 900) for number in range(3)))
     loaded: list[str] = []

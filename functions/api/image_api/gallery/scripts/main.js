@@ -254,17 +254,28 @@ function clearHash() {
 
 const openReviewByUrl = () => void (location.hash = REVIEW_HASH);
 
+/**
+ * @param {string} id
+ * @param {number} offset
+ */
+function neighbor(id, offset) {
+  const ids = images.shown().map((image) => image.data.image_id);
+  return ids.includes(id) ? ids[ids.indexOf(id) + offset] : undefined;
+}
+
 initViewer({
   get: (id) => images.get(id),
   refresh: (id) => attempt(() => images.fetchOne(id)),
-  neighbor(id, offset) {
-    const ids = images.shown().map((image) => image.data.image_id);
-    return ids.includes(id) ? ids[ids.indexOf(id) + offset] : undefined;
-  },
+  neighbor,
   retry: (id) => actions.reprocess([id]),
   remove(id) {
-    closeViewer();
-    actions.remove([id], () => requestAnimationFrame(() => requestAnimationFrame(() => focusCard(id))));
+    const shown = neighbor(id, 1) ?? neighbor(id, -1);
+    actions.remove([id], () => {
+      if (openImageId()) openViewer(id);
+      else requestAnimationFrame(() => requestAnimationFrame(() => focusCard(id)));
+    });
+    if (shown) openViewer(shown);
+    else closeViewer();
   },
   onChange: (image) => images.put([image], { hold: false }),
   // Stepping through images replaces the address, so that "back" leaves the viewer.
