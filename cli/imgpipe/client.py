@@ -142,7 +142,7 @@ class Client:
         **filters: str | None,
     ) -> AsyncIterator[Page]:
         """Pages of images that match the filters (`status`, `q`, `created_after`, `created_before`, `sha256`,
-        `review`): newest first, or with `review` the lowest confidence first.
+        `review`): newest first, with `order="oldest"` oldest first, or with `review` the lowest confidence first.
 
         They begin at `cursor`, and may be empty. `on_warning` is called once for each warning about the result.
         """

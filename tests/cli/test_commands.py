@@ -73,6 +73,15 @@ def test_list_all_follows_the_cursors(imgpipe: Imgpipe, proxy: Proxy, stack: Sta
     ]
 
 
+def test_list_can_begin_with_the_oldest_image(
+    imgpipe: Imgpipe, stack: Stack, image_id: str, failed_id: str
+) -> None:
+    everything = [image["data"]["image_id"] for image in stack.images()]
+    listed = imgpipe("list", "--oldest-first", "--limit", "1", "--json")
+    assert [image["data"]["image_id"] for image in listed.documents] == everything[:-2:-1]
+    assert "Only the oldest 1 image shown" in listed.err
+
+
 def test_list_can_be_filtered(imgpipe: Imgpipe, image_id: str, failed_id: str) -> None:
     failed = imgpipe("list", "--all", "--status", "failed", "--json").documents
     assert {image["status"] for image in failed} == {"failed"}

@@ -18,6 +18,7 @@ from imgpipe.text import counted
 
 Limit = Annotated[int, typer.Option(min=1, help="How many.")]
 All = Annotated[bool, typer.Option("--all", help="All images; overrides --limit.")]
+OldestFirst = Annotated[bool, typer.Option("--oldest-first", help="The oldest first, instead of the newest.")]
 
 
 def _checked_words(words: list[str]) -> list[str]:
@@ -38,13 +39,11 @@ def list_images(
     every: All = False,
     created_after: CreatedAfter = None,
     created_before: CreatedBefore = None,
+    oldest_first: OldestFirst = False,
 ) -> None:
     """List images, newest first."""
-    _list(
-        session_of(context),
-        None if every else limit,
-        {"status": status, "q": query, "created_after": created_after, "created_before": created_before},
-    )
+    filters = {"status": status, "q": query, "created_after": created_after, "created_before": created_before}
+    _list(session_of(context), None if every else limit, filters | _order(oldest_first))
 
 
 def search(
@@ -63,18 +62,21 @@ def search(
     every: All = False,
     created_after: CreatedAfter = None,
     created_before: CreatedBefore = None,
+    oldest_first: OldestFirst = False,
 ) -> None:
     """Search images by their words, newest first: caption, title, alt text, tags, file name, camera."""
-    _list(
-        session_of(context),
-        None if every else limit,
-        {"status": status, "q": " ".join(words), "created_after": created_after, "created_before": created_before},
-    )
+    query = " ".join(words)
+    filters = {"status": status, "q": query, "created_after": created_after, "created_before": created_before}
+    _list(session_of(context), None if every else limit, filters | _order(oldest_first))
 
 
 def review(context: typer.Context, query: Query = None, limit: Limit = 20, every: All = False) -> None:
     """List images to review: they have no alt text yet. The lowest confidence of the caption comes first."""
     _list(session_of(context), None if every else limit, {"review": "open", "q": query}, REVIEW_TITLES, review_row)
+
+
+def _order(oldest_first: bool) -> dict[str, str | None]:
+    return {"order": "oldest" if oldest_first else None}
 
 
 def _list(
@@ -118,7 +120,8 @@ def _list(
         elif not count:
             terminal.note("No images found.")
         if has_more and limit is not None:
-            shown = f"Only the {'first' if 'review' in filters else 'newest'} {counted(limit, 'image')}"
+            which = "first" if "review" in filters else filters.get("order") or "newest"
+            shown = f"Only the {which} {counted(limit, 'image')}"
             if to_review:
                 shown = f"{limit:,} of {to_review:,}{' or more' if to_review >= MAX_COUNTED else ''} images"
             terminal.note(f"{shown} shown. --limit N or --all shows more.")
