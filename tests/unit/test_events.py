@@ -70,7 +70,8 @@ def test_an_image_that_finishes_again_with_the_same_status_sends_another_event(
 
 
 def test_the_detail_contains_what_the_api_returns() -> None:
-    new = image(Status.SUCCESS, rev=7, thumbnails=thumbnails(), alt_text="A lake", generation=2)
+    of_caption = {"caption_confidence": 0.3, "caption_flags": ("low_confidence",), "caption_language": "en"}
+    new = image(Status.SUCCESS, rev=7, thumbnails=thumbnails(), alt_text="A lake", generation=2, **of_caption)
     event = caused(image(Status.PROCESSING), new)
     assert event is not None
     assert event.time_ms == NOW_MS
@@ -81,6 +82,9 @@ def test_the_detail_contains_what_the_api_returns() -> None:
         "generation": 2,
         "time": "2026-11-20T10:00:00Z",
         "caption": "a lake",
+        "caption_confidence": 0.3,
+        "caption_flags": ["low_confidence"],
+        "caption_language": "en",
         "alt_text": "A lake",
         "thumbnails": {
             size: f"https://api.example/api/images/{IMAGE_ID}/thumbnails/{size}?v={DIGEST}"
@@ -91,10 +95,13 @@ def test_the_detail_contains_what_the_api_returns() -> None:
 
 
 def test_the_event_of_a_deletion_contains_nothing_of_the_image() -> None:
-    event = caused(image(Status.SUCCESS), image(Status.DELETING, rev=8, thumbnails=thumbnails(), alt_text="A lake"))
+    texts: dict[str, Any] = {"alt_text": "A lake", "caption_confidence": 0.3, "caption_flags": ()}
+    event = caused(image(Status.SUCCESS), image(Status.DELETING, rev=8, thumbnails=thumbnails(), **texts))
     assert event is not None
     assert (event.detail["event_id"], event.detail["time"]) == (f"{IMAGE_ID}-8-deleted", "2026-11-20T10:00:05Z")
-    assert (event.detail["caption"], event.detail["alt_text"], event.detail["thumbnails"]) == (None, None, {})
+    content = event.detail.keys() - {"event_id", "image_id", "status", "generation", "time", "thumbnails"}
+    assert all(event.detail[name] is None for name in content)
+    assert event.detail["thumbnails"] == {}
 
 
 class Bus:

@@ -49,6 +49,9 @@ def _detail(record: Record, status: str, time_ms: int, api_url: str) -> dict[str
         "generation": record.generation,
         "time": datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "caption": record.caption if is_there else None,
+        "caption_confidence": record.caption_confidence if is_there else None,
+        "caption_flags": list(record.caption_flags) if is_there and record.caption_flags is not None else None,
+        "caption_language": record.caption_language if is_there else None,
         "alt_text": record.alt_text if is_there else None,
         "thumbnails": {
             size: f"{api_url}/api/images/{record.image_id}/thumbnails/{size}{info.query}"
