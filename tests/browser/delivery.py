@@ -173,9 +173,9 @@ def two_visits(gallery: Gallery, number: int) -> list[dict[str, Any]]:
         page.goto("about:blank")
         traffic.reset()
     first, second = visits
-    assert first["shifts"] == second["shifts"] == []
-    assert first["thumbnails"] == number
-    assert (second["thumbnails"], second["thumbnails_kb"], second["cached_thumbnails"]) == (0, 0, number)
+    assert first["shifts"] == second["shifts"] == [], visits
+    assert first["thumbnails"] == number, visits
+    assert (second["thumbnails"], second["thumbnails_kb"], second["cached_thumbnails"]) == (0, 0, number), visits
     return visits
 
 
