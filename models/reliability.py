@@ -11,7 +11,6 @@ import csv
 import io
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -71,11 +70,14 @@ def report(judged: Sequence[Judged]) -> str:
     ]
     lines.append(f"| all | {len(judged)} | {_mean_confidence(judged):.4f} | {_right(judged):.1%} |")
     lines.append(f"\nExpected calibration error of these bins: {error:.3f}.")
-    counts = Counter(flag for one in judged for flag in one.flags)
+    groups = {
+        "captions": judged,
+        "wrong captions": [one for one in judged if not one.is_right],
+        "right captions": [one for one in judged if one.is_right],
+    }
     for flag in ("low_confidence", "repetitive", "too_short"):
-        flagged = [one for one in judged if flag in one.flags]
-        of_them = f", of which {_right(flagged):.1%} are right" if flagged else ""
-        lines.append(f"{flag}: {counts[flag] / len(judged):.1%} of captions{of_them}.")
+        shares = (f"{_share(flag, group):.1%} of {name}" for name, group in groups.items() if group)
+        lines.append(f"{flag}: {', '.join(shares)}.")
     best = suggested_threshold(judged)
     if best is None:
         lines.append(f"No threshold is suggested: it needs {ENOUGH} right and {ENOUGH} wrong captions.")
@@ -153,6 +155,10 @@ def _mean_confidence(judged: Sequence[Judged]) -> float:
 
 def _right(judged: Sequence[Judged]) -> float:
     return sum(one.is_right for one in judged) / len(judged)
+
+
+def _share(flag: str, judged: Sequence[Judged]) -> float:
+    return sum(flag in one.flags for one in judged) / len(judged)
 
 
 def _csv(rows: Iterable[tuple[str, str]]) -> str:

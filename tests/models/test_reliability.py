@@ -43,8 +43,8 @@ def test_the_table_compares_confidence_with_right_captions() -> None:
         "| all | 201 | 0.7510 | 74.6% |",
     ]
     assert "Expected calibration error of these bins: 0.005." in text
-    assert "repetitive: 0.5% of captions, of which 0.0% are right." in text
-    assert "too_short: 0.0% of captions." in text
+    assert "repetitive: 0.5% of captions, 2.0% of wrong captions, 0.0% of right captions." in text
+    assert "too_short: 0.0% of captions, 0.0% of wrong captions, 0.0% of right captions." in text
 
 
 def test_different_confidences_fall_into_ten_bins_of_equal_size() -> None:
