@@ -20,7 +20,7 @@ PAUSE_SECONDS = 1.0
 _SECONDS_A_CALL = 0.1
 """Reading a long list takes many calls. At most half of the time is spent on them."""
 _JOBS = 8
-_OF_CAPTION = ("caption_confidence", "caption_flags", "caption_language")
+_CAPTION_FIELDS = ("caption_confidence", "caption_flags", "caption_language")
 
 Reading = Mapping[str, Image]
 """Images by id, the oldest first."""
@@ -71,7 +71,7 @@ def _detail(image: Image, status: str, time: str) -> dict[str, Any]:
         "generation": generation,
         "time": time,
         "caption": image.caption if is_there else None,
-        **{name: image.metadata.get(name) if is_there else None for name in _OF_CAPTION},
+        **{name: image.metadata.get(name) if is_there else None for name in _CAPTION_FIELDS},
         "alt_text": image.get("alt_text") if is_there else None,
         "thumbnails": dict(image.thumbnails) if is_there else {},
         "error": error,

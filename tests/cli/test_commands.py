@@ -152,9 +152,9 @@ def test_watch_events_prints_the_event_bus_format(imgpipe: Imgpipe, stack: Stack
     processed = found[image_id, "success"]
     assert processed["thumbnails"].keys() == expected["thumbnails"].keys()
     assert processed["time"] == expected["processed_at"]
-    of_caption = {name: value for name, value in processed.items() if name.startswith("caption")}
-    assert len(of_caption) == 4
-    assert of_caption.items() <= expected["metadata"].items()
+    caption_fields = {name: value for name, value in processed.items() if name.startswith("caption")}
+    assert len(caption_fields) == 4
+    assert caption_fields.items() <= expected["metadata"].items()
 
 
 def test_watch_respects_retry_after(imgpipe: Imgpipe, proxy: Proxy, image_id: str) -> None:

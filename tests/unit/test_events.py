@@ -70,8 +70,8 @@ def test_an_image_that_finishes_again_with_the_same_status_sends_another_event(
 
 
 def test_the_detail_contains_what_the_api_returns() -> None:
-    of_caption = {"caption_confidence": 0.3, "caption_flags": ("low_confidence",), "caption_language": "en"}
-    new = image(Status.SUCCESS, rev=7, thumbnails=thumbnails(), alt_text="A lake", generation=2, **of_caption)
+    caption_fields = {"caption_confidence": 0.3, "caption_flags": ("low_confidence",), "caption_language": "en"}
+    new = image(Status.SUCCESS, rev=7, thumbnails=thumbnails(), alt_text="A lake", generation=2, **caption_fields)
     event = caused(image(Status.PROCESSING), new)
     assert event is not None
     assert event.time_ms == NOW_MS
